@@ -1,0 +1,162 @@
+//! The variables that describe a source to a recipient, in the two dialects that Docker has
+//! spoken (moby daemon/links/links.go, 20.10 to 27 and 28).
+
+use crate::model::{Alias, ContainerName, Port, Protocol, Record, Variable};
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+/// Which Docker to sound like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// Docker 27 and older.
+    V27,
+    /// Docker 28 and later.
+    #[default]
+    V28,
+}
+
+/// All variables of all links of one recipient, in the order of the links. The recipient's own
+/// variables win: a link variable that has the key of one of them is left out.
+pub fn link_variables<'a>(
+    recipient: &ContainerName,
+    links: impl IntoIterator<Item = (&'a Alias, &'a Record)>,
+    own: &[Variable],
+    dialect: Dialect,
+) -> Vec<Variable> {
+    let own: HashSet<&str> = own.iter().map(|variable| variable.key.as_str()).collect();
+    links
+        .into_iter()
+        .flat_map(|(alias, source)| describe(recipient, alias, source, dialect))
+        .filter(|variable| !own.contains(variable.key.as_str()))
+        .collect()
+}
+
+/// The variables of one link.
+fn describe(
+    recipient: &ContainerName,
+    alias: &Alias,
+    source: &Record,
+    dialect: Dialect,
+) -> Vec<Variable> {
+    let prefix = alias.variable_prefix();
+    let mut variables = match address(source) {
+        Some(ip) => Ports { prefix: &prefix, ip }.describe(source.ports.iter().collect(), dialect),
+        None => Vec::new(),
+    };
+    variables.push(Variable::new(format!("{prefix}_NAME"), format!("/{recipient}/{alias}")));
+    let passed = source.environment.iter().filter(|v| v.key != "HOME" && v.key != "PATH");
+    variables
+        .extend(passed.map(|v| Variable::new(format!("{prefix}_ENV_{}", v.key), v.value.clone())));
+    variables
+}
+
+/// Docker speaks of the IPv4 address only. A source that has none is described by its IPv6.
+fn address(source: &Record) -> Option<IpAddr> {
+    let mut all = source.network.addresses().iter().map(crate::model::Address::ip);
+    let first = all.clone().next();
+    all.find(IpAddr::is_ipv4).or(first)
+}
+
+/// What all variables about ports share.
+struct Ports<'a> {
+    prefix: &'a str,
+    ip: IpAddr,
+}
+
+impl Ports<'_> {
+    fn describe(&self, mut ports: Vec<Port>, dialect: Dialect) -> Vec<Variable> {
+        match dialect {
+            Dialect::V28 => ports.sort_by_key(|p| (order_28(p.protocol), p.number)),
+            Dialect::V27 => ports.sort_by_key(|p| (p.number, p.protocol)),
+        }
+        let Some(default) = ports.first() else { return Vec::new() };
+        let mut variables =
+            vec![Variable::new(format!("{}_PORT", self.prefix), self.url(*default))];
+        for port in &ports {
+            variables.extend(self.single(*port));
+        }
+        let ranges = match dialect {
+            Dialect::V28 => ranges_28(&ports),
+            Dialect::V27 => ranges_27(&ports),
+        };
+        for (first, last) in ranges {
+            variables.extend(self.range(first, last));
+        }
+        variables
+    }
+
+    /// `tcp://10.0.0.2:3306`.
+    fn url(&self, port: Port) -> String {
+        match self.ip {
+            IpAddr::V4(ip) => format!("{}://{ip}:{}", port.protocol, port.number),
+            IpAddr::V6(ip) => format!("{}://[{ip}]:{}", port.protocol, port.number),
+        }
+    }
+
+    /// `PREFIX_PORT_3306_TCP`: number and protocol may come from two ports, see [`Self::range`].
+    fn key(&self, number: u16, protocol: Protocol) -> String {
+        format!("{}_PORT_{number}_{}", self.prefix, protocol.as_str().to_ascii_uppercase())
+    }
+
+    fn single(&self, port: Port) -> [Variable; 4] {
+        let key = self.key(port.number, port.protocol);
+        [
+            Variable::new(format!("{key}_ADDR"), self.ip.to_string()),
+            Variable::new(format!("{key}_PORT"), port.number.to_string()),
+            Variable::new(format!("{key}_PROTO"), port.protocol.as_str()),
+            Variable::new(key, self.url(port)),
+        ]
+    }
+
+    /// The keys of the end carry the first port's number and the last port's protocol. The
+    /// protocols differ only in dialect 27, whose ranges do not look at them.
+    fn range(&self, first: Port, last: Port) -> [Variable; 4] {
+        let start = self.key(first.number, first.protocol);
+        let end = self.key(first.number, last.protocol);
+        [
+            Variable::new(format!("{start}_START"), self.url(first)),
+            Variable::new(format!("{start}_PORT_START"), first.number.to_string()),
+            Variable::new(format!("{end}_END"), self.url(last)),
+            Variable::new(format!("{end}_PORT_END"), last.number.to_string()),
+        ]
+    }
+}
+
+/// Docker 28 puts tcp first and the other protocols by their names.
+fn order_28(protocol: Protocol) -> (bool, &'static str) {
+    (protocol != Protocol::Tcp, protocol.as_str())
+}
+
+/// Runs of two or more consecutive numbers of one protocol.
+fn ranges_28(ports: &[Port]) -> Vec<(Port, Port)> {
+    let consecutive =
+        |a: &Port, b: &Port| a.protocol == b.protocol && a.number.checked_add(1) == Some(b.number);
+    ports
+        .chunk_by(consecutive)
+        .filter(|run| run.len() > 1)
+        .filter_map(|run| Some((*run.first()?, *run.last()?)))
+        .collect()
+}
+
+/// The search of Docker 27: each further entry, of whatever protocol, may be one higher than the
+/// allowed value, which grows by one per entry even where a number repeats. Two entries are no
+/// range there: it wants a third.
+fn ranges_27(ports: &[Port]) -> Vec<(Port, Port)> {
+    let mut ranges = Vec::new();
+    let mut rest = ports;
+    while let Some((first, later)) = rest.split_first() {
+        let allowed = (u32::from(first.number) + 1)..;
+        let more = later
+            .iter()
+            .zip(allowed)
+            .take_while(|(port, allowed)| u32::from(port.number) <= *allowed)
+            .count();
+        if more > 1 {
+            ranges.push((*first, later[more - 1]));
+            rest = &later[more..];
+        } else {
+            rest = later;
+        }
+    }
+    ranges
+}

@@ -1,0 +1,126 @@
+//! The container's hosts file as bytes: what our block says, how it goes in, how it comes out.
+//!
+//! The block always stands at the end, after every line of the engine and the user: the first
+//! line that has a name wins, and theirs come first in Docker's files too. Bytes that are not ours
+//! (of any encoding, with or without a final newline) are never changed.
+
+use std::net::IpAddr;
+
+/// The first line of a block.
+pub const BEGIN: &str = "# BEGIN oci-link";
+/// The last line of a block.
+pub const END: &str = "# END oci-link";
+
+/// The hosts file that Docker makes for a container (libnetwork/etchosts); without the lines of
+/// IPv6 where the container's loopback has none.
+pub fn preamble(ipv6: bool) -> String {
+    let v4 = "127.0.0.1\tlocalhost\n";
+    let v6 = "::1\tlocalhost ip6-localhost ip6-loopback\n\
+              fe00::\tip6-localnet\n\
+              ff00::\tip6-mcastprefix\n\
+              ff02::1\tip6-allnodes\n\
+              ff02::2\tip6-allrouters\n";
+    if ipv6 { format!("{v4}{v6}") } else { v4.to_owned() }
+}
+
+/// One line: Docker puts a tab after the address and spaces between the names.
+pub fn line(ip: IpAddr, names: &[&str]) -> String {
+    format!("{ip}\t{}", names.join(" "))
+}
+
+/// Whether some line of `content` gives a name to `ip`.
+pub fn mentions(content: &[u8], ip: IpAddr) -> bool {
+    content.split(|b| *b == b'\n').any(|line| {
+        let first = line.split(u8::is_ascii_whitespace).find(|word| !word.is_empty());
+        first.and_then(|word| std::str::from_utf8(word).ok()?.parse().ok()) == Some(ip)
+    })
+}
+
+/// The block that goes to the end of `base`; no lines, no block. Where `base` lacks its final
+/// newline, the block brings it and takes it along again when it goes.
+pub fn block(base: &[u8], lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let newline = if base.is_empty() || base.ends_with(b"\n") { "" } else { "\n" };
+    format!("{newline}{BEGIN}\n{}\n{END}\n", lines.join("\n"))
+}
+
+/// `content` without our block. `written` are the blocks that may stand there, as recorded.
+///
+/// 1. A block that stands there as it was written is cut out: what is left is, byte for byte, what
+///    was there before.
+/// 2. If somebody edited inside it, our lines and markers go and theirs stay. A pair of markers
+///    around nothing of ours is not our block.
+/// 3. If an engine rewrote the file and dropped the markers, our bare lines go.
+pub fn without(content: &[u8], written: &[&str]) -> Vec<u8> {
+    let written: Vec<&str> = written.iter().copied().filter(|block| !block.is_empty()).collect();
+    if let Some(left) = written.iter().find_map(|block| cut_exact(content, block)) {
+        return left;
+    }
+    let ours: Vec<&[u8]> = written
+        .iter()
+        .flat_map(|block| block.lines())
+        .filter(|line| !line.is_empty() && *line != BEGIN && *line != END)
+        .map(str::as_bytes)
+        .collect();
+    if ours.is_empty() {
+        return content.to_vec();
+    }
+    let mut lines: Vec<&[u8]> = content.split_inclusive(|b| *b == b'\n').collect();
+    match edited_block(&lines, &ours) {
+        Some((begin, end)) => {
+            let mut at = 0;
+            lines.retain(|line| {
+                let inside = at > begin && at < end && ours.contains(&text(line));
+                let marker = at == begin || at == end;
+                at += 1;
+                !inside && !marker
+            });
+        }
+        None => {
+            for line in ours {
+                if let Some(at) = lines.iter().rposition(|there| text(there) == line) {
+                    lines.remove(at);
+                }
+            }
+        }
+    }
+    lines.concat()
+}
+
+/// A line without its newline.
+fn text(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\n").unwrap_or(line)
+}
+
+/// Cuts the last occurrence of `block` that starts a line.
+fn cut_exact(content: &[u8], block: &str) -> Option<Vec<u8>> {
+    let block = block.as_bytes();
+    let at = content.windows(block.len()).rposition(|window| window == block)?;
+    let (before, after) = (&content[..at], &content[at + block.len()..]);
+    let brought_newline = block.starts_with(b"\n");
+    if !(brought_newline || before.is_empty() || before.ends_with(b"\n")) {
+        return None;
+    }
+    // What somebody appended behind us must not run into what was the file's last line.
+    let kept = if brought_newline && !after.is_empty() { &b"\n"[..] } else { b"" };
+    Some([before, kept, after].concat())
+}
+
+/// The last pair of markers with one of our lines between them and no other marker.
+fn edited_block(lines: &[&[u8]], ours: &[&[u8]]) -> Option<(usize, usize)> {
+    let mut found = None;
+    let mut open = None;
+    for (at, line) in lines.iter().enumerate() {
+        if text(line) == BEGIN.as_bytes() {
+            open = Some(at);
+        } else if text(line) == END.as_bytes()
+            && let Some(begin) = open.take()
+            && lines[begin..at].iter().any(|line| ours.contains(&text(line)))
+        {
+            found = Some((begin, at));
+        }
+    }
+    found
+}

@@ -1,0 +1,100 @@
+//! From the sources that links name to the containers that answer to the names.
+
+use crate::model::{Alias, ContainerName, Link, Record, Reference};
+use std::fmt;
+
+/// What was found under the name of one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sighting {
+    /// A container that runs.
+    Running(Box<Record>),
+    /// A container that does not.
+    Stopped(ContainerName),
+    /// More than one container whose id starts so.
+    Ambiguous,
+    /// None.
+    Missing,
+}
+
+/// What becomes of a link whose source is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// The container must not start, as in Docker.
+    Refuse,
+    /// The link stays unconnected until its source (re)appears.
+    Leave,
+}
+
+/// Why a container's links cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nobody answers to that name.
+    NoSuchContainer(Reference),
+    /// Several ids start so.
+    Ambiguous(Reference),
+    /// The source is there but does not run.
+    NotRunning {
+        /// Whom the link names.
+        source: ContainerName,
+        /// Who has the link.
+        recipient: ContainerName,
+        /// Under which name.
+        alias: Alias,
+    },
+    /// Recipient or source has the host's network: there is nothing to link.
+    HostNetwork,
+    /// The alias is the recipient's own host name.
+    OwnHostname(Alias),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchContainer(name) => {
+                write!(f, "could not get container for {name}: No such container: {name}")
+            }
+            Self::Ambiguous(prefix) => {
+                write!(f, "multiple IDs found with provided prefix: {prefix}")
+            }
+            Self::NotRunning { source, recipient, alias } => write!(
+                f,
+                "cannot link to a non running container: /{source} AS /{recipient}/{alias}"
+            ),
+            Self::HostNetwork => f.write_str(
+                "conflicting options: host type networking can't be used with links. \
+                 This would result in undefined behavior",
+            ),
+            Self::OwnHostname(alias) => {
+                write!(f, "alias \"{alias}\": is the container's own host name")
+            }
+        }
+    }
+}
+
+/// The container behind each link, or none where it may be absent. `sightings` are in the order
+/// of `links`.
+pub fn resolve<'a>(
+    recipient: &ContainerName,
+    links: &[Link],
+    sightings: &'a [Sighting],
+    absent: Absent,
+) -> Result<Vec<Option<&'a Record>>, Refusal> {
+    links
+        .iter()
+        .zip(sightings)
+        .map(|(link, sighting)| match sighting {
+            Sighting::Running(record) if record.network == crate::model::Network::Host => {
+                Err(Refusal::HostNetwork)
+            }
+            Sighting::Running(record) => Ok(Some(record.as_ref())),
+            _ if absent == Absent::Leave => Ok(None),
+            Sighting::Stopped(source) => Err(Refusal::NotRunning {
+                source: source.clone(),
+                recipient: recipient.clone(),
+                alias: link.alias.clone(),
+            }),
+            Sighting::Ambiguous => Err(Refusal::Ambiguous(link.source.clone())),
+            Sighting::Missing => Err(Refusal::NoSuchContainer(link.source.clone())),
+        })
+        .collect()
+}

@@ -1,0 +1,160 @@
+//! The address of a container in its own network namespace.
+
+use super::Invalid;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An address that a link may use, with the length of its network's prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Address {
+    ip: IpAddr,
+    prefix: u8,
+}
+
+impl Address {
+    /// Refuses every address that would make a rule or a hosts line mean somebody else: loopback,
+    /// "this network", link-local, multicast, broadcast and reserved ranges, and IPv4 in disguise.
+    pub fn new(ip: IpAddr, prefix: u8) -> Result<Self, Invalid> {
+        let (why, bits) = match ip {
+            IpAddr::V4(ip) => (unusable_v4(ip), 32),
+            IpAddr::V6(ip) => (unusable_v6(ip), 128),
+        };
+        match why {
+            Some(why) => Err(Invalid::new("address", &ip.to_string(), why)),
+            None if prefix > bits => {
+                Err(Invalid::new("prefix length", &prefix.to_string(), "longer than the address"))
+            }
+            None => Ok(Self { ip, prefix }),
+        }
+    }
+
+    /// Parses `10.0.0.2/24`.
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        let refuse = || Invalid::new("address", value, "not ADDRESS/PREFIX");
+        let (ip, prefix) = value.split_once('/').ok_or_else(refuse)?;
+        Self::new(ip.parse().map_err(|_| refuse())?, prefix.parse().map_err(|_| refuse())?)
+    }
+
+    /// The bare address.
+    pub fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
+    /// Whether `other` is on the same network, as both see it.
+    pub fn shares_network(&self, other: &Self) -> bool {
+        let prefix = self.prefix.min(other.prefix);
+        match (self.ip, other.ip) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                same_prefix(u128::from(a.to_bits()) << 96, u128::from(b.to_bits()) << 96, prefix)
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => same_prefix(a.to_bits(), b.to_bits(), prefix),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.ip, self.prefix)
+    }
+}
+
+fn same_prefix(a: u128, b: u128, prefix: u8) -> bool {
+    prefix == 0 || (a ^ b) >> (128 - u32::from(prefix)) == 0
+}
+
+fn unusable_v4(ip: Ipv4Addr) -> Option<&'static str> {
+    match ip.octets()[0] {
+        0 => Some("in 0.0.0.0/8, which is no host's"),
+        127 => Some("a loopback address"),
+        169 if ip.is_link_local() => Some("a link-local address"),
+        224..=239 => Some("a multicast address"),
+        240..=255 => Some("a reserved address"),
+        _ => None,
+    }
+}
+
+fn unusable_v6(ip: Ipv6Addr) -> Option<&'static str> {
+    if ip.is_unspecified() {
+        Some("the unspecified address")
+    } else if ip.is_loopback() {
+        Some("a loopback address")
+    } else if ip.is_multicast() {
+        Some("a multicast address")
+    } else if ip.is_unicast_link_local() {
+        Some("a link-local address")
+    } else if ip.to_ipv4().is_some() {
+        Some("an IPv4 address in IPv6 form")
+    } else {
+        None
+    }
+}
+
+/// What a container is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Network {
+    /// A namespace of its own (or its pod's), with these addresses: interfaces in order, IPv4 and
+    /// global IPv6.
+    Own(Vec<Address>),
+    /// The host's namespace: nothing to link to, and nothing to filter.
+    Host,
+}
+
+impl Network {
+    /// The addresses a link may use.
+    pub fn addresses(&self) -> &[Address] {
+        match self {
+            Self::Own(addresses) => addresses,
+            Self::Host => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_others_are_refused() {
+        for bad in [
+            "127.0.0.1/8",
+            "0.0.0.0/0",
+            "0.1.2.3/8",
+            "224.0.0.1/4",
+            "239.1.1.1/32",
+            "240.0.0.1/4",
+            "255.255.255.255/32",
+            "169.254.1.1/16",
+            "::/0",
+            "::1/128",
+            "ff02::1/64",
+            "fe80::1/64",
+            "::ffff:10.0.0.1/96",
+            "::10.0.0.1/96",
+            "10.0.0.1/33",
+            "10.0.0.1",
+            "x/8",
+        ] {
+            assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+        for good in
+            ["10.0.0.2/24", "172.17.0.2/16", "169.253.0.1/16", "fd00::2/64", "2001:db8::1/128"]
+        {
+            assert_eq!(Address::parse(good).map(|a| a.to_string()), Ok(good.to_owned()));
+        }
+    }
+
+    #[test]
+    fn networks() {
+        let same = |a, b| match (Address::parse(a), Address::parse(b)) {
+            (Ok(a), Ok(b)) => a.shares_network(&b),
+            _ => false,
+        };
+        assert!(same("10.0.0.2/24", "10.0.0.3/24"));
+        assert!(!same("10.0.0.2/24", "10.0.1.3/24"));
+        assert!(same("10.0.0.2/16", "10.0.1.3/24"));
+        assert!(same("fd00::2/64", "fd00::3/64"));
+        assert!(!same("fd00::2/64", "fd00:0:0:1::3/64"));
+        assert!(!same("10.0.0.2/24", "fd00::3/64"));
+    }
+}

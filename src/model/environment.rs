@@ -1,0 +1,149 @@
+//! Environment entries, and which of its own a source lets recipients see.
+
+use super::Invalid;
+use std::fmt;
+
+/// One `key=value`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Variable {
+    /// Everything before the first `=`.
+    pub key: String,
+    /// Everything after it.
+    pub value: String,
+}
+
+impl Variable {
+    /// A variable of our own making.
+    pub fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { key: key.into(), value: value.into() }
+    }
+
+    /// Cuts at the first `=`. Entries without one are no variables (Docker skips them too), and
+    /// neither are those with a NUL, which no process can have.
+    pub fn parse(entry: &str) -> Option<Self> {
+        let (key, value) = entry.split_once('=')?;
+        (!entry.contains('\0')).then(|| Self::new(key, value))
+    }
+}
+
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.key, self.value)
+    }
+}
+
+/// The annotation `org.oci-link.env`: `all`, `none`, or globs of which those with `!` exclude.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EnvFilter {
+    only: Vec<String>,
+    never: Vec<String>,
+    nothing: bool,
+}
+
+impl EnvFilter {
+    /// Parses the annotation. A list of nothing but exclusions means all but those.
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        let mut filter = Self::default();
+        match value.trim() {
+            "all" => return Ok(filter),
+            "none" => return Ok(Self { nothing: true, ..filter }),
+            "" => return Err(Invalid::new("env filter", value, "want all, none or globs")),
+            _ => {}
+        }
+        for glob in value.split([',', ' ', '\t', '\n']).filter(|glob| !glob.is_empty()) {
+            let (list, glob) = match glob.strip_prefix('!') {
+                Some(rest) => (&mut filter.never, rest),
+                None => (&mut filter.only, glob),
+            };
+            let known = |b: u8| b.is_ascii_alphanumeric() || b"_.-*?".contains(&b);
+            if glob.is_empty() || !glob.bytes().all(known) {
+                return Err(Invalid::new("env filter", glob, "globs are made of names, * and ?"));
+            }
+            list.push(glob.to_owned());
+        }
+        Ok(filter)
+    }
+
+    /// Whether recipients may see the variable `key`.
+    pub fn allows(&self, key: &str) -> bool {
+        let any =
+            |globs: &[String]| globs.iter().any(|glob| matches(glob.as_bytes(), key.as_bytes()));
+        !self.nothing && (self.only.is_empty() || any(&self.only)) && !any(&self.never)
+    }
+}
+
+/// Shell globs with `*` and `?`, in time linear in the product of the lengths: on a mismatch only
+/// the last star is tried again.
+fn matches(glob: &[u8], text: &[u8]) -> bool {
+    let (mut g, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match glob.get(g) {
+            Some(b'*') => {
+                star = Some((g, t));
+                g += 1;
+            }
+            Some(&c) if c == b'?' || c == text[t] => {
+                g += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((at, from)) = star else { return false };
+                star = Some((at, from + 1));
+                (g, t) = (at + 1, from + 1);
+            }
+        }
+    }
+    glob[g..].iter().all(|c| *c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(filter: &str, key: &str) -> bool {
+        EnvFilter::parse(filter).is_ok_and(|filter| filter.allows(key))
+    }
+
+    #[test]
+    fn filters() {
+        assert!(allowed("all", "MYSQL_PASSWORD"));
+        assert!(!allowed("none", "A"));
+        assert!(allowed("MYSQL_*,!*PASSWORD*", "MYSQL_USER"));
+        assert!(!allowed("MYSQL_*,!*PASSWORD*", "MYSQL_PASSWORD"));
+        assert!(!allowed("MYSQL_*,!*PASSWORD*", "PGUSER"));
+        assert!(allowed("!*SECRET", "PGUSER"));
+        assert!(!allowed("!*SECRET", "A_SECRET"));
+        assert!(allowed("PORT?", "PORT1"));
+    }
+
+    #[test]
+    fn bad_filters() {
+        for bad in ["", " ", "!", "A=B", "a\u{2028}", "[ab]"] {
+            assert!(EnvFilter::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn globs() {
+        for (glob, text, expected) in [
+            ("*", "", true),
+            ("*a*b", "xxaxxab", true),
+            ("*a*b", "xxaxxabc", false),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("abc", "abcd", false),
+            ("a**", "a", true),
+        ] {
+            assert_eq!(matches(glob.as_bytes(), text.as_bytes()), expected, "{glob} {text}");
+        }
+    }
+
+    #[test]
+    fn variables_are_cut_at_the_first_sign() {
+        assert_eq!(Variable::parse("EQ=a=b=c"), Some(Variable::new("EQ", "a=b=c")));
+        assert_eq!(Variable::parse("EMPTY="), Some(Variable::new("EMPTY", "")));
+        assert_eq!(Variable::parse("NOTHING"), None);
+        assert_eq!(Variable::parse("A=b\0c"), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! Why a value from outside was refused.
+
+use std::fmt;
+
+/// The longest piece of a refused value that a message repeats.
+const SHOWN: usize = 80;
+
+/// A value that did not become a checked type: what it should have been, what it was, and why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    what: &'static str,
+    value: String,
+    why: &'static str,
+}
+
+impl Invalid {
+    /// `what` was expected, `value` came, `why` it is refused.
+    pub fn new(what: &'static str, value: &str, why: &'static str) -> Self {
+        Self { what, value: value.chars().take(SHOWN + 1).collect(), why }
+    }
+}
+
+impl fmt::Display for Invalid {
+    /// One line whatever the value holds: escapes, newlines and bidirectional marks come out as
+    /// their escape sequences, so that no value can write to a terminal or forge a log line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown: String = self.value.chars().take(SHOWN).collect();
+        if shown.len() < self.value.len() {
+            shown.push('…');
+        }
+        write!(f, "{} \"{}\": {}", self.what, escape(&shown), self.why)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Everything that is not printable ASCII (or the ellipsis of a cut value) as an escape sequence.
+fn escape(value: &str) -> String {
+    value
+        .chars()
+        .map(|c| match c {
+            ' '..='~' if c != '"' && c != '\\' => c.to_string(),
+            '…' => c.to_string(),
+            _ => c.escape_default().to_string(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_harmless_line() {
+        let shown = Invalid::new("alias", "a\n\u{1b}[2J\u{202e}b", "has a newline").to_string();
+        assert_eq!(shown, r#"alias "a\n\u{1b}[2J\u{202e}b": has a newline"#);
+    }
+
+    #[test]
+    fn a_long_value_is_cut() {
+        let shown = Invalid::new("name", &"x".repeat(1 << 20), "is too long").to_string();
+        assert!(shown.len() < 120, "{shown}");
+        assert!(shown.contains("x…\""), "{shown}");
+    }
+}

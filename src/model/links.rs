@@ -1,0 +1,128 @@
+//! `source[:alias]`, in Docker's grammar (docker/cli opts, moby runconfig/opts `ParseLink`).
+
+use super::{Alias, Invalid, Reference};
+
+/// More links than any legacy application has; fewer than would make a start slow.
+pub const MAX_LINKS: usize = 256;
+
+/// One declared link: whom, and by what name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Whom the link names.
+    pub source: Reference,
+    /// What the source is called in the recipient.
+    pub alias: Alias,
+}
+
+impl Link {
+    /// Parses one `source[:alias]`. The form `/name:/recipient/alias`, which `docker inspect`
+    /// prints, is read back as `name:alias`.
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        let (source, alias) = match value.split_once(':') {
+            _ if value.is_empty() => {
+                return Err(Invalid::new("link", value, "empty string specified for links"));
+            }
+            None => (value, None),
+            Some((source, alias))
+                if alias.is_empty() || alias.contains(':') || source.is_empty() =>
+            {
+                return Err(Invalid::new(
+                    "link",
+                    value,
+                    "bad format for links: want source[:alias]",
+                ));
+            }
+            Some((source, alias)) => (source, Some(alias)),
+        };
+        let inspected = source.starts_with('/');
+        let source = Reference::new(source.strip_prefix('/').unwrap_or(source))?;
+        let alias = match alias {
+            None => Alias::from(&source),
+            Some(path) if inspected => Alias::new(path.rsplit('/').next().unwrap_or(path))?,
+            Some(alias) => Alias::new(alias)?,
+        };
+        if alias.is_reserved() {
+            return Err(Invalid::new("alias", alias.as_str(), "every container's own name"));
+        }
+        Ok(Self { source, alias })
+    }
+}
+
+/// Parses the whole annotation: links separated by commas or white space, in order. A link that
+/// stands there twice counts once; two sources under one alias are refused, where Docker lets the
+/// first win in silence.
+pub fn parse_links(value: &str) -> Result<Vec<Link>, Invalid> {
+    let mut links: Vec<Link> = Vec::new();
+    for item in value.split([',', ' ', '\t', '\n']).filter(|item| !item.is_empty()) {
+        let link = Link::parse(item)?;
+        match links.iter().find(|known| known.alias.same_host(link.alias.as_str())) {
+            Some(known) if *known == link => continue,
+            Some(known) => {
+                let both =
+                    format!("{}:{} and {}:{}", known.source, known.alias, link.source, link.alias);
+                return Err(Invalid::new("links", &both, "one alias for two sources"));
+            }
+            None => links.push(link),
+        }
+        if links.len() > MAX_LINKS {
+            return Err(Invalid::new("links", value, "more than 256 links"));
+        }
+    }
+    if links.is_empty() {
+        return Err(Invalid::new("links", value, "empty string specified for links"));
+    }
+    Ok(links)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(value: &str) -> Result<(String, String), String> {
+        Link::parse(value)
+            .map(|link| (link.source.to_string(), link.alias.to_string()))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn dockers_grammar() {
+        let pair = |source: &str, alias: &str| Ok((source.to_owned(), alias.to_owned()));
+        assert_eq!(parsed("n"), pair("n", "n"));
+        assert_eq!(parsed("n:a"), pair("n", "a"));
+        assert_eq!(parsed("/foo:/c1/bar"), pair("foo", "bar"));
+        assert_eq!(parsed("/foo"), pair("foo", "foo"));
+        let id = "0f".repeat(32);
+        assert_eq!(parsed(&id), pair(&id, &id));
+    }
+
+    #[test]
+    fn what_is_not_a_link() {
+        assert!(parsed("").is_err_and(|e| e.contains("empty string specified for links")));
+        for bad in ["a:b:c", "a:", ":b", ":"] {
+            assert!(parsed(bad).is_err_and(|e| e.contains("bad format for links")), "{bad}");
+        }
+        assert!(parsed("foo:/c1/bar").is_err(), "a path is an alias only after a path");
+        assert!(parsed("db:localhost").is_err());
+    }
+
+    #[test]
+    fn lists() {
+        let links = parse_links("mysql:db, redis\tcache:c,mysql:db mysql:db2");
+        let aliases: Vec<_> =
+            links.iter().flatten().map(|link| link.alias.as_str().to_owned()).collect();
+        assert_eq!(aliases, ["db", "redis", "c", "db2"]);
+        assert!(parse_links(" , ").is_err());
+    }
+
+    #[test]
+    fn one_alias_for_two_sources_names_both() {
+        let error = parse_links("a:db,b:DB").map_err(|error| error.to_string());
+        assert_eq!(error, Err(r#"links "a:db and b:DB": one alias for two sources"#.into()));
+    }
+
+    #[test]
+    fn bounded() {
+        let many: Vec<_> = (0..10_000).map(|n| format!("s{n}")).collect();
+        assert!(parse_links(&many.join(",")).is_err());
+    }
+}

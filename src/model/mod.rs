@@ -1,0 +1,24 @@
+//! Checked nouns, no I/O.
+//!
+//! Every value that comes from outside becomes one of these types at the door, or is refused
+//! there. Past the door there are no raw strings: a [`ContainerId`] is safe as a file name, an
+//! [`Alias`] is safe in a hosts file, a [`Port`] is safe in a rule.
+
+mod address;
+mod environment;
+mod invalid;
+mod links;
+mod names;
+mod ports;
+mod record;
+
+pub use address::{Address, Network};
+pub use environment::{EnvFilter, Variable};
+pub use invalid::Invalid;
+pub use links::{Link, MAX_LINKS, parse_links};
+pub use names::{Alias, ContainerId, ContainerName, Hostname, Reference};
+pub use ports::{Port, PortSet, Protocol};
+pub use record::{
+    BackendName, Created, Flow, HostsEdit, HostsPlace, Inode, Instance, OwnerTag, Record, Stage,
+    Wired,
+};

@@ -1,0 +1,185 @@
+//! What containers are called: ids, names, host names, aliases, and references to any of them.
+
+use super::Invalid;
+use std::fmt;
+
+/// A file name can hold 255 bytes, and ids and names become file names with an ending.
+const MAX_NAME: usize = 240;
+/// RFC 1035: the longest host name.
+const MAX_HOSTNAME: usize = 253;
+
+/// ASCII letters, digits and `extra`, starting with a letter, a digit or an underscore. That
+/// leaves out everything a hosts file, a rule, a path or a terminal could read as more than a
+/// name: white space, `#`, `/`, NUL, a leading `-` or `.`, and all of Unicode beyond ASCII.
+fn check(what: &'static str, value: &str, extra: &str, max: usize) -> Result<String, Invalid> {
+    let refuse = |why| Err(Invalid::new(what, value, why));
+    let Some(first) = value.bytes().next() else { return refuse("is empty") };
+    if value.len() > max {
+        return refuse("is too long");
+    }
+    if !first.is_ascii_alphanumeric() && first != b'_' {
+        return refuse("must start with a letter, a digit or an underscore");
+    }
+    if !value.bytes().all(|b| b.is_ascii_alphanumeric() || extra.as_bytes().contains(&b)) {
+        return refuse("has a character that is not allowed");
+    }
+    Ok(value.to_owned())
+}
+
+macro_rules! checked_name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $extra:literal, $max:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks `value`.
+            pub fn new(value: &str) -> Result<Self, Invalid> {
+                check($what, value, $extra, $max).map(Self)
+            }
+
+            /// The text, safe wherever this kind of name is used.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+checked_name!(
+    /// An OCI container id, as runc and crun accept it.
+    ContainerId, "container id", "_.+-", MAX_NAME
+);
+checked_name!(
+    /// What people call a container.
+    ContainerName, "container name", "_.+-", MAX_NAME
+);
+checked_name!(
+    /// A container's own host name.
+    Hostname, "host name", "_.-", MAX_HOSTNAME
+);
+checked_name!(
+    /// The name of a source inside a recipient.
+    Alias, "alias", "_.+-", MAX_HOSTNAME
+);
+checked_name!(
+    /// How a link names its source: by name, id or unique id prefix.
+    Reference, "link source", "_.+-", MAX_NAME
+);
+
+impl ContainerId {
+    /// Docker's short form, the host name of a container that was given none.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl From<&ContainerId> for ContainerName {
+    /// A container that nobody named goes by its id: every id is a valid name.
+    fn from(id: &ContainerId) -> Self {
+        Self(id.0.clone())
+    }
+}
+
+impl From<&ContainerId> for Reference {
+    fn from(id: &ContainerId) -> Self {
+        Self(id.0.clone())
+    }
+}
+
+impl From<&ContainerName> for Reference {
+    fn from(name: &ContainerName) -> Self {
+        Self(name.0.clone())
+    }
+}
+
+impl From<&Reference> for Alias {
+    /// A link without an alias goes by its source's name, even by a full id, as in Docker.
+    fn from(source: &Reference) -> Self {
+        Self(source.0.clone())
+    }
+}
+
+impl Alias {
+    /// Host names compare without case.
+    pub fn same_host(&self, other: &str) -> bool {
+        self.0.eq_ignore_ascii_case(other)
+    }
+
+    /// Names that the hosts file of every container already gives to somebody else: taking one
+    /// over would send traffic meant for the container itself to the source.
+    pub fn is_reserved(&self) -> bool {
+        let name = self.0.to_ascii_lowercase();
+        name == "localhost" || name.starts_with("localhost.") || name.starts_with("ip6-")
+    }
+
+    /// The prefix of this link's variables: upper case, `-` to `_`, nothing else
+    /// (moby daemon/links/links.go).
+    pub fn variable_prefix(&self) -> String {
+        self.0.to_ascii_uppercase().replace('-', "_")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_engines_give_are_accepted() {
+        for name in ["db", "My.Db-2-1", "cache_1-2-2", "k8s_web_pod_ns_0", "a", "UP0", "_x"] {
+            assert!(ContainerName::new(name).is_ok(), "{name}");
+            assert!(Alias::new(name).is_ok(), "{name}");
+        }
+        assert!(ContainerId::new(&"f".repeat(64)).is_ok());
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        let long = "x".repeat(4096);
+        for name in [
+            "",
+            ".",
+            "..",
+            "-f",
+            "a b",
+            "a\tb",
+            "a\nb",
+            "a\rb",
+            "a#b",
+            "a\0b",
+            "a/b",
+            "/",
+            "é",
+            "a\u{2028}b",
+            "a\u{202e}b",
+            "a:b",
+            "a,b",
+            &long,
+        ] {
+            assert!(ContainerId::new(name).is_err(), "{name:?}");
+            assert!(Alias::new(name).is_err(), "{name:?}");
+            assert!(Hostname::new(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn reserved_aliases() {
+        for name in ["localhost", "LocalHost", "localhost.localdomain", "ip6-loopback"] {
+            assert!(Alias::new(name).is_ok_and(|alias| alias.is_reserved()), "{name}");
+        }
+        assert!(Alias::new("localhosts").is_ok_and(|alias| !alias.is_reserved()));
+    }
+
+    #[test]
+    fn short_ids_do_not_cut_short_ones() {
+        assert_eq!(ContainerId::new("db").map(|id| id.short().to_owned()), Ok("db".into()));
+        let id = ContainerId::new("0123456789abcdef");
+        assert_eq!(id.map(|id| id.short().to_owned()), Ok("0123456789ab".into()));
+    }
+}

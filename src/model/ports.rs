@@ -1,0 +1,152 @@
+//! Exposed ports: `3306/tcp, 33060, 7000-7010/udp`.
+
+use super::Invalid;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// More ports than an image exposes; each of them costs two rules with iptables.
+const MAX_PORTS: usize = 4096;
+
+/// A transport protocol that Docker can expose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl Protocol {
+    /// The lower-case name, as iptables and Docker write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+
+    fn parse(value: &str) -> Option<Self> {
+        [Self::Tcp, Self::Udp, Self::Sctp]
+            .into_iter()
+            .find(|protocol| value.eq_ignore_ascii_case(protocol.as_str()))
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One exposed port. Ordered by number, then protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port {
+    /// 1 to 65535.
+    pub number: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.protocol)
+    }
+}
+
+/// The ports a container exposes, each once, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PortSet(BTreeSet<Port>);
+
+impl PortSet {
+    /// Parses a list separated by commas or white space; `none` and the empty list expose nothing.
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        let mut ports = BTreeSet::new();
+        if value.trim() == "none" {
+            return Ok(Self(ports));
+        }
+        for item in value.split([',', ' ', '\t', '\n']).filter(|item| !item.is_empty()) {
+            let (first, last, protocol) = parse_item(item)?;
+            if usize::from(last - first) >= MAX_PORTS {
+                return Err(Invalid::new("ports", item, "more than 4096 ports"));
+            }
+            ports.extend((first..=last).map(|number| Port { number, protocol }));
+            if ports.len() > MAX_PORTS {
+                return Err(Invalid::new("ports", value, "more than 4096 ports"));
+            }
+        }
+        Ok(Self(ports))
+    }
+
+    /// In order of number, then protocol.
+    pub fn iter(&self) -> impl Iterator<Item = Port> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Whether nothing is exposed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Port> for PortSet {
+    fn from_iter<I: IntoIterator<Item = Port>>(ports: I) -> Self {
+        Self(ports.into_iter().collect())
+    }
+}
+
+/// One `number[-number][/protocol]`; tcp unless told.
+fn parse_item(item: &str) -> Result<(u16, u16, Protocol), Invalid> {
+    let refuse = |why| Err(Invalid::new("port", item, why));
+    let (range, protocol) = item.split_once('/').unwrap_or((item, "tcp"));
+    let Some(protocol) = Protocol::parse(protocol) else {
+        return refuse("its protocol is not tcp, udp or sctp");
+    };
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    match (number(first), number(last)) {
+        (Some(first), Some(last)) if first <= last => Ok((first, last, protocol)),
+        (Some(_), Some(_)) => refuse("the range runs backwards"),
+        _ => refuse("not a number from 1 to 65535"),
+    }
+}
+
+/// Digits only: `u16::from_str` would take a plus sign too.
+fn number(value: &str) -> Option<u16> {
+    let digits = value.bytes().all(|b| b.is_ascii_digit());
+    value.parse().ok().filter(|number| digits && *number != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(value: &str) -> Option<Vec<String>> {
+        PortSet::parse(value).ok().map(|ports| ports.iter().map(|port| port.to_string()).collect())
+    }
+
+    #[test]
+    fn lists_and_ranges() {
+        let ports = list("3306/tcp, 33060\t7000-7002/UDP,7001/udp 53/sctp").unwrap_or_default();
+        assert_eq!(ports, ["53/sctp", "3306/tcp", "7000/udp", "7001/udp", "7002/udp", "33060/tcp"]);
+        assert_eq!(list("none"), Some(vec![]));
+        assert_eq!(list(""), Some(vec![]));
+    }
+
+    #[test]
+    fn what_is_not_a_port() {
+        for bad in
+            ["0", "65536", "+80", "-1", "80/icmp", "80/", "2-1", "1-", "a", "80\0", "1-65535"]
+        {
+            assert_eq!(list(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_bound_counts_all_items() {
+        assert!(list("1-4096").is_some());
+        assert_eq!(list("1-4096,5000"), None);
+        assert_eq!(list("1-3000/tcp,1-3000/udp"), None);
+    }
+}
