@@ -1,0 +1,169 @@
+//! The annotations that declare links.
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{ContainerName, EnvFilter, Invalid, Link, PortSet, parse_links};
+use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What all of our annotations begin with.
+pub const PREFIX: &str = "org.oci-link.";
+/// Where image tools (umoci) put an image's EXPOSE.
+const IMAGE_PORTS: &str = "org.opencontainers.image.exposedPorts";
+/// Kubernetes allows 256 KiB of annotations per object.
+const MAX_COUNT: usize = 4096;
+/// What one of our values may take.
+const MAX_VALUE: usize = 64 * 1024;
+
+/// All annotations of one container.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Annotations(BTreeMap<String, String>);
+
+/// What our annotations say; nothing where they say nothing.
+#[derive(Debug, Default)]
+pub struct Declared {
+    /// `org.oci-link.links`.
+    pub links: Vec<Link>,
+    /// `org.oci-link.name`.
+    pub name: Option<ContainerName>,
+    /// `org.oci-link.ports`, else the image's.
+    pub ports: Option<PortSet>,
+    /// `org.oci-link.env`.
+    pub env: EnvFilter,
+}
+
+impl Annotations {
+    /// Reads ours.
+    pub fn declared(&self) -> Result<Declared> {
+        let ours = |name: &str| self.ours(name);
+        Ok(Declared {
+            links: ours("links")?.map(parse_links).transpose()?.unwrap_or_default(),
+            name: ours("name")?.map(ContainerName::new).transpose()?,
+            ports: match ours("ports")? {
+                Some(value) => Some(PortSet::parse(value)?),
+                None => self.image_ports(),
+            },
+            env: ours("env")?.map(EnvFilter::parse).transpose()?.unwrap_or_default(),
+        })
+    }
+
+    fn ours(&self, name: &str) -> Result<Option<&str>> {
+        match self.0.get(&format!("{PREFIX}{name}")) {
+            Some(value) if value.len() > MAX_VALUE => {
+                Err(Invalid::new("annotation", value, "longer than 64 KiB").into())
+            }
+            value => Ok(value.map(String::as_str)),
+        }
+    }
+
+    /// Not our format, so not our error: what is not understood exposes nothing.
+    fn image_ports(&self) -> Option<PortSet> {
+        let value = self.0.get(IMAGE_PORTS)?;
+        PortSet::parse(value).inspect_err(|error| log::warn!("{IMAGE_PORTS} ignored: {error}")).ok()
+    }
+
+    /// The state's annotations and those of config.json must tell the same story: whoever changed
+    /// one after the runtime read the other wants us to act on something that was never started.
+    pub fn must_agree(&self, state: &Self) -> Result<()> {
+        let ours = |all: &'_ Self| -> Vec<(String, String)> {
+            let counts = |key: &str| key.starts_with(PREFIX) || key == IMAGE_PORTS;
+            all.0
+                .iter()
+                .filter(|(key, _)| counts(key))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect()
+        };
+        let (here, there) = (ours(self), ours(state));
+        let Some((key, _)) = here
+            .iter()
+            .find(|pair| !there.contains(pair))
+            .or(there.iter().find(|pair| !here.contains(pair)))
+        else {
+            return Ok(());
+        };
+        let error = Invalid::new("annotation", key, "differs between the state and config.json");
+        Err(Error::new(Kind::Unsafe, error.to_string()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Annotations {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> std::result::Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Annotations;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_unit<E>(self) -> std::result::Result<Self::Value, E> {
+                Ok(Annotations::default())
+            }
+
+            fn visit_map<M: MapAccess<'de>>(
+                self,
+                mut map: M,
+            ) -> std::result::Result<Self::Value, M::Error> {
+                let mut all = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry::<Cow<'de, str>, Cow<'de, str>>()? {
+                    if all.len() == MAX_COUNT {
+                        return Err(M::Error::custom("more than 4096 annotations"));
+                    }
+                    if all.insert(key.clone().into_owned(), value.into_owned()).is_some() {
+                        return Err(M::Error::custom(format_args!("duplicate annotation {key:?}")));
+                    }
+                }
+                Ok(Annotations(all))
+            }
+        }
+        input.deserialize_any(Collect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn annotations(pairs: &[(&str, &str)]) -> Annotations {
+        Annotations(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn our_ports_win_over_the_images() {
+        let both = [(IMAGE_PORTS, "80/tcp"), ("org.oci-link.ports", "none")];
+        let ports =
+            |pairs: &[_]| annotations(pairs).declared().unwrap().ports.map(|p| p.is_empty());
+        assert_eq!(ports(&both), Some(true));
+        assert_eq!(ports(&both[..1]), Some(false));
+        assert_eq!(ports(&[(IMAGE_PORTS, "what?")]), None);
+        assert_eq!(ports(&[]), None);
+    }
+
+    #[test]
+    fn a_bad_value_of_ours_is_an_error() {
+        for (key, value) in [("links", ""), ("links", "a:b:c"), ("name", "a b"), ("ports", "x")] {
+            let key = format!("{PREFIX}{key}");
+            assert!(annotations(&[(&key, value)]).declared().is_err(), "{key}={value}");
+        }
+        assert!(annotations(&[("org.oci-link.links", &"a,".repeat(40_000))]).declared().is_err());
+    }
+
+    #[test]
+    fn state_and_config_must_agree_on_ours() {
+        let config = annotations(&[("org.oci-link.links", "db"), ("other", "1")]);
+        assert!(config.must_agree(&annotations(&[("org.oci-link.links", "db")])).is_ok());
+        assert!(config.must_agree(&annotations(&[("org.oci-link.links", "dc")])).is_err());
+        assert!(config.must_agree(&annotations(&[])).is_err());
+    }
+
+    #[test]
+    fn bounded_and_unique() {
+        let many: Vec<_> = (0..5000).map(|n| format!("\"k{n}\":\"v\"")).collect();
+        let many = format!("{{{}}}", many.join(","));
+        assert!(serde_json::from_str::<Annotations>(&many).is_err());
+        assert!(serde_json::from_str::<Annotations>(r#"{"a":"1","a":"1"}"#).is_err());
+        assert!(serde_json::from_str::<Annotations>("null").is_ok());
+    }
+}

@@ -1,0 +1,111 @@
+//! JSON from outside, with bounds: runtimes send kilobytes, attackers send anything.
+
+use crate::error::{Context, Error, Kind, Result};
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+/// No state or config.json nests deeper; parsers that recurse stay far from their stack's end.
+const MAX_DEPTH: u32 = 64;
+
+/// Parses `text`, which messages call `what`.
+pub fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T> {
+    check_depth(what, text)?;
+    serde_json::from_slice(text).context(Kind::Input, || what)
+}
+
+/// Counts brackets outside strings. Serde skips unknown members without a limit of its own.
+fn check_depth(what: &str, text: &[u8]) -> Result<()> {
+    let (mut depth, mut string, mut escaped) = (0u32, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if string => escaped = true,
+            b'"' => string = !string,
+            b'{' | b'[' if !string => depth += 1,
+            b'}' | b']' if !string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            let message = format!("{what}: nests deeper than {MAX_DEPTH} levels");
+            return Err(Error::new(Kind::Input, message));
+        }
+    }
+    Ok(())
+}
+
+/// The members of an object in their order, values unparsed, no key twice: runtimes disagree on
+/// which of two equal keys counts, so nothing may depend on it.
+pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> std::result::Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(
+                self,
+                mut map: M,
+            ) -> std::result::Result<Self::Value, M::Error> {
+                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                while let Some(Key(key)) = map.next_key()? {
+                    if members.iter().any(|(known, _)| *known == key) {
+                        return Err(serde::de::Error::custom(format_args!(
+                            "duplicate key {key:?}"
+                        )));
+                    }
+                    members.push((key, map.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+        input.deserialize_map(Collect)
+    }
+}
+
+/// A string that is borrowed wherever it holds no escapes.
+#[derive(Deserialize)]
+pub struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+/// Where `value`, parsed from `document`, stands in it.
+pub fn span(document: &str, value: &RawValue) -> Range<usize> {
+    let start = value.get().as_ptr() as usize - document.as_ptr() as usize;
+    start..start + value.get().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_bounded_outside_strings() {
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(check_depth("x", nested(64).as_bytes()).is_ok());
+        assert!(check_depth("x", nested(65).as_bytes()).is_err());
+        assert!(check_depth("x", format!("\"{}\\\"[\"", "[".repeat(1000)).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn members_know_their_place() {
+        let text = r#" {"a" : [1, 2],"b\u0063":{"d":null}} "#;
+        let members: Members<'_> = parse("x", text.as_bytes()).unwrap();
+        let raw = members.get("bc").unwrap();
+        assert_eq!(&text[span(text, raw)], r#"{"d":null}"#);
+        assert!(parse::<Members<'_>>("x", br#"{"a":1,"\u0061":2}"#).is_err());
+    }
+}

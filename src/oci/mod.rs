@@ -1,0 +1,8 @@
+//! What runtimes hand us: the state on stdin, config.json in the bundle, and the annotations in
+//! both. Bytes come in, checked nouns go out.
+
+pub mod annotations;
+pub mod edit;
+mod json;
+pub mod spec;
+pub mod state;

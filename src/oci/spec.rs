@@ -1,0 +1,185 @@
+//! config.json, as far as links need it. `oci-spec` reads all of it in five times the time and
+//! refuses what runtimes let pass; on the way of a container start we read our part.
+
+use super::annotations::Annotations;
+use super::json;
+use crate::error::{Error, Kind, Result};
+use crate::model::{ContainerId, Hostname, Invalid, Variable};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::path::{Component, Path, PathBuf};
+
+/// A config.json of podman takes 18 KB.
+pub const MAX_CONFIG: u64 = 4 << 20;
+
+/// What will be the container's `/etc/hosts`.
+#[derive(Debug, PartialEq, Eq)]
+pub enum HostsTarget {
+    /// This file of the host, bind-mounted.
+    Mount(PathBuf),
+    /// The file in the root filesystem.
+    Rootfs,
+    /// Something mounted over `/etc` hides it.
+    Hidden,
+}
+
+/// Our part of config.json.
+#[derive(Debug)]
+pub struct Spec {
+    /// The container's host name.
+    pub hostname: Option<Hostname>,
+    /// The environment of its process.
+    pub environment: Vec<Variable>,
+    /// The root filesystem, absolute.
+    pub root: PathBuf,
+    /// Its hosts file.
+    pub hosts: HostsTarget,
+    /// All annotations.
+    pub annotations: Annotations,
+}
+
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow, default)]
+    hostname: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    process: Option<RawProcess<'a>>,
+    #[serde(borrow, default)]
+    root: Option<RawRoot<'a>>,
+    #[serde(borrow, default)]
+    mounts: Option<Vec<RawMount<'a>>>,
+    #[serde(default)]
+    annotations: Option<Annotations>,
+}
+
+#[derive(Deserialize)]
+struct RawProcess<'a> {
+    #[serde(borrow, default)]
+    env: Option<Vec<json::Key<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct RawRoot<'a> {
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct RawMount<'a> {
+    #[serde(borrow)]
+    destination: Cow<'a, str>,
+    #[serde(borrow, default)]
+    source: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    options: Option<Vec<json::Key<'a>>>,
+}
+
+impl Spec {
+    /// Parses the config.json of `bundle`.
+    pub fn parse(bundle: &Path, text: &[u8]) -> Result<Self> {
+        let raw: Raw<'_> = json::parse("config.json", text)?;
+        let root = raw.root.ok_or_else(|| Error::new(Kind::Input, "config.json has no root"))?;
+        if root.path.is_empty() || root.path.contains('\0') {
+            return Err(Invalid::new("root.path", &root.path, "not a path").into());
+        }
+        let environment = raw.process.and_then(|process| process.env).unwrap_or_default();
+        Ok(Self {
+            hostname: match raw.hostname.as_deref() {
+                None | Some("") => None,
+                Some(name) => Some(Hostname::new(name)?),
+            },
+            environment: environment.iter().filter_map(|entry| Variable::parse(&entry.0)).collect(),
+            root: bundle.join(&*root.path),
+            hosts: hosts_target(bundle, raw.mounts.as_deref().unwrap_or_default()),
+            annotations: raw.annotations.unwrap_or_default(),
+        })
+    }
+
+    /// The host name that the container goes by: Docker gives the short id to those without.
+    pub fn hostname_or(&self, id: &ContainerId) -> Result<Hostname> {
+        match &self.hostname {
+            Some(name) => Ok(name.clone()),
+            // An id may hold a plus sign, a host name may not.
+            None => Ok(Hostname::new(&id.short().replace('+', "-"))?),
+        }
+    }
+}
+
+/// Mounts are made in order, so the last one decides.
+fn hosts_target(bundle: &Path, mounts: &[RawMount<'_>]) -> HostsTarget {
+    mounts.iter().fold(HostsTarget::Rootfs, |target, mount| {
+        let destination = cleaned(&mount.destination);
+        match (destination.as_path(), &mount.source) {
+            (path, Some(source)) if path == Path::new("/etc/hosts") && mount.is_bind() => {
+                HostsTarget::Mount(bundle.join(&**source))
+            }
+            (path, _) if Path::new("/etc/hosts").starts_with(path) => HostsTarget::Hidden,
+            _ => target,
+        }
+    })
+}
+
+impl RawMount<'_> {
+    fn is_bind(&self) -> bool {
+        let options = self.options.as_deref().unwrap_or_default();
+        self.kind.as_deref() == Some("bind")
+            || options.iter().any(|option| option.0 == "bind" || option.0 == "rbind")
+    }
+}
+
+/// The destination as runtimes understand it: absolute, without `.`, `..` and doubled slashes.
+fn cleaned(destination: &str) -> PathBuf {
+    let mut path = PathBuf::from("/");
+    for component in Path::new(destination).components() {
+        match component {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => {
+                path.pop();
+            }
+            _ => {}
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(mounts: &str) -> HostsTarget {
+        let text = format!(r#"{{"root":{{"path":"r"}},"mounts":{mounts}}}"#);
+        Spec::parse(Path::new("/b"), text.as_bytes()).unwrap().hosts
+    }
+
+    #[test]
+    fn the_last_mount_decides() {
+        let bind = |to: &str, from: &str| {
+            format!(r#"{{"destination":"{to}","source":"{from}","type":"bind"}}"#)
+        };
+        let (first, second) = (bind("/etc/hosts", "/h1"), bind("/etc//./hosts", "/h2"));
+        assert_eq!(target("null"), HostsTarget::Rootfs);
+        assert_eq!(target(&format!("[{first}]")), HostsTarget::Mount("/h1".into()));
+        assert_eq!(target(&format!("[{first},{second}]")), HostsTarget::Mount("/h2".into()));
+        let relative = bind("/etc/x/../hosts", "h3");
+        assert_eq!(target(&format!("[{relative}]")), HostsTarget::Mount("/b/h3".into()));
+        let etc = r#"{"destination":"/etc","type":"tmpfs","source":"tmpfs"}"#;
+        assert_eq!(target(&format!("[{first},{etc}]")), HostsTarget::Hidden);
+        assert_eq!(target(&format!("[{etc},{first}]")), HostsTarget::Mount("/h1".into()));
+        let option = r#"{"destination":"/etc/hosts","source":"/h","options":["rbind","ro"]}"#;
+        assert_eq!(target(&format!("[{option}]")), HostsTarget::Mount("/h".into()));
+    }
+
+    #[test]
+    fn a_container_without_a_host_name_goes_by_its_short_id() {
+        let id = ContainerId::new(&"0a".repeat(32)).unwrap();
+        let spec = |text: &str| Spec::parse(Path::new("/b"), text.as_bytes());
+        let name = |text: &str| spec(text).unwrap().hostname_or(&id).unwrap().to_string();
+        assert_eq!(name(r#"{"root":{"path":"r"}}"#), "0a0a0a0a0a0a");
+        assert_eq!(name(r#"{"root":{"path":"r"},"hostname":"web"}"#), "web");
+        assert!(spec(r#"{"root":{"path":"r"},"hostname":"web\n6.6.6.6 db"}"#).is_err());
+        assert!(spec(r#"{"root":{"path":""}}"#).is_err());
+        assert!(spec("{}").is_err());
+    }
+}

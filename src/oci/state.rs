@@ -1,0 +1,108 @@
+//! The container's state, which the runtime writes to a hook's standard input (OCI runtime spec,
+//! "State").
+
+use super::annotations::Annotations;
+use super::json;
+use crate::error::Result;
+use crate::model::{ContainerId, Invalid};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+/// What a hook is told. Runtimes agree on little of it: crun says `created` where runc says
+/// `creating`, the pid of a stopped container is missing or 0, and some keys are the runtime's own.
+#[derive(Debug)]
+pub struct State {
+    /// The container's id.
+    pub id: ContainerId,
+    /// Whether the runtime says that it is over.
+    pub stopped: bool,
+    /// Its first process, where it has one.
+    pub pid: Option<i32>,
+    /// The bundle's directory.
+    pub bundle: Option<PathBuf>,
+    /// The annotations of config.json, where the runtime repeats them.
+    pub annotations: Option<Annotations>,
+}
+
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    status: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pid: Option<i64>,
+    #[serde(borrow, default)]
+    bundle: Option<Cow<'a, str>>,
+    #[serde(default)]
+    annotations: Option<Annotations>,
+}
+
+impl State {
+    /// Parses and checks it.
+    pub fn parse(text: &[u8]) -> Result<Self> {
+        let raw: Raw<'_> = json::parse("container state", text)?;
+        let pid = match raw.pid {
+            None | Some(0) => None,
+            Some(pid) => Some(i32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or_else(|| {
+                Invalid::new("pid", &pid.to_string(), "not a process of the runtime's namespace")
+            })?),
+        };
+        let bundle = match raw.bundle {
+            Some(path) if !path.starts_with('/') || path.contains('\0') => {
+                return Err(Invalid::new("bundle", &path, "not an absolute path").into());
+            }
+            path => path.map(|path| PathBuf::from(path.into_owned())),
+        };
+        Ok(Self {
+            id: ContainerId::new(&raw.id)?,
+            stopped: raw.status.as_deref() == Some("stopped"),
+            pid,
+            bundle,
+            annotations: raw.annotations,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_runtimes_form() {
+        let runc = br#"{"ociVersion":"1.0.2-dev","id":"web","status":"creating","pid":4242,
+            "bundle":"/b","annotations":{"org.oci-link.links":"db"}}"#;
+        let crun = br#"{"ociVersion":"1.0","id":"web","pid":0,"root":"/b/rootfs","bundle":"/b",
+            "status":"stopped"}"#;
+        let youki = br#"{"ociVersion":"v1.0.2","id":"web","status":"stopped","pid":null,
+            "bundle":"/b","annotations":null,"created":{"x":[1]},"systemd":false}"#;
+        let state = State::parse(runc).unwrap();
+        assert_eq!((state.pid, state.stopped), (Some(4242), false));
+        for text in [&crun[..], youki] {
+            let state = State::parse(text).unwrap();
+            assert_eq!((state.pid, state.stopped), (None, true));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_state() {
+        for bad in [
+            "",
+            "{",
+            "[]",
+            "{}",
+            r#"{"id":"a","id":"b"}"#,
+            r#"{"id":"../x"}"#,
+            r#"{"id":"a\u0000"}"#,
+            r#"{"id":"a","pid":-1}"#,
+            r#"{"id":"a","pid":99999999999}"#,
+            r#"{"id":"a","bundle":"b"}"#,
+            r#"{"id":"a"} trailing"#,
+        ] {
+            assert!(State::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let deep = format!(r#"{{"id":"a","x":{}{}}}"#, "[".repeat(1000), "]".repeat(1000));
+        assert!(State::parse(deep.as_bytes()).is_err());
+    }
+}
