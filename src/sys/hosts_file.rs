@@ -1,0 +1,157 @@
+//! A container's hosts file, opened once and checked before anything is done with it.
+
+use super::file::shown;
+use super::rootfs::{self, Entry};
+use crate::error::{Context, Error, Kind, Result};
+use crate::model::{Created, HostsPlace, Inode};
+use nix::sys::stat::{fstat, stat};
+use nix::sys::statfs::fstatfs;
+use pathrs::Handle;
+use pathrs::flags::OpenFlags;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+/// The largest hosts file we edit.
+const MAX_SIZE: u64 = 1 << 20;
+/// `f_type` of file systems whose files are not files: proc, sysfs, cgroup, cgroup2.
+const PSEUDO: [i64; 4] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270];
+
+/// The file, held open, and what it held.
+#[derive(Debug)]
+pub struct HostsFile {
+    place: HostsPlace,
+    content: Option<Vec<u8>>,
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    Mount(File),
+    Rootfs(Box<Entry>),
+}
+
+impl HostsFile {
+    /// The source of a bind mount. `state` is our own directory, which no container gets.
+    pub fn of_mount(path: &Path, state: &Path) -> Result<Self> {
+        let error = || format!("hosts file {}", shown(path));
+        let unsafe_file = |why| Err(Error::new(Kind::Unsafe, format!("{}: {why}", error())));
+        let pinned = OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(path);
+        let pinned = pinned.context(Kind::Hosts, error)?;
+        let status = fstat(&pinned).context(Kind::Hosts, error)?;
+        rootfs::must_be_regular(&status, &shown(path))?;
+        let inode = rootfs::inode(&status);
+        if stat("/etc/hosts").is_ok_and(|host| rootfs::inode(&host) == inode) {
+            return unsafe_file("is the host's own");
+        }
+        let kind = fstatfs(&pinned).context(Kind::Hosts, error)?.filesystem_type().0;
+        let own = format!("/proc/self/fd/{}", pinned.as_raw_fd());
+        let real = std::fs::read_link(own).context(Kind::Hosts, error)?;
+        if PSEUDO.contains(&kind) || real.starts_with("/dev") {
+            return unsafe_file("is not on a file system for files");
+        }
+        if real.starts_with(state) {
+            return unsafe_file("is in the state directory");
+        }
+        let file = Handle::from_fd(pinned).reopen(OpenFlags::O_RDWR).context(Kind::Hosts, error)?;
+        let size = u64::try_from(status.st_size).unwrap_or(u64::MAX);
+        let content = Some(read(&file, size, &error())?);
+        let place = HostsPlace::Mount { path: path.to_owned(), inode };
+        Ok(Self { place, content, target: Target::Mount(file) })
+    }
+
+    /// `/etc/hosts` below the root filesystem `path`, or where it would be.
+    pub fn of_rootfs(path: &Path) -> Result<Self> {
+        let (root, inode) = rootfs::open_root(path)?;
+        let entry = Entry::find(root)?;
+        let content = match entry.open()? {
+            Some((file, size)) => Some(read(&file, size, "hosts file /etc/hosts")?),
+            None => None,
+        };
+        let created = match (&content, entry.lacks_etc()) {
+            (Some(_), _) => Created::Nothing,
+            (None, false) => Created::File,
+            (None, true) => Created::FileAndDirectory,
+        };
+        let place = HostsPlace::Rootfs { path: path.to_owned(), inode, created };
+        Ok(Self { place, content, target: Target::Rootfs(Box::new(entry)) })
+    }
+
+    /// The file that was recorded, if it is still there: another file that took its path since is
+    /// not ours to edit.
+    pub fn again(place: &HostsPlace, state: &Path) -> Result<Option<Self>> {
+        let (path, expected) = match place {
+            HostsPlace::Mount { path, inode } | HostsPlace::Rootfs { path, inode, .. } => {
+                (path, inode)
+            }
+        };
+        if !stat(path).is_ok_and(|now| rootfs::inode(&now) == *expected) {
+            return Ok(None);
+        }
+        let mut file = match place {
+            HostsPlace::Mount { .. } => Self::of_mount(path, state)?,
+            HostsPlace::Rootfs { .. } => Self::of_rootfs(path)?,
+        };
+        let found: Inode = match &file.place {
+            HostsPlace::Mount { inode, .. } | HostsPlace::Rootfs { inode, .. } => *inode,
+        };
+        file.place = place.clone();
+        Ok((found == *expected).then_some(file))
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &HostsPlace {
+        &self.place
+    }
+
+    /// What it held; none if there was no file.
+    pub fn content(&self) -> Option<&[u8]> {
+        self.content.as_deref()
+    }
+
+    /// Makes it hold `bytes`.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let old = self.content.take().unwrap_or_default();
+        match &mut self.target {
+            Target::Mount(file) => in_place(file, &old, bytes)?,
+            Target::Rootfs(entry) => entry.replace(bytes)?,
+        }
+        self.content = Some(bytes.to_vec());
+        Ok(())
+    }
+
+    /// Removes it, if it was made by us.
+    pub fn remove(&self) -> Result<()> {
+        match (&self.target, &self.place) {
+            (Target::Rootfs(entry), HostsPlace::Rootfs { created, .. }) => {
+                entry.remove(*created == Created::FileAndDirectory)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn read(file: &File, size: u64, what: &str) -> Result<Vec<u8>> {
+    let too_large = || Error::new(Kind::Unsafe, format!("{what}: larger than 1 MiB"));
+    if size > MAX_SIZE {
+        return Err(too_large());
+    }
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
+    file.take(MAX_SIZE + 1).read_to_end(&mut content).context(Kind::Hosts, || what.to_owned())?;
+    if content.len() as u64 > MAX_SIZE { Err(too_large()) } else { Ok(content) }
+}
+
+/// A file that is bind-mounted must stay the same file. One write from the first byte that differs:
+/// a reader never sees half a line.
+fn in_place(file: &File, old: &[u8], new: &[u8]) -> Result<()> {
+    let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let written = (|| {
+        if same < new.len() {
+            file.write_all_at(&new[same..], same as u64)?;
+        }
+        if new.len() < old.len() { file.set_len(new.len() as u64) } else { Ok(()) }
+    })();
+    written.context(Kind::Hosts, || "cannot write the hosts file")
+}

@@ -1,0 +1,14 @@
+//! The only room for system calls and for unsafe code.
+//!
+//! What comes from a container's file system goes through [`rootfs`] and [`hosts_file`], what comes
+//! from its process through [`netns`] and [`process`], other programs through [`child`].
+
+pub mod child;
+pub mod directory;
+pub mod file;
+pub mod hosts_file;
+pub mod lock;
+pub mod netns;
+pub mod process;
+pub mod rootfs;
+pub mod stdin;

@@ -1,0 +1,188 @@
+//! A container's network namespace, held on to while it is read.
+
+#![allow(unsafe_code)] // Each block says why.
+
+use super::process;
+use crate::error::{Context, Error, Kind, Result};
+use crate::model::Address;
+use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, socket};
+use std::fs::File;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+/// A process that cannot be confused with a later one of the same number.
+#[derive(Debug)]
+pub struct Process {
+    pid: i32,
+    fd: OwnedFd,
+    started: u64,
+}
+
+impl Process {
+    /// Takes hold of `pid`.
+    pub fn pin(pid: i32) -> Result<Self> {
+        let gone = || Error::new(Kind::Namespace, format!("process {pid} does not run"));
+        // SAFETY: the call takes two integers and returns a descriptor or -1.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0u32) };
+        let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(gone)?;
+        // SAFETY: the descriptor is new and nobody else's.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let started = process::start_time(pid).ok_or_else(gone)?;
+        let process = Self { pid, fd, started };
+        // If it lives now, the start time was its own, not a successor's.
+        if process.ended(0) { Err(gone()) } else { Ok(process) }
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// When it started, in clock ticks since boot.
+    pub fn started(&self) -> u64 {
+        self.started
+    }
+
+    /// Waits up to `milliseconds` for its end.
+    pub fn ended(&self, milliseconds: u16) -> bool {
+        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+        loop {
+            match poll(&mut fds, PollTimeout::from(milliseconds)) {
+                Err(Errno::EINTR) => {}
+                result => return result != Ok(0),
+            }
+        }
+    }
+}
+
+/// What a network namespace says about itself.
+#[derive(Debug)]
+pub struct Namespace {
+    /// A number that no other namespace has in this boot.
+    pub cookie: u64,
+    /// Its addresses that links may use, loopback left out, in the order of the interfaces.
+    pub addresses: Vec<Address>,
+    /// Whether its loopback has an IPv6 address.
+    pub ipv6_loopback: bool,
+    /// Whether it is the one this process runs in.
+    pub is_ours: bool,
+}
+
+impl Namespace {
+    /// Reads the namespace of `process`. Addresses that no container can have (somebody else's
+    /// loopback, multicast, the host's own) are refused.
+    pub fn of(process: &Process) -> Result<Self> {
+        let path = format!("/proc/{}/ns/net", process.pid);
+        let open = |path: &str| File::open(path).context(Kind::Namespace, || path.to_owned());
+        let (theirs, ours) = (open(&path)?, open("/proc/self/ns/net")?);
+        if process.ended(0) {
+            let message = format!("process {} ended while it was looked at", process.pid);
+            return Err(Error::new(Kind::Namespace, message));
+        }
+        let inode = |file: &File| file.metadata().context(Kind::Namespace, || path.clone());
+        let (a, b) = (inode(&theirs)?, inode(&ours)?);
+        let is_ours = (a.dev(), a.ino()) == (b.dev(), b.ino());
+        if is_ours {
+            return Ok(Self { cookie: cookie()?, addresses: vec![], ipv6_loopback: true, is_ours });
+        }
+        enter(&theirs)?;
+        let found = read();
+        // Everything after this would act on the container's network instead of the host's.
+        enter(&ours)?;
+        let mut namespace = found?;
+        if namespace.cookie == 0 {
+            namespace.cookie = a.ino();
+        }
+        match namespace.addresses.iter().find(|address| is_local(address.ip())) {
+            Some(address) => {
+                let message = format!("address \"{}\": is the host's own", address.ip());
+                Err(Error::new(Kind::Unsafe, message))
+            }
+            None => Ok(namespace),
+        }
+    }
+}
+
+fn enter(namespace: &File) -> Result<()> {
+    setns(namespace, CloneFlags::CLONE_NEWNET).context(Kind::Namespace, || "setns")
+}
+
+/// Reads the namespace this process is in.
+fn read() -> Result<Namespace> {
+    let mut addresses = Vec::new();
+    let mut ipv6_loopback = false;
+    for interface in getifaddrs().context(Kind::Namespace, || "getifaddrs")? {
+        let Some((ip, prefix)) = interface.address.zip(interface.netmask).and_then(ip_and_prefix)
+        else {
+            continue;
+        };
+        if interface.interface_name == "lo" {
+            ipv6_loopback |= ip.is_ipv6();
+        } else if !is_link_local(ip) {
+            let address = Address::new(ip, prefix);
+            let address = address.context(Kind::Unsafe, || interface.interface_name.clone())?;
+            addresses.push(address);
+        }
+    }
+    Ok(Namespace { cookie: cookie()?, addresses, ipv6_loopback, is_ours: false })
+}
+
+/// Every interface has one in IPv6, and no link uses it.
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
+}
+
+fn ip_and_prefix((address, mask): (SockaddrStorage, SockaddrStorage)) -> Option<(IpAddr, u8)> {
+    let ip = |storage: SockaddrStorage| -> Option<IpAddr> {
+        let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| storage.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    let ones = match ip(mask)? {
+        IpAddr::V4(mask) => mask.to_bits().leading_ones(),
+        IpAddr::V6(mask) => mask.to_bits().leading_ones(),
+    };
+    Some((ip(address)?, u8::try_from(ones).ok()?))
+}
+
+/// `SO_NETNS_COOKIE` (Linux 5.14), or 0 on kernels that have none.
+fn cookie() -> Result<u64> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)
+        .context(Kind::Namespace, || "socket")?;
+    let mut cookie = 0u64;
+    let mut size = libc::socklen_t::try_from(size_of::<u64>()).unwrap_or(8);
+    // SAFETY: the kernel writes at most `size` bytes, the size of `cookie`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut size,
+        )
+    };
+    Ok(if result == 0 { cookie } else { 0 })
+}
+
+/// The cookie of the namespace this process is in.
+pub fn own_cookie() -> Result<u64> {
+    cookie()
+}
+
+/// Whether `ip` is one of this host's: packets to a local address leave from that very address.
+/// Costs the same however many addresses the host has, and sends nothing.
+fn is_local(ip: IpAddr) -> bool {
+    let any: IpAddr = if ip.is_ipv4() { [0, 0, 0, 0].into() } else { [0u16; 8].into() };
+    let source = || -> std::io::Result<SocketAddr> {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    };
+    source().is_ok_and(|local| local.ip() == ip)
+}

@@ -1,0 +1,72 @@
+//! This process, made the same whoever starts it, and the identity of others.
+
+#![allow(unsafe_code)] // Each block says why.
+
+use crate::error::{Context, Error, Kind, Result};
+use nix::libc;
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::sys::stat::{Mode, umask};
+use std::fs;
+
+/// Undoes what a parent may have left: blocked and ignored signals (waiting for a child fails
+/// while SIGCHLD is ignored), an odd umask, and open file descriptors, which would use up ours.
+pub fn normalise() -> Result<()> {
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+        .context(Kind::Internal, || "cannot unblock signals")?;
+    // SAFETY: the default action is no handler of ours that could run at a bad moment.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }
+        .context(Kind::Internal, || "cannot reset SIGCHLD")?;
+    umask(Mode::from_bits_truncate(0o077));
+    // SAFETY: called first thing in main, when nothing of ours has been opened. Kernels before 5.9
+    // lack the call; then the descriptors stay, as they would without us.
+    unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
+    Ok(())
+}
+
+/// Empties the environment but for a `PATH` of system directories, for libraries that look there
+/// for the programs they run.
+pub fn scrub_environment() {
+    let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
+    for name in names {
+        // SAFETY: this program has one thread.
+        unsafe { std::env::remove_var(name) };
+    }
+    // SAFETY: as above.
+    unsafe { std::env::set_var("PATH", "/usr/sbin:/sbin:/usr/bin:/bin") };
+}
+
+/// The kernel's boot id, a UUID, as a number.
+pub fn boot_id() -> Result<u128> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = fs::read_to_string(path).context(Kind::Internal, || path)?;
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    u128::from_str_radix(&digits, 16).context(Kind::Internal, || path)
+}
+
+/// When the process `pid` started, in clock ticks since boot; none when it is gone, or is a zombie
+/// or about to become one.
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name stands in parentheses and may hold anything, parentheses too.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    // proc(5): starttime is field 22, the state field 3.
+    let started = fields.nth(18)?.parse().ok()?;
+    (!matches!(state, "Z" | "X" | "x")).then_some(started)
+}
+
+/// Whether this process was started inside the container of `pid`: in its mount namespace, which
+/// is not the host's.
+pub fn is_inside(pid: i32) -> Result<bool> {
+    let of = |process: &str| {
+        let path = format!("/proc/{process}/ns/mnt");
+        fs::read_link(&path).context(Kind::Namespace, || path)
+    };
+    let ours = of("self")?;
+    Ok(ours == of(&pid.to_string())? && of("1").is_ok_and(|first| first != ours))
+}
+
+/// The pid of this process.
+pub fn own_pid() -> Result<i32> {
+    i32::try_from(std::process::id()).map_err(|_| Error::new(Kind::Internal, "own pid"))
+}
