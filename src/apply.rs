@@ -1,0 +1,87 @@
+//! Carries plans out, and takes back what was done.
+//!
+//! The record comes first (`pending`), then its effects, then the record again (`ready`): whatever
+//! happens in between, the record names everything that may exist, and teardown works from it
+//! alone.
+
+use crate::error::{Error, Failures, Kind, Result};
+use crate::firewall::{Firewall, Ruleset};
+use crate::link::{Plan, hosts};
+use crate::model::{Created, HostsEdit, HostsPlace, Record};
+use crate::store::{Change, Commit, Store};
+use crate::sys::hosts_file::HostsFile;
+use std::path::Path;
+
+/// Where plans take effect.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    /// The records.
+    pub store: &'a dyn Store,
+    /// The rules.
+    pub firewall: &'a dyn Firewall,
+    /// The state directory, which holds no container's files.
+    pub state: &'a Path,
+}
+
+/// Makes everything in `plan` true. On failure the record stays `pending` and names all that may
+/// have been done; [`take_back`] undoes it.
+pub fn carry_out(site: Site<'_>, plan: &Plan, file: Option<HostsFile>) -> Result<Commit> {
+    let pending = plan.pending();
+    match site.store.commit(&Change::Put(&pending), plan.before.revision)? {
+        Commit::Conflict => Ok(Commit::Conflict),
+        Commit::Done(revision) => {
+            effects(site, plan, &pending, file)?;
+            site.store.commit(&Change::Put(&plan.record), revision)
+        }
+    }
+}
+
+fn effects(site: Site<'_>, plan: &Plan, pending: &Record, file: Option<HostsFile>) -> Result<()> {
+    let rules = Ruleset { owner: &pending.owner, before: &plan.before.flows };
+    if !pending.flows.is_empty() {
+        site.firewall.ensure(rules, &plan.record.flows)?;
+    }
+    match (file, &plan.hosts_content) {
+        (Some(mut file), Some(content)) => file.write(content),
+        _ => Ok(()),
+    }
+}
+
+/// Undoes all that `record` names and removes it. Every step is tried, and tolerates having been
+/// done; if one failed, the record stays, so that somebody can try again.
+pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
+    let mut failures = Failures::default();
+    if !record.flows.is_empty() {
+        let rules = Ruleset { owner: &record.owner, before: &record.flows };
+        failures.note(site.firewall.remove(rules));
+    }
+    if let Some(edit) = &record.hosts {
+        failures.note(restore_hosts(site, edit));
+    }
+    failures.into_result()?;
+    match site.store.commit(&Change::Remove(record), record.revision)? {
+        Commit::Done(_) => Ok(()),
+        Commit::Conflict => {
+            let message = format!("record of {}: changed while it was removed", record.id);
+            Err(Error::new(Kind::State, message))
+        }
+    }
+}
+
+/// The hosts file without our block; without the file, if it was ours and nobody added to it.
+fn restore_hosts(site: Site<'_>, edit: &HostsEdit) -> Result<()> {
+    let Some(mut file) = HostsFile::again(&edit.place, site.state)? else { return Ok(()) };
+    let Some(content) = file.content() else { return Ok(()) };
+    let blocks: Vec<&str> = edit.blocks().collect();
+    let restored = hosts::without(content, &blocks);
+    let ours = [true, false].map(|ipv6| hosts::preamble(ipv6).into_bytes());
+    let made =
+        matches!(edit.place, HostsPlace::Rootfs { created, .. } if created != Created::Nothing);
+    if made && ours.contains(&restored) {
+        file.remove()
+    } else if restored != content {
+        file.write(&restored)
+    } else {
+        Ok(())
+    }
+}

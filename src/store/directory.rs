@@ -1,0 +1,271 @@
+//! A store in a directory of the host.
+//!
+//! ```text
+//! records/51/c3/dd/51c3dd52….json   one record; the path is also the index of id prefixes
+//! names/mysql                 -> id  the first container of that name that runs
+//! addresses/10.0.0.2/51c3…    -> id  who published the address
+//! wanted/mysql/9d53…          -> id  whose links name it
+//! broken/                            records that could not be read
+//! ```
+//!
+//! A record is replaced by rename. Index entries are made before the record and removed after it,
+//! so a crash leaves entries too many, never too few; one that leads to no record is no entry.
+
+use super::format;
+use super::{Change, Commit, Found, Store};
+use crate::error::{Kind, Result};
+use crate::model::{ContainerId, Record, Reference};
+use crate::sys::directory::Directory;
+use crate::sys::lock::{self, Lock};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long a change waits for others. A hook that waits longer has lost its runtime's patience.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// A record of a source with 4096 ports and a large environment takes less.
+const MAX_RECORD: u64 = 16 << 20;
+/// Levels of the tree of records, and characters of the id that each takes.
+const LEVELS: usize = 3;
+const WIDTH: usize = 2;
+
+/// See the module.
+#[derive(Debug)]
+pub struct DirectoryStore {
+    top: Directory,
+    records: Directory,
+    names: Directory,
+    addresses: Directory,
+    wanted: Directory,
+}
+
+impl DirectoryStore {
+    /// Opens it, and makes what is missing.
+    pub fn open(top: Directory) -> Result<Self> {
+        Ok(Self {
+            records: top.subdirectory("records")?,
+            names: top.subdirectory("names")?,
+            addresses: top.subdirectory("addresses")?,
+            wanted: top.subdirectory("wanted")?,
+            top,
+        })
+    }
+
+    /// A record that cannot be read is put aside: it must not keep others from starting.
+    fn read(&self, id: &str) -> Result<Option<Record>> {
+        let path = record_path(id);
+        let Some(bytes) = self.records.read(&path, MAX_RECORD)? else { return Ok(None) };
+        match format::decode(&bytes) {
+            Ok(record) if record.id.as_str() == id => return Ok(Some(record)),
+            Ok(_) => log::error!("record {id}: speaks of another container: put aside"),
+            Err(error) if error.kind == Kind::State => return Err(error),
+            Err(error) => log::error!("record {id}: {error}: put aside"),
+        }
+        self.top.make_directory("broken")?;
+        self.top.rename(&format!("records/{path}"), &format!("broken/{id}.json"))?;
+        Ok(None)
+    }
+
+    /// The records behind all entries of an index.
+    fn behind(&self, index: &Directory, key: &str) -> Result<Vec<Record>> {
+        let mut ids = BTreeSet::new();
+        index.visit(key, |id| Ok(ids.insert(id.to_owned())))?;
+        let mut records = Vec::new();
+        for id in ids {
+            records.extend(self.read(&id)?);
+        }
+        Ok(records)
+    }
+
+    /// Collects up to `limit` ids that start with `prefix` from the part of the tree below `path`.
+    /// Each directory on the way holds something, so looking for two takes few steps.
+    fn prefixed(
+        &self,
+        path: &str,
+        level: usize,
+        prefix: &str,
+        limit: usize,
+        ids: &mut Vec<String>,
+    ) -> Result<()> {
+        if level == LEVELS {
+            return self.records.visit(path, |file| {
+                ids.extend(
+                    file.strip_suffix(".json")
+                        .filter(|id| id.starts_with(prefix))
+                        .map(str::to_owned),
+                );
+                Ok(ids.len() < limit)
+            });
+        }
+        let wanted = prefix.get(level * WIDTH..).unwrap_or_default();
+        if wanted.len() >= WIDTH {
+            let next = format!("{path}/{}", wanted.get(..WIDTH).unwrap_or_default());
+            return self.prefixed(&next, level + 1, prefix, limit, ids);
+        }
+        self.records.visit(path, |name| {
+            if name.starts_with(wanted) {
+                self.prefixed(&format!("{path}/{name}"), level + 1, prefix, limit, ids)?;
+            }
+            Ok(ids.len() < limit)
+        })
+    }
+
+    fn put(&self, record: &Record, old: Option<&Record>) -> Result<()> {
+        let id = record.id.as_str();
+        let (new, was) = (Entries::of(record), old.map(Entries::of).unwrap_or_default());
+        for address in new.addresses.difference(&was.addresses) {
+            self.addresses.link(id, &format!("{address}/{id}"))?;
+        }
+        for source in new.wanted.difference(&was.wanted) {
+            self.wanted.link(id, &format!("{source}/{id}"))?;
+        }
+        self.take_name(record)?;
+        self.records.write(&record_path(id), &format::encode(record)?)?;
+        self.drop_entries(id, &was, &new)
+    }
+
+    fn remove(&self, record: &Record) -> Result<()> {
+        let id = record.id.as_str();
+        let path = record_path(id);
+        self.records.remove(&path)?;
+        if let Some((directory, _)) = path.rsplit_once('/') {
+            self.records.prune(directory);
+        }
+        self.drop_entries(id, &Entries::of(record), &Entries::default())?;
+        if self.names.read_link(record.name.as_str())?.as_deref() == Some(id) {
+            self.names.remove(record.name.as_str())?;
+        }
+        Ok(())
+    }
+
+    /// The first owner of a name keeps it while its record is there.
+    fn take_name(&self, record: &Record) -> Result<()> {
+        let (name, id) = (record.name.as_str(), record.id.as_str());
+        if self.names.link(id, name)? {
+            return Ok(());
+        }
+        match self.names.read_link(name)? {
+            Some(owner) if owner == id => Ok(()),
+            Some(owner) if self.read(&owner)?.is_some_and(|other| other.name == record.name) => {
+                log::warn!("name {name} belongs to container {owner}: {id} goes by its id only");
+                Ok(())
+            }
+            _ => {
+                self.names.remove(name)?;
+                self.names.link(id, name).map(drop)
+            }
+        }
+    }
+
+    fn drop_entries(&self, id: &str, was: &Entries, now: &Entries) -> Result<()> {
+        let gone = |index: &Directory, was: &BTreeSet<String>, now: &BTreeSet<String>| {
+            for key in was.difference(now) {
+                index.remove(&format!("{key}/{id}"))?;
+                index.prune(key);
+            }
+            Ok(())
+        };
+        gone(&self.addresses, &was.addresses, &now.addresses)?;
+        gone(&self.wanted, &was.wanted, &now.wanted)
+    }
+}
+
+impl Store for DirectoryStore {
+    fn lock(&self) -> Result<Lock> {
+        lock::exclusive(self.top.open_lock("lock")?, PATIENCE)
+    }
+
+    fn get(&self, id: &ContainerId) -> Result<Option<Record>> {
+        self.read(id.as_str())
+    }
+
+    fn find(&self, reference: &Reference) -> Result<Found> {
+        let text = reference.as_str();
+        if let Some(record) = self.read(text)? {
+            return Ok(Found::One(Box::new(record)));
+        }
+        let named = self.names.read_link(text)?.map(|id| self.read(&id)).transpose()?.flatten();
+        if let Some(record) = named.filter(|record| record.name.as_str() == text) {
+            return Ok(Found::One(Box::new(record)));
+        }
+        let mut ids = Vec::new();
+        self.prefixed(".", 0, text, 2, &mut ids)?;
+        match ids.as_slice() {
+            [] => Ok(Found::Nothing),
+            [id] => {
+                Ok(self.read(id)?.map_or(Found::Nothing, |record| Found::One(Box::new(record))))
+            }
+            _ => Ok(Found::Several),
+        }
+    }
+
+    fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {
+        self.behind(&self.addresses, &address.to_string())
+    }
+
+    fn wanting(&self, reference: &Reference) -> Result<Vec<Record>> {
+        self.behind(&self.wanted, reference.as_str())
+    }
+
+    fn all(&self) -> Result<Vec<Record>> {
+        let mut ids = Vec::new();
+        self.prefixed(".", 0, "", usize::MAX, &mut ids)?;
+        ids.sort();
+        let mut records = Vec::new();
+        for id in ids {
+            records.extend(self.read(&id)?);
+        }
+        Ok(records)
+    }
+
+    fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {
+        let (Change::Put(record) | Change::Remove(record)) = change;
+        let old = self.read(record.id.as_str())?;
+        if old.as_ref().map_or(0, |old| old.revision) != seen {
+            return Ok(Commit::Conflict);
+        }
+        match change {
+            Change::Put(record) => {
+                let record = Record { revision: seen + 1, ..(*record).clone() };
+                self.put(&record, old.as_ref())?;
+                Ok(Commit::Done(record.revision))
+            }
+            Change::Remove(record) => {
+                self.remove(old.as_ref().unwrap_or(record))?;
+                Ok(Commit::Done(0))
+            }
+        }
+    }
+}
+
+/// The index entries of one record.
+#[derive(Default)]
+struct Entries {
+    addresses: BTreeSet<String>,
+    wanted: BTreeSet<String>,
+}
+
+impl Entries {
+    /// A link is wanted by what it names, and by the id it is connected to, in case that id
+    /// returns.
+    fn of(record: &Record) -> Self {
+        let addresses = record.network.addresses().iter();
+        let names = record.links.iter().map(|wired| wired.link.source.to_string());
+        let ids = record.links.iter().filter_map(|wired| wired.source.as_ref());
+        Self {
+            addresses: addresses.map(|address| address.ip().to_string()).collect(),
+            wanted: names.chain(ids.map(ToString::to_string)).collect(),
+        }
+    }
+}
+
+/// `51/c3/dd/51c3dd….json`; short ids are filled up with underscores.
+fn record_path(id: &str) -> String {
+    let mut path = String::new();
+    let mut characters = id.chars().chain(std::iter::repeat('_'));
+    for _ in 0..LEVELS {
+        path.extend(characters.by_ref().take(WIDTH));
+        path.push('/');
+    }
+    path + id + ".json"
+}

@@ -1,0 +1,215 @@
+//! A record as versioned JSON. Reading checks every value again: a record may come from another
+//! version of this program, or from a disk that lost half of it.
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::model::{
+    Address, Alias, BackendName, ContainerId, ContainerName, Created, Flow, Hostname, HostsEdit,
+    HostsPlace, Inode, Instance, Invalid, Link, Network, OwnerTag, PortSet, Record, Reference,
+    Stage, Variable, Wired,
+};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// The version this program writes. It reads all up to it.
+const VERSION: u32 = 1;
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    revision: u64,
+    ready: bool,
+    id: String,
+    name: String,
+    hostname: String,
+    boot: String,
+    netns: u64,
+    pid: i32,
+    started: u64,
+    /// Absent for a container in the host's network.
+    addresses: Option<Vec<String>>,
+    ports: Vec<String>,
+    env: Vec<String>,
+    links: Vec<StoredLink>,
+    owner: String,
+    backend: String,
+    flows: Vec<StoredFlow>,
+    hosts: Option<StoredHosts>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredLink {
+    source: String,
+    alias: String,
+    connected: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredFlow {
+    from: IpAddr,
+    to: IpAddr,
+    port: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredHosts {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    /// Absent for a mounted file, which is never ours to remove.
+    created: Option<String>,
+    block: String,
+    previous: Vec<String>,
+}
+
+/// The bytes of a record.
+pub fn encode(record: &Record) -> Result<Vec<u8>> {
+    let stored = Stored {
+        version: VERSION,
+        revision: record.revision,
+        ready: record.stage == Stage::Ready,
+        id: record.id.to_string(),
+        name: record.name.to_string(),
+        hostname: record.hostname.to_string(),
+        boot: format!("{:032x}", record.instance.boot),
+        netns: record.instance.netns,
+        pid: record.instance.pid,
+        started: record.instance.started,
+        addresses: match &record.network {
+            Network::Own(addresses) => Some(addresses.iter().map(ToString::to_string).collect()),
+            Network::Host => None,
+        },
+        ports: record.ports.iter().map(|port| port.to_string()).collect(),
+        env: record.environment.iter().map(ToString::to_string).collect(),
+        links: record.links.iter().map(StoredLink::from).collect(),
+        owner: record.owner.to_string(),
+        backend: record.backend.to_string(),
+        flows: record.flows.iter().map(StoredFlow::from).collect(),
+        hosts: record.hosts.as_ref().map(StoredHosts::from),
+    };
+    serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
+}
+
+/// The record in these bytes.
+pub fn decode(bytes: &[u8]) -> Result<Record> {
+    let Versioned { version } = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
+    if version > VERSION {
+        let message = format!("record of version {version}: this oci-link reads up to {VERSION}");
+        return Err(Error::new(Kind::State, message));
+    }
+    let stored: Stored = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
+    Ok(Record {
+        revision: stored.revision,
+        stage: if stored.ready { Stage::Ready } else { Stage::Pending },
+        id: ContainerId::new(&stored.id)?,
+        name: ContainerName::new(&stored.name)?,
+        hostname: Hostname::new(&stored.hostname)?,
+        instance: Instance {
+            boot: u128::from_str_radix(&stored.boot, 16).context(Kind::Input, || "boot id")?,
+            netns: stored.netns,
+            pid: stored.pid,
+            started: stored.started,
+        },
+        network: match &stored.addresses {
+            Some(addresses) => Network::Own(all(addresses, |text| Address::parse(text))?),
+            None => Network::Host,
+        },
+        ports: PortSet::parse(&stored.ports.join(","))?,
+        environment: stored.env.iter().filter_map(|entry| Variable::parse(entry)).collect(),
+        links: all(&stored.links, Wired::try_from)?,
+        owner: OwnerTag::parse(&stored.owner)?,
+        backend: BackendName::parse(&stored.backend)?,
+        flows: all(&stored.flows, StoredFlow::check)?.concat(),
+        hosts: stored.hosts.map(HostsEdit::try_from).transpose()?,
+    })
+}
+
+fn all<'a, S, T>(
+    stored: &'a [S],
+    check: impl Fn(&'a S) -> std::result::Result<T, Invalid>,
+) -> std::result::Result<Vec<T>, Invalid> {
+    stored.iter().map(check).collect()
+}
+
+impl From<&Wired> for StoredLink {
+    fn from(wired: &Wired) -> Self {
+        Self {
+            source: wired.link.source.to_string(),
+            alias: wired.link.alias.to_string(),
+            connected: wired.source.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+impl TryFrom<&StoredLink> for Wired {
+    type Error = Invalid;
+
+    fn try_from(stored: &StoredLink) -> std::result::Result<Self, Invalid> {
+        let source = Reference::new(&stored.source)?;
+        let link = Link { source, alias: Alias::new(&stored.alias)? };
+        let source = stored.connected.as_deref().map(ContainerId::new).transpose()?;
+        Ok(Self { link, source })
+    }
+}
+
+impl From<&Flow> for StoredFlow {
+    fn from(flow: &Flow) -> Self {
+        Self { from: flow.from, to: flow.to, port: flow.port.to_string() }
+    }
+}
+
+impl StoredFlow {
+    fn check(&self) -> std::result::Result<Vec<Flow>, Invalid> {
+        let ports = PortSet::parse(&self.port)?;
+        Ok(ports.iter().map(|port| Flow { from: self.from, to: self.to, port }).collect())
+    }
+}
+
+impl From<&HostsEdit> for StoredHosts {
+    fn from(edit: &HostsEdit) -> Self {
+        let (path, inode, created) = match &edit.place {
+            HostsPlace::Mount { path, inode } => (path, inode, None),
+            HostsPlace::Rootfs { path, inode, created } => (path, inode, Some(created)),
+        };
+        Self {
+            path: path.clone(),
+            device: inode.device,
+            inode: inode.number,
+            created: created.map(|created| created_name(*created).to_owned()),
+            block: edit.block.clone(),
+            previous: edit.previous.clone(),
+        }
+    }
+}
+
+impl TryFrom<StoredHosts> for HostsEdit {
+    type Error = Invalid;
+
+    fn try_from(stored: StoredHosts) -> std::result::Result<Self, Invalid> {
+        let inode = Inode { device: stored.device, number: stored.inode };
+        let path = stored.path;
+        let place = match stored.created.as_deref() {
+            None => HostsPlace::Mount { path, inode },
+            Some(name) => {
+                let all = [Created::Nothing, Created::File, Created::FileAndDirectory];
+                let created = all.into_iter().find(|created| created_name(*created) == name);
+                let created = created.ok_or_else(|| Invalid::new("created", name, "unknown"))?;
+                HostsPlace::Rootfs { path, inode, created }
+            }
+        };
+        Ok(Self { place, block: stored.block, previous: stored.previous })
+    }
+}
+
+fn created_name(created: Created) -> &'static str {
+    match created {
+        Created::Nothing => "nothing",
+        Created::File => "file",
+        Created::FileAndDirectory => "file and directory",
+    }
+}

@@ -1,0 +1,68 @@
+//! What containers published, shared by all hooks of a host.
+//!
+//! Nothing outside this folder knows that it is files: an etcd store will stand behind the same
+//! trait.
+
+mod directory;
+mod format;
+
+use crate::error::Result;
+use crate::model::{ContainerId, Record, Reference};
+use crate::sys::directory::Directory;
+use crate::sys::lock::Lock;
+use std::net::IpAddr;
+
+/// What a reference may mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Exactly one container.
+    One(Box<Record>),
+    /// Several ids start so.
+    Several,
+    /// Nothing.
+    Nothing,
+}
+
+/// One change of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// Write it.
+    Put(&'a Record),
+    /// Remove it.
+    Remove(&'a Record),
+}
+
+/// What became of a change.
+#[must_use = "a conflict means that nothing was changed"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// It is there, under this revision.
+    Done(u64),
+    /// Somebody was faster: read again and plan again.
+    Conflict,
+}
+
+/// Records and the indexes that find them. Every look-up but [`Store::all`] costs the same however
+/// many records there are.
+pub trait Store {
+    /// Keeps other changes of this host out until the lock is dropped. Plans are made and carried
+    /// out under it, so that rules and records change together.
+    fn lock(&self) -> Result<Lock>;
+    /// The record of a container.
+    fn get(&self, id: &ContainerId) -> Result<Option<Record>>;
+    /// Docker's order: exact id, then exact name, then unique id prefix.
+    fn find(&self, reference: &Reference) -> Result<Found>;
+    /// Who published this address.
+    fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
+    /// Whose links name `reference`.
+    fn wanting(&self, reference: &Reference) -> Result<Vec<Record>>;
+    /// Every record.
+    fn all(&self) -> Result<Vec<Record>>;
+    /// Makes one change, if the record is still at revision `seen` (0: there is none).
+    fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit>;
+}
+
+/// The choice point of this seam.
+pub fn open(state: Directory) -> Result<Box<dyn Store>> {
+    Ok(Box::new(directory::DirectoryStore::open(state)?))
+}
