@@ -1,0 +1,110 @@
+//! The command line: types for clap, nothing else.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use log::LevelFilter;
+use std::path::PathBuf;
+
+/// Docker's --link for every OCI runtime and engine.
+#[derive(Debug, Parser)]
+#[command(name = "oci-link", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes. They win over config.toml.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Read this config.toml [default: /etc/oci-link/config.toml, which may be absent].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the records of running containers are [default: /run/oci-link].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// off, error, warn, info, debug or trace [default: info].
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<LevelFilter>,
+    /// Log to this file [default: the system's log].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Act as an OCI hook: the container's state comes on standard input.
+    Hook(Hook),
+    /// Put hooks and link variables into a bundle's config.json.
+    Prepare(Prepare),
+    /// List containers and their links.
+    Ls(Ls),
+    /// Show all about one container, and its rules as the kernel has them.
+    Inspect(Inspect),
+}
+
+/// `hook`.
+#[derive(Debug, Args)]
+pub struct Hook {
+    /// The stage; when absent, poststop for a stopped container, else createRuntime.
+    #[arg(value_enum)]
+    pub stage: Option<Stage>,
+    /// Variables of the container that are its sources', not its own (set by prepare).
+    #[arg(long, value_name = "NAMES", hide = true)]
+    pub injected: Vec<String>,
+}
+
+/// The stages of the OCI runtime spec that links need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "camelCase")]
+pub enum Stage {
+    /// The namespaces are there, the program has not started.
+    CreateRuntime,
+    /// The same, in runtimes before 1.0.2 of the spec.
+    Prestart,
+    /// The program has started.
+    Poststart,
+    /// The container is over.
+    Poststop,
+}
+
+/// `prepare`.
+#[derive(Debug, Args)]
+pub struct Prepare {
+    /// The directory that holds config.json.
+    pub bundle: PathBuf,
+    /// The id that the container will be created with [default: the name of the directory].
+    #[arg(long)]
+    pub id: Option<String>,
+}
+
+/// `ls`.
+#[derive(Debug, Args)]
+pub struct Ls {
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// Name, id or unique id prefix.
+    pub container: String,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns.
+    #[default]
+    Table,
+    /// JSON.
+    Json,
+}

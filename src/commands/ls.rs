@@ -1,0 +1,100 @@
+//! `ls`: who runs, and who is linked to whom.
+
+use super::table;
+use crate::cli::{Format, Ls};
+use crate::error::{Context, Kind, Result};
+use crate::host::Host;
+use crate::model::{ContainerId, Network, Record, Stage};
+use crate::world::is_running;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Prints all records.
+pub fn run(host: &Host, arguments: &Ls) -> Result<()> {
+    let mut records = host.store.all()?;
+    records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    let mut linked_by: BTreeMap<&ContainerId, Vec<&Record>> = BTreeMap::new();
+    for record in &records {
+        for source in record.links.iter().filter_map(|wired| wired.source.as_ref()) {
+            let by = linked_by.entry(source).or_default();
+            if !by.iter().any(|known| known.id == record.id) {
+                by.push(record);
+            }
+        }
+    }
+    let by = |record: &Record| linked_by.get(&record.id).cloned().unwrap_or_default();
+    match arguments.format {
+        Format::Table => {
+            let rows: Vec<_> =
+                records.iter().map(|record| row(host, record, &by(record))).collect();
+            table::print(&["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED BY", "STATE"], &rows);
+        }
+        Format::Json => {
+            let all: Vec<_> =
+                records.iter().map(|record| summary(host, record, &by(record))).collect();
+            let text = serde_json::to_string_pretty(&all).context(Kind::Internal, || "JSON")?;
+            println!("{text}");
+        }
+    }
+    Ok(())
+}
+
+/// What a person wants to know first.
+pub fn state(host: &Host, record: &Record) -> &'static str {
+    match (is_running(record, host.boot), record.stage) {
+        (false, _) => "dead",
+        (true, Stage::Ready) => "ready",
+        (true, Stage::Pending) => "pending",
+    }
+}
+
+/// `source:alias`, with a mark for those that are not connected.
+fn links(record: &Record) -> Vec<String> {
+    let mark = |connected| if connected { "" } else { " (absent)" };
+    let links = record.links.iter();
+    links
+        .map(|w| format!("{}:{}{}", w.link.source, w.link.alias, mark(w.source.is_some())))
+        .collect()
+}
+
+fn row(host: &Host, record: &Record, linked_by: &[&Record]) -> Vec<String> {
+    let or_dash = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell };
+    let addresses: Vec<_> =
+        record.network.addresses().iter().map(|address| address.ip().to_string()).collect();
+    let ports: Vec<_> = record.ports.iter().map(|port| port.to_string()).collect();
+    let by: Vec<_> = linked_by.iter().map(|other| other.name.to_string()).collect();
+    let address =
+        if record.network == Network::Host { "host".to_owned() } else { addresses.join(",") };
+    vec![
+        record.id.short().to_owned(),
+        record.name.to_string(),
+        or_dash(address),
+        or_dash(ports.join(",")),
+        or_dash(links(record).join(",")),
+        or_dash(by.join(",")),
+        state(host, record).to_owned(),
+    ]
+}
+
+/// The same for programs, ids in full.
+pub fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Value {
+    let links = record.links.iter().map(|wired| {
+        json!({
+            "source": wired.link.source.as_str(),
+            "alias": wired.link.alias.as_str(),
+            "connected": wired.source.as_ref().map(ContainerId::as_str),
+        })
+    });
+    let addresses = record.network.addresses().iter().map(|address| address.ip().to_string());
+    json!({
+        "id": record.id.as_str(),
+        "name": record.name.as_str(),
+        "hostname": record.hostname.as_str(),
+        "network": if record.network == Network::Host { "host" } else { "own" },
+        "addresses": addresses.collect::<Vec<_>>(),
+        "ports": record.ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
+        "links": links.collect::<Vec<_>>(),
+        "linked_by": linked_by.iter().map(|other| other.id.as_str()).collect::<Vec<_>>(),
+        "state": state(host, record),
+    })
+}

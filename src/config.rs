@@ -1,0 +1,171 @@
+//! config.toml and the global flags, as one checked value.
+
+use crate::error::{Error, Kind, Result};
+use crate::firewall::Choice;
+use crate::link::env::Dialect;
+use crate::model::BackendName;
+use crate::sys::file;
+use log::LevelFilter;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Where config.toml is looked for.
+pub const CONFIG_FILE: &str = "/etc/oci-link/config.toml";
+/// Where the records are: on tmpfs, like the containers they speak of.
+pub const STATE_DIR: &str = "/run/oci-link";
+/// The size of a config.toml that somebody wrote by hand, many times over.
+const MAX_CONFIG: u64 = 64 << 10;
+
+/// What was said on the command line; it wins over the file.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+    /// `--log-level`.
+    pub log_level: Option<LevelFilter>,
+    /// `--log-file`.
+    pub log_file: Option<PathBuf>,
+}
+
+/// How this host wants its links.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the records are.
+    pub state_dir: PathBuf,
+    /// Who keeps the rules.
+    pub firewall: Choice,
+    /// Which Docker the variables sound like.
+    pub dialect: Dialect,
+    /// What is logged.
+    pub log_level: LevelFilter,
+    /// Where to; else to the system's log.
+    pub log_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    state_dir: Option<PathBuf>,
+    firewall: FirewallTable,
+    env: EnvTable,
+    log: LogTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FirewallTable {
+    backend: Backend,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Backend {
+    #[default]
+    Auto,
+    Iptables,
+    None,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct EnvTable {
+    dialect: DialectName,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+enum DialectName {
+    #[default]
+    #[serde(rename = "28")]
+    V28,
+    #[serde(rename = "27")]
+    V27,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LogTable {
+    level: Option<String>,
+    file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the file, which may be absent, and lets the flags win.
+    pub fn load(overrides: Overrides) -> Result<Self> {
+        let path = overrides.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
+        let text = if path.exists() {
+            file::read_text(path, MAX_CONFIG, Kind::Input)?
+        } else {
+            String::new()
+        };
+        let mut config = Self::parse(&file::shown(path), &text)?;
+        config.state_dir = overrides.state_dir.unwrap_or(config.state_dir);
+        config.log_level = overrides.log_level.unwrap_or(config.log_level);
+        config.log_file = overrides.log_file.or(config.log_file);
+        Ok(config)
+    }
+
+    fn parse(path: &str, text: &str) -> Result<Self> {
+        let refuse = |line: Option<usize>, why: &str| {
+            let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
+            Error::new(Kind::Input, format!("{path}{line}: {why}"))
+        };
+        let file: File = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+            refuse(line, &error.message().replace('\n', ", "))
+        })?;
+        let level = file.log.level.as_deref().unwrap_or("info");
+        let log_level = level.parse().map_err(|_| {
+            refuse(
+                None,
+                &format!("log.level {level:?}: want off, error, warn, info, debug or trace"),
+            )
+        })?;
+        Ok(Self {
+            state_dir: file.state_dir.unwrap_or_else(|| STATE_DIR.into()),
+            firewall: match file.firewall.backend {
+                Backend::Auto => Choice::Auto,
+                Backend::Iptables => Choice::Fixed(BackendName::Iptables),
+                Backend::None => Choice::Fixed(BackendName::None),
+            },
+            dialect: match file.env.dialect {
+                DialectName::V28 => Dialect::V28,
+                DialectName::V27 => Dialect::V27,
+            },
+            log_level,
+            log_file: file.log.file,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        let config = Config::parse("c", "").unwrap();
+        assert_eq!(config.state_dir, Path::new("/run/oci-link"));
+        assert_eq!((config.firewall, config.dialect), (Choice::Auto, Dialect::V28));
+    }
+
+    #[test]
+    fn all_keys() {
+        let text = "state_dir = '/s'\n[firewall]\nbackend = 'none'\n[env]\ndialect = '27'\n\
+                    [log]\nlevel = 'debug'\nfile = '/l'\n";
+        let config = Config::parse("c", text).unwrap();
+        assert_eq!(config.firewall, Choice::Fixed(BackendName::None));
+        assert_eq!(config.dialect, Dialect::V27);
+        assert_eq!((config.log_level, config.log_file), (LevelFilter::Debug, Some("/l".into())));
+    }
+
+    #[test]
+    fn an_error_names_its_line() {
+        let error = |text: &str| Config::parse("c", text).unwrap_err().to_string();
+        assert!(error("[env]\n\ndialekt = '27'").starts_with("c line 3: unknown field"));
+        assert!(error("[env]\ndialect = '26'").starts_with("c line 2: "));
+        assert!(error("x").starts_with("c line 1: "));
+        assert!(error("[log]\nlevel = 'loud'").contains("loud"));
+    }
+}

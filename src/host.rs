@@ -1,0 +1,52 @@
+//! This host: its configuration, its records, its firewall, its boot.
+
+use crate::apply::Site;
+use crate::config::Config;
+use crate::error::Result;
+use crate::firewall::{self, Choice, Firewall};
+use crate::model::BackendName;
+use crate::store::{self, Store};
+use crate::sys::directory::Directory;
+use crate::sys::process;
+
+/// Everything that commands need, opened once.
+pub struct Host {
+    /// How it wants its links.
+    pub config: Config,
+    /// Its boot id.
+    pub boot: u128,
+    /// The records.
+    pub store: Box<dyn Store>,
+    /// Keeps the rules of containers that start now.
+    pub firewall: Box<dyn Firewall>,
+    state: Directory,
+}
+
+impl Host {
+    /// Opens the state directory, and refuses one that others could have touched.
+    pub fn open(config: Config) -> Result<Self> {
+        let state = Directory::open(&config.state_dir)?;
+        let boot = process::boot_id()?;
+        let store = store::open(state.try_clone()?)?;
+        let firewall = firewall::select(config.firewall, state.try_clone()?, boot)?;
+        Ok(Self { config, boot, store, firewall, state })
+    }
+
+    /// Calls `act` with the site whose firewall keeps the rules of a record made by `backend`,
+    /// whatever config.toml says today.
+    pub fn at<T>(
+        &self,
+        backend: BackendName,
+        act: impl FnOnce(Site<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let other;
+        let firewall = if backend == self.firewall.name() {
+            self.firewall.as_ref()
+        } else {
+            let state = self.state.try_clone()?;
+            other = firewall::select(Choice::Fixed(backend), state, self.boot)?;
+            other.as_ref()
+        };
+        act(Site { store: self.store.as_ref(), firewall, state: &self.config.state_dir })
+    }
+}

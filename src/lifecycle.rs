@@ -1,0 +1,219 @@
+//! A container's life: it starts, its neighbours come and go, it ends.
+//!
+//! All of it runs under the store's lock, so that what was planned is still true when it is done.
+
+use crate::apply::{carry_out, take_back};
+use crate::error::{Error, Failures, Kind, Result};
+use crate::host::Host;
+use crate::link::{self, Absent, HostsFile as Hosts, Plan, World};
+use crate::model::{ContainerId, Network, Record, Reference};
+use crate::store::{Commit, Found};
+use crate::sys::hosts_file::HostsFile;
+use crate::sys::netns::Process;
+use crate::world::{is_running, sightings};
+
+/// How often a plan is made again because somebody was faster.
+const ATTEMPTS: usize = 5;
+/// How long the end of a container's process may follow the word of its end, in milliseconds.
+const DYING: u16 = 1000;
+
+/// A container about to start.
+pub struct Newcomer {
+    /// All that is known of it; nothing has been done for it.
+    pub record: Record,
+    /// Its first process.
+    pub process: Process,
+    /// Its hosts file, if it has links.
+    pub hosts: Option<HostsFile>,
+    /// Whether its loopback speaks IPv6.
+    pub ipv6_loopback: bool,
+}
+
+/// Publishes a container and makes its links; or leaves nothing of it.
+pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
+    let _lock = host.store.lock()?;
+    let Newcomer { record, process, hosts, ipv6_loopback } = newcomer;
+    let record = make_room(host, record)?;
+    let id = record.id.clone();
+    let started = publish(host, record, hosts, ipv6_loopback).and_then(|()| {
+        if process.ended(0) {
+            return Err(Error::new(Kind::Namespace, format!("{id}: ended while it was started")));
+        }
+        Ok(())
+    });
+    if let Err(error) = started {
+        let mut failures = Failures::default();
+        failures.note(Err(error));
+        failures.note(host.store.get(&id).and_then(|record| match record {
+            Some(record) => host.at(record.backend, |site| take_back(site, &record)),
+            None => Ok(()),
+        }));
+        return failures.into_result();
+    }
+    if let Some(record) = host.store.get(&id)? {
+        for recipient in recipients_of(host, &record)? {
+            tolerate(&recipient, rewire(host, &recipient));
+        }
+    }
+    Ok(())
+}
+
+/// Ends what was done for the container `id`. Saying so twice, or of a container that nobody knew,
+/// is fine. If its process lives, the word is about an earlier container of that id.
+pub fn stop(host: &Host, id: &ContainerId) -> Result<()> {
+    let _lock = host.store.lock()?;
+    let Some(record) = host.store.get(id)? else { return Ok(()) };
+    if is_running(&record, host.boot) {
+        let alive = Process::pin(record.instance.pid).is_ok_and(|process| !process.ended(DYING));
+        if alive && is_running(&record, host.boot) {
+            log::warn!("{id}: runs: the end that was announced is an earlier container's");
+            return Ok(());
+        }
+    }
+    retire(host, &record)
+}
+
+/// Everything of a container that is over goes: from its neighbours, then its own.
+pub fn retire(host: &Host, record: &Record) -> Result<()> {
+    for recipient in recipients_of(host, record)? {
+        tolerate(&recipient, rewire(host, &recipient));
+    }
+    // A container that was linked to itself in a circle has a new record by now.
+    let Some(record) = host.store.get(&record.id)? else { return Ok(()) };
+    host.at(record.backend, |site| take_back(site, &record))
+}
+
+/// Plans a recipient's links again and carries out what changed.
+fn rewire(host: &Host, recipient: &Record) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let Some(me) = host.store.get(&recipient.id)? else { return Ok(()) };
+        let file = match &me.hosts {
+            Some(edit) => HostsFile::again(&edit.place, &host.config.state_dir)?,
+            None => None,
+        };
+        let plan = plan(host, &me, file.as_ref(), true, Absent::Leave)?;
+        if plan.record == me && plan.hosts_content.is_none() {
+            return Ok(());
+        }
+        if let Commit::Done(_) = host.at(me.backend, |site| carry_out(site, &plan, file))? {
+            return Ok(());
+        }
+    }
+    Err(conflicts(&recipient.id))
+}
+
+fn publish(
+    host: &Host,
+    mut record: Record,
+    hosts: Option<HostsFile>,
+    ipv6_loopback: bool,
+) -> Result<()> {
+    let mut hosts = hosts;
+    for _ in 0..ATTEMPTS {
+        let plan = plan(host, &record, hosts.as_ref(), ipv6_loopback, Absent::Refuse)?;
+        if let Commit::Done(_) =
+            host.at(record.backend, |site| carry_out(site, &plan, hosts.take()))?
+        {
+            return Ok(());
+        }
+        record = make_room(host, record)?;
+    }
+    Err(conflicts(&record.id))
+}
+
+fn plan(
+    host: &Host,
+    me: &Record,
+    file: Option<&HostsFile>,
+    ipv6: bool,
+    absent: Absent,
+) -> Result<Plan> {
+    let links = me.links.iter().map(|wired| wired.link.clone());
+    let sightings = sightings(host.store.as_ref(), host.boot, Some(&me.id), links)?;
+    let hosts = file.map(|file| Hosts {
+        place: file.place().clone(),
+        content: file.content().map(<[u8]>::to_vec),
+        ipv6,
+    });
+    Ok(link::plan(me, &World { sightings, hosts }, absent)?)
+}
+
+/// Clears away those whose id, address or name the newcomer has, as far as they are dead. What the
+/// newcomer itself left in an earlier stage is where it goes on from.
+fn make_room(host: &Host, newcomer: Record) -> Result<Record> {
+    let mut newcomer = newcomer;
+    newcomer.revision = 0;
+    if let Some(old) = host.store.get(&newcomer.id)? {
+        if old.instance == newcomer.instance {
+            newcomer.revision = old.revision;
+            newcomer.flows = old.flows;
+            newcomer.hosts = old.hosts;
+            newcomer.backend = old.backend;
+        } else if is_running(&old, host.boot) {
+            let message = format!("container id \"{}\": belongs to a container that runs", old.id);
+            return Err(Error::new(Kind::Unsafe, message));
+        } else {
+            retire(host, &old)?;
+        }
+    }
+    for address in newcomer.network.addresses() {
+        for holder in host.store.holders_of(address.ip())? {
+            let shared = holder.instance.boot == newcomer.instance.boot
+                && holder.instance.netns == newcomer.instance.netns;
+            if shared || holder.id == newcomer.id {
+                continue;
+            }
+            if !is_running(&holder, host.boot) {
+                retire(host, &holder)?;
+            } else if is_linked(host, &holder)? {
+                let message = format!(
+                    "address \"{}\": belongs to container {}, which runs and has links",
+                    address.ip(),
+                    holder.id
+                );
+                return Err(Error::new(Kind::Unsafe, message));
+            }
+        }
+    }
+    if let Found::One(other) = host.store.find(&Reference::from(&newcomer.name))? {
+        let same_name = other.name == newcomer.name && other.id != newcomer.id;
+        if same_name && !is_running(&other, host.boot) {
+            retire(host, &other)?;
+        }
+    }
+    Ok(newcomer)
+}
+
+/// Whether rules name this container's address.
+fn is_linked(host: &Host, record: &Record) -> Result<bool> {
+    let connected = |other: &Record| other.alias_of(&record.id).is_some();
+    Ok(!record.flows.is_empty() || recipients_of(host, record)?.iter().any(connected))
+}
+
+/// Whose links name `record`, or are connected to it.
+fn recipients_of(host: &Host, record: &Record) -> Result<Vec<Record>> {
+    if record.network == Network::Host {
+        return Ok(Vec::new());
+    }
+    let mut all: Vec<Record> = Vec::new();
+    for name in record.answers_to() {
+        for recipient in host.store.wanting(&name)? {
+            let known = all.iter().any(|other| other.id == recipient.id);
+            if !known && recipient.id != record.id {
+                all.push(recipient);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// A neighbour's trouble is not the container's that starts or ends.
+fn tolerate(recipient: &Record, result: Result<()>) {
+    if let Err(error) = result {
+        log::error!("links of {}: {error}", recipient.id);
+    }
+}
+
+fn conflicts(id: &ContainerId) -> Error {
+    Error::new(Kind::State, format!("record of {id}: others keep changing it"))
+}
