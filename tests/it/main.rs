@@ -1,0 +1,11 @@
+//! Tests on real containers: runc and crun, real bridges, real packets. They need root.
+//!
+//! Every test makes a `Host` of its own, a network namespace with a bridge, so that all run side
+//! by side and none can touch the machine's own rules. What a scenario needs is in `support`.
+
+// A test fails by panicking; `expect` says what it had hoped for.
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod harness;
+mod links;
+mod support;

@@ -1,0 +1,129 @@
+//! A container's life, in the runtime's own commands.
+
+use super::{host::Host, netns::Netns, network, outcome::Outcome};
+use serde_json::Value;
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Killed, deleted and unplugged when dropped, whatever state it is in.
+pub(crate) struct Container<'h> {
+    host: &'h Host,
+    id: String,
+    bundle: PathBuf,
+    number: u8,
+    netns: Netns,
+}
+
+impl<'h> Container<'h> {
+    pub(crate) fn new(
+        host: &'h Host,
+        id: String,
+        bundle: PathBuf,
+        number: u8,
+        netns: Netns,
+    ) -> Self {
+        Self { host, id, bundle, number, netns }
+    }
+
+    /// `oci-link prepare`: our hooks and the link variables go into config.json.
+    pub(crate) fn prepare(&self) -> Outcome {
+        let mut prepare = self.host.oci_link(&["prepare"]);
+        self.host.run(prepare.arg(&self.bundle))
+    }
+
+    pub(crate) fn create(&self) -> Outcome {
+        self.with_bundle(&["create"])
+    }
+
+    pub(crate) fn start(&self) -> Outcome {
+        self.runtime(&["start", &self.id])
+    }
+
+    /// Create and start in one, detached.
+    pub(crate) fn run(&self) -> Outcome {
+        self.with_bundle(&["run", "--detach"])
+    }
+
+    /// Ends the application and waits until it is dead; the container is not deleted.
+    pub(crate) fn kill(&self) {
+        self.runtime(&["kill", &self.id, "KILL"]).ok();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.state()["status"] != "stopped" {
+            assert!(Instant::now() < deadline, "{} survives SIGKILL", self.id);
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn delete(&self) -> Outcome {
+        self.runtime(&["delete", &self.id])
+    }
+
+    pub(crate) fn exec(&self, command: &[&str]) -> Outcome {
+        self.runtime(&[&["exec", &self.id], command].concat())
+    }
+
+    /// The runtime's account of it.
+    pub(crate) fn state(&self) -> Value {
+        let state = self.runtime(&["state", &self.id]).ok();
+        serde_json::from_str(&state).expect("the runtime prints JSON")
+    }
+
+    /// The environment the application was started with.
+    pub(crate) fn environ(&self) -> Vec<String> {
+        let environ = self.proc("environ");
+        environ.split_terminator('\0').map(String::from).collect()
+    }
+
+    /// `/etc/hosts` as the application sees it, mounts and all.
+    pub(crate) fn hosts(&self) -> String {
+        self.proc("root/etc/hosts")
+    }
+
+    pub(crate) fn bundle(&self) -> &Path {
+        &self.bundle
+    }
+
+    pub(crate) fn number(&self) -> u8 {
+        self.number
+    }
+
+    /// IPv4, then IPv6.
+    pub(crate) fn addresses(&self) -> [IpAddr; 2] {
+        [network::ipv4(self.number).into(), network::ipv6(self.number).into()]
+    }
+
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
+    /// Takes it off the bridge, so that another may have its addresses.
+    pub(crate) fn unplug(&self) {
+        self.host.unplug(&self.netns).ok();
+    }
+
+    fn with_bundle(&self, command: &[&str]) -> Outcome {
+        let mut command = self.host.runtime(command);
+        self.host.run(command.arg("--bundle").arg(&self.bundle).arg(&self.id))
+    }
+
+    fn runtime(&self, arguments: &[&str]) -> Outcome {
+        self.host.run(&mut self.host.runtime(arguments))
+    }
+
+    fn proc(&self, file: &str) -> String {
+        let path = format!("/proc/{}/{file}", self.state()["pid"]);
+        fs::read_to_string(&path).unwrap_or_else(|cause| panic!("{path}: {cause}"))
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        let _ = self.runtime(&["delete", "--force", &self.id]);
+        let _ = self.host.unplug(&self.netns);
+    }
+}

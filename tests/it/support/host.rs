@@ -1,0 +1,141 @@
+//! A test's own host: network namespace, bridge, runtime root and state directory.
+
+use super::{
+    bundle::{Bundle, OCI_LINK},
+    netns::Netns,
+    outcome::{Outcome, Streams},
+    runtime::Runtime,
+};
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed},
+};
+
+/// Nothing of it is shared, and everything goes when it is dropped, after a panic too.
+pub(crate) struct Host {
+    runtime: Runtime,
+    netns: Netns,
+    dir: Directory,
+    baseline: Vec<String>,
+    plugged: AtomicU8,
+    commands: AtomicU32,
+}
+
+impl Host {
+    /// Containers reach each other unless somebody forbids it.
+    pub(crate) fn open(runtime: Runtime) -> Self {
+        let netns = Netns::create();
+        let mut host = Self {
+            runtime,
+            dir: Directory::create(netns.name()),
+            netns,
+            baseline: Vec::new(),
+            // 10.77.0.1 is the bridge's; the first container gets 10.77.0.11.
+            plugged: AtomicU8::new(10),
+            commands: AtomicU32::new(0),
+        };
+        host.lay_bridge();
+        host.baseline = host.rules();
+        host
+    }
+
+    /// The administrator has forbidden containers to reach each other, as Docker's `icc=false`
+    /// does: only links let packets through.
+    pub(crate) fn isolated(runtime: Runtime) -> Self {
+        let mut host = Self::open(runtime);
+        for iptables in ["iptables", "ip6tables"] {
+            let mut forbid = Command::new(iptables);
+            host.run(forbid.args(["-A", "FORWARD", "-i", "br0", "-o", "br0", "-j", "DROP"])).ok();
+        }
+        host.baseline = host.rules();
+        host
+    }
+
+    /// Begins a container called `id`.
+    pub(crate) fn container(&self, id: &str) -> Bundle<'_> {
+        Bundle::new(self, id)
+    }
+
+    pub(crate) fn next_number(&self) -> u8 {
+        self.plugged.fetch_add(1, Relaxed) + 1
+    }
+
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
+    /// A place of this host's own, that only root can enter.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.0.join(name)
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// The rules there were before any container.
+    pub(crate) fn baseline(&self) -> &[String] {
+        &self.baseline
+    }
+
+    /// Runs `command` inside this host.
+    pub(crate) fn run(&self, command: &mut Command) -> Outcome {
+        self.feed(command, b"")
+    }
+
+    /// Runs `command` inside this host with `input` on its stdin.
+    pub(crate) fn feed(&self, command: &mut Command, input: &[u8]) -> Outcome {
+        let number = self.commands.fetch_add(1, Relaxed);
+        let streams = Streams::new(self.path("commands").join(number.to_string()), input);
+        streams.run(command, &self.path("log"), |command| {
+            self.netns.enter(|| {
+                self.runtime.prepare_thread();
+                command.spawn()
+            })
+        })
+    }
+
+    /// `oci-link` with this host's directories.
+    pub(crate) fn oci_link(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(OCI_LINK);
+        command.args(self.global_options()).args(arguments);
+        command
+    }
+
+    pub(crate) fn global_options(&self) -> [String; 6] {
+        let path = |name| self.path(name).display().to_string();
+        let [config, state, log] = ["config.toml", "state", "log"].map(path);
+        ["--config", &config, "--state-dir", &state, "--log-file", &log].map(String::from)
+    }
+
+    /// The runtime with this host's own root.
+    pub(crate) fn runtime(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.runtime.program());
+        command.arg("--root").arg(self.path("root")).args(arguments);
+        command
+    }
+}
+
+/// A directory that only root can enter, below one that only root can change: oci-link trusts no
+/// other place. Not in /run, where some systems forbid to execute what is in a rootfs.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn create(name: &str) -> Self {
+        let dir = Self(Path::new("/var/lib").join(name));
+        for inside in ["", "state", "root", "bundles", "commands"] {
+            let path = dir.0.join(inside);
+            DirBuilder::new().mode(0o700).create(&path).expect("root may make directories");
+        }
+        dir
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

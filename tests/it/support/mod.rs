@@ -1,0 +1,45 @@
+//! What scenarios are made of, from the ground up: `Netns` and `Outcome`, a `Host` with a bridge,
+//! `Bundle`s on it that become `Container`s under a `Runtime`, and packets between them.
+
+mod bundle;
+mod container;
+mod host;
+mod listener;
+mod netns;
+mod network;
+mod outcome;
+mod packets;
+mod patience;
+mod remains;
+mod runtime;
+mod sctp;
+
+pub(crate) use container::Container;
+pub(crate) use host::Host;
+pub(crate) use packets::{Flow, OPEN, Proto, SHUT};
+pub(crate) use patience::patiently;
+pub(crate) use runtime::Runtime;
+
+/// Makes each scenario two tests, `name::runc` and `name::crun`: what one runtime forgives, the
+/// other may not.
+macro_rules! each_runtime {
+    ($($(#[$about:meta])* fn $name:ident($runtime:ident) $story:block)*) => {$(
+        mod $name {
+            use super::*;
+
+            $(#[$about])*
+            fn scenario($runtime: $crate::support::Runtime) $story
+
+            #[test]
+            fn runc() {
+                scenario($crate::support::Runtime::Runc);
+            }
+
+            #[test]
+            fn crun() {
+                scenario($crate::support::Runtime::Crun);
+            }
+        }
+    )*};
+}
+pub(crate) use each_runtime;

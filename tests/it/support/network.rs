@@ -1,0 +1,81 @@
+//! The wires: a bridge in the host's namespace, a veth pair to each container's.
+
+use super::{host::Host, netns::Netns, outcome::Outcome};
+use std::{
+    fs,
+    net::{Ipv4Addr, Ipv6Addr},
+    process::Command,
+};
+
+/// A container's number on the bridge is the last part of both its addresses.
+pub(crate) fn ipv4(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, number)
+}
+
+pub(crate) fn ipv6(number: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, number.into())
+}
+
+impl Host {
+    /// `br0` with its addresses. What crosses it is shown to iptables, as on any host of
+    /// containers; `nodad` spares the second that IPv6 waits before it uses an address.
+    pub(crate) fn lay_bridge(&self) {
+        self.netns().enter(|| {
+            for switch in [
+                "ipv4/ip_forward",
+                "ipv6/conf/all/forwarding",
+                "bridge/bridge-nf-call-iptables",
+                "bridge/bridge-nf-call-ip6tables",
+            ] {
+                fs::write(format!("/proc/sys/net/{switch}"), "1").expect(switch);
+            }
+        });
+        self.ip(
+            self.netns(),
+            "link set lo up
+             link add br0 type bridge
+             link set br0 up
+             addr add 10.77.0.1/24 dev br0
+             addr add fd77::1/64 dev br0 nodad",
+        )
+        .ok();
+    }
+
+    /// A namespace for one container, connected before the container is made: this is how engines
+    /// and CNI do it.
+    pub(crate) fn plug(&self, number: u8) -> Netns {
+        let inside = Netns::create();
+        let name = inside.name();
+        self.ip(
+            self.netns(),
+            &format!("link add master br0 up type veth peer name eth0 netns {name}"),
+        )
+        .ok();
+        let (v4, v6) = (ipv4(number), ipv6(number));
+        self.ip(
+            &inside,
+            &format!(
+                "link set lo up
+                 addr add {v4}/24 dev eth0
+                 addr add {v6}/64 dev eth0 nodad
+                 link set eth0 up
+                 route add default via 10.77.0.1
+                 route add default via fd77::1"
+            ),
+        )
+        .ok();
+        inside
+    }
+
+    /// Pulls the wire out at once; the kernel would take its time after the namespace's end, and
+    /// two containers would answer for one address.
+    pub(crate) fn unplug(&self, inside: &Netns) -> Outcome {
+        self.ip(inside, "link del eth0")
+    }
+
+    fn ip(&self, namespace: &Netns, lines: &str) -> Outcome {
+        let mut ip = Command::new("ip");
+        ip.args(["-netns", namespace.name(), "-batch", "-"]);
+        self.feed(&mut ip, lines.as_bytes())
+    }
+}

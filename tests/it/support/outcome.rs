@@ -1,0 +1,123 @@
+//! Running a program and telling, when it went wrong, everything about it.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Longer than anything here takes, short enough to see what hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What came of a command. Nothing is judged until `ok` or `refused` is asked for.
+#[must_use = "ask for ok() or refused(…)"]
+pub(crate) struct Outcome {
+    command: String,
+    status: ExitStatus,
+    stdout: String,
+    stderr: String,
+    elapsed: Duration,
+    log: PathBuf,
+}
+
+/// A command's standard streams as files: a pipe would be held open by the container that
+/// `create` leaves behind, and reading it would wait for that container's end.
+pub(crate) struct Streams {
+    stem: PathBuf,
+}
+
+impl Streams {
+    pub(crate) fn new(stem: PathBuf, input: &[u8]) -> Self {
+        let streams = Self { stem };
+        fs::write(streams.path("in"), input).expect("input is written");
+        streams
+    }
+
+    /// Starts `command`, runs it to its end and collects what it said. `start` is where it is to
+    /// be started: a child belongs to the namespaces of the thread that makes it.
+    pub(crate) fn run(
+        &self,
+        command: &mut Command,
+        log: &Path,
+        start: impl FnOnce(&mut Command) -> std::io::Result<Child>,
+    ) -> Outcome {
+        let begun = Instant::now();
+        command
+            .stdin(File::open(self.path("in")).expect("input is there"))
+            .stdout(File::create(self.path("out")).expect("stdout is made"))
+            .stderr(File::create(self.path("err")).expect("stderr is made"));
+        let mut child =
+            start(command).unwrap_or_else(|cause| panic!("{command:?} does not start: {cause}"));
+        let status = wait(&mut child, command);
+        Outcome {
+            command: format!("{command:?}"),
+            status,
+            stdout: text(&self.path("out")),
+            stderr: text(&self.path("err")),
+            elapsed: begun.elapsed(),
+            log: log.into(),
+        }
+    }
+
+    fn path(&self, stream: &str) -> PathBuf {
+        self.stem.with_extension(stream)
+    }
+}
+
+impl Outcome {
+    /// It succeeded; what it printed.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert!(self.status.success(), "expected success of {}", self.report());
+        self.stdout
+    }
+
+    /// It ended with exit status `code`; what it complained about.
+    #[track_caller]
+    pub(crate) fn refused(self, code: i32) -> String {
+        assert_eq!(self.status.code(), Some(code), "another exit status of {}", self.report());
+        self.stderr
+    }
+
+    /// It took no longer than `limit`, whatever came of it.
+    #[track_caller]
+    pub(crate) fn within(self, limit: Duration) -> Self {
+        assert!(self.elapsed <= limit, "more than {limit:?} for {}", self.report());
+        self
+    }
+
+    fn report(&self) -> String {
+        let mut report = format!("{}\n{} after {:?}\n", self.command, self.status, self.elapsed);
+        let parts = [
+            ("stdout", self.stdout.as_str()),
+            ("stderr", self.stderr.as_str()),
+            ("oci-link's log", &text(&self.log)),
+        ];
+        for (title, content) in parts {
+            let _ = writeln!(report, "--- {title}\n{}", content.trim_end());
+        }
+        report
+    }
+}
+
+fn wait(child: &mut Child, command: &Command) -> ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().expect("our child") {
+            return status;
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("{command:?} hangs: killed after {PATIENCE:?}");
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A file that is not there says nothing.
+fn text(file: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
+}
