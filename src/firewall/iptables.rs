@@ -12,8 +12,7 @@
 
 use super::{Firewall, Ruleset, failed};
 use crate::error::{Context, Kind, Result};
-use crate::link::flows::Family;
-use crate::model::{BackendName, Flow, OwnerTag};
+use crate::model::{BackendName, Family, Flow, OwnerTag};
 use crate::sys::child::{self, Output};
 use crate::sys::directory::Directory;
 use crate::sys::{netns, process};

@@ -1,7 +1,7 @@
 //! The variables that describe a source to a recipient, in the two dialects that Docker has
 //! spoken (moby daemon/links/links.go, 20.10 to 27 and 28).
 
-use crate::model::{Alias, ContainerName, Port, Protocol, Record, Variable};
+use crate::model::{Address, Alias, ContainerName, Port, Protocol, Record, Variable};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -52,7 +52,7 @@ fn describe(
 
 /// Docker speaks of the IPv4 address only. A source that has none is described by its IPv6.
 fn address(source: &Record) -> Option<IpAddr> {
-    let mut all = source.network.addresses().iter().map(crate::model::Address::ip);
+    let mut all = source.network.addresses().iter().map(Address::ip);
     let first = all.clone().next();
     all.find(IpAddr::is_ipv4).or(first)
 }
@@ -159,4 +159,105 @@ fn ranges_27(ports: &[Port]) -> Vec<(Port, Port)> {
         }
     }
     ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample::{alias, record};
+
+    fn described(name: &str, ports: &str, dialect: Dialect) -> Vec<String> {
+        let source = record("s", ports, &["10.88.0.7/16"]);
+        let web = ContainerName::new("web").unwrap();
+        describe(&web, &alias(name), &source, dialect).iter().map(ToString::to_string).collect()
+    }
+
+    fn has(variables: &[String], start: &str) -> bool {
+        variables.iter().any(|variable| variable.starts_with(start))
+    }
+
+    #[test]
+    fn one_port() {
+        let source =
+            record("s", "5432", &["10.88.0.7/16"]).showing(&["PGUSER=app", "HOME=/", "PATH=/bin"]);
+        let web = ContainerName::new("web").unwrap();
+        let variables = describe(&web, &alias("pg-main"), &source, Dialect::V28);
+        let variables: Vec<_> = variables.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            variables,
+            [
+                "PG_MAIN_PORT=tcp://10.88.0.7:5432",
+                "PG_MAIN_PORT_5432_TCP_ADDR=10.88.0.7",
+                "PG_MAIN_PORT_5432_TCP_PORT=5432",
+                "PG_MAIN_PORT_5432_TCP_PROTO=tcp",
+                "PG_MAIN_PORT_5432_TCP=tcp://10.88.0.7:5432",
+                "PG_MAIN_NAME=/web/pg-main",
+                "PG_MAIN_ENV_PGUSER=app",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_range_of_two_is_one_since_28() {
+        let new = described("q", "7000-7001", Dialect::V28);
+        assert!(new.contains(&"Q_PORT_7000_TCP_START=tcp://10.88.0.7:7000".to_owned()));
+        assert!(new.contains(&"Q_PORT_7000_TCP_PORT_START=7000".to_owned()));
+        assert!(new.contains(&"Q_PORT_7000_TCP_END=tcp://10.88.0.7:7001".to_owned()));
+        assert!(new.contains(&"Q_PORT_7000_TCP_PORT_END=7001".to_owned()));
+        let old = described("q", "7000-7001", Dialect::V27);
+        assert!(!old.iter().any(|variable| variable.contains("_START")), "{old:?}");
+    }
+
+    #[test]
+    fn old_ranges_do_not_look_at_protocols() {
+        let ports = "53/tcp 53/udp 54/udp";
+        let new = described("dns", ports, Dialect::V28);
+        assert!(has(&new, "DNS_PORT_53_UDP_START=") && !has(&new, "DNS_PORT_53_TCP_START="));
+        let old = described("dns", ports, Dialect::V27);
+        assert!(has(&old, "DNS_PORT_53_TCP_START=tcp://10.88.0.7:53"), "{old:?}");
+        assert!(has(&old, "DNS_PORT_53_UDP_END=udp://10.88.0.7:54"), "{old:?}");
+        assert!(has(&old, "DNS_PORT_53_UDP_PORT_END=54"), "{old:?}");
+    }
+
+    #[test]
+    fn default_ports() {
+        let default = |ports, dialect| described("x", ports, dialect).swap_remove(0);
+        assert_eq!(default("2905/sctp 161/udp", Dialect::V28), "X_PORT=sctp://10.88.0.7:2905");
+        assert_eq!(default("2905/sctp 161/udp", Dialect::V27), "X_PORT=udp://10.88.0.7:161");
+        assert_eq!(default("80/udp 9000", Dialect::V28), "X_PORT=tcp://10.88.0.7:9000");
+        assert_eq!(default("80/udp 9000", Dialect::V27), "X_PORT=udp://10.88.0.7:80");
+    }
+
+    #[test]
+    fn the_last_port_ends_its_range() {
+        let variables = described("x", "1-3,65534-65535", Dialect::V28);
+        assert!(variables.contains(&"X_PORT_1_TCP_PORT_END=3".to_owned()));
+        assert!(variables.contains(&"X_PORT_65534_TCP_PORT_END=65535".to_owned()));
+    }
+
+    #[test]
+    fn without_ports_or_addresses_there_is_little_to_say() {
+        assert_eq!(described("x", "none", Dialect::V28), ["X_NAME=/web/x"]);
+        let source = record("s", "80", &[]);
+        let web = ContainerName::new("web").unwrap();
+        assert_eq!(describe(&web, &alias("x"), &source, Dialect::V28).len(), 1);
+    }
+
+    #[test]
+    fn a_source_with_only_ipv6_is_described_by_it() {
+        let source = record("s", "80", &["fd00::2/64"]);
+        let web = ContainerName::new("web").unwrap();
+        let variables = describe(&web, &alias("x"), &source, Dialect::V28);
+        assert_eq!(variables[0].to_string(), "X_PORT=tcp://[fd00::2]:80");
+    }
+
+    #[test]
+    fn own_variables_win() {
+        let source = record("s", "80", &["10.0.0.2/24"]);
+        let (web, db) = (ContainerName::new("web").unwrap(), alias("db"));
+        let own = [Variable::new("DB_NAME", "mine")];
+        let variables = link_variables(&web, [(&db, &source)], &own, Dialect::V28);
+        assert!(variables.iter().all(|variable| variable.key != "DB_NAME"));
+        assert_eq!(variables.len(), 5);
+    }
 }

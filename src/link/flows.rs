@@ -1,26 +1,7 @@
 //! Which connections a link permits, and between which of the two containers' addresses.
 
-use crate::model::{Address, Flow, Record};
+use crate::model::{Address, Family, Flow, Record};
 use std::net::IpAddr;
-
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    /// Both, in the order in which they are written.
-    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    /// The family of an address.
-    pub fn of(ip: IpAddr) -> Self {
-        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
-}
 
 /// The addresses of `family` by which `recipient` reaches `source`: those on a network that both
 /// are connected to, else the first of each.

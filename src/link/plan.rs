@@ -1,8 +1,10 @@
 //! The plan: everything that must be true of one container's links, as data.
 
-use super::flows::{Family, flows, source_address};
+use super::flows::{flows, source_address};
 use super::{Absent, Refusal, Sighting, hosts, resolve};
-use crate::model::{Alias, HostsEdit, HostsPlace, Link, Network, Record, Stage, Wired};
+use crate::model::{
+    Address, Alias, Family, HostsEdit, HostsPlace, Link, Network, Record, Stage, Wired,
+};
 use std::net::IpAddr;
 
 /// The container's hosts file as it is now.
@@ -88,7 +90,7 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsFile, connected: &[(&Ali
     };
     let mut lines: Vec<String> =
         connected.iter().flat_map(|(alias, source)| link_lines(me, alias, source)).collect();
-    let own = me.network.addresses().iter().map(crate::model::Address::ip);
+    let own = me.network.addresses().iter().map(Address::ip);
     let own = first_of_each(own).filter(|ip| !hosts::mentions(&base, *ip));
     lines.extend(own.map(|ip| hosts::line(ip, &[me.hostname.as_str()])));
 
@@ -116,4 +118,117 @@ fn link_lines(me: &Record, alias: &Alias, source: &Record) -> Vec<String> {
 fn first_of_each(mut ips: impl Iterator<Item = IpAddr> + Clone) -> impl Iterator<Item = IpAddr> {
     let v6 = ips.clone().find(IpAddr::is_ipv6);
     ips.find(IpAddr::is_ipv4).into_iter().chain(v6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample::record;
+    use crate::model::{ContainerName, Inode};
+    use std::path::PathBuf;
+
+    fn world(sources: &[Record], content: Option<&str>) -> World {
+        let place =
+            HostsPlace::Mount { path: PathBuf::from("/h"), inode: Inode { device: 1, number: 2 } };
+        let content = content.map(|text| text.as_bytes().to_vec());
+        World {
+            sightings: sources.iter().map(|s| Sighting::Running(Box::new(s.clone()))).collect(),
+            hosts: Some(HostsFile { place, content, ipv6: true }),
+        }
+    }
+
+    fn text(plan: &Plan) -> String {
+        String::from_utf8(plan.hosts_content.clone().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn lines_in_the_order_of_the_links_then_our_own() {
+        let db = record("mysql", "3306", &["10.0.0.2/24", "fd00::2/64"]);
+        let cache = record("cache", "none", &["10.0.0.3/24"]);
+        let web = record("web", "none", &["10.0.0.4/24", "fd00::4/64"]);
+        let web = web.linked(&["cache", "mysql:db", "mysql:sql"]);
+        let world = world(&[cache, db.clone(), db], Some("10.0.0.4\tengine\n"));
+        let plan = plan(&web, &world, Absent::Refuse).unwrap();
+        assert_eq!(
+            text(&plan),
+            "10.0.0.4\tengine\n# BEGIN oci-link\n10.0.0.3\tcache cache\n\
+             10.0.0.2\tdb mysql mysql\nfd00::2\tdb mysql mysql\n\
+             10.0.0.2\tsql mysql mysql\nfd00::2\tsql mysql mysql\n\
+             fd00::4\tweb\n# END oci-link\n"
+        );
+        let flows: Vec<_> = plan.record.flows.iter().map(ToString::to_string).collect();
+        assert_eq!(flows, ["10.0.0.4 -> 10.0.0.2 3306/tcp", "fd00::4 -> fd00::2 3306/tcp"]);
+    }
+
+    #[test]
+    fn a_missing_file_is_made_as_docker_makes_it() {
+        let db = record("db", "none", &["10.0.0.2/24"]);
+        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
+        let plan = plan(&web, &world(&[db], None), Absent::Refuse).unwrap();
+        assert!(text(&plan).starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost"));
+        assert!(text(&plan).ends_with("10.0.0.2\tdb db\n10.0.0.4\tweb\n# END oci-link\n"));
+    }
+
+    #[test]
+    fn planning_again_changes_nothing() {
+        let db = record("db", "80", &["10.0.0.2/24"]);
+        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
+        let first = plan(&web, &world(&[db.clone()], Some("x\n")), Absent::Refuse).unwrap();
+        let again = world(&[db], Some(&text(&first)));
+        let second = plan(&first.record, &again, Absent::Refuse).unwrap();
+        assert_eq!(second.hosts_content, None);
+        assert_eq!(second.record, first.record);
+    }
+
+    #[test]
+    fn a_source_that_goes_takes_its_rules_and_line_along() {
+        let db = record("db", "80", &["10.0.0.2/24"]);
+        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
+        let linked = plan(&web, &world(&[db], Some("x\n")), Absent::Refuse).unwrap();
+        let mut gone = world(&[], Some(&text(&linked)));
+        gone.sightings = vec![Sighting::Stopped(ContainerName::new("db").unwrap())];
+        let plan = plan(&linked.record, &gone, Absent::Leave).unwrap();
+        assert!(plan.record.flows.is_empty());
+        assert_eq!(text(&plan), "x\n# BEGIN oci-link\n10.0.0.4\tweb\n# END oci-link\n");
+        assert_eq!(plan.pending().flows, linked.record.flows, "until it is done");
+        let before = linked.record.hosts.unwrap().block;
+        assert_eq!(plan.pending().hosts.unwrap().previous, [before]);
+    }
+
+    #[test]
+    fn of_several_networks_the_shared_one_counts() {
+        let db = record("db", "80", &["10.1.0.2/24", "10.0.0.2/24"]);
+        let web = record("web", "none", &["10.2.0.4/24", "10.0.0.4/24"]).linked(&["db"]);
+        let plan = plan(&web, &world(&[db], Some("")), Absent::Refuse).unwrap();
+        assert_eq!(plan.record.flows[0].to_string(), "10.0.0.4 -> 10.0.0.2 80/tcp");
+        assert!(text(&plan).contains("10.0.0.2\tdb db\n"));
+    }
+
+    #[test]
+    fn refusals_say_what_docker_says() {
+        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:sql"]);
+        let refused = |sighting: Sighting| {
+            let world = World { sightings: vec![sighting], hosts: None };
+            plan(&web, &world, Absent::Refuse).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refused(Sighting::Missing),
+            "could not get container for db: No such container: db"
+        );
+        assert_eq!(
+            refused(Sighting::Stopped(ContainerName::new("db").unwrap())),
+            "cannot link to a non running container: /db AS /web/sql"
+        );
+        assert_eq!(refused(Sighting::Ambiguous), "multiple IDs found with provided prefix: db");
+        let mut on_host = record("db", "80", &[]);
+        on_host.network = Network::Host;
+        assert!(refused(Sighting::Running(Box::new(on_host))).starts_with("conflicting options"));
+    }
+
+    #[test]
+    fn nobody_is_linked_under_his_own_name() {
+        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:WEB"]);
+        let world = World { sightings: vec![Sighting::Missing], hosts: None };
+        assert!(matches!(plan(&web, &world, Absent::Leave), Err(Refusal::OwnHostname(_))));
+    }
 }

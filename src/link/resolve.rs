@@ -1,6 +1,6 @@
 //! From the sources that links name to the containers that answer to the names.
 
-use crate::model::{Alias, ContainerName, Link, Record, Reference};
+use crate::model::{Alias, ContainerName, Link, Network, Record, Reference};
 use std::fmt;
 
 /// What was found under the name of one source.
@@ -83,7 +83,7 @@ pub fn resolve<'a>(
         .iter()
         .zip(sightings)
         .map(|(link, sighting)| match sighting {
-            Sighting::Running(record) if record.network == crate::model::Network::Host => {
+            Sighting::Running(record) if record.network == Network::Host => {
                 Err(Refusal::HostNetwork)
             }
             Sighting::Running(record) => Ok(Some(record.as_ref())),

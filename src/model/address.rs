@@ -90,6 +90,25 @@ fn unusable_v6(ip: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
+/// IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// Both, in the order in which they are written.
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The family of an address.
+    pub fn of(ip: IpAddr) -> Self {
+        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
 /// What a container is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {

@@ -11,8 +11,10 @@ mod links;
 mod names;
 mod ports;
 mod record;
+#[cfg(test)]
+pub mod sample;
 
-pub use address::{Address, Network};
+pub use address::{Address, Family, Network};
 pub use environment::{EnvFilter, Variable};
 pub use invalid::Invalid;
 pub use links::{Link, MAX_LINKS, parse_links};

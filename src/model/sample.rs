@@ -1,0 +1,54 @@
+//! Records for tests.
+
+use super::{
+    Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Link, Network,
+    OwnerTag, PortSet, Record, Reference, Stage, Variable, Wired,
+};
+
+/// A container called `name`, exposing `ports`, at `addresses`.
+pub fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
+    let id = ContainerId::new(name).unwrap();
+    let instance = Instance { boot: 1, netns: 2, pid: 3, started: 4 };
+    let addresses = addresses.iter().map(|text| Address::parse(text).unwrap()).collect();
+    Record {
+        revision: 0,
+        stage: Stage::Pending,
+        name: ContainerName::new(name).unwrap(),
+        hostname: Hostname::new(name).unwrap(),
+        owner: OwnerTag::new(&id, &instance),
+        instance,
+        network: Network::Own(addresses),
+        ports: PortSet::parse(ports).unwrap(),
+        environment: Vec::new(),
+        links: Vec::new(),
+        backend: BackendName::None,
+        flows: Vec::new(),
+        hosts: None,
+        id,
+    }
+}
+
+impl Record {
+    /// The same with these links, `source:alias` each.
+    pub fn linked(mut self, links: &[&str]) -> Self {
+        let parsed = links.iter().map(|link| Link::parse(link).unwrap());
+        self.links = parsed.map(|link| Wired { link, source: None }).collect();
+        self
+    }
+
+    /// The same showing these variables.
+    pub fn showing(mut self, entries: &[&str]) -> Self {
+        self.environment = entries.iter().filter_map(|entry| Variable::parse(entry)).collect();
+        self
+    }
+}
+
+/// A checked reference.
+pub fn reference(text: &str) -> Reference {
+    Reference::new(text).unwrap()
+}
+
+/// A checked alias.
+pub fn alias(text: &str) -> Alias {
+    Alias::new(text).unwrap()
+}
