@@ -239,3 +239,116 @@ fn part<'a, T: Deserialize<'a>>(what: &str, raw: &'a RawValue) -> Result<T> {
 fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string(value).context(Kind::Internal, || "cannot write JSON")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oci_spec::runtime::HookBuilder;
+    use serde_json::{Value, json};
+
+    const CONFIG: &str = r#"{
+	"ociVersion": "1.0.2",
+	"x-unknown": {"big": 18446744073709551615, "float": 1.50e2, "text": "\u00e9\/"},
+	"process": {
+		"cwd": "/",
+		"user": {"uid": 0, "gid": 0},
+		"args": ["sh"],
+		"env": [
+			"PATH=/bin",
+			"DB_NAME=mine"
+		]
+	},
+	"root": {"path": "rootfs"},
+	"hooks": {
+		"prestart": [{"path": "/other"}],
+		"createRuntime": [ {"path": "/net", "args": ["net", "hook"]} ]
+	}
+}
+"#;
+
+    fn hook(variables: &[Variable]) -> Hook {
+        let mut args = vec!["oci-link".to_owned(), "hook".to_owned(), "createRuntime".to_owned()];
+        args.extend(injected_arguments(variables));
+        HookBuilder::default().path("/usr/bin/oci-link").args(args).build().unwrap()
+    }
+
+    fn edited(text: &str, variables: &[Variable]) -> String {
+        let hooks = [("createRuntime", hook(variables)), ("poststop", hook(&[]))];
+        Document::parse(text).unwrap().edited(variables, &hooks).unwrap()
+    }
+
+    fn parsed(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn nothing_else_changes() {
+        let new = edited(CONFIG, &[Variable::new("DB_PORT", "tcp://10.0.0.2:80")]);
+        let (start, end) = (CONFIG.find("\"env\"").unwrap(), CONFIG.find("\"root\"").unwrap());
+        assert!(new.starts_with(&CONFIG[..start]));
+        assert!(new.contains(&CONFIG[end - 3..CONFIG.find("\"hooks\"").unwrap()]));
+        assert!(
+            new.contains("\t\t\t\"DB_NAME=mine\",\n\t\t\t\"DB_PORT=tcp://10.0.0.2:80\"\n\t\t]")
+        );
+        let hooks = &parsed(&new)["hooks"];
+        assert_eq!(hooks["prestart"], json!([{"path": "/other"}]));
+        assert_eq!(hooks["createRuntime"][0], json!({"path": "/net", "args": ["net", "hook"]}));
+        assert_eq!(hooks["createRuntime"][1]["path"], "/usr/bin/oci-link");
+        assert_eq!(hooks["poststop"][0]["path"], "/usr/bin/oci-link");
+    }
+
+    #[test]
+    fn twice_is_once_and_new_values_replace_old_ones() {
+        let old = [Variable::new("DB_PORT", "old"), Variable::new("DB_ENV_a,b", "x")];
+        let first = edited(CONFIG, &old);
+        assert_eq!(edited(&first, &old), first);
+        let own = Document::parse(&first).unwrap().own_variables().unwrap();
+        assert_eq!(own, [Variable::new("PATH", "/bin"), Variable::new("DB_NAME", "mine")]);
+        let second = edited(&first, &[Variable::new("DB_PORT", "new")]);
+        assert_eq!(
+            parsed(&second)["process"]["env"],
+            json!(["PATH=/bin", "DB_NAME=mine", "DB_PORT=new"])
+        );
+        let none = edited(&second, &[]);
+        assert_eq!(parsed(&none)["process"], parsed(CONFIG)["process"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_made() {
+        for env in ["", r#""env":null,"#, r#""env":[],"#] {
+            for hooks in ["", r#","hooks":null"#, r#","hooks":{}"#, r#","hooks":{"poststop":null}"#]
+            {
+                let rest = r#""cwd":"/","user":{"uid":0,"gid":0}"#;
+                let text = format!(r#"{{"ociVersion":"1.0.2","process":{{{env}{rest}}}{hooks}}}"#);
+                let new = parsed(&edited(&text, &[Variable::new("A", "1")]));
+                assert_eq!(new["process"]["env"], json!(["A=1"]), "{text}");
+                assert_eq!(new["hooks"]["createRuntime"].as_array().map(Vec::len), Some(1));
+                assert_eq!(new["hooks"]["poststop"].as_array().map(Vec::len), Some(1));
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_a_runtime_accepts_is_written() {
+        let text = r#"{"ociVersion":"1.0.2","process":{"cwd":"/","env":[],"args":"x"}}"#;
+        let document = Document::parse(text).unwrap();
+        assert!(document.edited(&[], &[]).is_err());
+        for bad in ["{}", r#"{"process":{"env":[1]}}"#, r#"{"process":1}"#, "[]"] {
+            let outcome = Document::parse(bad).and_then(|document| document.edited(&[], &[]));
+            assert!(outcome.is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn many_names_are_split_over_arguments() {
+        let many: Vec<_> =
+            (0..5000).map(|n| Variable::new(format!("SOURCE_PORT_{n}_TCP"), "")).collect();
+        let arguments = injected_arguments(&many);
+        assert!(
+            arguments.len() > 2 && arguments.iter().all(|argument| argument.len() <= MAX_ARGUMENT)
+        );
+        let names: Vec<_> =
+            arguments.iter().filter(|a| *a != INJECTED).flat_map(|a| injected_names(a)).collect();
+        assert_eq!(names.len(), many.len());
+    }
+}

@@ -269,3 +269,7 @@ fn record_path(id: &str) -> String {
     }
     path + id + ".json"
 }
+
+#[cfg(test)]
+#[path = "directory_tests.rs"]
+mod tests;

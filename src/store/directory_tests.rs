@@ -1,0 +1,145 @@
+//! The promises of a store, on a real directory.
+
+use super::*;
+use crate::model::sample::{record, reference};
+use crate::model::{BackendName, Stage};
+use std::path::PathBuf;
+
+/// A store of its own for each test, in a directory that only root can change.
+struct Scratch(PathBuf, DirectoryStore);
+
+impl Scratch {
+    fn new(test: &str) -> Self {
+        let path = PathBuf::from(format!("/var/tmp/oci-link-{test}-{}", std::process::id()));
+        let store = DirectoryStore::open(Directory::open(&path).unwrap()).unwrap();
+        Self(path, store)
+    }
+
+    fn put(&self, record: &Record) -> Record {
+        let commit = self.1.commit(&Change::Put(record), record.revision).unwrap();
+        let Commit::Done(revision) = commit else { panic!("{commit:?}") };
+        Record { revision, ..record.clone() }
+    }
+
+    fn found(&self, name: &str) -> Option<String> {
+        match self.1.find(&reference(name)).unwrap() {
+            Found::One(record) => Some(record.id.to_string()),
+            Found::Several => Some("several".to_owned()),
+            Found::Nothing => None,
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_record_comes_back_whole() {
+    let scratch = Scratch::new("whole");
+    let web = record("web", "80,53/udp", &["10.0.0.2/24", "fd00::2/64"]);
+    let web = web.linked(&["db:sql"]).showing(&["A=b=c", "UNI=héllo", "EMPTY="]);
+    let web = Record { stage: Stage::Ready, backend: BackendName::Iptables, ..web };
+    let stored = scratch.put(&web);
+    assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
+}
+
+#[test]
+fn references_mean_what_they_mean_to_docker() {
+    let scratch = Scratch::new("references");
+    for id in ["abcdef01", "abcdef02", "abx", "a", "mysql"] {
+        scratch.put(&record(id, "", &[]));
+    }
+    let mut named = record("0123456789abcdef", "", &[]);
+    named.name = record("abx", "", &[]).name;
+    scratch.put(&named);
+    assert_eq!(scratch.found("abx").as_deref(), Some("abx"), "an id before a name");
+    assert_eq!(scratch.found("mysql").as_deref(), Some("mysql"));
+    assert_eq!(scratch.found("abcdef"), Some("several".into()));
+    assert_eq!(scratch.found("abcdef0"), Some("several".into()));
+    assert_eq!(scratch.found("abcdef02").as_deref(), Some("abcdef02"));
+    assert_eq!(scratch.found("012").as_deref(), Some("0123456789abcdef"));
+    assert_eq!(scratch.found("m").as_deref(), Some("mysql"));
+    assert_eq!(scratch.found("a").as_deref(), Some("a"), "exact before prefix");
+    assert_eq!(scratch.found("abcdef012"), None);
+    assert_eq!(scratch.found("x"), None);
+}
+
+#[test]
+fn the_first_owner_keeps_a_name() {
+    let scratch = Scratch::new("names");
+    let mut first = record("id1", "", &[]);
+    let mut second = record("id2", "", &[]);
+    first.name = record("db", "", &[]).name;
+    second.name = first.name.clone();
+    let first = scratch.put(&first);
+    scratch.put(&second);
+    assert_eq!(scratch.found("db").as_deref(), Some("id1"));
+    let commit = scratch.1.commit(&Change::Remove(&first), first.revision).unwrap();
+    assert_eq!(commit, Commit::Done(0));
+    assert_eq!(scratch.found("db"), None);
+    assert_eq!(scratch.found("id2").as_deref(), Some("id2"));
+}
+
+#[test]
+fn indexes_follow_the_record() {
+    let scratch = Scratch::new("indexes");
+    let ids = |records: Vec<Record>| -> Vec<String> {
+        records.iter().map(|record| record.id.to_string()).collect()
+    };
+    let web = scratch.put(&record("web", "", &["10.0.0.2/24"]).linked(&["db", "mq"]));
+    let api = scratch.put(&record("api", "", &["10.0.0.2/24"]).linked(&["db"]));
+    let ip = "10.0.0.2".parse().unwrap();
+    assert_eq!(ids(scratch.1.holders_of(ip).unwrap()), ["api", "web"]);
+    assert_eq!(ids(scratch.1.wanting(&reference("db")).unwrap()), ["api", "web"]);
+
+    let moved = record("web", "", &["10.0.0.3/24"]).linked(&["mq"]);
+    let web = scratch.put(&Record { revision: web.revision, ..moved });
+    assert_eq!(ids(scratch.1.holders_of(ip).unwrap()), ["api"]);
+    assert_eq!(ids(scratch.1.wanting(&reference("db")).unwrap()), ["api"]);
+    for gone in [&web, &api] {
+        let commit = scratch.1.commit(&Change::Remove(gone), gone.revision).unwrap();
+        assert_eq!(commit, Commit::Done(0));
+    }
+    assert_eq!(scratch.1.all().unwrap(), []);
+    for index in ["records", "names", "addresses", "wanted"] {
+        let left = std::fs::read_dir(scratch.0.join(index)).unwrap().count();
+        assert_eq!(left, 0, "{index}");
+    }
+}
+
+#[test]
+fn who_comes_late_is_told() {
+    let scratch = Scratch::new("late");
+    let first = scratch.put(&record("web", "", &[]));
+    let late = scratch.1.commit(&Change::Put(&record("web", "", &[])), 0).unwrap();
+    assert_eq!(late, Commit::Conflict);
+    let _ = scratch.put(&first);
+    let late = scratch.1.commit(&Change::Remove(&first), first.revision).unwrap();
+    assert_eq!(late, Commit::Conflict);
+}
+
+#[test]
+fn a_broken_record_is_put_aside() {
+    let scratch = Scratch::new("broken");
+    scratch.put(&record("good", "", &[]));
+    for (id, bytes) in [("torn", &b"{\"version\":1"[..]), ("empty", b""), ("other", b"{}")] {
+        scratch.put(&record(id, "", &[]));
+        std::fs::write(scratch.0.join("records").join(record_path(id)), bytes).unwrap();
+        assert_eq!(scratch.1.get(&record(id, "", &[]).id).unwrap(), None);
+        assert!(scratch.0.join(format!("broken/{id}.json")).exists());
+    }
+    assert_eq!(scratch.1.all().unwrap().len(), 1);
+}
+
+#[test]
+fn a_record_of_the_future_is_an_error() {
+    let scratch = Scratch::new("future");
+    let web = scratch.put(&record("web", "", &[]));
+    let path = scratch.0.join("records").join(record_path("web"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"version\":1", "\"version\":9")).unwrap();
+    assert_eq!(scratch.1.get(&web.id).unwrap_err().kind, Kind::State);
+}
