@@ -41,10 +41,13 @@ fn effects(site: Site<'_>, plan: &Plan, pending: &Record, file: Option<HostsFile
     if !pending.flows.is_empty() {
         site.firewall.ensure(rules, &plan.record.flows)?;
     }
-    match (file, &plan.hosts_content) {
-        (Some(mut file), Some(content)) => file.write(content),
-        _ => Ok(()),
-    }
+    let (Some(mut file), Some(planned)) = (file, &plan.hosts_content) else { return Ok(()) };
+    let written: Vec<&str> = plan.before.hosts.iter().flat_map(HostsEdit::blocks).collect();
+    let block = plan.record.hosts.as_ref().map_or("", |edit| edit.block.as_str());
+    file.edit(|now| match now {
+        Some(now) => hosts::edited(now, &written, block),
+        None => planned.clone(),
+    })
 }
 
 /// Undoes all that `record` names and removes it. Every step is tried, and tolerates having been
@@ -80,7 +83,7 @@ fn restore_hosts(site: Site<'_>, edit: &HostsEdit) -> Result<()> {
     if made && ours.contains(&restored) {
         file.remove()
     } else if restored != content {
-        file.write(&restored)
+        file.edit(|now| hosts::without(now.unwrap_or_default(), &blocks))
     } else {
         Ok(())
     }

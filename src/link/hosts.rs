@@ -46,6 +46,18 @@ pub fn block(base: &[u8], lines: &[String]) -> String {
     format!("{newline}{BEGIN}\n{}\n{END}\n", lines.join("\n"))
 }
 
+/// `content` with `block` in place of what was `written` before. Whatever became of its last line
+/// since the block was made, the block does not run into it.
+pub fn edited(content: &[u8], written: &[&str], block: &str) -> Vec<u8> {
+    let mut edited = without(content, written);
+    let runs_on = !edited.is_empty() && !edited.ends_with(b"\n") && !block.starts_with('\n');
+    if runs_on && !block.is_empty() {
+        edited.push(b'\n');
+    }
+    edited.extend_from_slice(block.as_bytes());
+    edited
+}
+
 /// `content` without our block. `written` are the blocks that may stand there, as recorded.
 ///
 /// 1. A block that stands there as it was written is cut out: what is left is, byte for byte, what

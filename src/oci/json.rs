@@ -2,14 +2,18 @@
 
 use crate::error::{Context, Error, Kind, Result};
 use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
 /// No state or config.json nests deeper; parsers that recurse stay far from their stack's end.
 const MAX_DEPTH: u32 = 64;
+
+/// No object whose members we look at has more.
+const MAX_MEMBERS: usize = 4096;
 
 /// Parses `text`, which messages call `what`.
 pub fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T> {
@@ -63,11 +67,13 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 mut map: M,
             ) -> std::result::Result<Self::Value, M::Error> {
                 let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                let mut keys = HashSet::new();
                 while let Some(Key(key)) = map.next_key()? {
-                    if members.iter().any(|(known, _)| *known == key) {
-                        return Err(serde::de::Error::custom(format_args!(
-                            "duplicate key {key:?}"
-                        )));
+                    if members.len() == MAX_MEMBERS {
+                        return Err(M::Error::custom("more than 4096 members of an object"));
+                    }
+                    if !keys.insert(key.clone()) {
+                        return Err(M::Error::custom(format_args!("duplicate key {key:?}")));
                     }
                     members.push((key, map.next_value()?));
                 }

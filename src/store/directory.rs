@@ -42,6 +42,10 @@ pub struct DirectoryStore {
 impl DirectoryStore {
     /// Opens it, and makes what is missing.
     pub fn open(top: Directory) -> Result<Self> {
+        // What is planted in the place of any of them must be found before the first is made.
+        for name in ["records", "names", "addresses", "wanted"] {
+            top.must_be_directory(name)?;
+        }
         Ok(Self {
             records: top.subdirectory("records")?,
             names: top.subdirectory("names")?,

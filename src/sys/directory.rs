@@ -87,6 +87,14 @@ impl Directory {
         Ok(Self { fd: fd.context(Kind::State, || self.at(name))?, shown: self.at(name) })
     }
 
+    /// Refuses anything else of that name; nothing is fine.
+    pub fn must_be_directory(&self, name: &str) -> Result<()> {
+        match openat(&self.fd, name, DIRECTORY | OFlag::O_PATH, Mode::empty()) {
+            Err(Errno::ENOENT) => Ok(()),
+            other => self.context(name, other).map(drop),
+        }
+    }
+
     fn at(&self, name: &str) -> String {
         format!("{}/{name}", self.shown)
     }

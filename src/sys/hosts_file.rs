@@ -1,23 +1,22 @@
 //! A container's hosts file, opened once and checked before anything is done with it.
 
 use super::file::shown;
+use super::lease;
 use super::rootfs::{self, Entry};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Created, HostsPlace, Inode};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{fstat, stat};
-use nix::sys::statfs::fstatfs;
 use pathrs::Handle;
 use pathrs::flags::OpenFlags;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// The largest hosts file we edit.
 const MAX_SIZE: u64 = 1 << 20;
-/// `f_type` of file systems whose files are not files: proc, sysfs, cgroup, cgroup2.
-const PSEUDO: [i64; 4] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270];
 
 /// The file, held open, and what it held.
 #[derive(Debug)]
@@ -41,15 +40,14 @@ impl HostsFile {
         let pinned = OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(path);
         let pinned = pinned.context(Kind::Hosts, error)?;
         let status = fstat(&pinned).context(Kind::Hosts, error)?;
-        rootfs::must_be_regular(&status, &shown(path))?;
+        rootfs::must_be_ordinary(&pinned, &status, &shown(path))?;
         let inode = rootfs::inode(&status);
         if stat("/etc/hosts").is_ok_and(|host| rootfs::inode(&host) == inode) {
             return unsafe_file("is the host's own");
         }
-        let kind = fstatfs(&pinned).context(Kind::Hosts, error)?.filesystem_type().0;
         let own = format!("/proc/self/fd/{}", pinned.as_raw_fd());
         let real = std::fs::read_link(own).context(Kind::Hosts, error)?;
-        if PSEUDO.contains(&kind) || real.starts_with("/dev") {
+        if real.starts_with("/dev") {
             return unsafe_file("is not on a file system for files");
         }
         if real.starts_with(state) {
@@ -66,10 +64,7 @@ impl HostsFile {
     pub fn of_rootfs(path: &Path) -> Result<Self> {
         let (root, inode) = rootfs::open_root(path)?;
         let entry = Entry::find(root)?;
-        let content = match entry.open()? {
-            Some((file, size)) => Some(read(&file, size, "hosts file /etc/hosts")?),
-            None => None,
-        };
+        let content = content(&entry)?;
         let created = match (&content, entry.lacks_etc()) {
             (Some(_), _) => Created::Nothing,
             (None, false) => Created::File,
@@ -111,15 +106,26 @@ impl HostsFile {
         self.content.as_deref()
     }
 
-    /// Makes it hold `bytes`.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let old = self.content.take().unwrap_or_default();
+    /// Makes it hold what `change` makes of its bytes as they are at this very moment (none: there
+    /// is no file). The container may have written to it since it was opened: its lines stay.
+    pub fn edit(&mut self, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
         match &mut self.target {
-            Target::Mount(file) => in_place(file, &old, bytes)?,
-            Target::Rootfs(entry) => entry.replace(bytes)?,
+            Target::Mount(file) => lease::with(file, || {
+                loop {
+                    let now = read(file, 0, "hosts file")?;
+                    let new = change(Some(&now));
+                    let size = file.metadata().context(Kind::Hosts, || "hosts file")?.len();
+                    if size == now.len() as u64 {
+                        return in_place(file, &now, &new);
+                    }
+                }
+            }),
+            Target::Rootfs(entry) => {
+                entry.find_again()?;
+                let now = content(entry)?;
+                entry.replace(&change(now.as_deref()))
+            }
         }
-        self.content = Some(bytes.to_vec());
-        Ok(())
     }
 
     /// Removes it, if it was made by us.
@@ -133,25 +139,59 @@ impl HostsFile {
     }
 }
 
+fn content(entry: &Entry) -> Result<Option<Vec<u8>>> {
+    match entry.open()? {
+        Some((file, size)) => read(&file, size, "hosts file /etc/hosts").map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The whole file from its beginning, which was `size` long when it was looked at.
 fn read(file: &File, size: u64, what: &str) -> Result<Vec<u8>> {
     let too_large = || Error::new(Kind::Unsafe, format!("{what}: larger than 1 MiB"));
     if size > MAX_SIZE {
         return Err(too_large());
     }
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-    file.take(MAX_SIZE + 1).read_to_end(&mut content).context(Kind::Hosts, || what.to_owned())?;
+    let mut from_start = file;
+    from_start.rewind().context(Kind::Hosts, || what.to_owned())?;
+    let read = from_start.take(MAX_SIZE + 1).read_to_end(&mut content);
+    read.context(Kind::Hosts, || what.to_owned())?;
     if content.len() as u64 > MAX_SIZE { Err(too_large()) } else { Ok(content) }
 }
 
 /// A file that is bind-mounted must stay the same file. One write from the first byte that differs:
-/// a reader never sees half a line.
+/// a reader never sees half a line. What somebody appends meanwhile, where no lease could be had,
+/// is moved along until there is no more of it.
 fn in_place(file: &File, old: &[u8], new: &[u8]) -> Result<()> {
     let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let written = (|| {
-        if same < new.len() {
-            file.write_all_at(&new[same..], same as u64)?;
+        if same == old.len() {
+            return append(file, &new[same..]);
         }
-        if new.len() < old.len() { file.set_len(new.len() as u64) } else { Ok(()) }
+        file.write_all_at(&new[same..], same as u64)?;
+        let (mut seen, mut end) = (old.len() as u64, new.len() as u64);
+        loop {
+            let mut more = Vec::new();
+            let mut from = file;
+            from.seek(SeekFrom::Start(seen))?;
+            if from.read_to_end(&mut more)? == 0 {
+                return if end < seen { file.set_len(end) } else { Ok(()) };
+            }
+            file.write_all_at(&more, end)?;
+            seen += more.len() as u64;
+            end += more.len() as u64;
+        }
     })();
     written.context(Kind::Hosts, || "cannot write the hosts file")
+}
+
+/// Writes to whatever is the end by then.
+fn append(file: &File, bytes: &[u8]) -> std::io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?);
+    fcntl(file, FcntlArg::F_SETFL(flags | OFlag::O_APPEND))?;
+    let mut end = file;
+    let written = end.write_all(bytes);
+    fcntl(file, FcntlArg::F_SETFL(flags))?;
+    written
 }

@@ -10,6 +10,7 @@ use crate::model::Inode;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat, stat};
+use nix::sys::statfs::fstatfs;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 use pathrs::flags::OpenFlags;
 use pathrs::{Handle, Root};
@@ -22,6 +23,8 @@ use xattr::FileExt;
 
 /// As many as the kernel follows.
 const MAX_LINKS: usize = 40;
+/// `f_type` of file systems whose files are not files: proc, sysfs, cgroup, cgroup2.
+const PSEUDO: [i64; 4] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270];
 /// What the new file is called until it takes its place.
 const NEW: &str = ".hosts.oci-link";
 
@@ -37,14 +40,16 @@ pub struct Entry {
 
 /// Opens the root filesystem at `path` and says which one it is.
 pub fn open_root(path: &Path) -> Result<(Root, Inode)> {
-    let root = Root::open(path).context(Kind::Hosts, || shown(path))?;
-    let inode = inode(&fstat(root.as_fd()).context(Kind::Hosts, || shown(path))?);
+    // The path itself is the operator's, and may lead over links.
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = nix::fcntl::open(path, flags, Mode::empty()).context(Kind::Hosts, || shown(path))?;
+    let inode = inode(&fstat(&root).context(Kind::Hosts, || shown(path))?);
     let host = stat("/").context(Kind::Hosts, || "/")?;
     if inode == self::inode(&host) {
         let message = format!("root.path \"{}\": is the host's root", shown(path));
         return Err(Error::new(Kind::Unsafe, message));
     }
-    Ok((root, inode))
+    Ok((Root::from_fd(root), inode))
 }
 
 /// Device and number.
@@ -52,11 +57,18 @@ pub fn inode(stat: &FileStat) -> Inode {
     Inode { device: stat.st_dev, number: stat.st_ino }
 }
 
-/// Whether this is a file we may open: a FIFO hangs, a device acts, a directory is none.
-pub fn must_be_regular(stat: &FileStat, what: &str) -> Result<()> {
+/// Whether this is a file we may open: a FIFO hangs, a device acts, a directory is none, and files
+/// of proc and its like are whatever the kernel makes of them.
+pub fn must_be_ordinary(file: impl AsFd, stat: &FileStat, what: &str) -> Result<()> {
     let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
     let name = match kind {
-        SFlag::S_IFREG => return Ok(()),
+        SFlag::S_IFREG => {
+            let system = fstatfs(file).context(Kind::Hosts, || what.to_owned())?;
+            if !PSEUDO.contains(&system.filesystem_type().0) {
+                return Ok(());
+            }
+            "not on a file system for files"
+        }
         SFlag::S_IFDIR => "a directory",
         SFlag::S_IFIFO => "a FIFO",
         SFlag::S_IFSOCK => "a socket",
@@ -86,7 +98,7 @@ impl Entry {
                     return Ok(Self { root, directory, name, file: None, made_etc: true });
                 }
                 Err(error) => {
-                    return Err(unsafe_link(&error.to_string().escape_debug().to_string()));
+                    return Err(unsafe_link(&causes(&error)));
                 }
             };
             let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -100,7 +112,7 @@ impl Entry {
             };
             let stat = fstat(&file).context(Kind::Hosts, || "hosts file /etc/hosts")?;
             if SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFLNK {
-                must_be_regular(&stat, "/etc/hosts")?;
+                must_be_ordinary(&file, &stat, "/etc/hosts")?;
                 return Ok(Self {
                     root,
                     directory,
@@ -114,6 +126,12 @@ impl Entry {
             path = parent.join(target);
         }
         Err(unsafe_link("is a loop of links"))
+    }
+
+    /// Looks again: somebody may have put another file there by rename.
+    pub fn find_again(&mut self) -> Result<()> {
+        *self = Self::find(self.root.try_clone().context(Kind::Hosts, || "root filesystem")?)?;
+        Ok(())
     }
 
     /// The file for reading, and its size; none where there is no file.
@@ -205,6 +223,17 @@ impl Entry {
         }
         Ok(())
     }
+}
+
+/// An error of pathrs says which step failed, and its source why.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text.escape_debug().to_string()
 }
 
 /// Whether the root has something of that name.

@@ -1,0 +1,85 @@
+//! Keeping others out of a file for a moment.
+//!
+//! A container may write its own hosts file while we edit it. With a lease the kernel makes its
+//! `open` wait until we are done (fcntl(2), F_SETLEASE); as long as somebody has the file open, or
+//! on a file system without leases, there is none to be had, and the moment is very short.
+
+#![allow(unsafe_code)] // Each block says why.
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{SigHandler, Signal, signal};
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+/// How long it is tried, without a pause: who writes line after line leaves gaps of microseconds.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Calls `act` while nobody else can open `file`, if that can be had.
+pub fn with<T>(file: &File, act: impl FnOnce() -> T) -> T {
+    // SAFETY: ignoring needs no handler. Whoever waits for us makes the kernel send SIGIO, which
+    // would end this process.
+    let before = unsafe { signal(Signal::SIGIO, SigHandler::SigIgn) };
+    let start = Instant::now();
+    let mut leased = set(file, libc::F_WRLCK);
+    while !leased && Errno::last() == Errno::EAGAIN && start.elapsed() < PATIENCE {
+        leased = set(file, libc::F_WRLCK);
+    }
+    let done = act();
+    if leased {
+        set(file, libc::F_UNLCK);
+    }
+    if let Ok(before) = before {
+        // SAFETY: what is put back is what was there.
+        let _ = unsafe { signal(Signal::SIGIO, before) };
+    }
+    done
+}
+
+fn set(file: &File, kind: libc::c_int) -> bool {
+    // SAFETY: a system call on a descriptor that is open, and an integer.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) == 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{OpenOptions, read_to_string, remove_file, write};
+    use std::io::{Read, Seek, Write};
+    use std::os::unix::fs::FileExt;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    #[test]
+    fn lines_written_meanwhile_stay() {
+        let path = format!("/var/tmp/oci-link-lease-{}", std::process::id());
+        write(&path, "").unwrap();
+        let mut file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let done = AtomicBool::new(false);
+        let lines = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut lines = 0;
+                while !done.load(Relaxed) {
+                    let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+                    file.write_all(b"line\n").unwrap();
+                    lines += 1;
+                }
+                lines
+            });
+            for _ in 0..100 {
+                with(&file.try_clone().unwrap(), || {
+                    let mut text = String::new();
+                    file.rewind().unwrap();
+                    file.read_to_string(&mut text).unwrap();
+                    std::thread::sleep(Duration::from_micros(100));
+                    file.write_all_at(text.as_bytes(), 0).unwrap();
+                    file.set_len(text.len() as u64).unwrap();
+                });
+            }
+            done.store(true, Relaxed);
+            writer.join().unwrap()
+        });
+        assert_eq!(read_to_string(&path).unwrap().lines().count(), lines);
+        remove_file(&path).unwrap();
+    }
+}
