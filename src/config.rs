@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::firewall::Choice;
 use crate::link::env::Dialect;
-use crate::model::BackendName;
+use crate::model::{BackendName, BridgeName};
 use crate::sys::file;
 use log::LevelFilter;
 use serde::Deserialize;
@@ -30,14 +30,20 @@ pub struct Overrides {
 }
 
 /// How this host wants its links.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// The file that was named on the command line, if one was.
+    pub named: Option<PathBuf>,
     /// Where the records are.
     pub state_dir: PathBuf,
     /// Who keeps the rules.
     pub firewall: Choice,
+    /// Bridges whose containers reach each other by links only.
+    pub isolate: Vec<BridgeName>,
     /// Which Docker the variables sound like.
     pub dialect: Dialect,
+    /// What the wrapper becomes.
+    pub runtime: PathBuf,
     /// What is logged.
     pub log_level: LevelFilter,
     /// Where to; else to the system's log.
@@ -50,6 +56,7 @@ struct File {
     state_dir: Option<PathBuf>,
     firewall: FirewallTable,
     env: EnvTable,
+    runtime: RuntimeTable,
     log: LogTable,
 }
 
@@ -57,6 +64,7 @@ struct File {
 #[serde(default, deny_unknown_fields)]
 struct FirewallTable {
     backend: Backend,
+    isolate: Vec<String>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
@@ -64,7 +72,9 @@ struct FirewallTable {
 enum Backend {
     #[default]
     Auto,
+    Ipset,
     Iptables,
+    Nftables,
     None,
 }
 
@@ -85,9 +95,30 @@ enum DialectName {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+struct RuntimeTable {
+    command: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct LogTable {
     level: Option<String>,
     file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            named: None,
+            state_dir: STATE_DIR.into(),
+            firewall: Choice::default(),
+            isolate: Vec::new(),
+            dialect: Dialect::default(),
+            runtime: "runc".into(),
+            log_level: LevelFilter::Info,
+            log_file: None,
+        }
+    }
 }
 
 impl Config {
@@ -100,6 +131,7 @@ impl Config {
             String::new()
         };
         let mut config = Self::parse(&file::shown(path), &text)?;
+        config.named.clone_from(&overrides.config);
         config.state_dir = overrides.state_dir.unwrap_or(config.state_dir);
         config.log_level = overrides.log_level.unwrap_or(config.log_level);
         config.log_file = overrides.log_file.or(config.log_file);
@@ -115,24 +147,38 @@ impl Config {
             let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             refuse(line, &error.message().replace('\n', ", "))
         })?;
-        let level = file.log.level.as_deref().unwrap_or("info");
-        let log_level = level.parse().map_err(|_| {
-            refuse(
-                None,
-                &format!("log.level {level:?}: want off, error, warn, info, debug or trace"),
-            )
-        })?;
+        let usual = Self::default();
+        let mut isolate: Vec<BridgeName> = Vec::new();
+        for name in &file.firewall.isolate {
+            let bridge = BridgeName::new(name);
+            let bridge = bridge.map_err(|why| refuse(None, &format!("firewall.isolate: {why}")))?;
+            if !isolate.contains(&bridge) {
+                isolate.push(bridge);
+            }
+        }
+        let log_level = match file.log.level.as_deref() {
+            None => usual.log_level,
+            Some(level) => level.parse().map_err(|_| {
+                let want = "want off, error, warn, info, debug or trace";
+                refuse(None, &format!("log.level {level:?}: {want}"))
+            })?,
+        };
         Ok(Self {
-            state_dir: file.state_dir.unwrap_or_else(|| STATE_DIR.into()),
+            named: None,
+            state_dir: file.state_dir.unwrap_or(usual.state_dir),
             firewall: match file.firewall.backend {
                 Backend::Auto => Choice::Auto,
+                Backend::Ipset => Choice::Fixed(BackendName::Ipset),
+                Backend::Nftables => Choice::Fixed(BackendName::Nftables),
                 Backend::Iptables => Choice::Fixed(BackendName::Iptables),
                 Backend::None => Choice::Fixed(BackendName::None),
             },
+            isolate,
             dialect: match file.env.dialect {
                 DialectName::V28 => Dialect::V28,
                 DialectName::V27 => Dialect::V27,
             },
+            runtime: file.runtime.command.unwrap_or(usual.runtime),
             log_level,
             log_file: file.log.file,
         })

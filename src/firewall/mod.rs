@@ -2,20 +2,29 @@
 //!
 //! One seam, one choice point: [`select`]. A further backend is one file and one line there.
 
+mod auto;
+mod base;
+mod elements;
+mod ipset;
 mod iptables;
+mod memory;
+mod nftables;
 mod none;
+mod tool;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{BackendName, Flow, OwnerTag};
+use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::directory::Directory;
+use memory::Memory;
+use std::path::Path;
 
 /// The rules of one owner.
 #[derive(Debug, Clone, Copy)]
 pub struct Ruleset<'a> {
     /// Whose they are.
     pub owner: &'a OwnerTag,
-    /// What may be there already, from the record. It says which tables to look at and what to
-    /// try first; a wrong hint costs time, never a rule.
+    /// All that may be there already, from the record, which is written before any rule is made.
+    /// What it names in excess costs time, never a rule.
     pub before: &'a [Flow],
 }
 
@@ -23,6 +32,12 @@ pub struct Ruleset<'a> {
 pub trait Firewall {
     /// As the record names it.
     fn name(&self) -> BackendName;
+    /// Makes what is nobody's in particular, as far as it is missing: chains, sets, isolation. What
+    /// was remembered of it does not count: somebody may have flushed it.
+    fn restore(&self) -> Result<()>;
+    /// Keeps containers of `bridges` from reaching each other, but for what links permit, and
+    /// those of no other bridge. It costs nothing when it is done already.
+    fn isolate(&self, bridges: &[BridgeName]) -> Result<()>;
     /// Makes the owner's rules permit exactly `flows`: all of them, or nothing has changed. Doing
     /// it twice is doing it once.
     fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()>;
@@ -46,12 +61,26 @@ pub enum Choice {
 
 /// The choice point of this seam. `state` is where a backend may remember what it set up.
 pub fn select(choice: Choice, state: Directory, boot: u128) -> Result<Box<dyn Firewall>> {
-    match choice {
-        Choice::Fixed(BackendName::None) => Ok(Box::new(none::NoFirewall)),
-        Choice::Fixed(BackendName::Iptables) | Choice::Auto => {
-            Ok(Box::new(iptables::Iptables::new(state, boot)?))
-        }
+    let memory = Memory::new(state, boot)?;
+    Ok(match choice {
+        Choice::Auto => Box::new(auto::Auto::new(memory)),
+        Choice::Fixed(name) => open(name, memory),
+    })
+}
+
+fn open(name: BackendName, memory: Memory) -> Box<dyn Firewall> {
+    match name {
+        BackendName::None => Box::new(none::NoFirewall),
+        BackendName::Ipset => Box::new(ipset::Ipset::new(memory)),
+        BackendName::Iptables => Box::new(iptables::Iptables::new(memory)),
+        BackendName::Nftables => Box::new(nftables::Nftables::new(memory)),
     }
+}
+
+/// The families that this host speaks.
+fn host_families() -> impl Iterator<Item = Family> {
+    let v6 = Path::new("/proc/net/if_inet6").exists().then_some(Family::V6);
+    [Family::V4].into_iter().chain(v6)
 }
 
 /// An error of the firewall's.

@@ -2,7 +2,7 @@
 
 use super::{Firewall, Ruleset};
 use crate::error::Result;
-use crate::model::{BackendName, Flow, OwnerTag};
+use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
 
 /// Makes no rules.
 #[derive(Debug)]
@@ -11,6 +11,14 @@ pub struct NoFirewall;
 impl Firewall for NoFirewall {
     fn name(&self) -> BackendName {
         BackendName::None
+    }
+
+    fn restore(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn isolate(&self, _: &[BridgeName]) -> Result<()> {
+        Ok(())
     }
 
     fn ensure(&self, _: Ruleset<'_>, _: &[Flow]) -> Result<()> {

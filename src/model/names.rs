@@ -73,6 +73,11 @@ checked_name!(
     Reference, "link source", "_.+-", MAX_NAME
 );
 
+checked_name!(
+    /// A bridge of the host's. The kernel's limit, and nothing that iptables reads as a pattern.
+    BridgeName, "bridge", "_.-", 15
+);
+
 impl ContainerId {
     /// Docker's short form, the host name of a container that was given none.
     pub fn short(&self) -> &str {

@@ -28,6 +28,20 @@ impl Protocol {
         }
     }
 
+    /// As an IP packet has it.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+
+    /// The protocol of that number, if Docker can expose it.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Tcp, Self::Udp, Self::Sctp].into_iter().find(|protocol| protocol.number() == number)
+    }
+
     fn parse(value: &str) -> Option<Self> {
         [Self::Tcp, Self::Udp, Self::Sctp]
             .into_iter()

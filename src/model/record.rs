@@ -90,8 +90,12 @@ impl fmt::Display for Flow {
 pub enum BackendName {
     /// Nobody: the host does not filter between containers.
     None,
+    /// Rules that ask sets, whose elements come and go by netlink.
+    Ipset,
     /// `iptables-restore` and `ip6tables-restore`.
     Iptables,
+    /// A table of our own, by netlink.
+    Nftables,
 }
 
 impl BackendName {
@@ -99,16 +103,20 @@ impl BackendName {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Ipset => "ipset",
             Self::Iptables => "iptables",
+            Self::Nftables => "nftables",
         }
     }
 
     /// Reads the name back.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
-        [Self::None, Self::Iptables]
+        [Self::None, Self::Ipset, Self::Iptables, Self::Nftables]
             .into_iter()
             .find(|name| name.as_str() == value)
-            .ok_or_else(|| Invalid::new("firewall backend", value, "want iptables or none"))
+            .ok_or_else(|| {
+                Invalid::new("firewall backend", value, "want ipset, iptables, nftables or none")
+            })
     }
 }
 

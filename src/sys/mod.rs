@@ -4,10 +4,14 @@
 //! from its process through [`netns`] and [`process`], other programs through [`child`].
 
 pub mod child;
+pub mod conntrack;
 pub mod directory;
+pub mod exec;
 pub mod file;
 pub mod hosts_file;
+pub mod lease;
 pub mod lock;
+pub mod netlink;
 pub mod netns;
 pub mod process;
 pub mod rootfs;

@@ -1,0 +1,84 @@
+//! The first backend that the host can do: found out by making what each needs, when a container
+//! first needs it, and remembered until the next boot. Commands that only look never get here.
+
+use super::memory::Memory;
+use super::{Firewall, Ruleset, open};
+use crate::error::Result;
+use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
+use std::cell::OnceCell;
+
+/// The best first: what costs least as links become many, then what people know to read.
+const ORDER: [BackendName; 3] = [BackendName::Ipset, BackendName::Iptables, BackendName::Nftables];
+/// Whose complaint about a host that can do none says most.
+const FALLBACK: BackendName = BackendName::Iptables;
+const NOTE: &str = "backend";
+
+/// Stands for the backend that it chooses.
+pub struct Auto {
+    memory: Memory,
+    chosen: OnceCell<Box<dyn Firewall>>,
+}
+
+impl Auto {
+    /// `memory` knows what was chosen before.
+    pub fn new(memory: Memory) -> Self {
+        Self { memory, chosen: OnceCell::new() }
+    }
+
+    fn chosen(&self) -> &dyn Firewall {
+        self.chosen.get_or_init(|| self.remembered().unwrap_or_else(|| self.choose())).as_ref()
+    }
+
+    fn remembered(&self) -> Option<Box<dyn Firewall>> {
+        let name = self.memory.recall(NOTE).ok()??;
+        Some(open(BackendName::parse(&name).ok()?, self.memory.clone()))
+    }
+
+    fn choose(&self) -> Box<dyn Firewall> {
+        for name in ORDER {
+            let backend = open(name, self.memory.clone());
+            match backend.restore() {
+                Ok(()) => {
+                    log::debug!("firewall: {name} it is");
+                    if let Err(error) = self.memory.note(NOTE, name.as_str()) {
+                        log::debug!("firewall: chosen for now only: {error}");
+                    }
+                    return backend;
+                }
+                Err(error) => log::debug!("firewall: not {name}: {error}"),
+            }
+        }
+        open(FALLBACK, self.memory.clone())
+    }
+}
+
+impl Firewall for Auto {
+    fn name(&self) -> BackendName {
+        self.chosen().name()
+    }
+
+    fn restore(&self) -> Result<()> {
+        self.chosen().restore()
+    }
+
+    fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
+        let undecided = self.chosen.get().is_none() && self.memory.recall(NOTE)?.is_none();
+        if bridges.is_empty() && undecided { Ok(()) } else { self.chosen().isolate(bridges) }
+    }
+
+    fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
+        self.chosen().ensure(rules, flows)
+    }
+
+    fn remove(&self, rules: Ruleset<'_>) -> Result<()> {
+        self.chosen().remove(rules)
+    }
+
+    fn read(&self, rules: Ruleset<'_>) -> Result<Vec<String>> {
+        self.chosen().read(rules)
+    }
+
+    fn expected(&self, owner: &OwnerTag, flows: &[Flow]) -> Vec<String> {
+        self.chosen().expected(owner, flows)
+    }
+}

@@ -1,0 +1,220 @@
+//! What the iptables and ipset backends share: the chain that FORWARD enters first, and what in it
+//! is nobody's in particular.
+//!
+//! ```text
+//! FORWARD            -j OCI-LINK                  first
+//! OCI-LINK           what permits links           one jump per recipient, or two set matches
+//! OCI-LINK           -j OCI-LINK-ISOLATE          last, if bridges are to be isolated
+//! OCI-LINK-ISOLATE   -i br -o br -j DROP          one per pair of bridges
+//! ```
+//!
+//! Everything that permits is inserted at the head of the chain, so that the drops stay behind it.
+
+use super::memory::Memory;
+use super::tool::{Tool, program_of};
+use super::{failed, host_families, nftables};
+use crate::error::Result;
+use crate::model::{BridgeName, Family};
+use std::fmt::Write;
+
+/// The chain that FORWARD enters first.
+pub const BASE: &str = "OCI-LINK";
+const JUMP_TO_BASE: &str = "-A FORWARD -j OCI-LINK";
+const ISOLATE: &str = "OCI-LINK-ISOLATE";
+/// Remembers the bridges whose containers the chain isolates.
+const NOTE: &str = "isolation";
+const JUMP_TO_ISOLATE: &str = "-A OCI-LINK -j OCI-LINK-ISOLATE";
+
+/// A bridge filters what IPv6 has in place of ARP, while ARP itself passes: without it no
+/// container finds another's link address, whatever its link permits. It opens nothing.
+const NEIGHBOUR_DISCOVERY: [&str; 2] = [
+    "-A OCI-LINK -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT",
+    "-A OCI-LINK -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT",
+];
+
+/// Makes the chain, and remembers that it did.
+#[derive(Debug)]
+pub struct Base {
+    memory: Memory,
+    kind: &'static str,
+    /// What a backend needs before its rules can be made.
+    prepare: fn(Family) -> Result<()>,
+    /// A backend's own rules in the chain, as `iptables -S` prints them.
+    rules: fn(Family) -> Vec<String>,
+}
+
+impl Base {
+    /// A chain with nothing in it that permits.
+    pub fn plain(memory: Memory) -> Self {
+        Self { memory, kind: "iptables", prepare: |_| Ok(()), rules: |_| Vec::new() }
+    }
+
+    /// A chain with `rules`, which need `prepare`; `kind` tells its notes from others'.
+    pub fn with_rules(
+        memory: Memory,
+        kind: &'static str,
+        prepare: fn(Family) -> Result<()>,
+        rules: fn(Family) -> Vec<String>,
+    ) -> Self {
+        Self { memory, kind, prepare, rules }
+    }
+
+    /// Whether the chain was made since the host booted.
+    pub fn is_remembered(&self, family: Family) -> Result<bool> {
+        let note = self.memory.recall(program_of(family))?;
+        Ok(note.is_some_and(|kinds| kinds.lines().any(|kind| kind == self.kind)))
+    }
+
+    /// Makes what is missing, in one transaction. Rules that somebody else put into the chain stay.
+    pub fn make(&self, tool: Tool) -> Result<()> {
+        self.make_isolating(tool, &self.memory.isolated(NOTE)?)
+    }
+
+    /// The same for both families.
+    pub fn make_all(&self) -> Result<()> {
+        host_families().try_for_each(|family| self.make(Tool::find(family)?))
+    }
+
+    /// Isolates the containers of `bridges` from each other, and of no other bridge; at no cost
+    /// when that was done already.
+    pub fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
+        if self.memory.isolated(NOTE)? == bridges {
+            return Ok(());
+        }
+        nftables::Nftables::new(self.memory.clone()).end_isolation()?;
+        // Where a family fails, the other is isolated all the same; the next start tries again.
+        let mut all = Ok(());
+        for family in host_families() {
+            all = all.and(Tool::find(family).and_then(|tool| self.make_isolating(tool, bridges)));
+        }
+        all?;
+        self.memory.note_isolated(NOTE, bridges)
+    }
+
+    /// Drops nothing any more: another backend isolates, and asks its own links only.
+    pub fn end_isolation(&self) -> Result<()> {
+        self.isolate(&[])
+    }
+
+    fn make_isolating(&self, tool: Tool, bridges: &[BridgeName]) -> Result<()> {
+        (self.prepare)(tool.family)?;
+        let discovery = match tool.family {
+            Family::V4 => &[][..],
+            Family::V6 => &NEIGHBOUR_DISCOVERY[..],
+        };
+        let mut rules: Vec<String> = discovery.iter().map(ToString::to_string).collect();
+        rules.extend((self.rules)(tool.family));
+        let text = missing(&tool.list()?, &rules, bridges);
+        if !text.is_empty() {
+            tool.restore(&text)?.map_err(failed)?;
+        }
+        if self.is_remembered(tool.family)? {
+            return Ok(());
+        }
+        let others = self.memory.recall(tool.name())?.unwrap_or_default();
+        self.memory.note(tool.name(), &format!("{others}{}\n", self.kind))
+    }
+}
+
+/// The transaction from what is `there` to a chain with `rules`, isolating `bridges`.
+fn missing(there: &[String], rules: &[String], bridges: &[BridgeName]) -> String {
+    let has = |line: &str| there.iter().any(|other| other == line);
+    let in_chain = |chain: &str| -> Vec<&str> {
+        let start = format!("-A {chain} ");
+        there.iter().filter(|line| line.starts_with(&start)).map(String::as_str).collect()
+    };
+    let mut text = String::new();
+    if !has("-N OCI-LINK") {
+        text.push_str("-N OCI-LINK\n");
+    }
+    for rule in rules.iter().rev().filter(|rule| !has(rule)) {
+        let _ = writeln!(text, "-I{}", rule.trim_start_matches("-A"));
+    }
+
+    let forward = in_chain("FORWARD");
+    let jumps = forward.iter().filter(|line| **line == JUMP_TO_BASE).count();
+    if jumps != 1 || forward.first() != Some(&JUMP_TO_BASE) {
+        text.push_str(&"-D FORWARD -j OCI-LINK\n".repeat(jumps));
+        text.push_str("-I FORWARD 1 -j OCI-LINK\n");
+    }
+
+    let base = in_chain(BASE);
+    let (drops, wanted) = (in_chain(ISOLATE), drops(bridges));
+    let jumps = base.iter().filter(|line| **line == JUMP_TO_ISOLATE).count();
+    let last = jumps == 1 && base.last() == Some(&JUMP_TO_ISOLATE);
+    let exists = has("-N OCI-LINK-ISOLATE");
+    if exists == wanted.is_empty() || drops != wanted || (exists && !last) {
+        text.push_str(&"-D OCI-LINK -j OCI-LINK-ISOLATE\n".repeat(jumps));
+        text.push_str(match (exists, wanted.is_empty()) {
+            (true, true) => "-F OCI-LINK-ISOLATE\n-X OCI-LINK-ISOLATE\n",
+            (true, false) => "-F OCI-LINK-ISOLATE\n",
+            (false, true) => "",
+            (false, false) => "-N OCI-LINK-ISOLATE\n",
+        });
+        for rule in &wanted {
+            text.extend([rule, "\n"]);
+        }
+        if !wanted.is_empty() {
+            text.extend([JUMP_TO_ISOLATE, "\n"]);
+        }
+    }
+    text
+}
+
+/// Every way from a container of `bridges` to another.
+fn drops(bridges: &[BridgeName]) -> Vec<String> {
+    let pairs = bridges.iter().flat_map(|from| bridges.iter().map(move |to| (from, to)));
+    pairs.map(|(from, to)| format!("-A {ISOLATE} -i {from} -o {to} -j DROP")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn bridges(names: &[&str]) -> Vec<BridgeName> {
+        names.iter().map(|name| BridgeName::new(name).unwrap()).collect()
+    }
+
+    const STANDS: &str = "-P FORWARD ACCEPT\n-N OCI-LINK\n-N OCI-LINK-ISOLATE\n\
+        -A FORWARD -j OCI-LINK\n-A FORWARD -s 1.2.3.4/32 -j DROP\n-A OCI-LINK -j LINK\n\
+        -A OCI-LINK -j OCI-LINK-ISOLATE\n-A OCI-LINK-ISOLATE -i a -o a -j DROP\n";
+
+    #[test]
+    fn what_stands_is_left_alone() {
+        let rules = lines("-A OCI-LINK -j LINK");
+        assert_eq!(missing(&lines(STANDS), &rules, &bridges(&["a"])), "");
+    }
+
+    #[test]
+    fn what_permits_comes_before_what_drops() {
+        let made = missing(&[], &lines("-A OCI-LINK one\n-A OCI-LINK two"), &bridges(&["a", "b"]));
+        let expected = "-N OCI-LINK\n-I OCI-LINK two\n-I OCI-LINK one\n-I FORWARD 1 -j OCI-LINK\n\
+            -N OCI-LINK-ISOLATE\n-A OCI-LINK-ISOLATE -i a -o a -j DROP\n\
+            -A OCI-LINK-ISOLATE -i a -o b -j DROP\n-A OCI-LINK-ISOLATE -i b -o a -j DROP\n\
+            -A OCI-LINK-ISOLATE -i b -o b -j DROP\n-A OCI-LINK -j OCI-LINK-ISOLATE\n";
+        assert_eq!(made, expected);
+        let late = STANDS.replace("-A OCI-LINK -j LINK\n", "") + "-A OCI-LINK -j LINK\n";
+        let mended = missing(&lines(&late), &[], &bridges(&["a"]));
+        assert!(mended.starts_with("-D OCI-LINK -j OCI-LINK-ISOLATE\n"), "{mended}");
+        assert!(mended.ends_with("-A OCI-LINK -j OCI-LINK-ISOLATE\n"), "{mended}");
+    }
+
+    #[test]
+    fn isolation_ends_without_a_trace() {
+        let made = missing(&lines(STANDS), &[], &[]);
+        let expected = "-D OCI-LINK -j OCI-LINK-ISOLATE\n-F OCI-LINK-ISOLATE\n\
+            -X OCI-LINK-ISOLATE\n";
+        assert_eq!(made, expected);
+    }
+
+    #[test]
+    fn flushed_jumps_come_back_first_and_once() {
+        let moved = lines("-N OCI-LINK\n-A FORWARD -j X\n-A FORWARD -j OCI-LINK\n");
+        let expected = "-D FORWARD -j OCI-LINK\n-I FORWARD 1 -j OCI-LINK\n";
+        assert_eq!(missing(&moved, &[], &[]), expected);
+    }
+}

@@ -1,0 +1,165 @@
+//! A table of our own, for hosts without iptables.
+//!
+//! ```text
+//! table inet oci-link {
+//!     set links4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service }   R . S . tcp . N
+//!     set links6 { … }
+//!     chain forward { type filter hook forward priority filter - 10
+//!         there and back for each set, neighbour discovery, then the drops between bridges }
+//! }
+//! ```
+//!
+//! Everything is one transaction by netlink; no program is run. To accept a packet here ends its
+//! way through this table only: what iptables or another table drops stays dropped, so isolation
+//! must be ours too (`isolate` in config.toml).
+//!
+//! Deleting from `nf_tables` stalls the process for more than ten milliseconds. A container that
+//! starts deletes nothing.
+
+mod messages;
+mod rules;
+mod table;
+
+use super::elements::{Changes, Element, owned, shown};
+use super::memory::Memory;
+use super::{Firewall, Ruleset, base, failed};
+use crate::error::{Error, Result};
+use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
+use crate::sys::netlink::{Netlink, Refusal};
+use messages::{Transaction, ask_for_elements, element, elements};
+use nix::libc::{EEXIST, ENOENT};
+use std::collections::HashSet;
+
+/// Remembers the bridges whose containers the table isolates.
+const ISOLATION: &str = "nftables-isolation";
+
+/// See the module.
+#[derive(Debug)]
+pub struct Nftables {
+    memory: Memory,
+}
+
+impl Nftables {
+    /// `memory` knows whose containers are isolated.
+    pub fn new(memory: Memory) -> Self {
+        Self { memory }
+    }
+
+    fn isolated(&self) -> Result<Vec<BridgeName>> {
+        self.memory.isolated(ISOLATION)
+    }
+
+    /// Drops nothing any more: another backend isolates, and asks its own links only.
+    pub fn end_isolation(&self) -> Result<()> {
+        if self.isolated()?.is_empty() {
+            return Ok(());
+        }
+        table::make(&mut Netlink::netfilter()?, &[])?;
+        self.memory.note_isolated(ISOLATION, &[])
+    }
+
+    /// Adds without looking; false if what is there is not what the record remembers.
+    fn add(link: &mut Netlink, rules: Ruleset<'_>, flows: &[Flow]) -> Result<bool> {
+        let known: HashSet<&Flow> = rules.before.iter().collect();
+        let elements = flows.iter().map(|flow| owned(*flow, rules.owner));
+        let (there, new): (Vec<_>, Vec<_>) =
+            elements.partition(|element| known.contains(&element.flow));
+        let mut transaction = Transaction::default();
+        transaction.keep_elements(&there);
+        transaction.add_elements(&new);
+        match transaction.commit(link)? {
+            None => Ok(true),
+            Some(refusal) if [EEXIST, ENOENT].contains(&refusal.code) => Ok(false),
+            Some(refusal) => Err(complaint(refusal)),
+        }
+    }
+}
+
+impl Firewall for Nftables {
+    fn name(&self) -> BackendName {
+        BackendName::Nftables
+    }
+
+    fn restore(&self) -> Result<()> {
+        table::make(&mut Netlink::netfilter()?, &self.isolated()?)
+    }
+
+    fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
+        if self.isolated()? == bridges {
+            return Ok(());
+        }
+        base::Base::plain(self.memory.clone()).end_isolation()?;
+        table::make(&mut Netlink::netfilter()?, bridges)?;
+        self.memory.note_isolated(ISOLATION, bridges)
+    }
+
+    fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
+        let mut link = Netlink::netfilter()?;
+        let wanted: HashSet<&Flow> = flows.iter().collect();
+        let grows = rules.before.iter().all(|flow| wanted.contains(flow));
+        if grows && Self::add(&mut link, rules, flows)? {
+            return Ok(());
+        }
+        table::make(&mut link, &self.isolated()?)?;
+        settle(&mut link, rules.owner, flows)
+    }
+
+    fn remove(&self, rules: Ruleset<'_>) -> Result<()> {
+        settle(&mut Netlink::netfilter()?, rules.owner, &[])
+    }
+
+    /// Elements permit nothing when no rule asks for them.
+    fn read(&self, rules: Ruleset<'_>) -> Result<Vec<String>> {
+        let mut link = Netlink::netfilter()?;
+        if !table::stands(&mut link)? {
+            return Ok(Vec::new());
+        }
+        let there = list(&mut link)?.into_iter();
+        let own = there.filter(|element| element.belongs_to(rules.owner));
+        Ok(shown(own.map(|element| element.flow), show))
+    }
+
+    fn expected(&self, _: &OwnerTag, flows: &[Flow]) -> Vec<String> {
+        shown(flows.iter().copied(), show)
+    }
+}
+
+/// As `nft list set` prints it.
+fn show(flow: &Flow) -> String {
+    let Flow { from, to, port } = flow;
+    let set = messages::set_name(Family::of(*from));
+    format!("{set} {from} . {to} . {} . {}", port.protocol, port.number)
+}
+
+/// The elements of both sets; none if there is no table.
+fn list(link: &mut Netlink) -> Result<Vec<Element>> {
+    let mut all = Vec::new();
+    for family in Family::BOTH {
+        let answer = link.ask(&ask_for_elements(family), |message| {
+            let elements = elements(&message.attributes());
+            all.extend(elements.filter_map(|attributes| element(family, &attributes)));
+        })?;
+        match answer {
+            Err(refusal) if !table::is_absent(refusal) => return Err(complaint(refusal)),
+            _ => {}
+        }
+    }
+    Ok(all)
+}
+
+/// Goes from what is really there to exactly `flows`, all at once.
+fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
+    let changes = Changes::plan(&list(link)?, owner, flows);
+    let changes = changes.map_err(|why| failed(format!("nftables: {why}")))?;
+    let mut transaction = Transaction::default();
+    // An element's comment cannot change: it is made again.
+    transaction.delete_elements(&changes.change);
+    transaction.delete_elements(&changes.delete);
+    transaction.add_elements(&changes.change);
+    transaction.add_elements(&changes.add);
+    transaction.commit(link)?.map_or(Ok(()), |refusal| Err(complaint(refusal)))
+}
+
+fn complaint(refusal: Refusal) -> Error {
+    failed(format!("nftables: {} ({})", refusal.errno().desc(), refusal.code))
+}

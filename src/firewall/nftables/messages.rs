@@ -1,0 +1,191 @@
+//! What the kernel's `nf_tables` understands (`linux/netfilter/nf_tables.h`): transactions, and set
+//! elements in them.
+
+use crate::error::Result;
+use crate::firewall::elements::Element;
+use crate::model::{Family, Flow, Port, Protocol};
+use crate::sys::netlink::message::{Attributes, Batch, Body, CREATE, DUMP, EXCLUSIVE, INET, text};
+use crate::sys::netlink::{Netlink, Refusal};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+const SUBSYSTEM: u16 = 10;
+const MESSAGES: u16 = SUBSYSTEM << 8;
+pub const NEW_TABLE: u16 = MESSAGES;
+pub const NEW_CHAIN: u16 = MESSAGES + 3;
+pub const NEW_RULE: u16 = MESSAGES + 6;
+pub const GET_RULE: u16 = MESSAGES + 7;
+pub const DELETE_RULE: u16 = MESSAGES + 8;
+pub const NEW_SET: u16 = MESSAGES + 9;
+const NEW_ELEMENTS: u16 = MESSAGES + 12;
+const GET_ELEMENTS: u16 = MESSAGES + 13;
+const DELETE_ELEMENTS: u16 = MESSAGES + 14;
+/// The brackets around a transaction.
+const BEGIN: u16 = 16;
+const END: u16 = 17;
+
+/// The table's name, which is attribute 1 of every message.
+pub const TABLE: &str = "oci-link";
+const IN_TABLE: u16 = 1;
+const SET: u16 = 2;
+const ELEMENTS: u16 = 3;
+/// An item of any list.
+pub const ITEM: u16 = 1;
+const KEY: u16 = 1;
+/// A value, as opposed to a verdict.
+pub const VALUE: u16 = 1;
+const ELEMENT_COMMENT: u16 = 6;
+/// A list's length is 16 bits; an element takes about 100 bytes.
+const TOGETHER: usize = 256;
+
+/// All or nothing.
+#[derive(Debug)]
+pub struct Transaction {
+    batch: Batch,
+    empty: bool,
+}
+
+impl Default for Transaction {
+    fn default() -> Self {
+        let mut batch = Batch::default();
+        batch.bracket(BEGIN, SUBSYSTEM);
+        Self { batch, empty: true }
+    }
+}
+
+impl Transaction {
+    /// A message about the table.
+    pub fn message(&mut self, kind: u16, flags: u16, write: impl FnOnce(&mut Body<'_>)) {
+        self.empty = false;
+        about_table(&mut self.batch, kind, flags, write);
+    }
+
+    /// Elements that must not be there yet.
+    pub fn add_elements(&mut self, elements: &[Element]) {
+        self.elements(NEW_ELEMENTS, CREATE | EXCLUSIVE, elements);
+    }
+
+    /// Elements that may be there already.
+    pub fn keep_elements(&mut self, elements: &[Element]) {
+        self.elements(NEW_ELEMENTS, CREATE, elements);
+    }
+
+    /// Elements that must be there, and then are not.
+    pub fn delete_elements(&mut self, elements: &[Element]) {
+        self.elements(DELETE_ELEMENTS, 0, elements);
+    }
+
+    fn elements(&mut self, kind: u16, flags: u16, elements: &[Element]) {
+        for family in Family::BOTH {
+            let of_family = |element: &&Element| Family::of(element.flow.from) == family;
+            let elements: Vec<&Element> = elements.iter().filter(of_family).collect();
+            for some in elements.chunks(TOGETHER) {
+                self.message(kind, flags, |body| {
+                    body.text(SET, set_name(family)).nest(ELEMENTS, |list| {
+                        for element in some {
+                            list.nest(ITEM, |item| write_element(item, element));
+                        }
+                    });
+                });
+            }
+        }
+    }
+
+    /// Carries it out, or returns why nothing has changed.
+    pub fn commit(mut self, link: &mut Netlink) -> Result<Option<Refusal>> {
+        if self.empty {
+            return Ok(None);
+        }
+        self.batch.request_receipt();
+        self.batch.bracket(END, SUBSYSTEM);
+        Ok(link.exchange(&self.batch)?.first().copied())
+    }
+}
+
+/// What a family's set is called.
+pub fn set_name(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "links4",
+        Family::V6 => "links6",
+    }
+}
+
+/// A message about the table, with what `write` adds.
+pub fn about_table(batch: &mut Batch, kind: u16, flags: u16, write: impl FnOnce(&mut Body<'_>)) {
+    batch.message(kind, flags, INET, |body| {
+        body.text(IN_TABLE, TABLE);
+        write(body);
+    });
+}
+
+/// Asks for all elements of a set.
+pub fn ask_for_elements(family: Family) -> Batch {
+    let mut batch = Batch::default();
+    about_table(&mut batch, GET_ELEMENTS, DUMP, |body| {
+        body.text(SET, set_name(family));
+    });
+    batch
+}
+
+/// The elements in one part of the answer.
+pub fn elements<'a>(message: &Attributes<'a>) -> impl Iterator<Item = Attributes<'a>> + use<'a> {
+    message.inside(ELEMENTS).map(|(_, item)| Attributes::new(item))
+}
+
+/// An element; none if somebody put in what is no flow.
+pub fn element(family: Family, item: &Attributes<'_>) -> Option<Element> {
+    let key = item.inside(KEY).get(VALUE)?;
+    let (from, to, rest): (IpAddr, IpAddr, &[u8]) = match family {
+        Family::V4 => {
+            let (from, rest) = key.split_first_chunk::<4>()?;
+            let (to, rest) = rest.split_first_chunk::<4>()?;
+            (Ipv4Addr::from(*from).into(), Ipv4Addr::from(*to).into(), rest)
+        }
+        Family::V6 => {
+            let (from, rest) = key.split_first_chunk::<16>()?;
+            let (to, rest) = rest.split_first_chunk::<16>()?;
+            (Ipv6Addr::from(*from).into(), Ipv6Addr::from(*to).into(), rest)
+        }
+    };
+    let [protocol, _, _, _, high, low, ..] = *rest else { return None };
+    let protocol = Protocol::from_number(protocol)?;
+    let port = Port { number: u16::from_be_bytes([high, low]), protocol };
+    let comment = item.get(ELEMENT_COMMENT).and_then(comment).unwrap_or_default();
+    Some(Element { flow: Flow { from, to, port }, comment: comment.to_owned() })
+}
+
+fn write_element(item: &mut Body<'_>, element: &Element) {
+    item.nest(KEY, |inside| {
+        inside.bytes(VALUE, &key(&element.flow));
+    });
+    write_comment(item, ELEMENT_COMMENT, &element.comment);
+}
+
+/// Each part of a key begins at a multiple of four bytes.
+fn key(flow: &Flow) -> Vec<u8> {
+    let octets = |ip| match ip {
+        IpAddr::V4(ip) => Ipv4Addr::octets(&ip).to_vec(),
+        IpAddr::V6(ip) => Ipv6Addr::octets(&ip).to_vec(),
+    };
+    let [high, low] = flow.port.number.to_be_bytes();
+    let rest = [flow.port.protocol.number(), 0, 0, 0, high, low, 0, 0];
+    [octets(flow.from), octets(flow.to), rest.to_vec()].concat()
+}
+
+/// A comment is the first of the notes that `nft` keeps with an object: kind 0, length, text.
+pub fn write_comment(body: &mut Body<'_>, kind: u16, comment: &str) {
+    let length = u8::try_from(comment.len() + 1).unwrap_or(u8::MAX);
+    body.bytes(kind, &[&[0, length], comment.as_bytes(), &[0]].concat());
+}
+
+/// The comment among an object's notes.
+pub fn comment(notes: &[u8]) -> Option<&str> {
+    let mut rest = notes;
+    while let [kind, length, after @ ..] = rest {
+        let (note, after) = after.split_at_checked(usize::from(*length))?;
+        if *kind == 0 {
+            return text(note);
+        }
+        rest = after;
+    }
+    None
+}

@@ -1,0 +1,121 @@
+//! The part of the table that is nobody's in particular: its sets, its chain, the chain's rules.
+
+use super::complaint;
+use super::messages::{
+    DELETE_RULE, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, Transaction, about_table,
+    comment, set_name, write_comment,
+};
+use super::rules::{Rule, rules};
+use crate::error::Result;
+use crate::model::{BridgeName, Family};
+use crate::sys::netlink::message::{APPEND, Batch, CREATE, DUMP};
+use crate::sys::netlink::{Netlink, Refusal};
+use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP};
+
+const CHAIN: &str = "forward";
+/// The hook for packets from others to others.
+const FORWARD: u32 = 2;
+/// `filter - 10`: what iptables and others drop later is dropped, whatever is accepted here.
+const PRIORITY: i32 = -10;
+
+/// Attributes of chains and rules.
+const CHAIN_NAME: u16 = 3;
+const CHAIN_HOOK: u16 = 4;
+const HOOK_NUMBER: u16 = 1;
+const HOOK_PRIORITY: u16 = 2;
+const CHAIN_TYPE: u16 = 7;
+const RULE_CHAIN: u16 = 2;
+const RULE_HANDLE: u16 = 3;
+const RULE_EXPRESSIONS: u16 = 4;
+const RULE_COMMENT: u16 = 7;
+/// Attributes of sets.
+const SET_NAME: u16 = 2;
+const SET_FLAGS: u16 = 3;
+const SET_KEY_TYPE: u16 = 4;
+const SET_KEY_LENGTH: u16 = 5;
+const SET_ID: u16 = 10;
+/// What `nft` calls the types of a key's parts.
+const IPV4_ADDR: u32 = 7;
+const IPV6_ADDR: u32 = 8;
+const INET_PROTO: u32 = 12;
+const INET_SERVICE: u32 = 13;
+
+/// Makes what is missing, in one transaction. Rules that somebody else put into the chain stay;
+/// if ours are not those of `bridges`, each once and in order, they are made again.
+pub fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
+    let wanted = rules(bridges);
+    let there = our_rules(link)?;
+    let mut transaction = Transaction::default();
+    transaction.message(NEW_TABLE, CREATE, |_| ());
+    for family in Family::BOTH {
+        transaction.message(NEW_SET, CREATE, |body| {
+            let (address, length) = match family {
+                Family::V4 => (IPV4_ADDR, 16),
+                Family::V6 => (IPV6_ADDR, 40),
+            };
+            let parts = [address, address, INET_PROTO, INET_SERVICE];
+            let key_type = parts.iter().fold(0, |all, part| all << 6 | part);
+            body.text(SET_NAME, set_name(family)).number(SET_FLAGS, 0);
+            body.number(SET_KEY_TYPE, key_type).number(SET_KEY_LENGTH, length);
+            body.number(SET_ID, address);
+        });
+    }
+    transaction.message(NEW_CHAIN, CREATE, |body| {
+        body.text(CHAIN_NAME, CHAIN).nest(CHAIN_HOOK, |hook| {
+            hook.number(HOOK_NUMBER, FORWARD);
+            hook.bytes(HOOK_PRIORITY, &PRIORITY.to_be_bytes());
+        });
+        body.text(CHAIN_TYPE, "filter");
+    });
+    if !there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)) {
+        for (handle, _) in &there {
+            transaction.message(DELETE_RULE, 0, |body| {
+                body.text(RULE_CHAIN, CHAIN).bytes(RULE_HANDLE, handle);
+            });
+        }
+        for rule in &wanted {
+            add_rule(&mut transaction, rule);
+        }
+    }
+    transaction.commit(link)?.map_or(Ok(()), |refusal| Err(complaint(refusal)))
+}
+
+/// Whether the rules that ask the sets are there.
+pub fn stands(link: &mut Netlink) -> Result<bool> {
+    let there = our_rules(link)?;
+    let has = |rule: &Rule| there.iter().any(|(_, comment)| *comment == rule.comment);
+    Ok(rules(&[]).iter().all(has))
+}
+
+/// Whether that is the answer where there is no table, or no `nf_tables` in the kernel.
+pub fn is_absent(refusal: Refusal) -> bool {
+    [ENOENT, EINVAL, EOPNOTSUPP].contains(&refusal.code)
+}
+
+fn add_rule(transaction: &mut Transaction, rule: &Rule) {
+    transaction.message(NEW_RULE, CREATE | APPEND, |body| {
+        body.text(RULE_CHAIN, CHAIN).nest(RULE_EXPRESSIONS, |list| rule.write(list));
+        write_comment(body, RULE_COMMENT, &rule.comment);
+    });
+}
+
+/// Handle and comment of each rule of ours in the chain, in order.
+fn our_rules(link: &mut Netlink) -> Result<Vec<(Vec<u8>, String)>> {
+    let mut batch = Batch::default();
+    about_table(&mut batch, GET_RULE, DUMP, |body| {
+        body.text(RULE_CHAIN, CHAIN);
+    });
+    let mut all = Vec::new();
+    let answer = link.ask(&batch, |message| {
+        let rule = message.attributes();
+        let comment = rule.get(RULE_COMMENT).and_then(comment);
+        let ours = comment.filter(|comment| comment.starts_with(Rule::MARK));
+        if let (Some(handle), Some(comment)) = (rule.get(RULE_HANDLE), ours) {
+            all.push((handle.to_vec(), comment.to_owned()));
+        }
+    })?;
+    match answer {
+        Err(refusal) if !is_absent(refusal) => Err(complaint(refusal)),
+        _ => Ok(all),
+    }
+}

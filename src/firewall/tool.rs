@@ -1,0 +1,89 @@
+//! The programs of iptables: one transaction per run, and a listing of what is there.
+
+use super::failed;
+use crate::error::{Kind, Result};
+use crate::model::Family;
+use crate::sys::child::{self, Output};
+use std::path::Path;
+
+/// Where distributions put it. `PATH` is somebody else's.
+const DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+/// How long iptables may wait for its lock, in seconds, and how long it may run, in milliseconds.
+const LOCK_WAIT: &str = "3";
+const PATIENCE: u16 = 5000;
+
+/// What people call the programs of a family.
+pub fn program_of(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "iptables",
+        Family::V6 => "ip6tables",
+    }
+}
+
+/// The programs of one family.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// Which family.
+    pub family: Family,
+    directory: &'static str,
+}
+
+impl Tool {
+    /// Those that are installed.
+    pub fn find(family: Family) -> Result<Self> {
+        DIRECTORIES
+            .into_iter()
+            .map(|directory| Self { family, directory })
+            .find(|tool| Path::new(&tool.program(tool.restore_name())).exists())
+            .ok_or_else(|| {
+                let missing = Self { family, directory: "" }.restore_name();
+                failed(format!("{missing}: not installed (looked in {})", DIRECTORIES.join(", ")))
+            })
+    }
+
+    /// Where the program `name` is.
+    pub fn program(self, name: &str) -> String {
+        format!("{}/{name}", self.directory)
+    }
+
+    /// The program for transactions.
+    pub fn restore_name(self) -> &'static str {
+        match self.family {
+            Family::V4 => "iptables-restore",
+            Family::V6 => "ip6tables-restore",
+        }
+    }
+
+    /// The program for everything else.
+    pub fn name(self) -> &'static str {
+        program_of(self.family)
+    }
+
+    /// Carries out one transaction. The inner error is the program's word that it would not: then
+    /// nothing has happened.
+    pub fn restore(self, commands: &str) -> Result<std::result::Result<(), String>> {
+        let input = format!("*filter\n{commands}COMMIT\n");
+        let args = ["--noflush", "--wait", LOCK_WAIT];
+        let output = self.run(self.restore_name(), &args, &input)?;
+        Ok(if output.status.success() { Ok(()) } else { Err(self.complaint(&output)) })
+    }
+
+    /// All chains and rules of the filter table.
+    pub fn list(self) -> Result<Vec<String>> {
+        let output = self.run(self.name(), &["--wait", LOCK_WAIT, "-S"], "")?;
+        if output.status.success() {
+            Ok(output.stdout.lines().map(str::to_owned).collect())
+        } else {
+            Err(failed(self.complaint(&output)))
+        }
+    }
+
+    fn run(self, name: &str, args: &[&str], input: &str) -> Result<Output> {
+        child::run(&self.program(name), args, input, PATIENCE, Kind::Firewall)
+    }
+
+    fn complaint(self, output: &Output) -> String {
+        let Output { status, complaint, .. } = output;
+        format!("{}: {status}: {complaint}", self.program(self.restore_name()))
+    }
+}

@@ -1,0 +1,157 @@
+//! A conversation with the kernel's packet filter, without any program in between: messages go out
+//! together, and the kernel has answered by the time `send` returns. So nothing here ever waits.
+
+#![allow(unsafe_code)] // Each block says why.
+
+pub mod message;
+
+use crate::error::{Context, Error, Kind, Result};
+use message::{Batch, DONE, ERROR, MULTI, Message, messages};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, connect, recv,
+    send, setsockopt, socket, sockopt,
+};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// Larger than any datagram of the kernel's: parts of a dump have at most 32 KiB.
+const DATAGRAM: usize = 64 << 10;
+
+/// What a socket can send at once without being asked to make room, on every kernel.
+const AT_ONCE: usize = 64 << 10;
+
+/// What the kernel has against one message of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which message.
+    pub sequence: u32,
+    /// Why: an errno, or a code of the subsystem's own from 4096 on.
+    pub code: i32,
+}
+
+impl Refusal {
+    /// The code by its name, where it has one.
+    pub fn errno(self) -> Errno {
+        Errno::from_raw(self.code)
+    }
+}
+
+/// A socket of the network namespace that it was made in.
+#[derive(Debug)]
+pub struct Netlink {
+    fd: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Netlink {
+    /// Opens a conversation with netfilter.
+    pub fn netfilter() -> Result<Self> {
+        let open = || {
+            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+            let protocol = SockProtocol::NetlinkNetFilter;
+            let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
+            let (any, kernel) = (NetlinkAddr::new(0, 0), NetlinkAddr::new(0, 0));
+            bind(fd.as_raw_fd(), &any)?;
+            answer_briefly(&fd)?;
+            // From now on nobody but the kernel can put in a word.
+            connect(fd.as_raw_fd(), &kernel)?;
+            Ok::<_, Errno>(fd)
+        };
+        let fd = open().context(Kind::Firewall, || "netlink socket")?;
+        Ok(Self { fd, buffer: vec![0; DATAGRAM] })
+    }
+
+    /// Sends `batch`, whose last message asks for a receipt, and returns the messages that the
+    /// kernel refused; none if it carried out all.
+    pub fn exchange(&mut self, batch: &Batch) -> Result<Vec<Refusal>> {
+        self.send(batch)?;
+        let mut refusals = Vec::new();
+        let mut answered = false;
+        while let Some(datagram) = self.receive()? {
+            for message in messages(datagram).filter(|message| message.kind == ERROR) {
+                answered = true;
+                match message.code() {
+                    Some(0) => {}
+                    Some(code) => refusals.push(Refusal { sequence: message.sequence, code }),
+                    None => return Err(failed("a complaint without a reason")),
+                }
+            }
+        }
+        if answered { Ok(refusals) } else { Err(failed("no receipt from the kernel")) }
+    }
+
+    /// Sends `batch`, a single question, and calls `visit` with each message of the answer. The
+    /// inner error is the kernel's refusal to answer.
+    pub fn ask(
+        &mut self,
+        batch: &Batch,
+        mut visit: impl FnMut(&Message<'_>),
+    ) -> Result<std::result::Result<(), Refusal>> {
+        self.send(batch)?;
+        while let Some(datagram) = self.receive()? {
+            for message in messages(datagram) {
+                match (message.kind, message.code().unwrap_or(0)) {
+                    (DONE | ERROR, 0) => return Ok(Ok(())),
+                    (DONE | ERROR, code) => {
+                        return Ok(Err(Refusal { sequence: message.sequence, code }));
+                    }
+                    _ => visit(&message),
+                }
+                if message.flags & MULTI == 0 {
+                    return Ok(Ok(()));
+                }
+            }
+        }
+        Err(failed("the kernel's answer has no end"))
+    }
+
+    fn send(&self, batch: &Batch) -> Result<()> {
+        let bytes = batch.bytes();
+        if bytes.len() > AT_ONCE {
+            let room = setsockopt(&self.fd, sockopt::SndBufForce, &(2 * bytes.len()));
+            room.context(Kind::Firewall, || "netlink: room for a long message")?;
+        }
+        let sent = loop {
+            match send(self.fd.as_raw_fd(), bytes, MsgFlags::empty()) {
+                Err(Errno::EINTR) => {}
+                result => break result.context(Kind::Firewall, || "netlink: send")?,
+            }
+        };
+        if sent == bytes.len() { Ok(()) } else { Err(failed("a batch was sent in part")) }
+    }
+
+    /// The next datagram; none when the kernel has said everything.
+    fn receive(&mut self) -> Result<Option<&[u8]>> {
+        loop {
+            match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
+                Ok(length) => return Ok(self.buffer.get(..length)),
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno).context(Kind::Firewall, || "netlink: receive"),
+            }
+        }
+    }
+}
+
+/// Asks for complaints that do not repeat the message: a long transaction's would not fit the
+/// buffer of the socket.
+fn answer_briefly(fd: &OwnedFd) -> nix::Result<()> {
+    let yes: libc::c_int = 1;
+    let size = libc::socklen_t::try_from(size_of_val(&yes)).unwrap_or(4);
+    // SAFETY: the kernel reads `size` bytes, the size of `yes`.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_NETLINK,
+            libc::NETLINK_CAP_ACK,
+            (&raw const yes).cast(),
+            size,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+fn failed(why: &str) -> Error {
+    Error::new(Kind::Firewall, format!("netlink: {why}"))
+}
