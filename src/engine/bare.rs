@@ -1,0 +1,20 @@
+//! No engine: runc, crun or youki by hand, umoci, `ctr`. All there is to know is in config.json.
+
+use super::{Clues, Engine, Facts};
+use crate::error::Result;
+
+pub(super) struct Bare;
+
+impl Engine for Bare {
+    fn name(&self) -> &'static str {
+        "bare"
+    }
+
+    fn made(&self, _: &Clues<'_>) -> bool {
+        true
+    }
+
+    fn facts(&self, _: &Clues<'_>) -> Result<Facts> {
+        Ok(Facts::default())
+    }
+}

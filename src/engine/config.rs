@@ -1,0 +1,78 @@
+//! The part of an image's configuration that links need. Docker keeps a container's own
+//! configuration in the same form, image and command line merged (OCI image spec, config.md).
+
+use super::known;
+use crate::model::{PortSet, Variable};
+use crate::oci::json::Key;
+use serde::Deserialize;
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+
+/// No image exposes more.
+const MAX_PORTS: usize = 4096;
+
+/// `Config` of Docker's config.v2.json, `config` of an image.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Config<'a> {
+    /// None in images.
+    #[serde(borrow, default)]
+    pub hostname: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    exposed_ports: Option<Exposed<'a>>,
+    #[serde(borrow, default)]
+    env: Option<Vec<Key<'a>>>,
+}
+
+impl Config<'_> {
+    /// What is exposed; a port that no link could mean, like that of another protocol, is not.
+    pub fn ports(&self) -> PortSet {
+        self.exposed_ports.as_ref().map(Exposed::ports).unwrap_or_default()
+    }
+
+    pub fn environment(&self) -> Vec<Variable> {
+        let entries = self.env.iter().flatten();
+        entries.filter_map(|entry| Variable::parse(&entry.0)).collect()
+    }
+}
+
+/// `{"80/tcp": {}, "7000-7010/udp": {}}`.
+pub(super) struct Exposed<'a>(Vec<Cow<'a, str>>);
+
+impl Exposed<'_> {
+    pub fn ports(&self) -> PortSet {
+        let understood: Vec<&str> = self
+            .0
+            .iter()
+            .map(|item| &**item)
+            .filter(|item| known(PortSet::parse(item)).is_some())
+            .collect();
+        known(PortSet::parse(&understood.join(","))).unwrap_or_default()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Exposed<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Exposed<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with ports for keys")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut all = Vec::new();
+                while let Some((Key(port), IgnoredAny)) = map.next_entry()? {
+                    if all.len() == MAX_PORTS {
+                        return Err(M::Error::custom("more than 4096 exposed ports"));
+                    }
+                    all.push(port);
+                }
+                Ok(Exposed(all))
+            }
+        }
+        input.deserialize_map(Keys)
+    }
+}

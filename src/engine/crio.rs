@@ -1,0 +1,64 @@
+//! CRI-O: annotations `io.kubernetes.cri-o.…` (cri-o pkg/annotations), and images in
+//! containers/storage, as podman has them.
+
+use super::added::without_added;
+use super::containerd::without_services;
+use super::storage::{Graph, ImageId};
+use super::{Clues, Engine, Facts, known};
+use crate::error::Result;
+use crate::model::{ContainerName, Hostname};
+use crate::oci::json;
+use serde::Deserialize;
+use std::borrow::Cow;
+
+pub(super) struct Crio;
+
+impl Engine for Crio {
+    fn name(&self) -> &'static str {
+        "CRI-O"
+    }
+
+    fn made(&self, clues: &Clues<'_>) -> bool {
+        // podman writes a few of these annotations as well, but signs before.
+        clues.spec.annotations.get("io.kubernetes.cri-o.ContainerType").is_some()
+    }
+
+    fn facts(&self, clues: &Clues<'_>) -> Result<Facts> {
+        let get = |key: &str| clues.spec.annotations.get(&format!("io.kubernetes.cri-o.{key}"));
+        if get("ContainerType") == Some("sandbox") {
+            return Ok(Facts { is_sandbox: true, ..Facts::default() });
+        }
+        let image = get("ImageRef").and_then(ImageId::new).and_then(|id| {
+            let image = Graph::of_rootfs(&clues.spec.root)?.image(&id);
+            image
+                .inspect_err(|error| log::warn!("{}: ports unknown to CRI-O: {error}", clues.id))
+                .ok()
+        });
+        let named = image.as_ref().map(|image| image.environment.as_slice()).unwrap_or_default();
+        let hostname = get("HostName").and_then(|name| known(Hostname::new(name)));
+        let hostnames = [hostname.as_ref(), clues.spec.hostname.as_ref()];
+        let environment = without_services(&clues.spec.environment);
+        let inner = clues.spec.annotations.get("io.kubernetes.container.name").map(Cow::Borrowed);
+        let name = inner.or_else(|| get("Metadata").and_then(metadata_name));
+        let name = name.or_else(|| get("Name").map(Cow::Borrowed));
+        Ok(Facts {
+            name: name.and_then(|name| known(ContainerName::new(&name))),
+            environment: Some(without_added(&environment, named, &hostnames)),
+            ports: image.map(|image| image.ports),
+            hostname,
+            ..Facts::default()
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow, alias = "Name")]
+    name: Cow<'a, str>,
+}
+
+/// `{"name":"web","attempt":1}`.
+pub fn metadata_name(value: &str) -> Option<Cow<'_, str>> {
+    let metadata = json::parse::<Metadata<'_>>("metadata", value.as_bytes());
+    metadata.inspect_err(|error| log::debug!("name unknown: {error}")).ok().map(|known| known.name)
+}

@@ -1,0 +1,83 @@
+//! Docker keeps config.v2.json beside the files that it mounts on /etc/hosts, /etc/hostname and
+//! /etc/resolv.conf: `<data-root>/containers/<id>/`. What is in there is exactly what Docker's own
+//! links counted: name, `Config.ExposedPorts`, `Config.Env`, `Config.Hostname`.
+
+use super::config::Config;
+use super::{Clues, Engine, Facts, known};
+use crate::error::{Error, Kind, Result};
+use crate::model::{ContainerId, ContainerName, Hostname};
+use crate::oci::json;
+use crate::oci::spec::HostsTarget;
+use crate::sys::file;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+/// Labels and the log of health checks are in it too.
+const MAX_CONFIG: u64 = 4 << 20;
+
+pub(super) struct Docker;
+
+impl Engine for Docker {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    fn made(&self, clues: &Clues<'_>) -> bool {
+        containers(clues).is_some()
+    }
+
+    fn facts(&self, clues: &Clues<'_>) -> Result<Facts> {
+        let Some(containers) = containers(clues) else { return Ok(Facts::default()) };
+        let path = containers.join(clues.id.as_str()).join("config.v2.json");
+        parse(&file::read(&path, MAX_CONFIG, Kind::Input)?, clues.id)
+    }
+}
+
+/// `<data-root>/containers`. A container in another's network has the other's files mounted, so the
+/// directory that these lie in may be called after the other's id.
+fn containers(clues: &Clues<'_>) -> Option<PathBuf> {
+    let hosts = match &clues.spec.hosts {
+        HostsTarget::Mount(path) => Some(path.as_path()),
+        _ => None,
+    };
+    // A user may have mounted a file of his own on one of them.
+    let mounted = [hosts, clues.spec.resolv_conf.as_deref()];
+    mounted.into_iter().flatten().find_map(|path| {
+        let id = path.parent()?;
+        let all = id.parent()?;
+        (is_id(id.file_name()?.to_str()?) && all.ends_with("containers")).then(|| all.to_path_buf())
+    })
+}
+
+/// Sixty-four hexadecimal digits.
+fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct File<'a> {
+    #[serde(borrow, rename = "ID")]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    config: Config<'a>,
+}
+
+/// Reads config.v2.json.
+pub fn parse(text: &[u8], id: &ContainerId) -> Result<Facts> {
+    let file: File<'_> = json::parse("config.v2.json", text)?;
+    if file.id != id.as_str() {
+        return Err(Error::new(Kind::Input, "config.v2.json: speaks of another container"));
+    }
+    let hostname = file.config.hostname.as_deref().filter(|name| !name.is_empty());
+    Ok(Facts {
+        name: known(ContainerName::new(file.name.strip_prefix('/').unwrap_or(&file.name))),
+        ports: Some(file.config.ports()),
+        environment: Some(file.config.environment()),
+        hostname: hostname.and_then(|name| known(Hostname::new(name))),
+        ..Facts::default()
+    })
+}

@@ -1,0 +1,120 @@
+//! Who made this container, and what that engine knows of it: name, exposed ports, and what its
+//! user and image put into its environment.
+//!
+//! An engine is told by clues that cost nothing (annotations, the paths in config.json), and then
+//! asked by reading the one or two files it keeps on the container. It is never called: podman
+//! deadlocks when a hook calls it, and a daemon may be waiting for the very container that starts.
+//! What is not understood is unknown, never an error: formats change, containers must start.
+//!
+//! A new engine is one file and one line in [`ENGINES`]. docs/engines.md says what each of them
+//! tells, and what was tried on which version.
+
+mod added;
+mod bare;
+mod config;
+mod containerd;
+mod crio;
+mod docker;
+mod nerdctl;
+mod podman;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+use crate::error::Result;
+use crate::model::{ContainerId, ContainerName, Hostname, Invalid, PortSet, Variable};
+use crate::oci::spec::Spec;
+use std::path::Path;
+
+/// What there is to tell an engine by.
+#[derive(Debug, Clone, Copy)]
+pub struct Clues<'a> {
+    /// The container's id.
+    pub id: &'a ContainerId,
+    /// The directory that holds its config.json.
+    pub bundle: &'a Path,
+    /// Its config.json.
+    pub spec: &'a Spec,
+}
+
+/// What an engine knows. The container's own annotations say more than any of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The engine's name, for `inspect` and the log.
+    pub engine: &'static str,
+    /// What the container is called there.
+    pub name: Option<ContainerName>,
+    /// What it exposes there.
+    pub ports: Option<PortSet>,
+    /// What its user and its image configured; none: its `process.env`, as it is.
+    pub environment: Option<Vec<Variable>>,
+    /// Its host name, where config.json has none or another.
+    pub hostname: Option<Hostname>,
+    /// Whether it only holds a pod's namespaces. Nobody means it by a link: it exposes nothing,
+    /// and a pod's annotations are there for the containers of the pod.
+    pub is_sandbox: bool,
+}
+
+/// One engine.
+trait Engine: Sync {
+    /// As in docs and messages.
+    fn name(&self) -> &'static str;
+
+    /// Whether it made this container. Looks at clues only, opens no file.
+    fn made(&self, clues: &Clues<'_>) -> bool;
+
+    /// What it knows of the container.
+    fn facts(&self, clues: &Clues<'_>) -> Result<Facts>;
+}
+
+/// The first that says that it made a container did: those that sign what they make come before
+/// the one that is told by its paths.
+const ENGINES: [&dyn Engine; 6] = [
+    &podman::Podman,
+    &crio::Crio,
+    &containerd::Containerd,
+    &nerdctl::Nerdctl,
+    &docker::Docker,
+    &bare::Bare,
+];
+
+/// Asks the engine that made the container.
+pub fn describe(clues: &Clues<'_>) -> Facts {
+    let Some(engine) = ENGINES.iter().find(|engine| engine.made(clues)) else {
+        return Facts::default();
+    };
+    let facts = engine.facts(clues).unwrap_or_else(|error| {
+        log::warn!(
+            "{}: name, ports and environment unknown to {}: {error}",
+            clues.id,
+            engine.name()
+        );
+        Facts::default()
+    });
+    Facts { engine: engine.name(), ..facts }
+}
+
+/// What each parser makes of `text`, for fuzzing: what engines write is read from files, and none
+/// of it may stop us.
+#[doc(hidden)]
+pub fn every_reading(text: &[u8], id: &ContainerId) -> Vec<Facts> {
+    let mut facts: Vec<Facts> = docker::parse(text, id).into_iter().collect();
+    let named = |name| Facts { name, ..Facts::default() };
+    facts.extend(storage::parse_list(text, id).ok().flatten().map(|entry| named(entry.name)));
+    facts.extend(storage::parse_image(text).map(|image| Facts {
+        ports: Some(image.ports),
+        environment: Some(image.environment),
+        ..Facts::default()
+    }));
+    facts.push(named(podman::parse_conmon(text, id)));
+    let text = String::from_utf8_lossy(text);
+    let ports = [nerdctl::exposed(&text), nerdctl::published(&text)];
+    facts.extend(ports.map(|ports| Facts { ports: ports.ok(), ..Facts::default() }));
+    facts.push(named(crio::metadata_name(&text).and_then(|n| ContainerName::new(&n).ok())));
+    facts
+}
+
+/// A value in a form that we do not take is as good as none.
+fn known<T>(value: std::result::Result<T, Invalid>) -> Option<T> {
+    value.inspect_err(|error| log::warn!("unknown: {error}")).ok()
+}

@@ -1,0 +1,106 @@
+//! podman signs its containers (`io.container.manager`), lists them in containers/storage, and lets
+//! conmon run the runtime, with the container's id and name among its arguments.
+//!
+//! Ports are the image's. What `--expose` and `--publish` add is in podman's database only, which is
+//! podman's own to read: `org.oci-link.ports` says it.
+
+use super::added::without_added;
+use super::storage::{Entry, Graph, Image};
+use super::{Clues, Engine, Facts, known};
+use crate::error::{Error, Kind, Result};
+use crate::model::{ContainerId, ContainerName};
+use crate::sys::file;
+use std::os::unix::process::parent_id;
+use std::path::Path;
+
+/// conmon is the runtime's parent, or its parent's where a wrapper stands between them.
+const GENERATIONS: usize = 6;
+/// conmon is told podman's whole command line for later.
+const MAX_ARGUMENTS: u64 = 256 << 10;
+
+pub(super) struct Podman;
+
+impl Engine for Podman {
+    fn name(&self) -> &'static str {
+        "podman"
+    }
+
+    fn made(&self, clues: &Clues<'_>) -> bool {
+        clues.spec.annotations.get("io.container.manager") == Some("libpod")
+    }
+
+    fn facts(&self, clues: &Clues<'_>) -> Result<Facts> {
+        let (listed, image) = match stored(clues) {
+            Ok((entry, image)) => (entry.name, Some(image)),
+            Err(error) => {
+                log::warn!("{}: ports unknown to podman's storage: {error}", clues.id);
+                (None, None)
+            }
+        };
+        let named = image.as_ref().map(|image| image.environment.as_slice()).unwrap_or_default();
+        let hostname = clues.spec.hostname.as_ref();
+        Ok(Facts {
+            name: listed.or_else(|| conmons_name(clues.id)),
+            environment: Some(without_added(&clues.spec.environment, named, &[hostname])),
+            ports: image.map(|image| image.ports),
+            ..Facts::default()
+        })
+    }
+}
+
+fn stored(clues: &Clues<'_>) -> Result<(Entry, Image)> {
+    // crun may say that the bundle is `/`.
+    let graph = Graph::of_container(clues.bundle, clues.id)
+        .or_else(|| Graph::of_rootfs(&clues.spec.root))
+        .ok_or_else(|| Error::new(Kind::Input, "no path of it in config.json"))?;
+    let entry = graph.entry(clues.id)?;
+    let image = graph.image_of(&entry)?;
+    Ok((entry, image))
+}
+
+/// What the conmon among our ancestors calls the container.
+fn conmons_name(id: &ContainerId) -> Option<ContainerName> {
+    let proc = |pid: u32, name: &str| {
+        let path = format!("/proc/{pid}/{name}");
+        file::read(Path::new(&path), MAX_ARGUMENTS, Kind::Input).ok()
+    };
+    let mut pid = parent_id();
+    for _ in 0..GENERATIONS {
+        if let Some(name) = parse_conmon(&proc(pid, "cmdline")?, id) {
+            return Some(name);
+        }
+        pid = parse_parent(&proc(pid, "status")?)?;
+    }
+    None
+}
+
+/// Reads `/proc/<pid>/status`.
+fn parse_parent(status: &[u8]) -> Option<u32> {
+    let mut lines = status.split(|byte| *byte == b'\n');
+    let parent = lines.find_map(|line| line.strip_prefix(b"PPid:"))?;
+    std::str::from_utf8(parent).ok()?.trim().parse().ok()
+}
+
+/// Reads `conmon … -c <id> … -n <name> …`, each argument ended by a NUL.
+pub fn parse_conmon(arguments: &[u8], id: &ContainerId) -> Option<ContainerName> {
+    let mut words = arguments.split(|byte| *byte == 0).map(|word| std::str::from_utf8(word).ok());
+    if Path::new(words.next()??).file_name()? != "conmon" {
+        return None;
+    }
+    let (mut of, mut name) = (None, None);
+    while let Some(word) = words.next() {
+        let value = match word? {
+            "-c" | "--cid" => &mut of,
+            "-n" | "--name" => &mut name,
+            // What is behind these is podman's and the runtime's, options of theirs too.
+            "--exit-command-arg" | "--runtime-arg" => {
+                words.next();
+                continue;
+            }
+            _ => continue,
+        };
+        let given = words.next().flatten();
+        *value = value.or(given);
+    }
+    if of? == id.as_str() { known(ContainerName::new(name?)) } else { None }
+}

@@ -1,0 +1,178 @@
+//! containers/storage, where podman and CRI-O keep containers and images: `<graph>/<driver>-images`
+//! holds an image's configuration, `<graph>/<driver>-containers` says whose image a container's is.
+
+use super::config::Config;
+use super::known;
+use crate::error::{Error, Kind, Result};
+use crate::model::{ContainerId, ContainerName, PortSet, Variable};
+use crate::oci::json::{self, Key};
+use crate::sys::file;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+/// Half a kilobyte for each container, and ten thousand of them.
+const MAX_LIST: u64 = 8 << 20;
+/// Its history takes the most of it.
+const MAX_IMAGE: u64 = 1 << 20;
+
+/// What the list of containers says of one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub name: Option<ContainerName>,
+    image: Option<ImageId>,
+}
+
+/// What an image brings along.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Image {
+    pub ports: PortSet,
+    pub environment: Vec<Variable>,
+}
+
+/// Sixty-four hexadecimal digits, which go into a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ImageId(String);
+
+impl ImageId {
+    pub fn new(value: &str) -> Option<Self> {
+        let digits = value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        (value.len() == 64 && digits).then(|| Self(value.to_owned()))
+    }
+}
+
+/// A storage driver's part of a graph root.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Graph {
+    root: PathBuf,
+    driver: String,
+}
+
+impl Graph {
+    /// By a directory in `<graph>/<driver>-containers/<id>/`, like podman's bundles.
+    pub fn of_container(directory: &Path, id: &ContainerId) -> Option<Self> {
+        let mut above = directory.ancestors().skip_while(|path| !path.ends_with(id.as_str()));
+        let containers = above.nth(1)?;
+        let driver = containers.file_name()?.to_str()?.strip_suffix("-containers")?;
+        Some(Self { root: containers.parent()?.to_path_buf(), driver: driver.to_owned() })
+    }
+
+    /// By a root filesystem, `<graph>/<driver>/<layer>/merged`.
+    pub fn of_rootfs(root: &Path) -> Option<Self> {
+        let driver = root.parent()?.parent()?;
+        let name = driver.file_name()?.to_str()?.to_owned();
+        Some(Self { root: driver.parent()?.to_path_buf(), driver: name })
+    }
+
+    /// What it lists under `id`: `--rm` makes containers volatile.
+    pub fn entry(&self, id: &ContainerId) -> Result<Entry> {
+        let containers = self.root.join(format!("{}-containers", self.driver));
+        for list in ["containers.json", "volatile-containers.json"] {
+            let path = containers.join(list);
+            if !path.exists() {
+                continue;
+            }
+            if let Some(entry) = parse_list(&file::read(&path, MAX_LIST, Kind::Input)?, id)? {
+                return Ok(entry);
+            }
+        }
+        Err(Error::new(Kind::Input, format!("{}: not listed", file::shown(&containers))))
+    }
+
+    /// The image of a container.
+    pub fn image_of(&self, entry: &Entry) -> Result<Image> {
+        let none = || Error::new(Kind::Input, "containers.json: names no image");
+        self.image(entry.image.as_ref().ok_or_else(none)?)
+    }
+
+    /// An image by its id, which is the digest of its configuration and so the name of the file.
+    pub fn image(&self, image: &ImageId) -> Result<Image> {
+        let images = self.root.join(format!("{}-images", self.driver));
+        let key = format!("sha256:{}", image.0);
+        let blob = images.join(&image.0).join(format!("={}", base64(key.as_bytes())));
+        parse_image(&file::read(&blob, MAX_IMAGE, Kind::Input)?)
+    }
+}
+
+#[derive(Deserialize)]
+struct Listed<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    names: Option<Vec<Key<'a>>>,
+    #[serde(borrow, default)]
+    image: Option<Cow<'a, str>>,
+}
+
+/// Reads containers.json for the one container `id`.
+pub fn parse_list(text: &[u8], id: &ContainerId) -> Result<Option<Entry>> {
+    let all: Vec<Listed<'_>> = json::parse("containers.json", text)?;
+    Ok(all.iter().find(|listed| listed.id == id.as_str()).map(|listed| Entry {
+        name: listed.names.iter().flatten().next().and_then(|n| known(ContainerName::new(&n.0))),
+        image: listed.image.as_deref().and_then(ImageId::new),
+    }))
+}
+
+#[derive(Deserialize)]
+struct ImageFile<'a> {
+    #[serde(borrow, default)]
+    config: Option<Config<'a>>,
+}
+
+/// Reads an image's configuration.
+pub fn parse_image(text: &[u8]) -> Result<Image> {
+    let file: ImageFile<'_> = json::parse("image configuration", text)?;
+    let config = file.config.unwrap_or_default();
+    Ok(Image { ports: config.ports(), environment: config.environment() })
+}
+
+/// RFC 4648, with padding: how containers/storage names files after keys with a colon in them.
+pub(super) fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let value = (bits >> (18 - 6 * digit)) & 63;
+            text.push(if digit > chunk.len() { '=' } else { char::from(DIGITS[value as usize]) });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_as_in_the_rfc() {
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
+        for (bytes, text) in pairs {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn an_image_id_is_no_path() {
+        assert!(ImageId::new(&"0a".repeat(32)).is_some());
+        for bad in ["", "../../x", &"0A".repeat(32), &"0a".repeat(33), &"/".repeat(64)] {
+            assert!(ImageId::new(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_graph_is_told_by_its_paths() {
+        let id = ContainerId::new("c1").unwrap();
+        let graph = Some(Graph { root: "/g/storage".into(), driver: "vfs".into() });
+        let of = |path: &str| Graph::of_container(Path::new(path), &id);
+        assert_eq!(of("/g/storage/vfs-containers/c1/userdata"), graph);
+        assert_eq!(of("/g/storage/vfs-containers/c1/userdata/hosts"), graph);
+        assert_eq!(of("/g/storage/vfs-containers/c2/userdata"), None);
+        assert_eq!(of("/g/storage/c1/userdata"), None);
+        assert_eq!(of("/c1"), None);
+        assert_eq!(Graph::of_rootfs(Path::new("/g/storage/vfs/layer/merged")), graph);
+        assert_eq!(Graph::of_rootfs(Path::new("/rootfs")), None);
+    }
+}
