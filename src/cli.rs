@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Docker's --link for every OCI runtime and engine.
@@ -14,6 +15,15 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// What may stand between `oci-link` and `runtime`: behind that, every word is the runtime's.
+#[derive(Debug, Parser)]
+#[command(name = "oci-link", no_binary_name = true)]
+pub struct BeforeRuntime {
+    /// Ours.
+    #[command(flatten)]
+    pub global: Global,
 }
 
 /// Flags that every command takes. They win over config.toml.
@@ -40,6 +50,10 @@ pub enum Command {
     Hook(Hook),
     /// Put hooks and link variables into a bundle's config.json.
     Prepare(Prepare),
+    /// Act as a hook of hooks.d's stage precreate: config.json on standard input and output.
+    Precreate,
+    /// Stand in for runc, crun or youki: all that follows is the runtime's command line.
+    Runtime(Runtime),
     /// List containers and their links.
     Ls(Ls),
     /// Show all about one container, and its rules as the kernel has them.
@@ -52,7 +66,7 @@ pub struct Hook {
     /// The stage; when absent, poststop for a stopped container, else createRuntime.
     #[arg(value_enum)]
     pub stage: Option<Stage>,
-    /// Variables of the container that are its sources', not its own (set by prepare).
+    /// Names the variables that were put into config.json along with this hook (see oci::edit).
     #[arg(long, value_name = "NAMES", hide = true)]
     pub injected: Vec<String>,
 }
@@ -79,6 +93,15 @@ pub struct Prepare {
     /// The id that the container will be created with [default: the name of the directory].
     #[arg(long)]
     pub id: Option<String>,
+}
+
+/// `runtime`.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub struct Runtime {
+    /// The runtime's own arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub arguments: Vec<OsString>,
 }
 
 /// `ls`.

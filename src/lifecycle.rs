@@ -7,6 +7,7 @@ use crate::error::{Error, Failures, Kind, Result};
 use crate::host::Host;
 use crate::link::{self, Absent, HostsFile as Hosts, Plan, World};
 use crate::model::{ContainerId, Network, Record, Reference};
+use crate::newcomer::Newcomer;
 use crate::store::{Commit, Found};
 use crate::sys::hosts_file::HostsFile;
 use crate::sys::netns::Process;
@@ -17,22 +18,15 @@ const ATTEMPTS: usize = 5;
 /// How long the end of a container's process may follow the word of its end, in milliseconds.
 const DYING: u16 = 1000;
 
-/// A container about to start.
-pub struct Newcomer {
-    /// All that is known of it; nothing has been done for it.
-    pub record: Record,
-    /// Its first process.
-    pub process: Process,
-    /// Its hosts file, if it has links.
-    pub hosts: Option<HostsFile>,
-    /// Whether its loopback speaks IPv6.
-    pub ipv6_loopback: bool,
-}
-
 /// Publishes a container and makes its links; or leaves nothing of it.
 pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
     let _lock = host.store.lock()?;
-    let Newcomer { record, process, hosts, ipv6_loopback } = newcomer;
+    let Newcomer { mut record, process, hosts, ipv6_loopback } = newcomer;
+    host.firewall.isolate(&host.config.isolate)?;
+    // Who has no links needs no rules, and nothing need be set up for them.
+    if !record.links.is_empty() {
+        record.backend = host.firewall.name();
+    }
     let record = make_room(host, record)?;
     let id = record.id.clone();
     let started = publish(host, record, hosts, ipv6_loopback).and_then(|()| {
@@ -52,7 +46,13 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
     }
     if let Some(record) = host.store.get(&id)? {
         for recipient in recipients_of(host, &record)? {
-            tolerate(&recipient, rewire(host, &recipient));
+            // A dead one must not be given rules: its address may be another's next.
+            let done = if is_running(&recipient, host.boot) {
+                rewire(host, &recipient)
+            } else {
+                retire(host, &recipient)
+            };
+            tolerate(&recipient, done);
         }
     }
     Ok(())

@@ -11,4 +11,4 @@ mod plan;
 mod resolve;
 
 pub use plan::{HostsFile, Plan, World, plan};
-pub use resolve::{Absent, Refusal, Sighting, resolve};
+pub use resolve::{Absent, Naming, Refusal, Sighting, resolve};

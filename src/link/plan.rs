@@ -1,7 +1,7 @@
 //! The plan: everything that must be true of one container's links, as data.
 
 use super::flows::{flows, source_address};
-use super::{Absent, Refusal, Sighting, hosts, resolve};
+use super::{Absent, Naming, Refusal, Sighting, hosts, resolve};
 use crate::model::{
     Address, Alias, Family, HostsEdit, HostsPlace, Link, Network, Record, Stage, Wired,
 };
@@ -61,10 +61,7 @@ pub fn plan(me: &Record, world: &World, absent: Absent) -> Result<Plan, Refusal>
     if !links.is_empty() && me.network == Network::Host {
         return Err(Refusal::HostNetwork);
     }
-    if let Some(link) = links.iter().find(|link| link.alias.same_host(me.hostname.as_str())) {
-        return Err(Refusal::OwnHostname(link.alias.clone()));
-    }
-    let sources = resolve(&me.name, &links, &world.sightings, absent)?;
+    let sources = resolve(Naming::of(me), &links, &world.sightings, absent)?;
     let connected: Vec<(&Alias, &Record)> =
         links.iter().zip(&sources).filter_map(|(link, s)| Some((&link.alias, (*s)?))).collect();
     let peers: Vec<&Record> = connected.iter().map(|(_, source)| *source).collect();

@@ -1,6 +1,6 @@
 //! From the sources that links name to the containers that answer to the names.
 
-use crate::model::{Alias, ContainerName, Link, Network, Record, Reference};
+use crate::model::{Alias, ContainerName, Hostname, Link, Network, Record, Reference};
 use std::fmt;
 
 /// What was found under the name of one source.
@@ -71,14 +71,35 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// What a recipient is called.
+#[derive(Debug, Clone, Copy)]
+pub struct Naming<'a> {
+    /// By others.
+    pub name: &'a ContainerName,
+    /// By itself, where that is known.
+    pub hostname: Option<&'a Hostname>,
+}
+
+impl<'a> Naming<'a> {
+    /// What the container of this record is called.
+    pub fn of(record: &'a Record) -> Self {
+        Self { name: &record.name, hostname: Some(&record.hostname) }
+    }
+}
+
 /// The container behind each link, or none where it may be absent. `sightings` are in the order
 /// of `links`.
 pub fn resolve<'a>(
-    recipient: &ContainerName,
+    recipient: Naming<'_>,
     links: &[Link],
     sightings: &'a [Sighting],
     absent: Absent,
 ) -> Result<Vec<Option<&'a Record>>, Refusal> {
+    let is_own =
+        |link: &&Link| recipient.hostname.is_some_and(|own| link.alias.same_host(own.as_str()));
+    if let Some(link) = links.iter().find(is_own) {
+        return Err(Refusal::OwnHostname(link.alias.clone()));
+    }
     links
         .iter()
         .zip(sightings)
@@ -90,7 +111,7 @@ pub fn resolve<'a>(
             _ if absent == Absent::Leave => Ok(None),
             Sighting::Stopped(source) => Err(Refusal::NotRunning {
                 source: source.clone(),
-                recipient: recipient.clone(),
+                recipient: recipient.name.clone(),
                 alias: link.alias.clone(),
             }),
             Sighting::Ambiguous => Err(Refusal::Ambiguous(link.source.clone())),

@@ -49,6 +49,11 @@ impl Annotations {
         })
     }
 
+    /// The value of somebody else's `key`.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
     fn ours(&self, name: &str) -> Result<Option<&str>> {
         match self.0.get(&format!("{PREFIX}{name}")) {
             Some(value) if value.len() > MAX_VALUE => {

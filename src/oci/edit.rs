@@ -27,6 +27,7 @@ pub struct Document<'a> {
     process: &'a RawValue,
     env: Vec<&'a RawValue>,
     injected: Vec<String>,
+    hooked: bool,
 }
 
 impl<'a> Document<'a> {
@@ -38,10 +39,15 @@ impl<'a> Document<'a> {
             .ok_or_else(|| Error::new(Kind::Input, "config.json has no process"))?;
         let members: Members<'a> = part("process", process)?;
         let env = members.get("env").map(|env| list("process.env", env)).transpose()?;
-        let hooks = top.get("hooks").map(hooks_of).transpose()?.unwrap_or_default();
-        let injected = hooks.iter().flat_map(|(_, hooks)| hooks).flat_map(|raw| injected_by(raw));
-        let injected = injected.collect();
-        Ok(Self { text, top, process, env: env.unwrap_or_default(), injected })
+        let hooks = top.get("hooks");
+        let hooked = hooks.map(has_ours).transpose()?.unwrap_or_default();
+        let injected = hooks.map(self::injected).transpose()?.unwrap_or_default();
+        Ok(Self { text, top, process, env: env.unwrap_or_default(), injected, hooked })
+    }
+
+    /// Whether hooks of ours are there, from an earlier edit.
+    pub fn has_hooks(&self) -> bool {
+        self.hooked
     }
 
     /// The container's own variables: all but those of an earlier edit.
@@ -188,6 +194,17 @@ fn is_ours(raw: &RawValue) -> bool {
         Path::new(&*hook.path).file_name() == Some("oci-link".as_ref())
             && args.iter().skip(1).any(|arg| arg.0 == "hook")
     })
+}
+
+/// Whether any hook in `hooks` is ours.
+fn has_ours(hooks: &RawValue) -> Result<bool> {
+    Ok(hooks_of(hooks)?.iter().flat_map(|(_, hooks)| hooks).any(|raw| is_ours(raw)))
+}
+
+/// The variables that came into the environment together with our hooks in `hooks`.
+pub fn injected(hooks: &RawValue) -> Result<Vec<String>> {
+    let stages = hooks_of(hooks)?;
+    Ok(stages.iter().flat_map(|(_, hooks)| hooks).flat_map(|raw| injected_by(raw)).collect())
 }
 
 /// The variables that came into the environment together with this hook, if it is ours.

@@ -2,7 +2,9 @@
 //! both. Bytes come in, checked nouns go out.
 
 pub mod annotations;
+pub mod command_line;
 pub mod edit;
-mod json;
+pub(crate) mod json;
+pub mod runtime_state;
 pub mod spec;
 pub mod state;

@@ -2,10 +2,11 @@
 //! refuses what runtimes let pass; on the way of a container start we read our part.
 
 use super::annotations::Annotations;
-use super::json;
+use super::{edit, json};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerId, Hostname, Invalid, Variable};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
@@ -28,12 +29,16 @@ pub enum HostsTarget {
 pub struct Spec {
     /// The container's host name.
     pub hostname: Option<Hostname>,
-    /// The environment of its process.
+    /// The environment of its process, without what an edit of ours put there: that is the
+    /// sources', and links are not transitive.
     pub environment: Vec<Variable>,
     /// The root filesystem, absolute.
     pub root: PathBuf,
     /// Its hosts file.
     pub hosts: HostsTarget,
+    /// The host's file on its `/etc/resolv.conf`: engines keep it beside their notes on the
+    /// container, also where the user brings a hosts file of his own.
+    pub resolv_conf: Option<PathBuf>,
     /// All annotations.
     pub annotations: Annotations,
 }
@@ -50,6 +55,8 @@ struct Raw<'a> {
     mounts: Option<Vec<RawMount<'a>>>,
     #[serde(default)]
     annotations: Option<Annotations>,
+    #[serde(borrow, default)]
+    hooks: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -85,14 +92,17 @@ impl Spec {
             return Err(Invalid::new("root.path", &root.path, "not a path").into());
         }
         let environment = raw.process.and_then(|process| process.env).unwrap_or_default();
+        let environment = environment.iter().filter_map(|entry| Variable::parse(&entry.0));
+        let injected = raw.hooks.map(edit::injected).transpose()?.unwrap_or_default();
         Ok(Self {
             hostname: match raw.hostname.as_deref() {
                 None | Some("") => None,
                 Some(name) => Some(Hostname::new(name)?),
             },
-            environment: environment.iter().filter_map(|entry| Variable::parse(&entry.0)).collect(),
+            environment: environment.filter(|v| !injected.contains(&v.key)).collect(),
             root: bundle.join(&*root.path),
             hosts: hosts_target(bundle, raw.mounts.as_deref().unwrap_or_default()),
+            resolv_conf: resolv_conf(bundle, raw.mounts.as_deref().unwrap_or_default()),
             annotations: raw.annotations.unwrap_or_default(),
         })
     }
@@ -119,6 +129,11 @@ fn hosts_target(bundle: &Path, mounts: &[RawMount<'_>]) -> HostsTarget {
             _ => target,
         }
     })
+}
+
+fn resolv_conf(bundle: &Path, mounts: &[RawMount<'_>]) -> Option<PathBuf> {
+    let mount = mounts.iter().rfind(|mount| mount.destination == "/etc/resolv.conf")?;
+    mount.source.as_deref().filter(|_| mount.is_bind()).map(|source| bundle.join(source))
 }
 
 impl RawMount<'_> {

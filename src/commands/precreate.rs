@@ -1,0 +1,35 @@
+//! `precreate`: the hooks.d stage of podman and CRI-O that may rewrite config.json.
+//!
+//! config.json comes on standard input and goes to standard output; nothing else may go there. The
+//! id is not in it: podman and CRI-O run the hook in the bundle's directory, whose path has it.
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::Host;
+use crate::inject::{self, Hooks, Unborn};
+use crate::model::ContainerId;
+use crate::oci::spec::{HostsTarget, Spec};
+use std::io::{Write, stdout};
+use std::path::Path;
+
+/// Edits the config.json `text`.
+pub fn run(host: &Host, text: &[u8]) -> Result<()> {
+    let text = std::str::from_utf8(text).context(Kind::Input, || "config.json")?;
+    let bundle = std::env::current_dir().context(Kind::Input, || "current directory")?;
+    let spec = Spec::parse(&bundle, text.as_bytes())?;
+    let mounted = match &spec.hosts {
+        HostsTarget::Mount(path) => id_in(path),
+        _ => None,
+    };
+    let id = id_in(&bundle).or(mounted);
+    let unborn = Unborn { id: id.as_ref(), bundle: &bundle, text };
+    let edited = inject::edited(host, unborn, Hooks::Poststop)?;
+    let written = stdout().write_all(edited.as_bytes()).and_then(|()| stdout().flush());
+    written.map_err(|error| Error::new(Kind::Internal, format!("standard output: {error}")))
+}
+
+/// The part of an engine's path that is a container's id.
+fn id_in(path: &Path) -> Option<ContainerId> {
+    let is_id = |name: &str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut names = path.iter().rev().filter_map(|name| name.to_str());
+    names.find(|name| is_id(name)).and_then(|name| ContainerId::new(name).ok())
+}

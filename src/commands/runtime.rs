@@ -1,0 +1,151 @@
+//! `runtime`: stands in the place of runc, crun or youki, and becomes it.
+//!
+//! The one point that is right under every engine: at `create` config.json can still be given
+//! variables, at `start` the network and the hosts file are final and the program has not run.
+//! Everything else is passed on untouched.
+
+use super::runtime_log;
+use crate::config::{Config, Overrides};
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::Host;
+use crate::inject::{self, Hooks, Unborn};
+use crate::model::ContainerId;
+use crate::newcomer::Newcomer;
+use crate::oci::command_line::{Action, CommandLine, Creation};
+use crate::oci::runtime_state::{FILES, RuntimeState};
+use crate::oci::spec::MAX_CONFIG;
+use crate::oci::state::State;
+use crate::sys::exec::{self, Posture};
+use crate::sys::{child, file};
+use crate::world::is_running;
+use crate::{lifecycle, logging};
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+
+/// The largest state file of a runtime: runc keeps its whole configuration there.
+const MAX_STATE: u64 = 4 << 20;
+/// How long a runtime may take to say what it knows of a container, in milliseconds.
+const PATIENCE: u16 = 5000;
+
+/// Acts on `arguments` and becomes the runtime. Comes back only with the exit status of a runtime
+/// that had to be waited for, or with an error.
+pub fn run(overrides: Overrides, name: Option<&str>, arguments: &[OsString]) -> Result<u8> {
+    let line = CommandLine::parse(arguments);
+    let wrapped = Wrapped::find(overrides, name, &line)?;
+    if line.action == Action::Other {
+        return Err(exec::replace(&wrapped.program, arguments));
+    }
+    let posture = Posture::for_acting()?;
+    let acted = logging::init(&wrapped.config).and_then(|()| wrapped.act(&line, arguments));
+    if let (Err(error), Some(log)) = (&acted, &line.log) {
+        runtime_log::append(log, line.json_log, &error.to_string());
+    }
+    let status = acted?;
+    posture.restore();
+    match status {
+        Some(status) => Ok(status),
+        None => Err(exec::replace(&wrapped.program, arguments)),
+    }
+}
+
+/// The runtime that does the work, and the host it does it on.
+struct Wrapped {
+    config: Config,
+    program: PathBuf,
+}
+
+impl Wrapped {
+    fn find(overrides: Overrides, name: Option<&str>, line: &CommandLine) -> Result<Self> {
+        let named = name.map(PathBuf::from);
+        // Who only passes through need not read what it does not need.
+        let config = match (&named, &line.action) {
+            (Some(_), Action::Other) => Config::default(),
+            _ => Config::load(overrides)?,
+        };
+        let program = exec::find(named.as_ref().unwrap_or(&config.runtime))?;
+        Ok(Self { config, program })
+    }
+
+    /// What there is to do before the runtime; or instead of becoming it, its exit status.
+    fn act(self: &Wrapped, line: &CommandLine, arguments: &[OsString]) -> Result<Option<u8>> {
+        let host = Host::open(self.config.clone())?;
+        match &line.action {
+            Action::Create(creation) => edit(&host, creation, Hooks::Poststop)?,
+            Action::Run(creation) => edit(&host, creation, Hooks::Both)?,
+            Action::Start(id) => {
+                let state = self.state_of(id, line, arguments)?;
+                lifecycle::start(&host, Newcomer::meet(&host, &state)?)?;
+            }
+            Action::Delete(id) => return self.delete(&host, id, arguments).map(Some),
+            Action::Other => {}
+        }
+        Ok(None)
+    }
+
+    /// The runtime first: `--force` kills what is to be deleted. Then us, whatever it said, unless
+    /// the container lives on.
+    fn delete(&self, host: &Host, id: &OsString, arguments: &[OsString]) -> Result<u8> {
+        let status = exec::wait_for(&self.program, arguments)?;
+        let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+        // What is no id (crun takes a regular expression) is nobody we know.
+        if let Ok(id) = checked(id) {
+            let record = host.store.get(&id)?;
+            let lives = record.is_some_and(|record| is_running(&record, host.boot));
+            if status.success() || !lives {
+                lifecycle::stop(host, &id)?;
+            }
+        }
+        Ok(u8::try_from(code).unwrap_or(1))
+    }
+
+    /// Process and bundle of a container, from the runtime's own files, else from its mouth.
+    fn state_of(&self, id: &OsString, line: &CommandLine, arguments: &[OsString]) -> Result<State> {
+        let checked = checked(id)?;
+        let name = self.program.file_name().unwrap_or_default();
+        let root = line.root.clone().unwrap_or_else(|| Path::new("/run").join(name));
+        let directory = root.join(checked.as_str());
+        let known = FILES.iter().find_map(|file| {
+            let text = file::read(&directory.join(file), MAX_STATE, Kind::Namespace).ok()?;
+            RuntimeState::parse(&text).ok()
+        });
+        let known = match known {
+            Some(known) => known,
+            None => self.ask(&checked, arguments)?,
+        };
+        Ok(State {
+            id: checked,
+            stopped: false,
+            pid: Some(known.pid),
+            bundle: Some(known.bundle),
+            annotations: None,
+        })
+    }
+
+    /// `runtime <global options> state ID`.
+    fn ask(&self, id: &ContainerId, arguments: &[OsString]) -> Result<RuntimeState> {
+        let command = arguments.iter().position(|argument| argument == "start").unwrap_or(0);
+        let globals = arguments[..command].iter().map(|argument| argument.to_str());
+        let words: Option<Vec<&str>> = globals.chain([Some("state"), Some(id.as_str())]).collect();
+        let not_text = || Error::new(Kind::Usage, "the runtime's options are not UTF-8");
+        let program = self.program.to_str().ok_or_else(not_text)?;
+        let words = words.ok_or_else(not_text)?;
+        let output = child::run(program, &words, "", PATIENCE, Kind::Namespace)?;
+        RuntimeState::parse(output.stdout.as_bytes())
+    }
+}
+
+fn checked(id: &OsString) -> Result<ContainerId> {
+    Ok(ContainerId::new(&id.to_string_lossy())?)
+}
+
+fn edit(host: &Host, creation: &Creation, hooks: Hooks) -> Result<()> {
+    let id = checked(&creation.id)?;
+    let bundle = std::fs::canonicalize(&creation.bundle)
+        .context(Kind::Input, || file::shown(&creation.bundle))?;
+    let path = creation.config_file();
+    let text = file::read_text(&path, MAX_CONFIG, Kind::Input)?;
+    let unborn = Unborn { id: Some(&id), bundle: &bundle, text: &text };
+    let edited = inject::edited(host, unborn, hooks)?;
+    if edited == text { Ok(()) } else { file::replace(&path, edited.as_bytes(), Kind::Input) }
+}

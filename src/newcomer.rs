@@ -1,0 +1,110 @@
+//! A container that is about to start, and all that is known of it.
+
+use crate::engine::{self, Clues};
+use crate::error::{Error, Kind, Result};
+use crate::host::Host;
+use crate::model::{
+    BackendName, ContainerName, Instance, Network, OwnerTag, Record, Stage, Variable, Wired,
+};
+use crate::oci::spec::{HostsTarget, MAX_CONFIG, Spec};
+use crate::oci::state::State;
+use crate::sys::hosts_file::HostsFile;
+use crate::sys::netns::{Namespace, Process};
+use crate::sys::{file, process};
+use std::path::Path;
+
+/// Nothing has been done for it yet.
+pub struct Newcomer {
+    /// Its record, without any effect.
+    pub record: Record,
+    /// Its first process.
+    pub process: Process,
+    /// Its hosts file, if it has links.
+    pub hosts: Option<HostsFile>,
+    /// Whether its loopback speaks IPv6.
+    pub ipv6_loopback: bool,
+}
+
+impl Newcomer {
+    /// Looks at all that the runtime's word, config.json and the container's namespace say.
+    pub fn meet(host: &Host, state: &State) -> Result<Self> {
+        let process = pin(state)?;
+        let bundle = state.bundle.as_deref().ok_or_else(|| {
+            Error::new(Kind::Input, format!("state of {}: names no bundle", state.id))
+        })?;
+        let config = file::read(&bundle.join("config.json"), MAX_CONFIG, Kind::Input)?;
+        let spec = Spec::parse(bundle, &config)?;
+        if let Some(annotations) = &state.annotations {
+            spec.annotations.must_agree(annotations)?;
+        }
+        let declared = spec.annotations.declared()?;
+        let facts = engine::describe(&Clues { id: &state.id, bundle, spec: &spec });
+        // A pod's pause container has the pod's annotations; they are meant for the others.
+        let links = if facts.is_sandbox { Vec::new() } else { declared.links };
+        let namespace = Namespace::of(&process)?;
+        let hosts = if links.is_empty() || namespace.is_ours {
+            None
+        } else {
+            Some(hosts_file(&spec, &host.config.state_dir)?)
+        };
+        let instance = Instance {
+            boot: host.boot,
+            netns: namespace.cookie,
+            pid: process.pid(),
+            started: process.started(),
+        };
+        let environment = facts.environment.as_ref().unwrap_or(&spec.environment);
+        let shown = |variable: &&Variable| declared.env.allows(&variable.key);
+        let record = Record {
+            revision: 0,
+            stage: Stage::Pending,
+            name: declared.name.or(facts.name).unwrap_or_else(|| ContainerName::from(&state.id)),
+            hostname: facts.hostname.map_or_else(|| spec.hostname_or(&state.id), Ok)?,
+            owner: OwnerTag::new(&state.id, &instance),
+            instance,
+            network: if namespace.is_ours {
+                Network::Host
+            } else {
+                Network::Own(namespace.addresses)
+            },
+            ports: declared.ports.or(facts.ports).unwrap_or_default(),
+            environment: environment.iter().filter(shown).cloned().collect(),
+            links: links.into_iter().map(|link| Wired { link, source: None }).collect(),
+            // Chosen under the lock, if there are links to make rules for.
+            backend: BackendName::None,
+            flows: Vec::new(),
+            hosts: None,
+            id: state.id.clone(),
+        };
+        Ok(Newcomer { record, process, hosts, ipv6_loopback: namespace.ipv6_loopback })
+    }
+}
+
+/// Takes hold of the container's process, after making sure that it is one: in hooks that run in
+/// the container's own namespaces, the numbers and paths mean other things.
+fn pin(state: &State) -> Result<Process> {
+    let Some(pid) = state.pid else {
+        let message = format!("state of {}: names no process", state.id);
+        return Err(Error::new(Kind::Namespace, message));
+    };
+    let refuse = |why: &str| Err(Error::new(Kind::Unsafe, format!("pid \"{pid}\": {why}")));
+    if pid == 1 || pid == process::own_pid()? {
+        return refuse("is not a container's process on this host");
+    }
+    let pinned = Process::pin(pid)?;
+    if process::is_inside(pid)? {
+        return refuse("is in this hook's own mount namespace: this is a hook of the host's side");
+    }
+    Ok(pinned)
+}
+
+fn hosts_file(spec: &Spec, state: &Path) -> Result<HostsFile> {
+    match &spec.hosts {
+        HostsTarget::Mount(path) => HostsFile::of_mount(path, state),
+        HostsTarget::Rootfs => HostsFile::of_rootfs(&spec.root),
+        HostsTarget::Hidden => {
+            let message = "hosts file /etc/hosts: hidden by a mount over it: mount a file there";
+            Err(Error::new(Kind::Hosts, message))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The files in which runtimes remember a container: asking the runtime itself would start it once
+//! more in the path of every start.
+
+use super::json;
+use crate::error::{Error, Kind, Result};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// Where a runtime keeps them below its root, for container `id`: runc and youki, then crun.
+pub const FILES: [&str; 2] = ["state.json", "status"];
+
+/// A runtime's idea of a container.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RuntimeState {
+    /// Its first process.
+    pub pid: i32,
+    /// Its bundle.
+    pub bundle: PathBuf,
+}
+
+/// runc says `init_process_pid` and keeps the bundle as a label; crun and youki say it outright.
+#[derive(Deserialize)]
+struct Raw {
+    #[serde(alias = "init_process_pid")]
+    pid: Option<i32>,
+    bundle: Option<PathBuf>,
+    config: Option<RawConfig>,
+}
+
+#[derive(Deserialize)]
+struct RawConfig {
+    #[serde(default, alias = "Labels")]
+    labels: Option<Vec<String>>,
+}
+
+impl RuntimeState {
+    /// Parses such a file.
+    pub fn parse(text: &[u8]) -> Result<Self> {
+        let raw: Raw = json::parse("the runtime's state", text)?;
+        let labels = raw.config.and_then(|config| config.labels).unwrap_or_default();
+        let label =
+            labels.iter().find_map(|label| label.strip_prefix("bundle=")).map(PathBuf::from);
+        let bundle = raw.bundle.or(label).filter(|bundle| bundle.is_absolute());
+        match (raw.pid.filter(|pid| *pid > 0), bundle) {
+            (Some(pid), Some(bundle)) => Ok(Self { pid, bundle }),
+            _ => Err(Error::new(Kind::Input, "the runtime's state: names no process or no bundle")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_runtimes_form() {
+        let expected = RuntimeState { pid: 42, bundle: "/b".into() };
+        for text in [
+            r#"{"id":"c","init_process_pid":42,"config":{"labels":["x=y","bundle=/b"],"rootfs":"/r"}}"#,
+            r#"{"pid":42,"process-start-time":1,"rootfs":"rootfs","bundle":"/b","owner":"root"}"#,
+            r#"{"ociVersion":"v1.0.2","id":"c","status":"created","pid":42,"bundle":"/b"}"#,
+        ] {
+            assert_eq!(RuntimeState::parse(text.as_bytes()).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_act_on() {
+        for text in ["{}", r#"{"pid":0,"bundle":"/b"}"#, r#"{"pid":1,"bundle":"b"}"#, "[]", ""] {
+            assert!(RuntimeState::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

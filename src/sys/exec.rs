@@ -1,0 +1,94 @@
+//! Becoming another program, as if we had never been there.
+
+#![allow(unsafe_code)] // Each block says why.
+
+use crate::error::{Context, Error, Kind, Result};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::sys::stat::{Mode, umask};
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+/// Where runtimes are installed. `PATH` is somebody else's.
+const DIRECTORIES: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// The program called `name`: an absolute path, or a name in one of the system's directories. A
+/// link to ourselves is not it.
+pub fn find(name: &Path) -> Result<PathBuf> {
+    let us = std::fs::metadata("/proc/self/exe").context(Kind::Internal, || "own program")?;
+    let is_other = |path: &PathBuf| {
+        let there = std::fs::metadata(path);
+        there.is_ok_and(|there| {
+            there.is_file() && (there.dev(), there.ino()) != (us.dev(), us.ino())
+        })
+    };
+    let shown = super::file::shown(name);
+    let candidates: Vec<PathBuf> = if name.is_absolute() {
+        vec![name.to_owned()]
+    } else if name.components().count() == 1 {
+        DIRECTORIES.iter().map(|directory| Path::new(directory).join(name)).collect()
+    } else {
+        return Err(Error::new(Kind::Input, format!("runtime \"{shown}\": not an absolute path")));
+    };
+    candidates.into_iter().find(is_other).ok_or_else(|| {
+        Error::new(Kind::Input, format!("runtime \"{shown}\": no such program on this host"))
+    })
+}
+
+/// What a process passes on by exec and we change while we act: kept, to be put back.
+#[derive(Debug)]
+pub struct Posture {
+    mask: SigSet,
+    umask: Mode,
+    children: SigHandler,
+}
+
+impl Posture {
+    /// Children can be waited for, signals arrive, and files are ours alone.
+    pub fn for_acting() -> Result<Self> {
+        let mut mask = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), Some(&mut mask))
+            .context(Kind::Internal, || "signals")?;
+        // SAFETY: the default action is no handler of ours that could run at a bad moment.
+        let children = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+        let children = children.context(Kind::Internal, || "SIGCHLD")?;
+        Ok(Self { mask, umask: umask(Mode::from_bits_truncate(0o077)), children })
+    }
+
+    /// As the caller had it.
+    pub fn restore(self) {
+        umask(self.umask);
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None);
+        // SAFETY: what is put back is the default or "ignore": a program starts with no handlers.
+        let _ = unsafe { signal(Signal::SIGCHLD, self.children) };
+    }
+}
+
+/// Replaces this process by `program`: same descriptors, directory and environment.
+pub fn replace(program: &Path, arguments: &[OsString]) -> Error {
+    // SAFETY: as above. Rust ignores SIGPIPE at its start, and whoever we become would inherit it.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    let text = |word: &OsStr| CString::new(word.to_owned().into_vec());
+    let words =
+        std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
+    let words: std::result::Result<Vec<CString>, _> = words.map(text).collect();
+    let shown = super::file::shown(program);
+    match (words, CString::new(program.as_os_str().as_bytes())) {
+        (Ok(words), Ok(path)) => match nix::unistd::execv(&path, &words) {
+            Ok(never) => match never {},
+            Err(errno) => Error::new(Kind::Internal, format!("{shown}: {errno}")),
+        },
+        _ => Error::new(Kind::Usage, format!("{shown}: an argument holds a NUL")),
+    }
+}
+
+/// Runs `program` to its end, with our descriptors, directory and environment.
+pub fn wait_for(program: &Path, arguments: &[OsString]) -> Result<ExitStatus> {
+    let mut command = Command::new(program);
+    command.arg0(program).args(arguments);
+    command.status().context(Kind::Internal, || super::file::shown(program))
+}
