@@ -7,11 +7,12 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
     ("oci", &["error", "model"]),
+    ("engine", &["error", "model", "oci", "sys"]),
     ("sys", &["error", "model"]),
     ("store", &["error", "model", "sys"]),
     ("firewall", &["error", "model", "sys"]),
@@ -19,7 +20,12 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("world", &["error", "link", "model", "store", "sys"]),
     ("config", &["error", "firewall", "link", "model", "sys"]),
     ("host", &["apply", "config", "error", "firewall", "model", "store", "sys"]),
-    ("lifecycle", &["apply", "error", "host", "link", "model", "store", "sys", "world"]),
+    (
+        "lifecycle",
+        &["apply", "error", "host", "link", "model", "newcomer", "store", "sys", "world"],
+    ),
+    ("newcomer", &["engine", "error", "host", "model", "oci", "sys"]),
+    ("inject", &["config", "engine", "error", "host", "link", "model", "oci", "sys", "world"]),
     ("logging", &["config", "error", "sys"]),
     ("cli", &[]),
     (
@@ -30,10 +36,12 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "error",
             "firewall",
             "host",
+            "inject",
             "lifecycle",
             "link",
             "logging",
             "model",
+            "newcomer",
             "oci",
             "store",
             "sys",

@@ -6,6 +6,15 @@
 // A test fails by panicking; `expect` says what it had hoped for.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod backends;
+mod cast;
+mod firewall;
+mod golden;
 mod harness;
+mod hazards;
+mod laws;
 mod links;
+mod prepare;
+mod state;
 mod support;
+mod wrapper;

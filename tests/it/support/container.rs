@@ -1,9 +1,10 @@
 //! A container's life, in the runtime's own commands.
 
-use super::{host::Host, netns::Netns, network, outcome::Outcome};
+use super::{host::Host, netns::Netns, network, outcome::Outcome, patience::patiently};
 use serde_json::Value;
 use std::{
     fs,
+    io::ErrorKind,
     net::IpAddr,
     path::{Path, PathBuf},
     thread,
@@ -63,6 +64,11 @@ impl<'h> Container<'h> {
         self.runtime(&["delete", &self.id])
     }
 
+    /// Killed and deleted in one.
+    pub(crate) fn delete_by_force(&self) -> Outcome {
+        self.runtime(&["delete", "--force", &self.id])
+    }
+
     pub(crate) fn exec(&self, command: &[&str]) -> Outcome {
         self.runtime(&[&["exec", &self.id], command].concat())
     }
@@ -73,10 +79,18 @@ impl<'h> Container<'h> {
         serde_json::from_str(&state).expect("the runtime prints JSON")
     }
 
-    /// The environment the application was started with.
+    /// The environment the application was started with. The runtime is done a moment before its
+    /// process has become the application; until then it has none of the bundle's variables.
     pub(crate) fn environ(&self) -> Vec<String> {
-        let environ = self.proc("environ");
-        environ.split_terminator('\0').map(String::from).collect()
+        let config = fs::read(self.bundle.join("config.json")).expect("a bundle");
+        let config: Value = serde_json::from_slice(&config).expect("JSON");
+        let first = config["process"]["env"][0].as_str().expect("an environment").to_owned();
+        let started = || {
+            let environ: Vec<String> =
+                self.proc("environ").split_terminator('\0').map(String::from).collect();
+            environ.contains(&first).then_some(environ).ok_or(ErrorKind::WouldBlock.into())
+        };
+        patiently(ErrorKind::WouldBlock, started).expect("the application starts")
     }
 
     /// `/etc/hosts` as the application sees it, mounts and all.
@@ -123,7 +137,7 @@ impl<'h> Container<'h> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        let _ = self.runtime(&["delete", "--force", &self.id]);
+        let _ = self.delete_by_force();
         let _ = self.host.unplug(&self.netns);
     }
 }

@@ -17,6 +17,7 @@ use std::{
 /// Nothing of it is shared, and everything goes when it is dropped, after a panic too.
 pub(crate) struct Host {
     runtime: Runtime,
+    wrapped: bool,
     netns: Netns,
     dir: Directory,
     baseline: Vec<String>,
@@ -30,6 +31,7 @@ impl Host {
         let netns = Netns::create();
         let mut host = Self {
             runtime,
+            wrapped: false,
             dir: Directory::create(netns.name()),
             netns,
             baseline: Vec::new(),
@@ -52,6 +54,14 @@ impl Host {
         }
         host.baseline = host.rules();
         host
+    }
+
+    /// From now on the runtime is called through `oci-link runtime`, as engines would.
+    pub(crate) fn wrapped(mut self) -> Self {
+        self.wrapped = true;
+        let config = format!("[runtime]\ncommand = {:?}\n", self.runtime.program());
+        fs::write(self.path("config.toml"), config).expect("written");
+        self
     }
 
     /// Begins a container called `id`.
@@ -113,7 +123,10 @@ impl Host {
 
     /// The runtime with this host's own root.
     pub(crate) fn runtime(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.runtime.program());
+        let mut command = match self.wrapped {
+            true => self.oci_link(&["runtime"]),
+            false => Command::new(self.runtime.program()),
+        };
         command.arg("--root").arg(self.path("root")).args(arguments);
         command
     }

@@ -82,6 +82,13 @@ impl Outcome {
         self.stderr
     }
 
+    /// It ended with exit status `code`; all that it said, on stdout and stderr.
+    #[track_caller]
+    pub(crate) fn ended(self, code: i32) -> String {
+        assert_eq!(self.status.code(), Some(code), "another exit status of {}", self.report());
+        self.stdout + &self.stderr
+    }
+
     /// It took no longer than `limit`, whatever came of it.
     #[track_caller]
     pub(crate) fn within(self, limit: Duration) -> Self {

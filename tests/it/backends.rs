@@ -1,0 +1,140 @@
+//! What every backend of the firewall promises, whatever it is made of.
+
+mod faults;
+mod packets;
+mod site;
+mod whole;
+
+use oci_link::model::BackendName;
+use site::{Site, flows, owner};
+
+/// Makes each scenario a test per backend.
+macro_rules! each_backend {
+    ($($(#[$about:meta])* fn $name:ident($backend:ident) $story:block)*) => {$(
+        mod $name {
+            use super::*;
+
+            $(#[$about])*
+            fn scenario($backend: oci_link::model::BackendName) $story
+
+            #[test]
+            fn ipset() {
+                scenario(oci_link::model::BackendName::Ipset);
+            }
+
+            #[test]
+            fn iptables() {
+                scenario(oci_link::model::BackendName::Iptables);
+            }
+
+            #[test]
+            fn nftables() {
+                scenario(oci_link::model::BackendName::Nftables);
+            }
+        }
+    )*};
+}
+use each_backend;
+
+const PORTS: &str = "3306, 53/udp, 2905/sctp, 7000-7009/tcp";
+
+each_backend! {
+    fn doing_it_twice_is_doing_it_once(backend) {
+        let site = Site::new(backend);
+        let (web, wanted) = (owner('a'), flows(11, 12, PORTS));
+        site.ensure(&web, &[], &wanted);
+        site.assert_permitted(&web, &wanted);
+        let once = site.snapshot();
+        for remembered in [&wanted[..], &[]] {
+            site.ensure(&web, remembered, &wanted);
+            site.assert_permitted(&web, &wanted);
+            assert_eq!(site.snapshot().lines().count(), once.lines().count());
+        }
+        site.act(|firewall| firewall.restore()).expect("nothing is missing");
+        assert_eq!(site.snapshot().lines().count(), once.lines().count());
+    }
+
+    /// The record names all that may be there, and perhaps more.
+    fn exactly_these_flows_whatever_was_there(backend) {
+        let site = Site::new(backend);
+        let web = owner('a');
+        let old = flows(11, 12, "3306, 33060");
+        let new = flows(11, 12, "3306, 53/udp");
+        for remembered in [&old[..], &[&old[..], &new].concat()] {
+            site.ensure(&web, &[], &old);
+            site.ensure(&web, remembered, &new);
+            site.assert_permitted(&web, &new);
+            site.remove(&web, &new);
+            site.assert_permitted(&web, &[]);
+        }
+        let v4: Vec<_> = new.iter().filter(|flow| flow.from.is_ipv4()).copied().collect();
+        site.ensure(&web, &[], &new);
+        site.ensure(&web, &new, &v4);
+        site.assert_permitted(&web, &v4);
+    }
+
+    fn what_is_not_there_is_removed_already(backend) {
+        let site = Site::open(backend);
+        let (web, wanted) = (owner('a'), flows(11, 12, PORTS));
+        let untouched = site.snapshot();
+        site.remove(&web, &wanted);
+        site.remove(&web, &[]);
+        assert_eq!(site.snapshot(), untouched);
+        site.ensure(&web, &[], &wanted);
+        site.remove(&web, &wanted);
+        site.remove(&web, &wanted);
+        site.assert_permitted(&web, &[]);
+        site.host.assert_nothing_left();
+    }
+
+    fn what_is_others_stays(backend) {
+        let site = Site::new(backend);
+        let (web, other) = (owner('a'), owner('b'));
+        let (ours, theirs) = (flows(11, 12, "3306"), flows(13, 12, "3306, 53/udp"));
+        site.ensure(&other, &[], &theirs);
+        match backend {
+            BackendName::Nftables => site.by_hand(&[
+                "nft insert rule inet oci-link forward tcp dport 9999 counter accept",
+                "nft add element inet oci-link links4 { 10.77.0.1 . 10.77.0.2 . tcp . 9998 }",
+            ]),
+            _ => site.by_hand(&[
+                "iptables -I FORWARD -p tcp --dport 9999 -j ACCEPT",
+                "iptables -A OCI-LINK -p tcp --dport 9998 -j ACCEPT",
+            ]),
+        }
+        let before = site.snapshot();
+        site.ensure(&web, &[], &ours);
+        site.ensure(&web, &ours, &flows(11, 12, "3307"));
+        site.remove(&web, &flows(11, 12, "3307"));
+        assert_eq!(site.snapshot().lines().count(), before.lines().count());
+        site.act(|firewall| firewall.restore()).expect("what is ours stands");
+        site.assert_permitted(&other, &theirs);
+        let after = site.snapshot();
+        assert!(after.contains("9999") && after.contains("9998"), "{after}");
+    }
+
+    /// Two containers of a pod have one address, and may be linked to the same source.
+    fn what_two_need_goes_with_the_last(backend) {
+        let site = Site::new(backend);
+        let (one, two) = (owner('a'), owner('b'));
+        let (both, more) = (flows(11, 12, "3306"), flows(11, 12, "3306, 53/udp"));
+        site.ensure(&one, &[], &both);
+        site.ensure(&two, &[], &more);
+        site.assert_permitted(&one, &both);
+        site.assert_permitted(&two, &more);
+        site.remove(&one, &both);
+        site.assert_permitted(&one, &[]);
+        site.assert_permitted(&two, &more);
+        site.remove(&two, &more);
+        site.host.assert_nothing_left();
+    }
+
+    fn as_many_ports_as_a_source_may_have(backend) {
+        let site = Site::open(backend);
+        let (web, wanted) = (owner('a'), flows(11, 12, "1000-5095/tcp"));
+        site.ensure(&web, &[], &wanted);
+        site.assert_permitted(&web, &wanted);
+        site.remove(&web, &wanted);
+        site.host.assert_nothing_left();
+    }
+}

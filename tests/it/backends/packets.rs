@@ -1,0 +1,90 @@
+//! What the rules do to packets.
+
+use super::{Site, each_backend, flows, owner};
+use crate::support::{Container, Flow as Connection, OPEN, Proto, SHUT};
+use oci_link::model::Flow;
+use oci_link::sys::conntrack;
+use std::{io::ErrorKind, process::Command};
+
+fn link(from: &Container, to: &Container, ports: &str) -> Vec<Flow> {
+    flows(from.number(), to.number(), ports)
+}
+
+/// How many connections from `container` the kernel tracks.
+fn tracked(site: &Site, container: &Container) -> usize {
+    let [v4, v6] = container.addresses();
+    let count = |family: &str, ip: String| {
+        let mut list = Command::new("conntrack");
+        let text = site.host.run(list.args(["-L", "-f", family, "-s", &ip])).ok();
+        text.lines().count()
+    };
+    count("ipv4", v4.to_string()) + count("ipv6", v6.to_string())
+}
+
+each_backend! {
+    fn a_link_opens_what_it_names(backend) {
+        let site = Site::new(backend);
+        let (web, db, other) = (site.running("web"), site.running("db"), site.running("other"));
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
+        let wanted = link(&web, &db, "3306, 53/udp, 2905/sctp, 7000-7001/tcp");
+        site.ensure(&owner('a'), &[], &wanted);
+        for (proto, port) in
+            [(Proto::Tcp, 3306), (Proto::Udp, 53), (Proto::Sctp, 2905), (Proto::Tcp, 7001)]
+        {
+            assert_eq!(web.reach(&db, proto, port), OPEN, "{proto:?} {port}");
+        }
+        assert_eq!(web.reach(&db, Proto::Tcp, 53), SHUT);
+        assert_eq!(other.reach(&db, Proto::Tcp, 3306), SHUT);
+        assert_eq!(db.reach(&web, Proto::Tcp, 3306), SHUT);
+        assert_eq!(db.reach_from(3306, &web, Proto::Tcp, 40_000), SHUT);
+        site.remove(&owner('a'), &wanted);
+        assert_eq!(web.reach(&db, Proto::Udp, 53), SHUT);
+    }
+
+    fn isolation_comes_and_goes(backend) {
+        let site = Site::open(backend);
+        let (web, db) = (site.running("web"), site.running("db"));
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        for bridges in [&["br0"][..], &["br1", "br0"]] {
+            site.isolate(bridges);
+            assert_eq!(web.reach(&db, Proto::Udp, 53), SHUT);
+            for outside in ["10.77.0.1:9", "[fd77::1]:9"] {
+                let refused = web.dial(outside.parse().expect("an address")).expect_err("no server");
+                assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{outside}");
+            }
+        }
+        // Somebody flushes, and `sync` looks.
+        site.by_hand(&["nft flush ruleset"]);
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        site.act(|firewall| firewall.restore()).expect("it can be made again");
+        assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
+        for bridges in [&["br1"][..], &[]] {
+            site.isolate(bridges);
+            assert_eq!(web.reach(&db, Proto::Tcp, 3308), OPEN);
+        }
+        assert!(!site.snapshot().contains("br0"));
+    }
+
+    fn a_connection_ends_with_its_link_and_no_other_does(backend) {
+        let site = Site::new(backend);
+        let (web, db, other) = (site.running("web"), site.running("db"), site.running("other"));
+        let (ours, theirs) = (link(&web, &db, "3306, 53/udp"), link(&other, &db, "3307"));
+        site.ensure(&owner('a'), &[], &ours);
+        site.ensure(&owner('b'), &[], &theirs);
+        let mut ending = Connection::open(&web, &db, 3306);
+        let mut staying = Connection::open(&other, &db, 3307);
+        assert_eq!(web.reach(&db, Proto::Udp, 53), OPEN);
+        assert!(ending.is_alive() && staying.is_alive());
+        let (before, others) = (tracked(&site, &web), tracked(&site, &other));
+        assert_eq!((before, others), (3, 1));
+
+        site.remove(&owner('a'), &ours);
+        assert!(!ending.is_alive());
+        let forgotten = site.host.netns().enter(|| conntrack::forget(&ours)).expect("forgotten");
+        assert_eq!(forgotten, before);
+        assert_eq!((tracked(&site, &web), tracked(&site, &other)), (0, others));
+        assert!(staying.is_alive());
+        let again = site.host.netns().enter(|| conntrack::forget(&ours)).expect("nothing is left");
+        assert_eq!(again, 0);
+    }
+}

@@ -1,0 +1,60 @@
+//! The program itself, told by config.toml which backend to use.
+
+use super::each_backend;
+use crate::{
+    cast::{inspect, recipient, source},
+    support::{Host, OPEN, Proto, Runtime, SHUT},
+};
+use std::{fs, process::Command};
+
+fn configured(lines: &str) -> Host {
+    let host = Host::open(Runtime::Crun);
+    let text = format!("[firewall]\nisolate = [\"br0\"]\n{lines}\n");
+    fs::write(host.path("config.toml"), text).expect("written");
+    host
+}
+
+each_backend! {
+    fn config_toml_names_the_backend(backend) {
+        let host = configured(&format!("backend = \"{backend}\""));
+        let db = source(&host, "db", "3306, 53/udp");
+        let web = recipient(&host, "web", "db");
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
+        let told = inspect(&host, "web");
+        assert_eq!(told["backend"], backend.as_str());
+        assert_eq!(told["rules"]["verdict"], "as recorded", "{told}");
+        for container in [&web, &db] {
+            container.kill();
+            container.delete().ok();
+        }
+        host.assert_nothing_left();
+    }
+}
+
+/// The best comes first; what cannot be done is passed over, and the log says why.
+#[test]
+fn auto_takes_the_first_that_the_host_can_do() {
+    let host = configured("backend = \"auto\"\n[log]\nlevel = \"debug\"");
+    let _db = source(&host, "db", "3306");
+    let _web = recipient(&host, "web", "db");
+    assert_eq!(inspect(&host, "web")["backend"], "ipset");
+
+    let host = configured("backend = \"auto\"\n[log]\nlevel = \"debug\"");
+    // A set of that name that is none of ours: not to be touched, and not to be used.
+    host.run(Command::new("ipset").args(["create", "oci-link4", "hash:ip"])).ok();
+    let _db = source(&host, "db", "3306");
+    let _web = recipient(&host, "web", "db");
+    assert_eq!(inspect(&host, "web")["backend"], "iptables");
+    let log = fs::read_to_string(host.path("log")).expect("a log");
+    assert!(log.contains("firewall: not ipset: ipset oci-link4: cannot be made"), "{log}");
+}
+
+#[test]
+fn config_toml_may_name_no_bridge_that_is_none() {
+    let host = Host::open(Runtime::Crun);
+    let text = "[firewall]\nisolate = [\"br0 -j ACCEPT\"]\n";
+    fs::write(host.path("config.toml"), text).expect("written");
+    let complaint = host.run(&mut host.oci_link(&["ls"])).refused(3);
+    assert!(complaint.contains("firewall.isolate: bridge"), "{complaint}");
+}

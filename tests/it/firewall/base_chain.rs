@@ -1,0 +1,102 @@
+//! The chain that all links hang on, and what others do to it.
+
+use super::{open, probe, shut};
+use crate::{
+    cast::{end, iptables_host, link_rules, prepared, recipient, source},
+    support::{Container, Host, OPEN, Proto, Runtime},
+};
+use std::process::Command;
+
+const TOOLS: [&str; 2] = ["iptables", "ip6tables"];
+
+fn both(host: &Host, rule: &str) {
+    for iptables in TOOLS {
+        host.run(Command::new(iptables).args(rule.split(' '))).ok();
+    }
+}
+
+/// What the administrator of an isolated host wants.
+fn isolate(host: &Host) {
+    both(host, "-A FORWARD -i br0 -o br0 -j DROP");
+}
+
+/// In each family, our chain is entered once and before all else.
+#[track_caller]
+fn assert_entered_once_and_first(host: &Host) {
+    let rules = host.rules();
+    let mut forward = rules.iter().filter(|rule| rule.starts_with("-A FORWARD "));
+    let jump = "-A FORWARD -j OCI-LINK";
+    assert_eq!(forward.next().map(String::as_str), Some(jump), "{rules:?}");
+    assert_eq!(rules.iter().filter(|rule| *rule == jump).count(), TOOLS.len(), "{rules:?}");
+}
+
+#[test]
+fn a_chain_that_is_there_already_is_used_and_the_users_rules_stay() {
+    let host = iptables_host(Runtime::Runc);
+    let users = "-A OCI-LINK -s 192.0.2.1/32 -j RETURN";
+    host.run(Command::new("iptables").args(["-N", "OCI-LINK"])).ok();
+    host.run(Command::new("iptables").args(users.split(' '))).ok();
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    assert_entered_once_and_first(&host);
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    end(&web);
+    end(&db);
+    assert!(host.rules().contains(&users.to_owned()), "{:?}", host.rules());
+}
+
+#[test]
+fn jumps_that_are_too_many_or_too_late_become_one_and_the_first() {
+    let host = iptables_host(Runtime::Runc);
+    both(&host, "-N OCI-LINK");
+    both(&host, "-A FORWARD -j OCI-LINK");
+    both(&host, "-A FORWARD -j OCI-LINK");
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    assert_entered_once_and_first(&host);
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+}
+
+#[test]
+fn many_starts_make_one_jump() {
+    let host = iptables_host(Runtime::Crun);
+    let _db = source(&host, "db", "3306");
+    for _ in 0..3 {
+        end(&recipient(&host, "web", "db"));
+        assert_entered_once_and_first(&host);
+    }
+}
+
+/// Somebody clears rules away while `db` and `web` run; what starts next is none the worse.
+fn after(host: &Host, clear: impl FnOnce()) {
+    let db = source(host, "db", "3306");
+    let web = recipient(host, "web", "db");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    let next = prepared(host, "next", "db");
+    clear();
+    isolate(host);
+    next.run().ok();
+    assert_entered_once_and_first(host);
+    let stranger = source(host, "stranger", "1");
+    probe(&[
+        open(&next, &db, Proto::Tcp, 3306),
+        shut(&next, &db, Proto::Tcp, 3307),
+        shut(&stranger, &db, Proto::Tcp, 3306),
+    ]);
+    let all: [&Container; 4] = [&next, &web, &db, &stranger];
+    all.into_iter().for_each(end);
+    assert_eq!(link_rules(host), [""; 0]);
+    host.assert_nothing_left();
+}
+
+#[test]
+fn the_next_start_repairs_a_flushed_ruleset() {
+    let host = iptables_host(Runtime::Runc);
+    after(&host, || drop(host.run(Command::new("nft").args(["flush", "ruleset"])).ok()));
+}
+
+#[test]
+fn the_next_start_repairs_a_flushed_forward_chain() {
+    let host = iptables_host(Runtime::Crun);
+    after(&host, || both(&host, "-F FORWARD"));
+}

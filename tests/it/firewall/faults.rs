@@ -1,0 +1,174 @@
+//! The firewall's program is missing, fails, lies or hangs: the container does not start, and
+//! nothing of it is left.
+
+use crate::{
+    cast::{end, inspect, iptables_host, link_rules, prepared, source},
+    support::{Container, Flow, Host, OPEN, Proto, Runtime, each_runtime, patiently},
+};
+use std::{fs, io::ErrorKind, process::Command, time::Duration};
+
+/// A program has five seconds; a busy machine may need some for the rest.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Runs `command` where `change`, a script, has changed `/usr/sbin`; nobody else sees that. The
+/// real programs can be called in `/usr/sbin/real`.
+fn where_sbin(host: &Host, change: &str, command: &Command) -> Command {
+    const OVERLAY: &str = r#"set -e
+        mount -t tmpfs tmpfs "$1"
+        mkdir "$1/upper" "$1/work"
+        mount -t overlay -o "lowerdir=/usr/sbin,upperdir=$1/upper,workdir=$1/work" overlay /usr/sbin
+        cd /usr/sbin
+        mkdir real
+        cp -P iptables* ip6tables* xtables* real
+        instead_of() {
+            for name; do rm "$name"; cat "$script" > "$name"; chmod 755 "$name"; done
+        }
+        script=$1/script
+        "#;
+    const RUN: &str = "\ncd /\nshift\nexec \"$@\"";
+    let place = host.path("sbin");
+    fs::create_dir_all(&place).expect("made");
+    let mut inside = Command::new("unshare");
+    inside.args(["--mount", "sh", "-c", &format!("{OVERLAY}{change}{RUN}"), "sh"]).arg(place);
+    inside.arg(command.get_program()).args(command.get_args());
+    inside
+}
+
+/// The change that puts a script in the place of `programs`.
+fn script(programs: &str, body: &str) -> String {
+    format!("printf '#!/bin/sh\\n%s\\n' '{body}' > $script\ninstead_of {programs}")
+}
+
+/// The runtime's `run --detach` of `container`.
+fn run(host: &Host, container: &Container) -> Command {
+    let id = container.bundle().file_name().expect("the bundle is named after the id");
+    let mut run = host.runtime(&["run", "--detach", "--bundle"]);
+    run.arg(container.bundle()).arg(id);
+    run
+}
+
+fn hosts_file(container: &Container) -> String {
+    fs::read_to_string(container.bundle().join("rootfs/etc/hosts")).expect("rootfs has one")
+}
+
+/// A sleep so long that it must be killed, and that no other test sleeps.
+fn long_sleep(seconds: u32) -> String {
+    format!("{seconds}.{}", std::process::id())
+}
+
+/// Nobody runs with this argument, now or in a moment: a killed process takes a little to die.
+fn assert_gone(argument: &str) {
+    let gone = || if runs(argument) { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) };
+    patiently(ErrorKind::WouldBlock, gone).expect("what hung is gone");
+}
+
+fn runs(argument: &str) -> bool {
+    let processes = fs::read_dir("/proc").expect("proc").filter_map(Result::ok);
+    processes.map(|process| process.path().join("cmdline")).any(|cmdline| {
+        let cmdline = fs::read(cmdline).unwrap_or_default();
+        cmdline.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
+    })
+}
+
+/// With `change`, `web` does not start, and leaves nothing; without, it does.
+fn refuses_to_start(runtime: Runtime, change: &str) {
+    let host = iptables_host(runtime);
+    let db = source(&host, "db", "3306");
+    let web = prepared(&host, "web", "db");
+    let (rules, state, hosts) = (host.rules(), host.state_files(), hosts_file(&web));
+    // crun's own status is 1 too, and it says nothing of the hook's.
+    let complaint = host.run(&mut where_sbin(&host, change, &run(&host, &web)));
+    let complaint = complaint.within(DEADLINE).refused(1);
+    assert!(runtime == Runtime::Crun || complaint.contains("exit status 6"), "{complaint}");
+    assert_eq!(link_rules(&host), [""; 0]);
+    assert_eq!(hosts_file(&web), hosts);
+    assert_eq!(host.state_files(), state);
+    let added: Vec<_> = host.rules().into_iter().filter(|rule| !rules.contains(rule)).collect();
+    assert!(!added.iter().any(|rule| rule.contains("OCI-LINK-")), "{added:?}");
+
+    web.run().ok();
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    end(&web);
+    end(&db);
+    host.assert_nothing_left();
+}
+
+each_runtime! {
+    fn a_missing_program_fails_the_start(runtime) {
+        refuses_to_start(runtime, "rm iptables-restore");
+    }
+
+    fn a_missing_program_of_ipv6_fails_the_start(runtime) {
+        refuses_to_start(runtime, "rm ip6tables-restore");
+    }
+
+    fn a_program_that_fails_fails_the_start(runtime) {
+        refuses_to_start(runtime, &script("iptables-restore", "exit 1"));
+    }
+
+    fn a_program_that_applies_and_then_fails_fails_the_start(runtime) {
+        let real = "/usr/sbin/real/${0##*/} \"$@\"; exit 1";
+        refuses_to_start(runtime, &script("iptables-restore ip6tables-restore", real));
+    }
+}
+
+/// Hangs the first time, and only then: the undo gets through.
+#[test]
+fn a_program_that_hangs_fails_the_start_in_time_and_is_gone() {
+    let sleep = long_sleep(7777);
+    let body = format!(
+        "mkdir /usr/sbin/hung 2>&- && exec sleep {sleep}; exec /usr/sbin/real/${{0##*/}} \"$@\""
+    );
+    refuses_to_start(Runtime::Crun, &script("iptables-restore ip6tables-restore", &body));
+    assert_gone(&sleep);
+}
+
+/// A program that went on alone would make its rules after the container is gone.
+#[test]
+fn a_program_does_not_outlive_the_hook() {
+    let host = iptables_host(Runtime::Runc);
+    let db = source(&host, "db", "3306");
+    let web = host.container("web").annotate("links", "db").build();
+    web.create().ok();
+    let state = web.state().to_string();
+
+    let mut impatient = Command::new("timeout");
+    impatient.args(["--foreground", "--signal", "KILL", "1"]);
+    let hook = host.oci_link(&["hook", "createRuntime"]);
+    impatient.arg(hook.get_program()).args(hook.get_args());
+    let sleep = long_sleep(8888);
+    let hangs = script("iptables-restore ip6tables-restore", &format!("exec sleep {sleep}"));
+    let mut impatient = where_sbin(&host, &hangs, &impatient);
+    host.feed(&mut impatient, state.as_bytes()).refused(137);
+    assert_gone(&sleep);
+    assert_eq!(inspect(&host, "web")["state"], "pending");
+
+    // The runtime tries again, or another one does, and finds its way from there.
+    host.feed(&mut host.oci_link(&["hook", "createRuntime"]), state.as_bytes()).ok();
+    assert_eq!(inspect(&host, "web")["state"], "ready");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    web.start().ok();
+    web.kill();
+    let over = br#"{"id":"web","status":"stopped"}"#;
+    host.feed(&mut host.oci_link(&["hook", "poststop"]), over).ok();
+    end(&db);
+    host.assert_nothing_left();
+}
+
+#[test]
+fn a_host_without_ip6tables_links_containers_without_ipv6() {
+    let host = iptables_host(Runtime::Runc);
+    let db = source(&host, "db", "3306");
+    let web = host.container("web").annotate("links", "db").hooks().build();
+    let flush = ["-netns", web.netns().name(), "-6", "address", "flush", "dev", "eth0"];
+    host.run(Command::new("ip").args(flush)).ok();
+
+    let without = |command: &Command| where_sbin(&host, "rm ip6tables*", command);
+    host.run(&mut without(&run(&host, &web))).ok();
+    assert!(Flow::open(&web, &db, 3306).is_alive());
+    assert_eq!(link_rules(&host).len(), 2, "there and back, IPv4 alone");
+    web.kill();
+    host.run(&mut without(&host.runtime(&["delete", "web"]))).ok();
+    end(&db);
+    host.assert_nothing_left();
+}

@@ -1,0 +1,103 @@
+//! Containers come back and go, in any order and many at once: rules and hosts lines follow.
+
+use crate::{
+    cast::{end, iptables_host, link_rules, prepared, recipient, source},
+    support::{Container, Flow, Host, OPEN, Proto, Runtime, SHUT, each_runtime},
+};
+use std::{fs, thread};
+
+/// Whether some rule lets packets to or from `container` through.
+fn has_rules(host: &Host, container: &Container) -> bool {
+    let addresses = container.addresses().map(|address| format!(" {address}/"));
+    link_rules(host).iter().any(|rule| addresses.iter().any(|address| rule.contains(address)))
+}
+
+/// Whether some line of its hosts file gives a name to `source`.
+fn names(recipient: &Container, source: &Container) -> [bool; 2] {
+    let hosts = recipient.hosts();
+    source.addresses().map(|ip| hosts.lines().any(|line| line.starts_with(&format!("{ip}\t"))))
+}
+
+each_runtime! {
+    fn a_source_that_returns_elsewhere_is_followed(runtime) {
+        let host = iptables_host(runtime);
+        let db = source(&host, "db", "3306");
+        let (old, old_ips) = (db.number(), db.addresses());
+        let web = recipient(&host, "web", "db:mysql");
+        end(&db);
+        drop(db);
+
+        let db = source(&host, "db", "3306");
+        let ips = db.addresses();
+        assert_ne!(ips, old_ips);
+        let lines = format!("\n{}\tmysql db db\n{}\tmysql db db\n", ips[0], ips[1]);
+        assert!(web.hosts().contains(&lines), "{}", web.hosts());
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+
+        // Whoever is given the old address is nobody's source.
+        let heir = host.container("heir").number(old).hooks().build();
+        heir.run().ok();
+        assert_eq!(heir.addresses(), old_ips);
+        assert!(!has_rules(&host, &heir));
+        assert_eq!(names(&web, &heir), [false, false]);
+        assert_eq!(web.reach(&heir, Proto::Tcp, 3306), SHUT);
+
+        for container in [&web, &db, &heir] {
+            end(container);
+        }
+        host.assert_nothing_left();
+    }
+
+    fn a_recipient_that_ends_first_takes_its_rules_along(runtime) {
+        let host = iptables_host(runtime);
+        let db = source(&host, "db", "3306");
+        let web = prepared(&host, "web", "db");
+        let file = web.bundle().join("rootfs/etc/hosts");
+        let hosts = fs::read(&file).expect("rootfs has one");
+        web.run().ok();
+        let other = recipient(&host, "other", "db");
+        assert_ne!(fs::read(&file).expect("still there"), hosts);
+        end(&web);
+        assert_eq!(fs::read(&file).expect("still there"), hosts);
+        assert!(!has_rules(&host, &web));
+        assert_eq!(other.reach(&db, Proto::Tcp, 3306), OPEN);
+        end(&other);
+        end(&db);
+        host.assert_nothing_left();
+    }
+
+    fn a_source_that_ends_first_loses_its_rules_and_its_lines(runtime) {
+        let host = iptables_host(runtime);
+        let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
+        let web = recipient(&host, "web", "db cache");
+        let mut flow = Flow::open(&web, &db, 3306);
+        assert!(flow.is_alive());
+        end(&db);
+        assert!(!flow.is_alive());
+        assert!(!has_rules(&host, &db));
+        assert_eq!(names(&web, &db), [false, false]);
+
+        assert_eq!(names(&web, &cache), [true, true]);
+        assert_eq!(web.reach(&cache, Proto::Tcp, 6379), OPEN);
+        end(&web);
+        end(&cache);
+        host.assert_nothing_left();
+    }
+}
+
+#[test]
+fn recipients_that_start_at_once_all_get_their_rules() {
+    let host = iptables_host(Runtime::Runc);
+    let db = source(&host, "db", "3306");
+    let rules_of_one = 4; // there and back, IPv4 and IPv6
+    let all: Vec<_> = (0..8).map(|n| prepared(&host, &format!("web{n}"), "db")).collect();
+    thread::scope(|scope| all.iter().for_each(|web| drop(scope.spawn(|| web.run().ok()))));
+    assert_eq!(link_rules(&host).len(), all.len() * rules_of_one);
+    for web in &all {
+        assert_eq!(names(web, &db), [true, true]);
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    }
+    thread::scope(|scope| all.iter().for_each(|web| drop(scope.spawn(|| end(web)))));
+    end(&db);
+    host.assert_nothing_left();
+}

@@ -1,0 +1,22 @@
+//! What hostile images, users and bad days do. Every test carries the number that its hazard has
+//! in the catalogue of hazards; one number may have several tests.
+//!
+//! "Refused" always means all of it: an exit status of its own, one clear line, at once, and
+//! nothing changed. `Scene::refused` checks that.
+
+mod bounds;
+mod contents;
+mod environment;
+mod kinds;
+mod mounts;
+mod names;
+mod network;
+mod paths;
+mod process;
+mod records;
+mod roots;
+mod rules;
+mod scene;
+mod state_directory;
+mod state_json;
+mod world;

@@ -1,0 +1,121 @@
+//! Addresses and names that belong to somebody else, and containers without a network of their own.
+
+use super::scene::{Scene, assert_clear, isolated};
+use crate::support::{OPEN, Proto, SHUT, each_runtime};
+use serde_json::Value;
+use std::process::Command;
+
+/// What dockerd says.
+const HOST_NETWORK: &str = "conflicting options: host type networking can't be used with links. \
+                            This would result in undefined behavior";
+
+/// The container shares the host's network.
+fn host_network(config: &mut Value) {
+    let namespaces = config["linux"]["namespaces"].as_array_mut().expect("a list");
+    namespaces.retain(|namespace| namespace["type"] != "network");
+}
+
+fn change_address(scene: &Scene, change: &str, address: &str) {
+    let mut ip = Command::new("ip");
+    ip.args(["-netns", scene.web.netns().name(), "addr", change, address, "dev", "eth0"]);
+    scene.host.run(&mut ip).ok();
+}
+
+each_runtime! {
+    fn a26_addresses_that_no_container_has(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        host.run(Command::new("ip").args(["addr", "add", "10.99.0.1/32", "dev", "lo"])).ok();
+        for address in [
+            "127.0.0.2/8",
+            "127.255.0.1/32",
+            "0.1.2.3/8",
+            "169.254.1.1/16",
+            "224.0.0.5/32",
+            "239.1.2.3/32",
+            "240.0.0.1/32",
+            "::ffff:10.0.0.1/128",
+            "10.77.0.1/32", // the host's own, on the bridge
+            "10.99.0.1/32", // and elsewhere
+            "fd77::1/128",
+        ] {
+            change_address(&scene, "add", address);
+            let (ip, _) = address.split_once('/').expect("a prefix");
+            scene.refused(5, ip);
+            change_address(&scene, "del", address);
+        }
+        scene.accepted();
+    }
+
+    fn a26_the_runtime_does_not_start_it(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        change_address(&scene, "add", "10.77.0.1/32");
+        scene.start_fails();
+    }
+
+    /// The first container of a name keeps it while it lives, rules and all.
+    fn a28_a_name_has_one_owner(runtime) {
+        let host = isolated(runtime);
+        let container = |id: &str| host.container(id).annotate("ports", "3306").annotate("name", "db").hooks().build();
+        let (db, thief) = (container("first"), container("second"));
+        db.run().ok();
+        let link = |id: &str| {
+            let web = host.container(id).annotate("links", "db").hooks().build();
+            web.run().ok();
+            web
+        };
+        let early = link("early");
+        thief.run().ok();
+        let late = link("late");
+        for web in [&early, &late] {
+            assert!(web.hosts().contains(&format!("{}\tdb first\n", db.addresses()[0])), "{}", web.hosts());
+            assert!(!web.hosts().contains(&thief.addresses()[0].to_string()), "{}", web.hosts());
+            assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+            assert_eq!(web.reach(&thief, Proto::Tcp, 3306), SHUT);
+        }
+    }
+
+    fn a42_a_recipient_on_the_hosts_network(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::with(&host, host_network);
+        scene.refused(5, HOST_NETWORK);
+        scene.start_fails();
+    }
+
+    fn a42_a_source_on_the_hosts_network(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let proxy = host.container("proxy").annotate("ports", "80").edit(host_network).hooks().build();
+        proxy.run().ok();
+        scene.edit(|config| config["annotations"]["org.oci-link.links"] = "proxy".into());
+        scene.refused(5, HOST_NETWORK);
+        scene.prepare_refused(5, HOST_NETWORK);
+    }
+
+    /// Published, and nothing else: it can be seen, but not be linked to.
+    fn a42_the_hosts_network_without_links(runtime) {
+        let host = isolated(runtime);
+        let rules = host.rules();
+        let proxy = host.container("proxy").annotate("ports", "80").edit(host_network).hooks().build();
+        proxy.run().ok();
+        let listed = host.run(&mut host.oci_link(&["ls", "--format=json"])).ok();
+        let listed: Value = serde_json::from_str(&listed).expect("JSON");
+        assert_eq!((&listed[0]["name"], &listed[0]["network"]), (&"proxy".into(), &"host".into()));
+        assert_eq!(host.rules(), rules);
+        proxy.kill();
+        proxy.delete().ok();
+        host.assert_nothing_left();
+    }
+
+    /// The id of a container that runs is not free, whoever claims it.
+    fn a23_the_id_of_a_container_that_runs(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let mut state = scene.state();
+        state["id"] = "db".into();
+        scene.refused_by(scene.command(), state.to_string().as_bytes(), 5, "\"db\"");
+        let complaint = host.feed(&mut scene.command(), state.to_string().as_bytes()).refused(5);
+        assert_clear(&complaint, "runs");
+    }
+}

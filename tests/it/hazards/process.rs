@@ -1,0 +1,61 @@
+//! The state in which a careless or hostile parent may start us.
+
+use super::records::assert_private;
+use super::scene::{Scene, after, isolated};
+use crate::support::{Runtime, each_runtime};
+use std::{fs, os::unix::fs::MetadataExt};
+
+/// A hook that is started behind `script` does what it always does. The hosts file is missing, so
+/// that it must be made as well.
+#[track_caller]
+fn does_the_same(runtime: Runtime, script: &str) {
+    let host = isolated(runtime);
+    let scene = Scene::open(&host);
+    let hosts = scene.rootfs("etc/hosts");
+    fs::remove_file(&hosts).expect("removed");
+    let cwd = host.path("cwd");
+    fs::create_dir(&cwd).expect("made");
+    scene.accepted_by(after(&format!("cwd=$1; shift\n{script}"), &[&cwd], &scene.command()));
+
+    let content = fs::read_to_string(&hosts).expect("made");
+    assert!(content.starts_with("127.0.0.1\tlocalhost\n::1\t"), "{script}: {content}");
+    assert!(content.ends_with(&scene.block()), "{script}: {content}");
+    assert_eq!(fs::metadata(&hosts).expect("made").mode(), 0o10_0644, "{script}");
+    let rules = host.rules();
+    assert_eq!(rules.iter().filter(|rule| rule.contains("port 3306")).count(), 4, "{script}");
+    assert_private(&host.state_dir());
+    scene.end();
+    assert!(!hosts.exists(), "{script}");
+}
+
+each_runtime! {
+    fn a36_every_descriptor_is_open(runtime) {
+        does_the_same(
+            runtime,
+            r#"ulimit -n 1024; for fd in {3..1023}; do [ $fd = 255 ] || eval "exec $fd</dev/null"; done"#,
+        );
+    }
+
+    fn a36_standard_streams_are_closed(runtime) {
+        for script in ["exec >&-", "exec 2>&-", "exec >&- 2>&-", "exec >/dev/full 2>&1"] {
+            does_the_same(runtime, script);
+        }
+    }
+
+    /// With `env`, as shells cannot.
+    fn a36_signals_are_ignored_or_blocked(runtime) {
+        for options in ["--ignore-signal=CHLD", "--block-signal", "--ignore-signal"] {
+            does_the_same(runtime, &format!("set -- env {options} \"$@\""));
+        }
+    }
+
+    fn a36_the_umask_is_odd(runtime) {
+        for umask in ["0777", "0000"] {
+            does_the_same(runtime, &format!("umask {umask}"));
+        }
+    }
+
+    fn a37_the_working_directory_is_gone(runtime) {
+        does_the_same(runtime, r#"cd "$cwd" && rmdir "$cwd""#);
+    }
+}

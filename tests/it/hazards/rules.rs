@@ -1,0 +1,80 @@
+//! No byte that a user chose reaches a program's arguments, a rule or a comment.
+
+use super::scene::{ANY, Scene, after, isolated};
+use serde_json::json;
+use std::{fs, path::Path, process::Command};
+
+/// `command` under strace, which writes to `trace` every program started and every byte written.
+fn traced(trace: &Path, command: &Command) -> Command {
+    let calls = "-e trace=execve,execveat,write,pwrite64,writev,sendto,sendmsg";
+    let strace = format!("strace -f -qq -s 1000000 {calls} -o \"$1\" \"${{@:2}}\"; exit $?");
+    after(&strace, &[trace], command)
+}
+
+#[test]
+fn a29_rule_syntax_is_refused() {
+    let host = isolated(ANY);
+    let scene = Scene::open(&host);
+    let old = scene.config();
+    for (key, value, code) in [
+        ("links", "db:a -j ACCEPT", 3),
+        ("links", "db:a\nCOMMIT\n*filter\n-A FORWARD -j ACCEPT\n", 3),
+        ("links", "db\"--comment", 3),
+        ("name", "x -j ACCEPT", 3),
+        ("name", "x\"\n-A FORWARD -j ACCEPT", 3),
+        ("ports", "80 -j ACCEPT", 3),
+        ("ports", "80/tcp\n-A FORWARD -j ACCEPT", 3),
+        ("ports", "80:90", 3),
+        ("ports", "80/icmp", 3),
+        ("ports", "+80", 3),
+        ("ports", "0", 3),
+        ("ports", "65536", 3),
+    ] {
+        scene.edit(|config| config["annotations"][format!("org.oci-link.{key}")] = value.into());
+        scene.refused(code, "oci-link: ");
+        scene.prepare_refused(code, "oci-link: ");
+        scene.write_config(&old);
+    }
+}
+
+/// Every value that a user may choose freely is marked; the marks end in the hosts file and
+/// the records alone.
+#[test]
+fn a29_nothing_of_a_user_reaches_a_rule() {
+    let host = isolated(ANY);
+    let scene = Scene::open(&host);
+    let source = host.container("Mark1").annotate("name", "Mark2").annotate("ports", "80,90/udp");
+    let source = source.env("Mark3=Mark4\nCOMMIT\n-A FORWARD -j ACCEPT").hooks().build();
+    source.run().ok();
+    scene.edit(|config| {
+        config["hostname"] = "Mark5".into();
+        config["process"]["env"] = json!(["Mark6=-j ACCEPT"]);
+        config["annotations"] = json!({
+            "org.oci-link.links": "Mark2:Mark7,Mark1:FORWARD,db:ACCEPT",
+            "org.oci-link.name": "Mark8",
+            "org.oci-link.env": "Mark*",
+            "Mark9": "Mark10",
+        });
+    });
+    let trace = host.path("trace");
+    scene.accepted_by(traced(&trace, &scene.command()));
+
+    let trace = fs::read_to_string(trace).expect("strace wrote it");
+    let of_rules: Vec<&str> = trace
+        .lines()
+        .filter(|line| line.contains("execve(") || line.contains("*filter"))
+        .filter(|line| !line.contains("\"hook\", \"createRuntime\""))
+        .collect();
+    let count = |word: &str| of_rules.iter().filter(|line| line.contains(word)).count();
+    assert!(count("iptables-restore\", ") > 0 && count("*filter") > 0, "{trace}");
+    let marked: Vec<_> = of_rules.iter().filter(|line| line.contains("Mark")).collect();
+    assert!(marked.is_empty(), "{marked:?}");
+    let rules = host.rules();
+    assert!(rules.iter().any(|rule| rule.contains("--dport 90 ")), "{rules:?}");
+    assert!(
+        !rules.iter().any(|rule| rule.contains("Mark") || rule.contains("comment")),
+        "{rules:?}"
+    );
+    let hosts = fs::read_to_string(scene.rootfs("etc/hosts")).expect("readable");
+    assert!(hosts.contains("Mark7 Mark1 Mark2\n"), "{hosts}");
+}

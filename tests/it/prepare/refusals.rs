@@ -1,0 +1,97 @@
+//! What `prepare` refuses: at once, with a status and a line that say why, and nothing changed.
+
+use crate::{
+    cast::source,
+    support::{Container, Host, Runtime},
+};
+use std::{fs, os::unix::fs::symlink, process::Command, time::Duration};
+
+/// Nothing here waits for anybody; the machine may be busy.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Refused with exit status `code`; the complaint, one line, without our name in front.
+fn complaint(container: &Container, code: i32) -> String {
+    let path = container.bundle().join("config.json");
+    let readable = path.is_file();
+    let before = readable.then(|| fs::read(&path).expect("readable"));
+    let complaint = container.prepare().within(AT_ONCE).refused(code);
+    assert_eq!(readable.then(|| fs::read(&path).expect("readable")), before, "it was changed");
+    let line = complaint.strip_prefix("oci-link: ").and_then(|line| line.strip_suffix('\n'));
+    let line = line.unwrap_or_else(|| panic!("another form: {complaint}"));
+    assert!(!line.contains('\n'), "more than a line: {line}");
+    line.to_owned()
+}
+
+fn linked<'h>(host: &'h Host, links: &str) -> Container<'h> {
+    host.container("web").annotate("name", "R").annotate("links", links).build()
+}
+
+#[test]
+fn a_missing_source_is_named_in_dockers_words() {
+    let host = Host::open(Runtime::Runc);
+    let expected = "could not get container for X: No such container: X";
+    assert_eq!(complaint(&linked(&host, "X:alias"), 4), expected);
+}
+
+#[test]
+fn a_container_is_no_source_of_its_own() {
+    let host = Host::open(Runtime::Runc);
+    let expected = "could not get container for R: No such container: R";
+    assert_eq!(complaint(&linked(&host, "R:alias"), 4), expected);
+}
+
+#[test]
+fn a_stopped_source_is_named_in_dockers_words() {
+    let host = Host::open(Runtime::Runc);
+    let db = host.container("db").annotate("name", "S").hooks().build();
+    db.run().ok();
+    db.kill();
+    let expected = "cannot link to a non running container: /S AS /R/alias";
+    assert_eq!(complaint(&linked(&host, "S:alias"), 4), expected);
+}
+
+#[test]
+fn an_ambiguous_prefix_is_named_in_dockers_words() {
+    let host = Host::open(Runtime::Runc);
+    let _both = ["abcd1", "abcd2"].map(|id| source(&host, id, "3306"));
+    let expected = "multiple IDs found with provided prefix: abcd";
+    assert_eq!(complaint(&linked(&host, "abcd:alias"), 4), expected);
+    linked(&host, "abcd1:alias").prepare().ok();
+}
+
+#[test]
+fn a_config_that_is_a_link_or_no_file_is_not_opened() {
+    let host = Host::open(Runtime::Runc);
+    let web = host.container("web").build();
+    let (path, elsewhere) = (web.bundle().join("config.json"), host.path("elsewhere"));
+    fs::rename(&path, &elsewhere).expect("moved");
+    let before = fs::read(&elsewhere).expect("readable");
+
+    symlink(&elsewhere, &path).expect("linked");
+    assert!(complaint(&web, 3).contains("config.json"));
+    assert_eq!(fs::read(&elsewhere).expect("readable"), before);
+
+    fs::remove_file(&path).expect("removed");
+    host.run(Command::new("mkfifo").arg(&path)).ok();
+    assert!(complaint(&web, 5).contains("config.json: not a regular file"));
+
+    fs::remove_file(&path).expect("removed");
+    fs::create_dir(&path).expect("made");
+    assert!(complaint(&web, 5).contains("config.json: not a regular file"));
+}
+
+#[test]
+fn what_no_runtime_would_start_is_not_written() {
+    let host = Host::open(Runtime::Runc);
+    for (text, why) in [
+        ("", "config.json"),
+        ("{\"process\":", "config.json"),
+        ("{\"root\":{\"path\":\"r\"}}", "config.json has no process"),
+        ("{\"root\":{\"path\":\"r\"},\"process\":{\"cwd\":7}}", "is not what a runtime accepts"),
+        ("{\"process\":{},\"process\":{}}", "duplicate key"),
+    ] {
+        let web = super::rewrite(&host, "web", text);
+        let complaint = complaint(&web, 3);
+        assert!(complaint.contains(why), "{text}: {complaint}");
+    }
+}

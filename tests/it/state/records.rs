@@ -1,0 +1,95 @@
+//! Records that somebody damaged: put aside, and nobody else suffers.
+
+use crate::{
+    cast::{end, iptables_host, ls, recipient, source},
+    support::{Host, OPEN, Proto, Runtime},
+};
+use serde_json::{Value, json};
+use std::{fs, path::PathBuf, process::Command};
+
+fn record(host: &Host, id: &str) -> PathBuf {
+    let name = format!("{id}.json");
+    let files = host.state_files();
+    let path = files.iter().find(|file| file.starts_with("records/") && file.ends_with(&name));
+    host.state_dir().join(path.expect("it has a record"))
+}
+
+fn names(host: &Host) -> Vec<Value> {
+    ls(host).iter().map(|known| known["name"].clone()).collect()
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_put_aside_and_the_others_work() {
+    let host = iptables_host(Runtime::Runc);
+    let db = source(&host, "db", "3306");
+    let _bad = source(&host, "bad", "1");
+    let path = record(&host, "bad");
+    let whole = fs::read(&path).expect("readable");
+    let another = String::from_utf8_lossy(&whole).replace("\"bad\"", "\"good\"");
+    let hostile = String::from_utf8_lossy(&whole).replace("\"bad\"", "\"../../bad\"");
+    for (n, damage) in [
+        &b""[..],
+        &whole[..whole.len() / 2],
+        b"null",
+        b"{\"version\":1}",
+        b"\xff\xfe\0",
+        another.as_bytes(),
+        hostile.as_bytes(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+        fs::write(&path, damage).expect("written");
+        assert_eq!(names(&host), ["db"], "damage {n}");
+        let aside = fs::read(host.state_dir().join("broken/bad.json")).expect("put aside");
+        assert_eq!(aside, damage, "damage {n}");
+
+        let web = recipient(&host, "web", "db");
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN, "damage {n}");
+        end(&web);
+    }
+}
+
+/// Its index entries lead to no record.
+#[test]
+fn a_container_whose_record_was_put_aside_can_end_and_return() {
+    let host = iptables_host(Runtime::Crun);
+    let db = source(&host, "db", "3306");
+    fs::write(record(&host, "db"), "").expect("written");
+    host.container("web").annotate("links", "db").build().prepare().refused(4);
+    end(&db);
+    drop(db);
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+}
+
+/// A newer version knows what to do with it; this one must not throw it away.
+#[test]
+fn a_record_of_a_later_version_is_left_alone() {
+    let host = iptables_host(Runtime::Runc);
+    let _db = source(&host, "db", "3306");
+    let path = record(&host, "db");
+    let mut later: Value =
+        serde_json::from_slice(&fs::read(&path).expect("readable")).expect("JSON");
+    later["version"] = json!(99);
+    fs::write(&path, later.to_string()).expect("written");
+    let complaint = host.run(&mut host.oci_link(&["inspect", "db"])).refused(7);
+    assert!(complaint.contains("version 99"), "{complaint}");
+    assert_eq!(fs::read_to_string(&path).expect("still there"), later.to_string());
+}
+
+#[test]
+fn records_are_for_root_alone() {
+    let host = iptables_host(Runtime::Runc);
+    let _db = source(&host, "db", "3306");
+    let mode = |path: &str| {
+        let path = host.state_dir().join(path);
+        host.run(Command::new("stat").args(["--format", "%a %u"]).arg(path)).ok()
+    };
+    let files = host.state_files();
+    let record = files.iter().find(|file| file.starts_with("records/")).expect("a record");
+    assert_eq!(mode(record), "600 0\n");
+    assert_eq!(mode(""), "700 0\n");
+}
