@@ -1,0 +1,67 @@
+# `make` lists what can be made. Root is needed where containers run: test, demo, bench.
+
+TARGET_DIR  = $(or $(CARGO_TARGET_DIR),target)
+HOST        = $(shell rustc -vV | sed -n 's/^host: //p')
+BINARY      = $(TARGET_DIR)/$(HOST)/release/oci-link
+
+# Static: no loader, no LD_PRELOAD, and half the time from exec to main. Without --target the
+# flags would reach proc-macros too, which cannot be static.
+STATIC_FLAGS = -C target-feature=+crt-static -C relocation-model=static
+RELEASE      = --release --target $(HOST)
+
+# Debian packages: what the demo, the tests and the benchmark run besides ourselves.
+DEMO_PACKAGES  := busybox-static iproute2 iptables kmod runc
+TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun ipset nftables procps strace
+BENCH_PACKAGES := crun gcc iproute2 iptables libc6-dev runc
+
+.PHONY: help build lint test demo bench rootfs demo-deps test-deps bench-deps clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+build: ## the release binary, static
+	RUSTFLAGS="$(STATIC_FLAGS)" cargo build $(RELEASE)
+	@! ldd $(BINARY) >/dev/null 2>&1 || { echo "$(BINARY) is not static" >&2; exit 1; }
+	@ls -lh $(BINARY)
+
+lint: ## format and clippy, warnings are errors
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+test: test-deps rootfs ## all tests, on real containers, and the demo
+	cargo test
+	demo/demo.sh $(TARGET_DIR)/debug/oci-link
+
+demo: demo-deps build ## two linked containers, step by step
+	@demo/demo.sh $(BINARY)
+
+bench: bench-deps build ## what a link costs; docs/performance.md says how to read it
+	RUSTFLAGS="$(STATIC_FLAGS)" cargo bench --target $(HOST) --bench hook -- $(abspath $(BINARY))
+
+rootfs: ## root filesystems for test-bundles
+	test-bundles/rootfs.sh
+
+demo-deps: ## install what the demo needs
+	$(call install,$(DEMO_PACKAGES))
+
+test-deps: ## install what the tests need
+	$(call install,$(TEST_PACKAGES))
+
+bench-deps: ## install what the benchmark needs
+	$(call install,$(BENCH_PACKAGES))
+
+clean: ## remove what was built
+	cargo clean
+	rm -rf test-bundles/*/rootfs
+
+# Installs the Debian packages that are missing; who is not root is told which.
+define install
+@missing=; for package in $(1); do \
+    dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed \
+        || missing="$$missing $$package"; \
+done; \
+[ -n "$$missing" ] || exit 0; \
+[ "$$(id -u)" = 0 ] || { echo "not installed, as root: apt-get install$$missing" >&2; exit 1; }; \
+apt-get -q update && DEBIAN_FRONTEND=noninteractive \
+    apt-get -qy install --no-install-recommends $$missing
+endef
