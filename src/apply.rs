@@ -7,8 +7,9 @@
 use crate::error::{Error, Failures, Kind, Result};
 use crate::firewall::{Firewall, Ruleset};
 use crate::link::{Plan, hosts};
-use crate::model::{Created, HostsEdit, HostsPlace, Record};
+use crate::model::{BackendName, Created, Flow, HostsEdit, HostsPlace, Record};
 use crate::store::{Change, Commit, Store};
+use crate::sys::conntrack;
 use crate::sys::hosts_file::HostsFile;
 use std::path::Path;
 
@@ -40,6 +41,8 @@ fn effects(site: Site<'_>, plan: &Plan, pending: &Record, file: Option<HostsFile
     let rules = Ruleset { owner: &pending.owner, before: &plan.before.flows };
     if !pending.flows.is_empty() {
         site.firewall.ensure(rules, &plan.record.flows)?;
+        let ended = plan.before.flows.iter().filter(|flow| !plan.record.flows.contains(flow));
+        forget(site, &ended.copied().collect::<Vec<_>>())?;
     }
     let (Some(mut file), Some(planned)) = (file, &plan.hosts_content) else { return Ok(()) };
     let written: Vec<&str> = plan.before.hosts.iter().flat_map(HostsEdit::blocks).collect();
@@ -50,13 +53,23 @@ fn effects(site: Site<'_>, plan: &Plan, pending: &Record, file: Option<HostsFile
     })
 }
 
+/// Ends the connections that `flows` permitted: rules that let established ones pass, like most
+/// hosts have, would carry them on. After the rules, or a packet in between would begin them anew.
+fn forget(site: Site<'_>, flows: &[Flow]) -> Result<()> {
+    if flows.is_empty() || site.firewall.name() == BackendName::None {
+        return Ok(());
+    }
+    conntrack::forget(flows).map(|count| log::debug!("{count} connections ended"))
+}
+
 /// Undoes all that `record` names and removes it. Every step is tried, and tolerates having been
 /// done; if one failed, the record stays, so that somebody can try again.
 pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
     let mut failures = Failures::default();
     if !record.flows.is_empty() {
         let rules = Ruleset { owner: &record.owner, before: &record.flows };
-        failures.note(site.firewall.remove(rules));
+        let removed = site.firewall.remove(rules);
+        failures.note(removed.and_then(|()| forget(site, &record.flows)));
     }
     if let Some(edit) = &record.hosts {
         failures.note(restore_hosts(site, edit));

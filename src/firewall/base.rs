@@ -76,24 +76,30 @@ impl Base {
     }
 
     /// Isolates the containers of `bridges` from each other, and of no other bridge; at no cost
-    /// when that was done already.
+    /// when that was done already. It is done in one place only: a link of another backend would
+    /// permit nothing here.
     pub fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
+        nftables::Nftables::new(self.memory.clone()).end_isolation()?;
+        self.change_isolation(bridges)
+    }
+
+    /// Isolates nobody any more, for another backend does.
+    pub fn end_isolation(&self) -> Result<()> {
+        self.change_isolation(&[])
+    }
+
+    fn change_isolation(&self, bridges: &[BridgeName]) -> Result<()> {
         if self.memory.isolated(NOTE)? == bridges {
             return Ok(());
         }
-        nftables::Nftables::new(self.memory.clone()).end_isolation()?;
         // Where a family fails, the other is isolated all the same; the next start tries again.
         let mut all = Ok(());
         for family in host_families() {
-            all = all.and(Tool::find(family).and_then(|tool| self.make_isolating(tool, bridges)));
+            let made = Tool::find(family).and_then(|tool| self.make_isolating(tool, bridges));
+            all = all.and(made);
         }
         all?;
         self.memory.note_isolated(NOTE, bridges)
-    }
-
-    /// Drops nothing any more: another backend isolates, and asks its own links only.
-    pub fn end_isolation(&self) -> Result<()> {
-        self.isolate(&[])
     }
 
     fn make_isolating(&self, tool: Tool, bridges: &[BridgeName]) -> Result<()> {

@@ -16,14 +16,14 @@ use super::base::{BASE, Base};
 use super::elements::{Changes, Element, owned, shown};
 use super::memory::Memory;
 use super::tool::Tool;
-use super::{Firewall, Ruleset, failed};
+use super::{Firewall, Ruleset, failed, front};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::netlink::message::Batch;
 use crate::sys::netlink::{Netlink, Refusal};
 use messages::{
-    Change, EXISTS, FULL, Header, IN_USE, MISSING, ask_for_set, change_element, create_set,
-    element, set_name,
+    Change, EXISTS, FULL, MISSING, REFERENCED, ask_for_header, ask_for_set, change_element,
+    create_set, element, rename_to_itself, set_name,
 };
 use nix::libc::{EEXIST, EINVAL};
 use std::collections::HashSet;
@@ -32,25 +32,54 @@ use std::collections::HashSet;
 /// buffer of the socket.
 const TOGETHER: usize = 64;
 
+/// Remembers that there are, or were, elements with several owners.
+const SHARED: &str = "ipset-shared";
+
 /// See the module.
 #[derive(Debug)]
 pub struct Ipset {
     base: Base,
+    memory: Memory,
 }
 
 impl Ipset {
     /// `memory` knows whether the rules were made.
     pub fn new(memory: Memory) -> Self {
-        Self { base: Base::with_rules(memory, "ipset", make_set, rules) }
+        let base = Base::with_rules(memory.clone(), "ipset", make_set, rules);
+        Self { base, memory }
     }
 
     /// Sees to it that the rules of a family stand, which is when they refer to its set.
     fn stand(&self, link: &mut Netlink, family: Family) -> Result<()> {
         let tool = Tool::find(family)?;
-        if self.base.is_remembered(family)? && is_in_use(link, family)? {
-            return Ok(());
+        let stands = self.base.is_remembered(family)?
+            && is_in_use(link, family)?
+            && front::is_ours(link, family)?.unwrap_or(true);
+        if stands { Ok(()) } else { self.base.make(tool) }
+    }
+
+    /// Whether an element has had several owners since the host booted. If none had, an owner's
+    /// elements are nobody else's, and go without a look at the others.
+    fn is_shared(&self) -> Result<bool> {
+        Ok(self.memory.recall(SHARED)?.is_some())
+    }
+
+    /// Goes from what is really there to exactly `flows`.
+    fn settle(&self, link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
+        let mut there = Vec::new();
+        for family in Family::BOTH {
+            there.extend(list(link, family)?.unwrap_or_default());
         }
-        self.base.make(tool)
+        let changes = Changes::plan(&there, owner, flows);
+        let changes = changes.map_err(|why| failed(format!("ipset: {why}")))?;
+        if !changes.change.is_empty() && !self.is_shared()? {
+            self.memory.note(SHARED, "")?;
+        }
+        add(link, &changes.add)?;
+        if let Some((element, refusal)) = send(link, Change::Update, &changes.change)?.first() {
+            return Err(undo(link, &changes.add, complaint(element, *refusal)));
+        }
+        delete(link, &changes.delete)
     }
 }
 
@@ -76,19 +105,26 @@ impl Firewall for Ipset {
                 self.stand(&mut link, family)?;
             }
         }
-        let wanted: HashSet<&Flow> = flows.iter().collect();
-        if rules.before.iter().all(|flow| wanted.contains(flow)) {
-            let elements: Vec<_> = flows.iter().map(|flow| owned(*flow, rules.owner)).collect();
-            let there = add(&mut link, &elements)?;
-            if there.iter().all(|flow| rules.before.contains(flow)) {
-                return Ok(());
+        if !self.is_shared()? {
+            let own = |flow: &Flow| owned(*flow, rules.owner);
+            let wanted: HashSet<&Flow> = flows.iter().collect();
+            let known: HashSet<&Flow> = rules.before.iter().collect();
+            let there = add(&mut link, &flows.iter().map(own).collect::<Vec<_>>())?;
+            if there.iter().all(|flow| known.contains(flow)) {
+                let stale = rules.before.iter().filter(|flow| !wanted.contains(flow)).map(own);
+                return delete(&mut link, &stale.collect::<Vec<_>>());
             }
         }
-        settle(&mut link, rules.owner, flows)
+        self.settle(&mut link, rules.owner, flows)
     }
 
     fn remove(&self, rules: Ruleset<'_>) -> Result<()> {
-        settle(&mut Netlink::netfilter()?, rules.owner, &[])
+        let mut link = Netlink::netfilter()?;
+        if rules.before.is_empty() || self.is_shared()? {
+            return self.settle(&mut link, rules.owner, &[]);
+        }
+        let own = rules.before.iter().map(|flow| owned(*flow, rules.owner));
+        delete(&mut link, &own.collect::<Vec<_>>())
     }
 
     /// Elements permit nothing when no rule asks for them.
@@ -137,34 +173,37 @@ fn make_set(family: Family) -> Result<()> {
     create_set(&mut batch, family);
     let refused = link.exchange(&batch.with_receipt())?;
     let Some(refusal) = refused.first() else { return Ok(()) };
-    if refusal.code == EEXIST && look(&mut link, family)?.is_some_and(|header| header.is_ours) {
+    if refusal.code == EEXIST && is_ours(&mut link, family)? {
         return Ok(());
     }
     let (set, why) = (set_name(family), refusal.errno().desc());
     Err(failed(format!("ipset {set}: cannot be made: {why} ({})", refusal.code)))
 }
 
-/// What the kernel says of a family's set without its elements; nothing if there is none.
-fn look(link: &mut Netlink, family: Family) -> Result<Option<Header>> {
-    let mut header = None;
+/// Whether the set that is there compares what a flow is made of.
+fn is_ours(link: &mut Netlink, family: Family) -> Result<bool> {
+    let mut ours = false;
     let mut batch = Batch::default();
-    ask_for_set(&mut batch, family, true);
-    let answer = link.ask(&batch, |message| {
-        header = Header::parse(&message.attributes()).or(header);
-    })?;
-    Ok(header.filter(|_| answer.is_ok()))
+    ask_for_header(&mut batch, family);
+    let answer =
+        link.ask(&batch.with_receipt(), |message| ours = messages::is_ours(&message.attributes()))?;
+    Ok(answer.is_ok() && ours)
 }
 
-/// Whether rules ask for the set.
+/// Whether rules ask for the set. The kernel lists a set's references only after counting its
+/// elements; a set that is referred to cannot be renamed, and says so at once.
 fn is_in_use(link: &mut Netlink, family: Family) -> Result<bool> {
-    Ok(look(link, family)?.is_some_and(|header| header.is_ours && header.references >= IN_USE))
+    let mut batch = Batch::default();
+    rename_to_itself(&mut batch, family);
+    let refused = link.exchange(&batch.with_receipt())?;
+    Ok(refused.iter().any(|refusal| refusal.code == REFERENCED))
 }
 
 /// The elements of a family's set; none if there is no set.
 fn list(link: &mut Netlink, family: Family) -> Result<Option<Vec<Element>>> {
     let mut all = Vec::new();
     let mut batch = Batch::default();
-    ask_for_set(&mut batch, family, false);
+    ask_for_set(&mut batch, family);
     let answer = link.ask(&batch, |message| {
         let elements = messages::elements(&message.attributes());
         all.extend(elements.filter_map(|attributes| element(&attributes)));
@@ -178,25 +217,6 @@ fn list(link: &mut Netlink, family: Family) -> Result<Option<Vec<Element>>> {
             let set = set_name(family);
             Err(failed(format!("ipset {set}: cannot be listed: {}", refusal.errno())))
         }
-    }
-}
-
-/// Goes from what is really there to exactly `flows`.
-fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
-    let mut there = Vec::new();
-    for family in Family::BOTH {
-        there.extend(list(link, family)?.unwrap_or_default());
-    }
-    let changes = Changes::plan(&there, owner, flows);
-    let changes = changes.map_err(|why| failed(format!("ipset: {why}")))?;
-    add(link, &changes.add)?;
-    if let Some((element, refusal)) = send(link, Change::Update, &changes.change)?.first() {
-        return Err(undo(link, &changes.add, complaint(element, *refusal)));
-    }
-    let refused = send(link, Change::Delete, &changes.delete)?;
-    match refused.first() {
-        Some((element, refusal)) => Err(complaint(element, *refusal)),
-        None => Ok(()),
     }
 }
 
@@ -214,10 +234,19 @@ fn add(link: &mut Netlink, elements: &[Element]) -> Result<Vec<Flow>> {
     }
 }
 
+/// Deletes what is there.
+fn delete(link: &mut Netlink, elements: &[Element]) -> Result<()> {
+    let refused = send(link, Change::Delete, elements)?;
+    match refused.iter().find(|(_, refusal)| ![MISSING, EINVAL].contains(&refusal.code)) {
+        Some((element, refusal)) => Err(complaint(element, *refusal)),
+        None => Ok(()),
+    }
+}
+
 /// Deletes what was added before `error`.
 fn undo(link: &mut Netlink, added: &[Element], error: Error) -> Error {
-    match send(link, Change::Delete, added) {
-        Ok(_) => error,
+    match delete(link, added) {
+        Ok(()) => error,
         Err(another) => failed(format!("{error}; {another}")),
     }
 }

@@ -13,9 +13,10 @@
 use super::base::{BASE, Base};
 use super::memory::Memory;
 use super::tool::Tool;
-use super::{Firewall, Ruleset, failed};
+use super::{Firewall, Ruleset, failed, front};
 use crate::error::{Context, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
+use crate::sys::netlink::Netlink;
 use crate::sys::process;
 use std::fmt::Write;
 
@@ -50,11 +51,13 @@ impl Iptables {
     /// Makes the rules of one family. First the way that fits what the record remembers, then, if
     /// the kernel disagrees, by what is really there.
     fn ensure_family(&self, tool: Tool, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
-        if !self.base.is_remembered(tool.family)? {
+        let front = front::is_ours(&mut Netlink::netfilter()?, tool.family)?;
+        if front == Some(false) || !self.base.is_remembered(tool.family)? {
             self.base.make(tool)?;
         }
         let known = rules.before.iter().any(|flow| Family::of(flow.from) == tool.family);
         let text = if known { rewrite(rules.owner, flows) } else { create(rules.owner, flows) };
+        let text = if front.is_none() { format!("{STANDS}{text}") } else { text };
         let Err(complaint) = tool.restore(&text)? else { return Ok(()) };
         log::debug!("{} disagrees with the record: {complaint}", tool.restore_name());
         self.base.make(tool)?;
@@ -169,7 +172,7 @@ fn chain(owner: &OwnerTag) -> String {
 /// The transaction for a recipient that has no chain yet. Its jump goes before whatever drops.
 fn create(owner: &OwnerTag, flows: &[Flow]) -> String {
     let chain = chain(owner);
-    format!("{STANDS}-N {chain}\n{}-I {BASE} -j {chain}\n", pairs(owner, flows))
+    format!("-N {chain}\n{}-I {BASE} -j {chain}\n", pairs(owner, flows))
 }
 
 /// The transaction for a recipient that has one. It moves the jump only to see that nobody has
@@ -177,7 +180,7 @@ fn create(owner: &OwnerTag, flows: &[Flow]) -> String {
 fn rewrite(owner: &OwnerTag, flows: &[Flow]) -> String {
     let chain = chain(owner);
     let pairs = pairs(owner, flows);
-    format!("{STANDS}-D {BASE} -j {chain}\n-F {chain}\n{pairs}-I {BASE} -j {chain}\n")
+    format!("-D {BASE} -j {chain}\n-F {chain}\n{pairs}-I {BASE} -j {chain}\n")
 }
 
 /// The transaction that ends a recipient's chain.

@@ -5,6 +5,7 @@
 mod auto;
 mod base;
 mod elements;
+mod front;
 mod ipset;
 mod iptables;
 mod memory;

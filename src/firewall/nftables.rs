@@ -49,13 +49,17 @@ impl Nftables {
         self.memory.isolated(ISOLATION)
     }
 
-    /// Drops nothing any more: another backend isolates, and asks its own links only.
+    /// Isolates nobody any more, for another backend does.
     pub fn end_isolation(&self) -> Result<()> {
-        if self.isolated()?.is_empty() {
+        self.change_isolation(&[])
+    }
+
+    fn change_isolation(&self, bridges: &[BridgeName]) -> Result<()> {
+        if self.isolated()? == bridges {
             return Ok(());
         }
-        table::make(&mut Netlink::netfilter()?, &[])?;
-        self.memory.note_isolated(ISOLATION, &[])
+        table::make(&mut Netlink::netfilter()?, bridges)?;
+        self.memory.note_isolated(ISOLATION, bridges)
     }
 
     /// Adds without looking; false if what is there is not what the record remembers.
@@ -85,12 +89,8 @@ impl Firewall for Nftables {
     }
 
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        if self.isolated()? == bridges {
-            return Ok(());
-        }
         base::Base::plain(self.memory.clone()).end_isolation()?;
-        table::make(&mut Netlink::netfilter()?, bridges)?;
-        self.memory.note_isolated(ISOLATION, bridges)
+        self.change_isolation(bridges)
     }
 
     fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {

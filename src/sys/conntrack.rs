@@ -3,16 +3,17 @@
 //! To be called after the rules are gone: a packet in between would only begin the entry anew.
 
 use super::netlink::Netlink;
-use super::netlink::message::{Attributes, Batch, Body, DUMP, family_number};
+use super::netlink::message::{Attributes, Batch, Body, DUMP, UNSPECIFIED, family_number};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Family, Flow, Port, Protocol};
 use nix::libc::ENOENT;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const SUBSYSTEM: u16 = 1 << 8;
-const GET: u16 = SUBSYSTEM | 1;
-const DELETE: u16 = SUBSYSTEM | 2;
+const SUBSYSTEM: u16 = 0x100;
+const GET: u16 = SUBSYSTEM + 1;
+const DELETE: u16 = SUBSYSTEM + 2;
+const GET_STATISTICS: u16 = SUBSYSTEM + 5;
 
 /// Attributes of an entry.
 const ORIGINAL: u16 = 1;
@@ -25,38 +26,24 @@ const PROTOCOL: u16 = 2;
 const NUMBER: u16 = 1;
 const SOURCE_PORT: u16 = 2;
 
+/// How many entries there are, among the statistics.
+const ENTRIES: u16 = 1;
+
 /// How many messages go out together; see the ipset backend.
 const TOGETHER: usize = 64;
 
 /// Deletes the entries of connections that `flows` permitted, and no other; says how many there
-/// were. A client's port is in no flow, so all entries are looked at, once per family.
+/// were. A client's port is in no flow, so all entries are looked at, once.
 pub fn forget(flows: &[Flow]) -> Result<usize> {
-    let flows: HashSet<Flow> = flows.iter().copied().collect();
-    let mut forgotten = 0;
-    for family in Family::BOTH {
-        if flows.iter().any(|flow| Family::of(flow.from) == family) {
-            forgotten += forget_family(&flows, family)?;
-        }
-    }
-    Ok(forgotten)
-}
-
-fn forget_family(flows: &HashSet<Flow>, family: Family) -> Result<usize> {
     let mut link = Netlink::netfilter()?;
-    let mut found: Vec<Entry> = Vec::new();
-    let mut question = Batch::default();
-    question.message(GET, DUMP, family_number(family), |_| ());
-    let answer = link.ask(&question, |message| {
-        let attributes = message.attributes();
-        if belongs(&attributes, flows) == Some(true) {
-            found.push(Entry::of(&attributes));
-        }
-    })?;
-    answer.map_err(|refusal| failed(refusal.errno()))?;
+    if flows.is_empty() || count(&mut link)? == Some(0) {
+        return Ok(0);
+    }
+    let found = find(&mut link, &flows.iter().copied().collect())?;
     for some in found.chunks(TOGETHER) {
         let mut batch = Batch::default();
         for entry in some {
-            batch.message(DELETE, 0, family_number(family), |body| entry.write(body));
+            batch.message(DELETE, 0, family_number(entry.family), |body| entry.write(body));
         }
         for refusal in link.exchange(&batch.with_receipt())? {
             // It may have ended by itself meanwhile.
@@ -68,18 +55,56 @@ fn forget_family(flows: &HashSet<Flow>, family: Family) -> Result<usize> {
     Ok(found.len())
 }
 
+/// How many entries there are, if the kernel says: looking for them costs milliseconds.
+fn count(link: &mut Netlink) -> Result<Option<u32>> {
+    let mut count = None;
+    let mut question = Batch::default();
+    question.message(GET_STATISTICS, 0, UNSPECIFIED, |_| ());
+    let answer =
+        link.ask(&question.with_receipt(), |message| count = message.attributes().number(ENTRIES))?;
+    Ok(count.filter(|_| answer.is_ok()))
+}
+
+/// The entries of both families that belong to `flows`.
+fn find(link: &mut Netlink, flows: &HashSet<Flow>) -> Result<Vec<Entry>> {
+    let mut found = Vec::new();
+    let mut question = Batch::default();
+    question.message(GET, DUMP, UNSPECIFIED, |_| ());
+    let answer = link.ask(&question, |message| {
+        found.extend(Entry::of(&message.attributes(), flows));
+    })?;
+    answer.map_err(|refusal| failed(refusal.errno()))?;
+    Ok(found)
+}
+
 /// What tells an entry from every other: its attributes as they came.
-struct Entry(Vec<(u16, Vec<u8>)>);
+struct Entry {
+    family: Family,
+    attributes: Vec<(u16, Vec<u8>)>,
+}
 
 impl Entry {
-    fn of(attributes: &Attributes<'_>) -> Self {
-        let names = [ORIGINAL, ID, ZONE].into_iter();
-        let present = names.filter_map(|kind| Some((kind, attributes.get(kind)?.to_vec())));
-        Self(present.collect())
+    /// The entry, if one of `flows` permitted its connection: the client is the flow's recipient,
+    /// and who answers, whatever address the client used, is its source. A connection that the
+    /// source began from that very port belongs as well: no rule of ours permits one, but
+    /// another's may have.
+    fn of(entry: &Attributes<'_>, flows: &HashSet<Flow>) -> Option<Self> {
+        let original = Direction::parse(&entry.inside(ORIGINAL))?;
+        let reply = Direction::parse(&entry.inside(REPLY))?;
+        let permitted = |client: &Direction, server: &Direction| {
+            let port = Port { number: server.from_port, protocol: server.protocol };
+            flows.contains(&Flow { from: client.from, to: server.from, port })
+        };
+        if !permitted(&original, &reply) && !permitted(&reply, &original) {
+            return None;
+        }
+        let kinds = [ORIGINAL, ID, ZONE].into_iter();
+        let attributes = kinds.filter_map(|kind| Some((kind, entry.get(kind)?.to_vec())));
+        Some(Self { family: Family::of(original.from), attributes: attributes.collect() })
     }
 
     fn write(&self, body: &mut Body<'_>) {
-        for (kind, value) in &self.0 {
+        for (kind, value) in &self.attributes {
             if *kind == ORIGINAL {
                 body.nested(*kind, value);
             } else {
@@ -87,20 +112,6 @@ impl Entry {
             }
         }
     }
-}
-
-/// Whether one of `flows` permitted the connection: the client is its recipient, and who answers,
-/// whatever address the client used, is its source. A connection that the source began from that
-/// very port belongs as well: no rule of ours permits one, but another's may have.
-fn belongs(entry: &Attributes<'_>, flows: &HashSet<Flow>) -> Option<bool> {
-    let original = Direction::parse(&entry.inside(ORIGINAL))?;
-    let reply = Direction::parse(&entry.inside(REPLY))?;
-    let flow = |from, to, number| {
-        flows.contains(&Flow { from, to, port: Port { number, protocol: original.protocol } })
-    };
-    let asked = flow(original.from, reply.from, reply.from_port);
-    let answered = flow(reply.from, original.from, original.from_port);
-    Some(asked || answered)
 }
 
 struct Direction {

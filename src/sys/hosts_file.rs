@@ -7,8 +7,6 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Created, HostsPlace, Inode};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{fstat, stat};
-use pathrs::Handle;
-use pathrs::flags::OpenFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
@@ -53,7 +51,7 @@ impl HostsFile {
         if real.starts_with(state) {
             return unsafe_file("is in the state directory");
         }
-        let file = Handle::from_fd(pinned).reopen(OpenFlags::O_RDWR).context(Kind::Hosts, error)?;
+        let file = rootfs::reopen(&pinned, OFlag::O_RDWR).context(Kind::Hosts, error)?;
         let size = u64::try_from(status.st_size).unwrap_or(u64::MAX);
         let content = Some(read(&file, size, &error())?);
         let place = HostsPlace::Mount { path: path.to_owned(), inode };
@@ -161,29 +159,33 @@ fn read(file: &File, size: u64, what: &str) -> Result<Vec<u8>> {
 }
 
 /// A file that is bind-mounted must stay the same file. One write from the first byte that differs:
-/// a reader never sees half a line. What somebody appends meanwhile, where no lease could be had,
-/// is moved along until there is no more of it.
+/// a reader never sees half a line.
 fn in_place(file: &File, old: &[u8], new: &[u8]) -> Result<()> {
     let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-    let written = (|| {
-        if same == old.len() {
-            return append(file, &new[same..]);
-        }
-        file.write_all_at(&new[same..], same as u64)?;
-        let (mut seen, mut end) = (old.len() as u64, new.len() as u64);
-        loop {
-            let mut more = Vec::new();
-            let mut from = file;
-            from.seek(SeekFrom::Start(seen))?;
-            if from.read_to_end(&mut more)? == 0 {
-                return if end < seen { file.set_len(end) } else { Ok(()) };
-            }
-            file.write_all_at(&more, end)?;
-            seen += more.len() as u64;
-            end += more.len() as u64;
-        }
-    })();
+    let written = if same == old.len() {
+        append(file, &new[same..])
+    } else {
+        file.write_all_at(&new[same..], same as u64).and_then(|()| shorten(file, old, new))
+    };
     written.context(Kind::Hosts, || "cannot write the hosts file")
+}
+
+/// Cuts what is left of `old` behind `new`. What somebody appended meanwhile, where no lease could
+/// be had, is moved along until there is no more of it.
+fn shorten(file: &File, old: &[u8], new: &[u8]) -> std::io::Result<()> {
+    let (mut seen, mut end) = (old.len() as u64, new.len() as u64);
+    while end < seen {
+        let mut more = Vec::new();
+        let mut from = file;
+        from.seek(SeekFrom::Start(seen))?;
+        if from.read_to_end(&mut more)? == 0 {
+            return file.set_len(end);
+        }
+        file.write_all_at(&more, end)?;
+        seen += more.len() as u64;
+        end += more.len() as u64;
+    }
+    Ok(())
 }
 
 /// Writes to whatever is the end by then.

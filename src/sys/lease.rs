@@ -1,7 +1,7 @@
 //! Keeping others out of a file for a moment.
 //!
 //! A container may write its own hosts file while we edit it. With a lease the kernel makes its
-//! `open` wait until we are done (fcntl(2), F_SETLEASE); as long as somebody has the file open, or
+//! `open` wait until we are done (fcntl(2), `F_SETLEASE`); as long as somebody has the file open, or
 //! on a file system without leases, there is none to be had, and the moment is very short.
 
 #![allow(unsafe_code)] // Each block says why.

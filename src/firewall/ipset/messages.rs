@@ -9,9 +9,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const SUBSYSTEM: u16 = 0x600;
 const CREATE: u16 = SUBSYSTEM + 2;
+const RENAME: u16 = SUBSYSTEM + 5;
 const LIST: u16 = SUBSYSTEM + 7;
 const ADD: u16 = SUBSYSTEM + 9;
 const DELETE: u16 = SUBSYSTEM + 10;
+const HEADER: u16 = SUBSYSTEM + 12;
 
 /// Kernels of today speak 7 and understand 6, which is all that is said here.
 const VERSION: u8 = 6;
@@ -25,15 +27,14 @@ const MAX_ELEMENTS: u32 = 1 << 20;
 const PROTOCOL: u16 = 1;
 const SET_NAME: u16 = 2;
 const TYPE_NAME: u16 = 3;
+const SET_NAME_2: u16 = 3;
 const SET_REVISION: u16 = 4;
 const SET_FAMILY: u16 = 5;
-const FLAGS: u16 = 6;
 const DATA: u16 = 7;
 const ELEMENTS: u16 = 8;
 /// Attributes of a set.
 const SET_FLAGS: u16 = 8;
 const SET_MAX_ELEMENTS: u16 = 19;
-const SET_REFERENCES: u16 = 25;
 /// Attributes of an element.
 const IP: u16 = 1;
 const PORT: u16 = 4;
@@ -43,7 +44,6 @@ const COMMENT: u16 = 26;
 const LINE: u16 = 9;
 /// Flags.
 const WITH_COMMENT: u32 = 1 << 4;
-const HEADER_ONLY: u32 = 1 << 2;
 
 /// There is no such set.
 pub const MISSING: i32 = 2;
@@ -51,8 +51,8 @@ pub const MISSING: i32 = 2;
 pub const EXISTS: i32 = 4103;
 /// No room for another element.
 pub const FULL: i32 = 4352;
-/// How many rules refer to a set that works: there and back.
-pub const IN_USE: u32 = 2;
+/// Rules ask for the set.
+pub const REFERENCED: i32 = 4108;
 
 /// What to do to an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,13 +84,30 @@ pub fn create_set(batch: &mut Batch, family: Family) {
     });
 }
 
-/// Asks for a set with its elements, or without them.
-pub fn ask_for_set(batch: &mut Batch, family: Family, header_only: bool) {
+/// Asks for a set with its elements.
+pub fn ask_for_set(batch: &mut Batch, family: Family) {
     batch.message(LIST, DUMP, family_number(family), |body| {
         about(body, family);
-        if header_only {
-            body.network(FLAGS, &HEADER_ONLY.to_be_bytes());
-        }
+    });
+}
+
+/// Asks what kind of set there is.
+pub fn ask_for_header(batch: &mut Batch, family: Family) {
+    batch.message(HEADER, 0, family_number(family), |body| {
+        about(body, family);
+    });
+}
+
+/// Whether the header is that of a set whose elements are flows.
+pub fn is_ours(header: &Attributes<'_>) -> bool {
+    header.text(TYPE_NAME) == Some(TYPE)
+}
+
+/// Never changes anything: refused with [`REFERENCED`] where rules ask for the set, else because
+/// the name is taken, or there is no set.
+pub fn rename_to_itself(batch: &mut Batch, family: Family) {
+    batch.message(RENAME, 0, family_number(family), |body| {
+        about(body, family).text(SET_NAME_2, set_name(family));
     });
 }
 
@@ -115,23 +132,6 @@ pub fn change_element(batch: &mut Batch, change: Change, element: &Element) {
             }
         });
     });
-}
-
-/// A set but for its elements.
-#[derive(Debug, Clone, Copy)]
-pub struct Header {
-    /// Whether it compares what a flow is made of.
-    pub is_ours: bool,
-    /// How many rules refer to it.
-    pub references: u32,
-}
-
-impl Header {
-    /// The header, if this part of the answer has it.
-    pub fn parse(message: &Attributes<'_>) -> Option<Self> {
-        let references = message.inside(DATA).number(SET_REFERENCES)?;
-        Some(Self { is_ours: message.text(TYPE_NAME) == Some(TYPE), references })
-    }
 }
 
 /// The elements in one part of the answer.

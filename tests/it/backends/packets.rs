@@ -2,7 +2,7 @@
 
 use super::{Site, each_backend, flows, owner};
 use crate::support::{Container, Flow as Connection, OPEN, Proto, SHUT};
-use oci_link::model::Flow;
+use oci_link::model::{BackendName, Flow};
 use oci_link::sys::conntrack;
 use std::{io::ErrorKind, process::Command};
 
@@ -19,6 +19,23 @@ fn tracked(site: &Site, container: &Container) -> usize {
         text.lines().count()
     };
     count("ipv4", v4.to_string()) + count("ipv6", v6.to_string())
+}
+
+/// Another backend's drops would stop what this one's links permit.
+#[test]
+fn isolation_moves_with_the_backend() {
+    let mut site = Site::open(BackendName::Nftables);
+    for (backend, here) in [
+        (BackendName::Nftables, "iifname \"br0\" oifname \"br0\" drop"),
+        (BackendName::Iptables, "iifname \"br0\" oifname \"br0\" counter"),
+        (BackendName::Nftables, "iifname \"br0\" oifname \"br0\" drop"),
+    ] {
+        site.backend = backend;
+        site.isolate(&["br0"]);
+        let lines = site.snapshot();
+        let drops: Vec<_> = lines.lines().filter(|line| line.contains("br0")).collect();
+        assert!(!drops.is_empty() && drops.iter().all(|line| line.contains(here)), "{drops:?}");
+    }
 }
 
 each_backend! {

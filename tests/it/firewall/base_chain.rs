@@ -5,6 +5,7 @@ use crate::{
     cast::{end, iptables_host, link_rules, prepared, recipient, source},
     support::{Container, Host, OPEN, Proto, Runtime},
 };
+use std::fs;
 use std::process::Command;
 
 const TOOLS: [&str; 2] = ["iptables", "ip6tables"];
@@ -99,4 +100,26 @@ fn the_next_start_repairs_a_flushed_ruleset() {
 fn the_next_start_repairs_a_flushed_forward_chain() {
     let host = iptables_host(Runtime::Crun);
     after(&host, || both(&host, "-F FORWARD"));
+}
+
+/// What dockerd does when it starts again: its chains, which drop, go before ours. With sets there
+/// is no transaction that could fail, so the start looks by itself.
+#[test]
+fn the_next_start_is_first_again_with_either_backend() {
+    for backend in ["iptables", "ipset"] {
+        for disorder in ["-I FORWARD -i br0 -o br0 -j DROP", "-F FORWARD"] {
+            let host = Host::isolated(Runtime::Runc);
+            let config = format!("[firewall]\nbackend = \"{backend}\"\n");
+            fs::write(host.path("config.toml"), config).expect("written");
+            let db = source(&host, "db", "3306");
+            let web = recipient(&host, "web", "db");
+            assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+            let next = prepared(&host, "next", "db");
+            both(&host, disorder);
+            isolate(&host);
+            next.run().ok();
+            assert_entered_once_and_first(&host);
+            assert_eq!(next.reach(&db, Proto::Tcp, 3306), OPEN, "{backend}: {disorder}");
+        }
+    }
 }

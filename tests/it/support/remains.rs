@@ -6,8 +6,8 @@ use std::{fs, path::Path, process::Command};
 
 /// Files of the state directory that outlive every container: the lock, and for which boot the
 /// static rules were made.
-const PERMANENT: [&str; 6] =
-    ["lock", "backend", "iptables", "ip6tables", "isolation", "nftables-isolation"];
+const PERMANENT: [&str; 7] =
+    ["lock", "backend", "iptables", "ip6tables", "ipset-shared", "isolation", "nftables-isolation"];
 
 impl Host {
     /// Every filter rule, IPv4 first, as `iptables -S` prints them.

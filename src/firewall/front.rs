@@ -1,0 +1,61 @@
+//! Whether FORWARD still begins with our jump.
+//!
+//! A daemon that starts again (dockerd, firewalld) puts its own chains in front, and what these drop
+//! never reaches ours. Every start looks: one question by netlink, where iptables would be a program
+//! run of its own. It is `nf_tables` that is asked; with iptables-legacy nobody answers, and the jump
+//! is taken to be where it was put.
+
+use super::base::BASE;
+use crate::error::Result;
+use crate::model::Family;
+use crate::sys::netlink::Netlink;
+use crate::sys::netlink::message::{Attributes, Batch, DUMP, family_number};
+
+/// Messages of the subsystem `nf_tables` (`linux/netfilter/nf_tables.h`).
+const GET_CHAIN: u16 = (10 << 8) + 4;
+const GET_RULE: u16 = (10 << 8) + 7;
+/// Attribute of a chain, after its table.
+const CHAIN_NAME: u16 = 3;
+/// Attributes of a rule.
+const TABLE: u16 = 1;
+const CHAIN: u16 = 2;
+const EXPRESSIONS: u16 = 4;
+/// Attributes of an expression, of its data, and of a verdict in it.
+const NAME: u16 = 1;
+const DATA: u16 = 2;
+const IMMEDIATE_DATA: u16 = 2;
+const VERDICT: u16 = 2;
+const VERDICT_CHAIN: u16 = 2;
+
+/// Whether the first rule of FORWARD jumps to our chain; none if `nf_tables` has no such chain.
+pub fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>> {
+    let number = family_number(family);
+    let mut rules = Batch::default();
+    rules.message(GET_RULE, DUMP, number, |body| {
+        body.text(TABLE, "filter").text(CHAIN, "FORWARD");
+    });
+    let mut first = None;
+    let answer = link.ask(&rules, |message| {
+        let rule = message.attributes();
+        if first.is_none() && rule.text(CHAIN) == Some("FORWARD") {
+            first = Some(jumps_to_us(&rule));
+        }
+    })?;
+    if let (Ok(()), Some(ours)) = (answer, first) {
+        return Ok(Some(ours));
+    }
+    // No rule: somebody flushed the chain, or it is not here but in iptables-legacy.
+    let mut chain = Batch::default();
+    chain.message(GET_CHAIN, 0, number, |body| {
+        body.text(TABLE, "filter").text(CHAIN_NAME, "FORWARD");
+    });
+    let is_there = link.ask(&chain.with_receipt(), |_| ())?.is_ok();
+    Ok(is_there.then_some(false))
+}
+
+fn jumps_to_us(rule: &Attributes<'_>) -> bool {
+    rule.inside(EXPRESSIONS).map(|(_, item)| Attributes::new(item)).any(|item| {
+        let verdict = item.inside(DATA).inside(IMMEDIATE_DATA).inside(VERDICT);
+        item.text(NAME) == Some("immediate") && verdict.text(VERDICT_CHAIN) == Some(BASE)
+    })
+}
