@@ -17,15 +17,6 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What may stand between `oci-link` and `runtime`: behind that, every word is the runtime's.
-#[derive(Debug, Parser)]
-#[command(name = "oci-link", no_binary_name = true)]
-pub struct BeforeRuntime {
-    /// Ours.
-    #[command(flatten)]
-    pub global: Global,
-}
-
 /// Flags that every command takes. They win over config.toml.
 #[derive(Debug, Args)]
 pub struct Global {
@@ -58,6 +49,8 @@ pub enum Command {
     Ls(Ls),
     /// Show all about one container, and its rules as the kernel has them.
     Inspect(Inspect),
+    /// Register with an engine: say in its configuration what runs containers.
+    Configure(Configure),
 }
 
 /// `hook`.
@@ -66,7 +59,7 @@ pub struct Hook {
     /// The stage; when absent, poststop for a stopped container, else createRuntime.
     #[arg(value_enum)]
     pub stage: Option<Stage>,
-    /// Names the variables that were put into config.json along with this hook (see oci::edit).
+    /// Names the variables that were put into config.json along with this hook (see `oci::edit`).
     #[arg(long, value_name = "NAMES", hide = true)]
     pub injected: Vec<String>,
 }
@@ -130,4 +123,44 @@ pub enum Format {
     Table,
     /// JSON.
     Json,
+}
+
+/// `configure`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // Each is a flag.
+pub struct Configure {
+    /// Whose configuration.
+    #[arg(value_enum)]
+    pub engine: Engine,
+    /// What the runtime is called there.
+    #[arg(long, value_name = "NAME", default_value = "oci-link")]
+    pub runtime: String,
+    /// Make it the runtime of containers that ask for none.
+    #[arg(long, conflicts_with = "hooks")]
+    pub default: bool,
+    /// Hooks in hooks.d in place of a runtime: podman before 4.6, and CRI-O.
+    #[arg(long)]
+    pub hooks: bool,
+    /// Take away what the same command without this had put there.
+    #[arg(long)]
+    pub remove: bool,
+    /// Only say what would change, and what the files would say.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where the engine's files are, if not in `/`.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub root: Option<PathBuf>,
+}
+
+/// Those that have a configuration to register in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// /etc/docker/daemon.json.
+    Docker,
+    /// A drop-in of containers.conf, or hooks.d.
+    Podman,
+    /// /etc/containerd/config.toml, and a drop-in from version 3 on.
+    Containerd,
+    /// A drop-in of crio.conf, or hooks.d.
+    Crio,
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let status = commands::wrapper(&words).unwrap_or_else(|| run(&words).map(|()| 0));
+    let status = commands::early::run(&words).unwrap_or_else(|| run(&words).map(|()| 0));
     match status {
         Ok(status) => ExitCode::from(status),
         Err(error) => {

@@ -1,5 +1,7 @@
 //! One file per command: each reads as the command's story.
 
+mod configure;
+pub mod early;
 mod hook;
 mod inspect;
 mod ls;
@@ -9,16 +11,13 @@ mod runtime;
 mod runtime_log;
 mod table;
 
-use crate::cli::{BeforeRuntime, Cli, Command, Global};
+use crate::cli::{Cli, Command, Global};
 use crate::config::{Config, Overrides};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::logging;
 use crate::oci::spec::MAX_CONFIG;
 use crate::sys::stdin;
-use clap::Parser;
-use std::ffi::OsString;
-use std::path::Path;
 
 /// Runtimes send a hook a few kilobytes, most of it annotations.
 pub const MAX_STATE: usize = 1 << 20;
@@ -31,6 +30,10 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Precreate => stdin::read(usize::try_from(MAX_CONFIG).unwrap_or(usize::MAX))?,
         _ => Vec::new(),
     };
+    // Engines are told of us where no container ran yet: this needs no host.
+    if let Command::Configure(arguments) = &cli.command {
+        return configure::run(arguments);
+    }
     let config = Config::load(overrides(cli.global))?;
     logging::init(&config)?;
     let host = Host::open(config)?;
@@ -40,7 +43,9 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Precreate => precreate::run(&host, &input),
         Command::Ls(arguments) => ls::run(&host, &arguments),
         Command::Inspect(arguments) => inspect::run(&host, &arguments),
-        Command::Runtime(_) => Err(Error::new(Kind::Internal, "runtime: not dispatched")),
+        Command::Runtime(_) | Command::Configure(_) => {
+            Err(Error::new(Kind::Internal, "not dispatched"))
+        }
     }
 }
 
@@ -51,34 +56,6 @@ fn overrides(global: Global) -> Overrides {
         log_level: global.log_level,
         log_file: global.log_file,
     }
-}
-
-/// If this is a call of the wrapper, by name (`oci-link-runc …`) or by command
-/// (`oci-link [options] runtime …`), runs it; the number is its exit status. The command line is the
-/// runtime's, so clap must not look at it.
-pub fn wrapper(words: &[OsString]) -> Option<Result<u8>> {
-    let (program, rest) = words.split_first()?;
-    let called = Path::new(program).file_name()?.to_str()?;
-    match called.strip_prefix("oci-link-") {
-        Some("runtime") => return Some(runtime::run(Overrides::default(), None, rest)),
-        Some(name @ ("runc" | "crun" | "youki")) => {
-            return Some(runtime::run(Overrides::default(), Some(name), rest));
-        }
-        _ => {}
-    }
-    let mut at = 0;
-    loop {
-        match rest.get(at)?.to_str()? {
-            "runtime" => break,
-            "--config" | "--state-dir" | "--log-level" | "--log-file" => at += 2,
-            option if option.starts_with("--") && option.contains('=') => at += 1,
-            _ => return None,
-        }
-    }
-    let before = BeforeRuntime::try_parse_from(&rest[..at]);
-    let before = before.map_err(|usage| Error::new(Kind::Usage, one_line(&usage)));
-    let rest = &rest[at + 1..];
-    Some(before.and_then(|before| runtime::run(overrides(before.global), None, rest)))
 }
 
 /// What clap says in a paragraph.

@@ -9,10 +9,12 @@
 // A test fails by panicking; `expect` says what it had hoped for.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod configured;
 mod links;
 mod machine;
 mod plain;
 mod rig;
+mod start;
 mod tool;
 
 /// Makes each scenario one test per engine.

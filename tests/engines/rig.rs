@@ -1,8 +1,8 @@
 //! An engine on its machine, with us as its runtime or without, and its containers.
 
-use crate::machine::{Debian, Machine, Said, wait_until};
-use crate::tool::{PODMAN, Wish};
-use std::net::Ipv4Addr;
+use crate::machine::{Debian, Machine, Said};
+use crate::tool::Wish;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 const OCI_LINK: &str = env!("CARGO_BIN_EXE_oci-link");
@@ -20,10 +20,16 @@ pub(crate) enum Engine {
     containerd_2,
 }
 
-/// Whether the engine runs us or the runtime itself.
+/// What the engine runs, and how it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum With {
+    /// The wrapper; we wrote the configuration that says so.
     Wrapper,
+    /// The wrapper; `oci-link configure` wrote it, into what was there.
+    Configured,
+    /// The runtime itself, and hooks of hooks.d; from `oci-link configure`.
+    Hooks,
+    /// The runtime itself.
     Nothing,
 }
 
@@ -53,7 +59,7 @@ impl Engine {
     }
 
     /// The runtime behind that.
-    fn real(self) -> &'static str {
+    pub(crate) fn real(self) -> &'static str {
         if self.wraps() == "crun" { "crun" } else { "runc" }
     }
 
@@ -63,7 +69,7 @@ impl Engine {
     }
 
     /// Where its containers meet, if it does not keep them apart itself.
-    fn bridge(self) -> Option<&'static str> {
+    pub(crate) fn bridge(self) -> Option<&'static str> {
         match self {
             _ if self.is_docker() => None,
             _ if self.is_podman() => Some("podman0"),
@@ -97,7 +103,7 @@ impl Rig {
         for name in ["runtime", "runc", "crun"] {
             machine.sh(&format!("ln -s oci-link {PLACE}/oci-link-{name}")).ok();
         }
-        if with == With::Nothing {
+        if matches!(with, With::Nothing | With::Hooks) {
             let real = engine.real();
             machine.sh(&format!("ln -sf $(command -v {real}) {}", engine.runtime())).ok();
         }
@@ -106,72 +112,11 @@ impl Rig {
         machine.script("image.sh", &["/root/image.tar"]).ok();
         let rig = Self { engine, machine };
         match engine {
-            _ if engine.is_docker() => rig.start_docker(),
-            _ if engine.is_podman() => rig.start_podman(),
+            _ if engine.is_docker() => rig.start_docker(with),
+            _ if engine.is_podman() => rig.start_podman(with),
             _ => rig.start_containerd(),
         }
         rig
-    }
-
-    fn start_docker(&self) {
-        let runtime = self.engine.runtime();
-        let file = format!(
-            r#"{{"icc":false,"exec-opts":["native.cgroupdriver=cgroupfs"],"default-runtime":"link",
-                "runtimes":{{"link":{{"path":"{runtime}"}}}}}}"#
-        );
-        self.write("/etc/docker/daemon.json", &file);
-        self.machine.daemon("dockerd", "/root/engine.log");
-        self.answers("docker version");
-        self.machine.sh("docker load --quiet --input /root/image.tar").ok();
-    }
-
-    /// Its containers end with it: `live-restore` is off.
-    pub(crate) fn restart_docker(&self) {
-        self.machine.sh("kill $(pidof dockerd); while pidof dockerd; do sleep 0.05; done").ok();
-        self.machine.daemon("dockerd", "/root/engine.log");
-        self.answers("docker version");
-    }
-
-    fn start_podman(&self) {
-        let file = format!("[engine]\nruntime = \"{}\"\n", self.engine.runtime());
-        self.write("/etc/containers/containers.conf", &file);
-        self.machine.sh(&format!("{PODMAN} load --quiet --input /root/image.tar")).ok();
-        // With a first container podman makes rules that let all pass: what forbids goes before
-        // them, and what we permit before that.
-        let limits = "--ulimit nofile=1024:1024 --ulimit nproc=1024:1024";
-        let real = format!("--runtime $(command -v {})", self.engine.real());
-        self.machine.sh(&format!("{PODMAN} {real} run --rm {limits} db echo")).ok();
-        self.isolate();
-    }
-
-    fn start_containerd(&self) {
-        self.machine.sh("mkdir -p /opt/cni /etc/cni/net.d; ln -sfn /usr/lib/cni /opt/cni/bin").ok();
-        self.write(
-            "/etc/cni/net.d/10-links.conflist",
-            r#"{"cniVersion":"0.4.0","name":"links","plugins":[{"type":"bridge","bridge":"cni0",
-                "isGateway":true,"ipam":{"type":"host-local","subnet":"10.89.0.0/24",
-                "routes":[{"dst":"0.0.0.0/0"}]}}]}"#,
-        );
-        self.machine.daemon("containerd", "/root/engine.log");
-        self.answers("ctr version");
-        self.machine.sh("ctr image import /root/image.tar").ok();
-        self.isolate();
-    }
-
-    fn answers(&self, question: &str) {
-        wait_until("answer of the engine", || self.machine.sh(question).is_ok());
-    }
-
-    /// Containers reach each other by links only. Docker sees to that by `icc=false`.
-    fn isolate(&self) {
-        if let Some(bridge) = self.engine.bridge() {
-            let forbid = format!("iptables -I FORWARD -i {bridge} -o {bridge} -j DROP");
-            self.machine.sh(&forbid).ok();
-        }
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        self.machine.feed("sh", &["-c", &format!("cat >{path}")], text.as_bytes()).ok();
     }
 
     /// Begins a container.
@@ -213,11 +158,36 @@ impl Rig {
     }
 
     pub(crate) fn address(&self, name: &str) -> Ipv4Addr {
-        let show = format!("nsenter -t {} -n ip -4 -o addr show eth0", self.pid(name));
-        let shown = self.machine.sh(&show).ok();
-        let words: Vec<&str> = shown.split_whitespace().collect();
-        let address = words.get(3).and_then(|word| word.split('/').next()?.parse().ok());
-        address.unwrap_or_else(|| panic!("{name} has no address: {shown}"))
+        self.shown(name, "-4").parse().expect("an address")
+    }
+
+    pub(crate) fn address6(&self, name: &str) -> Ipv6Addr {
+        self.shown(name, "-6").parse().expect("an address")
+    }
+
+    fn shown(&self, name: &str, family: &str) -> String {
+        let show = format!("ip {family} -o addr show dev eth0 scope global");
+        let shown = self.machine.sh(&format!("nsenter -t {} -n {show}", self.pid(name))).ok();
+        let mut words = shown.split_whitespace().skip(3);
+        let address = words.next().and_then(|word| word.split('/').next());
+        address.unwrap_or_else(|| panic!("{name} has no address: {shown}")).to_owned()
+    }
+
+    /// How many datagrams came to ports of `name` on which nobody listens: `Udp` of
+    /// /proc/net/snmp, `Udp6` of /proc/net/snmp6.
+    pub(crate) fn datagrams(&self, name: &str) -> (u64, u64) {
+        let print = "awk '/^Udp: [0-9]/ { print $3 } /^Udp6NoPorts / { print $2 }'";
+        let files = "/proc/net/snmp /proc/net/snmp6";
+        let print = format!("nsenter -t {} -n {print} {files}", self.pid(name));
+        let printed = self.machine.sh(&print).ok();
+        let mut numbers = printed.lines().map(|line| line.parse().expect("a number"));
+        (numbers.next().expect("Udp"), numbers.next().expect("Udp6"))
+    }
+
+    /// Sends a datagram from `name`, and gives it the time to arrive.
+    pub(crate) fn send(&self, name: &str, to: impl std::fmt::Display, port: u16) {
+        let send = format!("echo hello >/dev/udp/{to}/{port}; sleep 0.2");
+        self.machine.sh(&format!("nsenter -t {} -n bash -c '{send}'", self.pid(name))).ok();
     }
 
     /// `from` gets an answer from what listens on `port` of `host`, once that has started.

@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -27,12 +27,14 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("newcomer", &["engine", "error", "host", "model", "oci", "sys"]),
     ("inject", &["config", "engine", "error", "host", "link", "model", "oci", "sys", "world"]),
     ("logging", &["config", "error", "sys"]),
+    ("configure", &["error", "oci", "sys"]),
     ("cli", &[]),
     (
         "commands",
         &[
             "cli",
             "config",
+            "configure",
             "error",
             "firewall",
             "host",

@@ -8,6 +8,7 @@
 
 mod backends;
 mod cast;
+mod configure;
 mod firewall;
 mod golden;
 mod harness;

@@ -1,0 +1,51 @@
+//! `configure`: registers us with an engine.
+
+use crate::cli::{self, Configure};
+use crate::configure::{self, Engine, Request, RuntimeName};
+use crate::error::{Context, Error, Kind, Result};
+use crate::sys::file;
+use std::io::{Write, stdout};
+use std::path::Path;
+
+/// Changes the engine's configuration, or says how it would.
+pub fn run(arguments: &Configure) -> Result<()> {
+    let request = request(arguments)?;
+    let changes = configure::plan(&request)?;
+    if changes.is_empty() {
+        return say("nothing to change\n");
+    }
+    for change in &changes {
+        if !arguments.dry_run {
+            change.carry_out()?;
+        }
+        say(&format!("{} {}: {}\n", change.verb(), file::shown(&change.path), change.meaning))?;
+        if let (true, Some(text)) = (arguments.dry_run, &change.after) {
+            say(text)?;
+            say(if text.ends_with('\n') { "" } else { "\n" })?;
+        }
+    }
+    say(&format!("{}\n", configure::afterwards(&request)))
+}
+
+fn request(arguments: &Configure) -> Result<Request> {
+    let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
+    Ok(Request {
+        engine: match arguments.engine {
+            cli::Engine::Docker => Engine::Docker,
+            cli::Engine::Podman => Engine::Podman,
+            cli::Engine::Containerd => Engine::Containerd,
+            cli::Engine::Crio => Engine::Crio,
+        },
+        name: RuntimeName::new(&arguments.runtime)?,
+        default: arguments.default,
+        hooks: arguments.hooks,
+        remove: arguments.remove,
+        root: arguments.root.clone().unwrap_or_else(|| Path::new("/").to_path_buf()),
+        program,
+    })
+}
+
+fn say(text: &str) -> Result<()> {
+    let written = stdout().write_all(text.as_bytes());
+    written.map_err(|error| Error::new(Kind::Internal, format!("standard output: {error}")))
+}

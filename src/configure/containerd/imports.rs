@@ -1,0 +1,51 @@
+//! `imports` of config.toml.
+
+use super::super::toml_text::{Document, line_of};
+use super::DROP_IN;
+use crate::error::Result;
+use std::path::{Path, PathBuf};
+
+/// With an import of `file`, unless there is one that takes it in.
+pub fn with(document: &Document<'_>, file: &str) -> String {
+    let mut text = document.text.to_owned();
+    let Some((imports, span)) = document.get(&["imports"]) else {
+        // Before the version, which no table can precede.
+        let version = document.get(&["version"]).map_or(0, |(_, span)| span.start);
+        text.insert_str(line_of(&text, version).start, &line(file));
+        return text;
+    };
+    let entries = imports.as_array().into_iter().flat_map(|array| array.iter());
+    let entries: Vec<&str> = entries.filter_map(|entry| entry.get_ref().as_str()).collect();
+    if !entries.iter().any(|entry| takes_in(entry, Path::new(file))) {
+        let comma = if entries.is_empty() { "" } else { ", " };
+        text.insert_str(span.start + 1, &format!("\"{file}\"{comma}"));
+    }
+    text
+}
+
+/// Without the import that [`with`] made.
+pub fn without(path: &Path, text: &str) -> Result<String> {
+    let document = Document::parse(path, text)?;
+    let Some((_, span)) = document.get(&["imports"]) else { return Ok(text.to_owned()) };
+    let entry = format!("\"{DROP_IN}\"");
+    let array = &text[span.clone()];
+    let whole = line_of(text, span.start);
+    if text[whole.clone()] == line(DROP_IN) {
+        return Ok(text[..whole.start].to_owned() + &text[whole.end..]);
+    }
+    let rest = array.replacen(&format!("{entry}, "), "", 1).replacen(&entry, "", 1);
+    Ok(text[..span.start].to_owned() + &rest + &text[span.end..])
+}
+
+/// Whether the pattern `import` matches `file`. One that does and is not known to only makes
+/// containerd read the file once, as it does a file that is named twice.
+fn takes_in(import: &str, file: &Path) -> bool {
+    let import = Path::new("/etc/containerd").join(import);
+    let all: [PathBuf; 3] =
+        [file.to_path_buf(), file.with_file_name("*.toml"), file.with_file_name("*")];
+    all.contains(&import)
+}
+
+fn line(file: &str) -> String {
+    format!("imports = [\"{file}\"]\n")
+}

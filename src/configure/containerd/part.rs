@@ -1,0 +1,105 @@
+//! Our part of config.toml, between two lines that say so. It remembers what it replaced.
+
+use super::super::toml_text::{Document, line_of};
+use super::super::{Request, template};
+use super::{V2, with_cgroups};
+use crate::error::{Error, Kind, Result};
+
+pub const CRI_V2: &str = "io.containerd.grpc.v1.cri";
+pub const CRI_V3: &str = "io.containerd.cri.v1.runtime";
+
+const BEGIN: &str = "\n# BEGIN oci-link\n";
+const END: &str = "# END oci-link\n";
+const WAS: &str = "# default_runtime_name was ";
+const KEY: &str = "default_runtime_name";
+
+/// Where a plugin has its runtimes.
+pub fn runtimes(cri: &str) -> [&str; 4] {
+    ["plugins", cri, "containerd", "runtimes"]
+}
+
+/// The text with our part at its end.
+pub fn with(document: &Document<'_>, request: &Request) -> Result<String> {
+    let name = request.name.as_str();
+    let there = document.keys(&runtimes(CRI_V2));
+    if there.iter().any(|runtime| runtime == name) {
+        let message = format!("config.toml: runtime {name} is there, and not ours");
+        return Err(Error::new(Kind::Unsafe, message));
+    }
+    let mut text = document.text.to_owned();
+    let mut settings = request.clone();
+    let mut memory = String::new();
+    if request.default {
+        let table = &runtimes(CRI_V2)[..3];
+        if let Some((_, span)) = document.get(&[table, &[KEY]].concat()) {
+            memory = format!("{WAS}{}\n", &text[span.clone()]);
+            text.replace_range(span, &format!("\"{name}\""));
+            settings.default = false;
+        } else if let Some(at) = document.end_of_header(table) {
+            memory = format!("{WAS}not set\n");
+            text.insert_str(at, &line(name));
+            settings.default = false;
+        }
+    }
+    let part = sections(&template::runtime(V2, &settings)?, document, &there);
+    let begin = if text.is_empty() { BEGIN.trim_start() } else { BEGIN };
+    Ok(text + begin + &memory + &with_cgroups(part, document, CRI_V2) + END)
+}
+
+/// The tables of the template that this config.toml lacks.
+fn sections(template: &str, document: &Document<'_>, there: &[String]) -> String {
+    let sections = template.split_inclusive("\n\n").enumerate().filter(|(place, section)| {
+        let version = *place == 0;
+        let runc = section.contains("runtimes.runc]");
+        (document.is_empty() || !version) && (there.is_empty() || !runc)
+    });
+    sections.map(|(_, section)| section).collect()
+}
+
+/// The text without our part, as it was before.
+pub fn without(text: &str) -> Result<String> {
+    let alone = text.strip_prefix(BEGIN.trim_start()).map(|ours| ("", ours));
+    let Some((before, ours)) = alone.or_else(|| text.split_once(BEGIN)) else {
+        return Ok(text.to_owned());
+    };
+    let Some((ours, after)) = ours.split_once(END) else {
+        let message = "config.toml: # BEGIN oci-link without an end";
+        return Err(Error::new(Kind::Input, message));
+    };
+    let text = before.to_owned() + after;
+    let was = ours.lines().find_map(|line| line.strip_prefix(WAS));
+    match (was, our_name(ours)) {
+        (Some(was), Some(name)) => restored(text, was, name),
+        _ => Ok(text),
+    }
+}
+
+/// What our part calls the runtime.
+fn our_name(part: &str) -> Option<&str> {
+    let header = format!("[plugins.\"{CRI_V2}\".containerd.runtimes.");
+    let mut names = part.lines().filter_map(|line| line.strip_prefix(&header)?.strip_suffix(']'));
+    names.rfind(|name| *name != "runc" && !name.contains('.'))
+}
+
+/// The default that stood here before ours.
+fn restored(text: String, was: &str, name: &str) -> Result<String> {
+    let path = [&runtimes(CRI_V2)[..3], &[KEY]].concat();
+    let document = Document::parse(std::path::Path::new("config.toml"), &text)?;
+    let found = document.get(&path).map(|(value, span)| (value.as_str() == Some(name), span));
+    // Somebody may have chosen another since.
+    let Some((true, span)) = found else { return Ok(text) };
+    let mut text = text;
+    if was == "not set" {
+        let whole = line_of(&text, span.start);
+        if text[whole.clone()] == line(name) {
+            text.replace_range(whole, "");
+        }
+    } else {
+        text.replace_range(span, was);
+    }
+    Ok(text)
+}
+
+fn line(name: &str) -> String {
+    format!("{KEY} = \"{name}\"\n")
+}

@@ -1,0 +1,20 @@
+//! CRI-O: a drop-in of crio.conf.
+
+use super::file::Change;
+use super::hooks::Setting;
+use super::{Request, template};
+use crate::error::Result;
+
+const DROP_IN: &str = "/etc/crio/crio.conf.d/50-oci-link.conf";
+
+/// Where `hooks_dir` may be set.
+pub const HOOKS: Setting = Setting {
+    files: &["/etc/crio/crio.conf", "/etc/crio/crio.conf.d/"],
+    table: &["crio", "runtime"],
+};
+
+pub fn plan(request: &Request) -> Result<Vec<Change>> {
+    let text = template::runtime(include_str!("../../hooks/crio.conf"), request)?;
+    let after = (!request.remove).then_some(text);
+    Ok(vec![Change::whole(request.at(DROP_IN), after, &request.meaning())?])
+}

@@ -1,0 +1,105 @@
+//! docker: `runtimes` and `default-runtime` of daemon.json, which has no drop-ins.
+
+use super::file::{Change, current};
+use super::json_text::{get, set, unset};
+use super::{Request, shown, template};
+use crate::error::{Error, Kind, Result};
+use serde::Deserialize;
+use std::path::Path;
+
+const FILE: &str = "/etc/docker/daemon.json";
+const DEFAULT: &str = "default-runtime";
+
+pub fn plan(request: &Request) -> Result<Vec<Change>> {
+    let path = request.at(FILE);
+    let before = current(&path)?;
+    let ours = Document { what: shown(&path), request };
+    let text = before.as_deref().unwrap_or_default();
+    let after = match (request.remove, text.trim().is_empty()) {
+        (false, true) => Some(ours.added("{\n}\n")?),
+        (false, false) => Some(ours.added(text)?),
+        (true, true) => before.clone(),
+        (true, false) => ours.removed(text)?,
+    };
+    Ok(vec![Change { path, before, after, meaning: request.meaning() }])
+}
+
+struct Document<'a> {
+    what: String,
+    request: &'a Request,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Runtime {
+    path: Option<String>,
+    #[serde(default)]
+    runtime_args: Vec<String>,
+}
+
+impl Document<'_> {
+    fn added(&self, text: &str) -> Result<String> {
+        let name = self.request.name.as_str();
+        let mut text = text.to_owned();
+        if get(&self.what, &text, &["runtimes"])?.is_none_or(|old| old.get() == "null") {
+            text = set(&self.what, &text, &["runtimes"], "{\n}")?;
+        }
+        let (there, right) = self.there(&text)?;
+        if !there || !right {
+            text = set(&self.what, &text, &["runtimes", name], &self.value()?)?;
+        }
+        if self.request.default {
+            text = set(&self.what, &text, &[DEFAULT], &format!("\"{name}\""))?;
+        }
+        Ok(text)
+    }
+
+    /// None when nothing but ours was ever in it.
+    fn removed(&self, text: &str) -> Result<Option<String>> {
+        let name = self.request.name.as_str();
+        let (there, _) = self.there(text)?;
+        if !there {
+            return Ok(Some(text.to_owned()));
+        }
+        let mut rest = text.to_owned();
+        // Docker does not start with a default that it does not know.
+        let default = get(&self.what, &rest, &[DEFAULT])?;
+        if default.is_some_and(|default| default.get() == format!("\"{name}\"")) {
+            rest = unset(&self.what, &rest, &[DEFAULT])?;
+        }
+        rest = unset(&self.what, &rest, &["runtimes", name])?;
+        let runtimes = get(&self.what, &rest, &["runtimes"])?.map_or("", |raw| raw.get());
+        if runtimes.trim_matches(['{', '}']).trim().is_empty() {
+            rest = unset(&self.what, &rest, &["runtimes"])?;
+        }
+        Ok((rest != "{\n}\n").then_some(rest))
+    }
+
+    /// Whether a runtime of the name is there, and whether it says what it should. One that is not
+    /// ours is none of our business.
+    fn there(&self, text: &str) -> Result<(bool, bool)> {
+        let name = self.request.name.as_str();
+        let Some(raw) = get(&self.what, text, &["runtimes", name])? else {
+            return Ok((false, false));
+        };
+        let runtime: Option<Runtime> = serde_json::from_str(raw.get()).ok();
+        let path = runtime.as_ref().and_then(|runtime| runtime.path.as_deref()).unwrap_or_default();
+        let file = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+        if !file.starts_with("oci-link") {
+            let message = format!("{}: runtime {name} is {path:?}, not ours", self.what);
+            return Err(Error::new(Kind::Unsafe, message));
+        }
+        let wanted: Option<Runtime> = serde_json::from_str(&self.value()?).ok();
+        let same = |a: &Runtime, b: &Runtime| a.path == b.path && a.runtime_args == b.runtime_args;
+        Ok((true, runtime.zip(wanted).is_some_and(|(there, wanted)| same(&there, &wanted))))
+    }
+
+    fn value(&self) -> Result<String> {
+        let (path, arguments) = match self.request.link() {
+            Some(link) => (link, ""),
+            None => (self.request.program.clone(), ",\n    \"runtimeArgs\": [\"runtime\"]"),
+        };
+        let path = template::quoted(&path)?;
+        Ok(format!("{{\n    \"path\": {path}{arguments}\n}}"))
+    }
+}

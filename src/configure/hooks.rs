@@ -1,0 +1,75 @@
+//! hooks.d: podman and CRI-O run what is described there for every container. A directory of both;
+//! what `configure podman --hooks` puts there, CRI-O on the same host reads too.
+
+use super::file::{Change, current};
+use super::{Request, shown, template};
+use crate::error::{Context, Kind, Result};
+use std::fs;
+use std::path::PathBuf;
+
+/// podman's and CRI-O's own default. `/etc/containers/oci/hooks.d` counts only if it is named.
+const DIRECTORY: &str = "/usr/share/containers/oci/hooks.d";
+
+const FILES: [(&str, &str); 3] = [
+    ("oci-link-precreate.json", include_str!("../../hooks/hooks.d/oci-link-precreate.json")),
+    (
+        "oci-link-createRuntime.json",
+        include_str!("../../hooks/hooks.d/oci-link-createRuntime.json"),
+    ),
+    ("oci-link-poststop.json", include_str!("../../hooks/hooks.d/oci-link-poststop.json")),
+];
+
+/// Where an engine says that its hooks are elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Files, the last that says it counts; what ends in `/` is a directory of them.
+    pub files: &'static [&'static str],
+    /// The table of `hooks_dir`.
+    pub table: &'static [&'static str],
+}
+
+/// The hooks of all three stages, each a file of its own.
+pub fn plan(request: &Request, setting: Setting) -> Result<Vec<Change>> {
+    let directory = directory(request, setting)?;
+    let meaning = if request.remove { "no hook" } else { "hook" };
+    let changes = FILES.iter().map(|(name, text)| {
+        let after = if request.remove { None } else { Some(template::hook(text, request)?) };
+        Change::whole(directory.join(name), after, meaning)
+    });
+    changes.collect()
+}
+
+fn directory(request: &Request, setting: Setting) -> Result<PathBuf> {
+    let mut directory = request.at(DIRECTORY);
+    for file in files(request, setting)? {
+        let Some(text) = current(&file)? else { continue };
+        let parsed: toml::Table = toml::from_str(&text).map_err(super::toml_text::why(&file))?;
+        let mut table = Some(&parsed);
+        for key in setting.table {
+            table = table.and_then(|table| table.get(*key)?.as_table());
+        }
+        let named = table.and_then(|table| table.get("hooks_dir")?.as_array()?.last()?.as_str());
+        if let Some(named) = named {
+            directory = request.at(named);
+        }
+    }
+    Ok(directory)
+}
+
+fn files(request: &Request, setting: Setting) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in setting.files {
+        let place = request.at(path);
+        if !path.ends_with('/') {
+            files.push(place);
+        } else if place.is_dir() {
+            let entries = fs::read_dir(&place).context(Kind::Input, || shown(&place))?;
+            let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+            let mut paths: Vec<PathBuf> =
+                paths.filter(|path| path.extension() == Some("conf".as_ref())).collect();
+            paths.sort();
+            files.extend(paths);
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,107 @@
+//! Edits of one object's members in JSON text: every other byte stays.
+
+use crate::error::Result;
+use crate::oci::json::{self, Members, span};
+use serde_json::value::RawValue;
+use std::ops::Range;
+
+/// The object at `path` in `text`; none if it is not there.
+fn object<'a>(what: &str, text: &'a str, path: &[&str]) -> Result<Option<(usize, Members<'a>)>> {
+    let start = text.len() - text.trim_start().len();
+    let mut at = start;
+    let mut members: Members<'a> = json::parse(what, text.as_bytes())?;
+    for key in path {
+        let Some(raw) = members.get(key) else { return Ok(None) };
+        at = span(text, raw).start;
+        members = json::parse(&format!("{what}, {key}"), raw.get().as_bytes())?;
+    }
+    Ok(Some((at, members)))
+}
+
+/// The text of a value.
+pub fn get<'a>(what: &str, text: &'a str, path: &[&str]) -> Result<Option<&'a RawValue>> {
+    let Some((key, above)) = path.split_last() else { return Ok(None) };
+    Ok(object(what, text, above)?.and_then(|(_, members)| members.get(key)))
+}
+
+/// `text` with `value` at `path`, all of which but the last must be there: in the place of the old
+/// value, else as the object's first member, indented as the next.
+pub fn set(what: &str, text: &str, path: &[&str], value: &str) -> Result<String> {
+    let Some((key, above)) = path.split_last() else { return Ok(text.to_owned()) };
+    let Some((at, members)) = object(what, text, above)? else { return Ok(text.to_owned()) };
+    let (range, new) = match members.get(key) {
+        Some(raw) => (span(text, raw), value.to_owned()),
+        None => {
+            let inside = &text[at + 1..];
+            let space = &inside[..inside.len() - inside.trim_start().len()];
+            let (space, comma) = match members.0.is_empty() {
+                true if space.contains('\n') => (format!("{space}    "), ""),
+                true => (space.to_owned(), ""),
+                false => (space.to_owned(), ","),
+            };
+            (at + 1..at + 1, format!("{space}\"{key}\": {}{comma}", indented(value, &space)))
+        }
+    };
+    Ok(replaced(text, range, &new))
+}
+
+/// `text` without the member at `path`.
+pub fn unset(what: &str, text: &str, path: &[&str]) -> Result<String> {
+    let Some((key, above)) = path.split_last() else { return Ok(text.to_owned()) };
+    let Some((at, members)) = object(what, text, above)? else { return Ok(text.to_owned()) };
+    let Some(place) = members.0.iter().position(|(name, _)| name == key) else {
+        return Ok(text.to_owned());
+    };
+    let end = |member: usize| span(text, members.0[member].1).end;
+    let comma = |from: usize| text[from..].find(',').map_or(from, |comma| from + comma);
+    let range = match place {
+        // With the comma behind it, or the one before it.
+        0 if members.0.len() > 1 => at + 1..comma(end(0)) + 1,
+        0 => at + 1..end(0),
+        _ => comma(end(place - 1))..end(place),
+    };
+    Ok(replaced(text, range, ""))
+}
+
+/// A value of several lines, where lines begin with `space`.
+fn indented(value: &str, space: &str) -> String {
+    match space.rsplit_once('\n') {
+        Some((_, indent)) => value.replace('\n', &format!("\n{indent}")),
+        None => value.lines().map(str::trim_start).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn replaced(text: &str, range: Range<usize>, new: &str) -> String {
+    let mut text = text.to_owned();
+    text.replace_range(range, new);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_set_can_be_unset() {
+        for text in
+            ["{}", "{ }", "{\n}\n", " {\"a\": [1, 2]}", "{\n  \"a\": 1,\n  \"b\": {\"c\": 2}\n}"]
+        {
+            let new = set("x", text, &["k"], "{\n    \"v\": 1\n}").unwrap();
+            assert_eq!(get("x", &new, &["k", "v"]).unwrap().unwrap().get(), "1", "{new}");
+            let deeper = set("x", &new, &["k", "w"], "2").unwrap();
+            assert_eq!(unset("x", &deeper, &["k", "w"]).unwrap(), new);
+            assert_eq!(unset("x", &new, &["k"]).unwrap(), text);
+            let second = set("x", &new, &["l"], "3").unwrap();
+            let rest = unset("x", &second, &["k"]).unwrap();
+            assert_eq!(unset("x", &rest, &["l"]).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn an_old_value_is_replaced_in_its_place() {
+        let text = r#"{"b": {"c": "x,y"} , "k" : null}"#;
+        assert_eq!(set("x", text, &["k"], "1").unwrap(), r#"{"b": {"c": "x,y"} , "k" : 1}"#);
+        assert_eq!(unset("x", text, &["k"]).unwrap(), r#"{"b": {"c": "x,y"} }"#);
+        assert_eq!(unset("x", text, &["b", "c"]).unwrap(), r#"{"b": {} , "k" : null}"#);
+    }
+}

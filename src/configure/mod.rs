@@ -1,0 +1,143 @@
+//! Registers us with engines: what their configuration files are to say, and nothing else of them
+//! changed. Deciding ([`plan`]) reads files; writing is [`Change::carry_out`].
+//!
+//! What is written comes from `hooks/`, which packages ship as it is: the paths and names of there
+//! are replaced by this host's.
+
+mod containerd;
+mod crio;
+mod docker;
+mod file;
+mod hooks;
+mod json_text;
+mod podman;
+mod template;
+mod toml_text;
+
+pub use file::Change;
+
+use crate::error::{Error, Kind, Result};
+use std::path::{Path, PathBuf};
+
+/// Whose configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// `daemon.json`.
+    Docker,
+    /// `containers.conf.d`, or hooks.d.
+    Podman,
+    /// `config.toml`, with a drop-in where that is merged.
+    Containerd,
+    /// `crio.conf.d`, or hooks.d.
+    Crio,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Whose configuration.
+    pub engine: Engine,
+    /// What the runtime is to be called there.
+    pub name: RuntimeName,
+    /// Whether containers are to have it that ask for none.
+    pub default: bool,
+    /// Hooks in hooks.d in place of a runtime.
+    pub hooks: bool,
+    /// Take away what was registered.
+    pub remove: bool,
+    /// What stands before every path of a configuration file.
+    pub root: PathBuf,
+    /// The program itself.
+    pub program: PathBuf,
+}
+
+/// The name of a runtime: a word that needs no quotes in JSON, TOML or a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeName(String);
+
+impl RuntimeName {
+    /// Checks `name`.
+    pub fn new(name: &str) -> Result<Self> {
+        let fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(fine) {
+            let want = "want up to 64 letters, digits, - and _";
+            return Err(Error::new(Kind::Usage, format!("--runtime {name:?}: {want}")));
+        }
+        if ["runc", "crun", "youki"].contains(&name) {
+            return Err(Error::new(Kind::Usage, format!("--runtime {name}: is another's name")));
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// As it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Request {
+    /// `path`, below the root.
+    fn at(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// What a change of a file means, for people.
+    fn meaning(&self) -> String {
+        let default = if self.default && !self.remove { ", the default" } else { "" };
+        format!("{}runtime {}{default}", if self.remove { "no " } else { "" }, self.name.0)
+    }
+
+    /// The wrapper's own name, a link beside the program: most engines take a path and no arguments.
+    fn link(&self) -> Option<PathBuf> {
+        Some(self.program.with_file_name("oci-link-runtime")).filter(|link| link.exists())
+    }
+
+    /// The path of the wrapper where there is no way to do without.
+    fn wrapper(&self) -> Result<PathBuf> {
+        // What is taken away need not be there any more.
+        let link = self.program.with_file_name("oci-link-runtime");
+        if self.remove || link.exists() {
+            return Ok(link);
+        }
+        let (program, link) = (shown(&self.program), shown(&link));
+        let message = format!("{link} is missing: ln -s {program} {link}");
+        Err(Error::new(Kind::Input, message))
+    }
+}
+
+/// What has to be done to the files, in this order; nothing when all is as it should be.
+pub fn plan(request: &Request) -> Result<Vec<Change>> {
+    let changes = match (request.engine, request.hooks) {
+        (Engine::Docker, false) => docker::plan(request)?,
+        (Engine::Containerd, false) => containerd::plan(request)?,
+        (Engine::Podman, false) => podman::plan(request)?,
+        (Engine::Crio, false) => crio::plan(request)?,
+        (Engine::Podman, true) => hooks::plan(request, podman::HOOKS)?,
+        (Engine::Crio, true) => hooks::plan(request, crio::HOOKS)?,
+        (Engine::Docker | Engine::Containerd, true) => {
+            return Err(Error::new(Kind::Usage, "--hooks: only podman and crio have hooks.d"));
+        }
+    };
+    Ok(changes.into_iter().filter(Change::is_one).collect())
+}
+
+/// What has to be told to the engine afterwards.
+pub fn afterwards(request: &Request) -> &'static str {
+    match (request.engine, request.hooks) {
+        // A reload does not forget what is no longer said.
+        (Engine::Docker, _) if request.remove => {
+            "to do: systemctl restart docker; containers made with it must be made anew"
+        }
+        (Engine::Docker, _) => "to do: systemctl reload docker (containers run on)",
+        (Engine::Podman, true) if !request.remove => {
+            "nothing to restart; from podman 4.6 on, names need the runtime, not hooks"
+        }
+        (Engine::Podman, _) => "nothing to restart: podman reads it for each container",
+        (Engine::Containerd, _) => "to do: systemctl restart containerd (containers run on)",
+        (Engine::Crio, _) => "to do: systemctl restart crio (containers run on)",
+    }
+}
+
+fn shown(path: &Path) -> String {
+    crate::sys::file::shown(path)
+}

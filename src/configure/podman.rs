@@ -1,0 +1,24 @@
+//! podman: a drop-in of containers.conf.
+
+use super::file::Change;
+use super::hooks::Setting;
+use super::{Request, template};
+use crate::error::Result;
+
+const DROP_IN: &str = "/etc/containers/containers.conf.d/oci-link.conf";
+
+/// Where `hooks_dir` may be set.
+pub const HOOKS: Setting = Setting {
+    files: &[
+        "/usr/share/containers/containers.conf",
+        "/etc/containers/containers.conf",
+        "/etc/containers/containers.conf.d/",
+    ],
+    table: &["engine"],
+};
+
+pub fn plan(request: &Request) -> Result<Vec<Change>> {
+    let text = template::runtime(include_str!("../../hooks/podman.conf"), request)?;
+    let after = (!request.remove).then_some(text);
+    Ok(vec![Change::whole(request.at(DROP_IN), after, &request.meaning())?])
+}

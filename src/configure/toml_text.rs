@@ -1,0 +1,80 @@
+//! Finding one's way in TOML text, so that an edit changes nothing else.
+
+use crate::error::{Error, Kind, Result};
+use std::ops::Range;
+use std::path::Path;
+use toml::de::{DeTable, DeValue};
+
+/// What is wrong in a file, in one line.
+pub fn why(path: &Path) -> impl Fn(toml::de::Error) -> Error {
+    let path = super::shown(path);
+    move |error| {
+        let why = error.message().replace('\n', ", ");
+        Error::new(Kind::Input, format!("{path}: {why}"))
+    }
+}
+
+/// A file's text and what it says.
+pub struct Document<'a> {
+    pub text: &'a str,
+    table: DeTable<'a>,
+}
+
+impl<'a> Document<'a> {
+    pub fn parse(path: &Path, text: &'a str) -> Result<Self> {
+        let table = DeTable::parse(text).map_err(why(path))?.into_inner();
+        Ok(Self { text, table })
+    }
+
+    /// What stands at `path`, and where.
+    pub fn get(&self, path: &[&str]) -> Option<(&DeValue<'a>, Range<usize>)> {
+        let (first, rest) = path.split_first()?;
+        let mut found = self.table.get(*first)?;
+        for key in rest {
+            found = found.get_ref().as_table()?.get(*key)?;
+        }
+        Some((found.get_ref(), found.span()))
+    }
+
+    /// The keys of the table at `path`.
+    pub fn keys(&self, path: &[&str]) -> Vec<String> {
+        let table = self.get(path).and_then(|(value, _)| value.as_table());
+        table
+            .map(|table| table.keys().map(|key| key.get_ref().to_string()).collect())
+            .unwrap_or_default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The end of the line that says `[path]`, if one does.
+    pub fn end_of_header(&self, path: &[&str]) -> Option<usize> {
+        let mut end = 0;
+        for line in self.text.split_inclusive('\n') {
+            end += line.len();
+            let header = line.trim_start();
+            let is_header = header.starts_with('[') && !header.starts_with("[[");
+            if is_header && Document::parse(Path::new(""), header).is_ok_and(|d| d.is_only(path)) {
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    /// Whether this is nothing but an empty table at `path`.
+    fn is_only(&self, path: &[&str]) -> bool {
+        let deepest = self.get(path).and_then(|(value, _)| value.as_table());
+        let alone = (0..path.len()).all(|depth| match depth {
+            0 => self.table.len() == 1,
+            _ => self.keys(&path[..depth]).len() == 1,
+        });
+        alone && deepest.is_some_and(DeTable::is_empty)
+    }
+}
+
+/// The line that `at` is in, with its end.
+pub fn line_of(text: &str, at: usize) -> Range<usize> {
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    start..text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1)
+}

@@ -1,0 +1,7 @@
+//! `configure`: what engines' configuration files say afterwards, and that nothing else of them
+//! changes. That engines understand it, `tests/engines` shows.
+
+mod containerd;
+mod docker;
+mod drop_ins;
+mod site;

@@ -1,0 +1,146 @@
+//! A directory with engines' files, and one with our program.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{self, Command, Output},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+/// Gone when dropped.
+pub(super) struct Site(PathBuf);
+
+/// What came of a call.
+pub(super) struct Said {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Site {
+    /// With the program and its link.
+    pub(super) fn new() -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("configure-{}-{}", process::id(), MADE.fetch_add(1, Relaxed));
+        let site = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+        fs::create_dir_all(site.0.join("bin")).expect("a directory");
+        fs::create_dir_all(site.0.join("root")).expect("a directory");
+        let program = site.0.join("bin/oci-link");
+        fs::hard_link(env!("CARGO_BIN_EXE_oci-link"), &program).expect("one file system");
+        std::os::unix::fs::symlink("oci-link", site.link()).expect("a link");
+        site
+    }
+
+    pub(super) fn link(&self) -> PathBuf {
+        self.0.join("bin/oci-link-runtime")
+    }
+
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        self.0.join("root").join(path.trim_start_matches('/'))
+    }
+
+    /// Makes a file. `@BIN@` in a text is the directory of our program.
+    pub(super) fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+        fs::write(path, self.filled(text)).expect("written");
+    }
+
+    pub(super) fn read(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.path(path)).ok()
+    }
+
+    fn filled(&self, text: &str) -> String {
+        text.replace("@BIN@", &self.0.join("bin").display().to_string())
+    }
+
+    #[track_caller]
+    pub(super) fn assert_says(&self, path: &str, text: &str) {
+        assert_eq!(self.read(path).as_deref(), Some(self.filled(text).as_str()), "{path}");
+    }
+
+    /// Every file, and what it says.
+    pub(super) fn all(&self) -> Vec<(PathBuf, String)> {
+        fn walk(directory: &Path, all: &mut Vec<(PathBuf, String)>) {
+            for entry in fs::read_dir(directory).expect("a directory") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    walk(&path, all);
+                } else {
+                    let text = fs::read_to_string(&path).expect("a text");
+                    all.push((path, text));
+                }
+            }
+        }
+        let mut all = Vec::new();
+        walk(&self.0.join("root"), &mut all);
+        all.sort();
+        all
+    }
+
+    /// `oci-link configure …`, with a state directory that cannot be.
+    pub(super) fn configure(&self, arguments: &str) -> Said {
+        let mut command = Command::new(self.0.join("bin/oci-link"));
+        command.args(["--state-dir", "/dev/null/state", "configure", "--root"]);
+        command.arg(self.0.join("root")).args(arguments.split_whitespace());
+        let Output { status, stdout, stderr } = command.output().expect("it starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Said { status: status.code().unwrap_or(-1), stdout: text(stdout), stderr: text(stderr) }
+    }
+
+    /// Registers: as a dry run, which must tell the same and change nothing; then really; then
+    /// again, which must change nothing more. Then takes it back, and all must be as it was.
+    #[track_caller]
+    pub(super) fn there_and_back(&self, arguments: &str, check: impl FnOnce(&Self)) {
+        let before = self.all();
+        let dry = self.configure(&format!("{arguments} --dry-run")).ok();
+        assert_eq!(self.all(), before, "a dry run");
+        let said = self.configure(arguments).ok();
+        for line in said.lines() {
+            assert!(dry.lines().any(|dry| dry == line), "no {line} in {dry}");
+        }
+        let after = self.all();
+        // A file may be told by a link to it.
+        let mut changed = after.iter().filter(|file| !before.contains(file)).peekable();
+        assert!(changed.peek().is_some(), "nothing changed");
+        assert!(
+            changed.clone().any(|(path, _)| said.contains(&path.display().to_string())),
+            "{said}"
+        );
+        assert!(changed.all(|(_, text)| dry.contains(text)), "{dry}");
+        check(self);
+        assert_eq!(self.configure(arguments).ok(), "nothing to change\n");
+        assert_eq!(self.all(), after, "twice");
+        self.configure(&format!("{arguments} --remove")).ok();
+        assert_eq!(self.all(), before, "taken back");
+        assert_eq!(self.configure(&format!("{arguments} --remove")).ok(), "nothing to change\n");
+    }
+
+    /// Refuses, in one line that contains `why`, and changes nothing.
+    #[track_caller]
+    pub(super) fn refuses(&self, arguments: &str, status: i32, why: &str) {
+        let before = self.all();
+        let said = self.configure(arguments);
+        assert_eq!((said.status, said.stdout.as_str()), (status, ""), "{}", said.stderr);
+        assert!(said.stderr.contains(why) && said.stderr.lines().count() == 1, "{}", said.stderr);
+        assert_eq!(self.all(), before);
+    }
+}
+
+impl Said {
+    pub(super) fn status(&self) -> i32 {
+        self.status
+    }
+
+    #[track_caller]
+    pub(super) fn ok(self) -> String {
+        assert_eq!((self.status, self.stderr.as_str()), (0, ""), "{}", self.stdout);
+        self.stdout
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
