@@ -28,7 +28,7 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
         record.backend = host.firewall.name();
     }
     let record = make_room(host, record)?;
-    let id = record.id.clone();
+    let (id, myself) = (record.id.clone(), record.clone());
     let started = publish(host, record, hosts, ipv6_loopback).and_then(|()| {
         if process.ended(0) {
             return Err(Error::new(Kind::Namespace, format!("{id}: ended while it was started")));
@@ -44,16 +44,14 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
         }));
         return failures.into_result();
     }
-    if let Some(record) = host.store.get(&id)? {
-        for recipient in recipients_of(host, &record)? {
-            // A dead one must not be given rules: its address may be another's next.
-            let done = if is_running(&recipient, host.boot) {
-                rewire(host, &recipient)
-            } else {
-                retire(host, &recipient)
-            };
-            tolerate(&recipient, done);
-        }
+    for recipient in recipients_of(host, &myself)? {
+        // A dead one must not be given rules: its address may be another's next.
+        let done = if is_running(&recipient, host.boot) {
+            rewire(host, &recipient)
+        } else {
+            retire(host, &recipient)
+        };
+        tolerate(&recipient, done);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::model::{
     BackendName, ContainerName, Instance, Network, OwnerTag, Record, Stage, Variable, Wired,
 };
+use crate::oci::annotations::Declared;
 use crate::oci::spec::{HostsTarget, MAX_CONFIG, Spec};
 use crate::oci::state::State;
 use crate::sys::hosts_file::HostsFile;
@@ -40,9 +41,9 @@ impl Newcomer {
         let declared = spec.annotations.declared()?;
         let facts = engine::describe(&Clues { id: &state.id, bundle, spec: &spec });
         // A pod's pause container has the pod's annotations; they are meant for the others.
-        let links = if facts.is_sandbox { Vec::new() } else { declared.links };
+        let declared = if facts.is_sandbox { Declared::default() } else { declared };
         let namespace = Namespace::of(&process)?;
-        let hosts = if links.is_empty() || namespace.is_ours {
+        let hosts = if declared.links.is_empty() || namespace.is_ours {
             None
         } else {
             Some(hosts_file(&spec, &host.config.state_dir)?)
@@ -69,7 +70,7 @@ impl Newcomer {
             },
             ports: declared.ports.or(facts.ports).unwrap_or_default(),
             environment: environment.iter().filter(shown).cloned().collect(),
-            links: links.into_iter().map(|link| Wired { link, source: None }).collect(),
+            links: declared.links.into_iter().map(|link| Wired { link, source: None }).collect(),
             // Chosen under the lock, if there are links to make rules for.
             backend: BackendName::None,
             flows: Vec::new(),

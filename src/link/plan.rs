@@ -170,7 +170,8 @@ mod tests {
     fn planning_again_changes_nothing() {
         let db = record("db", "80", &["10.0.0.2/24"]);
         let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
-        let first = plan(&web, &world(&[db.clone()], Some("x\n")), Absent::Refuse).unwrap();
+        let first =
+            plan(&web, &world(std::slice::from_ref(&db), Some("x\n")), Absent::Refuse).unwrap();
         let again = world(&[db], Some(&text(&first)));
         let second = plan(&first.record, &again, Absent::Refuse).unwrap();
         assert_eq!(second.hosts_content, None);

@@ -48,11 +48,15 @@ impl Link {
     }
 }
 
-/// Parses the whole annotation: links separated by commas or white space, in order. A link that
+/// Parses the whole annotation: `none` (for images that bring annotations of their own), or links
+/// separated by commas or white space, in order. A link that
 /// stands there twice counts once; two sources under one alias are refused, where Docker lets the
 /// first win in silence.
 pub fn parse_links(value: &str) -> Result<Vec<Link>, Invalid> {
     let mut links: Vec<Link> = Vec::new();
+    if value.trim() == "none" {
+        return Ok(links);
+    }
     for item in value.split([',', ' ', '\t', '\n']).filter(|item| !item.is_empty()) {
         let link = Link::parse(item)?;
         match links.iter().find(|known| known.alias.same_host(link.alias.as_str())) {
@@ -112,6 +116,7 @@ mod tests {
             links.iter().flatten().map(|link| link.alias.as_str().to_owned()).collect();
         assert_eq!(aliases, ["db", "redis", "c", "db2"]);
         assert!(parse_links(" , ").is_err());
+        assert_eq!(parse_links("none"), Ok(vec![]));
     }
 
     #[test]

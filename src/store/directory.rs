@@ -1,11 +1,11 @@
 //! A store in a directory of the host.
 //!
 //! ```text
-//! records/51/c3/dd/51c3dd52….json   one record; the path is also the index of id prefixes
-//! names/mysql                 -> id  the first container of that name that runs
-//! addresses/10.0.0.2/51c3…    -> id  who published the address
-//! wanted/mysql/9d53…          -> id  whose links name it
-//! broken/                            records that could not be read
+//! records/51/c3/51c3dd52….json   one record; the path is also the index of id prefixes
+//! names/mysql              -> id  the first container of that name that runs
+//! addresses/10.0.0.2/51c3… -> id  who published the address
+//! wanted/mysql/9d53…       -> id  whose links name it
+//! broken/                         records that could not be read
 //! ```
 //!
 //! A record is replaced by rename. Index entries are made before the record and removed after it,
@@ -25,8 +25,10 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(8);
 /// A record of a source with 4096 ports and a large environment takes less.
 const MAX_RECORD: u64 = 16 << 20;
+/// See the module.
+const FOLDERS: [&str; 4] = ["records", "names", "addresses", "wanted"];
 /// Levels of the tree of records, and characters of the id that each takes.
-const LEVELS: usize = 3;
+const LEVELS: usize = 2;
 const WIDTH: usize = 2;
 
 /// See the module.
@@ -43,14 +45,18 @@ impl DirectoryStore {
     /// Opens it, and makes what is missing.
     pub fn open(top: Directory) -> Result<Self> {
         // What is planted in the place of any of them must be found before the first is made.
-        for name in ["records", "names", "addresses", "wanted"] {
-            top.must_be_directory(name)?;
-        }
+        let found = FOLDERS.map(|name| top.existing(name));
+        let mut found = found.into_iter().collect::<Result<Vec<_>>>()?.into_iter();
+        let mut folder = |name| match found.next().flatten() {
+            Some(there) => Ok(there),
+            None => top.subdirectory(name),
+        };
+        let [records, names, addresses, wanted] = FOLDERS;
         Ok(Self {
-            records: top.subdirectory("records")?,
-            names: top.subdirectory("names")?,
-            addresses: top.subdirectory("addresses")?,
-            wanted: top.subdirectory("wanted")?,
+            records: folder(records)?,
+            names: folder(names)?,
+            addresses: folder(addresses)?,
+            wanted: folder(wanted)?,
             top,
         })
     }
@@ -123,7 +129,9 @@ impl DirectoryStore {
         for source in new.wanted.difference(&was.wanted) {
             self.wanted.link(id, &format!("{source}/{id}"))?;
         }
-        self.take_name(record)?;
+        if old.is_none_or(|old| old.name != record.name) {
+            self.take_name(record)?;
+        }
         self.records.write(&record_path(id), &format::encode(record)?)?;
         self.drop_entries(id, &was, &new)
     }
@@ -263,7 +271,7 @@ impl Entries {
     }
 }
 
-/// `51/c3/dd/51c3dd….json`; short ids are filled up with underscores.
+/// `51/c3/51c3dd….json`; short ids are filled up with underscores.
 fn record_path(id: &str) -> String {
     let mut path = String::new();
     let mut characters = id.chars().chain(std::iter::repeat('_'));

@@ -87,11 +87,11 @@ impl Directory {
         Ok(Self { fd: fd.context(Kind::State, || self.at(name))?, shown: self.at(name) })
     }
 
-    /// Refuses anything else of that name; nothing is fine.
-    pub fn must_be_directory(&self, name: &str) -> Result<()> {
-        match openat(&self.fd, name, DIRECTORY | OFlag::O_PATH, Mode::empty()) {
-            Err(Errno::ENOENT) => Ok(()),
-            other => self.context(name, other).map(drop),
+    /// A directory in this one; nothing if there is none, and an error if it is anything else.
+    pub fn existing(&self, name: &str) -> Result<Option<Self>> {
+        match openat(&self.fd, name, DIRECTORY, Mode::empty()) {
+            Err(Errno::ENOENT) => Ok(None),
+            other => Ok(Some(Self { fd: self.context(name, other)?, shown: self.at(name) })),
         }
     }
 

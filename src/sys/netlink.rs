@@ -6,7 +6,7 @@
 pub mod message;
 
 use crate::error::{Context, Error, Kind, Result};
-use message::{Batch, DONE, ERROR, MULTI, Message, messages};
+use message::{Batch, DONE, ERROR, Message, messages};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
@@ -47,9 +47,17 @@ pub struct Netlink {
 impl Netlink {
     /// Opens a conversation with netfilter.
     pub fn netfilter() -> Result<Self> {
+        Self::open(SockProtocol::NetlinkNetFilter)
+    }
+
+    /// Opens a conversation about interfaces and addresses.
+    pub fn route() -> Result<Self> {
+        Self::open(SockProtocol::NetlinkRoute)
+    }
+
+    fn open(protocol: SockProtocol) -> Result<Self> {
         let open = || {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-            let protocol = SockProtocol::NetlinkNetFilter;
             let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
             let (any, kernel) = (NetlinkAddr::new(0, 0), NetlinkAddr::new(0, 0));
             bind(fd.as_raw_fd(), &any)?;
@@ -81,7 +89,8 @@ impl Netlink {
         if answered { Ok(refusals) } else { Err(failed("no receipt from the kernel")) }
     }
 
-    /// Sends `batch`, a single question, and calls `visit` with each message of the answer. The
+    /// Sends `batch`, a single question, and calls `visit` with each message of the answer. What
+    /// ends an answer is the end of a list, or the receipt for a question about one thing. The
     /// inner error is the kernel's refusal to answer.
     pub fn ask(
         &mut self,
@@ -97,9 +106,6 @@ impl Netlink {
                         return Ok(Err(Refusal { sequence: message.sequence, code }));
                     }
                     _ => visit(&message),
-                }
-                if message.flags & MULTI == 0 {
-                    return Ok(Ok(()));
                 }
             }
         }

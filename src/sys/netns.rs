@@ -2,19 +2,28 @@
 
 #![allow(unsafe_code)] // Each block says why.
 
+use super::netlink::message::{Attributes, Batch, DUMP, UNSPECIFIED};
+use super::netlink::{Netlink, Refusal};
 use super::process;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Address;
 use nix::errno::Errno;
-use nix::ifaddrs::getifaddrs;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+
+/// Messages and attributes of rtnetlink(7).
+const GET_ADDRESS: u16 = 22;
+const NEW_ADDRESS: u16 = 20;
+const ADDRESS: u16 = 1;
+const LOCAL: u16 = 2;
+/// The loopback interface has this number in every namespace.
+const LOOPBACK: u32 = 1;
 
 /// A process that cannot be confused with a later one of the same number.
 #[derive(Debug)]
@@ -113,23 +122,27 @@ fn enter(namespace: &File) -> Result<()> {
     setns(namespace, CloneFlags::CLONE_NEWNET).context(Kind::Namespace, || "setns")
 }
 
-/// Reads the namespace this process is in.
+/// Reads the namespace this process is in. `getifaddrs` would ask for all interfaces and their
+/// statistics too.
 fn read() -> Result<Namespace> {
-    let mut addresses = Vec::new();
-    let mut ipv6_loopback = false;
-    for interface in getifaddrs().context(Kind::Namespace, || "getifaddrs")? {
-        let Some((ip, prefix)) = interface.address.zip(interface.netmask).and_then(ip_and_prefix)
-        else {
-            continue;
-        };
-        if interface.interface_name == "lo" {
-            ipv6_loopback |= ip.is_ipv6();
-        } else if !is_link_local(ip) {
-            let address = Address::new(ip, prefix);
-            let address = address.context(Kind::Unsafe, || interface.interface_name.clone())?;
-            addresses.push(address);
+    let mut found = Vec::new();
+    let mut question = Batch::default();
+    question.message(GET_ADDRESS, DUMP, UNSPECIFIED, |_| ());
+    let answer = Netlink::route()?.ask(&question, |message| {
+        if message.kind == NEW_ADDRESS {
+            found.extend(message.address().and_then(|(header, rest)| assigned(header, &rest)));
         }
-    }
+    });
+    let refused = answer.context(Kind::Namespace, || "addresses")?;
+    refused.map_err(Refusal::errno).context(Kind::Namespace, || "addresses")?;
+
+    found.sort_by_key(|(interface, ..)| *interface);
+    let ipv6_loopback = found.iter().any(|(at, ip, _)| *at == LOOPBACK && ip.is_ipv6());
+    let addresses = found
+        .into_iter()
+        .filter(|(interface, ip, _)| *interface != LOOPBACK && !is_link_local(*ip))
+        .map(|(_, ip, prefix)| Address::new(ip, prefix).context(Kind::Unsafe, || "network"))
+        .collect::<Result<_>>()?;
     Ok(Namespace { cookie: cookie()?, addresses, ipv6_loopback, is_ours: false })
 }
 
@@ -138,16 +151,16 @@ fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
-fn ip_and_prefix((address, mask): (SockaddrStorage, SockaddrStorage)) -> Option<(IpAddr, u8)> {
-    let ip = |storage: SockaddrStorage| -> Option<IpAddr> {
-        let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| storage.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+/// Interface, address and length of the prefix. On a point-to-point interface the local address
+/// has an attribute of its own.
+fn assigned(header: [u8; 8], attributes: &Attributes<'_>) -> Option<(u32, IpAddr, u8)> {
+    let [_family, prefix, _flags, _scope, index @ ..] = header;
+    let bytes = attributes.get(LOCAL).or_else(|| attributes.get(ADDRESS))?;
+    let ip = match bytes.len() {
+        4 => IpAddr::from(*bytes.first_chunk::<4>()?),
+        _ => IpAddr::from(*bytes.first_chunk::<16>()?),
     };
-    let ones = match ip(mask)? {
-        IpAddr::V4(mask) => mask.to_bits().leading_ones(),
-        IpAddr::V6(mask) => mask.to_bits().leading_ones(),
-    };
-    Some((ip(address)?, u8::try_from(ones).ok()?))
+    Some((u32::from_ne_bytes(index), ip, prefix))
 }
 
 /// `SO_NETNS_COOKIE` (Linux 5.14), or 0 on kernels that have none.

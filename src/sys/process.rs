@@ -7,6 +7,7 @@ use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use std::fs;
+use std::io::Read;
 
 /// Undoes what a parent may have left: blocked and ignored signals (waiting for a child fails
 /// while SIGCHLD is ignored), an odd umask, and open file descriptors, which would use up ours.
@@ -46,7 +47,10 @@ pub fn boot_id() -> Result<u128> {
 /// When the process `pid` started, in clock ticks since boot; none when it is gone, or is a zombie
 /// or about to become one.
 pub fn start_time(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // A line of a few hundred bytes, read at once.
+    let mut buffer = [0; 1024];
+    let length = fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut buffer).ok()?;
+    let stat = String::from_utf8_lossy(buffer.get(..length)?);
     // The command's name stands in parentheses and may hold anything, parentheses too.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;

@@ -12,12 +12,11 @@ use nix::fcntl::{OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat, stat};
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
-use pathrs::flags::OpenFlags;
-use pathrs::{Handle, Root};
+use pathrs::Root;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use xattr::FileExt;
 
@@ -50,6 +49,14 @@ pub fn open_root(path: &Path) -> Result<(Root, Inode)> {
         return Err(Error::new(Kind::Unsafe, message));
     }
     Ok((Root::from_fd(root), inode))
+}
+
+/// Opens what `file` is held on to by, and nothing else: no path is looked up. pathrs would mount
+/// a procfs of its own for it, in case somebody had covered the host's; then more is lost than this.
+pub fn reopen(file: &impl AsRawFd, flags: OFlag) -> nix::Result<File> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    nix::fcntl::open(path.as_str(), flags, Mode::empty()).map(File::from)
 }
 
 /// Device and number.
@@ -137,9 +144,8 @@ impl Entry {
     /// The file for reading, and its size; none where there is no file.
     pub fn open(&self) -> Result<Option<(File, u64)>> {
         let Some((file, stat)) = &self.file else { return Ok(None) };
-        let copy = file.try_clone().context(Kind::Hosts, || "hosts file /etc/hosts")?;
-        let file = Handle::from_fd(copy).reopen(OpenFlags::O_RDONLY);
-        let file = file.context(Kind::Hosts, || "hosts file /etc/hosts")?;
+        let flags = OFlag::O_RDONLY;
+        let file = reopen(file, flags).context(Kind::Hosts, || "hosts file /etc/hosts")?;
         Ok(Some((file, u64::try_from(stat.st_size).unwrap_or(u64::MAX))))
     }
 

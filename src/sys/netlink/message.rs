@@ -16,10 +16,8 @@ pub const ERROR: u16 = 2;
 /// The end of an answer in several parts.
 pub const DONE: u16 = 3;
 
-/// A message's flags: a request, as all are; a part of several; with receipt.
+/// A message's flags: a request, as all are; with receipt.
 const REQUEST: u16 = 1;
-/// See [`REQUEST`].
-pub const MULTI: u16 = 2;
 const ACK: u16 = 4;
 /// Asks for all there is.
 pub const DUMP: u16 = 0x300;
@@ -35,8 +33,8 @@ const NESTED: u16 = 0x8000;
 const NET_BYTE_ORDER: u16 = 0x4000;
 const KIND: u16 = 0x3fff;
 
-/// What netfilter calls the families: none, both (in nftables), or one.
-const UNSPECIFIED: u8 = 0;
+/// What netfilter calls the families: any, both (in nftables), or one.
+pub const UNSPECIFIED: u8 = 0;
 /// See [`UNSPECIFIED`].
 pub const INET: u8 = 1;
 
@@ -185,8 +183,6 @@ impl Body<'_> {
 pub struct Message<'a> {
     /// What it is: subsystem and command, or [`ERROR`] or [`DONE`].
     pub kind: u16,
-    /// Its flags.
-    pub flags: u16,
     /// The number of the message that it answers.
     pub sequence: u32,
     body: &'a [u8],
@@ -197,6 +193,12 @@ impl<'a> Message<'a> {
     pub fn code(&self) -> Option<i32> {
         let code = self.body.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))?;
         Some(code.saturating_neg())
+    }
+
+    /// Header and attributes of a message about an address (`struct ifaddrmsg`, rtnetlink(7)).
+    pub fn address(&self) -> Option<([u8; 8], Attributes<'a>)> {
+        let (header, attributes) = self.body.split_first_chunk()?;
+        Some((*header, Attributes(attributes)))
     }
 
     /// The attributes of a message of netfilter's.
@@ -212,16 +214,16 @@ pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let (length, header) = rest.split_first_chunk()?;
         let (kind, header) = header.split_first_chunk()?;
-        let (flags, header) = header.split_first_chunk()?;
+        let (_flags, header) = header.split_first_chunk::<2>()?;
         let sequence = u32::from_ne_bytes(*header.first_chunk()?);
         let length = usize::try_from(u32::from_ne_bytes(*length)).ok()?;
-        let (kind, flags) = (u16::from_ne_bytes(*kind), u16::from_ne_bytes(*flags));
+        let kind = u16::from_ne_bytes(*kind);
         if length < MESSAGE_HEADER || (length > rest.len() && kind != ERROR) {
             return None;
         }
         let body = rest.get(MESSAGE_HEADER..length.min(rest.len()))?;
         rest = rest.get(length.checked_next_multiple_of(4)?..).unwrap_or_default();
-        Some(Message { kind, flags, sequence, body })
+        Some(Message { kind, sequence, body })
     })
 }
 
@@ -296,7 +298,7 @@ mod tests {
         let batch = sample();
         let all: Vec<_> = messages(batch.bytes()).collect();
         assert_eq!(all.iter().map(|m| (m.kind, m.sequence)).collect::<Vec<_>>(), [(7, 1), (8, 2)]);
-        assert_eq!(all[1].flags & ACK, ACK);
+        assert_eq!(batch.bytes()[batch.last + 6], (REQUEST | ACK).to_ne_bytes()[0]);
         let attributes = all[0].attributes();
         assert_eq!(attributes.text(1), Some("ab"));
         assert_eq!(attributes.inside(2).number(3), Some(0x0102_0304));
