@@ -10,11 +10,13 @@ STATIC_FLAGS = -C target-feature=+crt-static -C relocation-model=static
 RELEASE      = --release --target $(HOST)
 
 # Debian packages: what the demo, the tests and the benchmark run besides ourselves.
-DEMO_PACKAGES  := busybox-static iproute2 iptables kmod runc
-TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun ipset nftables procps strace
+DEMO_PACKAGES  := busybox-static iproute2 ipset iptables kmod runc
+TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun nftables procps strace
+ENGINE_PACKAGES := $(TEST_PACKAGES) containerd containernetworking-plugins debootstrap docker.io \
+    netavark podman util-linux
 BENCH_PACKAGES := crun gcc iproute2 iptables libc6-dev runc
 
-.PHONY: help build lint test demo bench rootfs demo-deps test-deps bench-deps clean
+.PHONY: help build lint test test-engines demo bench rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -32,6 +34,9 @@ test: test-deps rootfs ## all tests, on real containers, and the demo
 	cargo test
 	demo/demo.sh $(TARGET_DIR)/debug/oci-link
 
+test-engines: engine-deps ## links under real docker, podman and containerd, each on a machine of its own
+	cargo test --test engines -- --ignored --test-threads=2
+
 demo: demo-deps build ## two linked containers, step by step
 	@demo/demo.sh $(BINARY)
 
@@ -46,6 +51,12 @@ demo-deps: ## install what the demo needs
 
 test-deps: ## install what the tests need
 	$(call install,$(TEST_PACKAGES))
+
+engine-deps: ## install what the engine tests need; no daemon is started by it
+	@tests/engines/rigs/quietly.sh $(MAKE) --no-print-directory engine-packages
+
+engine-packages:
+	$(call install,$(ENGINE_PACKAGES))
 
 bench-deps: ## install what the benchmark needs
 	$(call install,$(BENCH_PACKAGES))

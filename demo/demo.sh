@@ -52,8 +52,9 @@ promise "db's settings came along" grep -qx 'DB_ENV_MYSQL_DATABASE=shop' "$outpu
 promise "db's password did not" lacks PASSWORD "$output"
 
 heading "What web was given: a way through the firewall, for one port"
-run iptables -S
+rules
 promise "FORWARD enters our chain before it drops" first_rule_of_forward_is -j OCI-LINK
+promise "web may reach db" grep -q "10.77.0.12.*3306" "$output"
 run oci-link inspect web
 
 heading "web talks to db, by name"
@@ -66,7 +67,7 @@ promise "db did not answer" lacks welcome "$output"
 
 heading "web ends, and its link with it"
 run runc delete --force web
-run iptables -S
+rules
 promise "no rule names web" lacks 10.77.0.12 "$output"
 run cat web/rootfs/etc/hosts
 promise "the hosts file is byte for byte what it was" cmp "$output" hosts.before

@@ -9,7 +9,7 @@ refuse() {
 
 [ "$(id -u)" = 0 ] || refuse "needs root: it makes network namespaces and containers"
 [ -x "$1" ] || refuse "$1 is not there: make build"
-for program in busybox ip iptables runc; do
+for program in busybox ip ipset iptables runc; do
     command -v $program >/dev/null || refuse "$program is not installed: make demo-deps"
 done
 

@@ -86,6 +86,16 @@ plug() {
     run ip -n oci-link-$1 link set eth0 up
 }
 
+# The rules, and the elements of the set where they match on one.
+rules() {
+    run iptables -S
+    if grep -q match-set $output; then
+        cp $output rules
+        run ipset save oci-link4
+        cat rules >> $output
+    fi
+}
+
 start() {
     run runc run --detach --bundle $1 $1
 }

@@ -123,9 +123,10 @@ impl Host {
 
     /// The runtime with this host's own root.
     pub(crate) fn runtime(&self, arguments: &[&str]) -> Command {
-        let mut command = match self.wrapped {
-            true => self.oci_link(&["runtime"]),
-            false => Command::new(self.runtime.program()),
+        let mut command = if self.wrapped {
+            self.oci_link(&["runtime"])
+        } else {
+            Command::new(self.runtime.program())
         };
         command.arg("--root").arg(self.path("root")).args(arguments);
         command

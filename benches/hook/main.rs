@@ -1,0 +1,33 @@
+//! What a link costs the start and the end of a container: `make bench`.
+//!
+//! Machines differ and are busy, so everything is a ratio to the start of a program that does
+//! nothing (static C; it reads its input and returns), run in turns with what is measured.
+//! docs/performance.md says how to read the table.
+//!
+//! Real are: the hook (the release binary, given a state and a bundle as by a runtime), the kernel's
+//! rules, and the records and rules of others, made by hooks of their own. Not real: containers are
+//! sleeping processes in network namespaces (but for `inside`, where runc and crun run them), and
+//! all others share one process and one namespace, whose address changes from one to the next.
+
+// A benchmark that cannot go on says why and stops.
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod containers;
+mod hooks;
+mod inside;
+mod lookup;
+mod place;
+mod report;
+mod rig;
+mod sample;
+
+fn main() {
+    let place = place::Place::take();
+    let mut report = report::Report::default();
+    inside::measure(&place, &mut report);
+    hooks::measure(&place, &mut report);
+    // Last: 100,000 records make this process large, and a child's peak memory counts from its
+    // parent's.
+    lookup::measure(&place, &mut report);
+    report.finish();
+}

@@ -1,0 +1,62 @@
+//! Where it all happens: namespaces and a directory of our own, which vanish with us.
+
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sched::{CloneFlags, unshare},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Takes its input, as a hook must: crun dies of a hook that does not.
+const NOOP: &str = "#include <unistd.h>\n\
+    int main(void) { char state[4096]; while (read(0, state, sizeof state) > 0); return 0; }\n";
+const NOTHING: Option<&str> = None;
+/// Mounted over in our own mount namespace: the state directory must be on a path that is root's.
+const DIR: &str = "/run";
+
+pub struct Place {
+    /// The program that is measured.
+    pub oci_link: PathBuf,
+    /// A static program that does nothing.
+    pub noop: PathBuf,
+    dir: PathBuf,
+}
+
+impl Place {
+    pub fn take() -> Self {
+        // Cargo adds options of its own.
+        let oci_link = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+        let oci_link = oci_link.expect("want the path of oci-link: make bench").into();
+        unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("needs root");
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(NOTHING, "/", NOTHING, private, NOTHING).expect("mounts become private");
+        let limits = Some("mode=755,size=80%,nr_inodes=0");
+        mount(Some("tmpfs"), DIR, Some("tmpfs"), MsFlags::empty(), limits).expect("tmpfs");
+        // crun refuses a host with both cgroup hierarchies.
+        let unified = "/sys/fs/cgroup/unified";
+        if Path::new(unified).exists() {
+            umount2(unified, MntFlags::MNT_DETACH).expect("second cgroup hierarchy goes");
+        }
+        let dir = Path::new(DIR).join("bench");
+        fs::create_dir(&dir).expect("directory is made");
+        Self { oci_link, noop: noop(&dir), dir }
+    }
+
+    /// A directory below ours.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        let path = self.dir.join(name);
+        fs::create_dir_all(&path).expect("directory is made");
+        path
+    }
+}
+
+fn noop(dir: &Path) -> PathBuf {
+    let (source, program) = (dir.join("noop.c"), dir.join("noop"));
+    fs::write(&source, NOOP).expect("source is written");
+    let cc = Command::new("cc").args(["-O2", "-static", "-o"]).arg(&program).arg(&source).status();
+    assert!(cc.expect("cc starts").success(), "cc fails");
+    program
+}

@@ -1,0 +1,112 @@
+//! The table for people, the JSON for programs.
+
+use crate::sample::Series;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The first row of most sections: what everything is compared to.
+pub const NOTHING: &str = "program that does nothing";
+
+/// A median so many times the least time means waiting for a processor, not working. That makes
+/// what counts as 1 large and every ratio small, so nothing is judged by it.
+const BUSY: f64 = 2.5;
+
+/// What was promised of a figure, and whether it holds.
+pub struct Target {
+    limit: f64,
+    value: f64,
+    unit: String,
+}
+
+#[derive(Default)]
+pub struct Report {
+    /// What counts as 1 in this section, in microseconds.
+    unit: f64,
+    section: String,
+    rows: Vec<Value>,
+    missed: usize,
+    unjudged: usize,
+    /// Whether the machine had other things to do, in this section or an earlier one.
+    busy: bool,
+}
+
+impl Target {
+    /// `value` is to be no more than `limit`, which is in times of `what`.
+    pub fn at_most(limit: f64, value: f64, what: &str) -> Self {
+        Self { limit, value, unit: format!("×{what}") }
+    }
+
+    fn met(&self) -> bool {
+        self.value <= self.limit
+    }
+}
+
+impl Report {
+    /// Figures from here on are times `unit`.
+    pub fn section(&mut self, title: &str, what: &str, unit: &Series) {
+        self.unit = unit.median();
+        self.busy |= what == NOTHING && unit.median() > BUSY * unit.least();
+        title.clone_into(&mut self.section);
+        println!("\n{title:<46}{:>9}{:>9}{:>11}   target", "median ×", "p95 ×", "median ms");
+        self.row(what, unit, None);
+    }
+
+    pub fn row(&mut self, what: &str, series: &Series, target: Option<Target>) {
+        let (median, p95) = (series.median() / self.unit, series.p95() / self.unit);
+        let (ms, verdict) = (series.median() / 1000.0, self.verdict(target.as_ref(), !self.busy));
+        println!("  {what:<44}{:>9}{:>9}{ms:>11.3}   {verdict}", digits(median), digits(p95));
+        self.rows.push(json!({
+            "section": self.section, "what": what, "median": median, "p95": p95, "ms": ms,
+            "met": target.filter(|_| !self.busy).map(|target| target.met()), "busy": self.busy,
+        }));
+    }
+
+    /// Peak memory; `limit` in MiB.
+    pub fn memory(&mut self, what: &str, series: &Series, limit: Option<f64>) {
+        let mib = series.mebibytes();
+        let target = limit.map(|limit| Target { limit, value: mib, unit: " MiB".into() });
+        let (what, verdict) = (format!("peak memory: {what}"), self.verdict(target.as_ref(), true));
+        println!("  {what:<44}{:>29}   {verdict}", format!("{mib:.1} MiB"));
+        self.rows.push(json!({
+            "section": self.section, "what": what, "mebibytes": mib,
+            "met": target.map(|target| target.met()),
+        }));
+    }
+
+    /// Writes target/bench.json.
+    pub fn finish(self) {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target directory");
+        let path = target.join("bench.json");
+        let json = format!("{:#}\n", json!(self.rows));
+        std::fs::write(&path, json).expect("bench.json is written");
+        if self.busy {
+            println!("\nThe machine was busy: times are not judged. Repeat on a quiet one.");
+        }
+        println!("\n{} targets missed, {} not judged", self.missed, self.unjudged);
+        println!("figures in {}", path.display());
+    }
+
+    fn verdict(&mut self, target: Option<&Target>, judged: bool) -> String {
+        let Some(target) = target else { return String::new() };
+        let Target { limit, value, unit } = target;
+        if !judged {
+            self.unjudged += 1;
+            return format!("not judged: {}, target ≤ {limit}{unit}", digits(*value));
+        }
+        let (word, sign) = if target.met() { ("met", "≤") } else { ("MISSED", ">") };
+        self.missed += usize::from(!target.met());
+        format!("{word}: {} {sign} {limit}{unit}", digits(*value))
+    }
+}
+
+/// Three of them.
+fn digits(value: f64) -> String {
+    let places = if value < 0.1 {
+        4
+    } else if value < 10.0 {
+        2
+    } else {
+        1
+    };
+    format!("{value:.places$}")
+}

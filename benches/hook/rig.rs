@@ -1,0 +1,148 @@
+//! One backend with a state directory and bundles of its own.
+
+use crate::{
+    containers::Container,
+    place::Place,
+    sample::{Sample, command},
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// As many system calls as Docker's default profile names: they make most of a config.json.
+const SYSCALLS: usize = 400;
+
+pub struct Rig {
+    pub backend: &'static str,
+    program: PathBuf,
+    dir: PathBuf,
+}
+
+/// What a container wants to be.
+#[derive(Clone, Copy)]
+pub struct Wish<'a> {
+    pub id: &'a str,
+    /// As in the annotation.
+    pub links: &'a str,
+    /// How many it exposes.
+    pub ports: u16,
+}
+
+impl Rig {
+    /// One for each backend that is measured.
+    pub fn all(place: &Place, name: &str) -> [Self; 3] {
+        ["iptables", "ipset", "none"].map(|backend| {
+            let dir = place.directory(&format!("{name}-{backend}"));
+            let config = format!("[firewall]\nbackend = \"{backend}\"\n");
+            fs::write(dir.join("config.toml"), config).expect("config.toml is written");
+            Self { backend, program: place.oci_link.clone(), dir }
+        })
+    }
+
+    /// The hook's command line, up to its command.
+    pub fn command_line(&self) -> Vec<String> {
+        [vec![self.program.display().to_string()], self.options()].concat()
+    }
+
+    fn options(&self) -> Vec<String> {
+        [("--config", "config.toml"), ("--state-dir", "state"), ("--log-file", "log")]
+            .into_iter()
+            .flat_map(|(option, file)| [option.into(), self.dir.join(file).display().to_string()])
+            .collect()
+    }
+
+    /// The hook that makes the container's links. Before it, a bundle as from an engine, with a
+    /// hosts file to mount.
+    pub fn create(&self, wish: &Wish, container: &Container) -> Sample {
+        let bundle = self.bundle(wish.id);
+        fs::create_dir_all(bundle.join("rootfs")).expect("bundle is made");
+        fs::write(bundle.join("hosts"), "127.0.0.1\tlocalhost\n").expect("hosts file is written");
+        let config = config(wish, &bundle).to_string();
+        fs::write(bundle.join("config.json"), config).expect("config.json is written");
+        self.hook("createRuntime", wish.id, "creating", Some(container.pid()))
+    }
+
+    /// The hook that ends them.
+    pub fn delete(&self, wish: &Wish) -> Sample {
+        self.hook("poststop", wish.id, "stopped", None)
+    }
+
+    fn hook(&self, stage: &str, id: &str, status: &str, pid: Option<u32>) -> Sample {
+        let bundle = self.bundle(id);
+        let mut state =
+            json!({ "ociVersion": "1.0.2", "id": id, "status": status, "bundle": bundle });
+        if let Some(pid) = pid {
+            state["pid"] = pid.into();
+        }
+        let file = bundle.join("state.json");
+        fs::write(&file, state.to_string()).expect("state is written");
+        command(&self.program).args(self.options()).args(["hook", stage]).stdin(&file)
+    }
+
+    fn bundle(&self, id: &str) -> PathBuf {
+        self.dir.join("bundles").join(id)
+    }
+}
+
+fn config(wish: &Wish, bundle: &Path) -> Value {
+    let ports: Vec<_> = (0..wish.ports).map(|port| (3306 + 2 * port).to_string()).collect();
+    let mut annotations = json!({
+        "org.oci-link.ports": if ports.is_empty() { "none".into() } else { ports.join(",") },
+    });
+    if !wish.links.is_empty() {
+        annotations["org.oci-link.links"] = wish.links.into();
+    }
+    let syscalls: Vec<_> = (0..SYSCALLS).map(|number| format!("system_call_{number}")).collect();
+    json!({
+        "ociVersion": "1.0.2",
+        "hostname": wish.id,
+        "annotations": annotations,
+        "root": { "path": "rootfs" },
+        "process": { "cwd": "/", "args": ["sleep", "600"], "env": ["PATH=/bin"] },
+        "mounts": [
+            { "destination": "/proc", "type": "proc", "source": "proc" },
+            { "destination": "/etc/hosts", "type": "bind", "source": bundle.join("hosts"),
+              "options": ["rbind", "rprivate"] },
+        ],
+        "linux": {
+            "namespaces": [{ "type": "mount" }, { "type": "network" }],
+            "seccomp": { "syscalls": [{ "names": syscalls, "action": "SCMP_ACT_ALLOW" }] },
+        },
+    })
+}
+
+/// A bundle for a real runtime, whose program does nothing; `hook` is run at both its ends.
+pub fn runnable(dir: &Path, noop: &Path, container: &Container, links: &str, hook: &[String]) {
+    let rootfs = dir.join("rootfs");
+    for inside in ["dev", "etc", "proc"] {
+        fs::create_dir_all(rootfs.join(inside)).expect("rootfs is made");
+    }
+    fs::copy(noop, rootfs.join("noop")).expect("program is copied");
+    fs::write(rootfs.join("etc/hosts"), "127.0.0.1\tlocalhost\n").expect("hosts is written");
+    let mut config = json!({
+        "ociVersion": "1.0.2",
+        "annotations": { "org.oci-link.links": links },
+        "root": { "path": "rootfs" },
+        "process": { "cwd": "/", "args": ["/noop"], "user": { "uid": 0, "gid": 0 } },
+        "mounts": [
+            { "destination": "/proc", "type": "proc", "source": "proc" },
+            { "destination": "/dev", "type": "tmpfs", "source": "tmpfs" },
+        ],
+        "linux": {
+            "cgroupsPath": format!("/oci-link-bench-{}", std::process::id()),
+            "namespaces": [
+                { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" },
+                { "type": "network", "path": format!("/proc/{}/ns/net", container.pid()) },
+            ],
+        },
+    });
+    if let Some(program) = hook.first() {
+        for stage in ["createRuntime", "poststop"] {
+            let args = [hook, &["hook".to_owned(), stage.to_owned()]].concat();
+            config["hooks"][stage] = json!([{ "path": program, "args": args }]);
+        }
+    }
+    fs::write(dir.join("config.json"), config.to_string()).expect("config.json is written");
+}
