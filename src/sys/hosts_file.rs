@@ -108,7 +108,7 @@ impl HostsFile {
     /// is no file). The container may have written to it since it was opened: its lines stay.
     pub fn edit(&mut self, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
         match &mut self.target {
-            Target::Mount(file) => lease::with(file, || {
+            Target::Mount(file) => lease::with(file, |_| {
                 loop {
                     let now = read(file, 0, "hosts file")?;
                     let new = change(Some(&now));

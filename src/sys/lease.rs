@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 /// How long it is tried, without a pause: who writes line after line leaves gaps of microseconds.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Calls `act` while nobody else can open `file`, if that can be had.
-pub fn with<T>(file: &File, act: impl FnOnce() -> T) -> T {
+/// Calls `act` while nobody else can open `file`, if that can be had; it is told whether.
+pub fn with<T>(file: &File, act: impl FnOnce(bool) -> T) -> T {
     // SAFETY: ignoring needs no handler. Whoever waits for us makes the kernel send SIGIO, which
     // would end this process.
     let before = unsafe { signal(Signal::SIGIO, SigHandler::SigIgn) };
@@ -26,7 +26,7 @@ pub fn with<T>(file: &File, act: impl FnOnce() -> T) -> T {
     while !leased && Errno::last() == Errno::EAGAIN && start.elapsed() < PATIENCE {
         leased = set(file, libc::F_WRLCK);
     }
-    let done = act();
+    let done = act(leased);
     if leased {
         set(file, libc::F_UNLCK);
     }
@@ -66,8 +66,13 @@ mod tests {
                 }
                 lines
             });
-            for _ in 0..100 {
-                with(&file.try_clone().unwrap(), || {
+            let mut leases = 0;
+            while leases < 20 {
+                with(&file.try_clone().unwrap(), |leased| {
+                    if !leased {
+                        return;
+                    }
+                    leases += 1;
                     let mut text = String::new();
                     file.rewind().unwrap();
                     file.read_to_string(&mut text).unwrap();
