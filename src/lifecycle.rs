@@ -85,16 +85,20 @@ pub fn retire(host: &Host, record: &Record) -> Result<()> {
 fn rewire(host: &Host, recipient: &Record) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let Some(me) = host.store.get(&recipient.id)? else { return Ok(()) };
-        let file = match &me.hosts {
-            Some(edit) => HostsFile::again(&edit.place, &host.config.state_dir)?,
-            None => None,
+        // A container may have made its hosts file one that is not to be opened. That must not
+        // keep a rule alive.
+        let opened =
+            me.hosts.as_ref().map(|edit| HostsFile::again(&edit.place, &host.config.state_dir));
+        let (file, hosts) = match opened.transpose() {
+            Ok(file) => (file.flatten(), Ok(())),
+            Err(refused) => (None, Err(refused)),
         };
         let plan = plan(host, &me, file.as_ref(), true, Absent::Leave)?;
         if plan.record == me && plan.hosts_content.is_none() {
-            return Ok(());
+            return hosts;
         }
         if let Commit::Done(_) = host.at(me.backend, |site| carry_out(site, &plan, file))? {
-            return Ok(());
+            return hosts;
         }
     }
     Err(conflicts(&recipient.id))

@@ -101,3 +101,16 @@ fn recipients_that_start_at_once_all_get_their_rules() {
     end(&db);
     host.assert_nothing_left();
 }
+
+/// A recipient that makes its hosts file unfit to be opened does not keep its way to whoever gets
+/// the source's address next.
+#[test]
+fn a_hosts_file_turned_into_a_fifo_keeps_no_rule_alive() {
+    let host = iptables_host(Runtime::Runc);
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    assert!(!link_rules(&host).is_empty());
+    let _ = web.exec(&["sh", "-c", "rm /etc/hosts; mkfifo /etc/hosts"]).ok();
+    end(&db);
+    assert_eq!(link_rules(&host), [""; 0]);
+}
