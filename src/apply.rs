@@ -86,7 +86,16 @@ pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
 
 /// The hosts file without our block; without the file, if it was ours and nobody added to it.
 fn restore_hosts(site: Site<'_>, edit: &HostsEdit) -> Result<()> {
-    let Some(mut file) = HostsFile::again(&edit.place, site.state)? else { return Ok(()) };
+    let opened = match HostsFile::again(&edit.place, site.state) {
+        // What the container put there is not opened, and holds nothing of ours; nor may it keep
+        // the container from being deleted.
+        Err(error) if error.kind == Kind::Unsafe => {
+            log::warn!("left as it is: {error}");
+            None
+        }
+        opened => opened?,
+    };
+    let Some(mut file) = opened else { return Ok(()) };
     let Some(content) = file.content() else { return Ok(()) };
     let blocks: Vec<&str> = edit.blocks().collect();
     let restored = hosts::without(content, &blocks);

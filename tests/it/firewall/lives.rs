@@ -113,4 +113,6 @@ fn a_hosts_file_turned_into_a_fifo_keeps_no_rule_alive() {
     let _ = web.exec(&["sh", "-c", "rm /etc/hosts; mkfifo /etc/hosts"]).ok();
     end(&db);
     assert_eq!(link_rules(&host), [""; 0]);
+    end(&web);
+    host.assert_nothing_left();
 }
