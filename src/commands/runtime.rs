@@ -22,6 +22,7 @@ use crate::{lifecycle, logging};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 /// The largest state file of a runtime: runc keeps its whole configuration there.
 const MAX_STATE: u64 = 4 << 20;
@@ -37,7 +38,8 @@ pub fn run(overrides: Overrides, name: Option<&str>, arguments: &[OsString]) -> 
         return Err(exec::replace(&wrapped.program, arguments));
     }
     let posture = Posture::for_acting()?;
-    let acted = logging::init(&wrapped.config).and_then(|()| wrapped.act(&line, arguments));
+    let acted =
+        logging::init(&wrapped.config).and_then(|()| wrapped.act(&line, arguments, posture));
     if let (Err(error), Some(log)) = (&acted, &line.log) {
         runtime_log::append(log, line.json_log, &error.to_string());
     }
@@ -68,7 +70,12 @@ impl Wrapped {
     }
 
     /// What there is to do before the runtime; or instead of becoming it, its exit status.
-    fn act(self: &Wrapped, line: &CommandLine, arguments: &[OsString]) -> Result<Option<u8>> {
+    fn act(
+        &self,
+        line: &CommandLine,
+        arguments: &[OsString],
+        posture: Posture,
+    ) -> Result<Option<u8>> {
         let host = Host::open(self.config.clone())?;
         match &line.action {
             Action::Create(creation) => edit(&host, creation, Hooks::Poststop)?,
@@ -77,26 +84,14 @@ impl Wrapped {
                 let state = self.state_of(id, line, arguments)?;
                 lifecycle::start(&host, Newcomer::meet(&host, &state)?)?;
             }
-            Action::Delete(id) => return self.delete(&host, id, arguments).map(Some),
+            Action::Delete(id) => {
+                // `--force` kills what is to be deleted: the runtime first, then we.
+                let status = exec::wait_for(&self.program, arguments, posture)?;
+                return after_delete(&host, id, status).map(Some);
+            }
             Action::Other => {}
         }
         Ok(None)
-    }
-
-    /// The runtime first: `--force` kills what is to be deleted. Then us, whatever it said, unless
-    /// the container lives on.
-    fn delete(&self, host: &Host, id: &OsString, arguments: &[OsString]) -> Result<u8> {
-        let status = exec::wait_for(&self.program, arguments)?;
-        let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
-        // What is no id (crun takes a regular expression) is nobody we know.
-        if let Ok(id) = checked(id) {
-            let record = host.store.get(&id)?;
-            let lives = record.is_some_and(|record| is_running(&record, host.boot));
-            if status.success() || !lives {
-                lifecycle::stop(host, &id)?;
-            }
-        }
-        Ok(u8::try_from(code).unwrap_or(1))
     }
 
     /// Process and bundle of a container, from the runtime's own files, else from its mouth.
@@ -111,7 +106,7 @@ impl Wrapped {
         });
         let known = match known {
             Some(known) => known,
-            None => self.ask(&checked, arguments)?,
+            None => self.ask(&checked, line, arguments)?,
         };
         Ok(State {
             id: checked,
@@ -123,9 +118,13 @@ impl Wrapped {
     }
 
     /// `runtime <global options> state ID`.
-    fn ask(&self, id: &ContainerId, arguments: &[OsString]) -> Result<RuntimeState> {
-        let command = arguments.iter().position(|argument| argument == "start").unwrap_or(0);
-        let globals = arguments[..command].iter().map(|argument| argument.to_str());
+    fn ask(
+        &self,
+        id: &ContainerId,
+        line: &CommandLine,
+        arguments: &[OsString],
+    ) -> Result<RuntimeState> {
+        let globals = arguments.iter().take(line.globals).map(|argument| argument.to_str());
         let words: Option<Vec<&str>> = globals.chain([Some("state"), Some(id.as_str())]).collect();
         let not_text = || Error::new(Kind::Usage, "the runtime's options are not UTF-8");
         let program = self.program.to_str().ok_or_else(not_text)?;
@@ -133,6 +132,21 @@ impl Wrapped {
         let output = child::run(program, &words, "", PATIENCE, Kind::Namespace)?;
         RuntimeState::parse(output.stdout.as_bytes())
     }
+}
+
+/// Ends what was done for `id`, whatever the runtime said, unless the container lives on. Returns
+/// the runtime's exit status, as a shell would.
+fn after_delete(host: &Host, id: &OsString, status: ExitStatus) -> Result<u8> {
+    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    // What is no id (crun takes a regular expression) is nobody we know.
+    if let Ok(id) = checked(id) {
+        let record = host.store.get(&id)?;
+        let lives = record.is_some_and(|record| is_running(&record, host.boot));
+        if status.success() || !lives {
+            lifecycle::stop(host, &id)?;
+        }
+    }
+    Ok(u8::try_from(code).unwrap_or(1))
 }
 
 fn checked(id: &OsString) -> Result<ContainerId> {

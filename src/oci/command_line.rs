@@ -1,8 +1,8 @@
 //! The command lines of runc, crun and youki, as far as the wrapper acts on them.
 //!
-//! runc parses with Go's `flag` (`--bundle X`, `-bundle=X`), crun with glibc's argp (`-bX`, options
-//! behind the id), and engines use all of these forms. What is not understood is the runtime's
-//! business: then there is nothing to act on, and the runtime says what is wrong.
+//! runc parses with Go's `flag` (`--bundle X`, `-bundle=X`), crun with glibc's argp (`-dbX`, `--bund
+//! X`), youki with clap, and engines use many of these forms. What is not understood is the
+//! runtime's business: then there is nothing to act on, and the runtime says what is wrong.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -11,18 +11,34 @@ use std::path::{Path, PathBuf};
 /// Options before the command that have a value, in all runtimes together.
 const GLOBAL_VALUES: [&str; 9] =
     ["root", "r", "log", "l", "log-format", "log-level", "criu", "rootless", "cgroup-manager"];
-/// Options of `create` and `run` that have a value.
-const CREATE_VALUES: [&str; 9] = [
+/// Options of `create` and `run` that have a value; `-c` and `-p` are youki's.
+const CREATE_VALUES: [&str; 11] = [
     "bundle",
     "b",
     "console-socket",
+    "c",
     "pidfd-socket",
     "pid-file",
+    "p",
     "preserve-fds",
     "config",
     "f",
     "keyring",
 ];
+/// Options without a value that Go lets one write with one dash: words, not letters in a row.
+const FLAGS: [&str; 9] = [
+    "debug",
+    "detach",
+    "force",
+    "keep",
+    "no-new-keyring",
+    "no-pivot",
+    "no-subreaper",
+    "regex",
+    "systemd-cgroup",
+];
+/// Options that make a runtime tell of itself, and do nothing else.
+const QUESTIONS: [&str; 7] = ["help", "h", "?", "usage", "version", "v", "V"];
 
 /// What the runtime is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +67,14 @@ pub struct Creation {
 }
 
 impl Creation {
-    /// The file that the runtime will read.
+    /// The file that the runtime will read. crun looks for another than config.json where it was
+    /// called, not in the bundle.
     pub fn config_file(&self) -> PathBuf {
-        self.bundle.join(self.config.as_deref().unwrap_or(Path::new("config.json")))
+        let usual = Path::new("config.json");
+        match self.config.as_deref() {
+            Some(other) if other != usual => other.to_owned(),
+            _ => self.bundle.join(usual),
+        }
     }
 }
 
@@ -68,17 +89,20 @@ pub struct CommandLine {
     pub log: Option<PathBuf>,
     /// Whether that file holds JSON.
     pub json_log: bool,
+    /// How many arguments stand before the command.
+    pub globals: usize,
 }
 
 impl CommandLine {
     /// Reads the arguments that follow the program's name.
     pub fn parse(arguments: &[OsString]) -> Self {
         let globals = Options::read(arguments, &GLOBAL_VALUES, true);
-        let rest = globals.words.split_first();
+        let rest = globals.words.split_first().filter(|_| !globals.asks);
         let action =
             rest.and_then(|(command, rest)| action(command, rest)).unwrap_or(Action::Other);
         Self {
             action,
+            globals: arguments.len() - globals.words.len(),
             root: globals.value(&["root", "r"]).map(PathBuf::from),
             log: globals.value(&["log", "l"]).map(PathBuf::from),
             json_log: globals.value(&["log-format"]).is_some_and(|format| format == "json"),
@@ -87,7 +111,7 @@ impl CommandLine {
 }
 
 fn action(command: &OsStr, arguments: &[OsString]) -> Option<Action> {
-    let id = |options: &Options| options.words.first().cloned();
+    let id = |options: &Options| options.words.first().filter(|_| !options.asks).cloned();
     let creation = || {
         let options = Options::read(arguments, &CREATE_VALUES, false);
         let bundle = options.value(&["bundle", "b"]).unwrap_or_else(|| ".".into());
@@ -107,13 +131,15 @@ fn action(command: &OsStr, arguments: &[OsString]) -> Option<Action> {
 struct Options {
     values: Vec<(String, OsString)>,
     words: Vec<OsString>,
+    /// Whether one of them is a question.
+    asks: bool,
 }
 
 impl Options {
     /// `with_value` are the options that take one. With `until_word`, everything from the first
     /// word on is words.
     fn read(arguments: &[OsString], with_value: &[&str], until_word: bool) -> Self {
-        let mut options = Self { values: Vec::new(), words: Vec::new() };
+        let mut options = Self { values: Vec::new(), words: Vec::new(), asks: false };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             if argument == "--" {
@@ -128,6 +154,7 @@ impl Options {
                 }
                 continue;
             };
+            options.asks |= QUESTIONS.contains(&name.as_str());
             if let Some(value) = value {
                 options.values.push((name, value));
             } else if with_value.contains(&name.as_str()) {
@@ -147,94 +174,34 @@ impl Options {
 /// Name and attached value of an option; none for a word.
 fn option(argument: &OsStr, with_value: &[&str]) -> Option<(String, Option<OsString>)> {
     let bytes = argument.as_bytes();
-    let name = bytes.strip_prefix(b"--").or_else(|| bytes.strip_prefix(b"-"))?;
+    let (name, two_dashes) = match bytes.strip_prefix(b"--") {
+        Some(name) => (name, true),
+        None => (bytes.strip_prefix(b"-")?, false),
+    };
     if name.is_empty() {
         return None;
     }
-    if let Some(equals) = name.iter().position(|byte| *byte == b'=') {
-        let value = OsStr::from_bytes(&name[equals + 1..]).to_owned();
-        return Some((String::from_utf8_lossy(&name[..equals]).into_owned(), Some(value)));
+    let attached = |from: usize| name.get(from..).map(|value| OsStr::from_bytes(value).to_owned());
+    let end = name.iter().position(|byte| *byte == b'=').unwrap_or(name.len());
+    let word = String::from_utf8_lossy(&name[..end]).into_owned();
+    let is_known =
+        [with_value, &FLAGS, &QUESTIONS].iter().any(|known| known.contains(&word.as_str()));
+    if two_dashes && !is_known {
+        // argp lets one leave off the end of a name; what could be two, crun refuses.
+        let whole = with_value.iter().find(|name| name.starts_with(&word)).copied();
+        return Some((whole.map_or(word, str::to_owned), attached(end + 1)));
     }
-    let text = String::from_utf8_lossy(name).into_owned();
-    // argp's `-bDIR`: one dash, a letter that takes a value, and no long option of that name.
-    let letter = text.get(..1).filter(|letter| with_value.contains(letter));
-    if let Some(letter) = letter
-        && !bytes.starts_with(b"--")
-        && text.len() > 1
-        && !with_value.contains(&text.as_str())
-    {
-        return Some((letter.to_owned(), Some(OsStr::from_bytes(&name[1..]).to_owned())));
+    if two_dashes || is_known || end == 1 {
+        return Some((word, attached(end + 1)));
     }
-    Some((text, None))
+    // argp's letters in a row: `-dbDIR`. One that takes a value takes the rest, or what follows.
+    let counts = |letter: &str| with_value.contains(&letter) || QUESTIONS.contains(&letter);
+    let letter = |byte: &u8| char::from(*byte).to_string();
+    match name.iter().position(|byte| counts(&letter(byte))) {
+        Some(at) => Some((letter(&name[at]), attached(at + 1).filter(|value| !value.is_empty()))),
+        None => Some((word, None)),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(line: &str) -> CommandLine {
-        let arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        CommandLine::parse(&arguments)
-    }
-
-    fn creation(id: &str, bundle: &str) -> Creation {
-        Creation { id: id.into(), bundle: bundle.into(), config: None }
-    }
-
-    #[test]
-    fn bundles_in_every_form() {
-        for line in [
-            "create --bundle /b c1",
-            "create --bundle=/b c1",
-            "create -b /b c1",
-            "create -b=/b c1",
-            "create -b/b c1",
-            "create -bundle /b c1",
-            "create c1 --bundle /b",
-            "create --pid-file /p --console-socket /s --no-pivot --bundle /b --preserve-fds 3 c1",
-            "--root /r --log /l --log-format json --systemd-cgroup create --bundle /b c1",
-            "--cgroup-manager=systemd --debug create -b /b -- c1",
-            "create --bundle /x --bundle /b c1",
-        ] {
-            assert_eq!(parsed(line).action, Action::Create(creation("c1", "/b")), "{line}");
-        }
-        assert_eq!(parsed("run -d c1").action, Action::Run(creation("c1", ".")));
-        let crun = Action::Run(Creation { config: Some("c.json".into()), ..creation("c1", "/b") });
-        assert_eq!(parsed("run -f c.json -b /b c1").action, crun);
-    }
-
-    #[test]
-    fn global_options() {
-        let line = parsed("--root=/r -log /l --log-format json --rootless auto start c1");
-        assert_eq!(line.action, Action::Start("c1".into()));
-        assert_eq!(
-            (line.root, line.log, line.json_log),
-            (Some("/r".into()), Some("/l".into()), true)
-        );
-    }
-
-    #[test]
-    fn ends() {
-        for line in ["delete c1", "delete --force c1", "delete -f c1", "delete c1 -f"] {
-            assert_eq!(parsed(line).action, Action::Delete("c1".into()), "{line}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_ours() {
-        for line in [
-            "",
-            "--version",
-            "state c1",
-            "kill c1 KILL",
-            "exec -t c1 create --bundle /b c2",
-            "list",
-            "--root create",
-            "create",
-            "--log start features",
-            "-v",
-        ] {
-            assert_eq!(parsed(line).action, Action::Other, "{line}");
-        }
-    }
-}
+mod tests;

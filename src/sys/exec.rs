@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // Each block says why.
 
 use crate::error::{Context, Error, Kind, Result};
+use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use std::ffi::{CString, OsStr, OsString};
@@ -11,6 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where runtimes are installed. `PATH` is somebody else's.
 const DIRECTORIES: [&str; 6] =
@@ -40,7 +42,7 @@ pub fn find(name: &Path) -> Result<PathBuf> {
 }
 
 /// What a process passes on by exec and we change while we act: kept, to be put back.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Posture {
     mask: SigSet,
     umask: Mode,
@@ -59,7 +61,7 @@ impl Posture {
         Ok(Self { mask, umask: umask(Mode::from_bits_truncate(0o077)), children })
     }
 
-    /// As the caller had it.
+    /// As the caller had it. Only makes system calls.
     pub fn restore(self) {
         umask(self.umask);
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None);
@@ -68,10 +70,36 @@ impl Posture {
     }
 }
 
+/// Whether the caller had SIGPIPE ignored, as systemd has.
+static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// Called before main, and so before Rust ignores SIGPIPE: later nobody can tell.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = {
+    extern "C" fn look() {
+        // SAFETY: sigaction is integers only, for which zero is a value; and it is only asked for.
+        let ignored = unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            let asked = libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action);
+            asked == 0 && action.sa_sigaction == libc::SIG_IGN
+        };
+        PIPE_IGNORED.store(ignored, Ordering::Relaxed);
+    }
+    look
+};
+
+/// As the caller had it: whoever is executed inherits it.
+fn restore_sigpipe() {
+    let ignored = PIPE_IGNORED.load(Ordering::Relaxed);
+    let handler = if ignored { SigHandler::SigIgn } else { SigHandler::SigDfl };
+    // SAFETY: neither is a handler of ours that could run at a bad moment.
+    let _ = unsafe { signal(Signal::SIGPIPE, handler) };
+}
+
 /// Replaces this process by `program`: same descriptors, directory and environment.
 pub fn replace(program: &Path, arguments: &[OsString]) -> Error {
-    // SAFETY: as above. Rust ignores SIGPIPE at its start, and whoever we become would inherit it.
-    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    restore_sigpipe();
     let text = |word: &OsStr| CString::new(word.to_owned().into_vec());
     let words =
         std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
@@ -86,9 +114,17 @@ pub fn replace(program: &Path, arguments: &[OsString]) -> Error {
     }
 }
 
-/// Runs `program` to its end, with our descriptors, directory and environment.
-pub fn wait_for(program: &Path, arguments: &[OsString]) -> Result<ExitStatus> {
+/// Runs `program` to its end, with our descriptors, directory and environment, and in the caller's
+/// `posture`.
+pub fn wait_for(program: &Path, arguments: &[OsString], posture: Posture) -> Result<ExitStatus> {
     let mut command = Command::new(program);
     command.arg0(program).args(arguments);
+    let pass_on = move || {
+        posture.restore();
+        restore_sigpipe();
+        Ok(())
+    };
+    // SAFETY: runs between fork and exec, and only makes system calls.
+    unsafe { command.pre_exec(pass_on) };
     command.status().context(Kind::Internal, || super::file::shown(program))
 }

@@ -62,6 +62,11 @@ impl<'h> Bundle<'h> {
         self.edit(|config| append(&mut config["process"]["env"], entry.into()))
     }
 
+    /// Runs a shell's `script` instead of waiting.
+    pub(crate) fn script(self, script: &str) -> Self {
+        self.edit(|config| config["process"]["args"] = json!(["sh", "-c", script]))
+    }
+
     /// Mounts the host's `source` on `destination`, as engines do with hosts files.
     pub(crate) fn bind(self, source: &Path, destination: &str) -> Self {
         let mount = json!({

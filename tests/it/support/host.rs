@@ -8,9 +8,10 @@ use super::{
 };
 use std::{
     fs::{self, DirBuilder},
+    io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command},
     sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed},
 };
 
@@ -100,11 +101,14 @@ impl Host {
     pub(crate) fn feed(&self, command: &mut Command, input: &[u8]) -> Outcome {
         let number = self.commands.fetch_add(1, Relaxed);
         let streams = Streams::new(self.path("commands").join(number.to_string()), input);
-        streams.run(command, &self.path("log"), |command| {
-            self.netns.enter(|| {
-                self.runtime.prepare_thread();
-                command.spawn()
-            })
+        streams.run(command, &self.path("log"), |command| self.spawn(command))
+    }
+
+    /// Starts `command` inside this host, with the streams that it has been given.
+    pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        self.netns.enter(|| {
+            self.runtime.prepare_thread();
+            command.spawn()
         })
     }
 

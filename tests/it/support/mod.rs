@@ -14,8 +14,10 @@ mod remains;
 mod runtime;
 mod sctp;
 
+pub(crate) use bundle::Bundle;
 pub(crate) use container::Container;
 pub(crate) use host::Host;
+pub(crate) use outcome::wait;
 pub(crate) use packets::{Flow, OPEN, Proto, SHUT};
 pub(crate) use patience::patiently;
 pub(crate) use runtime::Runtime;

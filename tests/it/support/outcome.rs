@@ -110,7 +110,8 @@ impl Outcome {
     }
 }
 
-fn wait(child: &mut Child, command: &Command) -> ExitStatus {
+/// Waits for its end, not for ever.
+pub(crate) fn wait(child: &mut Child, command: &Command) -> ExitStatus {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().expect("our child") {

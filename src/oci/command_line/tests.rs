@@ -1,0 +1,232 @@
+//! What runc, crun and youki document of their command lines: `--help` of runc 1.1 and 1.3, crun
+//! 1.8 and 1.21, youki's liboci-cli.
+
+use super::*;
+
+fn parsed(line: &str) -> CommandLine {
+    let arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+    CommandLine::parse(&arguments)
+}
+
+fn creation(id: &str, bundle: &str) -> Creation {
+    Creation { id: id.into(), bundle: bundle.into(), config: None }
+}
+
+#[test]
+fn bundles_in_every_form() {
+    for line in [
+        "create --bundle /b c1",
+        "create --bundle=/b c1",
+        "create -b /b c1",
+        "create -b=/b c1",
+        "create -b/b c1",
+        "create -bundle /b c1",
+        "create -bundle=/b c1",
+        "create --bund /b c1",
+        "create --bund=/b c1",
+        "create c1 --bundle /b",
+        "create c1 -b/b",
+        "create -b /b -- c1",
+        "create --bundle /x --bundle /b c1",
+    ] {
+        assert_eq!(parsed(line).action, Action::Create(creation("c1", "/b")), "{line}");
+    }
+    for line in ["run -d -b /b c1", "run -db /b c1", "run -db/b c1", "run --detach c1 -b /b"] {
+        assert_eq!(parsed(line).action, Action::Run(creation("c1", "/b")), "{line}");
+    }
+    assert_eq!(parsed("run -d c1").action, Action::Run(creation("c1", ".")));
+    assert_eq!(parsed("create -b/a=b c1").action, Action::Create(creation("c1", "/a=b")));
+    assert_eq!(parsed("create --bundle=/a=b c1").action, Action::Create(creation("c1", "/a=b")));
+    // Whatever stands behind an option with a value is its value.
+    assert_eq!(parsed("create -b -- c1").action, Action::Create(creation("c1", "--")));
+    assert_eq!(parsed("create -- -b").action, Action::Create(creation("-b", ".")));
+}
+
+/// Every option of every runtime's `create` and `run`, one at a time: none may take the id for its
+/// value, nor its value for the id.
+#[test]
+fn options_of_create_and_run() {
+    for option in [
+        // runc, crun
+        "--console-socket /s",
+        "--console-socket=/s",
+        "--pid-file /p",
+        "--pid-file=/p",
+        "-pid-file /p",
+        "--no-pivot",
+        "-no-pivot",
+        "--no-new-keyring",
+        "-no-new-keyring",
+        "--preserve-fds 3",
+        "--preserve-fds=3",
+        "-preserve-fds=3",
+        // runc
+        "--pidfd-socket /s",
+        "--keep",
+        "-keep",
+        "--no-subreaper",
+        "-no-subreaper",
+        "--detach",
+        "-detach",
+        "-d",
+        // crun
+        "--pid /p",
+        "--pres 3",
+        "--cons=/s",
+        // youki
+        "-c /s",
+        "-p /p",
+    ] {
+        for (line, expected) in [
+            (format!("create {option} --bundle /b c1"), Action::Create(creation("c1", "/b"))),
+            (format!("create --bundle /b {option} c1"), Action::Create(creation("c1", "/b"))),
+            (format!("run --bundle /b c1 {option}"), Action::Run(creation("c1", "/b"))),
+        ] {
+            assert_eq!(parsed(&line).action, expected, "{line}");
+        }
+    }
+}
+
+/// Every option of every runtime that may stand before the command.
+#[test]
+fn options_before_the_command() {
+    for option in [
+        // runc, crun
+        "--debug",
+        "-debug",
+        "--log /l",
+        "--log=/l",
+        "-log /l",
+        "--log-format json",
+        "--log-format=text",
+        "--root /r",
+        "--root=/r",
+        "-root=/r",
+        "--systemd-cgroup",
+        "-systemd-cgroup",
+        "--rootless auto",
+        "--rootless=true",
+        // runc
+        "--criu /usr/sbin/criu",
+        // crun
+        "--cgroup-manager systemd",
+        "--cgroup-manager=cgroupfs",
+        "--cgroup-m=cgroupfs",
+        "--log-level debug",
+        // youki
+        "-r /r",
+        "-l /l",
+        "-s",
+    ] {
+        let line = format!("{option} start c1");
+        assert_eq!(parsed(&line).action, Action::Start("c1".into()), "{line}");
+        assert_eq!(parsed(&line).globals, option.split(' ').count(), "{line}");
+    }
+}
+
+#[test]
+fn what_is_told_before_the_command() {
+    let line = parsed("--root=/r -log /l --log-format json --rootless auto start c1");
+    assert_eq!((line.root, line.log, line.json_log), (Some("/r".into()), Some("/l".into()), true));
+    let line = parsed("--root start --log=/l --log-format=text start c1");
+    assert_eq!((line.root, line.globals), (Some("start".into()), 4));
+    assert_eq!((line.log, line.json_log), (Some("/l".into()), false));
+    let line = parsed("start --root /r");
+    assert_eq!(line.root, None, "behind the command it is another's");
+}
+
+/// crun finds another configuration where it was called, and config.json in the bundle.
+#[test]
+fn other_configurations() {
+    for (line, expected) in [
+        ("run -f c.json -b /b c1", "c.json"),
+        ("run --config=/c.json -b /b c1", "/c.json"),
+        ("run --config /c.json c1", "/c.json"),
+        ("run -fc.json -b /b c1", "c.json"),
+        ("run -f config.json -b /b c1", "/b/config.json"),
+        ("run -b /b c1", "/b/config.json"),
+        ("run c1", "./config.json"),
+    ] {
+        let Action::Run(creation) = parsed(line).action else { panic!("{line}") };
+        assert_eq!(
+            (creation.id.as_os_str(), creation.config_file()),
+            ("c1".as_ref(), expected.into())
+        );
+    }
+}
+
+#[test]
+fn starts_and_ends() {
+    assert_eq!(parsed("start c1").action, Action::Start("c1".into()));
+    assert_eq!(parsed("start -- c1").action, Action::Start("c1".into()));
+    for line in [
+        "delete c1",
+        "delete --force c1",
+        "delete -force c1",
+        "delete -f c1",
+        "delete c1 -f",
+        "delete --force -- c1",
+        "delete --regex c1",
+        "delete -rf c1",
+    ] {
+        assert_eq!(parsed(line).action, Action::Delete("c1".into()), "{line}");
+    }
+}
+
+/// Who asks for help is given it, and nothing else happens.
+#[test]
+fn questions() {
+    for command in ["create -b /b c1", "run c1", "start c1", "delete c1"] {
+        for question in ["-h", "--help", "-help", "-?", "--usage", "-v", "-V", "--version"] {
+            let line = format!("{question} {command}");
+            assert_eq!(parsed(&line).action, Action::Other, "{line}");
+        }
+        let (command, rest) = command.split_once(' ').unwrap();
+        for question in ["-h", "--help", "-help", "-?", "--usage"] {
+            for line in
+                [format!("{command} {question} {rest}"), format!("{command} {rest} {question}")]
+            {
+                assert_eq!(parsed(&line).action, Action::Other, "{line}");
+            }
+        }
+    }
+    assert_eq!(parsed("run -dh c1").action, Action::Other);
+}
+
+#[test]
+fn what_is_not_ours() {
+    for line in [
+        "",
+        "--version",
+        "-v",
+        "help create",
+        "h start",
+        "checkpoint --image-path /i c1",
+        "create",
+        "delete",
+        "events --stats c1",
+        "exec -t c1 create --bundle /b c2",
+        "exec --process /p c1",
+        "features",
+        "kill c1 KILL",
+        "kill --all c1 start",
+        "list",
+        "list --format json",
+        "pause c1",
+        "ps c1",
+        "restore --bundle /b c1",
+        "resume c1",
+        "run",
+        "run -b /b",
+        "spec --bundle /b",
+        "start",
+        "state c1",
+        "update --memory 1 c1",
+        "--root create",
+        "--root /r",
+        "--log start features",
+        "-- ",
+    ] {
+        assert_eq!(parsed(line).action, Action::Other, "{line}");
+    }
+}
