@@ -14,7 +14,9 @@ DEMO_PACKAGES  := busybox-static iproute2 ipset iptables kmod runc
 TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun nftables procps strace
 ENGINE_PACKAGES := $(TEST_PACKAGES) containerd containernetworking-plugins debootstrap docker.io \
     netavark podman util-linux
-BENCH_PACKAGES := crun gcc iproute2 iptables libc6-dev runc
+BENCH_PACKAGES := crun debootstrap gcc iproute2 iptables libc6-dev runc util-linux
+# The newest engines, a Debian of their own: tests/engines/machine.rs.
+SID            := /var/cache/oci-link-test/sid
 
 .PHONY: help build lint test test-engines demo bench rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
 
@@ -60,6 +62,7 @@ engine-packages:
 
 bench-deps: ## install what the benchmark needs
 	$(call install,$(BENCH_PACKAGES))
+	tests/engines/rigs/sid.sh $(SID) || echo "no $(SID): docker is left out" >&2
 
 clean: ## remove what was built
 	cargo clean

@@ -6,16 +6,22 @@
 //!
 //! Real are: the hook (the release binary, given a state and a bundle as by a runtime), the kernel's
 //! rules, and the records and rules of others, made by hooks of their own. Not real: containers are
-//! sleeping processes in network namespaces (but for `inside`, where runc and crun run them), and
-//! all others share one process and one namespace, whose address changes from one to the next.
+//! sleeping processes in network namespaces (but for `inside`, where runc and crun run them, and
+//! `docker`), and all others share one process and one namespace, whose address changes from one to
+//! the next.
 
 // A benchmark that cannot go on says why and stops.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod containers;
+mod docker;
 mod hooks;
 mod inside;
 mod lookup;
+#[allow(dead_code)] // Its other parts are the engine tests'.
+#[path = "../../tests/engines/machine.rs"]
+mod machine;
+mod passed;
 mod place;
 mod report;
 mod rig;
@@ -26,6 +32,8 @@ fn main() {
     let mut report = report::Report::default();
     inside::measure(&place, &mut report);
     hooks::measure(&place, &mut report);
+    passed::measure(&place, &mut report);
+    docker::measure(&place, &mut report);
     // Last: 100,000 records make this process large, and a child's peak memory counts from its
     // parent's.
     lookup::measure(&place, &mut report);

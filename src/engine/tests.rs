@@ -1,4 +1,5 @@
-//! What engines really wrote (`test-bundles/recorded`), read back; and what nobody should write.
+//! What engines wrote (`test-bundles/recorded`; its README says which of it is written by hand),
+//! read back; and what nobody should write.
 
 use super::{Clues, Facts, describe, docker, nerdctl, podman, storage};
 use crate::model::{ContainerId, ContainerName};

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const RIGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines/rigs");
 /// The newest engines are Debian sid's; made by `rigs/sid.sh`, kept for the next time.
-const SID: &str = "/var/cache/oci-link-test/sid";
+pub(crate) const SID: &str = "/var/cache/oci-link-test/sid";
 
 /// Whose engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,11 @@ impl Machine {
     /// Starts `program` in it and leaves it alone. What it says is in `log`, inside.
     pub(crate) fn daemon(&self, command: &str, log: &str) {
         self.sh(&format!("exec setsid {command} >{log} 2>&1 </dev/null &")).ok();
+    }
+
+    /// What is at `path` in there, as seen from here.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.first))
     }
 
     /// Puts a program of ours into it.
@@ -202,6 +207,7 @@ fn child_of(pid: u32) -> u32 {
 fn nothing_of_a_machine_stays() {
     let machine = Machine::start(Debian::Own);
     machine.sh("ip link add left-behind type bridge && touch /left-behind").ok();
+    assert!(machine.path("/left-behind").exists());
     machine.daemon("sleep 4711", "/dev/null");
     let first = machine.first;
     assert!(Path::new("/proc").join(first.to_string()).exists());

@@ -14,7 +14,7 @@ set -- /proc/$$/fd/*
 echo "descriptors: ${*##*/}"
 echo "fd 9: $(readlink /proc/$$/fd/9)"
 [ "$NAMESPACES" = "$(readlink /proc/$$/ns/*)" ] && echo 'namespaces: the same'
-grep -E '^(Sig(Blk|Ign|Cgt)|Umask|Uid|Gid|Groups|Cap|NoNewPrivs|Cpus_allowed)' /proc/$$/status
+grep -E '^(Sig(Blk|Ign)|Umask|Uid|Gid|Groups|Cap|NoNewPrivs|Cpus_allowed)' /proc/self/status
 grep -v ' processes' /proc/$$/limits
 cat /proc/$$/oom_score_adj
 echo "session: $(awk '{ print $6 == ENVIRON["SESSION"] }' /proc/$$/stat)"
