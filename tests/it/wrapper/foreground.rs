@@ -52,6 +52,30 @@ impl Foreground {
             .unwrap_or_else(|_| panic!("{:?} never says {word}: {:?}", self.command, err()));
     }
 
+    /// Waits until the container runs and the runtime knows it: crun starts it, then writes it down,
+    /// then looks out for signals.
+    #[track_caller]
+    pub(super) fn is_ready(&self, host: &Host, id: &str) {
+        self.says("ready\n");
+        let noted = || {
+            let kept = ["state.json", "status"].map(|file| host.path("root").join(id).join(file));
+            let known = kept.iter().any(|file| file.exists());
+            (known && self.minds(Signal::SIGHUP)).then_some(()).ok_or(ErrorKind::WouldBlock.into())
+        };
+        patiently(ErrorKind::WouldBlock, noted).expect("the runtime knows its container");
+    }
+
+    /// Whether the runtime catches or blocks `signal`, to pass it on.
+    fn minds(&self, signal: Signal) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        ["SigBlk:\t", "SigCgt:\t"].iter().any(|field| {
+            let set = status.lines().find_map(|line| line.strip_prefix(field)).expect("a field");
+            let set = u64::from_str_radix(set, 16).expect("a set of signals");
+            set & (1 << (signal as i32 - 1)) != 0
+        })
+    }
+
     pub(super) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it runs");
     }

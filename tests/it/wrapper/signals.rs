@@ -29,7 +29,7 @@ each_runtime! {
             let names = both(runtime).map(|host| {
                 let c = host.container("c").script(CATCHER).build();
                 let front = Foreground::start(&host, run(&host, &c, "c"), Stdio::null());
-                front.says("ready\n");
+                front.is_ready(&host, "c");
                 let name = front.name();
                 for (signal, answer) in signals.iter().zip(said.lines().skip(1)) {
                     front.signal(*signal);
@@ -50,7 +50,7 @@ each_runtime! {
             for host in both(runtime) {
                 let c = mortal(&host);
                 let front = Foreground::start(&host, run(&host, &c, "c"), Stdio::null());
-                front.says("ready");
+                front.is_ready(&host, "c");
                 host.run(&mut host.runtime(&["kill", "c", signal])).ok();
                 let ended = front.end();
                 assert_eq!(ended.status.code(), Some(status), "{signal}: {ended:?}");
@@ -63,7 +63,7 @@ each_runtime! {
         let left = both(runtime).map(|host| {
             let c = host.container("c").script("echo ready; sleep 60").build();
             let front = Foreground::start(&host, run(&host, &c, "c"), Stdio::null());
-            front.says("ready");
+            front.is_ready(&host, "c");
             front.signal(Signal::SIGKILL);
             let ended = front.end();
             let status = c.state()["status"].clone();

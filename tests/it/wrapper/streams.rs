@@ -68,7 +68,7 @@ each_runtime! {
         let web = host.container("web").annotate("links", "db:mysql");
         let web = web.script("env; cat /etc/hosts; echo ready; cat").build();
         let front = Foreground::start(&host, run(&host, &web, "web"), Stdio::piped());
-        front.says("ready");
+        front.is_ready(&host, "web");
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
         let ended = front.end();
