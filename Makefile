@@ -14,11 +14,11 @@ DEMO_PACKAGES  := busybox-static iproute2 ipset iptables kmod runc
 TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun nftables procps strace
 ENGINE_PACKAGES := $(TEST_PACKAGES) containerd containernetworking-plugins debootstrap docker.io \
     netavark podman util-linux
-BENCH_PACKAGES := crun debootstrap gcc iproute2 iptables libc6-dev runc util-linux
+BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nftables runc util-linux
 # The newest engines, a Debian of their own: tests/engines/machine.rs.
 SID            := /var/cache/oci-link-test/sid
 
-.PHONY: help build lint test test-engines demo bench rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
+.PHONY: help build lint test test-engines demo bench plot rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -43,7 +43,10 @@ demo: demo-deps build ## two linked containers, step by step
 	@demo/demo.sh $(BINARY)
 
 bench: bench-deps build ## what a link costs; docs/performance.md says how to read it
-	RUSTFLAGS="$(STATIC_FLAGS)" cargo bench --target $(HOST) --bench hook -- $(abspath $(BINARY))
+	RUSTFLAGS="$(STATIC_FLAGS)" cargo bench --target $(HOST) --bench hook -- $(abspath $(BINARY)) $(BENCH_OPTIONS)
+
+plot: ## keep the plot of the last bench, for docs/performance.md
+	cp $(TARGET_DIR)/bench.svg docs/performance.svg
 
 rootfs: ## root filesystems for test-bundles
 	test-bundles/rootfs.sh

@@ -1,52 +1,75 @@
 //! What a hook sees of a container: a process with a network namespace and a mount namespace.
 
-use nix::sched::{CloneFlags, setns, unshare};
+#![allow(unsafe_code)] // Each block says why.
+
+use crate::namespace::Namespace;
+use nix::{
+    libc,
+    sched::{CloneFlags, unshare},
+};
 use std::{
-    fs::File,
-    io::Write,
-    process::{Child, Command, Stdio},
-    thread,
+    mem,
+    net::{Ipv4Addr, UdpSocket},
+    os::fd::AsRawFd,
+    process::{Child, Command},
 };
 
 /// A network namespace with one interface.
-pub struct Network(File);
+pub struct Network(Namespace);
 
 impl Network {
     pub fn new(v4: &str, v6: Option<&str>) -> Self {
-        let make = || {
-            unshare(CloneFlags::CLONE_NEWNET).expect("root may unshare");
-            ip("link set lo up\nlink add eth0 type veth peer name eth1\n");
-            ip(&format!("addr add {v4}/8 dev eth0\nlink set eth0 up\n"));
-            if let Some(v6) = v6 {
-                ip(&format!("addr add {v6}/64 dev eth0 nodad\n"));
-            }
-            Self(File::open("/proc/thread-self/ns/net").expect("namespace is there"))
-        };
-        thread::scope(|scope| scope.spawn(make).join()).expect("namespace is made")
+        let namespace = Namespace::new();
+        let v6 = v6.map_or(String::new(), |v6| format!("addr add {v6}/64 dev eth0 nodad\n"));
+        namespace.ip(&format!(
+            "link add eth0 type veth peer name eth1\n\
+             addr add {v4}/8 dev eth0\nlink set eth0 up\n{v6}"
+        ));
+        Self(namespace)
     }
 
-    /// Gives it another address.
-    pub fn readdress(&self, v4: &str) {
-        self.enter(|| ip(&format!("addr flush dev eth0\naddr add {v4}/8 dev eth0\n")));
+    /// Whose only interface is to be plugged in from outside.
+    pub fn bare() -> Self {
+        Self(Namespace::new())
+    }
+
+    pub fn namespace(&self) -> &Namespace {
+        &self.0
+    }
+
+    /// Gives it another address instead of the one it has. Thousands are wanted, so no program is
+    /// run for it.
+    pub fn readdress(&self, v4: Ipv4Addr) {
+        let done = self.0.enter(|| set_address("eth0", v4));
+        assert_eq!(done, 0, "address {v4}");
     }
 
     /// A process in it, until dropped.
     pub fn start(&self) -> Container {
-        self.enter(|| {
+        self.0.enter(|| {
             // Every container has mounts of its own; a hook is wary of one that has not.
             unshare(CloneFlags::CLONE_NEWNS).expect("root may unshare");
             Container(Command::new("sleep").arg("600").spawn().expect("sleep starts"))
         })
     }
+}
 
-    /// Children of a thread belong to its namespaces.
-    fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let inside = || {
-            setns(&self.0, CloneFlags::CLONE_NEWNET).expect("root may enter");
-            work()
-        };
-        thread::scope(|scope| scope.spawn(inside).join()).expect("work is done")
+/// What `ip addr` would do; -1 if the kernel refuses.
+fn set_address(interface: &str, v4: Ipv4Addr) -> libc::c_int {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    // SAFETY: both structures are plain data, for which zero is a value.
+    let (mut request, mut address) =
+        unsafe { (mem::zeroed::<libc::ifreq>(), mem::zeroed::<libc::sockaddr_in>()) };
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *to = from.cast_signed();
     }
+    address.sin_family = libc::sa_family_t::try_from(libc::AF_INET).expect("a small number");
+    address.sin_addr.s_addr = u32::from(v4).to_be();
+    // SAFETY: a sockaddr_in is a sockaddr of the same size.
+    request.ifr_ifru.ifru_addr =
+        unsafe { mem::transmute::<libc::sockaddr_in, libc::sockaddr>(address) };
+    // SAFETY: the request outlives the call, which only reads it.
+    unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR, &raw const request) }
 }
 
 /// The first process of a container, killed when dropped.
@@ -63,11 +86,4 @@ impl Drop for Container {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn ip(lines: &str) {
-    let mut ip = Command::new("ip");
-    let mut ip = ip.args(["-batch", "-"]).stdin(Stdio::piped()).spawn().expect("ip starts");
-    ip.stdin.take().expect("a pipe").write_all(lines.as_bytes()).expect("ip reads");
-    assert!(ip.wait().expect("our child").success(), "ip: {lines}");
 }

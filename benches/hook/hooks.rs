@@ -2,22 +2,42 @@
 
 use crate::{
     containers::{Container, Network},
+    crowd::holds,
     place::Place,
     report::{NOTHING, Report, Target},
     rig::{Rig, Wish},
     sample::{Series, command},
 };
 
-const ROUNDS: usize = 60;
-/// The targets: times a program that does nothing, times the same without others, MiB.
-const IPTABLES: f64 = 6.0;
-const NONE: f64 = 2.5;
-const GROWTH: f64 = 1.3;
-const MEMORY: f64 = 8.0;
+const ROUNDS: usize = 40;
+/// From so many others on, starts are compared to those on a host without any.
+const JUDGED: usize = 1000;
+/// The targets: times a program that does nothing, times the same without others or with one port,
+/// MiB.
+const CREATE: [(&str, f64); 4] =
+    [("iptables", 4.5), ("ipset", 2.0), ("nftables", 2.0), ("none", 2.5)];
+const GROWTH: f64 = 1.15;
+const GROWTH_OF_IPTABLES: f64 = 1.3;
+const MORE_PORTS: f64 = 1.3;
+const MEMORY: f64 = 6.0;
+
+/// Where a subject is not the plain one: a recipient of that name, or a host without others.
+const BOTH: &str = ", IPv4 and IPv6";
+const PORTS: &str = ", 50 ports";
+const ALONE: &str = ", no others";
+
+/// One recipient on each host, and more where there are no others.
+pub struct Hooks<'a> {
+    crowd: &'a [Rig],
+    alone: &'a [Rig],
+    web: Network,
+    web6: Network,
+    _sources: [Container; 2],
+}
 
 /// One recipient, started and ended again and again under one backend.
 struct Subject<'a> {
-    name: String,
+    what: &'static str,
     wish: Wish<'a>,
     network: &'a Network,
     rig: &'a Rig,
@@ -25,57 +45,87 @@ struct Subject<'a> {
     down: Series,
 }
 
-pub fn measure(place: &Place, report: &mut Report) {
-    let rigs = Rig::all(place, "hooks");
-    let db = Network::new("10.0.0.2", Some("fd00::2")).start();
-    let db50 = Network::new("10.0.0.3", None).start();
-    for rig in &rigs {
-        rig.create(&Wish { id: "db", links: "", ports: 1 }, &db).run();
-        rig.create(&Wish { id: "db50", links: "", ports: 50 }, &db50).run();
+impl<'a> Hooks<'a> {
+    /// Starts the sources. Others are to come to `crowd`, and never to `alone`.
+    pub fn new(crowd: &'a [Rig], alone: &'a [Rig]) -> Self {
+        let db = Network::new("10.0.0.2", Some("fd00::2")).start();
+        let db50 = Network::new("10.0.0.3", None).start();
+        for rig in crowd.iter().chain(alone) {
+            rig.create(&Wish { id: "db", links: "", ports: 1 }, &db).run();
+            rig.create(&Wish { id: "db50", links: "", ports: 50 }, &db50).run();
+        }
+        let web = Network::new("10.0.1.1", None);
+        let web6 = Network::new("10.0.1.2", Some("fd00::1:2"));
+        Self { crowd, alone, web, web6, _sources: [db, db50] }
     }
-    let web = Network::new("10.0.1.1", None);
-    let web6 = Network::new("10.0.1.2", Some("fd00::1:2"));
-    let cases = [
-        ("", Wish { id: "web", links: "db", ports: 0 }, &web),
-        (", IPv4 and IPv6", Wish { id: "web6", links: "db", ports: 0 }, &web6),
-        (", 50 ports", Wish { id: "web50", links: "db50", ports: 0 }, &web),
-    ];
 
-    let mut crowd = Crowd::new();
-    let mut alone = Vec::new();
-    for others in [0, 100, 1000] {
-        crowd.grow(others, &rigs);
-        let cases = if others == 0 { &cases[..] } else { &cases[..1] };
-        let mut subjects: Vec<_> = cases
-            .iter()
-            .flat_map(|case| rigs.iter().map(move |rig| Subject::new(case, rig)))
-            .collect();
+    /// Measures it where so many others are.
+    pub fn measure(&self, others: usize, place: &Place, report: &mut Report) {
+        let mut subjects = self.subjects(others);
         let nothing = rounds(place, &mut subjects);
-
         report.section(&format!("Hook, {others} links of others"), NOTHING, &nothing);
-        for (number, subject) in subjects.iter().enumerate() {
-            let ratio = subject.up.median() / nothing.median();
-            alone.push(ratio);
-            let target = match (others, subject.name.as_str()) {
-                (0, "iptables") => Some(Target::at_most(IPTABLES, ratio, "")),
-                (0, "none") => Some(Target::at_most(NONE, ratio, "")),
-                (1000, _) => Some(Target::at_most(GROWTH, ratio / alone[number], " of alone")),
-                _ => None,
-            };
-            report.row(&format!("createRuntime, {}", subject.name), &subject.up, target);
-            report.row(&format!("poststop, {}", subject.name), &subject.down, None);
+        for subject in &subjects {
+            let name = format!("{}{}", subject.rig.backend, subject.what);
+            let target = target(others, subject, &subjects, &nothing);
+            report.row(&format!("createRuntime, {name}"), &subject.up, target);
+            if subject.what.is_empty() {
+                report.mark("createRuntime", subject.rig.backend, others.max(1));
+            }
+            report.row(&format!("poststop, {name}"), &subject.down, None);
         }
         report.memory(NOTHING, &nothing, None);
-        for subject in subjects.iter().take(rigs.len()) {
-            report.memory(&format!("createRuntime, {}", subject.name), &subject.up, Some(MEMORY));
+        for subject in subjects.iter().filter(|subject| subject.what.is_empty()) {
+            let what = format!("createRuntime, {}", subject.rig.backend);
+            report.memory(&what, &subject.up, Some(MEMORY));
         }
+    }
+
+    /// Who is measured among so many others.
+    fn subjects(&self, others: usize) -> Vec<Subject<'_>> {
+        let one = Wish { id: "web", links: "db", ports: 0 };
+        let mut cases = vec![("", one, &self.web, self.crowd)];
+        if others == 0 {
+            let both = Wish { id: "web6", links: "db", ports: 0 };
+            cases.push((BOTH, both, &self.web6, self.crowd));
+            let ports = Wish { id: "web50", links: "db50", ports: 0 };
+            cases.push((PORTS, ports, &self.web, self.crowd));
+        } else if others >= JUDGED {
+            cases.push((ALONE, one, &self.web, self.alone));
+        }
+        let each = |(what, wish, network, rigs): (_, _, _, &'a [Rig])| {
+            let rigs = rigs.iter().filter(|rig| holds(rig, others));
+            rigs.map(move |rig| Subject::new(what, wish, network, rig))
+        };
+        cases.into_iter().flat_map(each).collect()
+    }
+}
+
+/// What was promised of a start.
+fn target(others: usize, subject: &Subject, all: &[Subject], nothing: &Series) -> Option<Target> {
+    let backend = subject.rig.backend;
+    let times = |what| {
+        let same = |other: &&Subject| other.rig.backend == backend && other.what == what;
+        Some(subject.up.compared_to(&all.iter().find(same)?.up))
+    };
+    let elements = ["ipset", "nftables"].contains(&backend);
+    match (others, subject.what) {
+        (0, "") => {
+            let (_, limit) = CREATE.into_iter().find(|(name, _)| *name == backend)?;
+            Some(Target::at_most(limit, subject.up.median() / nothing.median(), ""))
+        }
+        (0, PORTS) if elements => Some(Target::at_most(MORE_PORTS, times("")?, " of one port")),
+        (1000, "") if backend == "iptables" => {
+            Some(Target::at_most(GROWTH_OF_IPTABLES, times(ALONE)?, " of no others"))
+        }
+        (10_000, "") => Some(Target::at_most(GROWTH, times(ALONE)?, " of no others")),
+        _ => None,
     }
 }
 
 /// Runs all subjects in turns with a program that does nothing, whose times are returned.
 fn rounds(place: &Place, subjects: &mut [Subject]) -> Series {
     let mut nothing = Series::default();
-    for _ in 0..ROUNDS {
+    for _ in 0..place.rounds(ROUNDS) {
         nothing.measure(command(&place.noop));
         for subject in &mut *subjects {
             let container = subject.network.start();
@@ -88,39 +138,8 @@ fn rounds(place: &Place, subjects: &mut [Subject]) -> Series {
 }
 
 impl<'a> Subject<'a> {
-    fn new((what, wish, network): &(&str, Wish<'a>, &'a Network), rig: &'a Rig) -> Self {
-        Self {
-            name: format!("{}{what}", rig.backend),
-            wish: *wish,
-            network,
-            rig,
-            up: Series::default(),
-            down: Series::default(),
-        }
-    }
-}
-
-/// Other recipients, who run all the time.
-struct Crowd {
-    network: Network,
-    process: Container,
-    size: usize,
-}
-
-impl Crowd {
-    fn new() -> Self {
-        let network = Network::new("10.2.0.1", None);
-        Self { process: network.start(), network, size: 0 }
-    }
-
-    fn grow(&mut self, size: usize, rigs: &[Rig]) {
-        for other in self.size..size {
-            self.network.readdress(&format!("10.2.{}.{}", other / 250, other % 250 + 1));
-            for rig in rigs {
-                let id = format!("other{other}");
-                rig.create(&Wish { id: &id, links: "db", ports: 0 }, &self.process).run();
-            }
-        }
-        self.size = size;
+    fn new(what: &'static str, wish: Wish<'a>, network: &'a Network, rig: &'a Rig) -> Self {
+        let (up, down) = (Series::default(), Series::default());
+        Self { what, wish, network, rig, up, down }
     }
 }

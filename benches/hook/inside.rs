@@ -20,9 +20,14 @@ pub fn measure(place: &Place, report: &mut Report) {
     }
     let web = Network::new("10.0.1.3", None).start();
     let noop = place.noop.display().to_string();
-    let mut cases =
-        vec![("no hook".to_owned(), vec![]), ("a hook that does nothing".to_owned(), vec![noop])];
-    cases.extend(rigs.iter().map(|rig| (format!("our hook, {}", rig.backend), rig.command_line())));
+    // A hook runs on its runtime's host.
+    let mut cases = vec![
+        ("no hook".to_owned(), vec![], &rigs[0].host),
+        ("a hook that does nothing".to_owned(), vec![noop], &rigs[0].host),
+    ];
+    for rig in &rigs {
+        cases.push((format!("our hook, {}", rig.backend), rig.command_line(), &rig.host));
+    }
     for runtime in ["runc", "crun"] {
         let Some(program) = find(runtime) else {
             eprintln!("{runtime} is not installed: left out");
@@ -30,7 +35,7 @@ pub fn measure(place: &Place, report: &mut Report) {
         };
         let bundles: Vec<PathBuf> = cases
             .iter()
-            .map(|(name, hook)| {
+            .map(|(name, hook, _)| {
                 let dir = place.directory(&format!("{runtime}/{}", name.replace([' ', ','], "-")));
                 runnable(&dir, &place.noop, &web, "db", hook);
                 dir
@@ -38,20 +43,21 @@ pub fn measure(place: &Place, report: &mut Report) {
             .collect();
         let root = place.directory(&format!("{runtime}/root"));
         let mut all: Vec<Series> = cases.iter().map(|_| Series::default()).collect();
-        for round in 0..ROUNDS {
-            let mut turns: Vec<_> = all.iter_mut().zip(&bundles).collect();
+        for round in 0..place.rounds(ROUNDS) {
+            let hosts = cases.iter().map(|(_, _, host)| host);
+            let mut turns: Vec<_> = all.iter_mut().zip(bundles.iter().zip(hosts)).collect();
             // There and back: what one leaves for the kernel to end must not always hit the same.
             if round % 2 == 1 {
                 turns.reverse();
             }
-            for (series, bundle) in turns {
+            for (series, (bundle, host)) in turns {
                 let run = command(&program).args([Path::new("--root"), &root, Path::new("run")]);
                 let run = run.args([Path::new("--bundle"), bundle, Path::new("web")]);
-                series.measure(run);
+                series.measure(run.within(host));
             }
         }
         report.section(&format!("{runtime} run"), &cases[0].0, &all[0]);
-        for ((name, _), series) in cases.iter().zip(&all).skip(1) {
+        for ((name, ..), series) in cases.iter().zip(&all).skip(1) {
             report.row(name, series, None);
         }
     }

@@ -5,35 +5,46 @@
 //! docs/performance.md says how to read the table.
 //!
 //! Real are: the hook (the release binary, given a state and a bundle as by a runtime), the kernel's
-//! rules, and the records and rules of others, made by hooks of their own. Not real: containers are
-//! sleeping processes in network namespaces (but for `inside`, where runc and crun run them, and
-//! `docker`), and all others share one process and one namespace, whose address changes from one to
-//! the next.
+//! rules, the packets, and the records and rules of others, made by hooks of their own. Not real: a
+//! host is a network namespace, containers are sleeping processes in others (but for `inside`, where
+//! runc and crun run them, and `docker`), and all others of a host share one process and one
+//! namespace, whose address changes from one to the next.
 
 // A benchmark that cannot go on says why and stops.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod among;
 mod containers;
+mod crowd;
 mod docker;
 mod hooks;
 mod inside;
+mod instructions;
+mod kernel;
+mod lane;
 mod lookup;
 #[allow(dead_code)] // Its other parts are the engine tests'.
 #[path = "../../tests/engines/machine.rs"]
 mod machine;
+mod namespace;
+mod packets;
 mod passed;
 mod place;
+mod plot;
 mod report;
 mod rig;
 mod sample;
+mod swarm;
 
 fn main() {
     let place = place::Place::take();
     let mut report = report::Report::default();
     inside::measure(&place, &mut report);
-    hooks::measure(&place, &mut report);
     passed::measure(&place, &mut report);
     docker::measure(&place, &mut report);
+    among::measure(&place, &mut report);
+    swarm::measure(&place, &mut report);
+    instructions::measure(&place, &mut report);
     // Last: 100,000 records make this process large, and a child's peak memory counts from its
     // parent's.
     lookup::measure(&place, &mut report);

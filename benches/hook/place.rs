@@ -22,11 +22,14 @@ pub struct Place {
     pub oci_link: PathBuf,
     /// A static program that does nothing.
     pub noop: PathBuf,
+    /// A tenth of the rounds, for who works on the benchmark itself.
+    quick: bool,
     dir: PathBuf,
 }
 
 impl Place {
     pub fn take() -> Self {
+        let quick = std::env::args().any(|argument| argument == "--quick");
         // Cargo adds options of its own.
         let oci_link = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
         let oci_link = oci_link.expect("want the path of oci-link: make bench").into();
@@ -42,7 +45,16 @@ impl Place {
         }
         let dir = Path::new(DIR).join("bench");
         fs::create_dir(&dir).expect("directory is made");
-        Self { oci_link, noop: noop(&dir), dir }
+        Self { oci_link, noop: noop(&dir), quick, dir }
+    }
+
+    pub fn is_quick(&self) -> bool {
+        self.quick
+    }
+
+    /// How often to measure what wants `rounds`.
+    pub fn rounds(&self, rounds: usize) -> usize {
+        if self.quick { rounds.div_ceil(10) } else { rounds }
     }
 
     /// A directory below ours.

@@ -1,6 +1,6 @@
 //! The table for people, the JSON for programs.
 
-use crate::sample::Series;
+use crate::{plot, sample::Series};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -42,6 +42,12 @@ impl Target {
 }
 
 impl Report {
+    /// A section of instructions.
+    pub fn section_of_instructions(&mut self, title: &str) {
+        title.clone_into(&mut self.section);
+        println!("\n{title:<46}{:>9}{:>20}", "×", "million");
+    }
+
     /// Figures from here on are times `unit`.
     pub fn section(&mut self, title: &str, what: &str, unit: &Series) {
         self.unit = unit.median();
@@ -54,10 +60,30 @@ impl Report {
     pub fn row(&mut self, what: &str, series: &Series, target: Option<Target>) {
         let (median, p95) = (series.median() / self.unit, series.p95() / self.unit);
         let (ms, verdict) = (series.median() / 1000.0, self.verdict(target.as_ref(), !self.busy));
-        println!("  {what:<44}{:>9}{:>9}{ms:>11.3}   {verdict}", digits(median), digits(p95));
+        let digits = if ms < 0.1 { 5 } else { 3 };
+        println!("  {what:<44}{:>9}{:>9}{ms:>11.digits$}   {verdict}", three(median), three(p95));
         self.rows.push(json!({
             "section": self.section, "what": what, "median": median, "p95": p95, "ms": ms,
             "met": target.filter(|_| !self.busy).map(|target| target.met()), "busy": self.busy,
+        }));
+    }
+
+    /// Makes the last row a point of a chart's line.
+    pub fn mark(&mut self, chart: &str, backend: &str, links: usize) {
+        if let Some(row) = self.rows.last_mut() {
+            row["chart"] = chart.into();
+            row["backend"] = backend.into();
+            row["links"] = links.into();
+        }
+    }
+
+    /// Instructions of the processor's in user mode, and how many times those of `nothing`.
+    #[allow(clippy::cast_precision_loss)] // of numbers that are printed with three digits
+    pub fn instructions(&mut self, what: &str, count: u64, nothing: u64) {
+        let (millions, ratio) = (count as f64 / 1e6, count as f64 / nothing as f64);
+        println!("  {what:<44}{:>9}{millions:>20.3}", three(ratio));
+        self.rows.push(json!({
+            "section": self.section, "what": what, "instructions": count, "ratio": ratio,
         }));
     }
 
@@ -73,12 +99,16 @@ impl Report {
         }));
     }
 
-    /// Writes target/bench.json.
+    /// Writes target/bench.json and target/bench.svg.
     pub fn finish(self) {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target directory");
+        // Built for a named target, cargo puts its folder in between.
+        let above = Path::new(env!("CARGO_TARGET_TMPDIR")).ancestors();
+        let target = above.filter(|dir| dir.join("CACHEDIR.TAG").exists()).last();
+        let target = target.expect("target directory");
         let path = target.join("bench.json");
         let json = format!("{:#}\n", json!(self.rows));
         std::fs::write(&path, json).expect("bench.json is written");
+        std::fs::write(target.join("bench.svg"), plot::draw(&self.rows)).expect("plot is written");
         if self.busy {
             println!("\nThe machine was busy: times are not judged. Repeat on a quiet one.");
         }
@@ -91,16 +121,16 @@ impl Report {
         let Target { limit, value, unit } = target;
         if !judged {
             self.unjudged += 1;
-            return format!("not judged: {}, target ≤ {limit}{unit}", digits(*value));
+            return format!("not judged: {}, target ≤ {limit}{unit}", three(*value));
         }
         let (word, sign) = if target.met() { ("met", "≤") } else { ("MISSED", ">") };
         self.missed += usize::from(!target.met());
-        format!("{word}: {} {sign} {limit}{unit}", digits(*value))
+        format!("{word}: {} {sign} {limit}{unit}", three(*value))
     }
 }
 
-/// Three of them.
-fn digits(value: f64) -> String {
+/// Three digits.
+fn three(value: f64) -> String {
     let places = if value < 0.1 {
         4
     } else if value < 10.0 {

@@ -1,7 +1,8 @@
-//! One backend with a state directory and bundles of its own.
+//! One backend with a host, a state directory and bundles of its own.
 
 use crate::{
     containers::Container,
+    namespace::Namespace,
     place::Place,
     sample::{Sample, command},
 };
@@ -16,6 +17,8 @@ const SYSCALLS: usize = 400;
 
 pub struct Rig {
     pub backend: &'static str,
+    /// Nobody else's rules are there: many rules of one backend make all the others slower.
+    pub host: Namespace,
     program: PathBuf,
     dir: PathBuf,
 }
@@ -31,14 +34,28 @@ pub struct Wish<'a> {
 }
 
 impl Rig {
+    /// Those that are measured.
+    pub const BACKENDS: [&str; 4] = ["iptables", "ipset", "nftables", "none"];
+
     /// One for each backend that is measured.
-    pub fn all(place: &Place, name: &str) -> [Self; 3] {
-        ["iptables", "ipset", "none"].map(|backend| {
-            let dir = place.directory(&format!("{name}-{backend}"));
-            let config = format!("[firewall]\nbackend = \"{backend}\"\n");
-            fs::write(dir.join("config.toml"), config).expect("config.toml is written");
-            Self { backend, program: place.oci_link.clone(), dir }
+    pub fn all(place: &Place, name: &str) -> [Self; 4] {
+        Self::BACKENDS.map(|backend| Self::new(place, name, backend, ""))
+    }
+
+    /// The same on hosts whose containers reach each other by links only, as with Docker's
+    /// `icc=false`.
+    pub fn all_isolating(place: &Place, name: &str) -> [Self; 4] {
+        Self::BACKENDS.map(|backend| {
+            let isolate = if backend == "none" { "" } else { "isolate = [\"br0\"]\n" };
+            Self::new(place, name, backend, isolate)
         })
+    }
+
+    fn new(place: &Place, name: &str, backend: &'static str, more: &str) -> Self {
+        let dir = place.directory(&format!("{name}-{backend}"));
+        let config = format!("[firewall]\nbackend = \"{backend}\"\n{more}");
+        fs::write(dir.join("config.toml"), config).expect("config.toml is written");
+        Self { backend, host: Namespace::new(), program: place.oci_link.clone(), dir }
     }
 
     /// The hook's command line, up to its command.
@@ -56,10 +73,17 @@ impl Rig {
     /// The hook that makes the container's links. Before it, a bundle as from an engine, with a
     /// hosts file to mount.
     pub fn create(&self, wish: &Wish, container: &Container) -> Sample {
+        let ports: Vec<_> = (0..wish.ports).map(|port| (3306 + 2 * port).to_string()).collect();
+        let ports = if ports.is_empty() { "none".into() } else { ports.join(",") };
+        self.create_exposing(&ports, wish, container)
+    }
+
+    /// The same with `ports` as in the annotation.
+    pub fn create_exposing(&self, ports: &str, wish: &Wish, container: &Container) -> Sample {
         let bundle = self.bundle(wish.id);
         fs::create_dir_all(bundle.join("rootfs")).expect("bundle is made");
         fs::write(bundle.join("hosts"), "127.0.0.1\tlocalhost\n").expect("hosts file is written");
-        let config = config(wish, &bundle).to_string();
+        let config = config(wish, ports, &bundle).to_string();
         fs::write(bundle.join("config.json"), config).expect("config.json is written");
         self.hook("createRuntime", wish.id, "creating", Some(container.pid()))
     }
@@ -78,7 +102,13 @@ impl Rig {
         }
         let file = bundle.join("state.json");
         fs::write(&file, state.to_string()).expect("state is written");
-        command(&self.program).args(self.options()).args(["hook", stage]).stdin(&file)
+        let hook = command(&self.program).args(self.options()).args(["hook", stage]);
+        hook.stdin(&file).within(&self.host)
+    }
+
+    /// Removes the bundle of a container that nobody asks for any more.
+    pub fn forget_bundle(&self, id: &str) {
+        fs::remove_dir_all(self.bundle(id)).expect("bundle goes");
     }
 
     fn bundle(&self, id: &str) -> PathBuf {
@@ -86,11 +116,8 @@ impl Rig {
     }
 }
 
-fn config(wish: &Wish, bundle: &Path) -> Value {
-    let ports: Vec<_> = (0..wish.ports).map(|port| (3306 + 2 * port).to_string()).collect();
-    let mut annotations = json!({
-        "org.oci-link.ports": if ports.is_empty() { "none".into() } else { ports.join(",") },
-    });
+fn config(wish: &Wish, ports: &str, bundle: &Path) -> Value {
+    let mut annotations = json!({ "org.oci-link.ports": ports });
     if !wish.links.is_empty() {
         annotations["org.oci-link.links"] = wish.links.into();
     }

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)] // The block says why.
 
+use crate::namespace::Namespace;
 use nix::libc;
 use std::{
     fs::File,
@@ -17,19 +18,20 @@ const PAUSE: Duration = Duration::from_millis(25);
 pub struct Sample {
     command: Command,
     stdin: Option<File>,
+    host: Option<Namespace>,
 }
 
 /// One run: the time from before its start to after its end, and its peak memory, or that of the
 /// largest program it ran.
 pub struct Run {
-    elapsed: Duration,
+    pub elapsed: Duration,
     kibibytes: i64,
 }
 
-/// Many runs of one program.
+/// What many runs of one program took.
 #[derive(Default)]
 pub struct Series {
-    micros: Vec<f64>,
+    values: Vec<f64>,
     kibibytes: i64,
 }
 
@@ -37,7 +39,7 @@ pub struct Series {
 pub fn command(program: &Path) -> Sample {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    Sample { command, stdin: None }
+    Sample { command, stdin: None, host: None }
 }
 
 impl Sample {
@@ -50,12 +52,26 @@ impl Sample {
         Self { stdin: Some(File::open(path).expect("input is there")), ..self }
     }
 
-    /// Runs it to its end, which must be a good one.
-    pub fn run(mut self) -> Run {
+    /// Runs it on `host`, not on whichever the calling thread is.
+    pub fn within(self, host: &Namespace) -> Self {
+        Self { host: Some(host.clone()), ..self }
+    }
+
+    /// Ready to be started by the calling thread, which stays on the host.
+    pub fn into_command(mut self) -> Command {
+        if let Some(host) = &self.host {
+            host.join();
+        }
         self.command.stdin(self.stdin.map_or_else(Stdio::null, Stdio::from));
+        self.command
+    }
+
+    /// Runs it to its end, which must be a good one. The calling thread stays on the host.
+    pub fn run(self) -> Run {
+        let mut command = self.into_command();
         let begun = Instant::now();
         #[allow(clippy::zombie_processes)] // wait4 waits, and tells what std does not
-        let child = self.command.spawn().expect("program starts");
+        let child = command.spawn().expect("program starts");
         let pid = libc::pid_t::try_from(child.id()).expect("a pid");
         let mut status = 0;
         // SAFETY: rusage is integers only, for which zero is a value.
@@ -63,7 +79,7 @@ impl Sample {
         // SAFETY: both pointers are to live values of the right types; nobody else waits for pid.
         let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
         let elapsed = begun.elapsed();
-        assert!(waited == pid && status == 0, "{:?}: status {status}", self.command);
+        assert!(waited == pid && status == 0, "{command:?}: status {status}");
         Run { elapsed, kibibytes: usage.ru_maxrss }
     }
 }
@@ -79,7 +95,20 @@ impl Series {
     }
 
     pub fn push_time(&mut self, time: Duration) {
-        self.micros.push(time.as_secs_f64() * 1e6);
+        self.push(time.as_secs_f64() * 1e6);
+    }
+
+    /// Times are in microseconds; anything else is what its caller says.
+    pub fn push(&mut self, value: f64) {
+        self.values.push(value);
+    }
+
+    /// How many times `other` it is, by the median of what they are to each other in each round of a
+    /// measurement in turns: what else the machine does in a round slows both.
+    pub fn compared_to(&self, other: &Self) -> f64 {
+        let pairs = self.values.iter().zip(&other.values);
+        let values = pairs.map(|(ours, theirs)| ours / theirs).collect();
+        Self { values, kibibytes: 0 }.median()
     }
 
     pub fn median(&self) -> f64 {
@@ -94,6 +123,10 @@ impl Series {
         self.quantile(0.95)
     }
 
+    pub fn p99(&self) -> f64 {
+        self.quantile(0.99)
+    }
+
     /// The most memory any run took.
     #[allow(clippy::cast_precision_loss)] // of a number that is printed with two digits
     pub fn mebibytes(&self) -> f64 {
@@ -102,7 +135,7 @@ impl Series {
 
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn quantile(&self, part: f64) -> f64 {
-        let mut sorted = self.micros.clone();
+        let mut sorted = self.values.clone();
         sorted.sort_by(f64::total_cmp);
         sorted[((sorted.len() - 1) as f64 * part).round() as usize]
     }
