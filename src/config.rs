@@ -125,11 +125,7 @@ impl Config {
     /// Reads the file, which may be absent, and lets the flags win.
     pub fn load(overrides: Overrides) -> Result<Self> {
         let path = overrides.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
-        let text = if path.exists() {
-            file::read_text(path, MAX_CONFIG, Kind::Input)?
-        } else {
-            String::new()
-        };
+        let text = file::read_text_if_there(path, MAX_CONFIG, Kind::Input)?.unwrap_or_default();
         let mut config = Self::parse(&file::shown(path), &text)?;
         config.named.clone_from(&overrides.config);
         config.state_dir = overrides.state_dir.unwrap_or(config.state_dir);

@@ -8,6 +8,7 @@ use crate::model::BackendName;
 use crate::store::{self, Store};
 use crate::sys::directory::Directory;
 use crate::sys::process;
+use std::rc::Rc;
 
 /// Everything that commands need, opened once.
 pub struct Host {
@@ -19,16 +20,16 @@ pub struct Host {
     pub store: Box<dyn Store>,
     /// Keeps the rules of containers that start now.
     pub firewall: Box<dyn Firewall>,
-    state: Directory,
+    state: Rc<Directory>,
 }
 
 impl Host {
     /// Opens the state directory, and refuses one that others could have touched.
     pub fn open(config: Config) -> Result<Self> {
-        let state = Directory::open(&config.state_dir)?;
+        let state = Rc::new(Directory::open(&config.state_dir)?);
         let boot = process::boot_id()?;
-        let store = store::open(state.try_clone()?)?;
-        let firewall = firewall::select(config.firewall, state.try_clone()?, boot)?;
+        let store = store::open(Rc::clone(&state))?;
+        let firewall = firewall::select(config.firewall, Rc::clone(&state), boot);
         Ok(Self { config, boot, store, firewall, state })
     }
 
@@ -43,8 +44,7 @@ impl Host {
         let firewall = if backend == self.firewall.name() {
             self.firewall.as_ref()
         } else {
-            let state = self.state.try_clone()?;
-            other = firewall::select(Choice::Fixed(backend), state, self.boot)?;
+            other = firewall::select(Choice::Fixed(backend), Rc::clone(&self.state), self.boot);
             other.as_ref()
         };
         act(Site { store: self.store.as_ref(), firewall, state: &self.config.state_dir })

@@ -1,22 +1,21 @@
 //! Parses the command line, dispatches, and says how it ended.
 
+#![no_main] // See sys/entry.rs.
+
 use clap::Parser;
 use oci_link::cli::Cli;
 use oci_link::error::{Error, Kind, Result};
 use oci_link::{commands, logging, sys};
 use std::ffi::OsString;
-use std::process::ExitCode;
 
-fn main() -> ExitCode {
-    let words: Vec<OsString> = std::env::args_os().collect();
-    let status = commands::early::run(&words).unwrap_or_else(|| run(&words).map(|()| 0));
-    match status {
-        Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            logging::report(&error);
-            ExitCode::from(error.kind as u8)
-        }
-    }
+oci_link::entry!(begin);
+
+fn begin(words: &[OsString]) -> u8 {
+    let status = commands::early::run(words).unwrap_or_else(|| run(words).map(|()| 0));
+    status.unwrap_or_else(|error| {
+        logging::report(&error);
+        error.kind as u8
+    })
 }
 
 fn run(words: &[OsString]) -> Result<()> {

@@ -19,7 +19,7 @@ const GROWTH: f64 = 2.0;
 
 pub fn measure(place: &Place, report: &mut Report) {
     let directory = Directory::open(&place.directory("records")).expect("directory opens");
-    let store = store::open(directory).expect("store opens");
+    let store = store::open(directory.into()).expect("store opens");
     let (mut size, mut fewest) = (0, Vec::new());
     for records in [10, 1000, 100_000] {
         for number in size..records {

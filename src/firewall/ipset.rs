@@ -51,11 +51,10 @@ impl Ipset {
 
     /// Sees to it that the rules of a family stand, which is when they refer to its set.
     fn stand(&self, link: &mut Netlink, family: Family) -> Result<()> {
-        let tool = Tool::find(family)?;
         let stands = self.base.is_remembered(family)?
             && is_in_use(link, family)?
             && front::is_ours(link, family)?.unwrap_or(true);
-        if stands { Ok(()) } else { self.base.make(tool) }
+        if stands { Ok(()) } else { self.base.make(Tool::find(family)?) }
     }
 
     /// Whether an element has had several owners since the host booted. If none had, an owner's

@@ -4,7 +4,8 @@
 use crate::error::Result;
 use crate::model::BridgeName;
 use crate::sys::directory::Directory;
-use crate::sys::netns;
+use crate::sys::netlink::namespace_cookie;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 /// More than any list of bridges.
@@ -14,29 +15,42 @@ const MAX_NOTE: u64 = 4096;
 #[derive(Debug, Clone)]
 pub struct Memory {
     state: Rc<Directory>,
-    here: String,
+    boot: u128,
+    /// Asked for when the first note is read or written.
+    netns: OnceCell<u64>,
 }
 
 impl Memory {
     /// Notes in `state`, made in `boot` and the namespace this process is in.
-    pub fn new(state: Directory, boot: u128) -> Result<Self> {
-        let state = Rc::new(state);
-        Ok(Self { state, here: format!("{boot:032x} {}", netns::own_cookie()?) })
+    pub fn new(state: Rc<Directory>, boot: u128) -> Self {
+        Self { state, boot, netns: OnceCell::new() }
+    }
+
+    /// The first line of a note that is true.
+    fn here(&self) -> Result<String> {
+        let netns = match self.netns.get() {
+            Some(known) => *known,
+            None => *self.netns.get_or_init({
+                let cookie = namespace_cookie()?;
+                move || cookie
+            }),
+        };
+        Ok(format!("{:032x} {netns}", self.boot))
     }
 
     /// What the note says; nothing if it was written elsewhere or before.
     pub fn recall(&self, note: &str) -> Result<Option<String>> {
-        let text = self.state.read(note, MAX_NOTE)?.unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let Some(text) = self.state.read(note, MAX_NOTE)? else { return Ok(None) };
+        let (text, true_here) = (String::from_utf8_lossy(&text), self.here()?);
         Ok(text
             .split_once('\n')
-            .filter(|(here, _)| *here == self.here)
+            .filter(|(here, _)| *here == true_here)
             .map(|(_, what)| what.into()))
     }
 
     /// Writes the note.
     pub fn note(&self, note: &str, what: &str) -> Result<()> {
-        self.state.write(note, format!("{}\n{what}", self.here).as_bytes())
+        self.state.write(note, format!("{}\n{what}", self.here()?).as_bytes())
     }
 
     /// The bridges whose containers were last isolated, by the note of whoever did it.

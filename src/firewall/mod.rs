@@ -18,6 +18,7 @@ use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::directory::Directory;
 use memory::Memory;
 use std::path::Path;
+use std::rc::Rc;
 
 /// The rules of one owner.
 #[derive(Debug, Clone, Copy)]
@@ -61,12 +62,12 @@ pub enum Choice {
 }
 
 /// The choice point of this seam. `state` is where a backend may remember what it set up.
-pub fn select(choice: Choice, state: Directory, boot: u128) -> Result<Box<dyn Firewall>> {
-    let memory = Memory::new(state, boot)?;
-    Ok(match choice {
+pub fn select(choice: Choice, state: Rc<Directory>, boot: u128) -> Box<dyn Firewall> {
+    let memory = Memory::new(state, boot);
+    match choice {
         Choice::Auto => Box::new(auto::Auto::new(memory)),
         Choice::Fixed(name) => open(name, memory),
-    })
+    }
 }
 
 fn open(name: BackendName, memory: Memory) -> Box<dyn Firewall> {

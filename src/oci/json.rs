@@ -23,14 +23,13 @@ pub fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T> {
 
 /// Counts brackets outside strings. Serde skips unknown members without a limit of its own.
 fn check_depth(what: &str, text: &[u8]) -> Result<()> {
-    let (mut depth, mut string, mut escaped) = (0u32, false, false);
-    for byte in text {
+    let mut depth = 0u32;
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if string => escaped = true,
-            b'"' => string = !string,
-            b'{' | b'[' if !string => depth += 1,
-            b'}' | b']' if !string => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut rest),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > MAX_DEPTH {
@@ -39,6 +38,17 @@ fn check_depth(what: &str, text: &[u8]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Moves on behind the end of a string. Most of a document is inside of them.
+fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => _ = rest.next(),
+            _ => {}
+        }
+    }
 }
 
 /// The members of an object in their order, values unparsed, no key twice: runtimes disagree on

@@ -17,8 +17,10 @@ use crate::error::{Kind, Result};
 use crate::model::{ContainerId, Record, Reference};
 use crate::sys::directory::Directory;
 use crate::sys::lock::{self, Lock};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// How long a change waits for others. A hook that waits longer has lost its runtime's patience.
@@ -34,16 +36,18 @@ const WIDTH: usize = 2;
 /// See the module.
 #[derive(Debug)]
 pub struct DirectoryStore {
-    top: Directory,
+    top: Rc<Directory>,
     records: Directory,
     names: Directory,
     addresses: Directory,
     wanted: Directory,
+    /// The record last written under the lock that is held now: nobody else can have changed it.
+    written: RefCell<Option<Record>>,
 }
 
 impl DirectoryStore {
     /// Opens it, and makes what is missing.
-    pub fn open(top: Directory) -> Result<Self> {
+    pub fn open(top: Rc<Directory>) -> Result<Self> {
         // What is planted in the place of any of them must be found before the first is made.
         let found = FOLDERS.map(|name| top.existing(name));
         let mut found = found.into_iter().collect::<Result<Vec<_>>>()?.into_iter();
@@ -57,6 +61,7 @@ impl DirectoryStore {
             names: folder(names)?,
             addresses: folder(addresses)?,
             wanted: folder(wanted)?,
+            written: RefCell::default(),
             top,
         })
     }
@@ -184,6 +189,7 @@ impl DirectoryStore {
 
 impl Store for DirectoryStore {
     fn lock(&self) -> Result<Lock> {
+        self.written.take();
         lock::exclusive(self.top.open_lock("lock")?, PATIENCE)
     }
 
@@ -232,7 +238,10 @@ impl Store for DirectoryStore {
 
     fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {
         let (Change::Put(record) | Change::Remove(record)) = change;
-        let old = self.read(record.id.as_str())?;
+        let old = match self.written.take().filter(|written| written.id == record.id) {
+            None => self.read(record.id.as_str())?,
+            written => written,
+        };
         if old.as_ref().map_or(0, |old| old.revision) != seen {
             return Ok(Commit::Conflict);
         }
@@ -240,7 +249,9 @@ impl Store for DirectoryStore {
             Change::Put(record) => {
                 let record = Record { revision: seen + 1, ..(*record).clone() };
                 self.put(&record, old.as_ref())?;
-                Ok(Commit::Done(record.revision))
+                let revision = record.revision;
+                self.written.replace(Some(record));
+                Ok(Commit::Done(revision))
             }
             Change::Remove(record) => {
                 self.remove(old.as_ref().unwrap_or(record))?;

@@ -11,7 +11,7 @@ struct Scratch(PathBuf, DirectoryStore);
 impl Scratch {
     fn new(test: &str) -> Self {
         let path = PathBuf::from(format!("/var/tmp/oci-link-{test}-{}", std::process::id()));
-        let store = DirectoryStore::open(Directory::open(&path).unwrap()).unwrap();
+        let store = DirectoryStore::open(Directory::open(&path).unwrap().into()).unwrap();
         Self(path, store)
     }
 

@@ -11,6 +11,7 @@ use crate::model::{ContainerId, Record, Reference};
 use crate::sys::directory::Directory;
 use crate::sys::lock::Lock;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 /// What a reference may mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,6 @@ pub trait Store {
 }
 
 /// The choice point of this seam.
-pub fn open(state: Directory) -> Result<Box<dyn Store>> {
+pub fn open(state: Rc<Directory>) -> Result<Box<dyn Store>> {
     Ok(Box::new(directory::DirectoryStore::open(state)?))
 }

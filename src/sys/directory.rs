@@ -1,6 +1,6 @@
 //! The state directory: root's alone, and proven to be so before anything is written.
 
-use super::file::shown;
+use super::file::{shown, whole};
 use crate::error::{Context, Error, Kind, Result};
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -8,11 +8,14 @@ use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Uid, UnlinkatFlags, symlinkat, unlinkat};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
+/// Most files in it are no longer.
+const USUAL: u64 = 2 << 10;
 
 /// A directory held open. Names are relative to it and come from checked types.
 #[derive(Debug)]
@@ -66,12 +69,6 @@ impl Directory {
             fchmod(&fd, Mode::S_IRWXU).context(Kind::State, || shown.clone())?;
         }
         Ok(Self { fd, shown })
-    }
-
-    /// The same directory, for somebody else to hold.
-    pub fn try_clone(&self) -> Result<Self> {
-        let fd = self.fd.try_clone().context(Kind::State, || self.shown.clone())?;
-        Ok(Self { fd, shown: self.shown.clone() })
     }
 
     /// A directory in this one, made if it is missing.
@@ -139,13 +136,9 @@ impl Directory {
         let Some(fd) = self.some(name, openat(&self.fd, name, flags, Mode::empty()))? else {
             return Ok(None);
         };
-        let mut bytes = Vec::with_capacity(4096);
-        let read = File::from(fd).take(max + 1).read_to_end(&mut bytes);
-        read.context(Kind::State, || self.at(name))?;
-        if bytes.len() as u64 > max {
-            return Err(Error::new(Kind::State, format!("{}: too large", self.at(name))));
-        }
-        Ok(Some(bytes))
+        let read = whole(&File::from(fd), USUAL, max).context(Kind::State, || self.at(name))?;
+        let too_large = || Error::new(Kind::State, format!("{}: too large", self.at(name)));
+        read.ok_or_else(too_large).map(Some)
     }
 
     /// Puts `bytes` into `name`: all of them, or the file stays what it was. One writer at a time:

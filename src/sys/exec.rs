@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code)] // Each block says why.
 
+use super::process::fill_standard_streams;
 use crate::error::{Context, Error, Kind, Result};
-use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use std::ffi::{CString, OsStr, OsString};
@@ -12,7 +12,6 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where runtimes are installed. `PATH` is somebody else's.
 const DIRECTORIES: [&str; 6] =
@@ -47,59 +46,39 @@ pub struct Posture {
     mask: SigSet,
     umask: Mode,
     children: SigHandler,
+    pipes: SigHandler,
 }
 
 impl Posture {
     /// Children can be waited for, signals arrive, and files are ours alone.
     pub fn for_acting() -> Result<Self> {
+        fill_standard_streams()?;
         let mut mask = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), Some(&mut mask))
             .context(Kind::Internal, || "signals")?;
         // SAFETY: the default action is no handler of ours that could run at a bad moment.
         let children = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
         let children = children.context(Kind::Internal, || "SIGCHLD")?;
-        Ok(Self { mask, umask: umask(Mode::from_bits_truncate(0o077)), children })
+        // SAFETY: ignoring needs no handler.
+        let pipes = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
+        let pipes = pipes.context(Kind::Internal, || "SIGPIPE")?;
+        Ok(Self { mask, umask: umask(Mode::from_bits_truncate(0o077)), children, pipes })
     }
 
     /// As the caller had it. Only makes system calls.
     pub fn restore(self) {
         umask(self.umask);
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None);
-        // SAFETY: what is put back is the default or "ignore": a program starts with no handlers.
-        let _ = unsafe { signal(Signal::SIGCHLD, self.children) };
+        for (number, action) in [(Signal::SIGCHLD, self.children), (Signal::SIGPIPE, self.pipes)] {
+            // SAFETY: what is put back is the default or "ignore": a program starts with no
+            // handlers.
+            let _ = unsafe { signal(number, action) };
+        }
     }
-}
-
-/// Whether the caller had SIGPIPE ignored, as systemd has.
-static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);
-
-/// Called before main, and so before Rust ignores SIGPIPE: later nobody can tell.
-#[used]
-#[unsafe(link_section = ".init_array")]
-static BEFORE_MAIN: extern "C" fn() = {
-    extern "C" fn look() {
-        // SAFETY: sigaction is integers only, for which zero is a value; and it is only asked for.
-        let ignored = unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            let asked = libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action);
-            asked == 0 && action.sa_sigaction == libc::SIG_IGN
-        };
-        PIPE_IGNORED.store(ignored, Ordering::Relaxed);
-    }
-    look
-};
-
-/// As the caller had it: whoever is executed inherits it.
-fn restore_sigpipe() {
-    let ignored = PIPE_IGNORED.load(Ordering::Relaxed);
-    let handler = if ignored { SigHandler::SigIgn } else { SigHandler::SigDfl };
-    // SAFETY: neither is a handler of ours that could run at a bad moment.
-    let _ = unsafe { signal(Signal::SIGPIPE, handler) };
 }
 
 /// Replaces this process by `program`: same descriptors, directory and environment.
 pub fn replace(program: &Path, arguments: &[OsString]) -> Error {
-    restore_sigpipe();
     let text = |word: &OsStr| CString::new(word.to_owned().into_vec());
     let words =
         std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
@@ -121,7 +100,6 @@ pub fn wait_for(program: &Path, arguments: &[OsString], posture: Posture) -> Res
     command.arg0(program).args(arguments);
     let pass_on = move || {
         posture.restore();
-        restore_sigpipe();
         Ok(())
     };
     // SAFETY: runs between fork and exec, and only makes system calls.

@@ -4,8 +4,8 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::model::Invalid;
 use nix::libc;
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 /// A path for a message: one line, no control characters.
@@ -15,9 +15,15 @@ pub fn shown(path: &Path) -> String {
 
 /// Opens a regular file that is no symbolic link, without waiting for a FIFO's writer.
 fn open(path: &Path, kind: Kind) -> Result<(File, u64)> {
+    must_be_regular(path, open_any(path).context(kind, || shown(path))?, kind)
+}
+
+fn open_any(path: &Path) -> std::io::Result<File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = file.context(kind, || shown(path))?;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+fn must_be_regular(path: &Path, file: File, kind: Kind) -> Result<(File, u64)> {
     let metadata = file.metadata().context(kind, || shown(path))?;
     if !metadata.is_file() {
         return Err(Error::new(Kind::Unsafe, format!("{}: not a regular file", shown(path))));
@@ -27,19 +33,56 @@ fn open(path: &Path, kind: Kind) -> Result<(File, u64)> {
 
 /// The whole of a regular file of at most `max` bytes, read once from one descriptor.
 pub fn read(path: &Path, max: u64, kind: Kind) -> Result<Vec<u8>> {
-    let (file, size) = open(path, kind)?;
+    read_opened(path, open(path, kind)?, max, kind)
+}
+
+fn read_opened(path: &Path, (file, size): (File, u64), max: u64, kind: Kind) -> Result<Vec<u8>> {
     let too_large = || Error::new(kind, format!("{}: more than {max} bytes", shown(path)));
     if size > max {
         return Err(too_large());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-    file.take(max + 1).read_to_end(&mut bytes).context(kind, || shown(path))?;
-    if bytes.len() as u64 > max { Err(too_large()) } else { Ok(bytes) }
+    whole(&file, size, max).context(kind, || shown(path))?.ok_or_else(too_large)
+}
+
+/// The whole of an open regular file, whose size should be `expected`; none if it is more than
+/// `max`. A read that brings less than was asked for has met the end: small files take one.
+pub fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let size = |bytes: u64| usize::try_from(bytes.min(max) + 1).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; size(expected)];
+    let mut filled = 0;
+    loop {
+        match file.read_at(&mut bytes[filled..], filled as u64) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => filled += read?,
+        }
+        if filled < bytes.len() {
+            bytes.truncate(filled);
+            return Ok(Some(bytes));
+        }
+        if filled as u64 > max {
+            return Ok(None);
+        }
+        bytes.resize(size(2 * filled as u64), 0);
+    }
 }
 
 /// The same as text.
 pub fn read_text(path: &Path, max: u64, kind: Kind) -> Result<String> {
-    let bytes = read(path, max, kind)?;
+    text(path, read(path, max, kind)?)
+}
+
+/// The same; nothing where there is no file.
+pub fn read_text_if_there(path: &Path, max: u64, kind: Kind) -> Result<Option<String>> {
+    match open_any(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        opened => {
+            let file = must_be_regular(path, opened.context(kind, || shown(path))?, kind)?;
+            text(path, read_opened(path, file, max, kind)?).map(Some)
+        }
+    }
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes)
         .map_err(|_| Invalid::new("file", &path.to_string_lossy(), "is not UTF-8").into())
 }

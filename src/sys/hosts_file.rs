@@ -1,6 +1,6 @@
 //! A container's hosts file, opened once and checked before anything is done with it.
 
-use super::file::shown;
+use super::file::{shown, whole};
 use super::lease;
 use super::rootfs::{self, Entry};
 use crate::error::{Context, Error, Kind, Result};
@@ -15,6 +15,9 @@ use std::path::Path;
 
 /// The largest hosts file we edit.
 const MAX_SIZE: u64 = 1 << 20;
+
+/// Most of them are no longer.
+const USUAL: u64 = 1 << 10;
 
 /// The file, held open, and what it held.
 #[derive(Debug)]
@@ -108,13 +111,13 @@ impl HostsFile {
     /// is no file). The container may have written to it since it was opened: its lines stay.
     pub fn edit(&mut self, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
         match &mut self.target {
-            Target::Mount(file) => lease::with(file, |_| {
+            Target::Mount(file) => lease::with(file, |alone| {
+                let length = || file.metadata().context(Kind::Hosts, || "hosts file");
                 loop {
-                    let now = read(file, 0, "hosts file")?;
+                    let now = read(file, USUAL, "hosts file")?;
                     let new = change(Some(&now));
-                    let size = file.metadata().context(Kind::Hosts, || "hosts file")?.len();
-                    if size == now.len() as u64 {
-                        return in_place(file, &now, &new);
+                    if alone || length()?.len() == now.len() as u64 {
+                        return in_place(file, &now, &new, alone);
                     }
                 }
             }),
@@ -150,19 +153,14 @@ fn read(file: &File, size: u64, what: &str) -> Result<Vec<u8>> {
     if size > MAX_SIZE {
         return Err(too_large());
     }
-    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-    let mut from_start = file;
-    from_start.rewind().context(Kind::Hosts, || what.to_owned())?;
-    let read = from_start.take(MAX_SIZE + 1).read_to_end(&mut content);
-    read.context(Kind::Hosts, || what.to_owned())?;
-    if content.len() as u64 > MAX_SIZE { Err(too_large()) } else { Ok(content) }
+    whole(file, size, MAX_SIZE).context(Kind::Hosts, || what.to_owned())?.ok_or_else(too_large)
 }
 
 /// A file that is bind-mounted must stay the same file. One write from the first byte that differs:
 /// a reader never sees half a line.
-fn in_place(file: &File, old: &[u8], new: &[u8]) -> Result<()> {
+fn in_place(file: &File, old: &[u8], new: &[u8], alone: bool) -> Result<()> {
     let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-    let written = if same == old.len() {
+    let written = if same == old.len() && !alone {
         append(file, &new[same..])
     } else {
         file.write_all_at(&new[same..], same as u64).and_then(|()| shorten(file, old, new))

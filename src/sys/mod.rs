@@ -6,6 +6,7 @@
 pub mod child;
 pub mod conntrack;
 pub mod directory;
+pub mod entry;
 pub mod exec;
 pub mod file;
 pub mod hosts_file;

@@ -15,8 +15,8 @@ use nix::sys::socket::{
 };
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// Larger than any datagram of the kernel's: parts of a dump have at most 32 KiB.
-const DATAGRAM: usize = 64 << 10;
+/// The kernel makes the parts of a dump no larger than what is asked for, or than a page.
+const DATAGRAM: usize = 4 << 10;
 
 /// What a socket can send at once without being asked to make room, on every kernel.
 const AT_ONCE: usize = 64 << 10;
@@ -68,6 +68,11 @@ impl Netlink {
         };
         let fd = open().context(Kind::Firewall, || "netlink socket")?;
         Ok(Self { fd, buffer: vec![0; DATAGRAM] })
+    }
+
+    /// See [`namespace_cookie`].
+    pub fn namespace_cookie(&self) -> u64 {
+        cookie_of(&self.fd)
     }
 
     /// Sends `batch`, whose last message asks for a receipt, and returns the messages that the
@@ -130,7 +135,10 @@ impl Netlink {
     /// The next datagram; none when the kernel has said everything.
     fn receive(&mut self) -> Result<Option<&[u8]>> {
         loop {
-            match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
+            match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_TRUNC) {
+                Ok(length) if length > DATAGRAM => {
+                    return Err(failed("a datagram larger than any should be"));
+                }
                 Ok(length) => return Ok(self.buffer.get(..length)),
                 Err(Errno::EAGAIN) => return Ok(None),
                 Err(Errno::EINTR) => {}
@@ -138,6 +146,30 @@ impl Netlink {
             }
         }
     }
+}
+
+/// `SO_NETNS_COOKIE` of the namespace this process is in (Linux 5.14), or 0 on kernels that have
+/// none.
+pub fn namespace_cookie() -> Result<u64> {
+    let (kind, flags) = (SockType::Raw, SockFlag::SOCK_CLOEXEC);
+    let fd = socket(AddressFamily::Netlink, kind, flags, SockProtocol::NetlinkRoute);
+    Ok(cookie_of(&fd.context(Kind::Namespace, || "socket")?))
+}
+
+fn cookie_of(fd: &OwnedFd) -> u64 {
+    let mut cookie = 0u64;
+    let mut size = libc::socklen_t::try_from(size_of_val(&cookie)).unwrap_or(8);
+    // SAFETY: the kernel writes at most `size` bytes, the size of `cookie`.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut size,
+        )
+    };
+    if result == 0 { cookie } else { 0 }
 }
 
 /// Asks for complaints that do not repeat the message: a long transaction's would not fit the

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // Each block says why.
 
 use super::netlink::message::{Attributes, Batch, DUMP, UNSPECIFIED};
-use super::netlink::{Netlink, Refusal};
+use super::netlink::{Netlink, Refusal, namespace_cookie};
 use super::process;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Address;
@@ -11,9 +11,11 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, getsockname, socket,
+};
 use std::fs::File;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
@@ -98,7 +100,12 @@ impl Namespace {
         let (a, b) = (inode(&theirs)?, inode(&ours)?);
         let is_ours = (a.dev(), a.ino()) == (b.dev(), b.ino());
         if is_ours {
-            return Ok(Self { cookie: cookie()?, addresses: vec![], ipv6_loopback: true, is_ours });
+            return Ok(Self {
+                cookie: namespace_cookie()?,
+                addresses: vec![],
+                ipv6_loopback: true,
+                is_ours,
+            });
         }
         enter(&theirs)?;
         let found = read();
@@ -128,7 +135,9 @@ fn read() -> Result<Namespace> {
     let mut found = Vec::new();
     let mut question = Batch::default();
     question.message(GET_ADDRESS, DUMP, UNSPECIFIED, |_| ());
-    let answer = Netlink::route()?.ask(&question, |message| {
+    let mut link = Netlink::route()?;
+    let cookie = link.namespace_cookie();
+    let answer = link.ask(&question, |message| {
         if message.kind == NEW_ADDRESS {
             found.extend(message.address().and_then(|(header, rest)| assigned(header, &rest)));
         }
@@ -143,7 +152,7 @@ fn read() -> Result<Namespace> {
         .filter(|(interface, ip, _)| *interface != LOOPBACK && !is_link_local(*ip))
         .map(|(_, ip, prefix)| Address::new(ip, prefix).context(Kind::Unsafe, || "network"))
         .collect::<Result<_>>()?;
-    Ok(Namespace { cookie: cookie()?, addresses, ipv6_loopback, is_ours: false })
+    Ok(Namespace { cookie, addresses, ipv6_loopback, is_ours: false })
 }
 
 /// Every interface has one in IPv6, and no link uses it.
@@ -163,39 +172,17 @@ fn assigned(header: [u8; 8], attributes: &Attributes<'_>) -> Option<(u32, IpAddr
     Some((u32::from_ne_bytes(index), ip, prefix))
 }
 
-/// `SO_NETNS_COOKIE` (Linux 5.14), or 0 on kernels that have none.
-fn cookie() -> Result<u64> {
-    let flags = SockFlag::SOCK_CLOEXEC;
-    let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)
-        .context(Kind::Namespace, || "socket")?;
-    let mut cookie = 0u64;
-    let mut size = libc::socklen_t::try_from(size_of::<u64>()).unwrap_or(8);
-    // SAFETY: the kernel writes at most `size` bytes, the size of `cookie`.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_NETNS_COOKIE,
-            (&raw mut cookie).cast(),
-            &raw mut size,
-        )
-    };
-    Ok(if result == 0 { cookie } else { 0 })
-}
-
-/// The cookie of the namespace this process is in.
-pub fn own_cookie() -> Result<u64> {
-    cookie()
-}
-
 /// Whether `ip` is one of this host's: packets to a local address leave from that very address.
 /// Costs the same however many addresses the host has, and sends nothing.
 fn is_local(ip: IpAddr) -> bool {
-    let any: IpAddr = if ip.is_ipv4() { [0, 0, 0, 0].into() } else { [0u16; 8].into() };
-    let source = || -> std::io::Result<SocketAddr> {
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect((ip, 9))?;
-        socket.local_addr()
+    let family = if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let source = || -> nix::Result<SockaddrStorage> {
+        let socket = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+        connect(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(ip, 9)))?;
+        getsockname(socket.as_raw_fd())
     };
-    source().is_ok_and(|local| local.ip() == ip)
+    source().is_ok_and(|local| match ip {
+        IpAddr::V4(ip) => local.as_sockaddr_in().is_some_and(|local| local.ip() == ip),
+        IpAddr::V6(ip) => local.as_sockaddr_in6().is_some_and(|local| local.ip() == ip),
+    })
 }

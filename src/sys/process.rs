@@ -6,12 +6,18 @@ use crate::error::{Context, Error, Kind, Result};
 use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::Read;
+use std::os::fd::IntoRawFd;
 
-/// Undoes what a parent may have left: blocked and ignored signals (waiting for a child fails
-/// while SIGCHLD is ignored), an odd umask, and open file descriptors, which would use up ours.
+/// Undoes what a parent may have left: closed standard streams, blocked and ignored signals (waiting
+/// for a child fails while SIGCHLD is ignored), an odd umask, and open file descriptors, which would
+/// use up ours.
 pub fn normalise() -> Result<()> {
+    fill_standard_streams()?;
+    // SAFETY: ignoring needs no handler. Who no longer reads what we print ends nothing.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }
+        .context(Kind::Internal, || "cannot ignore SIGPIPE")?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
         .context(Kind::Internal, || "cannot unblock signals")?;
     // SAFETY: the default action is no handler of ours that could run at a bad moment.
@@ -21,6 +27,19 @@ pub fn normalise() -> Result<()> {
     // SAFETY: called first thing in main, when nothing of ours has been opened. Kernels before 5.9
     // lack the call; then the descriptors stay, as they would without us.
     unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
+    Ok(())
+}
+
+/// What is opened next must not become a standard stream, or complaints are written into it.
+pub fn fill_standard_streams() -> Result<()> {
+    for stream in 0..3 {
+        // SAFETY: a question about an integer.
+        if unsafe { libc::fcntl(stream, libc::F_GETFD) } == -1 {
+            let null = OpenOptions::new().read(true).write(true).open("/dev/null");
+            // It got the lowest number that is free, and keeps it.
+            let _ = null.context(Kind::Internal, || "/dev/null")?.into_raw_fd();
+        }
+    }
     Ok(())
 }
 
@@ -39,7 +58,7 @@ pub fn scrub_environment() {
 /// The kernel's boot id, a UUID, as a number.
 pub fn boot_id() -> Result<u128> {
     let path = "/proc/sys/kernel/random/boot_id";
-    let text = fs::read_to_string(path).context(Kind::Internal, || path)?;
+    let text = read_line(path).context(Kind::Internal, || path)?;
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
     u128::from_str_radix(&digits, 16).context(Kind::Internal, || path)
 }
@@ -47,16 +66,20 @@ pub fn boot_id() -> Result<u128> {
 /// When the process `pid` started, in clock ticks since boot; none when it is gone, or is a zombie
 /// or about to become one.
 pub fn start_time(pid: i32) -> Option<u64> {
-    // A line of a few hundred bytes, read at once.
-    let mut buffer = [0; 1024];
-    let length = fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut buffer).ok()?;
-    let stat = String::from_utf8_lossy(buffer.get(..length)?);
+    let stat = read_line(&format!("/proc/{pid}/stat")).ok()?;
     // The command's name stands in parentheses and may hold anything, parentheses too.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;
     // proc(5): starttime is field 22, the state field 3.
     let started = fields.nth(18)?.parse().ok()?;
     (!matches!(state, "Z" | "X" | "x")).then_some(started)
+}
+
+/// A file of procfs that is one line of a few hundred bytes, read at once.
+fn read_line(path: &str) -> std::io::Result<String> {
+    let mut buffer = [0; 1024];
+    let length = fs::File::open(path)?.read(&mut buffer)?;
+    Ok(String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned())
 }
 
 /// Whether this process was started inside the container of `pid`: in its mount namespace, which

@@ -37,7 +37,7 @@ impl Site {
             let state = Directory::open(&self.host.state_dir()).expect("a state directory");
             let boot = process::boot_id().expect("a boot id");
             let choice = Choice::Fixed(self.backend);
-            let firewall = firewall::select(choice, state, boot).expect("a backend");
+            let firewall = firewall::select(choice, state.into(), boot);
             act(firewall.as_ref())
         })
     }
