@@ -28,4 +28,5 @@ pub mod newcomer;
 pub mod oci;
 pub mod store;
 pub mod sys;
+pub mod waiting;
 pub mod world;

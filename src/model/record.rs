@@ -194,6 +194,13 @@ pub struct Wired {
     pub source: Option<ContainerId>,
 }
 
+impl Wired {
+    /// A link that is not connected.
+    pub fn absent(link: Link) -> Self {
+        Self { link, source: None }
+    }
+}
+
 /// One container's entry in the state directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {

@@ -57,6 +57,8 @@ pub trait Store {
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
     /// Whose links name `reference`.
     fn wanting(&self, reference: &Reference) -> Result<Vec<Record>>;
+    /// Whose links are not connected and may mean this container by a prefix of its id.
+    fn hoping_for(&self, id: &ContainerId) -> Result<Vec<Record>>;
     /// Every record.
     fn all(&self) -> Result<Vec<Record>>;
     /// Makes one change, if the record is still at revision `seen` (0: there is none).

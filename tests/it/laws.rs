@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -18,14 +18,21 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("firewall", &["error", "model", "sys"]),
     ("apply", &["error", "firewall", "link", "model", "store", "sys"]),
     ("world", &["error", "link", "model", "store", "sys"]),
+    ("waiting", &["error", "model"]),
     ("config", &["error", "firewall", "link", "model", "sys"]),
     ("host", &["apply", "config", "error", "firewall", "model", "store", "sys"]),
     (
         "lifecycle",
-        &["apply", "error", "host", "link", "model", "newcomer", "store", "sys", "world"],
+        &[
+            "apply", "error", "host", "link", "model", "newcomer", "store", "sys", "waiting",
+            "world",
+        ],
     ),
-    ("newcomer", &["engine", "error", "host", "model", "oci", "sys"]),
-    ("inject", &["config", "engine", "error", "host", "link", "model", "oci", "sys", "world"]),
+    ("newcomer", &["engine", "error", "host", "model", "oci", "sys", "waiting"]),
+    (
+        "inject",
+        &["config", "engine", "error", "host", "link", "model", "oci", "sys", "waiting", "world"],
+    ),
     ("logging", &["config", "error", "sys"]),
     ("configure", &["error", "oci", "sys"]),
     ("cli", &[]),
