@@ -118,7 +118,11 @@ fn variables(
     };
     if let Some(patience) = &patience {
         let absent = || Ok(look()?.iter().any(Sighting::is_absence));
-        patience.wait(absent, || Ok(sleep(PAUSE)))?;
+        let pause = || {
+            sleep(PAUSE);
+            Ok(())
+        };
+        patience.wait(absent, pause)?;
     }
     let absent = match (declared.missing, unborn.starts) {
         (Missing::Fail, _) | (Missing::Wait(_), Starts::Now | Starts::NowByHook) => Absent::Refuse,

@@ -5,9 +5,10 @@
 use crate::apply::{carry_out, take_back};
 use crate::error::{Error, Failures, Kind, Result};
 use crate::host::Host;
-use crate::link::{self, Absent, HostsFile as Hosts, Plan, Sighting, World};
+use crate::link::{Absent, Sighting};
 use crate::model::{ContainerId, Missing, Network, Record, Reference};
 use crate::newcomer::Newcomer;
+use crate::rewire::{ATTEMPTS, conflicts, plan, rewire};
 use crate::store::{Commit, Found};
 use crate::sys::hosts_file::HostsFile;
 use crate::sys::lock::Lock;
@@ -15,8 +16,6 @@ use crate::sys::netns::Process;
 use crate::waiting::{PAUSE, Patience};
 use crate::world::{Seeker, is_running, sightings};
 
-/// How often a plan is made again because somebody was faster.
-const ATTEMPTS: usize = 5;
 /// How long the end of a container's process may follow the word of its end, in milliseconds.
 const DYING: u16 = 1000;
 
@@ -126,29 +125,6 @@ pub fn retire(host: &Host, record: &Record) -> Result<()> {
     host.at(record.backend, |site| take_back(site, &record))
 }
 
-/// Plans a recipient's links again and carries out what changed.
-fn rewire(host: &Host, recipient: &Record) -> Result<()> {
-    for _ in 0..ATTEMPTS {
-        let Some(me) = host.store.get(&recipient.id)? else { return Ok(()) };
-        // A container may have made its hosts file one that is not to be opened. That must not
-        // keep a rule alive.
-        let opened =
-            me.hosts.as_ref().map(|edit| HostsFile::again(&edit.place, &host.config.state_dir));
-        let (file, hosts) = match opened.transpose() {
-            Ok(file) => (file.flatten(), Ok(())),
-            Err(refused) => (None, Err(refused)),
-        };
-        let plan = plan(host, &me, file.as_ref(), true, Absent::Leave)?;
-        if plan.record == me && plan.hosts_content.is_none() {
-            return hosts;
-        }
-        if let Commit::Done(_) = host.at(me.backend, |site| carry_out(site, &plan, file))? {
-            return hosts;
-        }
-    }
-    Err(conflicts(&recipient.id))
-}
-
 fn publish(
     host: &Host,
     mut record: Record,
@@ -167,27 +143,6 @@ fn publish(
         record = make_room(host, record)?;
     }
     Err(conflicts(&record.id))
-}
-
-fn plan(
-    host: &Host,
-    me: &Record,
-    file: Option<&HostsFile>,
-    ipv6: bool,
-    absent: Absent,
-) -> Result<Plan> {
-    // Who is dead gets nothing, whatever it is linked to: its address may be another's next.
-    let sightings = if absent == Absent::Leave && !is_running(me, host.boot) {
-        vec![Sighting::Missing; me.links.len()]
-    } else {
-        sightings(host.store.as_ref(), host.boot, Seeker::of(me), &me.links)?
-    };
-    let hosts = file.map(|file| Hosts {
-        place: file.place().clone(),
-        content: file.content().map(<[u8]>::to_vec),
-        ipv6,
-    });
-    Ok(link::plan(me, &World { sightings, hosts }, absent)?)
 }
 
 /// Clears away those whose id, address or name the newcomer has, as far as they are dead. What the
@@ -266,8 +221,4 @@ fn tolerate(recipient: &Record, result: Result<()>) {
     if let Err(error) = result {
         log::error!("links of {}: {error}", recipient.id);
     }
-}
-
-fn conflicts(id: &ContainerId) -> Error {
-    Error::new(Kind::State, format!("record of {id}: others keep changing it"))
 }

@@ -87,6 +87,7 @@ impl Newcomer {
             backend: BackendName::None,
             flows: Vec::new(),
             hosts: None,
+            bundle: Some(bundle.to_owned()),
             id: state.id.clone(),
         };
         let (missing, ipv6_loopback) = (declared.missing, namespace.ipv6_loopback);
@@ -112,7 +113,8 @@ fn pin(state: &State) -> Result<Process> {
     Ok(pinned)
 }
 
-fn hosts_file(spec: &Spec, state: &Path) -> Result<HostsFile> {
+/// The hosts file of a container, as its config.json says.
+pub fn hosts_file(spec: &Spec, state: &Path) -> Result<HostsFile> {
     match &spec.hosts {
         HostsTarget::Mount(path) => HostsFile::of_mount(path, state),
         HostsTarget::Rootfs => HostsFile::of_rootfs(&spec.root),

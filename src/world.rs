@@ -1,8 +1,8 @@
 //! What a plan looks at: other containers' records, and whether their processes live.
 
 use crate::error::Result;
-use crate::link::Sighting;
-use crate::model::{ContainerId, ContainerName, Record, Wired};
+use crate::link::{Refusal, Sighting};
+use crate::model::{ContainerId, ContainerName, Record, Reference, Wired};
 use crate::store::{Found, Store};
 use crate::sys::process;
 
@@ -12,6 +12,15 @@ use crate::sys::process;
 pub fn is_running(record: &Record, boot: u128) -> bool {
     let instance = &record.instance;
     instance.boot == boot && process::start_time(instance.pid) == Some(instance.started)
+}
+
+/// The one container that somebody means.
+pub fn look_up(store: &dyn Store, reference: &Reference) -> Result<Record> {
+    match store.find(reference)? {
+        Found::One(record) => Ok(*record),
+        Found::Several => Err(Refusal::Ambiguous(reference.clone()).into()),
+        Found::Nothing => Err(Refusal::NoSuchContainer(reference.clone()).into()),
+    }
 }
 
 /// Whose links are looked at. It may have no record yet.

@@ -1,6 +1,7 @@
 //! One file per command: each reads as the command's story.
 
 mod configure;
+mod connect;
 pub mod early;
 mod hook;
 mod inspect;
@@ -43,6 +44,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Precreate => precreate::run(&host, &input),
         Command::Ls(arguments) => ls::run(&host, &arguments),
         Command::Inspect(arguments) => inspect::run(&host, &arguments),
+        Command::Connect(arguments) => connect::run(&host, &arguments),
+        Command::Disconnect(arguments) => connect::end(&host, &arguments),
         Command::Runtime(_) | Command::Configure(_) => {
             Err(Error::new(Kind::Internal, "not dispatched"))
         }

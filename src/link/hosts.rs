@@ -36,6 +36,11 @@ pub fn mentions(content: &[u8], ip: IpAddr) -> bool {
     })
 }
 
+/// Whether `content` holds the block as it was written.
+pub fn stands(content: &[u8], block: &str) -> bool {
+    cut_exact(content, block).is_some()
+}
+
 /// The block that goes to the end of `base`; no lines, no block. Where `base` lacks its final
 /// newline, the block brings it and takes it along again when it goes.
 pub fn block(base: &[u8], lines: &[String]) -> String {

@@ -88,10 +88,22 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsFile, connected: &[(&Ali
     let mut lines: Vec<String> =
         connected.iter().flat_map(|(alias, source)| link_lines(me, alias, source)).collect();
     let own = me.network.addresses().iter().map(Address::ip);
-    let own = first_of_each(own).filter(|ip| !hosts::mentions(&base, *ip));
+    // Who has no links any more has what it had before it was linked.
+    let linked = !me.links.is_empty();
+    let own = first_of_each(own).filter(|ip| linked && !hosts::mentions(&base, *ip));
     lines.extend(own.map(|ip| hosts::line(ip, &[me.hostname.as_str()])));
 
     let block = hosts::block(&base, &lines);
+    // A block that stands stays where it is: containers of one pod share the file, and would move
+    // theirs to its end in turns.
+    let says = |block: &str| block.trim_start_matches('\n').to_owned();
+    if let ([known], Some(content)) = (written.as_slice(), &file.content)
+        && !known.is_empty()
+        && says(known) == says(&block)
+        && hosts::stands(content, known)
+    {
+        return;
+    }
     let content = [&base, block.as_bytes()].concat();
     plan.hosts_content = (file.content.as_ref() != Some(&content)).then_some(content);
     plan.record.hosts = Some(HostsEdit { place: file.place.clone(), block, previous: vec![] });

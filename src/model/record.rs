@@ -232,6 +232,8 @@ pub struct Record {
     pub flows: Vec<Flow>,
     /// What its hosts file holds of ours.
     pub hosts: Option<HostsEdit>,
+    /// Where its config.json is; none in records of an earlier version.
+    pub bundle: Option<PathBuf>,
 }
 
 impl Record {

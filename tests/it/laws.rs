@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 24] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -24,7 +24,25 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     (
         "lifecycle",
         &[
-            "apply", "error", "host", "link", "model", "newcomer", "store", "sys", "waiting",
+            "apply", "error", "host", "link", "model", "newcomer", "rewire", "store", "sys",
+            "waiting", "world",
+        ],
+    ),
+    ("rewire", &["apply", "error", "host", "link", "model", "store", "sys", "world"]),
+    (
+        "connect",
+        &[
+            "apply",
+            "error",
+            "host",
+            "lifecycle",
+            "link",
+            "model",
+            "newcomer",
+            "oci",
+            "rewire",
+            "store",
+            "sys",
             "world",
         ],
     ),
@@ -42,6 +60,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "cli",
             "config",
             "configure",
+            "connect",
             "error",
             "firewall",
             "host",

@@ -2,6 +2,8 @@
 //! their rules and files as they should be.
 
 mod any_order;
+mod connecting;
+mod returning;
 
 use crate::support::{Bundle, Container, Host};
 use serde_json::json;

@@ -17,7 +17,7 @@ mod sctp;
 pub(crate) use bundle::Bundle;
 pub(crate) use container::Container;
 pub(crate) use host::Host;
-pub(crate) use outcome::wait;
+pub(crate) use outcome::{Outcome, wait};
 pub(crate) use packets::{Flow, OPEN, Proto, SHUT};
 pub(crate) use patience::patiently;
 pub(crate) use runtime::Runtime;
