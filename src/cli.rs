@@ -53,6 +53,10 @@ pub enum Command {
     Connect(Connect),
     /// End a link of a running container.
     Disconnect(Disconnect),
+    /// Restore what should be there: rules, hosts lines, links of those who run.
+    Sync(Sync),
+    /// Remove what containers left behind that nobody ended.
+    Gc(Gc),
     /// Register with an engine: say in its configuration what runs containers.
     Configure(Configure),
 }
@@ -136,6 +140,22 @@ pub struct Disconnect {
     pub recipient: String,
     /// By what name it knows the source.
     pub alias: String,
+}
+
+/// `sync`.
+#[derive(Debug, Args)]
+pub struct Sync {
+    /// Only say what would be mended: status 6 where rules are wrong, 8 a hosts file, 7 a record.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `gc`.
+#[derive(Debug, Args)]
+pub struct Gc {
+    /// Only say what would be removed.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// For people or for programs.

@@ -27,6 +27,7 @@ pub mod logging;
 pub mod model;
 pub mod newcomer;
 pub mod oci;
+pub mod recovery;
 pub mod rewire;
 pub mod store;
 pub mod sys;

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::link::{self, Absent, HostsFile as Hosts, Plan, Sighting, World};
 use crate::model::{ContainerId, Flow, Record};
-use crate::store::Commit;
+use crate::store::{Commit, beside};
 use crate::sys::hosts_file::HostsFile;
 use crate::world::{Seeker, is_running, sightings};
 
@@ -72,10 +72,12 @@ pub fn plan(
     } else {
         sightings(host.store.as_ref(), host.boot, Seeker::of(me), &me.links)?
     };
+    let beside = beside(host.store.as_ref(), me)?;
     let hosts = file.map(|file| Hosts {
         place: file.place().clone(),
         content: file.content().map(<[u8]>::to_vec),
         ipv6,
+        beside,
     });
     Ok(link::plan(me, &World { sightings, hosts }, absent)?)
 }

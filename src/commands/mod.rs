@@ -3,6 +3,7 @@
 mod configure;
 mod connect;
 pub mod early;
+mod gc;
 mod hook;
 mod inspect;
 mod ls;
@@ -10,6 +11,7 @@ mod precreate;
 mod prepare;
 mod runtime;
 mod runtime_log;
+mod sync;
 mod table;
 
 use crate::cli::{Cli, Command, Global};
@@ -46,6 +48,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Inspect(arguments) => inspect::run(&host, &arguments),
         Command::Connect(arguments) => connect::run(&host, &arguments),
         Command::Disconnect(arguments) => connect::end(&host, &arguments),
+        Command::Sync(arguments) => sync::run(&host, &arguments),
+        Command::Gc(arguments) => gc::run(&host, &arguments),
         Command::Runtime(_) | Command::Configure(_) => {
             Err(Error::new(Kind::Internal, "not dispatched"))
         }

@@ -102,15 +102,39 @@ impl Base {
         self.memory.note_isolated(NOTE, bridges)
     }
 
-    fn make_isolating(&self, tool: Tool, bridges: &[BridgeName]) -> Result<()> {
-        (self.prepare)(tool.family)?;
-        let discovery = match tool.family {
+    /// The bridges whose containers were last isolated.
+    pub fn isolated(&self) -> Result<Vec<BridgeName>> {
+        self.memory.isolated(NOTE)
+    }
+
+    /// Whether nothing is missing, in both families.
+    pub fn stands(&self) -> Result<bool> {
+        let bridges = self.isolated()?;
+        for family in host_families() {
+            // Where a family's programs are not installed, none of its rules can be made.
+            let Ok(tool) = Tool::find(family) else { continue };
+            let there = tool.list()?;
+            if !missing(&there, &self.all_rules(family), &bridges).is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// All that stands in the chain for nobody in particular.
+    fn all_rules(&self, family: Family) -> Vec<String> {
+        let discovery = match family {
             Family::V4 => &[][..],
             Family::V6 => &NEIGHBOUR_DISCOVERY[..],
         };
         let mut rules: Vec<String> = discovery.iter().map(ToString::to_string).collect();
-        rules.extend((self.rules)(tool.family));
-        let text = missing(&tool.list()?, &rules, bridges);
+        rules.extend((self.rules)(family));
+        rules
+    }
+
+    fn make_isolating(&self, tool: Tool, bridges: &[BridgeName]) -> Result<()> {
+        (self.prepare)(tool.family)?;
+        let text = missing(&tool.list()?, &self.all_rules(tool.family), bridges);
         if !text.is_empty() {
             tool.restore(&text)?.map_err(failed)?;
         }

@@ -6,8 +6,9 @@
 //! goes with the last of them. That is rare, so nothing is looked at in order to add: adding what
 //! exists is refused, and only then the comments are read.
 
+use super::Kept;
 use crate::model::{Flow, OwnerTag};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// The kernel takes no longer comment: room for 15 owners.
 const MAX_COMMENT: usize = 255;
@@ -75,6 +76,25 @@ pub fn owned(flow: Flow, owner: &OwnerTag) -> Element {
     Element { flow, comment: owner.as_str().to_owned() }
 }
 
+/// The elements of each owner. `show` is none where no rule asks for them.
+pub fn by_owner(
+    there: &[Element],
+    show: impl Fn(&Flow) -> Option<String>,
+) -> BTreeMap<OwnerTag, Kept> {
+    let mut owners: BTreeMap<OwnerTag, Kept> = BTreeMap::new();
+    for Element { flow, comment } in there {
+        for tag in comment.split(' ').filter_map(|tag| OwnerTag::parse(tag).ok()) {
+            let kept = owners.entry(tag).or_default();
+            kept.flows.push(*flow);
+            kept.lines.extend(show(flow));
+        }
+    }
+    for kept in owners.values_mut() {
+        kept.lines.sort();
+    }
+    owners
+}
+
 /// How `inspect` shows elements: sorted, for a set has no order.
 pub fn shown(flows: impl IntoIterator<Item = Flow>, show: impl Fn(&Flow) -> String) -> Vec<String> {
     let mut lines: Vec<String> = flows.into_iter().map(|flow| show(&flow)).collect();
@@ -123,6 +143,17 @@ mod tests {
         assert_eq!(last.delete, [element(1, A)]);
         let by_hand = Changes::plan(&[element(1, "mine"), element(2, "")], &a, &[]).unwrap();
         assert_eq!(by_hand, Changes::default());
+    }
+
+    #[test]
+    fn a_shared_element_is_each_owners() {
+        let (a, b) = (OwnerTag::parse(A).unwrap(), OwnerTag::parse(B).unwrap());
+        let there = [element(2, &format!("{B} {A}")), element(1, A), element(3, "by hand")];
+        let owners = by_owner(&there, |flow| Some(flow.port.to_string()));
+        assert_eq!(owners.len(), 2);
+        assert_eq!(owners[&a].lines, ["1/tcp", "2/tcp"]);
+        assert_eq!(owners[&b].flows, [flow(2)]);
+        assert!(by_owner(&there, |_| None)[&b].lines.is_empty());
     }
 
     #[test]

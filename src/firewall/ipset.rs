@@ -13,10 +13,10 @@
 mod messages;
 
 use super::base::{BASE, Base};
-use super::elements::{Changes, Element, owned, shown};
+use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::memory::Memory;
 use super::tool::Tool;
-use super::{Firewall, Ruleset, failed, front};
+use super::{Firewall, Kept, Ruleset, failed, front};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::netlink::message::Batch;
@@ -26,7 +26,7 @@ use messages::{
     create_set, element, rename_to_itself, set_name,
 };
 use nix::libc::{EEXIST, EINVAL};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// How many messages go out together. If the kernel refused each, its answers would still fit the
 /// buffer of the socket.
@@ -142,6 +142,28 @@ impl Firewall for Ipset {
 
     fn expected(&self, _: &OwnerTag, flows: &[Flow]) -> Vec<String> {
         shown(flows.iter().copied(), show)
+    }
+
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+        let mut link = Netlink::netfilter()?;
+        let (mut there, mut asked) = (Vec::new(), Vec::new());
+        for family in Family::BOTH {
+            there.extend(list(&mut link, family)?.unwrap_or_default());
+            asked.extend(is_in_use(&mut link, family)?.then_some(family));
+        }
+        Ok(by_owner(&there, |flow| asked.contains(&Family::of(flow.from)).then(|| show(flow))))
+    }
+
+    fn purge(&self, owner: &OwnerTag) -> Result<()> {
+        self.settle(&mut Netlink::netfilter()?, owner, &[])
+    }
+
+    fn stands(&self) -> Result<bool> {
+        self.base.stands()
+    }
+
+    fn isolated(&self) -> Result<Vec<BridgeName>> {
+        self.base.isolated()
     }
 }
 

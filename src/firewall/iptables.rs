@@ -13,12 +13,14 @@
 use super::base::{BASE, Base};
 use super::memory::Memory;
 use super::tool::Tool;
-use super::{Firewall, Ruleset, failed, front};
+use super::{Firewall, Kept, Ruleset, failed, front, host_families};
 use crate::error::{Context, Kind, Result};
-use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
+use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag, PortSet};
 use crate::sys::netlink::Netlink;
 use crate::sys::process;
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::IpAddr;
 
 /// Begins a transaction that must fail if the base chain is entered no more.
 const STANDS: &str = "-C FORWARD -j OCI-LINK\n";
@@ -156,6 +158,60 @@ impl Firewall for Iptables {
             .flat_map(|flow| pair(owner, flow))
             .collect()
     }
+
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+        let mut owners: BTreeMap<OwnerTag, Kept> = BTreeMap::new();
+        for tool in installed() {
+            let there = tool.list()?;
+            for owner in there.iter().filter_map(|line| owner_of_chain(line)) {
+                let chain = chain(&owner);
+                let own = format!("-A {chain} ");
+                let rules: Vec<&String> =
+                    there.iter().filter(|line| line.starts_with(&own)).collect();
+                let entered = there.contains(&format!("-A {BASE} -j {chain}"));
+                let kept = owners.entry(owner).or_default();
+                kept.flows.extend(rules.iter().filter_map(|rule| permitted(rule)));
+                kept.lines.extend(rules.into_iter().filter(|_| entered).cloned());
+            }
+        }
+        Ok(owners)
+    }
+
+    fn purge(&self, owner: &OwnerTag) -> Result<()> {
+        installed().try_for_each(|tool| Self::reconcile(tool, owner, None))
+    }
+
+    fn stands(&self) -> Result<bool> {
+        self.base.stands()
+    }
+
+    fn isolated(&self) -> Result<Vec<BridgeName>> {
+        self.base.isolated()
+    }
+}
+
+/// The programs of this host. Where there are none, there are none of our rules.
+fn installed() -> impl Iterator<Item = Tool> {
+    host_families().filter_map(|family| Tool::find(family).ok())
+}
+
+/// Whose chain this line of a listing makes.
+fn owner_of_chain(line: &str) -> Option<OwnerTag> {
+    OwnerTag::parse(line.strip_prefix("-N OCI-LINK-")?).ok()
+}
+
+/// What the first rule of a pair permits.
+fn permitted(rule: &str) -> Option<Flow> {
+    let mut words = rule.split(' ');
+    let mut after = |option: &str| {
+        words.by_ref().find(|word| *word == option)?;
+        words.next()
+    };
+    let address = |text: &str| text.split('/').next()?.parse::<IpAddr>().ok();
+    let (from, to) = (address(after("-s")?)?, address(after("-d")?)?);
+    let protocol = after("-p")?;
+    let ports = PortSet::parse(&format!("{}/{protocol}", after("--dport")?)).ok()?;
+    ports.iter().next().map(|port| Flow { from, to, port })
 }
 
 /// The families that occur in `flows`.

@@ -99,6 +99,9 @@ pub enum BackendName {
 }
 
 impl BackendName {
+    /// All that make rules.
+    pub const ALL: [Self; 3] = [Self::Ipset, Self::Iptables, Self::Nftables];
+
     /// As in config.toml.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,6 +12,8 @@
 //! A record is replaced by rename. Index entries are made before the record and removed after it,
 //! so a crash leaves entries too many, never too few; one that leads to no record is no entry.
 
+mod litter;
+
 use super::format;
 use super::{Change, Commit, Found, Store};
 use crate::error::{Kind, Result};
@@ -245,6 +247,14 @@ impl Store for DirectoryStore {
             records.extend(self.read(&id)?);
         }
         Ok(records)
+    }
+
+    fn litter(&self) -> Result<Vec<String>> {
+        Ok(self.find_litter()?.iter().map(ToString::to_string).collect())
+    }
+
+    fn sweep(&self) -> Result<()> {
+        self.find_litter()?.iter().try_for_each(litter::Litter::remove)
     }
 
     fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {

@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 24] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -46,6 +46,21 @@ const MAY_USE: [(&str, &[&str]); 24] = [
             "world",
         ],
     ),
+    (
+        "recovery",
+        &[
+            "apply",
+            "error",
+            "firewall",
+            "host",
+            "lifecycle",
+            "link",
+            "model",
+            "rewire",
+            "sys",
+            "world",
+        ],
+    ),
     ("newcomer", &["engine", "error", "host", "model", "oci", "sys", "waiting"]),
     (
         "inject",
@@ -71,6 +86,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
             "model",
             "newcomer",
             "oci",
+            "recovery",
             "store",
             "sys",
             "world",

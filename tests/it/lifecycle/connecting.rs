@@ -1,16 +1,12 @@
 //! `connect` and `disconnect`.
 
-use super::knows;
+use super::{call, knows};
 use crate::{
     cast::{end, inspect, iptables_host, link_rules, recipient, source},
     support::{Container, Flow, Host, OPEN, Proto, Runtime, SHUT, each_runtime},
 };
 use serde_json::{Value, json};
 use std::fs;
-
-fn call(host: &Host, words: &str) -> crate::support::Outcome {
-    host.run(&mut host.oci_link(&words.split(' ').collect::<Vec<_>>()))
-}
 
 /// A running container that nobody has linked.
 fn plain<'h>(host: &'h Host, id: &str) -> Container<'h> {
