@@ -1,7 +1,8 @@
 //! `connect` and `disconnect`.
 
-use super::{call, knows};
+use super::{call, host_of, knows};
 use crate::{
+    backends::each_backend,
     cast::{end, inspect, iptables_host, link_rules, recipient, source},
     support::{Container, Flow, Host, OPEN, Proto, Runtime, SHUT, each_runtime},
 };
@@ -82,6 +83,24 @@ each_runtime! {
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
         call(&host, "disconnect web cache").ok();
         assert_eq!(link_rules(&host), [""; 0]);
+        [&web, &db, &cache].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+}
+
+each_backend! {
+    fn every_backend_makes_and_ends_links(backend) {
+        let host = host_of(backend, Runtime::Crun);
+        let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
+        let web = recipient(&host, "web", "cache");
+        call(&host, "connect web db").ok();
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        assert_eq!(inspect(&host, "web")["rules"]["verdict"], "as recorded");
+        call(&host, "disconnect web db").ok();
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
+        assert_eq!(web.reach(&cache, Proto::Tcp, 6379), OPEN);
+        assert_eq!(inspect(&host, "web")["rules"]["verdict"], "as recorded");
+        assert_eq!(call(&host, "sync --check").ended(0), "");
         [&web, &db, &cache].into_iter().for_each(end);
         host.assert_nothing_left();
     }
