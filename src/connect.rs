@@ -27,6 +27,9 @@ pub fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
         return rewire(host, &me);
     }
     let process = Process::pin(me.instance.pid)?;
+    if process.started() != me.instance.started {
+        return Err(not_running(&me));
+    }
     let ipv6 = Namespace::of(&process)?.ipv6_loopback;
     let file = find_hosts_file(host, &me)?;
     host.firewall.isolate(&host.config.isolate)?;

@@ -16,6 +16,7 @@ use crate::sys::file;
 use crate::waiting::{PAUSE, Patience};
 use crate::world::{Seeker, sightings};
 use oci_spec::runtime::{Hook, HookBuilder};
+use std::io::{Write, stderr};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -151,7 +152,7 @@ fn variables(
 fn say(starts: Starts, note: &str) {
     log::info!("{note}");
     if starts == Starts::Later {
-        eprintln!("oci-link: {note}");
+        let _ = writeln!(stderr(), "oci-link: {note}");
     }
 }
 
