@@ -40,7 +40,7 @@ impl DirectoryStore {
     /// Looks at everything.
     pub fn find_litter(&self) -> Result<Vec<Litter<'_>>> {
         let mut found = Vec::new();
-        for (place, folder) in [(&self.top, ""), (&self.records, "records/")] {
+        for (place, folder) in [(&*self.top, ""), (&self.records, "records/")] {
             if place.has(NEW) {
                 found.push(Litter { place, folder, name: NEW.to_owned() });
             }
