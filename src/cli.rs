@@ -57,6 +57,8 @@ pub enum Command {
     Sync(Sync),
     /// Remove what containers left behind that nobody ended.
     Gc(Gc),
+    /// Say what on this host would keep links from working, and the mend for each.
+    Doctor(Doctor),
     /// Register with an engine: say in its configuration what runs containers.
     Configure(Configure),
 }
@@ -156,6 +158,20 @@ pub struct Gc {
     /// Only say what would be removed.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `doctor`: the exit status is 0 if all is well, 1 if there are warnings, 2 if there are faults.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// Where the engines' files are, if not in `/`.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub root: Option<PathBuf>,
 }
 
 /// For people or for programs.

@@ -16,6 +16,7 @@ pub mod commands;
 pub mod config;
 pub mod configure;
 pub mod connect;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod firewall;

@@ -11,20 +11,20 @@ use std::ffi::OsString;
 oci_link::entry!(begin);
 
 fn begin(words: &[OsString]) -> u8 {
-    let status = commands::early::run(words).unwrap_or_else(|| run(words).map(|()| 0));
+    let status = commands::early::run(words).unwrap_or_else(|| run(words));
     status.unwrap_or_else(|error| {
         logging::report(&error);
         error.kind as u8
     })
 }
 
-fn run(words: &[OsString]) -> Result<()> {
+fn run(words: &[OsString]) -> Result<u8> {
     sys::process::normalise()?;
     match Cli::try_parse_from(words) {
         Ok(cli) => commands::run(cli),
         Err(help) if !help.use_stderr() => {
             let _ = help.print();
-            Ok(())
+            Ok(0)
         }
         Err(usage) => {
             // crun dies when a hook does not take the state that it is given.

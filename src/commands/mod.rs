@@ -2,6 +2,7 @@
 
 mod configure;
 mod connect;
+mod doctor;
 pub mod early;
 mod gc;
 mod hook;
@@ -25,8 +26,8 @@ use crate::sys::stdin;
 /// Runtimes send a hook a few kilobytes, most of it annotations.
 pub const MAX_STATE: usize = 1 << 20;
 
-/// Runs what the command line asks for.
-pub fn run(cli: Cli) -> Result<()> {
+/// Runs what the command line asks for, and returns the exit status.
+pub fn run(cli: Cli) -> Result<u8> {
     // Before anything can fail: crun dies when a hook does not take the state that it is given.
     let input = match &cli.command {
         Command::Hook(_) => stdin::read(MAX_STATE)?,
@@ -35,12 +36,16 @@ pub fn run(cli: Cli) -> Result<()> {
     };
     // Engines are told of us where no container ran yet: this needs no host.
     if let Command::Configure(arguments) = &cli.command {
-        return configure::run(arguments);
+        return configure::run(arguments).map(|()| 0);
+    }
+    // What is wrong with config.toml, the log or the state directory, it tells.
+    if let Command::Doctor(arguments) = &cli.command {
+        return doctor::run(overrides(cli.global), arguments);
     }
     let config = Config::load(overrides(cli.global))?;
     logging::init(&config)?;
     let host = Host::open(config)?;
-    match cli.command {
+    let done = match cli.command {
         Command::Hook(arguments) => hook::run(&host, &arguments, &input),
         Command::Prepare(arguments) => prepare::run(&host, &arguments),
         Command::Precreate => precreate::run(&host, &input),
@@ -50,10 +55,11 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Disconnect(arguments) => connect::end(&host, &arguments),
         Command::Sync(arguments) => sync::run(&host, &arguments),
         Command::Gc(arguments) => gc::run(&host, &arguments),
-        Command::Runtime(_) | Command::Configure(_) => {
+        Command::Runtime(_) | Command::Configure(_) | Command::Doctor(_) => {
             Err(Error::new(Kind::Internal, "not dispatched"))
         }
-    }
+    };
+    done.map(|()| 0)
 }
 
 fn overrides(global: Global) -> Overrides {

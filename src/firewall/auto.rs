@@ -9,7 +9,8 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// The best first: what costs least as links become many, then what people know to read.
-const ORDER: [BackendName; 3] = [BackendName::Ipset, BackendName::Iptables, BackendName::Nftables];
+pub const ORDER: [BackendName; 3] =
+    [BackendName::Ipset, BackendName::Iptables, BackendName::Nftables];
 /// Whose complaint about a host that can do none says most.
 const FALLBACK: BackendName = BackendName::Iptables;
 const NOTE: &str = "backend";

@@ -191,6 +191,17 @@ fn missing(there: &[String], rules: &[String], bridges: &[BridgeName]) -> String
     text
 }
 
+/// Whether what is `there` keeps containers of `bridges` apart: by what the kernel has, whatever is
+/// remembered.
+pub fn isolates(there: &[String], bridges: &[BridgeName]) -> bool {
+    let in_chain = |chain: &str| -> Vec<&String> {
+        let start = format!("-A {chain} ");
+        there.iter().filter(|line| line.starts_with(&start)).collect()
+    };
+    let last = in_chain(BASE).last().is_some_and(|line| *line == JUMP_TO_ISOLATE);
+    last && in_chain(ISOLATE).into_iter().eq(&drops(bridges))
+}
+
 /// Every way from a container of `bridges` to another.
 fn drops(bridges: &[BridgeName]) -> Vec<String> {
     let pairs = bridges.iter().flat_map(|from| bridges.iter().map(move |to| (from, to)));

@@ -211,6 +211,18 @@ fn is_ours(link: &mut Netlink, family: Family) -> Result<bool> {
     Ok(answer.is_ok() && ours)
 }
 
+/// Fails where the kernel has no sets.
+pub fn is_in_kernel() -> Result<()> {
+    let mut batch = Batch::default();
+    ask_for_header(&mut batch, Family::V4);
+    match Netlink::netfilter()?.ask(&batch.with_receipt(), |_| ())? {
+        Err(refusal) if refusal.code != MISSING => {
+            Err(failed(format!("ipset: not in the kernel ({})", refusal.errno().desc())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether rules ask for the set. The kernel lists a set's references only after counting its
 /// elements; a set that is referred to cannot be renamed, and says so at once.
 fn is_in_use(link: &mut Netlink, family: Family) -> Result<bool> {

@@ -11,6 +11,7 @@ mod iptables;
 mod memory;
 mod nftables;
 mod none;
+pub mod survey;
 mod tool;
 
 use crate::error::{Error, Kind, Result};

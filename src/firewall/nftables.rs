@@ -138,6 +138,19 @@ impl Firewall for Nftables {
     }
 }
 
+/// Fails where the kernel has no `nf_tables`.
+pub fn is_in_kernel() -> Result<()> {
+    let answer = table::generation(&mut Netlink::netfilter()?)?;
+    answer.map_err(|refusal| {
+        failed(format!("nf_tables: not in the kernel ({})", refusal.errno().desc()))
+    })
+}
+
+/// Whether the rules of the table keep containers of `bridges` apart.
+pub fn isolates(bridges: &[BridgeName]) -> Result<bool> {
+    table::is_whole(&mut Netlink::netfilter()?, bridges)
+}
+
 /// As `nft list set` prints it.
 fn show(flow: &Flow) -> String {
     let Flow { from, to, port } = flow;

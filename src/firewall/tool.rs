@@ -78,6 +78,21 @@ impl Tool {
         }
     }
 
+    /// The same, as one of the two kinds of iptables has it, whichever is in use; none if that kind
+    /// is not installed. Unlike a listing, saving makes no table.
+    pub fn saved(self, kind: &str) -> Result<Option<Vec<String>>> {
+        let name = format!("{}-{kind}-save", self.name());
+        if !Path::new(&self.program(&name)).exists() {
+            return Ok(None);
+        }
+        let output = self.run(&name, &[], "")?;
+        if !output.status.success() {
+            return Err(failed(format!("{}: {}", self.program(&name), output.complaint)));
+        }
+        let lines = output.stdout.lines().skip_while(|line| *line != "*filter");
+        Ok(Some(lines.take_while(|line| *line != "COMMIT").map(str::to_owned).collect()))
+    }
+
     fn run(self, name: &str, args: &[&str], input: &str) -> Result<Output> {
         child::run(&self.program(name), args, input, PATIENCE, Kind::Firewall)
     }

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// A record of a source with 4096 ports and a large environment takes less.
 const MAX_RECORD: u64 = 16 << 20;
 /// See the module.
-const FOLDERS: [&str; 4] = ["records", "names", "addresses", "wanted"];
+pub const FOLDERS: [&str; 4] = ["records", "names", "addresses", "wanted"];
 /// Levels of the tree of records, and characters of the id that each takes.
 const LEVELS: usize = 2;
 const WIDTH: usize = 2;

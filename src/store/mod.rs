@@ -81,6 +81,11 @@ pub fn beside(store: &dyn Store, record: &Record) -> Result<Vec<String>> {
     Ok(shared.flat_map(HostsEdit::blocks).map(str::to_owned).collect())
 }
 
+/// Whether there is a store: to open one makes it.
+pub fn is_there(state: &Directory) -> bool {
+    directory::FOLDERS.iter().all(|folder| state.has(folder))
+}
+
 /// The choice point of this seam.
 pub fn open(state: Rc<Directory>) -> Result<Box<dyn Store>> {
     Ok(Box::new(directory::DirectoryStore::open(state)?))

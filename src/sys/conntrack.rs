@@ -55,6 +55,11 @@ pub fn forget(flows: &[Flow]) -> Result<usize> {
     Ok(found.len())
 }
 
+/// How many connections the kernel tracks; none if it does not say.
+pub fn entries() -> Result<Option<u32>> {
+    count(&mut Netlink::netfilter()?)
+}
+
 /// How many entries there are, if the kernel says: looking for them costs milliseconds.
 fn count(link: &mut Netlink) -> Result<Option<u32>> {
     let mut count = None;

@@ -6,7 +6,9 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::unistd::{Uid, UnlinkatFlags, symlinkat, unlinkat};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,6 +21,17 @@ const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag
 
 /// Most files in it are no longer.
 const USUAL: u64 = 2 << 10;
+
+/// What fits into a file system.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Whether it is gone when the host boots.
+    pub in_memory: bool,
+    /// Bytes that are free.
+    pub bytes: u64,
+    /// Files that can be made, if there is a limit.
+    pub files: Option<u64>,
+}
 
 /// A directory held open. Names are relative to it and come from checked types.
 #[derive(Debug)]
@@ -33,6 +46,33 @@ impl Directory {
     /// for directories like `/tmp`, whose sticky bit keeps strangers from moving our part of it.
     /// What is missing is made.
     pub fn open(path: &Path) -> Result<Self> {
+        let make = |above: &OwnedFd, name: &OsStr| match mkdirat(above, name, Mode::S_IRWXU) {
+            Err(Errno::EEXIST) => Ok(()),
+            made => made,
+        };
+        let (directory, mode) = Self::walk(path, make)?;
+        if mode != 0o700 {
+            let closed = fchmod(&directory.fd, Mode::S_IRWXU);
+            closed.context(Kind::State, || directory.shown.clone())?;
+        }
+        Ok(directory)
+    }
+
+    /// The same for those who only look, and the directory's mode: nothing is made or changed. None
+    /// if it is not there.
+    pub fn look(path: &Path) -> Result<Option<(Self, u32)>> {
+        let mut absent = false;
+        let walked = Self::walk(path, |_, _| {
+            absent = true;
+            Err(Errno::ENOENT)
+        });
+        if absent { Ok(None) } else { walked.map(Some) }
+    }
+
+    fn walk(
+        path: &Path,
+        mut make: impl FnMut(&OwnedFd, &OsStr) -> nix::Result<()>,
+    ) -> Result<(Self, u32)> {
         let shown = shown(path);
         let unsafe_path = |why: &str| Error::new(Kind::State, format!("{shown}: {why}"));
         if !path.is_absolute() {
@@ -50,10 +90,7 @@ impl Directory {
             let open = || openat(&fd, name, DIRECTORY, Mode::empty());
             let next = match open() {
                 Err(Errno::ENOENT) => {
-                    match mkdirat(&fd, name, Mode::S_IRWXU) {
-                        Ok(()) | Err(Errno::EEXIST) => {}
-                        Err(errno) => return Err(errno).context(Kind::State, || shown.clone()),
-                    }
+                    make(&fd, name).context(Kind::State, || shown.clone())?;
                     open()
                 }
                 Err(Errno::ELOOP | Errno::ENOTDIR) => {
@@ -68,10 +105,18 @@ impl Directory {
         if stat.st_mode & 0o022 != 0 {
             return Err(unsafe_path("others can write to it"));
         }
-        if stat.st_mode & 0o7777 != 0o700 {
-            fchmod(&fd, Mode::S_IRWXU).context(Kind::State, || shown.clone())?;
-        }
-        Ok(Self { fd, shown })
+        Ok((Self { fd, shown }, stat.st_mode & 0o7777))
+    }
+
+    /// What its file system has room for.
+    pub fn room(&self) -> Result<Room> {
+        let stat = fstatfs(&self.fd).context(Kind::State, || self.shown.clone())?;
+        Ok(Room {
+            in_memory: stat.filesystem_type() == TMPFS_MAGIC,
+            bytes: stat.blocks_available() * u64::try_from(stat.block_size()).unwrap_or(0),
+            // Some file systems have no such limit, and say 0 of 0.
+            files: (stat.files() > 0).then(|| stat.files_free()),
+        })
     }
 
     /// A directory in this one, made if it is missing.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 /// Where runtimes are installed. `PATH` is somebody else's.
-const DIRECTORIES: [&str; 6] =
+pub const DIRECTORIES: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// The program called `name`: an absolute path, or a name in one of the system's directories. A

@@ -30,3 +30,8 @@ pub fn exclusive(file: File, patience: Duration) -> Result<Lock> {
         pause = (pause * 2).min(Duration::from_millis(2));
     }
 }
+
+/// Whether somebody holds the lock on `file`.
+pub fn is_held(file: File) -> bool {
+    matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
+}

@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 25] = [
+const MAY_USE: [(&str, &[&str]); 26] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -68,6 +68,21 @@ const MAY_USE: [(&str, &[&str]); 25] = [
     ),
     ("logging", &["config", "error", "sys"]),
     ("configure", &["error", "oci", "sys"]),
+    (
+        "doctor",
+        &[
+            "config",
+            "configure",
+            "error",
+            "firewall",
+            "host",
+            "model",
+            "recovery",
+            "store",
+            "sys",
+            "world",
+        ],
+    ),
     ("cli", &[]),
     (
         "commands",
@@ -76,6 +91,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "config",
             "configure",
             "connect",
+            "doctor",
             "error",
             "firewall",
             "host",

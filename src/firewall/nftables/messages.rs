@@ -16,6 +16,7 @@ pub const NEW_RULE: u16 = MESSAGES + 6;
 pub const GET_RULE: u16 = MESSAGES + 7;
 pub const DELETE_RULE: u16 = MESSAGES + 8;
 pub const NEW_SET: u16 = MESSAGES + 9;
+pub const GET_GENERATION: u16 = MESSAGES + 16;
 const NEW_ELEMENTS: u16 = MESSAGES + 12;
 const GET_ELEMENTS: u16 = MESSAGES + 13;
 const DELETE_ELEMENTS: u16 = MESSAGES + 14;

@@ -2,13 +2,13 @@
 
 use super::complaint;
 use super::messages::{
-    DELETE_RULE, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, Transaction, about_table,
-    comment, set_name, write_comment,
+    DELETE_RULE, GET_GENERATION, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, Transaction,
+    about_table, comment, set_name, write_comment,
 };
 use super::rules::{Rule, rules};
 use crate::error::Result;
 use crate::model::{BridgeName, Family};
-use crate::sys::netlink::message::{APPEND, Batch, CREATE, DUMP};
+use crate::sys::netlink::message::{APPEND, Batch, CREATE, DUMP, UNSPECIFIED};
 use crate::sys::netlink::{Netlink, Refusal};
 use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP};
 
@@ -92,6 +92,13 @@ pub fn is_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
     let there = our_rules(link)?;
     let wanted = rules(bridges);
     Ok(there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)))
+}
+
+/// Asks how often the rules have changed: the shortest question that only `nf_tables` answers.
+pub fn generation(link: &mut Netlink) -> Result<std::result::Result<(), Refusal>> {
+    let mut batch = Batch::default();
+    batch.message(GET_GENERATION, 0, UNSPECIFIED, |_| ());
+    link.ask(&batch.with_receipt(), |_| ())
 }
 
 /// Whether that is the answer where there is no table, or no `nf_tables` in the kernel.

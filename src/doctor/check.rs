@@ -1,0 +1,124 @@
+//! One answer of the doctor's.
+
+use crate::sys::file::shown;
+use std::fmt::Write;
+use std::path::Path;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Verdict {
+    /// Nothing to do.
+    Ok = 0,
+    /// Links work, but not as somebody may expect, or not for long.
+    Warning = 1,
+    /// Links do not work, or do not do what they are for.
+    Fault = 2,
+}
+
+impl Verdict {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+/// What was looked at, what came of it, and what to do about it. Every text is one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at.
+    pub subject: String,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// What is there, or the cause of the trouble.
+    pub detail: String,
+    /// A command, or a line for a configuration file; only where there is trouble.
+    pub mend: Option<String>,
+}
+
+impl Check {
+    /// All is well.
+    pub fn ok(subject: &str, detail: impl AsRef<str>) -> Self {
+        Self::new(subject, Verdict::Ok, detail.as_ref(), None)
+    }
+
+    /// See [`Verdict::Warning`].
+    pub fn warning(subject: &str, cause: impl AsRef<str>, mend: impl AsRef<str>) -> Self {
+        Self::new(subject, Verdict::Warning, cause.as_ref(), Some(mend.as_ref()))
+    }
+
+    /// See [`Verdict::Fault`].
+    pub fn fault(subject: &str, cause: impl AsRef<str>, mend: impl AsRef<str>) -> Self {
+        Self::new(subject, Verdict::Fault, cause.as_ref(), Some(mend.as_ref()))
+    }
+
+    /// A fault or, if it is not `grave`, a warning.
+    pub fn trouble(grave: bool, subject: &str, cause: &str, mend: &str) -> Self {
+        if grave { Self::fault(subject, cause, mend) } else { Self::warning(subject, cause, mend) }
+    }
+
+    fn new(subject: &str, verdict: Verdict, detail: &str, mend: Option<&str>) -> Self {
+        let (subject, detail) = (one_line(subject), one_line(detail));
+        Self { subject, verdict, detail, mend: mend.map(one_line) }
+    }
+}
+
+/// The worst of them; no checks are well.
+pub fn worst(checks: &[Check]) -> Verdict {
+    checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok)
+}
+
+/// Rules, paths and complaints come from others: a terminal gets no control character of theirs.
+/// Quotes stay, for commands are copied from here.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => line.push(c),
+            _ => {
+                let _ = write!(line, "{}", c.escape_debug());
+            }
+        }
+    }
+    line
+}
+
+/// A path as a word of a shell.
+pub fn word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,".contains(c);
+    if text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", shown(path).replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_is_one_line_and_can_be_pasted() {
+        let check = Check::fault("a\u{1b}[31m", "b\nc \u{202e}", "echo \"it's\" \\n");
+        assert_eq!(
+            (check.subject.as_str(), check.detail.as_str()),
+            ("a\\u{1b}[31m", "b\\nc \\u{202e}")
+        );
+        assert_eq!(check.mend.as_deref(), Some("echo \"it's\" \\n"));
+        assert_eq!(word(Path::new("/run/oci-link")), "/run/oci-link");
+        assert_eq!(word(Path::new("/a b;'c")), r"'/a b;\'\''c'");
+    }
+
+    #[test]
+    fn the_worst_counts() {
+        let all = [Check::ok("", ""), Check::fault("", "", ""), Check::warning("", "", "")];
+        assert_eq!(worst(&all), Verdict::Fault);
+        assert_eq!(worst(&all[..1]), Verdict::Ok);
+        assert_eq!(worst(&[]), Verdict::Ok);
+    }
+}

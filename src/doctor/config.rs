@@ -1,0 +1,94 @@
+//! config.toml and the log that it names.
+
+use super::check::{Check, word};
+use crate::config::{CONFIG_FILE, Config, Overrides};
+use crate::sys::directory::Directory;
+use crate::sys::file::shown;
+use nix::libc;
+use nix::unistd::{AccessFlags, access};
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf, absolute};
+
+/// Where syslogd and journald listen.
+const SYSTEM_LOG: &str = "/dev/log";
+
+/// What holds here: the file's word, or without a file that can be read, the defaults and the
+/// command line's. And the file's place.
+pub fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
+    let path = overrides.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
+    let path = absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut checks = Vec::new();
+    let there = fs::symlink_metadata(&path).is_ok();
+    let config = match Config::load(overrides.clone()) {
+        Ok(config) => {
+            let detail = if there { shown(&path) } else { "none: the defaults hold".to_owned() };
+            checks.push(owner(&path, there).unwrap_or_else(|| Check::ok("config.toml", detail)));
+            config
+        }
+        Err(error) => {
+            let mend = format!("correct or remove {}: until then no container starts", word(&path));
+            checks.push(Check::fault("config.toml", error.to_string(), mend));
+            checks.extend(owner(&path, there));
+            Config {
+                state_dir: overrides.state_dir.clone().unwrap_or(Config::default().state_dir),
+                log_file: overrides.log_file.clone(),
+                ..Config::default()
+            }
+        }
+    };
+    checks.push(log(config.log_file.as_deref()));
+    (config, path, checks)
+}
+
+/// Whoever can write the file names a program that runs as root.
+fn owner(path: &Path, there: bool) -> Option<Check> {
+    let metadata = fs::metadata(path).ok().filter(|_| there)?;
+    let name = word(path);
+    if metadata.uid() != 0 {
+        let cause =
+            format!("{} belongs to user {}: hooks would obey them", shown(path), metadata.uid());
+        return Some(Check::fault("config.toml", cause, format!("chown root:root {name}")));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        let mode = metadata.mode() & 0o7777;
+        let cause = format!("{} has mode {mode:o}: others can write what hooks obey", shown(path));
+        return Some(Check::fault("config.toml", cause, format!("chmod go-w {name}")));
+    }
+    let above = path.parent().and_then(|above| fs::canonicalize(above).ok())?;
+    let error = Directory::look(&above).err()?;
+    let mend = format!("chown root:root {0} && chmod go-w {0}", word(&above));
+    Some(Check::fault("config.toml", format!("its directory: {error}"), mend))
+}
+
+/// The log is opened first thing: where it cannot be, no container starts.
+fn log(path: Option<&Path>) -> Check {
+    let Some(path) = path else {
+        return if Path::new(SYSTEM_LOG).exists() {
+            Check::ok("log", "the system's")
+        } else {
+            let cause = "the system has none: crun hides what hooks print, and errors are lost";
+            Check::warning("log", cause, "in config.toml: [log] file = \"/var/log/oci-link.log\"")
+        };
+    };
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let opened = OpenOptions::new().append(true).custom_flags(flags).open(path);
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let above = above.unwrap_or(Path::new("."));
+    let cause = match opened {
+        Ok(_) => return Check::ok("log", shown(path)),
+        Err(error) if error.kind() != ErrorKind::NotFound => error.to_string(),
+        Err(_) => match access(above, AccessFlags::W_OK | AccessFlags::X_OK) {
+            Ok(()) => {
+                return Check::ok(
+                    "log",
+                    format!("{}: made when there is something to say", shown(path)),
+                );
+            }
+            Err(errno) => format!("{}: {}", shown(above), errno.desc()),
+        },
+    };
+    let cause = format!("{} cannot be written: {cause}", shown(path));
+    Check::fault("log", cause, format!("mkdir -p {} && touch {}", word(above), word(path)))
+}

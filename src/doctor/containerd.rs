@@ -1,0 +1,99 @@
+//! containerd's CRI hands on only those annotations that the runtime's entry allows.
+
+use super::check::{Check, word};
+use crate::sys::file::shown;
+use std::fs;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// Files in which `configure` puts us.
+const FILES: [&str; 2] = ["etc/containerd/config.toml", "etc/containerd/conf.d/oci-link.toml"];
+/// What our annotations begin with.
+const OURS: &str = "org.oci-link.";
+
+/// A check for each of its runtimes that is us.
+pub fn annotations(root: &Path) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for file in FILES.map(|file| root.join(file)) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        // One that is no TOML is the engine's own check.
+        let Ok(parsed) = toml::from_str::<Table>(&text) else { continue };
+        checks.extend(ours(&parsed).into_iter().map(|(name, runtime)| judge(&file, name, runtime)));
+    }
+    checks
+}
+
+/// The runtimes whose program is called as we are.
+fn ours(config: &Table) -> Vec<(&str, &Table)> {
+    let plugins = config.get("plugins").and_then(Value::as_table);
+    let runtimes = plugins
+        .into_iter()
+        .flat_map(Table::values)
+        .filter_map(|plugin| plugin.get("containerd")?.get("runtimes")?.as_table());
+    let tables =
+        runtimes.flatten().filter_map(|(name, value)| Some((name.as_str(), value.as_table()?)));
+    tables.filter(|(_, runtime)| is_us(runtime)).collect()
+}
+
+fn is_us(runtime: &Table) -> bool {
+    let binary = runtime.get("options").and_then(|options| options.get("BinaryName")?.as_str());
+    let name = binary.and_then(|path| Path::new(path).file_name()?.to_str());
+    name.is_some_and(|name| name.starts_with("oci-link"))
+}
+
+fn judge(file: &Path, name: &str, runtime: &Table) -> Check {
+    let subject = format!("annotations through containerd ({name})");
+    let lists = ["container_annotations", "pod_annotations"];
+    let lacks: Vec<&str> = lists.into_iter().filter(|list| !allows(runtime.get(*list))).collect();
+    if lacks.is_empty() {
+        return Check::ok(&subject, "handed on");
+    }
+    let line = |list: &&str| format!("{list} = [\"{OURS}*\"]");
+    let lines: Vec<String> = lacks.iter().map(line).collect();
+    let cause = format!("{}: {} let none of ours through", shown(file), lacks.join(" and "));
+    // Without the container's own, no links of a container are ever seen.
+    let grave = lacks.contains(&lists[0]);
+    let mend = format!("in {}, runtime {name}: {}", word(file), lines.join(" and "));
+    Check::trouble(grave, &subject, &cause, &mend)
+}
+
+/// Whether a pattern of the list matches what ours begin with.
+fn allows(list: Option<&Value>) -> bool {
+    let patterns = list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    patterns.into_iter().any(|pattern| {
+        let whole = pattern.strip_suffix('*').is_some_and(|start| OURS.starts_with(start));
+        whole || pattern.starts_with(OURS)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    fn judged(lists: &str) -> Vec<Check> {
+        let text = format!(
+            "[plugins.x.containerd.runtimes.runc]\nruntime_type = 't'\n\
+             [plugins.x.containerd.runtimes.linked]\n{lists}\n\
+             [plugins.x.containerd.runtimes.linked.options]\nBinaryName = '/b/oci-link-runc'\n"
+        );
+        let parsed: Table = toml::from_str(&text).unwrap();
+        ours(&parsed).iter().map(|(name, runtime)| judge(Path::new("/c"), name, runtime)).collect()
+    }
+
+    #[test]
+    fn a_list_that_lets_ours_through() {
+        let verdict = |lists: &str| judged(lists)[0].verdict;
+        let both = |pattern: &str| {
+            verdict(&format!(
+                "container_annotations = ['{pattern}']\npod_annotations = ['{pattern}']"
+            ))
+        };
+        for pattern in ["org.oci-link.*", "*", "org.*", "org.oci-link.links"] {
+            assert_eq!(both(pattern), Verdict::Ok, "{pattern}");
+        }
+        assert_eq!(both("io.kubernetes.*"), Verdict::Fault);
+        assert_eq!(verdict("container_annotations = ['*']"), Verdict::Warning);
+        assert_eq!(judged("").len(), 1);
+    }
+}

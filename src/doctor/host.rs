@@ -1,0 +1,94 @@
+//! The host itself: its kernel, our power over it, and who else changes its rules.
+
+use super::Patient;
+use super::check::Check;
+use crate::sys::{conntrack, process};
+use nix::unistd::Uid;
+use std::fs;
+
+/// The first kernel that has all the calls we make.
+const KERNEL: (u32, u32) = (5, 9);
+
+pub fn examine() -> Vec<Check> {
+    vec![user(), kernel(), connections()]
+}
+
+fn user() -> Check {
+    if Uid::effective().is_root() {
+        Check::ok("user", "root")
+    } else {
+        let cause = "not root: neither rules nor records can be read";
+        Check::fault("user", cause, "sudo oci-link doctor")
+    }
+}
+
+fn kernel() -> Check {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    if version(release).is_some_and(|version| version >= KERNEL) {
+        Check::ok("kernel", release)
+    } else {
+        let cause = format!("{release}: want {}.{} or later", KERNEL.0, KERNEL.1);
+        Check::fault("kernel", cause, "install a later kernel, and boot it")
+    }
+}
+
+/// Major and minor.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn connections() -> Check {
+    const SUBJECT: &str = "connection tracking";
+    match conntrack::entries() {
+        Ok(Some(count)) => Check::ok(SUBJECT, format!("{count} connections")),
+        Ok(None) | Err(_) => {
+            let cause = "the kernel does not list connections: they outlive their links";
+            Check::warning(SUBJECT, cause, "modprobe nf_conntrack_netlink")
+        }
+    }
+}
+
+/// Daemons that flush the rules of others when they reload.
+pub fn reloaders(patient: &Patient) -> Vec<Check> {
+    let read = |path: &str| fs::read_to_string(patient.question.root.join(path)).ok();
+    let firewalld = read("run/firewalld.pid").and_then(|pid| pid.trim().parse().ok());
+    let firewalld = firewalld.and_then(process::start_time).is_some();
+    let ufw = read("etc/ufw/ufw.conf").is_some_and(|text| is_enabled(&text));
+    let found = [("firewalld", firewalld), ("ufw", ufw)].into_iter().filter(|(_, runs)| *runs);
+    let check = |(name, _)| {
+        if patient.watched {
+            return Check::ok(name, "flushes rules when it reloads; watch makes them again");
+        }
+        let cause = "is active, and flushes the rules of links when it reloads";
+        let mend = format!("after a reload: {}; or run oci-link watch", patient.call("sync"));
+        Check::warning(name, cause, mend)
+    };
+    found.map(check).collect()
+}
+
+/// What ufw.conf says.
+fn is_enabled(text: &str) -> bool {
+    let lines = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("ENABLED="));
+    lines.last().is_some_and(|value| value.trim_matches('"').eq_ignore_ascii_case("yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels() {
+        assert_eq!(version("6.18.0-rc1+"), Some((6, 18)));
+        assert_eq!(version("5.4.0-generic"), Some((5, 4)));
+        assert_eq!(version("unknown"), None);
+        assert!((5, 10) > KERNEL && (5, 4) < KERNEL && (6, 1) > KERNEL);
+    }
+
+    #[test]
+    fn ufw() {
+        assert!(is_enabled("# ENABLED=no\nENABLED=yes\nLOGLEVEL=low\n"));
+        assert!(!is_enabled("# ENABLED=yes\nENABLED=no\n") && !is_enabled(""));
+    }
+}

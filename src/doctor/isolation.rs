@@ -1,0 +1,149 @@
+//! Whether what has no link is really shut: read from rules and switches, never from our own notes.
+
+use super::Patient;
+use super::check::Check;
+use super::firewall::shown;
+use crate::firewall::Choice;
+use crate::firewall::survey::{self, Table};
+use crate::model::{BackendName, BridgeName, Family};
+use std::fs;
+
+pub fn examine(patient: &Patient) -> Vec<Check> {
+    let bridges = &patient.config.isolate;
+    if patient.config.firewall == Choice::Fixed(BackendName::None) {
+        return Vec::new();
+    }
+    let families = patient.tables.iter().map(|table| table.family);
+    let mut checks: Vec<Check> =
+        families.map(|family| switch(family, !bridges.is_empty())).collect();
+    if bridges.is_empty() {
+        return checks;
+    }
+    checks.push(interfaces(bridges));
+    match patient.decided() {
+        Some(BackendName::Nftables) => checks.push(drops_of_nftables(patient)),
+        Some(_) => {
+            checks.extend(patient.tables.iter().filter_map(|table| drops(patient, table)));
+            checks.extend(patient.tables.iter().filter_map(|table| bypass(patient, table)));
+        }
+        None => checks.push(Check::ok("isolation", "begins when the first container starts")),
+    }
+    checks
+}
+
+/// Whether packets between two containers of one bridge are shown to the firewall at all.
+fn switch(family: Family, isolates: bool) -> Check {
+    let name = match family {
+        Family::V4 => "bridge-nf-call-iptables",
+        Family::V6 => "bridge-nf-call-ip6tables",
+    };
+    let value = fs::read_to_string(format!("/proc/sys/net/bridge/{name}")).ok();
+    judge_switch(name, value.as_deref().map(str::trim), isolates)
+}
+
+fn judge_switch(name: &str, value: Option<&str>, isolates: bool) -> Check {
+    let set = format!("sysctl -w net.bridge.{name}=1");
+    let (state, mend) = match value {
+        Some("1") => return Check::ok(name, "containers of one bridge are filtered"),
+        Some(_) => ("is off", set),
+        None => {
+            ("is not there (br_netfilter is not loaded)", format!("modprobe br_netfilter && {set}"))
+        }
+    };
+    let cause = format!("{state}: traffic between containers of one bridge is not filtered");
+    let mend = format!("{mend}; and in /etc/sysctl.d/oci-link.conf: net.bridge.{name} = 1");
+    Check::trouble(isolates, name, &cause, &mend)
+}
+
+/// What config.toml isolates must exist some day.
+fn interfaces(bridges: &[BridgeName]) -> Check {
+    let devices = fs::read_to_string("/proc/net/dev").unwrap_or_default();
+    let there = |bridge: &&BridgeName| {
+        let mut names = devices.lines().filter_map(|line| line.split_once(':'));
+        names.any(|(name, _)| name.trim() == bridge.as_str())
+    };
+    let (there, absent): (Vec<&BridgeName>, Vec<_>) = bridges.iter().partition(there);
+    let list = |names: &[&BridgeName]| {
+        names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    if absent.is_empty() {
+        Check::ok("isolated bridges", list(&there))
+    } else {
+        let cause =
+            format!("no such interface: {}; engines make theirs when needed", list(&absent));
+        Check::warning("isolated bridges", cause, "ip link show type bridge, and correct isolate")
+    }
+}
+
+fn drops(patient: &Patient, table: &Table) -> Option<Check> {
+    let lines = table.lines.as_ref().ok()?;
+    let subject = format!("isolation, {}", shown(table.family));
+    Some(judge_drops(patient, &subject, survey::isolates(lines, &patient.config.isolate)))
+}
+
+fn drops_of_nftables(patient: &Patient) -> Check {
+    match survey::nftables_isolates(&patient.config.isolate) {
+        Ok(whole) => judge_drops(patient, "isolation", whole),
+        Err(error) => Check::fault("isolation", error.to_string(), patient.call("sync")),
+    }
+}
+
+/// Until the first container starts, nobody needs rules to be kept apart.
+fn judge_drops(patient: &Patient, subject: &str, whole: bool) -> Check {
+    let made = patient.firewall().is_some_and(|firewall| {
+        firewall.isolated().is_ok_and(|bridges| bridges == patient.config.isolate)
+    });
+    if whole {
+        Check::ok(subject, "the drops come last, as they should")
+    } else if patient.running.is_empty() && !made {
+        Check::ok(subject, "begins when the first container starts")
+    } else {
+        let cause = "rules do not keep the containers of isolated bridges apart";
+        Check::fault(subject, cause, patient.call("sync"))
+    }
+}
+
+/// Engines that accept their whole subnet before we are asked.
+fn bypass(patient: &Patient, table: &Table) -> Option<Check> {
+    let lines = table.lines.as_ref().ok()?;
+    let in_front = survey::in_front(lines)?;
+    let accepts = survey::wide_accepts(lines, &in_front);
+    let first = accepts.first()?;
+    let subject = format!("who is asked before us, {}", shown(table.family));
+    let who = author(first);
+    let cause = format!("{who} accepts its whole subnet before FORWARD reaches us: {first}");
+    Some(Check::fault(&subject, cause, patient.call("sync")))
+}
+
+/// Whose rule it is, as far as its chain tells.
+fn author(rule: &str) -> &'static str {
+    let chain = rule.split(' ').nth(1).unwrap_or_default();
+    match chain {
+        _ if chain.starts_with("NETAVARK") => "netavark",
+        _ if chain.starts_with("CNI") => "CNI",
+        _ if chain.starts_with("DOCKER") => "docker",
+        _ => "another rule",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_bridge_that_is_not_filtered_is_a_fault_where_it_should_isolate() {
+        let judge = |value, isolates| judge_switch("bridge-nf-call-iptables", value, isolates);
+        assert_eq!(judge(Some("1"), true).verdict, Verdict::Ok);
+        assert_eq!(judge(Some("0"), true).verdict, Verdict::Fault);
+        assert_eq!(judge(Some("0"), false).verdict, Verdict::Warning);
+        let mend = judge(None, true).mend.unwrap();
+        assert!(mend.starts_with("modprobe br_netfilter && sysctl -w net.bridge."), "{mend}");
+    }
+
+    #[test]
+    fn authors() {
+        assert_eq!(author("-A NETAVARK_FORWARD -s 10.88.0.0/16 -j ACCEPT"), "netavark");
+        assert_eq!(author("-A FORWARD -j ACCEPT"), "another rule");
+    }
+}

@@ -1,0 +1,87 @@
+//! The links of those who run: what `sync` and `gc` would find.
+
+use super::check::Check;
+use super::{Patient, alive};
+use crate::config::Config;
+use crate::firewall::{Choice, select};
+use crate::host::Host;
+use crate::model::{BackendName, Record};
+use crate::recovery::{self, Finding};
+use crate::store;
+use crate::sys::directory::Directory;
+use crate::sys::process;
+use std::rc::Rc;
+
+const SUBJECT: &str = "links";
+/// One cause may break a thousand links; more lines would say nothing more.
+const SHOWN: usize = 20;
+
+/// The host, where there are records: to open it makes what is missing.
+pub fn open(config: &Config, state: Option<&Directory>) -> (Option<Host>, Option<Check>) {
+    if !state.is_some_and(store::is_there) {
+        return (None, None);
+    }
+    match Host::open(config.clone()) {
+        Ok(host) => (Some(host), None),
+        Err(error) => {
+            let mend = "remove what is no directory of ours there";
+            (None, Some(Check::fault(SUBJECT, error.to_string(), mend)))
+        }
+    }
+}
+
+/// The records of those who run.
+pub fn running(host: Option<&Host>) -> Vec<Record> {
+    host.map(alive).unwrap_or_default()
+}
+
+pub fn examine(patient: &Patient) -> Vec<Check> {
+    let Some(host) = &patient.host else { return without_records(patient) };
+    match recovery::look(host) {
+        Ok(findings) if findings.is_empty() => {
+            let count = patient.running.len();
+            vec![Check::ok(SUBJECT, format!("{count} containers, all as their records say"))]
+        }
+        Ok(findings) => told(patient, &findings),
+        Err(error) => {
+            vec![Check::fault(SUBJECT, error.to_string(), patient.call("sync"))]
+        }
+    }
+}
+
+fn told(patient: &Patient, findings: &[Finding]) -> Vec<Check> {
+    let check = |finding: &Finding| {
+        Check::warning(SUBJECT, finding.to_string(), patient.call(command(finding)))
+    };
+    let mut checks: Vec<Check> = findings.iter().take(SHOWN).map(check).collect();
+    if findings.len() > SHOWN {
+        let cause = format!("and {} more", findings.len() - SHOWN);
+        checks.push(Check::warning(SUBJECT, cause, patient.call("sync")));
+    }
+    checks
+}
+
+/// What mends it.
+fn command(finding: &Finding) -> &'static str {
+    match finding {
+        Finding::Dead(_) | Finding::Ownerless { .. } | Finding::Litter(_) => "gc",
+        _ => "sync",
+    }
+}
+
+/// Where the records were lost, their rules may still be there.
+fn without_records(patient: &Patient) -> Vec<Check> {
+    let (Some(state), Ok(boot)) = (&patient.state, process::boot_id()) else { return Vec::new() };
+    let mut findings = Vec::new();
+    for backend in BackendName::ALL {
+        let firewall = select(Choice::Fixed(backend), Rc::clone(state), boot);
+        // A backend that cannot be read has no rules that somebody made.
+        let owners = firewall.owners().unwrap_or_default().into_keys();
+        findings.extend(owners.map(|owner| Finding::Ownerless { backend, owner }));
+    }
+    if findings.is_empty() {
+        vec![Check::ok(SUBJECT, "no container has any yet")]
+    } else {
+        told(patient, &findings)
+    }
+}

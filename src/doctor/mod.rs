@@ -1,0 +1,138 @@
+//! What on this host would keep links from working, and the mend for each.
+//!
+//! One file per theme; each looks, and judges what it saw by functions that look at nothing. A theme
+//! gives a [`Check`] for everything it looked at, well or not. Whatever is broken is somebody's
+//! check: only where there is nothing to look at does a theme stay silent.
+//!
+//! Nothing is changed. No backend is chosen or set up, no directory made, no log opened; the records
+//! are read only where the state directory is as it should be, because to open one mends it.
+
+mod check;
+mod config;
+mod containerd;
+mod engines;
+mod firewall;
+mod hooks;
+mod host;
+mod isolation;
+mod links;
+mod programs;
+mod state;
+
+use crate::config::{Config, Overrides};
+use crate::firewall::survey::{Table, tables};
+use crate::firewall::{Firewall, select};
+use crate::host::Host;
+use crate::model::{BackendName, Record};
+use crate::sys::directory::Directory;
+use crate::sys::process;
+use crate::world::is_running;
+pub use check::{Check, Verdict, worst};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// Who asks, and about what.
+#[derive(Debug)]
+pub struct Question {
+    /// The global options.
+    pub overrides: Overrides,
+    /// What stands before every path of an engine's files.
+    pub root: PathBuf,
+    /// The program itself.
+    pub program: PathBuf,
+}
+
+/// What several themes look at.
+struct Patient {
+    question: Question,
+    config: Config,
+    /// Where that is read from.
+    config_file: PathBuf,
+    /// The state directory, if it is there and as it should be.
+    state: Option<Rc<Directory>>,
+    /// The records, if there are any and they may be opened.
+    host: Option<Host>,
+    /// Those of containers that run.
+    running: Vec<Record>,
+    /// The tables that iptables has.
+    tables: Vec<Table>,
+    /// Whether `watch` runs.
+    watched: bool,
+}
+
+/// All checks, in the order in which an administrator would mend what they find.
+pub fn examine(question: Question) -> Vec<Check> {
+    let (config, config_file, mut checks) = config::examine(&question.overrides);
+    let (state, state_checks) = state::examine(&config, &config_file);
+    let (host, opened) = links::open(&config, state.as_deref());
+    let patient = Patient {
+        running: links::running(host.as_ref()),
+        watched: state.as_deref().is_some_and(state::is_watched),
+        tables: tables(),
+        question,
+        config,
+        config_file,
+        state,
+        host,
+    };
+    checks.splice(0..0, host::examine());
+    checks.extend(state_checks);
+    checks.extend(programs::examine(&patient));
+    checks.extend(firewall::examine(&patient));
+    checks.extend(isolation::examine(&patient));
+    checks.extend(host::reloaders(&patient));
+    checks.extend(engines::examine(&patient));
+    checks.extend(hooks::examine(&patient));
+    checks.push(state::watch(&patient));
+    checks.extend(opened);
+    checks.extend(links::examine(&patient));
+    checks
+}
+
+impl Patient {
+    /// `oci-link` with these words, as it has to be called to act on what was looked at.
+    fn call(&self, words: &str) -> String {
+        let given = &self.question.overrides;
+        let options = [("--config", &given.config), ("--state-dir", &given.state_dir)];
+        let given = options.iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
+        let options: String =
+            given.map(|(name, path)| format!("{name} {} ", check::word(path))).collect();
+        format!("oci-link {options}{words}")
+    }
+
+    /// Where a line has to go that mends by config.toml.
+    fn config_line(&self, line: &str) -> String {
+        format!("in {}: {line}", check::word(&self.config_file))
+    }
+
+    /// The backend that keeps the rules of containers that start now, if that is known.
+    fn decided(&self) -> Option<BackendName> {
+        self.firewall().map_or(
+            match self.config.firewall {
+                crate::firewall::Choice::Fixed(name) => Some(name),
+                crate::firewall::Choice::Auto => None,
+            },
+            |firewall| firewall.decided(),
+        )
+    }
+
+    fn firewall(&self) -> Option<Box<dyn Firewall>> {
+        let state = Rc::clone(self.state.as_ref()?);
+        Some(select(self.config.firewall, state, process::boot_id().ok()?))
+    }
+
+    /// Whether containers that run now have links in rules of iptables.
+    fn depends_on_tables(&self) -> bool {
+        let isolated = !self.config.isolate.is_empty();
+        let base = |backend| matches!(backend, BackendName::Iptables | BackendName::Ipset);
+        let linked = |record: &Record| base(record.backend) && !record.flows.is_empty();
+        isolated && self.decided().is_some_and(base) || self.running.iter().any(linked)
+    }
+}
+
+/// Those of `records` whose containers run.
+fn alive(host: &Host) -> Vec<Record> {
+    let mut records = host.store.all().unwrap_or_default();
+    records.retain(|record| is_running(record, host.boot));
+    records
+}

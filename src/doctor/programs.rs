@@ -1,0 +1,68 @@
+//! The names that we are called by, and the runtime that the wrapper becomes.
+
+use super::Patient;
+use super::check::{Check, word};
+use crate::config::Config;
+use crate::sys::exec;
+use crate::sys::file::shown;
+use std::fs::{Metadata, metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+const NAMES: [&str; 4] = ["oci-link-runtime", "oci-link-runc", "oci-link-crun", "oci-link-youki"];
+
+pub fn examine(patient: &Patient) -> Vec<Check> {
+    let program = &patient.question.program;
+    let mut checks: Vec<Check> = NAMES.iter().map(|name| link(program, name)).collect();
+    checks.push(runtime(patient));
+    checks
+}
+
+/// A link beside the program: engines take a path and no arguments. Only the first is what
+/// `configure` writes.
+fn link(program: &Path, name: &str) -> Check {
+    let path = program.with_file_name(name);
+    match (metadata(&path), metadata(program)) {
+        (Ok(there), Ok(us)) if is_same(&there, &us) => Check::ok(name, shown(&path)),
+        (Ok(_), _) => {
+            let cause = format!("{} is another program", shown(&path));
+            Check::warning(name, cause, format!("ln -sf {} {}", word(program), word(&path)))
+        }
+        (Err(_), _) if path.is_symlink() || name == NAMES[0] => {
+            let cause = format!("{} leads nowhere: engines cannot call the wrapper", shown(&path));
+            Check::warning(name, cause, format!("ln -sf {} {}", word(program), word(&path)))
+        }
+        (Err(_), _) => Check::ok(name, "not made: needed only by who calls it"),
+    }
+}
+
+fn runtime(patient: &Patient) -> Check {
+    const SUBJECT: &str = "runtime below";
+    let command = &patient.config.runtime;
+    // Hosts with another runtime, that is called by its own name, need none that nobody named.
+    let named = *command != Config::default().runtime;
+    let mend = patient.config_line("[runtime] command = \"/usr/bin/crun\"");
+    let us = metadata(&patient.question.program);
+    if let (Ok(there), Ok(us)) = (metadata(command), &us)
+        && is_same(&there, us)
+    {
+        return Check::fault(SUBJECT, format!("{} is oci-link itself", shown(command)), mend);
+    }
+    match exec::find(command).map(|path| (is_executable(&path), path)) {
+        Ok((true, path)) => Check::ok(SUBJECT, shown(&path)),
+        Ok((false, path)) => {
+            let cause = format!("{} is not executable", shown(&path));
+            Check::fault(SUBJECT, cause, format!("chmod 755 {}", word(&path)))
+        }
+        Err(error) => Check::trouble(named, SUBJECT, &error.to_string(), &mend),
+    }
+}
+
+fn is_same(a: &Metadata, b: &Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// Whether root may execute it.
+pub fn is_executable(path: &PathBuf) -> bool {
+    metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+}

@@ -1,0 +1,141 @@
+//! The state directory.
+
+use super::Patient;
+use super::check::{Check, word};
+use crate::config::{Config, STATE_DIR};
+use crate::sys::directory::{Directory, Room};
+use crate::sys::file::shown;
+use crate::sys::lock;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::rc::Rc;
+
+const SUBJECT: &str = "state directory";
+/// What `watch` holds a lock on while it runs.
+const WATCH: &str = "watch.lock";
+/// Where records are put that cannot be read.
+const BROKEN: &str = "broken";
+/// Less than some dozens of containers need is little; less than one does is too little.
+const LITTLE: (u64, u64) = (16 << 20, 1000);
+const TOO_LITTLE: (u64, u64) = (1 << 20, 32);
+
+/// The directory, if it is as it should be, and what is to say about it.
+pub fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directory>>, Vec<Check>) {
+    let path = config.state_dir.as_path();
+    match Directory::look(path) {
+        Err(error) => {
+            let mend = mend(path, config_file);
+            (None, vec![Check::fault(SUBJECT, error.to_string(), mend)])
+        }
+        Ok(None) => {
+            let detail = format!("{}: made when the first container starts", shown(path));
+            (None, vec![Check::ok(SUBJECT, detail)])
+        }
+        Ok(Some((directory, mode))) if mode != 0o700 => {
+            let cause = format!("{} has mode {mode:o}, want 700: not looked into", shown(path));
+            let checks = vec![Check::warning(SUBJECT, cause, format!("chmod 700 {}", word(path)))];
+            (None, [checks, contents(path, &directory, config_file)].concat())
+        }
+        Ok(Some((directory, _))) => {
+            let mut checks = vec![Check::ok(SUBJECT, shown(path))];
+            checks.extend(contents(path, &directory, config_file));
+            (Some(Rc::new(directory)), checks)
+        }
+    }
+}
+
+fn contents(path: &Path, directory: &Directory, config_file: &Path) -> Vec<Check> {
+    let mut checks = match directory.room() {
+        Ok(found) => room(path, config_file, found),
+        Err(error) => {
+            vec![Check::warning(SUBJECT, error.to_string(), format!("df {}", word(path)))]
+        }
+    };
+    let mut broken = 0;
+    let _ = directory.visit(BROKEN, |_| {
+        broken += 1;
+        Ok(true)
+    });
+    if broken > 0 {
+        let place = path.join(BROKEN);
+        let cause = format!("{}: {broken} records that could not be read", shown(&place));
+        checks.push(Check::warning("records put aside", cause, format!("rm -r {}", word(&place))));
+    }
+    checks
+}
+
+/// What the file system says, judged.
+fn room(path: &Path, config_file: &Path, room: Room) -> Vec<Check> {
+    let mut checks = Vec::new();
+    checks.push(if room.in_memory {
+        Check::ok("state's file system", "tmpfs: records end with the boot that they speak of")
+    } else {
+        let cause =
+            format!("{} is not on tmpfs: records outlive the boot they speak of", shown(path));
+        let mend = format!("in {}: state_dir = \"{STATE_DIR}\"", word(config_file));
+        Check::warning("state's file system", cause, mend)
+    });
+    let free = (room.bytes, room.files.unwrap_or(u64::MAX));
+    let below = |limit: (u64, u64)| free.0 < limit.0 || free.1 < limit.1;
+    let files = room.files.map_or(String::new(), |files| format!(" and {files} files"));
+    let left = format!("{} MiB{files} are free", room.bytes >> 20);
+    checks.push(if below(LITTLE) {
+        let mend = format!("df -h {0}; df -i {0}", word(path));
+        Check::trouble(below(TOO_LITTLE), "room for records", &left, &mend)
+    } else {
+        Check::ok("room for records", left)
+    });
+    checks
+}
+
+/// The first directory on the way that is not as it must be, and what to do about it.
+fn mend(path: &Path, config_file: &Path) -> String {
+    let mut all: Vec<&Path> = path.ancestors().collect();
+    all.reverse();
+    for (at, step) in all.iter().enumerate() {
+        let Ok(metadata) = fs::symlink_metadata(step) else { continue };
+        let sticky = metadata.mode() & 0o1000 != 0 && at + 1 < all.len();
+        if !metadata.is_dir() {
+            break;
+        } else if metadata.uid() != 0 {
+            return format!("chown root:root {0} && chmod go-w {0}", word(step));
+        } else if metadata.mode() & 0o022 != 0 && !sticky {
+            return format!("chmod go-w {}", word(step));
+        }
+    }
+    format!("in {}: state_dir = \"{STATE_DIR}\"", word(config_file))
+}
+
+/// Whether `watch` runs.
+pub fn is_watched(directory: &Directory) -> bool {
+    directory.has(WATCH) && directory.open_lock(WATCH).is_ok_and(lock::is_held)
+}
+
+/// Links do without it; it is only said.
+pub fn watch(patient: &Patient) -> Check {
+    Check::ok("watch", if patient.watched { "runs" } else { "does not run: sync and gc are yours" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn room_is_judged_by_bytes_and_by_files() {
+        let judge = |in_memory, bytes, files| {
+            let found = Room { in_memory, bytes, files };
+            room(Path::new("/s"), Path::new("/c"), found)
+                .iter()
+                .map(|c| c.verdict)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(judge(true, 1 << 30, None), [Verdict::Ok, Verdict::Ok]);
+        assert_eq!(judge(false, 1 << 30, Some(5000)), [Verdict::Warning, Verdict::Ok]);
+        assert_eq!(judge(true, 1 << 30, Some(500)), [Verdict::Ok, Verdict::Warning]);
+        assert_eq!(judge(true, 1 << 30, Some(3)), [Verdict::Ok, Verdict::Fault]);
+        assert_eq!(judge(true, 4 << 20, Some(5000)), [Verdict::Ok, Verdict::Warning]);
+        assert_eq!(judge(true, 0, None), [Verdict::Ok, Verdict::Fault]);
+    }
+}

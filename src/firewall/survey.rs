@@ -1,0 +1,154 @@
+//! What `doctor` asks: what this host could do, and what stands where packets pass. It only looks;
+//! what the backends remember does not count.
+
+use super::base::{self, BASE};
+use super::nftables;
+use super::tool::Tool;
+use super::{failed, host_families, ipset};
+use crate::error::Result;
+use crate::model::{BackendName, BridgeName, Family};
+
+pub use super::auto::ORDER;
+
+/// Which of the two kinds of iptables there are.
+pub const KINDS: [&str; 2] = ["nft", "legacy"];
+
+/// The filter table of one family, a line for each chain and rule as `iptables -S` prints it.
+#[derive(Debug)]
+pub struct Table {
+    /// Which family.
+    pub family: Family,
+    /// What is in it; the error is that it cannot be read.
+    pub lines: Result<Vec<String>>,
+}
+
+/// The tables that the backends of iptables change.
+pub fn tables() -> Vec<Table> {
+    let lines = |family| Tool::find(family)?.list();
+    host_families().map(|family| Table { family, lines: lines(family) }).collect()
+}
+
+/// How many rules FORWARD has in the kinds of iptables that are installed.
+pub fn rules_of_forward(family: Family) -> Result<Vec<(&'static str, usize)>> {
+    let Ok(tool) = Tool::find(family) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for kind in KINDS {
+        if let Some(lines) = tool.saved(kind)? {
+            let rules = lines.iter().filter(|line| line.starts_with("-A FORWARD "));
+            found.push((kind, rules.count()));
+        }
+    }
+    Ok(found)
+}
+
+/// Fails with what keeps this host from using a backend, as far as looking can tell.
+pub fn can_do(backend: BackendName, tables: &[Table]) -> Result<()> {
+    let iptables = || {
+        let broken = tables.iter().find_map(|table| table.lines.as_ref().err());
+        broken.map_or(Ok(()), |error| Err(failed(error.to_string())))
+    };
+    match backend {
+        BackendName::None => Ok(()),
+        BackendName::Iptables => iptables(),
+        BackendName::Ipset => iptables().and_then(|()| ipset::is_in_kernel()),
+        BackendName::Nftables => nftables::is_in_kernel(),
+    }
+}
+
+/// Whether rules keep the containers of `bridges` apart, in a table of iptables.
+pub fn isolates(table: &[String], bridges: &[BridgeName]) -> bool {
+    base::isolates(table, bridges)
+}
+
+/// The same for our table of nftables.
+pub fn nftables_isolates(bridges: &[BridgeName]) -> Result<bool> {
+    nftables::isolates(bridges)
+}
+
+/// The rules of FORWARD before the one that enters our chain; none if no rule does.
+pub fn in_front(table: &[String]) -> Option<Vec<&str>> {
+    let jump = format!("-A FORWARD -j {BASE}");
+    let mut forward = table.iter().filter(|line| line.starts_with("-A FORWARD "));
+    let rules: Vec<&str> =
+        forward.by_ref().map(String::as_str).take_while(|line| *line != jump).collect();
+    table.contains(&jump).then_some(rules)
+}
+
+/// Whether our chain was made.
+pub fn has_chain(table: &[String]) -> bool {
+    table.iter().any(|line| line.strip_prefix("-N ") == Some(BASE))
+}
+
+/// The rules that accept all that containers of some subnet or bridge say to each other, before
+/// our chain is asked: those in front of it, and those in the chains that these jump to.
+pub fn wide_accepts<'a>(table: &'a [String], in_front: &[&'a str]) -> Vec<&'a str> {
+    let (mut open, mut seen) = (in_front.to_vec(), Vec::new());
+    let mut found = Vec::new();
+    while let Some(rule) = open.pop() {
+        let Some(target) = target(rule) else { continue };
+        if target == "ACCEPT" {
+            found.extend(is_wide(rule).then_some(rule));
+        } else if !seen.contains(&target) {
+            seen.push(target);
+            let start = format!("-A {target} ");
+            open.extend(table.iter().filter(|line| line.starts_with(&start)).map(String::as_str));
+        }
+    }
+    found.reverse();
+    found
+}
+
+/// Where a rule sends packets.
+fn target(rule: &str) -> Option<&str> {
+    let mut words = rule.split(' ');
+    words.find(|word| *word == "-j" || *word == "-g")?;
+    words.next()
+}
+
+/// Whether an accepting rule asks neither for a port, nor for a connection that stands, nor for one
+/// address alone, nor for anything that is not so.
+fn is_wide(rule: &str) -> bool {
+    let words: Vec<&str> = rule.split(' ').collect();
+    let narrow = |word: &&str| {
+        let one_address = word.ends_with("/32") || word.ends_with("/128");
+        let asks = ["!", "-p", "--ctstate", "--state", "--match-set", "--mark", "--ctmark"];
+        one_address || asks.contains(word)
+    };
+    !words.iter().any(narrow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn who_is_in_front() {
+        let table = lines("-N OCI-LINK\n-A FORWARD -i a -j DROP\n-A FORWARD -j OCI-LINK\n");
+        assert_eq!(in_front(&table), Some(vec!["-A FORWARD -i a -j DROP"]));
+        assert_eq!(in_front(&lines("-A FORWARD -j OCI-LINK\n-A FORWARD -j X")), Some(vec![]));
+        assert_eq!(in_front(&lines("-N OCI-LINK\n-A FORWARD -j OCI-LINK-X")), None);
+    }
+
+    /// As netavark 1.4 makes them, with a bridge of docker's and a port that somebody opened.
+    #[test]
+    fn a_subnet_that_is_accepted_is_found_through_chains() {
+        let table = lines(
+            "-A FORWARD -m comment --comment \"netavark firewall plugin rules\" -j NETAVARK_FORWARD
+             -A FORWARD -i docker0 ! -o docker0 -j ACCEPT
+             -A FORWARD -p tcp -m tcp --dport 80 -j ACCEPT
+             -A FORWARD -j OCI-LINK
+             -A FORWARD -j LATE
+             -A LATE -j ACCEPT
+             -A NETAVARK_FORWARD -d 10.88.0.0/16 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+             -A NETAVARK_FORWARD -s 10.88.0.0/16 -j ACCEPT",
+        );
+        let front = in_front(&table).unwrap();
+        assert_eq!(wide_accepts(&table, &front), ["-A NETAVARK_FORWARD -s 10.88.0.0/16 -j ACCEPT"]);
+        let circle = lines("-A FORWARD -j A\n-A FORWARD -j OCI-LINK\n-A A -j B\n-A B -j A");
+        assert!(wide_accepts(&circle, &in_front(&circle).unwrap()).is_empty());
+    }
+}
