@@ -84,8 +84,10 @@ pub fn examine(question: Question) -> Vec<Check> {
     checks.extend(engines::examine(&patient));
     checks.extend(hooks::examine(&patient));
     checks.push(state::watch(&patient));
-    checks.extend(opened);
-    checks.extend(links::examine(&patient));
+    checks.extend(match opened {
+        Some(broken) => vec![broken],
+        None => links::examine(&patient),
+    });
     checks
 }
 

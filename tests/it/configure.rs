@@ -4,4 +4,4 @@
 mod containerd;
 mod docker;
 mod drop_ins;
-mod site;
+pub(crate) mod site;

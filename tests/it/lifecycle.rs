@@ -18,7 +18,7 @@ use std::{
 };
 
 /// A host that one backend isolates, and opens for links.
-fn host_of(backend: BackendName, runtime: Runtime) -> Host {
+pub(crate) fn host_of(backend: BackendName, runtime: Runtime) -> Host {
     let host = Host::open(runtime);
     let config = format!("[firewall]\nbackend = \"{backend}\"\nisolate = [\"br0\"]\n");
     fs::write(host.path("config.toml"), config).expect("written");
@@ -31,7 +31,7 @@ fn call(host: &Host, words: &str) -> Outcome {
 }
 
 /// Runs each line inside the host.
-fn by_hand(host: &Host, lines: &[&str]) {
+pub(crate) fn by_hand(host: &Host, lines: &[&str]) {
     for line in lines {
         let mut words = line.split(' ');
         host.run(Command::new(words.next().expect("a program")).args(words)).ok();
@@ -39,7 +39,7 @@ fn by_hand(host: &Host, lines: &[&str]) {
 }
 
 /// The state directory is lost.
-fn wipe(host: &Host) {
+pub(crate) fn wipe(host: &Host) {
     fs::remove_dir_all(host.state_dir()).expect("wiped");
     DirBuilder::new().mode(0o700).create(host.state_dir()).expect("root may make directories");
 }
@@ -60,7 +60,7 @@ fn record(host: &Host, id: &str) -> PathBuf {
 }
 
 /// All that a command could have changed: rules, sets, and the state directory's files.
-fn everything(host: &Host) -> (String, Vec<(String, Vec<u8>)>) {
+pub(crate) fn everything(host: &Host) -> (String, Vec<(String, Vec<u8>)>) {
     let rules = host.run(Command::new("nft").args(["list", "ruleset"])).ok();
     let sets = host.run(Command::new("ipset").args(["save", "-sorted"])).ok();
     // Counters count the packets of tests.

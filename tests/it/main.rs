@@ -9,6 +9,7 @@
 mod backends;
 mod cast;
 mod configure;
+mod doctor;
 mod firewall;
 mod golden;
 mod harness;

@@ -8,10 +8,10 @@ use std::{
 };
 
 /// Gone when dropped.
-pub(super) struct Site(PathBuf);
+pub(crate) struct Site(PathBuf);
 
 /// What came of a call.
-pub(super) struct Said {
+pub(crate) struct Said {
     status: i32,
     stdout: String,
     stderr: String,
@@ -19,34 +19,37 @@ pub(super) struct Said {
 
 impl Site {
     /// With the program and its link.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("configure-{}-{}", process::id(), MADE.fetch_add(1, Relaxed));
         let site = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
         fs::create_dir_all(site.0.join("bin")).expect("a directory");
         fs::create_dir_all(site.0.join("root")).expect("a directory");
-        let program = site.0.join("bin/oci-link");
-        fs::hard_link(env!("CARGO_BIN_EXE_oci-link"), &program).expect("one file system");
+        fs::hard_link(env!("CARGO_BIN_EXE_oci-link"), site.program()).expect("one file system");
         std::os::unix::fs::symlink("oci-link", site.link()).expect("a link");
         site
     }
 
-    pub(super) fn link(&self) -> PathBuf {
+    pub(crate) fn link(&self) -> PathBuf {
         self.0.join("bin/oci-link-runtime")
     }
 
-    pub(super) fn path(&self, path: &str) -> PathBuf {
+    pub(crate) fn program(&self) -> PathBuf {
+        self.0.join("bin/oci-link")
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.0.join("root").join(path.trim_start_matches('/'))
     }
 
     /// Makes a file. `@BIN@` in a text is the directory of our program.
-    pub(super) fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().expect("a directory")).expect("made");
         fs::write(path, self.filled(text)).expect("written");
     }
 
-    pub(super) fn read(&self, path: &str) -> Option<String> {
+    pub(crate) fn read(&self, path: &str) -> Option<String> {
         fs::read_to_string(self.path(path)).ok()
     }
 
@@ -55,12 +58,12 @@ impl Site {
     }
 
     #[track_caller]
-    pub(super) fn assert_says(&self, path: &str, text: &str) {
+    pub(crate) fn assert_says(&self, path: &str, text: &str) {
         assert_eq!(self.read(path).as_deref(), Some(self.filled(text).as_str()), "{path}");
     }
 
     /// Every file, and what it says.
-    pub(super) fn all(&self) -> Vec<(PathBuf, String)> {
+    pub(crate) fn all(&self) -> Vec<(PathBuf, String)> {
         fn walk(directory: &Path, all: &mut Vec<(PathBuf, String)>) {
             for entry in fs::read_dir(directory).expect("a directory") {
                 let path = entry.expect("an entry").path();
@@ -79,8 +82,8 @@ impl Site {
     }
 
     /// `oci-link configure …`, with a state directory that cannot be.
-    pub(super) fn configure(&self, arguments: &str) -> Said {
-        let mut command = Command::new(self.0.join("bin/oci-link"));
+    pub(crate) fn configure(&self, arguments: &str) -> Said {
+        let mut command = Command::new(self.program());
         command.args(["--state-dir", "/dev/null/state", "configure", "--root"]);
         command.arg(self.0.join("root")).args(arguments.split_whitespace());
         let Output { status, stdout, stderr } = command.output().expect("it starts");
@@ -91,7 +94,7 @@ impl Site {
     /// Registers: as a dry run, which must tell the same and change nothing; then really; then
     /// again, which must change nothing more. Then takes it back, and all must be as it was.
     #[track_caller]
-    pub(super) fn there_and_back(&self, arguments: &str, check: impl FnOnce(&Self)) {
+    pub(crate) fn there_and_back(&self, arguments: &str, check: impl FnOnce(&Self)) {
         let before = self.all();
         let dry = self.configure(&format!("{arguments} --dry-run")).ok();
         assert_eq!(self.all(), before, "a dry run");
@@ -118,7 +121,7 @@ impl Site {
 
     /// Refuses, in one line that contains `why`, and changes nothing.
     #[track_caller]
-    pub(super) fn refuses(&self, arguments: &str, status: i32, why: &str) {
+    pub(crate) fn refuses(&self, arguments: &str, status: i32, why: &str) {
         let before = self.all();
         let said = self.configure(arguments);
         assert_eq!((said.status, said.stdout.as_str()), (status, ""), "{}", said.stderr);
@@ -128,12 +131,12 @@ impl Site {
 }
 
 impl Said {
-    pub(super) fn status(&self) -> i32 {
+    pub(crate) fn status(&self) -> i32 {
         self.status
     }
 
     #[track_caller]
-    pub(super) fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!((self.status, self.stderr.as_str()), (0, ""), "{}", self.stdout);
         self.stdout
     }

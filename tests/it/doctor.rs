@@ -1,0 +1,117 @@
+//! `doctor`: each trouble is found and named, and what it says mends it; a host without any is well,
+//! and none is changed by being looked at.
+
+mod engines;
+mod hosts;
+mod places;
+
+use crate::{
+    configure::site::Site,
+    support::{Host, Outcome},
+};
+use serde_json::Value;
+use std::{fs, path::Path, process::Command};
+
+/// Puts a copy of the state directory `$1` on tmpfs, by way of `$2`, and over it; for the rest of
+/// the words alone.
+const ON_TMPFS: &str = r#"mount -t tmpfs -o mode=700 none "$2" && cp -a "$1/." "$2" &&
+    mount --bind "$2" "$1" && shift 2 && exec "$@""#;
+
+/// What the doctor said.
+struct Report {
+    text: String,
+    checks: Vec<Value>,
+}
+
+impl Report {
+    /// The only check of `subject`.
+    #[track_caller]
+    fn of(&self, subject: &str) -> Said<'_> {
+        let mut found = self.checks.iter().filter(|check| check["subject"] == subject);
+        let check = found.next().unwrap_or_else(|| panic!("no {subject} in\n{}", self.text));
+        assert!(found.next().is_none(), "several {subject} in\n{}", self.text);
+        Said(check)
+    }
+
+    /// All but those that are ok, as `verdict subject`.
+    fn troubles(&self) -> Vec<String> {
+        let text = |check: &Value, key: &str| check[key].as_str().expect("a text").to_owned();
+        let bad = self.checks.iter().filter(|check| check["verdict"] != "ok");
+        bad.map(|check| text(check, "verdict") + " " + &text(check, "subject")).collect()
+    }
+}
+
+/// One check.
+struct Said<'r>(&'r Value);
+
+impl Said<'_> {
+    #[track_caller]
+    fn is(&self, verdict: &str, detail: &str) -> &Self {
+        let said = self.0["detail"].as_str().expect("a detail");
+        assert!(self.0["verdict"] == verdict && said.contains(detail), "{}", self.0);
+        assert_eq!(self.0["mend"].is_null(), verdict == "ok", "{}", self.0);
+        self
+    }
+
+    fn mend(&self) -> &str {
+        self.0["mend"].as_str().unwrap_or_default()
+    }
+}
+
+/// `oci-link doctor` on a host, with the engines' files of `site`.
+fn command(host: &Host, site: &Site, words: &[&str]) -> Command {
+    let mut command = Command::new(site.program());
+    command.args(host.global_options()).arg("doctor").arg("--root").arg(site.path("/")).args(words);
+    command
+}
+
+fn report(outcome: Outcome, status: i32) -> Report {
+    let text = outcome.ended(status);
+    let value: Value = serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text}"));
+    let names = ["ok", "warning", "fault"];
+    let expected = usize::try_from(status).expect("a status");
+    assert_eq!(value["verdict"], names[expected], "{text}");
+    let checks = value["checks"].as_array().expect("a list").clone();
+    Report { text, checks }
+}
+
+/// What it says of the host as it is.
+#[track_caller]
+fn doctor_at(host: &Host, site: &Site, status: i32) -> Report {
+    report(host.run(&mut command(host, site, &["--json"])), status)
+}
+
+/// What it says if the state directory is on tmpfs, as it should be.
+#[track_caller]
+fn doctor(host: &Host, site: &Site, status: i32) -> Report {
+    let staging = host.path("tmpfs");
+    fs::create_dir_all(&staging).expect("made");
+    let asked = command(host, site, &["--json"]);
+    let mut inside = Command::new("unshare");
+    inside.args(["--mount", "sh", "-c", ON_TMPFS, "sh"]).arg(host.state_dir()).arg(staging);
+    inside.arg(asked.get_program()).args(asked.get_args());
+    report(host.run(&mut inside), status)
+}
+
+/// Pastes a mend into a shell.
+#[track_caller]
+fn paste(host: &Host, site: &Site, mend: &str) {
+    let bin = site.program().parent().expect("a directory").display().to_string();
+    let path = format!("{bin}:/usr/sbin:/usr/bin:/sbin:/bin");
+    host.run(Command::new("sh").args(["-ec", mend]).env("PATH", path)).ok();
+}
+
+/// All is well again.
+#[track_caller]
+fn assert_well(host: &Host, site: &Site) {
+    assert_eq!(doctor(host, site, 0).troubles(), [""; 0]);
+}
+
+fn config(host: &Host, text: &str) {
+    fs::write(host.path("config.toml"), text).expect("written");
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    fs::symlink_metadata(path).expect("there").mode() & 0o7777
+}

@@ -1,0 +1,150 @@
+//! Engines' files, in a directory in the place of `/`.
+
+use super::{assert_well, config, doctor, doctor_at, paste};
+use crate::{
+    configure::site::Site,
+    support::{Host, Runtime},
+};
+use std::{fs, process};
+
+const DAEMON: &str = "/etc/docker/daemon.json";
+
+fn host() -> (Host, Site) {
+    (Host::open(Runtime::Runc), Site::new())
+}
+
+/// `oci-link configure …`, as the mend says, for the files of this site.
+fn configure(site: &Site, mend: &str) {
+    let words = mend.strip_prefix("oci-link configure ").expect("a call");
+    site.configure(words).ok();
+}
+
+#[test]
+fn an_engine_that_does_not_know_us() {
+    for (name, program) in [
+        ("docker", "/usr/bin/dockerd"),
+        ("podman", "/usr/local/bin/podman"),
+        ("containerd", "/usr/bin/containerd"),
+        ("crio", "/usr/sbin/crio"),
+    ] {
+        let (host, site) = host();
+        site.write(program, "");
+        let report = doctor(&host, &site, 1);
+        assert_eq!(report.troubles(), [format!("warning {name}")]);
+        configure(&site, report.of(name).is("warning", "no engine knows us").mend());
+        assert_well(&host, &site);
+        doctor(&host, &site, 0).of(name).is("ok", "knows us");
+        let call = format!("{name} --default");
+        site.configure(&call).ok();
+        doctor(&host, &site, 0).of(name).is("ok", "knows us");
+    }
+}
+
+#[test]
+fn one_engine_that_knows_us_is_enough() {
+    let (host, site) = host();
+    site.write("/usr/bin/dockerd", "");
+    site.write("/usr/bin/podman", "");
+    site.configure("podman --hooks").ok();
+    let report = doctor(&host, &site, 0);
+    report.of("podman").is("ok", "knows us");
+    report.of("docker").is("ok", "does not know us");
+    report.of("hook oci-link-poststop.json").is("ok", "bin/oci-link");
+}
+
+#[test]
+fn what_docker_says() {
+    let (host, site) = host();
+    site.write(
+        DAEMON,
+        "{ \"runtimes\": { \"oci-link\": { \"path\": \"/old/oci-link-runtime\" } } }",
+    );
+    let report = doctor(&host, &site, 1);
+    configure(&site, report.of("docker").is("warning", "not what configure writes").mend());
+    assert_well(&host, &site);
+    site.write(DAEMON, "{");
+    doctor(&host, &site, 2).of("docker").is("fault", "daemon.json");
+    site.write(DAEMON, "{ \"iptables\": false }");
+    site.configure("docker").ok();
+    let report = doctor(&host, &site, 1);
+    let said = report.of("docker's daemon.json");
+    let (_, line) = said
+        .is("warning", "keeps no containers apart")
+        .mend()
+        .split_once("isolate")
+        .expect("a line");
+    config(
+        &host,
+        &format!("[firewall]\nisolate {}\n", line.trim_start().replace("docker0", "br0")),
+    );
+    assert_well(&host, &site);
+}
+
+/// podman refuses all containers for the first, and skips the second without a word.
+#[test]
+fn hooks_that_podman_cannot_use() {
+    let (host, site) = host();
+    for directory in ["/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d"] {
+        site.write(&format!("{directory}/other.json"), "{ \"hook\": { \"path\": \"/no/such\" } }");
+        site.write(&format!("{directory}/readme"), "{");
+    }
+    site.write("/etc/containers/oci/hooks.d/half.json", "{ \"version\"");
+    let report = doctor(&host, &site, 2);
+    assert_eq!(report.troubles(), ["fault hook half.json"]);
+    let said = report.of("hook half.json");
+    said.is("fault", "podman starts no container");
+    let (_, remove) = said.mend().split_once("or ").expect("two ways");
+    paste(&host, &site, remove);
+    assert_well(&host, &site);
+
+    site.configure("podman --hooks").ok();
+    let hook = "/usr/share/containers/oci/hooks.d/oci-link-poststop.json";
+    let bin = site.program().display().to_string();
+    site.write(hook, &site.read(hook).expect("made").replace(&bin, "/gone/oci-link"));
+    let report = doctor(&host, &site, 2);
+    assert_eq!(report.troubles(), ["fault hook oci-link-poststop.json"]);
+    configure(&site, report.of("hook oci-link-poststop.json").is("fault", "/gone/oci-link").mend());
+    assert_well(&host, &site);
+}
+
+#[test]
+fn annotations_that_containerd_keeps_to_itself() {
+    let (host, site) = host();
+    site.write("/etc/containerd/config.toml", "version = 2\n");
+    site.configure("containerd").ok();
+    let subject = "annotations through containerd (oci-link)";
+    doctor(&host, &site, 0).of(subject).is("ok", "handed on");
+    let text = site.read("/etc/containerd/config.toml").expect("made");
+    let text = text.replace("container_annotations = [\"org.oci-link.*\"]\n", "");
+    site.write("/etc/containerd/config.toml", &text);
+    let report = doctor(&host, &site, 2);
+    assert!(
+        report.of(subject).is("fault", "container_annotations").mend().contains("org.oci-link.*")
+    );
+    configure(&site, report.of("containerd").is("warning", "not what configure writes").mend());
+    assert_well(&host, &site);
+}
+
+#[test]
+fn daemons_that_flush() {
+    let (host, site) = host();
+    site.write("/etc/ufw/ufw.conf", "ENABLED=no\n");
+    site.write("/run/firewalld.pid", "2147483647\n");
+    assert_well(&host, &site);
+    site.write("/etc/ufw/ufw.conf", "ENABLED=yes\n");
+    site.write("/run/firewalld.pid", &format!("{}\n", process::id()));
+    let report = doctor(&host, &site, 1);
+    assert_eq!(report.troubles(), ["warning firewalld", "warning ufw"]);
+    report.of("ufw").is("warning", "when it reloads");
+
+    // Somebody watches.
+    let lock = fs::File::create(host.path("state/watch.lock")).expect("made");
+    let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock);
+    let lock = lock.expect("free");
+    let report = doctor_at(&host, &site, 1);
+    assert_eq!(report.troubles(), ["warning state's file system"]);
+    report.of("watch").is("ok", "runs");
+    report.of("ufw").is("ok", "watch makes them again");
+    drop(lock);
+    doctor(&host, &site, 1).of("watch").is("ok", "does not run");
+}

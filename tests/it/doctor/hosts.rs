@@ -1,0 +1,187 @@
+//! Rules, switches and containers.
+
+use super::{assert_well, command, config, doctor, doctor_at, paste};
+use crate::{
+    backends::each_backend,
+    cast::{recipient, source},
+    configure::site::Site,
+    lifecycle::{by_hand, everything, host_of, wipe},
+    support::{Host, Runtime},
+};
+use oci_link::model::BackendName;
+
+each_backend! {
+    fn a_host_with_links_is_well_and_stays_as_it_is(backend) {
+        let (host, site) = (host_of(backend, Runtime::Runc), Site::new());
+        let _db = source(&host, "db", "3306");
+        let _web = recipient(&host, "web", "db");
+        let before = everything(&host);
+        assert_well(&host, &site);
+        let report = doctor_at(&host, &site, 1);
+        assert_eq!(report.troubles(), ["warning state's file system"]);
+        report.of("links").is("ok", "2 containers");
+        report.of("backend").is("ok", &format!("{backend}, as config.toml says"));
+        assert_eq!(everything(&host), before);
+        assert!(!host.path("state/watch.lock").exists());
+    }
+
+    fn what_was_flushed_comes_back_by_sync(backend) {
+        let (host, site) = (host_of(backend, Runtime::Runc), Site::new());
+        let _db = source(&host, "db", "3306");
+        let _web = recipient(&host, "web", "db");
+        by_hand(&host, &["nft flush ruleset", "ipset destroy"]);
+        let report = doctor(&host, &site, 2);
+        let rules = report.checks.iter().find(|check| {
+            check["detail"].as_str().is_some_and(|said| said.contains("web (web): its rules"))
+        });
+        let mend = rules.expect("said")["mend"].as_str().expect("a mend").to_owned();
+        assert!(mend.ends_with(" sync") && rules.expect("said")["verdict"] == "warning", "{mend}");
+        let isolation = if backend == BackendName::Nftables { "isolation" } else { "isolation, IPv6" };
+        report.of(isolation).is("fault", "do not keep");
+        paste(&host, &site, &mend);
+        assert_well(&host, &site);
+    }
+
+    fn what_the_dead_left_goes_by_gc(backend) {
+        let (host, site) = (host_of(backend, Runtime::Crun), Site::new());
+        let _db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        web.kill();
+        let report = doctor(&host, &site, 1);
+        assert_eq!(report.troubles(), ["warning links"]);
+        let said = report.of("links");
+        assert!(said.is("warning", "web (web): is over").mend().ends_with(" gc"), "{}", said.mend());
+        paste(&host, &site, said.mend());
+        assert_well(&host, &site);
+    }
+
+    /// No record names them any more.
+    fn rules_without_records_are_found_in_an_empty_state_directory(backend) {
+        let (host, site) = (host_of(backend, Runtime::Runc), Site::new());
+        let _db = source(&host, "db", "3306");
+        let _web = recipient(&host, "web", "db");
+        wipe(&host);
+        let report = doctor(&host, &site, 1);
+        let said = report.of("links");
+        said.is("warning", &format!(" in {backend}: no record names them"));
+        assert_eq!(host.state_files(), [""; 0], "nothing is made");
+        paste(&host, &site, said.mend());
+        assert_well(&host, &site);
+    }
+}
+
+/// Nobody has been here: nothing is made, and no backend chosen.
+#[test]
+fn a_host_without_containers_is_well_and_stays_untouched() {
+    let (host, site) = (Host::open(Runtime::Runc), Site::new());
+    by_hand(&host, &["nft flush ruleset"]);
+    let before = everything(&host);
+    std::fs::remove_dir(host.state_dir()).expect("removed");
+    let report = doctor_at(&host, &site, 0);
+    assert_eq!(report.troubles(), [""; 0]);
+    report.of("state directory").is("ok", "made when the first container starts");
+    report.of("backend").is("ok", "ipset, would be chosen");
+    assert!(!host.state_dir().exists() && !host.path("log").exists(), "nothing is made");
+    std::fs::create_dir(host.state_dir()).expect("made");
+    assert_eq!(everything(&host), before);
+}
+
+#[test]
+fn who_is_in_front_is_named() {
+    let (host, site) = (host_of(BackendName::Iptables, Runtime::Runc), Site::new());
+    let _db = source(&host, "db", "3306");
+    let _web = recipient(&host, "web", "db");
+    by_hand(&host, &["iptables -I FORWARD -s 10.9.8.7/32 -j DROP"]);
+    let report = doctor(&host, &site, 1);
+    let said = report.of("FORWARD, IPv4");
+    said.is("warning", "-A FORWARD -s 10.9.8.7/32 -j DROP");
+    report.of("FORWARD, IPv6").is("ok", "first");
+    paste(&host, &site, said.mend());
+    assert_well(&host, &site);
+
+    by_hand(&host, &["ip6tables -F FORWARD"]);
+    let report = doctor(&host, &site, 1);
+    report.of("FORWARD, IPv6").is("warning", "somebody flushed it");
+}
+
+/// netavark 1.4 makes these, and podman calls it after we made ours.
+#[test]
+fn a_subnet_that_is_accepted_in_front_of_us_is_a_fault() {
+    let (host, site) = (host_of(BackendName::Ipset, Runtime::Runc), Site::new());
+    let _db = source(&host, "db", "3306");
+    let _web = recipient(&host, "web", "db");
+    by_hand(
+        &host,
+        &[
+            "iptables -N NETAVARK_FORWARD",
+            "iptables -A NETAVARK_FORWARD -s 10.77.0.0/16 -j ACCEPT",
+            "iptables -I FORWARD -j NETAVARK_FORWARD",
+        ],
+    );
+    let report = doctor(&host, &site, 2);
+    let said = report.of("who is asked before us, IPv4");
+    said.is(
+        "fault",
+        "netavark accepts its whole subnet before FORWARD reaches us: -A NETAVARK_FORWARD",
+    );
+    report.of("FORWARD, IPv4").is("warning", "NETAVARK_FORWARD");
+    paste(&host, &site, said.mend());
+    assert_well(&host, &site);
+}
+
+/// The note says that bridges are isolated; the rules do not.
+#[test]
+fn isolation_is_read_from_rules() {
+    let (host, site) = (host_of(BackendName::Iptables, Runtime::Runc), Site::new());
+    let _db = source(&host, "db", "3306");
+    assert_well(&host, &site);
+    by_hand(&host, &["iptables -F OCI-LINK-ISOLATE"]);
+    let report = doctor(&host, &site, 2);
+    let said = report.of("isolation, IPv4");
+    said.is("fault", "do not keep the containers");
+    report.of("isolation, IPv6").is("ok", "last");
+    paste(&host, &site, said.mend());
+    assert_well(&host, &site);
+    config(&host, "[firewall]\nbackend = \"iptables\"\nisolate = [\"br0\", \"br9\"]\n");
+    let report = doctor(&host, &site, 2);
+    report.of("isolated bridges").is("warning", "no such interface: br9");
+    report.of("isolation, IPv6").is("fault", "do not keep the containers");
+}
+
+#[test]
+fn a_bridge_that_is_not_filtered() {
+    let (host, site) = (host_of(BackendName::Nftables, Runtime::Runc), Site::new());
+    by_hand(&host, &["sysctl -qw net.bridge.bridge-nf-call-iptables=0"]);
+    let report = doctor(&host, &site, 2);
+    assert_eq!(report.troubles(), ["fault bridge-nf-call-iptables"]);
+    let said = report.of("bridge-nf-call-iptables");
+    said.is("fault", "traffic between containers of one bridge is not filtered");
+    config(&host, "");
+    let report = doctor(&host, &site, 1);
+    assert_eq!(report.troubles(), ["warning bridge-nf-call-iptables"]);
+    let (now, _) = said.mend().split_once("; ").expect("now, and for the next boot");
+    paste(&host, &site, now);
+    assert_well(&host, &site);
+}
+
+/// Whoever waits for the lock does not hang.
+#[test]
+fn all_lines_of_the_table_are_in_the_json() {
+    let (host, site) = (host_of(BackendName::Iptables, Runtime::Runc), Site::new());
+    by_hand(&host, &["sysctl -qw net.bridge.bridge-nf-call-ip6tables=0"]);
+    let report = doctor_at(&host, &site, 2);
+    let table = host.run(&mut command(&host, &site, &[])).ended(2);
+    let mut rows = table.lines();
+    assert!(rows.next().is_some_and(|headings| headings.starts_with("VERDICT   SUBJECT")));
+    for check in &report.checks {
+        let row = rows.next().expect("a row for each");
+        for key in ["verdict", "subject", "detail", "mend"] {
+            let cell = check[key].as_str().unwrap_or_default();
+            assert!(row.contains(cell), "no {cell} in {row}");
+        }
+    }
+    assert_eq!(rows.next(), None);
+    let long = host.run(&mut command(&host, &site, &["--format", "json"])).ended(2);
+    assert_eq!(long, report.text);
+    host.run(&mut command(&host, &site, &["--format", "xml"])).refused(2);
+}
