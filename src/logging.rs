@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where syslogd and journald listen.
-const SYSLOG: &str = "/dev/log";
+pub const SYSLOG: &str = "/dev/log";
 /// The facility "daemon" (RFC 5424).
 const DAEMON: u8 = 3;
 

@@ -2,6 +2,7 @@
 
 use super::check::{Check, word};
 use crate::config::{CONFIG_FILE, Config, Overrides};
+use crate::logging::SYSLOG;
 use crate::sys::directory::Directory;
 use crate::sys::file::shown;
 use nix::libc;
@@ -10,9 +11,6 @@ use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf, absolute};
-
-/// Where syslogd and journald listen.
-const SYSTEM_LOG: &str = "/dev/log";
 
 /// What holds here: the file's word, or without a file that can be read, the defaults and the
 /// command line's. And the file's place.
@@ -65,7 +63,7 @@ fn owner(path: &Path, there: bool) -> Option<Check> {
 /// The log is opened first thing: where it cannot be, no container starts.
 fn log(path: Option<&Path>) -> Check {
     let Some(path) = path else {
-        return if Path::new(SYSTEM_LOG).exists() {
+        return if Path::new(SYSLOG).exists() {
             Check::ok("log", "the system's")
         } else {
             let cause = "the system has none: crun hides what hooks print, and errors are lost";

@@ -76,7 +76,7 @@ pub fn examine(patient: &Patient) -> Vec<Check> {
 fn is_here(root: &Path, kind: &Kind) -> bool {
     let below = |directory: &str| root.join(directory.trim_start_matches('/'));
     let installed = |directory: &&str| below(directory).join(kind.program).is_file();
-    root.join(kind.file).exists() || DIRECTORIES.iter().any(|directory| installed(directory))
+    root.join(kind.file).exists() || DIRECTORIES.iter().any(installed)
 }
 
 /// What `configure` would change: nothing to add, or nothing to remove.

@@ -65,8 +65,7 @@ fn kinds(patient: &Patient) -> Check {
     if mixed.is_empty() {
         Check::ok(SUBJECT, "no packet passes the rules of two")
     } else {
-        let mend = "iptables-legacy -F FORWARD && ip6tables-legacy -F FORWARD, or \
-                    update-alternatives --config iptables, and restart who made the others";
+        let mend = "update-alternatives --config iptables; then restart what made the others";
         Check::warning(SUBJECT, format!("{}: packets pass both", mixed.join("; ")), mend)
     }
 }

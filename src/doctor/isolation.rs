@@ -1,4 +1,5 @@
-//! Whether what has no link is really shut: read from rules and switches, never from our own notes.
+//! Whether what has no link is really shut: proved by rules and switches. Our notes only tell a host
+//! on which nothing has begun from one on which somebody has flushed.
 
 use super::Patient;
 use super::check::Check;

@@ -21,7 +21,7 @@ mod state;
 
 use crate::config::{Config, Overrides};
 use crate::firewall::survey::{Table, tables};
-use crate::firewall::{Firewall, select};
+use crate::firewall::{Choice, Firewall, select};
 use crate::host::Host;
 use crate::model::{BackendName, Record};
 use crate::sys::directory::Directory;
@@ -96,10 +96,13 @@ impl Patient {
     fn call(&self, words: &str) -> String {
         let given = &self.question.overrides;
         let options = [("--config", &given.config), ("--state-dir", &given.state_dir)];
-        let given = options.iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
-        let options: String =
-            given.map(|(name, path)| format!("{name} {} ", check::word(path))).collect();
-        format!("oci-link {options}{words}")
+        let mut call = "oci-link ".to_owned();
+        for (name, path) in options {
+            if let Some(path) = path {
+                call.extend([name, " ", &check::word(path), " "]);
+            }
+        }
+        call + words
     }
 
     /// Where a line has to go that mends by config.toml.
@@ -109,15 +112,13 @@ impl Patient {
 
     /// The backend that keeps the rules of containers that start now, if that is known.
     fn decided(&self) -> Option<BackendName> {
-        self.firewall().map_or(
-            match self.config.firewall {
-                crate::firewall::Choice::Fixed(name) => Some(name),
-                crate::firewall::Choice::Auto => None,
-            },
-            |firewall| firewall.decided(),
-        )
+        match self.config.firewall {
+            Choice::Fixed(name) => Some(name),
+            Choice::Auto => self.firewall()?.decided(),
+        }
     }
 
+    /// The firewall as the configuration names it, if it can be asked what it remembers.
     fn firewall(&self) -> Option<Box<dyn Firewall>> {
         let state = Rc::clone(self.state.as_ref()?);
         Some(select(self.config.firewall, state, process::boot_id().ok()?))

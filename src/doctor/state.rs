@@ -84,7 +84,7 @@ fn room(path: &Path, config_file: &Path, room: Room) -> Vec<Check> {
         let mend = format!("df -h {0}; df -i {0}", word(path));
         Check::trouble(below(TOO_LITTLE), "room for records", &left, &mend)
     } else {
-        Check::ok("room for records", left)
+        Check::ok("room for records", "enough")
     });
     checks
 }

@@ -76,6 +76,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "error",
             "firewall",
             "host",
+            "logging",
             "model",
             "recovery",
             "store",

@@ -104,6 +104,18 @@ fn who_is_in_front_is_named() {
     report.of("FORWARD, IPv6").is("warning", "somebody flushed it");
 }
 
+#[test]
+fn rules_in_both_kinds_of_iptables() {
+    let (host, site) = (Host::open(Runtime::Runc), Site::new());
+    by_hand(&host, &["iptables-legacy -A FORWARD -j ACCEPT"]);
+    assert_well(&host, &site);
+    by_hand(&host, &["iptables-nft -A FORWARD -j ACCEPT"]);
+    let report = doctor(&host, &site, 1);
+    assert_eq!(report.troubles(), ["warning kinds of iptables"]);
+    let told = "rules of IPv4 in FORWARD: nft has 1, legacy has 1";
+    report.of("kinds of iptables").is("warning", told);
+}
+
 /// netavark 1.4 makes these, and podman calls it after we made ours.
 #[test]
 fn a_subnet_that_is_accepted_in_front_of_us_is_a_fault() {
@@ -164,7 +176,6 @@ fn a_bridge_that_is_not_filtered() {
     assert_well(&host, &site);
 }
 
-/// Whoever waits for the lock does not hang.
 #[test]
 fn all_lines_of_the_table_are_in_the_json() {
     let (host, site) = (host_of(BackendName::Iptables, Runtime::Runc), Site::new());
