@@ -2,10 +2,10 @@
 //! what `configure podman --hooks` puts there, CRI-O on the same host reads too.
 
 use super::file::{Change, current};
-use super::{Request, shown, template};
+use super::{Request, below, shown, template};
 use crate::error::{Context, Kind, Result};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// podman's and CRI-O's own default. `/etc/containers/oci/hooks.d` counts only if it is named.
 const DIRECTORY: &str = "/usr/share/containers/oci/hooks.d";
@@ -30,7 +30,7 @@ pub struct Setting {
 
 /// The hooks of all three stages, each a file of its own.
 pub fn plan(request: &Request, setting: Setting) -> Result<Vec<Change>> {
-    let directory = directory(request, setting)?;
+    let directory = directories(&request.root, setting)?.pop().unwrap_or_default();
     let meaning = if request.remove { "no hook" } else { "hook" };
     let changes = FILES.iter().map(|(name, text)| {
         let after = if request.remove { None } else { Some(template::hook(text, request)?) };
@@ -39,27 +39,30 @@ pub fn plan(request: &Request, setting: Setting) -> Result<Vec<Change>> {
     changes.collect()
 }
 
-fn directory(request: &Request, setting: Setting) -> Result<PathBuf> {
-    let mut directory = request.at(DIRECTORY);
-    for file in files(request, setting)? {
+/// Where an engine looks for hooks; in the last of them before all.
+pub fn directories(root: &Path, setting: Setting) -> Result<Vec<PathBuf>> {
+    let mut directories = vec![below(root, DIRECTORY)];
+    for file in files(root, setting)? {
         let Some(text) = current(&file)? else { continue };
         let parsed: toml::Table = toml::from_str(&text).map_err(super::toml_text::why(&file))?;
         let mut table = Some(&parsed);
         for key in setting.table {
             table = table.and_then(|table| table.get(*key)?.as_table());
         }
-        let named = table.and_then(|table| table.get("hooks_dir")?.as_array()?.last()?.as_str());
-        if let Some(named) = named {
-            directory = request.at(named);
+        let named = table.and_then(|table| table.get("hooks_dir")?.as_array());
+        let named = named.into_iter().flatten().filter_map(toml::Value::as_str);
+        let named: Vec<PathBuf> = named.map(|path| below(root, path)).collect();
+        if !named.is_empty() {
+            directories = named;
         }
     }
-    Ok(directory)
+    Ok(directories)
 }
 
-fn files(request: &Request, setting: Setting) -> Result<Vec<PathBuf>> {
+fn files(root: &Path, setting: Setting) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in setting.files {
-        let place = request.at(path);
+        let place = below(root, path);
         if !path.ends_with('/') {
             files.push(place);
         } else if place.is_dir() {

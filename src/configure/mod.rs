@@ -78,7 +78,7 @@ impl RuntimeName {
 impl Request {
     /// `path`, below the root.
     fn at(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
+        below(&self.root, path)
     }
 
     /// What a change of a file means, for people.
@@ -121,6 +121,15 @@ pub fn plan(request: &Request) -> Result<Vec<Change>> {
     Ok(changes.into_iter().filter(Change::is_one).collect())
 }
 
+/// Where an engine looks for hooks, if it does.
+pub fn hooks_directories(engine: Engine, root: &Path) -> Result<Vec<PathBuf>> {
+    match engine {
+        Engine::Podman => hooks::directories(root, podman::HOOKS),
+        Engine::Crio => hooks::directories(root, crio::HOOKS),
+        Engine::Docker | Engine::Containerd => Ok(Vec::new()),
+    }
+}
+
 /// What has to be told to the engine afterwards.
 pub fn afterwards(request: &Request) -> &'static str {
     match (request.engine, request.hooks) {
@@ -136,6 +145,10 @@ pub fn afterwards(request: &Request) -> &'static str {
         (Engine::Containerd, _) => "to do: systemctl restart containerd (containers run on)",
         (Engine::Crio, _) => "to do: systemctl restart crio (containers run on)",
     }
+}
+
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
 }
 
 fn shown(path: &Path) -> String {

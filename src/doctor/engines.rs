@@ -73,6 +73,11 @@ pub fn examine(patient: &Patient) -> Vec<Check> {
     checks
 }
 
+/// Whether an engine is on this host, as far as its files tell.
+pub fn is_installed(root: &Path, engine: Engine) -> bool {
+    KINDS.iter().any(|kind| kind.engine == engine && is_here(root, kind))
+}
+
 fn is_here(root: &Path, kind: &Kind) -> bool {
     let below = |directory: &str| root.join(directory.trim_start_matches('/'));
     let installed = |directory: &&str| below(directory).join(kind.program).is_file();

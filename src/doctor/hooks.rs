@@ -3,64 +3,77 @@
 
 use super::Patient;
 use super::check::{Check, word};
+use super::engines::is_installed;
 use super::programs::is_executable;
+use crate::configure::{Engine, hooks_directories};
 use crate::error::Kind;
 use crate::sys::file::{read_text, shown};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DIRECTORIES: [&str; 2] = ["usr/share/containers/oci/hooks.d", "etc/containers/oci/hooks.d"];
+/// Where people put hooks, whether engines look there or not.
+const USUAL: [&str; 2] = ["usr/share/containers/oci/hooks.d", "etc/containers/oci/hooks.d"];
 /// Nobody's hook is longer.
 const MAX: u64 = 1 << 20;
 
 pub fn examine(patient: &Patient) -> Vec<Check> {
-    let directories = DIRECTORIES.map(|directory| patient.question.root.join(directory));
-    directories
-        .iter()
-        .filter_map(|directory| files(directory))
-        .flatten()
-        .filter_map(|file| judge(&file))
-        .collect()
+    let root = &patient.question.root;
+    let mut engines = vec![Engine::Podman, Engine::Crio];
+    if engines.iter().any(|engine| is_installed(root, *engine)) {
+        engines.retain(|engine| is_installed(root, *engine));
+    }
+    // A file that does not say where to look is the engine's own check.
+    let looked = |engine| hooks_directories(engine, root).unwrap_or_default();
+    let read: Vec<PathBuf> = engines.into_iter().flat_map(looked).collect();
+    let usual = USUAL.iter().map(|directory| root.join(directory)).collect();
+    let mut all = [read.clone(), usual].concat();
+    all.sort();
+    all.dedup();
+    let files = all.iter().flat_map(|directory| {
+        let is_read = read.contains(directory);
+        files(directory).into_iter().map(move |file| (file, is_read))
+    });
+    files.filter_map(|(file, is_read)| judge(&file, is_read)).collect()
 }
 
-/// What podman would read.
-fn files(directory: &Path) -> Option<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+/// What an engine would read.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut files: Vec<_> =
-        entries.filter(|path| path.extension() == Some("json".as_ref())).collect();
+        paths.filter(|path| path.extension() == Some("json".as_ref())).collect();
     files.sort();
-    Some(files)
+    files
 }
 
 /// Of others' hooks only trouble is told.
-fn judge(file: &Path) -> Option<Check> {
+fn judge(file: &Path, is_read: bool) -> Option<Check> {
     let subject = format!("hook {}", file.file_name().unwrap_or_default().to_string_lossy());
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let program = match read_text(&target, MAX, Kind::Input)
-        .map_err(|e| e.to_string())
-        .and_then(|text| program(&text))
-    {
+    let text = read_text(&target, MAX, Kind::Input).map_err(|error| error.to_string());
+    let program = match text.and_then(|text| program(&text)) {
         Ok(program) => program,
         Err(why) => {
             let cause = format!("{}: {why}: podman starts no container", shown(file));
-            return Some(Check::fault(
-                &subject,
-                cause,
-                format!("correct it, or rm {}", word(file)),
-            ));
+            let mend = format!("correct it, or rm {}", word(file));
+            return Some(Check::trouble(is_read, &subject, &cause, &mend));
         }
     };
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     if !name.starts_with("oci-link") {
         return None;
     }
-    if is_executable(&program) {
-        return Some(Check::ok(&subject, shown(&program)));
-    }
-    let cause =
-        format!("{} is no program: podman skips the hook and says nothing", shown(&program));
-    Some(Check::fault(&subject, cause, "oci-link configure podman --hooks"))
+    let mend = "oci-link configure podman --hooks";
+    Some(if !is_executable(&program) {
+        let what = "is no program: podman skips the hook and says nothing";
+        Check::fault(&subject, format!("{} {what}", shown(&program)), mend)
+    } else if !is_read {
+        let cause = format!("{}: no engine looks there", shown(file));
+        Check::warning(&subject, cause, mend)
+    } else {
+        Check::ok(&subject, shown(&program))
+    })
 }
 
 /// What the hook runs.

@@ -89,6 +89,10 @@ fn hooks_that_podman_cannot_use() {
         site.write(&format!("{directory}/readme"), "{");
     }
     site.write("/etc/containers/oci/hooks.d/half.json", "{ \"version\"");
+    // No engine looks there unless it is told to.
+    assert_eq!(doctor(&host, &site, 1).troubles(), ["warning hook half.json"]);
+    let places = "[engine]\nhooks_dir = ['/etc/containers/oci/hooks.d', '/x']\n";
+    site.write("/etc/containers/containers.conf.d/x.conf", places);
     let report = doctor(&host, &site, 2);
     assert_eq!(report.troubles(), ["fault hook half.json"]);
     let said = report.of("hook half.json");
@@ -98,13 +102,23 @@ fn hooks_that_podman_cannot_use() {
     assert_well(&host, &site);
 
     site.configure("podman --hooks").ok();
-    let hook = "/usr/share/containers/oci/hooks.d/oci-link-poststop.json";
+    let hook = "/x/oci-link-poststop.json";
     let bin = site.program().display().to_string();
     site.write(hook, &site.read(hook).expect("made").replace(&bin, "/gone/oci-link"));
     let report = doctor(&host, &site, 2);
     assert_eq!(report.troubles(), ["fault hook oci-link-poststop.json"]);
     configure(&site, report.of("hook oci-link-poststop.json").is("fault", "/gone/oci-link").mend());
     assert_well(&host, &site);
+}
+
+#[test]
+fn hooks_where_nobody_looks() {
+    let (host, site) = host();
+    site.configure("podman --hooks").ok();
+    assert_well(&host, &site);
+    site.write("/etc/containers/containers.conf", "[engine]\nhooks_dir = ['/elsewhere']\n");
+    let report = doctor(&host, &site, 1);
+    report.of("hook oci-link-poststop.json").is("warning", "no engine looks there");
 }
 
 #[test]
