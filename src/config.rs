@@ -17,7 +17,7 @@ pub const STATE_DIR: &str = "/run/oci-link";
 const MAX_CONFIG: u64 = 64 << 10;
 
 /// What was said on the command line; it wins over the file.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Overrides {
     /// `--config`.
     pub config: Option<PathBuf>,

@@ -13,6 +13,7 @@ mod runtime;
 mod runtime_log;
 mod sync;
 mod table;
+mod watch;
 
 use crate::cli::{Cli, Command, Global};
 use crate::config::{Config, Overrides};
@@ -37,7 +38,8 @@ pub fn run(cli: Cli) -> Result<()> {
     if let Command::Configure(arguments) = &cli.command {
         return configure::run(arguments);
     }
-    let config = Config::load(overrides(cli.global))?;
+    let overrides = overrides(cli.global);
+    let config = Config::load(overrides.clone())?;
     logging::init(&config)?;
     let host = Host::open(config)?;
     match cli.command {
@@ -50,6 +52,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Disconnect(arguments) => connect::end(&host, &arguments),
         Command::Sync(arguments) => sync::run(&host, &arguments),
         Command::Gc(arguments) => gc::run(&host, &arguments),
+        Command::Watch => watch::run(host, &overrides),
         Command::Runtime(_) | Command::Configure(_) => {
             Err(Error::new(Kind::Internal, "not dispatched"))
         }

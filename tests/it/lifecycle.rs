@@ -18,7 +18,7 @@ use std::{
 };
 
 /// A host that one backend isolates, and opens for links.
-fn host_of(backend: BackendName, runtime: Runtime) -> Host {
+pub(crate) fn host_of(backend: BackendName, runtime: Runtime) -> Host {
     let host = Host::open(runtime);
     let config = format!("[firewall]\nbackend = \"{backend}\"\nisolate = [\"br0\"]\n");
     fs::write(host.path("config.toml"), config).expect("written");
@@ -26,12 +26,12 @@ fn host_of(backend: BackendName, runtime: Runtime) -> Host {
 }
 
 /// `oci-link` with these words.
-fn call(host: &Host, words: &str) -> Outcome {
+pub(crate) fn call(host: &Host, words: &str) -> Outcome {
     host.run(&mut host.oci_link(&words.split(' ').collect::<Vec<_>>()))
 }
 
 /// Runs each line inside the host.
-fn by_hand(host: &Host, lines: &[&str]) {
+pub(crate) fn by_hand(host: &Host, lines: &[&str]) {
     for line in lines {
         let mut words = line.split(' ');
         host.run(Command::new(words.next().expect("a program")).args(words)).ok();
@@ -39,20 +39,20 @@ fn by_hand(host: &Host, lines: &[&str]) {
 }
 
 /// The state directory is lost.
-fn wipe(host: &Host) {
+pub(crate) fn wipe(host: &Host) {
     fs::remove_dir_all(host.state_dir()).expect("wiped");
     DirBuilder::new().mode(0o700).create(host.state_dir()).expect("root may make directories");
 }
 
 /// A container that we are told nothing of, at the number of another.
-fn stranger<'h>(host: &'h Host, id: &str, number: u8) -> Container<'h> {
+pub(crate) fn stranger<'h>(host: &'h Host, id: &str, number: u8) -> Container<'h> {
     let container = host.container(id).number(number).build();
     container.run().ok();
     container
 }
 
 /// The file that holds a container's record.
-fn record(host: &Host, id: &str) -> PathBuf {
+pub(crate) fn record(host: &Host, id: &str) -> PathBuf {
     let files = host.state_files();
     let name = format!("/{id}.json");
     let record = files.iter().find(|file| file.starts_with("records/") && file.ends_with(&name));
@@ -87,7 +87,7 @@ fn deferred<'h>(host: &'h Host, id: &str, links: &str, port: u16) -> Container<'
 }
 
 /// Whether its hosts file gives `alias` to the source's addresses, both.
-fn knows(recipient: &Container, alias: &str, source: &Container) -> bool {
+pub(crate) fn knows(recipient: &Container, alias: &str, source: &Container) -> bool {
     let hosts = recipient.hosts();
     let line = |ip| format!("{ip}\t{alias}");
     source.addresses().iter().all(|ip| {

@@ -19,4 +19,5 @@ mod links;
 mod prepare;
 mod state;
 mod support;
+mod watch;
 mod wrapper;
