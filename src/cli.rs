@@ -59,6 +59,18 @@ pub enum Command {
     Gc(Gc),
     /// Say what on this host would keep links from working, and the mend for each.
     Doctor(Doctor),
+    /// Go on doing what sync and gc do, within a second of what makes it necessary.
+    ///
+    /// Restores rules that somebody flushed, and closes the links of containers that died while
+    /// nobody was there to say so. Runs until SIGTERM or SIGINT, and leaves all links as they are
+    /// then; at SIGHUP it reads config.toml and looks at everything again. One process for each
+    /// state directory. Links are made and unmade without it: hooks and the wrapper need nothing
+    /// that runs.
+    ///
+    /// Not noticed, because the kernel tells nobody: elements taken out of an ipset by hand, rules of
+    /// iptables-legacy, and hosts files that were rewritten. They are mended along with the next
+    /// thing that is noticed, at SIGHUP, and by sync.
+    Watch,
     /// Register with an engine: say in its configuration what runs containers.
     Configure(Configure),
 }

@@ -91,6 +91,11 @@ impl Failures {
         }
     }
 
+    /// Whether nothing has failed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All that failed in one line, with the status of the first.
     pub fn into_result(self) -> Result<()> {
         let Some(first) = self.0.first() else { return Ok(()) };

@@ -2,13 +2,17 @@
 
 use crate::apply::Site;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::firewall::{self, Choice, Firewall};
 use crate::model::BackendName;
 use crate::store::{self, Store};
 use crate::sys::directory::Directory;
-use crate::sys::process;
+use crate::sys::lock::{self, Lock};
+use crate::sys::{file, process};
 use std::rc::Rc;
+
+/// Held by `watch` while it runs, in the state directory.
+pub const WATCH_LOCK: &str = "watch.lock";
 
 /// Everything that commands need, opened once.
 pub struct Host {
@@ -31,6 +35,14 @@ impl Host {
         let store = store::open(Rc::clone(&state))?;
         let firewall = firewall::select(config.firewall, Rc::clone(&state), boot);
         Ok(Self { config, boot, store, firewall, state })
+    }
+
+    /// The right to watch this state directory, which one process has until it drops this.
+    pub fn sole_watch(&self) -> Result<Lock> {
+        lock::at_once(self.state.open_lock(WATCH_LOCK)?)?.ok_or_else(|| {
+            let place = file::shown(&self.config.state_dir);
+            Error::new(Kind::State, format!("{place}: is watched by another process already"))
+        })
     }
 
     /// Calls `act` with the site whose firewall keeps the rules of a record made by `backend`,

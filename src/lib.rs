@@ -33,4 +33,5 @@ pub mod rewire;
 pub mod store;
 pub mod sys;
 pub mod waiting;
+pub mod watch;
 pub mod world;

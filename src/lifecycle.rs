@@ -115,6 +115,17 @@ pub fn stop(host: &Host, id: &ContainerId) -> Result<()> {
     retire(host, &record)
 }
 
+/// The same where nobody has said it: looks whether its process lives. If it does, its record.
+pub fn stop_if_over(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
+    let _lock = host.store.lock()?;
+    let Some(record) = host.store.get(id)? else { return Ok(None) };
+    if is_running(&record, host.boot) {
+        return Ok(Some(record));
+    }
+    log::info!("{} ({}): is over, and nobody has said so", record.name, id.short());
+    retire(host, &record).map(|()| None)
+}
+
 /// Everything of a container that is over goes: from its neighbours, then its own.
 pub fn retire(host: &Host, record: &Record) -> Result<()> {
     for recipient in recipients_of(host, record)? {

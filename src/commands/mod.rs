@@ -14,6 +14,7 @@ mod runtime;
 mod runtime_log;
 mod sync;
 mod table;
+mod watch;
 
 use crate::cli::{Cli, Command, Global};
 use crate::config::{Config, Overrides};
@@ -42,7 +43,8 @@ pub fn run(cli: Cli) -> Result<u8> {
     if let Command::Doctor(arguments) = &cli.command {
         return doctor::run(overrides(cli.global), arguments);
     }
-    let config = Config::load(overrides(cli.global))?;
+    let overrides = overrides(cli.global);
+    let config = Config::load(overrides.clone())?;
     logging::init(&config)?;
     let host = Host::open(config)?;
     let done = match cli.command {
@@ -55,6 +57,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Disconnect(arguments) => connect::end(&host, &arguments),
         Command::Sync(arguments) => sync::run(&host, &arguments),
         Command::Gc(arguments) => gc::run(&host, &arguments),
+        Command::Watch => watch::run(host, &overrides),
         Command::Runtime(_) | Command::Configure(_) | Command::Doctor(_) => {
             Err(Error::new(Kind::Internal, "not dispatched"))
         }

@@ -62,7 +62,10 @@ pub fn reloaders(patient: &Patient) -> Vec<Check> {
             return Check::ok(name, "flushes rules when it reloads; watch makes them again");
         }
         let cause = "is active, and flushes the rules of links when it reloads";
-        let mend = format!("after a reload: {}; or run oci-link watch", patient.call("sync"));
+        let mend = format!(
+            "after a reload: {}; or systemctl enable --now oci-link-watch",
+            patient.call("sync")
+        );
         Check::warning(name, cause, mend)
     };
     found.map(check).collect()

@@ -3,6 +3,7 @@
 use super::Patient;
 use super::check::{Check, word};
 use crate::config::{Config, STATE_DIR};
+use crate::host::WATCH_LOCK;
 use crate::sys::directory::{Directory, Room};
 use crate::sys::file::shown;
 use crate::sys::lock;
@@ -12,8 +13,6 @@ use std::path::Path;
 use std::rc::Rc;
 
 const SUBJECT: &str = "state directory";
-/// What `watch` holds a lock on while it runs.
-const WATCH: &str = "watch.lock";
 /// Where records are put that cannot be read.
 const BROKEN: &str = "broken";
 /// Less than some dozens of containers need is little; less than one does is too little.
@@ -109,7 +108,7 @@ fn mend(path: &Path, config_file: &Path) -> String {
 
 /// Whether `watch` runs.
 pub fn is_watched(directory: &Directory) -> bool {
-    directory.has(WATCH) && directory.open_lock(WATCH).is_ok_and(lock::is_held)
+    directory.has(WATCH_LOCK) && directory.open_lock(WATCH_LOCK).is_ok_and(lock::is_held)
 }
 
 /// Links do without it; it is only said.

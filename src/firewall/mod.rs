@@ -102,6 +102,12 @@ fn open(name: BackendName, memory: Memory) -> Box<dyn Firewall> {
     }
 }
 
+/// Whether rules of ours, or those that decide before them, may be in a table of this name: in
+/// iptables', which is the same in both families, or in our own.
+pub fn concerns(table: &str) -> bool {
+    table == "filter" || table.starts_with("oci-link")
+}
+
 /// The families that this host speaks.
 fn host_families() -> impl Iterator<Item = Family> {
     let v6 = Path::new("/proc/net/if_inet6").exists().then_some(Family::V6);

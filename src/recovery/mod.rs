@@ -95,6 +95,11 @@ fn mend(host: &Host, find: impl FnOnce(&Host, &Scene) -> Result<Vec<Finding>>) -
 }
 
 impl Mended {
+    /// Whether all was well.
+    pub fn is_nothing(&self) -> bool {
+        self.findings.is_empty() && self.failures.is_empty()
+    }
+
     fn note(&mut self, findings: Vec<Finding>, done: Result<()>) {
         match done {
             Ok(()) => self.findings.extend(findings),

@@ -12,10 +12,11 @@
 //! A record is replaced by rename. Index entries are made before the record and removed after it,
 //! so a crash leaves entries too many, never too few; one that leads to no record is no entry.
 
+mod feed;
 mod litter;
 
 use super::format;
-use super::{Change, Commit, Found, Store};
+use super::{Change, Commit, Feed, Found, Store};
 use crate::error::{Kind, Result};
 use crate::model::{ContainerId, Record, Reference};
 use crate::sys::directory::Directory;
@@ -128,6 +129,13 @@ impl DirectoryStore {
         })
     }
 
+    /// The names of all records' files, in order.
+    fn file_names(&self) -> Result<BTreeSet<String>> {
+        let mut names = Vec::new();
+        self.prefixed(".", 0, "", usize::MAX, &mut names)?;
+        Ok(names.into_iter().collect())
+    }
+
     fn put(&self, record: &Record, old: Option<&Record>) -> Result<()> {
         let id = record.id.as_str();
         let (new, was) = (Entries::of(record), old.map(Entries::of).unwrap_or_default());
@@ -238,12 +246,13 @@ impl Store for DirectoryStore {
         Ok(records)
     }
 
+    fn ids(&self) -> Result<BTreeSet<ContainerId>> {
+        Ok(self.file_names()?.iter().filter_map(|id| ContainerId::new(id).ok()).collect())
+    }
+
     fn all(&self) -> Result<Vec<Record>> {
-        let mut ids = Vec::new();
-        self.prefixed(".", 0, "", usize::MAX, &mut ids)?;
-        ids.sort();
         let mut records = Vec::new();
-        for id in ids {
+        for id in self.file_names()? {
             records.extend(self.read(&id)?);
         }
         Ok(records)
@@ -255,6 +264,10 @@ impl Store for DirectoryStore {
 
     fn sweep(&self) -> Result<()> {
         self.find_litter()?.iter().try_for_each(litter::Litter::remove)
+    }
+
+    fn feed(&self) -> Result<Box<dyn Feed>> {
+        Ok(Box::new(feed::DirectoryFeed::open(&self.top, &self.records)?))
     }
 
     fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {

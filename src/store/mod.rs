@@ -10,7 +10,9 @@ use crate::error::Result;
 use crate::model::{ContainerId, HostsEdit, Record, Reference};
 use crate::sys::directory::Directory;
 use crate::sys::lock::Lock;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 /// What a reference may mean.
@@ -43,8 +45,8 @@ pub enum Commit {
     Conflict,
 }
 
-/// Records and the indexes that find them. Every look-up but [`Store::all`] costs the same however
-/// many records there are.
+/// Records and the indexes that find them. Every look-up but [`Store::all`] and [`Store::ids`]
+/// costs the same however many records there are.
 pub trait Store {
     /// Keeps other changes of this host out until the lock is dropped. Plans are made and carried
     /// out under it, so that rules and records change together.
@@ -59,14 +61,35 @@ pub trait Store {
     fn wanting(&self, reference: &Reference) -> Result<Vec<Record>>;
     /// Whose links are not connected and may mean this container by a prefix of its id.
     fn hoping_for(&self, id: &ContainerId) -> Result<Vec<Record>>;
+    /// Whose records there are.
+    fn ids(&self) -> Result<BTreeSet<ContainerId>>;
     /// Every record.
     fn all(&self) -> Result<Vec<Record>>;
     /// What somebody who was killed while he wrote left behind, in words. Under the lock.
     fn litter(&self) -> Result<Vec<String>>;
     /// Removes it. Under the lock.
     fn sweep(&self) -> Result<()>;
+    /// From now on, what changes.
+    fn feed(&self) -> Result<Box<dyn Feed>>;
     /// Makes one change, if the record is still at revision `seen` (0: there is none).
     fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit>;
+}
+
+/// What happened to a store that somebody listens to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// Nothing of interest.
+    Nothing,
+    /// Records were written, perhaps; some may have gone.
+    Written,
+    /// The store itself is gone: what comes after it has to be opened anew.
+    Gone,
+}
+
+/// Hears of records that are written, whoever writes them. Can be read when there are news.
+pub trait Feed: AsFd {
+    /// What happened since this was last asked.
+    fn take(&mut self) -> Result<News>;
 }
 
 /// What stands in the hosts file of `record` for others: containers of one pod share it.

@@ -11,7 +11,7 @@ use nix::unistd::{Uid, UnlinkatFlags, symlinkat, unlinkat};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
 
 /// What a file is called while it is written. Who is killed meanwhile leaves it there.
@@ -271,6 +271,12 @@ impl Directory {
     /// Whether there is something called `name`.
     pub fn has(&self, name: &str) -> bool {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

@@ -35,3 +35,12 @@ pub fn exclusive(file: File, patience: Duration) -> Result<Lock> {
 pub fn is_held(file: File) -> bool {
     matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
 }
+
+/// Takes the lock on `file` if nobody has it.
+pub fn at_once(file: File) -> Result<Option<Lock>> {
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(Lock(lock))),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(errno).context(Kind::State, || "cannot lock"),
+    }
+}

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)] // Each block says why.
 
 pub mod message;
+pub mod subscription;
 
 use crate::error::{Context, Error, Kind, Result};
 use message::{Batch, DONE, ERROR, Message, messages};

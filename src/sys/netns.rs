@@ -16,7 +16,7 @@ use nix::sys::socket::{
 };
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 /// Messages and attributes of rtnetlink(7).
@@ -69,6 +69,13 @@ impl Process {
                 result => return result != Ok(0),
             }
         }
+    }
+}
+
+/// Readable when it has ended.
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

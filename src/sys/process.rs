@@ -4,6 +4,7 @@
 
 use crate::error::{Context, Error, Kind, Result};
 use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use std::fs::{self, OpenOptions};
@@ -91,6 +92,12 @@ pub fn is_inside(pid: i32) -> Result<bool> {
     };
     let ours = of("self")?;
     Ok(ours == of(&pid.to_string())? && of("1").is_ok_and(|first| first != ours))
+}
+
+/// Lets this process have as many files open as root allows it: a descriptor for each container.
+pub fn raise_open_files() -> Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context(Kind::Internal, || "open files")?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).context(Kind::Internal, || "open files")
 }
 
 /// The pid of this process.

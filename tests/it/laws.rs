@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 26] = [
+const MAY_USE: [(&str, &[&str]); 27] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -61,6 +61,10 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "world",
         ],
     ),
+    (
+        "watch",
+        &["error", "firewall", "host", "lifecycle", "model", "recovery", "store", "sys", "world"],
+    ),
     ("newcomer", &["engine", "error", "host", "model", "oci", "sys", "waiting"]),
     (
         "inject",
@@ -106,6 +110,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "recovery",
             "store",
             "sys",
+            "watch",
             "world",
         ],
     ),

@@ -26,7 +26,7 @@ pub(crate) fn host_of(backend: BackendName, runtime: Runtime) -> Host {
 }
 
 /// `oci-link` with these words.
-fn call(host: &Host, words: &str) -> Outcome {
+pub(crate) fn call(host: &Host, words: &str) -> Outcome {
     host.run(&mut host.oci_link(&words.split(' ').collect::<Vec<_>>()))
 }
 
@@ -45,14 +45,14 @@ pub(crate) fn wipe(host: &Host) {
 }
 
 /// A container that we are told nothing of, at the number of another.
-fn stranger<'h>(host: &'h Host, id: &str, number: u8) -> Container<'h> {
+pub(crate) fn stranger<'h>(host: &'h Host, id: &str, number: u8) -> Container<'h> {
     let container = host.container(id).number(number).build();
     container.run().ok();
     container
 }
 
 /// The file that holds a container's record.
-fn record(host: &Host, id: &str) -> PathBuf {
+pub(crate) fn record(host: &Host, id: &str) -> PathBuf {
     let files = host.state_files();
     let name = format!("/{id}.json");
     let record = files.iter().find(|file| file.starts_with("records/") && file.ends_with(&name));
@@ -87,7 +87,7 @@ fn deferred<'h>(host: &'h Host, id: &str, links: &str, port: u16) -> Container<'
 }
 
 /// Whether its hosts file gives `alias` to the source's addresses, both.
-fn knows(recipient: &Container, alias: &str, source: &Container) -> bool {
+pub(crate) fn knows(recipient: &Container, alias: &str, source: &Container) -> bool {
     let hosts = recipient.hosts();
     let line = |ip| format!("{ip}\t{alias}");
     source.addresses().iter().all(|ip| {

@@ -20,4 +20,5 @@ mod links;
 mod prepare;
 mod state;
 mod support;
+mod watch;
 mod wrapper;

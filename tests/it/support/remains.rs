@@ -4,10 +4,18 @@ use super::host::Host;
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};
 
-/// Files of the state directory that outlive every container: the lock, and for which boot the
+/// Files of the state directory that outlive every container: the locks, and for which boot the
 /// static rules were made.
-const PERMANENT: [&str; 7] =
-    ["lock", "backend", "iptables", "ip6tables", "ipset-shared", "isolation", "nftables-isolation"];
+const PERMANENT: [&str; 8] = [
+    "lock",
+    "watch.lock",
+    "backend",
+    "iptables",
+    "ip6tables",
+    "ipset-shared",
+    "isolation",
+    "nftables-isolation",
+];
 
 impl Host {
     /// Every filter rule, IPv4 first, as `iptables -S` prints them.

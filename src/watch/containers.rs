@@ -1,0 +1,132 @@
+//! The containers that have a record: whose process lives, and who is over.
+
+use super::calm::pause_after;
+use crate::error::Result;
+use crate::host::Host;
+use crate::lifecycle::stop_if_over;
+use crate::model::{ContainerId, Record};
+use crate::sys::epoll::Waiting;
+use crate::sys::netns::Process;
+use crate::world::is_running;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// How long after a container's end its engine may say so. It mostly does within a few tens of
+/// milliseconds, and then nothing is left to do.
+const GRACE: Duration = Duration::from_millis(250);
+/// Between two of the dead: those who start must get the lock too.
+const TURN: Duration = Duration::from_millis(5);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Containers {
+    running: BTreeMap<ContainerId, Process>,
+    over: BTreeMap<ContainerId, Over>,
+    /// Whose record cannot be read, or whose process cannot be held on to: said once.
+    strange: BTreeSet<ContainerId>,
+}
+
+/// When a container that seems to be over is looked at, and how often that has failed.
+#[derive(Debug, Clone, Copy)]
+struct Over {
+    due: Instant,
+    failed: u32,
+}
+
+impl Containers {
+    /// How many are followed.
+    pub fn count(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Follows those who came, and forgets those whose record is gone.
+    pub fn list(&mut self, host: &Host, waiting: &Waiting, now: Instant) -> Result<()> {
+        let ids = host.store.ids()?;
+        self.running.retain(|id, _| ids.contains(id));
+        self.over.retain(|id, _| ids.contains(id));
+        self.strange.retain(|id| ids.contains(id));
+        for id in ids {
+            if self.running.contains_key(&id) || self.over.contains_key(&id) {
+                continue;
+            }
+            match host.store.get(&id) {
+                Ok(Some(record)) => self.follow(host, waiting, &record, now),
+                Ok(None) => {}
+                Err(error) => self.wonder(&id, &error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The process behind a descriptor has ended.
+    pub fn ended(&mut self, source: RawFd, now: Instant) {
+        let mut running = self.running.iter();
+        let ended = running.find(|(_, process)| process.as_fd().as_raw_fd() == source);
+        if let Some(id) = ended.map(|(id, _)| id.clone()) {
+            // This closes the descriptor: it would be readable for ever.
+            self.running.remove(&id);
+            self.over.insert(id, Over { due: now + GRACE, failed: 0 });
+        }
+    }
+
+    /// When somebody is to be looked at.
+    pub fn due(&self) -> Option<Instant> {
+        self.over.values().map(|over| over.due).min()
+    }
+
+    /// Ends what was done for one who is over; the next has to wait a moment.
+    pub fn act(&mut self, host: &Host, waiting: &Waiting, now: Instant) {
+        let first = self.over.iter().filter(|(_, over)| over.due <= now).min_by_key(|(_, o)| o.due);
+        let Some((id, over)) = first.map(|(id, over)| (id.clone(), *over)) else { return };
+        self.over.remove(&id);
+        match end(host, &id) {
+            Ok(None) => {}
+            // It has started again meanwhile.
+            Ok(Some(record)) => self.follow(host, waiting, &record, now),
+            Err(error) => {
+                let failed = over.failed.saturating_add(1);
+                log::error!("{id}: is over, and could not be cleared away: {error}");
+                self.over.insert(id, Over { due: now + pause_after(failed), failed });
+            }
+        }
+        let next = Instant::now() + TURN;
+        for over in self.over.values_mut() {
+            over.due = over.due.max(next);
+        }
+    }
+
+    fn follow(&mut self, host: &Host, waiting: &Waiting, record: &Record, now: Instant) {
+        let id = &record.id;
+        let pinned = Process::pin(record.instance.pid).and_then(|process| {
+            waiting.add(&process)?;
+            Ok(process)
+        });
+        // The record is compared after the process is held: it cannot become another's now.
+        if !is_running(record, host.boot) {
+            self.over.insert(id.clone(), Over { due: now + GRACE, failed: 0 });
+            return;
+        }
+        match pinned {
+            Ok(process) => {
+                self.strange.remove(id);
+                self.running.insert(id.clone(), process);
+            }
+            Err(error) => self.wonder(id, &error),
+        }
+    }
+
+    fn wonder(&mut self, id: &ContainerId, error: &crate::error::Error) {
+        if self.strange.insert(id.clone()) {
+            log::error!("{id}: is not followed: {error}");
+        }
+    }
+}
+
+/// Most who are over were cleared away by their engine: that is seen without the lock.
+fn end(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
+    match host.store.get(id)? {
+        Some(_) => stop_if_over(host, id),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,119 @@
+//! Rules that somebody flushed.
+
+use super::{Watch, is_well, soon};
+use crate::{
+    backends::each_backend,
+    cast::{end, recipient, source},
+    lifecycle::{by_hand, host_of},
+    support::{Host, OPEN, Proto, Runtime, SHUT},
+};
+use oci_link::model::BackendName;
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// What the kernel tells of. Of `ipset flush` alone it does not.
+fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
+    match backend {
+        BackendName::Nftables => &[
+            &["nft flush ruleset"],
+            &["nft delete table inet oci-link"],
+            &["nft flush chain inet oci-link forward"],
+            &["nft flush set inet oci-link links4"],
+        ],
+        _ => &[
+            &["nft flush ruleset"],
+            &["iptables -F", "ip6tables -F"],
+            &["iptables -F OCI-LINK"],
+            &["iptables -I FORWARD -i br0 -o br0 -j DROP"],
+            &["iptables -F", "ip6tables -F", "iptables -X", "ip6tables -X"],
+        ],
+    }
+}
+
+each_backend! {
+    fn what_is_flushed_comes_back_and_then_it_sleeps(backend) {
+        let host = host_of(backend, Runtime::Runc);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        let watch = Watch::begin(&host);
+        for disaster in disasters(backend) {
+            by_hand(&host, disaster);
+            soon(&format!("{disaster:?}"), || is_well(&host));
+            assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN, "{disaster:?}");
+            assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT, "{disaster:?}");
+        }
+        watch.sleeps(Duration::from_secs(2));
+        by_hand(&host, &["nft flush ruleset"]);
+        soon("after a sleep", || is_well(&host));
+        // Looking is not changing: nothing of it is heard.
+        watch.sleeps(Duration::from_secs(1));
+        [&web, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+}
+
+/// The sets of ipset tell nobody; they are mended along with what does.
+#[test]
+fn sets_that_are_lost_with_the_rules_come_back() {
+    let host = host_of(BackendName::Ipset, Runtime::Runc);
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    let _watch = Watch::begin(&host);
+    let lost = "iptables -F; ip6tables -F; ipset destroy || ipset flush";
+    host.run(Command::new("sh").args(["-c", lost])).ok();
+    by_hand(&host, &["iptables -F OCI-LINK"]);
+    soon("rules and sets", || is_well(&host));
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
+}
+
+/// `count` changes of a table, one after the other.
+fn storm(host: &Host, table: &str, count: usize) {
+    let lines: Vec<_> = (0..count)
+        .map(|n| format!("add chain ip {table} c{n}\ndelete chain ip {table} c{n}\n"))
+        .collect();
+    for some in lines.chunks(50) {
+        host.feed(Command::new("nft").args(["-f", "-"]), some.concat().as_bytes()).ok();
+    }
+}
+
+#[test]
+fn a_storm_is_answered_once_and_others_tables_never() {
+    let host = host_of(BackendName::Iptables, Runtime::Crun);
+    let _db = source(&host, "db", "3306");
+    let _web = recipient(&host, "web", "db");
+    by_hand(&host, &["nft add table ip other"]);
+    let watch = Watch::begin(&host);
+    watch.sleeps(Duration::from_secs(1));
+    let before = watch.looks();
+    storm(&host, "other", 1000);
+    watch.sleeps(Duration::from_secs(1));
+    assert_eq!(watch.looks() - before, 0, "{}", watch.log());
+    let begun = Instant::now();
+    storm(&host, "filter", 1000);
+    let most = 2 + begun.elapsed().as_millis() / 500;
+    watch.sleeps(Duration::from_secs(1));
+    let looks = watch.looks() - before;
+    println!("{looks} looks at {:?} of changes", begun.elapsed());
+    assert!((1..=most).contains(&(looks as u128)), "{looks} of {most}\n{}", watch.log());
+}
+
+/// At SIGHUP config.toml is read again.
+#[test]
+fn isolation_follows_config_toml() {
+    let host = host_of(BackendName::Ipset, Runtime::Runc);
+    let (a, b) = (source(&host, "a", "80"), source(&host, "b", "80"));
+    let watch = Watch::begin(&host);
+    assert_eq!(a.reach(&b, Proto::Tcp, 80), SHUT);
+    fs::write(host.path("config.toml"), "[firewall]\nbackend = \"ipset\"\n").expect("written");
+    watch.signal(nix::sys::signal::SIGHUP);
+    watch.hears("READY=1");
+    assert_eq!(a.reach(&b, Proto::Tcp, 80), OPEN);
+    fs::write(host.path("config.toml"), "no such thing").expect("written");
+    watch.signal(nix::sys::signal::SIGHUP);
+    watch.hears("READY=1");
+    assert!(watch.log().contains("config.toml stays as it was"), "{}", watch.log());
+}

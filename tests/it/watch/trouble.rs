@@ -1,0 +1,161 @@
+//! What may go wrong for it, and that it goes on.
+
+use super::{Watch, is_known, is_well, soon};
+use crate::{
+    backends::each_backend,
+    cast::{end, recipient, source},
+    lifecycle::{by_hand, call, host_of, record, wipe},
+    support::{OPEN, Proto, Runtime, SHUT},
+};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP},
+};
+use oci_link::model::BackendName;
+use std::{
+    fmt::Write,
+    fs::{self, File},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+each_backend! {
+    /// At any moment, and in the middle of mending.
+    fn killed_it_leaves_nothing_that_hurts(backend) {
+        let host = host_of(backend, Runtime::Runc);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        for moment in [0, 90, 105, 110, 115, 120, 130, 150] {
+            let mut watch = Watch::begin(&host);
+            by_hand(&host, &["nft flush ruleset"]);
+            thread::sleep(Duration::from_millis(moment));
+            watch.end(SIGKILL);
+        }
+        call(&host, "sync").ok();
+        assert!(is_well(&host));
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
+        [&web, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+}
+
+#[test]
+fn it_waits_for_a_lock_that_somebody_holds() {
+    let host = host_of(BackendName::Ipset, Runtime::Runc);
+    let db = source(&host, "db", "3306");
+    let watch = Watch::begin(&host);
+    watch.hears("STATUS=1 containers are followed");
+    let file = File::open(host.state_dir().join("lock")).expect("there");
+    let lock = Flock::lock(file, FlockArg::LockExclusive).expect("nobody has it");
+    db.kill();
+    // Longer than it waits: it has to come again.
+    thread::sleep(Duration::from_secs(9));
+    assert!(is_known(&host, "db"));
+    assert!(watch.log().contains("could not be cleared away: the lock is held"), "{}", watch.log());
+    drop(lock);
+    soon("cleared away", || !is_known(&host, "db"));
+}
+
+/// Written by a newer version: it is left alone, and so is what it may mean; others are followed.
+#[test]
+fn a_record_that_cannot_be_read_stops_nobody() {
+    let host = host_of(BackendName::Nftables, Runtime::Crun);
+    let _strange = source(&host, "strange", "80");
+    let path = record(&host, "strange");
+    let text = fs::read_to_string(&path).expect("readable");
+    fs::write(&path, text.replace("\"version\":1", "\"version\":99")).expect("written");
+    let watch = Watch::begin(&host);
+    watch.hears("STATUS=0 containers are followed; not all is well, see the log");
+    let db = source(&host, "db", "3306");
+    watch.hears("STATUS=1 containers are followed; not all is well, see the log");
+    db.kill();
+    soon("cleared away", || !is_known(&host, "db"));
+    assert_eq!(watch.log().matches("strange: is not followed: ").count(), 1, "{}", watch.log());
+    let new = host.state_dir().join("records/new");
+    fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).expect("written");
+    watch.hears("STATUS=1 containers are followed");
+}
+
+/// One whose file cannot be opened costs the others nothing, and itself ever fewer tries.
+#[test]
+fn what_cannot_be_mended_is_tried_ever_more_seldom() {
+    let host = host_of(BackendName::Iptables, Runtime::Runc);
+    let db = source(&host, "db", "3306");
+    let (bad, good) = (recipient(&host, "bad", "db"), recipient(&host, "good", "db"));
+    let _ = bad.exec(&["sh", "-c", "rm /etc/hosts; mkfifo /etc/hosts"]).ok();
+    let watch = Watch::begin(&host);
+    watch.hears("STATUS=3 containers are followed; not all is well, see the log");
+    thread::sleep(Duration::from_secs(4));
+    // At once, and after 250, 500, 1000 and 2000 ms.
+    assert!((2..=5).contains(&watch.looks()), "{}", watch.log());
+    let said = watch.log().matches("not all is well: ").count();
+    assert!((1..=2).contains(&said), "{}", watch.log());
+    by_hand(&host, &["iptables -F", "ip6tables -F"]);
+    soon("the rules of others", || good.reach(&db, Proto::Tcp, 3307) == SHUT);
+    assert_eq!(good.reach(&db, Proto::Tcp, 3306), OPEN);
+    bad.exec(&["sh", "-c", "rm /etc/hosts"]).ok();
+    watch.signal(nix::sys::signal::SIGHUP);
+    watch.hears("STATUS=3 containers are followed");
+}
+
+/// The kernel keeps only so much for one who does not listen.
+#[test]
+fn more_changes_than_can_be_kept_are_a_change() {
+    let host = host_of(BackendName::Nftables, Runtime::Runc);
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    by_hand(&host, &["nft add table ip noise", "nft add chain ip noise c"]);
+    let watch = Watch::begin(&host);
+    watch.sleeps(Duration::from_secs(1));
+    watch.signal(SIGSTOP);
+    let mut noise = String::new();
+    for n in 0..8000 {
+        writeln!(noise, "add rule ip noise c tcp dport {} accept", n + 1).expect("a string");
+    }
+    host.feed(Command::new("nft").args(["-f", "-"]), noise.as_bytes()).ok();
+    by_hand(&host, &["nft delete table inet oci-link"]);
+    watch.signal(SIGCONT);
+    soon("all is well", || is_well(&host));
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+}
+
+#[test]
+fn more_records_than_can_be_told_of_are_listed() {
+    let host = host_of(BackendName::Ipset, Runtime::Runc);
+    let watch = Watch::begin(&host);
+    watch.hears("STATUS=0 containers are followed");
+    watch.signal(SIGSTOP);
+    let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("readable");
+    for n in 0..=most.trim().parse::<u32>().expect("a number") {
+        let noise = host.state_dir().join(format!("records/{n}"));
+        fs::write(&noise, "").and_then(|()| fs::remove_file(&noise)).expect("root may");
+    }
+    let db = source(&host, "db", "3306");
+    watch.signal(SIGCONT);
+    watch.hears("STATUS=1 containers are followed");
+    assert!(watch.log().contains("more happened than could be told"), "{}", watch.log());
+    db.kill();
+    soon("cleared away", || !is_known(&host, "db"));
+}
+
+/// It goes on in the one that is made instead.
+#[test]
+fn a_state_directory_that_is_lost_is_made_anew() {
+    let host = host_of(BackendName::Ipset, Runtime::Runc);
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    let mut watch = Watch::begin(&host);
+    watch.hears("STATUS=2 containers are followed");
+    wipe(&host);
+    watch.hears("READY=1");
+    watch.hears("STATUS=0 containers are followed");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT, "nobody knows whose rules they were");
+    let _ = call(&host, "watch").refused(7);
+    let other = source(&host, "other", "3306");
+    watch.hears("STATUS=1 containers are followed");
+    other.kill();
+    soon("cleared away", || !is_known(&host, "other"));
+    assert!(watch.end(nix::sys::signal::SIGTERM).success());
+}
