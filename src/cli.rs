@@ -58,6 +58,9 @@ pub enum Command {
     /// Remove what containers left behind that nobody ended.
     Gc(Gc),
     /// Say what on this host would keep links from working, and the mend for each.
+    ///
+    /// Changes nothing. The exit status is 0 if all is well, 1 if there are warnings, 2 if there are
+    /// faults.
     Doctor(Doctor),
     /// Go on doing what sync and gc do, within a second of what makes it necessary.
     ///
@@ -172,7 +175,7 @@ pub struct Gc {
     pub dry_run: bool,
 }
 
-/// `doctor`: the exit status is 0 if all is well, 1 if there are warnings, 2 if there are faults.
+/// `doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// How to print.
