@@ -49,6 +49,8 @@ pub enum Command {
     Ls(Ls),
     /// Show all about one container, and its rules as the kernel has them.
     Inspect(Inspect),
+    /// Draw who is linked to whom.
+    Graph(Graph),
     /// Link a running container to another.
     Connect(Connect),
     /// End a link of a running container.
@@ -123,6 +125,14 @@ pub struct Inspect {
     pub format: Format,
 }
 
+/// `graph`.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// How to draw.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Picture,
+}
+
 /// `connect`.
 #[derive(Debug, Args)]
 pub struct Connect {
@@ -166,6 +176,20 @@ pub enum Format {
     Table,
     /// JSON.
     Json,
+}
+
+/// For people, or for programs that draw.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Picture {
+    /// A line per container and link.
+    #[default]
+    Text,
+    /// For Graphviz.
+    Dot,
+    /// For Markdown.
+    Mermaid,
+    /// A picture.
+    Svg,
 }
 
 /// `configure`.

@@ -19,6 +19,7 @@ pub mod connect;
 pub mod engine;
 pub mod error;
 pub mod firewall;
+pub mod graph;
 pub mod host;
 pub mod inject;
 pub mod lifecycle;

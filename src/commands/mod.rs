@@ -4,6 +4,7 @@ mod configure;
 mod connect;
 pub mod early;
 mod gc;
+mod graph;
 mod hook;
 mod inspect;
 mod ls;
@@ -16,11 +17,12 @@ mod table;
 
 use crate::cli::{Cli, Command, Global};
 use crate::config::{Config, Overrides};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::logging;
 use crate::oci::spec::MAX_CONFIG;
 use crate::sys::stdin;
+use std::io::{Write, stdout};
 
 /// Runtimes send a hook a few kilobytes, most of it annotations.
 pub const MAX_STATE: usize = 1 << 20;
@@ -46,6 +48,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Precreate => precreate::run(&host, &input),
         Command::Ls(arguments) => ls::run(&host, &arguments),
         Command::Inspect(arguments) => inspect::run(&host, &arguments),
+        Command::Graph(arguments) => graph::run(&host, &arguments),
         Command::Connect(arguments) => connect::run(&host, &arguments),
         Command::Disconnect(arguments) => connect::end(&host, &arguments),
         Command::Sync(arguments) => sync::run(&host, &arguments),
@@ -63,6 +66,11 @@ fn overrides(global: Global) -> Overrides {
         log_level: global.log_level,
         log_file: global.log_file,
     }
+}
+
+/// Prints what a command has to say.
+fn say(text: &str) -> Result<()> {
+    stdout().write_all(text.as_bytes()).context(Kind::Internal, || "standard output")
 }
 
 /// What clap says in a paragraph.

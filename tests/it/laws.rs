@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 25] = [
+const MAY_USE: [(&str, &[&str]); 26] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -69,6 +69,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
     ("logging", &["config", "error", "sys"]),
     ("configure", &["error", "oci", "sys"]),
     ("cli", &[]),
+    ("graph", &["model"]),
     (
         "commands",
         &[
@@ -78,6 +79,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "connect",
             "error",
             "firewall",
+            "graph",
             "host",
             "inject",
             "lifecycle",

@@ -11,6 +11,7 @@ mod cast;
 mod configure;
 mod firewall;
 mod golden;
+mod graph;
 mod harness;
 mod hazards;
 mod laws;
