@@ -110,6 +110,9 @@ pub struct Runtime {
 /// `ls`.
 #[derive(Debug, Args)]
 pub struct Ls {
+    /// Names only, one in a line: for completions of shells.
+    #[arg(long, hide = true)]
+    pub names: bool,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -8,6 +8,7 @@ mod graph;
 mod hook;
 mod inspect;
 mod ls;
+mod paint;
 mod precreate;
 mod prepare;
 mod runtime;
@@ -71,6 +72,12 @@ fn overrides(global: Global) -> Overrides {
 /// Prints what a command has to say.
 fn say(text: &str) -> Result<()> {
     stdout().write_all(text.as_bytes()).context(Kind::Internal, || "standard output")
+}
+
+/// The same to programs.
+fn say_json(value: &serde_json::Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).context(Kind::Internal, || "JSON")?;
+    say(&format!("{text}\n"))
 }
 
 /// What clap says in a paragraph.

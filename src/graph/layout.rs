@@ -169,7 +169,9 @@ fn arrange(items: &mut [Item], nodes: usize) -> f64 {
     let top = placed().map(|&at| items[at].middle - items[at].height / 2.0).reduce(f64::min);
     let bottom = placed().map(|&at| items[at].middle + items[at].height / 2.0).reduce(f64::max);
     let (Some(top), Some(bottom)) = (top, bottom) else { return 0.0 };
-    items.iter_mut().for_each(|item| item.middle -= top);
+    for item in items.iter_mut() {
+        item.middle -= top;
+    }
     bottom - top
 }
 

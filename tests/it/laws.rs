@@ -89,6 +89,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "newcomer",
             "oci",
             "recovery",
+            "rewire",
             "store",
             "sys",
             "world",
