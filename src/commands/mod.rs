@@ -1,5 +1,6 @@
 //! One file per command: each reads as the command's story.
 
+mod completions;
 mod configure;
 mod connect;
 pub mod early;
@@ -8,6 +9,7 @@ mod graph;
 mod hook;
 mod inspect;
 mod ls;
+mod man;
 mod paint;
 mod precreate;
 mod prepare;
@@ -36,9 +38,12 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Precreate => stdin::read(usize::try_from(MAX_CONFIG).unwrap_or(usize::MAX))?,
         _ => Vec::new(),
     };
-    // Engines are told of us where no container ran yet: this needs no host.
-    if let Command::Configure(arguments) = &cli.command {
-        return configure::run(arguments);
+    // Engines are told of us, and manuals made, where no container ran yet: these need no host.
+    match &cli.command {
+        Command::Configure(arguments) => return configure::run(arguments),
+        Command::Completions(arguments) => return completions::run(arguments),
+        Command::Man(arguments) => return man::run(arguments),
+        _ => {}
     }
     let config = Config::load(overrides(cli.global))?;
     logging::init(&config)?;
@@ -54,7 +59,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Disconnect(arguments) => connect::end(&host, &arguments),
         Command::Sync(arguments) => sync::run(&host, &arguments),
         Command::Gc(arguments) => gc::run(&host, &arguments),
-        Command::Runtime(_) | Command::Configure(_) => {
+        Command::Runtime(_) | Command::Configure(_) | Command::Completions(_) | Command::Man(_) => {
             Err(Error::new(Kind::Internal, "not dispatched"))
         }
     }

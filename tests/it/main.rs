@@ -17,6 +17,7 @@ mod hazards;
 mod laws;
 mod lifecycle;
 mod links;
+mod manual;
 mod prepare;
 mod state;
 mod support;
