@@ -38,11 +38,11 @@ const WIDE: f64 = 640.0;
 
 /// The picture.
 pub fn svg(graph: &Graph) -> String {
-    let boxes: Vec<Box> =
-        graph.nodes.iter().enumerate().map(|(at, n)| Box::of(graph, at, n)).collect();
-    let heights: Vec<f64> = boxes.iter().map(|b| b.height).collect();
+    let shapes: Vec<Shape> =
+        graph.nodes.iter().enumerate().map(|(at, n)| Shape::of(graph, at, n)).collect();
+    let heights: Vec<f64> = shapes.iter().map(|shape| shape.height).collect();
     let layout = lay_out(graph, &heights);
-    let grid = Grid::of(graph, &layout, &boxes);
+    let grid = Grid::of(graph, &layout, &shapes);
     let mut body = String::new();
     for (edge, route) in graph.edges.iter().zip(&layout.routes) {
         draw_edge(&mut body, &grid, graph, edge, route);
@@ -54,7 +54,7 @@ pub fn svg(graph: &Graph) -> String {
         right: 0.0,
         wide: grid.width.max(WIDE),
     };
-    for (shape, place) in boxes.iter().zip(&layout.nodes) {
+    for (shape, place) in shapes.iter().zip(&layout.nodes) {
         let (x, y) = match place {
             Some((column, middle)) => {
                 (grid.middle(*column) - shape.width / 2.0, MARGIN + middle - shape.height / 2.0)
@@ -85,7 +85,7 @@ fn tip(id: &str, class: &str) -> String {
 }
 
 /// A container's box.
-struct Box {
+struct Shape {
     class: &'static str,
     title: String,
     name: String,
@@ -95,7 +95,7 @@ struct Box {
     height: f64,
 }
 
-impl Box {
+impl Shape {
     fn of(graph: &Graph, at: usize, node: &Node) -> Self {
         let mut lines: Vec<String> =
             node.addresses.iter().take(ADDRESSES).map(|line| cut(line)).collect();
@@ -151,9 +151,9 @@ struct Grid {
 }
 
 impl Grid {
-    fn of(graph: &Graph, layout: &Layout, boxes: &[Box]) -> Self {
+    fn of(graph: &Graph, layout: &Layout, shapes: &[Shape]) -> Self {
         let mut columns = vec![0.0_f64; layout.columns];
-        for (shape, place) in boxes.iter().zip(&layout.nodes) {
+        for (shape, place) in shapes.iter().zip(&layout.nodes) {
             if let Some((column, _)) = place {
                 columns[*column] = columns[*column].max(shape.width);
             }
@@ -208,7 +208,7 @@ struct Loose {
 }
 
 impl Loose {
-    fn next(&mut self, shape: &Box) -> (f64, f64) {
+    fn next(&mut self, shape: &Shape) -> (f64, f64) {
         if self.x > MARGIN && self.x + shape.width + MARGIN > self.wide {
             (self.x, self.y) = (MARGIN, self.low + MARGIN);
         }
