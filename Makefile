@@ -18,7 +18,7 @@ BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nf
 # The newest engines, a Debian of their own: tests/engines/machine.rs.
 SID            := /var/cache/oci-link-test/sid
 
-.PHONY: help build lint test test-engines demo bench plot rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
+.PHONY: help build lint test test-engines demo bench plot docs rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -47,6 +47,12 @@ bench: bench-deps build ## what a link costs; docs/performance.md says how to re
 
 plot: ## keep the plot of the last bench, for docs/performance.md
 	cp $(TARGET_DIR)/bench.svg docs/performance.svg
+
+docs: ## manual pages and completions, into target/
+	cargo run -q -- man $(TARGET_DIR)/man
+	mkdir -p $(TARGET_DIR)/completions
+	for shell in bash zsh fish; do \
+	    cargo run -q -- completions $$shell > $(TARGET_DIR)/completions/oci-link.$$shell || exit; done
 
 rootfs: ## root filesystems for test-bundles
 	test-bundles/rootfs.sh

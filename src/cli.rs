@@ -1,9 +1,13 @@
 //! The command line: types for clap, nothing else.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use log::LevelFilter;
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+/// How completions of zsh learn that an argument is a container: clap has no word for one, and we
+/// none for hosts.
+const CONTAINER: ValueHint = ValueHint::Hostname;
 
 /// Docker's --link for every OCI runtime and engine.
 #[derive(Debug, Parser)]
@@ -49,6 +53,8 @@ pub enum Command {
     Ls(Ls),
     /// Show all about one container, and its rules as the kernel has them.
     Inspect(Inspect),
+    /// Draw who is linked to whom.
+    Graph(Graph),
     /// Link a running container to another.
     Connect(Connect),
     /// End a link of a running container.
@@ -76,6 +82,10 @@ pub enum Command {
     Watch,
     /// Register with an engine: say in its configuration what runs containers.
     Configure(Configure),
+    /// Print what a shell needs to complete this program's command lines.
+    Completions(Completions),
+    /// Write the manual pages into a directory.
+    Man(Man),
 }
 
 /// `hook`.
@@ -107,6 +117,7 @@ pub enum Stage {
 #[derive(Debug, Args)]
 pub struct Prepare {
     /// The directory that holds config.json.
+    #[arg(value_hint = ValueHint::DirPath)]
     pub bundle: PathBuf,
     /// The id that the container will be created with [default: the name of the directory].
     #[arg(long)]
@@ -125,6 +136,9 @@ pub struct Runtime {
 /// `ls`.
 #[derive(Debug, Args)]
 pub struct Ls {
+    /// Names only, one in a line: for completions of shells.
+    #[arg(long, hide = true)]
+    pub names: bool,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -134,19 +148,29 @@ pub struct Ls {
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// Name, id or unique id prefix.
+    #[arg(value_hint = CONTAINER)]
     pub container: String,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
 
+/// `graph`.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// How to draw.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Picture,
+}
+
 /// `connect`.
 #[derive(Debug, Args)]
 pub struct Connect {
     /// Who is linked: name, id or unique id prefix.
+    #[arg(value_hint = CONTAINER)]
     pub recipient: String,
     /// To whom, and by what name [default: the source's].
-    #[arg(value_name = "SOURCE[:ALIAS]")]
+    #[arg(value_name = "SOURCE[:ALIAS]", value_hint = CONTAINER)]
     pub link: String,
 }
 
@@ -154,6 +178,7 @@ pub struct Connect {
 #[derive(Debug, Args)]
 pub struct Disconnect {
     /// Whose link: name, id or unique id prefix.
+    #[arg(value_hint = CONTAINER)]
     pub recipient: String,
     /// By what name it knows the source.
     pub alias: String,
@@ -199,6 +224,20 @@ pub enum Format {
     Json,
 }
 
+/// For people, or for programs that draw.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Picture {
+    /// A line per container and link.
+    #[default]
+    Text,
+    /// For Graphviz.
+    Dot,
+    /// For Markdown.
+    Mermaid,
+    /// A picture.
+    Svg,
+}
+
 /// `configure`.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // Each is a flag.
@@ -237,4 +276,31 @@ pub enum Engine {
     Containerd,
     /// A drop-in of crio.conf, or hooks.d.
     Crio,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Which shell.
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Those that are completed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// For `/usr/share/bash-completion/completions`.
+    Bash,
+    /// For a directory of `$fpath`, as `_oci-link`.
+    Zsh,
+    /// For `/usr/share/fish/vendor_completions.d`.
+    Fish,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Where they are written; it is made if it is not there.
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
 }

@@ -20,6 +20,7 @@ pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod firewall;
+pub mod graph;
 pub mod host;
 pub mod inject;
 pub mod lifecycle;

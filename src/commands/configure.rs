@@ -1,10 +1,10 @@
 //! `configure`: registers us with an engine.
 
+use super::say;
 use crate::cli::{self, Configure};
 use crate::configure::{self, Engine, Request, RuntimeName};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Kind, Result};
 use crate::sys::file;
-use std::io::{Write, stdout};
 use std::path::Path;
 
 /// Changes the engine's configuration, or says how it would.
@@ -43,9 +43,4 @@ fn request(arguments: &Configure) -> Result<Request> {
         root: arguments.root.clone().unwrap_or_else(|| Path::new("/").to_path_buf()),
         program,
     })
-}
-
-fn say(text: &str) -> Result<()> {
-    let written = stdout().write_all(text.as_bytes());
-    written.map_err(|error| Error::new(Kind::Internal, format!("standard output: {error}")))
 }

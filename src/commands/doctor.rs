@@ -1,6 +1,8 @@
 //! `doctor`: what on this host would keep links from working.
 
-use super::table;
+use super::paint::{Paint, Tone};
+use super::say_json;
+use super::table::{self, Cell};
 use crate::cli::{Doctor, Format};
 use crate::config::Overrides;
 use crate::doctor::{self, Check, Question, Verdict, worst};
@@ -16,13 +18,11 @@ pub fn run(overrides: Overrides, arguments: &Doctor) -> Result<u8> {
     match if arguments.json { Format::Json } else { arguments.format } {
         Format::Table => {
             let rows: Vec<_> = checks.iter().map(row).collect();
-            table::print(&["VERDICT", "SUBJECT", "DETAIL", "MEND"], &rows);
+            table::print(Paint::for_stdout(), &["VERDICT", "SUBJECT", "DETAIL", "MEND"], &rows)?;
         }
         Format::Json => {
             let all: Vec<Value> = checks.iter().map(value).collect();
-            let value = json!({ "verdict": worst(&checks).as_str(), "checks": all });
-            let text = serde_json::to_string_pretty(&value).context(Kind::Internal, || "JSON")?;
-            println!("{text}");
+            say_json(&json!({ "verdict": worst(&checks).as_str(), "checks": all }))?;
         }
     }
     Ok(status(worst(&checks)))
@@ -33,9 +33,15 @@ fn status(verdict: Verdict) -> u8 {
     verdict as u8
 }
 
-fn row(check: &Check) -> Vec<String> {
-    let mend = check.mend.clone().unwrap_or_default();
-    vec![check.verdict.as_str().to_owned(), check.subject.clone(), check.detail.clone(), mend]
+fn row(check: &Check) -> Vec<Cell> {
+    let tone = match check.verdict {
+        Verdict::Ok => Tone::Good,
+        Verdict::Warning => Tone::Doubtful,
+        Verdict::Fault => Tone::Bad,
+    };
+    let mend = check.mend.as_deref().unwrap_or_default();
+    let words = [&check.subject, &check.detail, mend].map(Cell::from);
+    std::iter::once(Cell::new(tone, check.verdict.as_str())).chain(words).collect()
 }
 
 fn value(check: &Check) -> Value {

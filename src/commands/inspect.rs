@@ -1,33 +1,69 @@
-//! `inspect`: one container's record, and whether the kernel agrees with it.
+//! `inspect`: one container's record, what its links should be by now, and whether the kernel agrees.
 
-use super::{ls, table};
+use super::paint::{Paint, Tone};
+use super::table::{self, Cell};
+use super::{ls, say_json};
 use crate::cli::{Format, Inspect};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::firewall::Ruleset;
 use crate::host::Host;
-use crate::model::{HostsPlace, Record, Reference};
+use crate::link::env::passed;
+use crate::link::{Absent, Plan};
+use crate::model::{ContainerId, Flow, HostsPlace, Record, Reference, Wired};
+use crate::rewire::plan;
 use crate::sys::file::shown;
 use crate::world::look_up;
 use serde_json::{Value, json};
 
 /// Prints one record.
 pub fn run(host: &Host, arguments: &Inspect) -> Result<()> {
-    let record = look_up(host.store.as_ref(), &Reference::new(&arguments.container)?)?;
+    // Reading rules back empties the environment.
+    let paint = Paint::for_stdout();
+    let reference = Reference::new(&arguments.container)?;
+    // Of one moment: a container that starts meanwhile would look like a difference.
+    let lock = host.store.lock()?;
+    let record = look_up(host.store.as_ref(), &reference)?;
+    let plan = Planned(plan(host, &record, None, true, Absent::Leave));
     let rules = Rules::of(host, &record)?;
     let recipients = host.store.all()?;
+    drop(lock);
     let linked_by: Vec<&Record> =
         recipients.iter().filter(|other| other.alias_of(&record.id).is_some()).collect();
     match arguments.format {
-        Format::Json => {
-            let value = in_full(host, &record, &linked_by, &rules);
-            let text = serde_json::to_string_pretty(&value).context(Kind::Internal, || "JSON")?;
-            println!("{text}");
-        }
+        Format::Json => say_json(&in_full(host, &record, &linked_by, &plan, &rules)),
         Format::Table => {
-            table::print(&["FIELD", "VALUE"], &fields(host, &record, &linked_by, &rules));
+            let fields = fields(host, &record, &linked_by, &plan, &rules);
+            table::print(paint, &["FIELD", "VALUE"], &fields)
         }
     }
-    Ok(())
+}
+
+/// What its links should be, as the world is now.
+struct Planned(Result<Plan>);
+
+impl Planned {
+    fn verdict(&self, record: &Record) -> &'static str {
+        match &self.0 {
+            Err(_) => UNKNOWN,
+            Ok(plan) if plan.record.links == record.links && plan.record.flows == record.flows => {
+                AGREED
+            }
+            Ok(_) => DIFFER,
+        }
+    }
+}
+
+const UNKNOWN: &str = "unknown";
+const AGREED: &str = "as recorded";
+const DIFFER: &str = "differ";
+
+/// Of a verdict.
+fn tone(verdict: &str) -> Tone {
+    match verdict {
+        AGREED => Tone::Good,
+        DIFFER => Tone::Bad,
+        _ => Tone::Doubtful,
+    }
 }
 
 /// The owner's rules: as recorded, and as the kernel has them now.
@@ -47,9 +83,9 @@ impl Rules {
 
     fn verdict(&self) -> &'static str {
         match &self.actual {
-            Err(_) => "unknown",
-            Ok(actual) if *actual == self.expected => "as recorded",
-            Ok(_) => "differ",
+            Err(_) => UNKNOWN,
+            Ok(actual) if *actual == self.expected => AGREED,
+            Ok(_) => DIFFER,
         }
     }
 }
@@ -66,9 +102,8 @@ fn hosts_lines(record: &Record) -> Vec<&str> {
     block.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 }
 
-fn in_full(host: &Host, record: &Record, linked_by: &[&Record], rules: &Rules) -> Value {
-    let mut value = ls::summary(host, record, linked_by);
-    let flows = record.flows.iter().map(|flow| {
+fn flows_in_full(flows: &[Flow]) -> Value {
+    let flows = flows.iter().map(|flow| {
         json!({
             "from": flow.from.to_string(),
             "to": flow.to.to_string(),
@@ -76,12 +111,32 @@ fn in_full(host: &Host, record: &Record, linked_by: &[&Record], rules: &Rules) -
             "protocol": flow.port.protocol.as_str(),
         })
     });
+    flows.collect()
+}
+
+fn in_full(
+    host: &Host,
+    record: &Record,
+    linked_by: &[&Record],
+    plan: &Planned,
+    rules: &Rules,
+) -> Value {
+    let mut value = ls::summary(host, record, linked_by);
     value["pid"] = json!(record.instance.pid);
     value["owner"] = json!(record.owner.as_str());
     value["backend"] = json!(record.backend.as_str());
-    value["flows"] = json!(flows.collect::<Vec<_>>());
+    value["flows"] = flows_in_full(&record.flows);
     value["env"] = json!(record.environment.iter().map(|v| v.key.as_str()).collect::<Vec<_>>());
+    value["shows"] = passed(record).map(|variable| variable.key.as_str()).collect();
     value["hosts"] = json!({ "path": hosts_path(record), "lines": hosts_lines(record) });
+    value["plan"] = match &plan.0 {
+        Ok(Plan { record: planned, .. }) => json!({
+            "verdict": plan.verdict(record),
+            "links": ls::links_in_full(planned),
+            "flows": flows_in_full(&planned.flows),
+        }),
+        Err(error) => json!({ "verdict": plan.verdict(record), "error": error.to_string() }),
+    };
     value["rules"] = match &rules.actual {
         Ok(lines) => json!({ "verdict": rules.verdict(), "kernel": lines }),
         Err(error) => json!({ "verdict": rules.verdict(), "error": error.to_string() }),
@@ -89,12 +144,17 @@ fn in_full(host: &Host, record: &Record, linked_by: &[&Record], rules: &Rules) -
     value
 }
 
-fn fields(host: &Host, record: &Record, linked_by: &[&Record], rules: &Rules) -> Vec<Vec<String>> {
-    let mut rows = Vec::new();
-    let mut row = |field: &str, value: String| rows.push(vec![field.to_owned(), value]);
-    row("id", record.id.to_string());
-    row("name", record.name.to_string());
-    row("state", ls::state(host, record).to_owned());
+fn fields(
+    host: &Host,
+    record: &Record,
+    linked_by: &[&Record],
+    plan: &Planned,
+    rules: &Rules,
+) -> Vec<Vec<Cell>> {
+    let mut rows = vec![vec![Cell::from("id"), record.id.as_str().into()]];
+    rows.push(vec!["name".into(), record.name.as_str().into()]);
+    rows.push(vec!["state".into(), ls::state_cell(host, record)]);
+    let mut row = |field: &str, value: String| rows.push(vec![field.into(), value.into()]);
     row("pid", record.instance.pid.to_string());
     for address in record.network.addresses() {
         row("address", address.to_string());
@@ -103,13 +163,12 @@ fn fields(host: &Host, record: &Record, linked_by: &[&Record], rules: &Rules) ->
         row("port", port.to_string());
     }
     for wired in &record.links {
-        let source = wired.source.as_ref().map_or("absent", |id| id.as_str());
-        row("link", format!("{} as {} ({source})", wired.link.source, wired.link.alias));
+        row("link", link(wired));
     }
     for other in linked_by {
         row("linked by", other.name.to_string());
     }
-    for variable in &record.environment {
+    for variable in passed(record) {
         row("shows", variable.key.clone());
     }
     if let Some(path) = hosts_path(record) {
@@ -121,10 +180,34 @@ fn fields(host: &Host, record: &Record, linked_by: &[&Record], rules: &Rules) ->
     for flow in &record.flows {
         row("flow", flow.to_string());
     }
-    row("rules", format!("{}, {}", record.backend, rules.verdict()));
+    rows.extend(plan_rows(record, plan));
+    let verdict = format!("{}, {}", record.backend, rules.verdict());
+    rows.push(vec!["rules".into(), Cell::new(tone(rules.verdict()), verdict)]);
+    let mut rule = |line: &str| rows.push(vec!["rule".into(), line.into()]);
     match &rules.actual {
-        Ok(lines) => lines.iter().for_each(|line| row("rule", line.clone())),
-        Err(error) => row("rule", error.to_string()),
+        Ok(lines) => lines.iter().for_each(|line| rule(line)),
+        Err(error) => rule(&error.to_string()),
+    }
+    rows
+}
+
+fn link(wired: &Wired) -> String {
+    let source = wired.source.as_ref().map_or("absent", ContainerId::as_str);
+    format!("{} as {} ({source})", wired.link.source, wired.link.alias)
+}
+
+/// Whether the record is what would be planned now; what would be, where it is not.
+fn plan_rows(record: &Record, plan: &Planned) -> Vec<Vec<Cell>> {
+    let verdict = plan.verdict(record);
+    let mut rows = vec![vec!["plan".into(), Cell::new(tone(verdict), verdict)]];
+    let mut row = |field: &str, value: String| rows.push(vec![field.into(), value.into()]);
+    match &plan.0 {
+        Ok(plan) if verdict == DIFFER => {
+            plan.record.links.iter().for_each(|wired| row("planned link", link(wired)));
+            plan.record.flows.iter().for_each(|flow| row("planned flow", flow.to_string()));
+        }
+        Ok(_) => {}
+        Err(error) => row("planned", error.to_string()),
     }
     rows
 }

@@ -1,8 +1,10 @@
 //! `ls`: who runs, and who is linked to whom.
 
-use super::table;
+use super::paint::{Paint, Tone};
+use super::table::{self, Cell};
+use super::{say, say_json};
 use crate::cli::{Format, Ls};
-use crate::error::{Context, Kind, Result};
+use crate::error::Result;
 use crate::host::Host;
 use crate::model::{ContainerId, Network, Record, Stage};
 use crate::world::is_running;
@@ -13,6 +15,9 @@ use std::collections::BTreeMap;
 pub fn run(host: &Host, arguments: &Ls) -> Result<()> {
     let mut records = host.store.all()?;
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    if arguments.names {
+        return records.iter().try_for_each(|record| say(&format!("{}\n", record.name)));
+    }
     let mut linked_by: BTreeMap<&ContainerId, Vec<&Record>> = BTreeMap::new();
     for record in &records {
         for source in record.links.iter().filter_map(|wired| wired.source.as_ref()) {
@@ -27,16 +32,13 @@ pub fn run(host: &Host, arguments: &Ls) -> Result<()> {
         Format::Table => {
             let rows: Vec<_> =
                 records.iter().map(|record| row(host, record, &by(record))).collect();
-            table::print(&["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED BY", "STATE"], &rows);
+            let headings = ["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED BY", "STATE"];
+            table::print(Paint::for_stdout(), &headings, &rows)
         }
-        Format::Json => {
-            let all: Vec<_> =
-                records.iter().map(|record| summary(host, record, &by(record))).collect();
-            let text = serde_json::to_string_pretty(&all).context(Kind::Internal, || "JSON")?;
-            println!("{text}");
-        }
+        Format::Json => say_json(
+            &records.iter().map(|record| summary(host, record, &by(record))).collect::<Value>(),
+        ),
     }
-    Ok(())
 }
 
 /// What a person wants to know first.
@@ -48,6 +50,17 @@ pub fn state(host: &Host, record: &Record) -> &'static str {
     }
 }
 
+/// The same in its colour.
+pub fn state_cell(host: &Host, record: &Record) -> Cell {
+    let state = state(host, record);
+    let tone = match state {
+        "ready" => Tone::Good,
+        "pending" => Tone::Doubtful,
+        _ => Tone::Bad,
+    };
+    Cell::new(tone, state)
+}
+
 /// `source:alias`, with a mark for those that are not connected.
 fn links(record: &Record) -> Vec<String> {
     let mark = |connected| if connected { "" } else { " (absent)" };
@@ -57,34 +70,28 @@ fn links(record: &Record) -> Vec<String> {
         .collect()
 }
 
-fn row(host: &Host, record: &Record, linked_by: &[&Record]) -> Vec<String> {
-    let or_dash = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell };
+fn row(host: &Host, record: &Record, linked_by: &[&Record]) -> Vec<Cell> {
+    let or_dash = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell }.into();
     let addresses: Vec<_> =
         record.network.addresses().iter().map(|address| address.ip().to_string()).collect();
-    let ports: Vec<_> = record.ports.iter().map(|port| port.to_string()).collect();
     let by: Vec<_> = linked_by.iter().map(|other| other.name.to_string()).collect();
     let address =
         if record.network == Network::Host { "host".to_owned() } else { addresses.join(",") };
+    let is_waiting = record.links.iter().any(|wired| wired.source.is_none());
+    let links = or_dash(links(record).join(","));
     vec![
-        record.id.short().to_owned(),
-        record.name.to_string(),
+        record.id.short().into(),
+        record.name.as_str().into(),
         or_dash(address),
-        or_dash(ports.join(",")),
-        or_dash(links(record).join(",")),
+        or_dash(record.ports.to_string()),
+        if is_waiting { links.with(Tone::Doubtful) } else { links },
         or_dash(by.join(",")),
-        state(host, record).to_owned(),
+        state_cell(host, record),
     ]
 }
 
 /// The same for programs, ids in full.
 pub fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Value {
-    let links = record.links.iter().map(|wired| {
-        json!({
-            "source": wired.link.source.as_str(),
-            "alias": wired.link.alias.as_str(),
-            "connected": wired.source.as_ref().map(ContainerId::as_str),
-        })
-    });
     let addresses = record.network.addresses().iter().map(|address| address.ip().to_string());
     json!({
         "id": record.id.as_str(),
@@ -93,8 +100,20 @@ pub fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Value {
         "network": if record.network == Network::Host { "host" } else { "own" },
         "addresses": addresses.collect::<Vec<_>>(),
         "ports": record.ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
-        "links": links.collect::<Vec<_>>(),
+        "links": links_in_full(record),
         "linked_by": linked_by.iter().map(|other| other.id.as_str()).collect::<Vec<_>>(),
         "state": state(host, record),
     })
+}
+
+/// Its links for programs.
+pub fn links_in_full(record: &Record) -> Value {
+    let links = record.links.iter().map(|wired| {
+        json!({
+            "source": wired.link.source.as_str(),
+            "alias": wired.link.alias.as_str(),
+            "connected": wired.source.as_ref().map(ContainerId::as_str),
+        })
+    });
+    links.collect()
 }

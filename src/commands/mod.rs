@@ -1,13 +1,17 @@
 //! One file per command: each reads as the command's story.
 
+mod completions;
 mod configure;
 mod connect;
 mod doctor;
 pub mod early;
 mod gc;
+mod graph;
 mod hook;
 mod inspect;
 mod ls;
+mod man;
+mod paint;
 mod precreate;
 mod prepare;
 mod runtime;
@@ -18,11 +22,12 @@ mod watch;
 
 use crate::cli::{Cli, Command, Global};
 use crate::config::{Config, Overrides};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::logging;
 use crate::oci::spec::MAX_CONFIG;
 use crate::sys::stdin;
+use std::io::{Write, stdout};
 
 /// Runtimes send a hook a few kilobytes, most of it annotations.
 pub const MAX_STATE: usize = 1 << 20;
@@ -35,9 +40,12 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Precreate => stdin::read(usize::try_from(MAX_CONFIG).unwrap_or(usize::MAX))?,
         _ => Vec::new(),
     };
-    // Engines are told of us where no container ran yet: this needs no host.
-    if let Command::Configure(arguments) = &cli.command {
-        return configure::run(arguments).map(|()| 0);
+    // Engines are told of us, and manuals made, where no container ran yet: these need no host.
+    match &cli.command {
+        Command::Configure(arguments) => return configure::run(arguments).map(|()| 0),
+        Command::Completions(arguments) => return completions::run(arguments).map(|()| 0),
+        Command::Man(arguments) => return man::run(arguments).map(|()| 0),
+        _ => {}
     }
     // What is wrong with config.toml, the log or the state directory, it tells.
     if let Command::Doctor(arguments) = &cli.command {
@@ -53,14 +61,17 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Precreate => precreate::run(&host, &input),
         Command::Ls(arguments) => ls::run(&host, &arguments),
         Command::Inspect(arguments) => inspect::run(&host, &arguments),
+        Command::Graph(arguments) => graph::run(&host, &arguments),
         Command::Connect(arguments) => connect::run(&host, &arguments),
         Command::Disconnect(arguments) => connect::end(&host, &arguments),
         Command::Sync(arguments) => sync::run(&host, &arguments),
         Command::Gc(arguments) => gc::run(&host, &arguments),
         Command::Watch => watch::run(host, &overrides),
-        Command::Runtime(_) | Command::Configure(_) | Command::Doctor(_) => {
-            Err(Error::new(Kind::Internal, "not dispatched"))
-        }
+        Command::Runtime(_)
+        | Command::Configure(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Doctor(_) => Err(Error::new(Kind::Internal, "not dispatched")),
     };
     done.map(|()| 0)
 }
@@ -72,6 +83,17 @@ fn overrides(global: Global) -> Overrides {
         log_level: global.log_level,
         log_file: global.log_file,
     }
+}
+
+/// Prints what a command has to say.
+fn say(text: &str) -> Result<()> {
+    stdout().write_all(text.as_bytes()).context(Kind::Internal, || "standard output")
+}
+
+/// The same to programs.
+fn say_json(value: &serde_json::Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).context(Kind::Internal, || "JSON")?;
+    say(&format!("{text}\n"))
 }
 
 /// What clap says in a paragraph.

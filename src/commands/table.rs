@@ -1,18 +1,54 @@
 //! Columns of text.
 
+use super::paint::{Paint, Tone};
+use super::say;
+use crate::error::Result;
+
+/// One piece of a row.
+#[derive(Debug)]
+pub struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// A cell that says more by its colour.
+    pub fn new(tone: Tone, text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone }
+    }
+
+    /// The same in another colour.
+    pub fn with(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::new(Tone::Plain, text)
+    }
+}
+
 /// Prints rows under their headings, each column as wide as its widest cell.
-pub fn print(headings: &[&str], rows: &[Vec<String>]) {
+pub fn print(paint: Paint, headings: &[&str], rows: &[Vec<Cell>]) -> Result<()> {
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(String::len);
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.len());
         cells.chain(headings.get(column).map(|heading| heading.len())).max().unwrap_or(0)
     };
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> =
-            cells.enumerate().map(|(at, cell)| format!("{cell:<0$}", width(at))).collect();
-        println!("{}", padded.join("   ").trim_end());
-    };
-    line(&mut headings.iter().copied());
-    for row in rows {
-        line(&mut row.iter().map(String::as_str));
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let headings = headings.iter().map(|heading| Cell::new(Tone::Heading, *heading)).collect();
+    let mut text = String::new();
+    for row in std::iter::once(&headings).chain(rows) {
+        let mut blank = 0;
+        for (cell, width) in row.iter().zip(&widths) {
+            if !cell.text.is_empty() {
+                text.extend(std::iter::repeat_n(' ', blank));
+                text.push_str(&paint.tinted(cell.tone, &cell.text));
+                blank = 0;
+            }
+            blank += width.saturating_sub(cell.text.len()) + 3;
+        }
+        text.push('\n');
     }
+    say(&text)
 }

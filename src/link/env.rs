@@ -44,10 +44,16 @@ fn describe(
         None => Vec::new(),
     };
     variables.push(Variable::new(format!("{prefix}_NAME"), format!("/{recipient}/{alias}")));
-    let passed = source.environment.iter().filter(|v| v.key != "HOME" && v.key != "PATH");
+    variables.extend(
+        passed(source).map(|v| Variable::new(format!("{prefix}_ENV_{}", v.key), v.value.clone())),
+    );
     variables
-        .extend(passed.map(|v| Variable::new(format!("{prefix}_ENV_{}", v.key), v.value.clone())));
-    variables
+}
+
+/// What recipients receive of a source's own variables: all that it publishes but for those that
+/// every container has.
+pub fn passed(source: &Record) -> impl Iterator<Item = &Variable> {
+    source.environment.iter().filter(|v| v.key != "HOME" && v.key != "PATH")
 }
 
 /// Docker speaks of the IPv4 address only. A source that has none is described by its IPv6.

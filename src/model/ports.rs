@@ -105,6 +105,31 @@ impl PortSet {
     }
 }
 
+impl fmt::Display for PortSet {
+    /// In the form that is parsed, runs of ports as ranges: `53/udp,7000-7010/tcp`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut runs: Vec<(Port, u16)> = Vec::new();
+        for port in self.iter() {
+            let goes_on = |(first, last): &&mut (Port, u16)| {
+                first.protocol == port.protocol && last.checked_add(1) == Some(port.number)
+            };
+            match runs.iter_mut().find(goes_on) {
+                Some((_, last)) => *last = port.number,
+                None => runs.push((port, port.number)),
+            }
+        }
+        for (at, (first, last)) in runs.iter().enumerate() {
+            f.write_str(if at == 0 { "" } else { "," })?;
+            if *last == first.number {
+                write!(f, "{first}")?;
+            } else {
+                write!(f, "{}-{last}/{}", first.number, first.protocol)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl FromIterator<Port> for PortSet {
     fn from_iter<I: IntoIterator<Item = Port>>(ports: I) -> Self {
         Self(ports.into_iter().collect())
@@ -146,6 +171,20 @@ mod tests {
         assert_eq!(ports, ["53/sctp", "3306/tcp", "7000/udp", "7001/udp", "7002/udp", "33060/tcp"]);
         assert_eq!(list("none"), Some(vec![]));
         assert_eq!(list(""), Some(vec![]));
+    }
+
+    #[test]
+    fn runs_are_written_as_ranges() {
+        for (ports, written) in [
+            ("none", ""),
+            ("3306,53/udp", "53/udp,3306/tcp"),
+            ("80-82,81/udp,84", "80-82/tcp,81/udp,84/tcp"),
+            ("65534-65535/sctp", "65534-65535/sctp"),
+        ] {
+            let set = PortSet::parse(ports);
+            assert_eq!(set.as_ref().map(ToString::to_string).as_deref(), Ok(written));
+            assert_eq!(PortSet::parse(written), set, "it is read back");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 27] = [
+const MAY_USE: [(&str, &[&str]); 28] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -89,6 +89,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
         ],
     ),
     ("cli", &[]),
+    ("graph", &["model"]),
     (
         "commands",
         &[
@@ -99,6 +100,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "doctor",
             "error",
             "firewall",
+            "graph",
             "host",
             "inject",
             "lifecycle",
@@ -108,6 +110,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "newcomer",
             "oci",
             "recovery",
+            "rewire",
             "store",
             "sys",
             "watch",

@@ -79,6 +79,10 @@ fn inspect_tells_all_about_one_container() {
     let flow = |from, to| json!({ "from": from, "to": to, "port": 3306, "protocol": "tcp" });
     assert_eq!(told["flows"], json!([flow(web4, db4), flow(web6, db6)]));
     assert_eq!(told["env"], json!(["PATH", "COLOUR"]), "its own, not what the link brought");
+    assert_eq!(told["shows"], json!(["COLOUR"]), "recipients have a PATH of their own");
+    assert_eq!(told["plan"]["verdict"], "as recorded");
+    assert_eq!(told["plan"]["links"], told["links"]);
+    assert_eq!(told["plan"]["flows"], told["flows"]);
     let rootfs = web.bundle().join("rootfs/etc/hosts");
     assert_eq!(told["hosts"]["path"], json!(rootfs));
     let lines = [format!("{db4}\tmysql db db"), format!("{db6}\tmysql db db")];
@@ -97,6 +101,8 @@ fn inspect_tells_all_about_one_container() {
     has("address", &format!("{web4}/24"));
     has("link", "db as mysql (db)");
     has("shows", "COLOUR");
+    assert!(!rows.iter().any(|row| row.contains(&"PATH")), "{text}");
+    has("plan", "as recorded");
     has("hosts line", &lines[0].replace('\t', " "));
     has("flow", &format!("{web4} -> {db4} 3306/tcp"));
     has("rules", "iptables, as recorded");
@@ -107,12 +113,62 @@ fn inspect_tells_all_about_one_container() {
     host.run(&mut host.oci_link(&["inspect", "nobody"])).refused(4);
 }
 
+/// Nobody has told of its source's end: the record still says what was.
+#[test]
+fn inspect_tells_what_should_be_from_what_is() {
+    let host = iptables_host(Runtime::Runc);
+    let db = source(&host, "db", "3306");
+    let _web = recipient(&host, "web", "db");
+    db.kill();
+    let told = inspect(&host, "web");
+    assert_eq!(told["plan"]["verdict"], "differ");
+    assert_eq!(told["plan"]["flows"], json!([]));
+    assert_eq!(told["plan"]["links"][0]["connected"], Value::Null);
+    assert_eq!(told["links"][0]["connected"], "db");
+    assert_eq!(told["rules"]["verdict"], "as recorded");
+    let text = host.run(&mut host.oci_link(&["inspect", "web"])).ok();
+    let rows = table(&text);
+    assert!(rows.contains(&vec!["plan", "differ"]), "{text}");
+    assert!(rows.contains(&vec!["planned link", "db as db (absent)"]), "{text}");
+}
+
+/// At a terminal, unless it or its owner wants none; and never elsewhere.
+#[test]
+fn colours_are_for_terminals() {
+    let host = Host::open(Runtime::Crun);
+    let _db = source(&host, "db", "3306");
+    let listed = |terminal: bool, variables: &[(&str, &str)]| {
+        let words = host.oci_link(&["ls"]);
+        let program = [words.get_program()].into_iter().chain(words.get_args());
+        let line: Vec<_> = program.map(|word| word.to_string_lossy().into_owned()).collect();
+        let mut command = if terminal {
+            let mut script = std::process::Command::new("script");
+            script.args(["-qec", &line.join(" "), "/dev/null"]);
+            script
+        } else {
+            words
+        };
+        command.env_remove("NO_COLOR").env("TERM", "xterm").envs(variables.iter().copied());
+        host.run(&mut command).ok()
+    };
+    let coloured = listed(true, &[]);
+    assert!(coloured.contains("\u{1b}[32mready\u{1b}[0m"), "{coloured:?}");
+    assert!(listed(true, &[("NO_COLOR", "")]).contains('\u{1b}'));
+    for plain in
+        [listed(false, &[]), listed(true, &[("NO_COLOR", "1")]), listed(true, &[("TERM", "dumb")])]
+    {
+        assert!(plain.contains("ready") && !plain.contains('\u{1b}'), "{plain:?}");
+    }
+}
+
 #[test]
 fn a_container_that_died_is_dead_until_it_is_deleted() {
     let host = iptables_host(Runtime::Runc);
     let db = source(&host, "db", "3306");
     db.kill();
     assert_eq!(inspect(&host, "db")["state"], "dead");
+    let names = host.run(&mut host.oci_link(&["ls", "--names"])).ok();
+    assert_eq!(names, "db\n");
     db.delete().ok();
     assert_eq!(ls(&host), [Value::Null; 0]);
 }

@@ -171,7 +171,15 @@ fn a44_terminal_escapes_come_out_escaped() {
         config["mounts"].as_array_mut().expect("a list").push(mount);
     });
     scene.accepted();
-    for command in [&["inspect", "web"][..], &["inspect", "web", "--format=json"], &["ls"]] {
+    for command in [
+        &["inspect", "web"][..],
+        &["inspect", "web", "--format=json"],
+        &["ls"],
+        &["graph"],
+        &["graph", "--format=dot"],
+        &["graph", "--format=mermaid"],
+        &["graph", "--format=svg"],
+    ] {
         let printed = host.run(&mut host.oci_link(command)).ok();
         let harmless = |c: char| c == '\n' || c.is_ascii_graphic() || c == ' ';
         assert!(printed.chars().all(harmless), "{printed:?}");

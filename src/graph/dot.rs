@@ -1,0 +1,35 @@
+//! For Graphviz.
+
+use super::{Graph, State, plain};
+use std::fmt::Write;
+
+/// A digraph from recipients to sources.
+pub fn dot(graph: &Graph) -> String {
+    let mut out = String::from(
+        "digraph \"oci-link\" {\n  rankdir=LR;\n  \
+         node [shape=box, style=rounded, fontname=\"sans-serif\"];\n  \
+         edge [fontname=\"sans-serif\", fontsize=10];\n",
+    );
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let lines = [&node.name].into_iter().chain(&node.addresses).map(|line| quoted(line));
+        let lines: Vec<_> = lines.chain(node.state.word().map(|w| format!("({w})"))).collect();
+        let style = match node.state {
+            State::Ready => "",
+            State::Pending => ", color=darkorange",
+            State::Dead => ", color=red, fontcolor=red",
+            State::Awaited => ", style=\"rounded,dashed\", color=gray, fontcolor=gray",
+        };
+        let _ = writeln!(out, "  n{at} [label=\"{}\"{style}];", lines.join("\\n"));
+    }
+    for edge in &graph.edges {
+        let style = if edge.connected { "" } else { ", style=dashed, color=gray" };
+        let (from, to, label) = (edge.recipient, edge.source, quoted(&edge.label()));
+        let _ = writeln!(out, "  n{from} -> n{to} [label=\"{label}\"{style}];");
+    }
+    out + "}\n"
+}
+
+/// Inside double quotes: a backslash would begin one of Graphviz's own escapes.
+fn quoted(text: &str) -> String {
+    plain(text).replace('\\', "\\\\").replace('"', "\\\"")
+}

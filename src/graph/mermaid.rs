@@ -1,0 +1,40 @@
+//! For Markdown on code forges, which draw it.
+
+use super::{Graph, State, plain};
+use std::fmt::Write;
+
+/// A flow chart from recipients to sources.
+pub fn mermaid(graph: &Graph) -> String {
+    let mut out = String::from("flowchart LR\n");
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let lines = [&node.name].into_iter().chain(&node.addresses).map(|line| quoted(line));
+        let lines: Vec<_> = lines.chain(node.state.word().map(|w| format!("({w})"))).collect();
+        let class = node.state.word().map_or_else(String::new, |word| format!(":::{word}"));
+        let _ = writeln!(out, "    n{at}[\"{}\"]{class}", lines.join("<br/>"));
+    }
+    for edge in &graph.edges {
+        let arrow = if edge.connected { "-->" } else { "-.->" };
+        let (from, to, label) = (edge.recipient, edge.source, quoted(&edge.label()));
+        let _ = writeln!(out, "    n{from} {arrow}|\"{label}\"| n{to}");
+    }
+    for (state, style) in [
+        (State::Pending, "stroke:#d97706"),
+        (State::Dead, "stroke:#dc2626,color:#dc2626"),
+        (State::Awaited, "stroke-dasharray:4 3,color:#6b7280"),
+    ] {
+        if let (Some(word), true) = (state.word(), graph.nodes.iter().any(|n| n.state == state)) {
+            let _ = writeln!(out, "    classDef {word} {style}");
+        }
+    }
+    out
+}
+
+/// Inside double quotes. Mermaid reads a label as Markdown and HTML; what is not a letter, a digit
+/// or harmless becomes one of its numeric entities.
+fn quoted(text: &str) -> String {
+    let entity = |c: char| match c {
+        c if c.is_ascii_alphanumeric() || " .,:/-+()".contains(c) => c.to_string(),
+        c => format!("#{};", u32::from(c)),
+    };
+    plain(text).chars().map(entity).collect()
+}

@@ -1,0 +1,285 @@
+//! A picture that stands for itself: no script, no font, nothing that is fetched; legible on light
+//! and dark paper.
+
+use super::layout::{Layout, PITCH, Route, lay_out};
+use super::{Edge, Graph, Node, State, plain};
+use std::fmt::Write;
+
+const STYLE: &str = "\
+.paper{fill:#fff}\
+.box{fill:#f8fafc;stroke:#64748b;stroke-width:1.5}\
+.link{fill:none;stroke:#2563eb;stroke-width:1.75}.tip{fill:#2563eb}\
+.waits .link{stroke:#94a3b8;stroke-dasharray:5 4}.waits text{fill:#64748b}.faint{fill:#94a3b8}\
+text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#475569}\
+.name{font-size:14px;font-weight:600;fill:#0f172a}\
+.pending .box{stroke:#d97706}.pending .state{fill:#b45309}\
+.dead .box{stroke:#dc2626;fill:#fef2f2}.dead .state{fill:#b91c1c}\
+.awaited .box{fill:none;stroke:#94a3b8;stroke-dasharray:5 4}.awaited .name{fill:#64748b}\
+@media(prefers-color-scheme:dark){\
+.paper{fill:#0f172a}.box{fill:#1e293b;stroke:#94a3b8}.name{fill:#f1f5f9}text{fill:#cbd5e1}\
+.link{stroke:#60a5fa}.tip{fill:#60a5fa}.waits .link{stroke:#64748b}.waits text{fill:#94a3b8}\
+.faint{fill:#64748b}.pending .box{stroke:#f59e0b}.pending .state{fill:#fbbf24}\
+.dead .box{stroke:#f87171;fill:#3b1520}.dead .state{fill:#fca5a5}\
+.awaited .box{stroke:#64748b}.awaited .name{fill:#94a3b8}}";
+
+/// Around everything.
+const MARGIN: f64 = 24.0;
+/// In which a link bends.
+const BEND: f64 = 72.0;
+/// Of a line of text in a box, and of the letters of names and of the rest.
+const LINE: f64 = 18.0;
+const NAME: f64 = 8.5;
+const LETTER: f64 = 7.25;
+/// More letters or addresses are cut; all of them are shown to who points at the thing.
+const LETTERS: usize = 28;
+const ADDRESSES: usize = 2;
+/// In which those without links stand.
+const WIDE: f64 = 640.0;
+
+/// The picture.
+pub fn svg(graph: &Graph) -> String {
+    let shapes: Vec<Shape> =
+        graph.nodes.iter().enumerate().map(|(at, n)| Shape::of(graph, at, n)).collect();
+    let heights: Vec<f64> = shapes.iter().map(|shape| shape.height).collect();
+    let layout = lay_out(graph, &heights);
+    let grid = Grid::of(graph, &layout, &shapes);
+    let mut body = String::new();
+    for (edge, route) in graph.edges.iter().zip(&layout.routes) {
+        draw_edge(&mut body, &grid, graph, edge, route);
+    }
+    let mut loose = Loose {
+        x: MARGIN,
+        y: grid.bottom(&layout),
+        low: 0.0,
+        right: 0.0,
+        wide: grid.width.max(WIDE),
+    };
+    for (shape, place) in shapes.iter().zip(&layout.nodes) {
+        let (x, y) = match place {
+            Some((column, middle)) => {
+                (grid.middle(*column) - shape.width / 2.0, MARGIN + middle - shape.height / 2.0)
+            }
+            None => loose.next(shape),
+        };
+        shape.draw(&mut body, x, y);
+    }
+    let width = grid.width.max(loose.right).max(2.0 * MARGIN + 160.0);
+    let height = (MARGIN + layout.height).max(loose.low) + MARGIN;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
+         width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\">\n\
+         <title>Containers and their links</title>\n<style>{STYLE}</style>\n\
+         <defs>{}{}</defs>\n<rect class=\"paper\" width=\"100%\" height=\"100%\" rx=\"10\"/>\n\
+         {body}</svg>\n",
+        tip("tip", "tip"),
+        tip("faint-tip", "faint")
+    )
+}
+
+fn tip(id: &str, class: &str) -> String {
+    format!(
+        "<marker id=\"{id}\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"9\" \
+         markerHeight=\"9\" markerUnits=\"userSpaceOnUse\" orient=\"auto-start-reverse\">\
+         <path class=\"{class}\" d=\"M0 0 10 5 0 10z\"/></marker>"
+    )
+}
+
+/// A container's box.
+struct Shape {
+    class: &'static str,
+    title: String,
+    name: String,
+    lines: Vec<String>,
+    state: Option<&'static str>,
+    width: f64,
+    height: f64,
+}
+
+impl Shape {
+    fn of(graph: &Graph, at: usize, node: &Node) -> Self {
+        let mut lines: Vec<String> =
+            node.addresses.iter().take(ADDRESSES).map(|line| cut(line)).collect();
+        if node.addresses.len() > ADDRESSES {
+            lines.push(format!("and {} more", node.addresses.len() - ADDRESSES));
+        }
+        let name = cut(&node.name);
+        let state = node.state.word();
+        let letters = lines.iter().map(|line| length(line) * LETTER);
+        let width = letters.chain([length(&name) * NAME]).fold(96.0, f64::max) + 28.0;
+        let rows = count(1 + lines.len() + usize::from(state.is_some()));
+        let ends = |of: fn(&Edge) -> usize| graph.edges.iter().filter(|e| of(e) == at).count();
+        // Links in a circle leave on the other side: it must hold them all.
+        let ends = ends(|edge| edge.recipient) + ends(|edge| edge.source);
+        let height = (rows * LINE + 18.0).max(count(ends) * PITCH / 2.0 + 12.0);
+        let title = [&node.name].into_iter().chain(&node.addresses).cloned().collect::<Vec<_>>();
+        let class = match node.state {
+            State::Ready => "ready",
+            State::Pending => "pending",
+            State::Dead => "dead",
+            State::Awaited => "awaited",
+        };
+        Self { class, title: title.join(" "), name, lines, state, width, height }
+    }
+
+    fn draw(&self, out: &mut String, x: f64, y: f64) {
+        let Self { class, width, height, .. } = self;
+        let _ = writeln!(
+            out,
+            "<g class=\"{class}\"><title>{}</title><rect class=\"box\" x=\"{x:.1}\" y=\"{y:.1}\" \
+             width=\"{width:.1}\" height=\"{height:.1}\" rx=\"8\"/>",
+            escaped(&self.title)
+        );
+        let named = [("name", self.name.as_str())].into_iter();
+        let lines = named.chain(self.lines.iter().map(|line| ("", line.as_str())));
+        let lines: Vec<_> = lines.chain(self.state.map(|word| ("state", word))).collect();
+        let middle = x + width / 2.0;
+        let mut base = y + height / 2.0 - count(lines.len()) * LINE / 2.0 + 13.0;
+        for (class, line) in lines {
+            text(out, (middle, base), &format!("class=\"{class}\" text-anchor=\"middle\""), line);
+            base += LINE;
+        }
+        out.push_str("</g>\n");
+    }
+}
+
+/// How wide columns are, and what is between them: labels of links that begin on its left, a bend,
+/// labels of those that begin on its right.
+struct Grid {
+    columns: Vec<f64>,
+    gaps: Vec<(f64, f64)>,
+    width: f64,
+}
+
+impl Grid {
+    fn of(graph: &Graph, layout: &Layout, shapes: &[Shape]) -> Self {
+        let mut columns = vec![0.0_f64; layout.columns];
+        for (shape, place) in shapes.iter().zip(&layout.nodes) {
+            if let Some((column, _)) = place {
+                columns[*column] = columns[*column].max(shape.width);
+            }
+        }
+        let mut gaps = vec![(12.0_f64, 12.0_f64); layout.columns.saturating_sub(1)];
+        for (edge, route) in graph.edges.iter().zip(&layout.routes) {
+            let needed = length(&cut(&edge.label())) * LETTER + 20.0;
+            if route.backward {
+                let gap = &mut gaps[route.column + route.steps.len() - 1].1;
+                *gap = gap.max(needed);
+            } else {
+                let gap = &mut gaps[route.column].0;
+                *gap = gap.max(needed);
+            }
+        }
+        let between: f64 = gaps.iter().map(|(left, right)| left + BEND + right).sum();
+        let width = 2.0 * MARGIN + columns.iter().sum::<f64>() + between;
+        Self { columns, gaps, width }
+    }
+
+    /// Where a column begins.
+    fn left(&self, column: usize) -> f64 {
+        let gaps = self.gaps.iter().take(column).map(|(left, right)| left + BEND + right);
+        MARGIN + self.columns.iter().take(column).sum::<f64>() + gaps.sum::<f64>()
+    }
+
+    fn right(&self, column: usize) -> f64 {
+        self.left(column) + self.columns[column]
+    }
+
+    fn middle(&self, column: usize) -> f64 {
+        f64::midpoint(self.left(column), self.right(column))
+    }
+
+    /// Below everything that has links.
+    fn bottom(&self, layout: &Layout) -> f64 {
+        if self.columns.iter().any(|width| *width > 0.0) {
+            2.0 * MARGIN + layout.height
+        } else {
+            MARGIN
+        }
+    }
+}
+
+/// Those without links: in rows below the others.
+struct Loose {
+    x: f64,
+    y: f64,
+    low: f64,
+    right: f64,
+    wide: f64,
+}
+
+impl Loose {
+    fn next(&mut self, shape: &Shape) -> (f64, f64) {
+        if self.x > MARGIN && self.x + shape.width + MARGIN > self.wide {
+            (self.x, self.y) = (MARGIN, self.low + MARGIN);
+        }
+        let place = (self.x, self.y);
+        self.x += shape.width + MARGIN;
+        self.right = self.right.max(self.x);
+        self.low = self.low.max(self.y + shape.height);
+        place
+    }
+}
+
+fn draw_edge(out: &mut String, grid: &Grid, graph: &Graph, edge: &Edge, route: &Route) {
+    let (class, tip) = if edge.connected { ("", "tip") } else { ("waits", "faint-tip") };
+    let mut path = String::new();
+    for (step, (leaves, reaches)) in route.steps.iter().enumerate() {
+        let column = route.column + step;
+        let (left, right) = grid.gaps[column];
+        let (from, to) = (grid.right(column) + left, grid.left(column + 1) - right);
+        let (leaves, reaches) = (MARGIN + leaves, MARGIN + reaches);
+        let begin = if step == 0 { grid.right(column) } else { grid.left(column) };
+        let middle = f64::midpoint(from, to);
+        let move_to = if step == 0 { "M" } else { "L" };
+        let _ = write!(
+            path,
+            "{move_to}{begin:.1} {leaves:.1}H{from:.1}C{middle:.1} {leaves:.1} {middle:.1} \
+             {reaches:.1} {to:.1} {reaches:.1}H{:.1}",
+            grid.left(column + 1)
+        );
+    }
+    let name = |at: usize| graph.nodes.get(at).map_or("", |node| node.name.as_str());
+    let title = format!("{} to {} as {}", name(edge.recipient), name(edge.source), edge.label());
+    let end = if route.backward { "start" } else { "end" };
+    let _ = writeln!(
+        out,
+        "<g class=\"{class}\"><title>{}</title>\
+         <path class=\"link\" d=\"{path}\" marker-{end}=\"url(#{tip})\"/>",
+        escaped(&title)
+    );
+    let last = route.column + route.steps.len();
+    let (x, y, anchor) = match (route.backward, route.steps.first(), route.steps.last()) {
+        (true, _, Some((_, y))) => (grid.left(last) - 10.0, *y, "end"),
+        (false, Some((y, _)), _) => (grid.right(route.column) + 10.0, *y, "start"),
+        _ => (0.0, 0.0, "start"),
+    };
+    let anchor = format!("text-anchor=\"{anchor}\"");
+    text(out, (x, MARGIN + y - 5.0), &anchor, &cut(&edge.label()));
+    out.push_str("</g>\n");
+}
+
+fn text(out: &mut String, (x, y): (f64, f64), attributes: &str, text: &str) {
+    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes}>{}</text>", escaped(text));
+}
+
+fn cut(text: &str) -> String {
+    let text = plain(text);
+    if text.len() <= LETTERS {
+        return text;
+    }
+    text.chars().take(LETTERS - 3).collect::<String>() + "..."
+}
+
+fn length(text: &str) -> f64 {
+    count(text.chars().count())
+}
+
+fn count(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
+}
+
+/// As XML's character data.
+fn escaped(text: &str) -> String {
+    let text = plain(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;")
+}

@@ -1,0 +1,234 @@
+use super::*;
+use crate::model::sample::record;
+use crate::model::{ContainerId, Flow};
+
+/// A small world: web is linked to api twice and to a queue that nobody is, api and auth to each
+/// other, auth to db, which died; job has no links.
+fn world() -> Graph {
+    let db = record("db", "5432", &["10.0.0.2/24"]);
+    let auth = record("auth", "8443", &["10.0.0.3/24", "fd00::3/64"]);
+    let api = record("api", "8080-8083,53/udp", &["10.0.0.4/24", "fd00::4/64"]);
+    let web = record("web", "none", &["10.0.0.5/24"]).linked(&["api", "api:backend", "queue:q"]);
+    let job = record("job", "none", &["10.0.0.6/24"]);
+    let auth_linked = auth.clone().linked(&["api", "db"]);
+    let api_linked = api.clone().linked(&["auth", "db:store"]);
+    let records = [
+        connected(api_linked, &[Some(&auth), Some(&db)]),
+        connected(auth_linked, &[Some(&api), Some(&db)]),
+        db,
+        ready(job),
+        connected(web, &[Some(&api), Some(&api), None]),
+    ];
+    Graph::of(&records, |record| record.name.as_str() != "db")
+}
+
+fn ready(record: Record) -> Record {
+    Record { stage: Stage::Ready, ..record }
+}
+
+/// As it is when its links are connected to these.
+fn connected(recipient: Record, sources: &[Option<&Record>]) -> Record {
+    let mut recipient = ready(recipient);
+    let from = recipient.network.addresses()[0].ip();
+    for (wired, source) in recipient.links.iter_mut().zip(sources) {
+        let Some(source) = source else { continue };
+        wired.source = Some(source.id.clone());
+        let to = source.network.addresses()[0].ip();
+        recipient.flows.extend(source.ports.iter().map(|port| Flow { from, to, port }));
+    }
+    recipient
+}
+
+/// Compares with a file of `tests/golden/graph`; `BLESS=1` in the environment writes it.
+fn assert_golden(file: &str, drawn: &str) {
+    let path = format!("{}/tests/golden/graph/{file}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, drawn).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(drawn, expected, "{file}");
+}
+
+#[test]
+fn every_form_of_a_small_world() {
+    let world = world();
+    assert_golden("world.txt", &text(&world));
+    assert_golden("world.dot", &dot(&world));
+    assert_golden("world.mmd", &mermaid(&world));
+    assert_golden("world.svg", &svg(&world));
+    assert!(well_formed(&svg(&world)));
+}
+
+#[test]
+fn a_link_that_is_not_connected_leads_to_who_has_its_name() {
+    let mut named = record("0123456789abcdef", "none", &[]);
+    named.name = crate::model::ContainerName::new("db").unwrap();
+    let of = |link: &str| {
+        let web = ready(record("web", "none", &[])).linked(&[link]);
+        let graph = Graph::of(&[named.clone(), record("0199", "none", &[]), web], |_| false);
+        let edge = graph.edges[0].clone();
+        assert!(!edge.connected);
+        (edge.source, graph.nodes.len())
+    };
+    assert_eq!(of("db"), (0, 3));
+    assert_eq!(of("0123456789abcdef:x"), (0, 3));
+    assert_eq!(of("012:x"), (0, 3));
+    assert_eq!(of("01:x"), (3, 4), "two ids begin so");
+    assert_eq!(of("nobody"), (3, 4));
+    assert_eq!(of("web"), (3, 4), "nobody is linked to himself");
+}
+
+#[test]
+fn namesakes_are_told_apart_by_their_ids() {
+    let mut other = record("0123456789abcdef", "none", &[]);
+    other.name = crate::model::ContainerName::new("db").unwrap();
+    let graph = Graph::of(&[record("db", "none", &[]), other], |_| true);
+    let names: Vec<_> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["db (db)", "db (0123456789ab)"]);
+}
+
+/// No checked name holds such a thing; a renderer does not rely on it.
+#[test]
+fn hostile_text_comes_out_harmless() {
+    let evil = "\u{1b}[2J\n\u{202e}\"]; & <script>|x|</text> \\\" #quot; -->";
+    let node = || Node { name: evil.into(), addresses: vec![evil.into()], state: State::Ready };
+    let edge =
+        Edge { recipient: 0, source: 1, alias: evil.into(), ports: evil.into(), connected: true };
+    let graph = Graph { nodes: vec![node(), node()], edges: vec![edge] };
+    for drawn in [text(&graph), dot(&graph), mermaid(&graph), svg(&graph)] {
+        assert!(drawn.chars().all(|c| c == '\n' || c == ' ' || c.is_ascii_graphic()), "{drawn:?}");
+    }
+    assert_eq!(text(&graph).lines().count(), 3);
+    assert!(!svg(&graph).contains("<script") && !mermaid(&graph).contains("<script"));
+    assert!(well_formed(&svg(&graph)));
+    let lines = mermaid(&graph);
+    assert!(lines.lines().all(|line| line.matches('"').count() % 2 == 0), "{lines}");
+    for line in dot(&graph).lines() {
+        let unescaped = line.replace("\\\\", "").replace("\\\"", "");
+        assert!(unescaped.matches('"').count() % 2 == 0 && unescaped.is_ascii(), "{line}");
+    }
+}
+
+/// Circles, long ways, parallel links, and nobody at all.
+#[test]
+fn every_shape_is_drawn() {
+    let node = |at: usize| Node { name: format!("n{at}"), addresses: vec![], state: State::Ready };
+    let edge = |(recipient, source): (usize, usize)| Edge {
+        recipient,
+        source,
+        alias: "x".into(),
+        ports: String::new(),
+        connected: true,
+    };
+    let shapes: [(usize, &[(usize, usize)]); 6] = [
+        (0, &[]),
+        (3, &[]),
+        (3, &[(0, 1), (1, 2), (2, 0)]),
+        (2, &[(0, 1), (1, 0), (0, 1)]),
+        (5, &[(0, 1), (1, 2), (2, 3), (0, 3), (4, 3), (3, 0)]),
+        (4, &[(3, 2), (2, 1), (1, 0), (3, 0), (0, 3)]),
+    ];
+    for (nodes, edges) in shapes {
+        let nodes = (0..nodes).map(node).collect();
+        let graph = Graph { nodes, edges: edges.iter().copied().map(edge).collect() };
+        let drawn = svg(&graph);
+        assert!(well_formed(&drawn), "{drawn}");
+        assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
+        assert_eq!(drawn.matches("class=\"link\"").count(), edges.len());
+        assert_eq!(drawn.matches("class=\"box\"").count(), graph.nodes.len());
+        let heights = vec![40.0; graph.nodes.len()];
+        let layout = layout::lay_out(&graph, &heights);
+        for (edge, route) in graph.edges.iter().zip(&layout.routes) {
+            let column = |at: usize| layout.nodes[at].unwrap().0;
+            let (from, to) = (column(edge.recipient), column(edge.source));
+            assert_eq!(route.column, from.min(to));
+            assert_eq!(route.steps.len(), from.abs_diff(to));
+            assert_eq!(route.backward, from > to);
+        }
+    }
+}
+
+/// Boxes of one column do not touch.
+#[test]
+fn nothing_overlaps() {
+    let node = |at: usize| Node { name: format!("n{at}"), addresses: vec![], state: State::Ready };
+    let links =
+        (0..40).flat_map(|from| [(from, (from * 7 + 3) % 40), (from, (from * 11 + 5) % 40)]);
+    let links = links.filter(|(from, to)| from != to);
+    let edges = links.map(|(recipient, source)| Edge {
+        recipient,
+        source,
+        alias: "x".into(),
+        ports: String::new(),
+        connected: true,
+    });
+    let graph = Graph { nodes: (0..40).map(node).collect(), edges: edges.collect() };
+    let layout = layout::lay_out(&graph, &[40.0; 40]);
+    let places: Vec<_> = layout.nodes.iter().flatten().collect();
+    for (at, (column, middle)) in places.iter().enumerate() {
+        for (other, y) in &places[at + 1..] {
+            assert!(column != other || (middle - y).abs() >= 40.0, "{places:?}");
+        }
+        assert!((20.0..=layout.height - 20.0).contains(middle), "{middle} of {}", layout.height);
+    }
+}
+
+/// Whether every element that is opened is closed, attributes are quoted, and `&` and `<` stand for
+/// nothing else.
+fn well_formed(xml: &str) -> bool {
+    let mut open = Vec::new();
+    let mut rest = xml.trim_end();
+    while let Some(at) = rest.find('<') {
+        let Some(end) = rest[at..].find('>') else { return false };
+        if !references(&rest[..at]) || (open.is_empty() && !rest[..at].is_empty()) {
+            return false;
+        }
+        let tag = &rest[at + 1..at + end];
+        rest = &rest[at + end + 1..];
+        if let Some(name) = tag.strip_prefix('/') {
+            if open.pop() != Some(name) {
+                return false;
+            }
+            continue;
+        }
+        let name = tag.split([' ', '/']).next().unwrap_or_default();
+        let attributes = tag[name.len()..].trim_end_matches('/');
+        if name.is_empty() || !attributes.matches('"').count().is_multiple_of(2) {
+            return false;
+        }
+        let mut parts = attributes.split('"');
+        while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
+            if !key.starts_with(' ') || !key.ends_with('=') || !references(value) {
+                return false;
+            }
+        }
+        if !tag.ends_with('/') {
+            open.push(name);
+        }
+    }
+    open.is_empty() && rest.is_empty()
+}
+
+/// Whether every `&` begins one of XML's own references.
+fn references(text: &str) -> bool {
+    let known = ["amp;", "lt;", "gt;", "quot;"];
+    text.split('&').skip(1).all(|rest| known.iter().any(|name| rest.starts_with(name)))
+}
+
+#[test]
+fn the_test_can_tell_xml_from_other_text() {
+    assert!(well_formed("<a b=\"c\"><d/>x &amp; y</a>\n"));
+    for bad in ["<a>", "<a></b>", "<a b=c\"></a>", "<a>&x</a>", "<a></a>x", "<a b=\"&\"/>", "x<a/>"]
+    {
+        assert!(!well_formed(bad), "{bad}");
+    }
+}
+
+#[test]
+fn a_source_without_a_record_is_waited_for() {
+    let mut web = ready(record("web", "none", &["10.0.0.5/24"]).linked(&["db"]));
+    web.links[0].source = Some(ContainerId::new("gone").unwrap());
+    let graph = Graph::of(&[web], |_| true);
+    assert_eq!(graph.nodes[1].state, State::Awaited);
+    assert!(!graph.edges[0].connected);
+}

@@ -1,0 +1,32 @@
+//! For terminals: each container, and below it what it is linked to.
+
+use super::{Graph, Node, State, plain};
+use std::fmt::Write;
+
+/// A line per container and a line per link.
+pub fn text(graph: &Graph) -> String {
+    let mut out = String::new();
+    let nodes = graph.nodes.iter().enumerate();
+    // Who is only waited for is named where he is waited for.
+    for (at, node) in nodes.filter(|(_, node)| node.state != State::Awaited) {
+        let addresses = plain(&node.addresses.join(", "));
+        let _ = writeln!(out, "{}", format!("{}  {addresses}", name(node)).trim_end());
+        let count = graph.links_of(at).count();
+        for (number, edge) in graph.links_of(at).enumerate() {
+            let branch = if number + 1 == count { "`--" } else { "|--" };
+            let source = graph.nodes.get(edge.source).map_or_else(String::new, name);
+            let what = match (edge.connected, edge.ports.as_str()) {
+                (false, _) => "  not connected".to_owned(),
+                (true, "") => String::new(),
+                (true, ports) => format!("  {}", plain(ports)),
+            };
+            let _ = writeln!(out, "{branch} {source} as {}{what}", plain(&edge.alias));
+        }
+    }
+    out
+}
+
+fn name(node: &Node) -> String {
+    let state = node.state.word().map_or_else(String::new, |word| format!(" ({word})"));
+    plain(&node.name) + &state
+}
