@@ -80,6 +80,7 @@ fn in_full(host: &Host, record: &Record, linked_by: &[&Record], rules: &Rules) -
             "to": flow.to.to_string(),
             "port": flow.port.number,
             "protocol": flow.port.protocol.as_str(),
+            "bridge": flow.bridge.map(|bridge| bridge.to_string()),
         })
     });
     value["pid"] = json!(record.instance.pid);

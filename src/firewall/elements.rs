@@ -6,22 +6,23 @@
 //! goes with the last of them. That is rare, so nothing is looked at in order to add: adding what
 //! exists is refused, and only then the comments are read.
 
-use crate::model::{Flow, OwnerTag};
+use crate::model::OwnerTag;
 use std::collections::HashSet;
+use std::hash::Hash;
 
 /// The kernel takes no longer comment: room for 15 owners.
 const MAX_COMMENT: usize = 255;
 
-/// A flow that a set permits.
+/// What a set holds, a flow or a part of what it takes to permit one, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Element {
-    /// What is permitted.
-    pub flow: Flow,
+pub struct Element<K> {
+    /// What it says.
+    pub key: K,
     /// Whose it is.
     pub comment: String,
 }
 
-impl Element {
+impl<K> Element<K> {
     /// Whether it is one of the owner's.
     pub fn belongs_to(&self, owner: &OwnerTag) -> bool {
         self.comment.split(' ').any(|tag| tag == owner.as_str())
@@ -29,23 +30,23 @@ impl Element {
 }
 
 /// What is to be done to the sets.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+#[derive(Debug, PartialEq, Eq)]
+pub struct Changes<K> {
     /// Elements to add.
-    pub add: Vec<Element>,
+    pub add: Vec<Element<K>>,
     /// Elements that are there, with their new comment.
-    pub change: Vec<Element>,
+    pub change: Vec<Element<K>>,
     /// Elements to delete.
-    pub delete: Vec<Element>,
+    pub delete: Vec<Element<K>>,
 }
 
-impl Changes {
-    /// From what is `there` to exactly `flows` for `owner`, and no change for anybody else.
-    pub fn plan(there: &[Element], owner: &OwnerTag, flows: &[Flow]) -> Result<Self, &'static str> {
-        let mut changes = Self::default();
-        let mut missing: HashSet<Flow> = flows.iter().copied().collect();
+impl<K: Copy + Eq + Hash> Changes<K> {
+    /// From what is `there` to exactly `keys` for `owner`, and no change for anybody else.
+    pub fn plan(there: &[Element<K>], owner: &OwnerTag, keys: &[K]) -> Result<Self, &'static str> {
+        let mut changes = Self { add: vec![], change: vec![], delete: vec![] };
+        let mut missing: HashSet<K> = keys.iter().copied().collect();
         for element in there {
-            let wanted = missing.remove(&element.flow);
+            let wanted = missing.remove(&element.key);
             if wanted == element.belongs_to(owner) {
                 continue;
             }
@@ -60,24 +61,24 @@ impl Changes {
             }
             let comment = tags.join(" ");
             if comment.len() > MAX_COMMENT {
-                return Err("too many containers with one address are linked to one port");
+                return Err("too many containers with one address are linked");
             }
-            changes.change.push(Element { flow: element.flow, comment });
+            changes.change.push(Element { key: element.key, comment });
         }
-        let missing = flows.iter().filter(|flow| missing.contains(*flow));
-        changes.add.extend(missing.map(|flow| owned(*flow, owner)));
+        let missing = keys.iter().filter(|key| missing.contains(*key));
+        changes.add.extend(missing.map(|key| owned(*key, owner)));
         Ok(changes)
     }
 }
 
-/// The element for a flow that nobody else has.
-pub fn owned(flow: Flow, owner: &OwnerTag) -> Element {
-    Element { flow, comment: owner.as_str().to_owned() }
+/// The element that nobody else has.
+pub fn owned<K>(key: K, owner: &OwnerTag) -> Element<K> {
+    Element { key, comment: owner.as_str().to_owned() }
 }
 
 /// How `inspect` shows elements: sorted, for a set has no order.
-pub fn shown(flows: impl IntoIterator<Item = Flow>, show: impl Fn(&Flow) -> String) -> Vec<String> {
-    let mut lines: Vec<String> = flows.into_iter().map(|flow| show(&flow)).collect();
+pub fn shown<K>(keys: impl IntoIterator<Item = K>, show: impl Fn(&K) -> String) -> Vec<String> {
+    let mut lines: Vec<String> = keys.into_iter().map(|key| show(&key)).collect();
     lines.sort();
     lines
 }
@@ -85,15 +86,13 @@ pub fn shown(flows: impl IntoIterator<Item = Flow>, show: impl Fn(&Flow) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Port, Protocol};
 
-    fn flow(number: u16) -> Flow {
-        let port = Port { number, protocol: Protocol::Tcp };
-        Flow { from: [10, 0, 0, 2].into(), to: [10, 0, 0, 3].into(), port }
+    fn element(key: u16, comment: &str) -> Element<u16> {
+        Element { key, comment: comment.to_owned() }
     }
 
-    fn element(number: u16, comment: &str) -> Element {
-        Element { flow: flow(number), comment: comment.to_owned() }
+    fn is_nothing(changes: &Changes<u16>) -> bool {
+        [&changes.add, &changes.change, &changes.delete].iter().all(|list| list.is_empty())
     }
 
     const A: &str = "aaaaaaaaaaaaaaaa";
@@ -103,32 +102,32 @@ mod tests {
     fn only_what_differs_changes() {
         let a = OwnerTag::parse(A).unwrap();
         let there = [element(1, A), element(2, A), element(3, B), element(4, "by hand")];
-        let changes = Changes::plan(&there, &a, &[flow(1), flow(5)]).unwrap();
+        let changes = Changes::plan(&there, &a, &[1, 5]).unwrap();
         assert_eq!(changes.add, [element(5, A)]);
         assert_eq!(changes.delete, [element(2, A)]);
         assert!(changes.change.is_empty());
-        let nothing = Changes::plan(&there, &a, &[flow(1), flow(2)]).unwrap();
-        assert_eq!(nothing, Changes::default());
+        let nothing = Changes::plan(&there, &a, &[1, 2]).unwrap();
+        assert!(is_nothing(&nothing));
     }
 
     #[test]
     fn a_shared_element_goes_with_its_last_owner() {
         let a = OwnerTag::parse(A).unwrap();
         let both = format!("{B} {A}");
-        let joined = Changes::plan(&[element(1, B)], &a, &[flow(1)]).unwrap();
+        let joined = Changes::plan(&[element(1, B)], &a, &[1]).unwrap();
         assert_eq!(joined.change, [element(1, &both)]);
         let left = Changes::plan(&[element(1, &both)], &a, &[]).unwrap();
         assert_eq!((left.change, left.delete), (vec![element(1, B)], vec![]));
         let last = Changes::plan(&[element(1, A)], &a, &[]).unwrap();
         assert_eq!(last.delete, [element(1, A)]);
         let by_hand = Changes::plan(&[element(1, "mine"), element(2, "")], &a, &[]).unwrap();
-        assert_eq!(by_hand, Changes::default());
+        assert!(is_nothing(&by_hand));
     }
 
     #[test]
     fn a_comment_has_an_end() {
         let a = OwnerTag::parse(A).unwrap();
         let full = vec![B; 15].join(" ");
-        assert!(Changes::plan(&[element(1, &full)], &a, &[flow(1)]).is_err());
+        assert!(Changes::plan(&[element(1, &full)], &a, &[1]).is_err());
     }
 }

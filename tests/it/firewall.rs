@@ -1,6 +1,7 @@
 //! What a link opens: exactly the exposed ports of exactly its source, one way.
 
 mod base_chain;
+mod bridges;
 mod faults;
 mod lives;
 

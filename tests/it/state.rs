@@ -76,7 +76,7 @@ fn inspect_tells_all_about_one_container() {
     let told = inspect(&host, "web");
     assert_eq!(told["pid"], web.state()["pid"]);
     assert_eq!(told["backend"], "iptables");
-    let flow = |from, to| json!({ "from": from, "to": to, "port": 3306, "protocol": "tcp" });
+    let flow = |from, to| json!({ "from": from, "to": to, "port": 3306, "protocol": "tcp", "bridge": "br0" });
     assert_eq!(told["flows"], json!([flow(web4, db4), flow(web6, db6)]));
     assert_eq!(told["env"], json!(["PATH", "COLOUR"]), "its own, not what the link brought");
     let rootfs = web.bundle().join("rootfs/etc/hosts");
