@@ -4,6 +4,7 @@ mod base_chain;
 mod bridges;
 mod faults;
 mod lives;
+mod reuse;
 
 use crate::{
     cast::{inspect, iptables_host, link_rules, recipient, source},
