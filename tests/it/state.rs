@@ -1,6 +1,7 @@
 //! What is known of containers, who is asked for it, and what becomes of it when hooks come late,
 //! twice, or not at all.
 
+mod crowd;
 mod records;
 
 use crate::{
