@@ -7,8 +7,8 @@
 use crate::error::{Error, Failures, Kind, Result};
 use crate::firewall::{Firewall, Ruleset};
 use crate::link::{Plan, hosts};
-use crate::model::{BackendName, Created, Flow, HostsEdit, HostsPlace, Record};
-use crate::store::{Change, Commit, Store};
+use crate::model::{BackendName, Created, Flow, HostsEdit, HostsPlace, OwnerTag, Record};
+use crate::store::{Change, Commit, Store, beside};
 use crate::sys::conntrack;
 use crate::sys::hosts_file::HostsFile;
 use std::path::Path;
@@ -48,7 +48,7 @@ fn effects(site: Site<'_>, plan: &Plan, pending: &Record, file: Option<HostsFile
     let written: Vec<&str> = plan.before.hosts.iter().flat_map(HostsEdit::blocks).collect();
     let block = plan.record.hosts.as_ref().map_or("", |edit| edit.block.as_str());
     file.edit(|now| match now {
-        Some(now) => hosts::edited(now, &written, block),
+        Some(now) => hosts::edited(now, &written, &plan.beside, block),
         None => planned.clone(),
     })
 }
@@ -62,6 +62,12 @@ fn forget(site: Site<'_>, flows: &[Flow]) -> Result<()> {
     conntrack::forget(flows).map(|count| log::debug!("{count} connections ended"))
 }
 
+/// Removes rules by their tag alone, and ends the connections that only they permitted: `flows`.
+pub fn purge(site: Site<'_>, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
+    site.firewall.purge(owner)?;
+    forget(site, flows)
+}
+
 /// Undoes all that `record` names and removes it. Every step is tried, and tolerates having been
 /// done; if one failed, the record stays, so that somebody can try again.
 pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
@@ -72,7 +78,8 @@ pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
         failures.note(removed.and_then(|()| forget(site, &record.flows)));
     }
     if let Some(edit) = &record.hosts {
-        failures.note(restore_hosts(site, edit));
+        let beside = beside(site.store, record);
+        failures.note(beside.and_then(|beside| restore_hosts(site, edit, &beside)));
     }
     failures.into_result()?;
     match site.store.commit(&Change::Remove(record), record.revision)? {
@@ -85,7 +92,7 @@ pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
 }
 
 /// The hosts file without our block; without the file, if it was ours and nobody added to it.
-fn restore_hosts(site: Site<'_>, edit: &HostsEdit) -> Result<()> {
+fn restore_hosts(site: Site<'_>, edit: &HostsEdit, beside: &[String]) -> Result<()> {
     let opened = match HostsFile::again(&edit.place, site.state) {
         // What the container put there is not opened, and holds nothing of ours; nor may it keep
         // the container from being deleted.
@@ -98,14 +105,14 @@ fn restore_hosts(site: Site<'_>, edit: &HostsEdit) -> Result<()> {
     let Some(mut file) = opened else { return Ok(()) };
     let Some(content) = file.content() else { return Ok(()) };
     let blocks: Vec<&str> = edit.blocks().collect();
-    let restored = hosts::without(content, &blocks);
+    let restored = hosts::without(content, &blocks, beside);
     let ours = [true, false].map(|ipv6| hosts::preamble(ipv6).into_bytes());
     let made =
         matches!(edit.place, HostsPlace::Rootfs { created, .. } if created != Created::Nothing);
     if made && ours.contains(&restored) {
         file.remove()
     } else if restored != content {
-        file.edit(|now| hosts::without(now.unwrap_or_default(), &blocks))
+        file.edit(|now| hosts::without(now.unwrap_or_default(), &blocks, beside))
     } else {
         Ok(())
     }

@@ -49,6 +49,14 @@ pub enum Command {
     Ls(Ls),
     /// Show all about one container, and its rules as the kernel has them.
     Inspect(Inspect),
+    /// Link a running container to another.
+    Connect(Connect),
+    /// End a link of a running container.
+    Disconnect(Disconnect),
+    /// Restore what should be there: rules, hosts lines, links of those who run.
+    Sync(Sync),
+    /// Remove what containers left behind that nobody ended.
+    Gc(Gc),
     /// Register with an engine: say in its configuration what runs containers.
     Configure(Configure),
 }
@@ -113,6 +121,41 @@ pub struct Inspect {
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// `connect`.
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// Who is linked: name, id or unique id prefix.
+    pub recipient: String,
+    /// To whom, and by what name [default: the source's].
+    #[arg(value_name = "SOURCE[:ALIAS]")]
+    pub link: String,
+}
+
+/// `disconnect`.
+#[derive(Debug, Args)]
+pub struct Disconnect {
+    /// Whose link: name, id or unique id prefix.
+    pub recipient: String,
+    /// By what name it knows the source.
+    pub alias: String,
+}
+
+/// `sync`.
+#[derive(Debug, Args)]
+pub struct Sync {
+    /// Only say what would be mended: status 6 where rules are wrong, 8 a hosts file, 7 a record.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `gc`.
+#[derive(Debug, Args)]
+pub struct Gc {
+    /// Only say what would be removed.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// For people or for programs.

@@ -56,9 +56,10 @@ impl From<Invalid> for Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let kind = match refusal {
-            Refusal::NoSuchContainer(_) | Refusal::NotRunning { .. } | Refusal::Ambiguous(_) => {
-                Kind::Source
-            }
+            Refusal::NoSuchContainer(_)
+            | Refusal::NotRunning { .. }
+            | Refusal::Itself(_)
+            | Refusal::Ambiguous(_) => Kind::Source,
             Refusal::HostNetwork => Kind::Unsafe,
             Refusal::OwnHostname(_) => Kind::Input,
         };

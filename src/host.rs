@@ -41,7 +41,7 @@ impl Host {
         act: impl FnOnce(Site<'_>) -> Result<T>,
     ) -> Result<T> {
         let other;
-        let firewall = if backend == self.firewall.name() {
+        let firewall = if self.firewall.decided() == Some(backend) {
             self.firewall.as_ref()
         } else {
             other = firewall::select(Choice::Fixed(backend), Rc::clone(&self.state), self.boot);

@@ -7,16 +7,22 @@ use crate::engine::{self, Clues};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::link::env::link_variables;
-use crate::link::{Absent, Naming, resolve};
-use crate::model::{ContainerId, ContainerName, Link, Variable};
-use crate::oci::edit::{Document, injected_arguments};
+use crate::link::{Absent, Naming, Sighting, resolve};
+use crate::model::{ContainerId, ContainerName, Missing, Variable, Wired};
+use crate::oci::annotations::Declared;
+use crate::oci::edit::{Document, injected_arguments, start_timeout};
 use crate::oci::spec::Spec;
 use crate::sys::file;
-use crate::world::sightings;
+use crate::waiting::{PAUSE, Patience};
+use crate::world::{Seeker, sightings};
 use oci_spec::runtime::{Hook, HookBuilder};
+use std::io::{Write, stderr};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
-/// How long the runtime lets a hook run, in seconds: longer than all our own waits together.
+/// How long the runtime lets a hook run, in seconds: longer than all our own waits together, but
+/// for the one that the container asked for.
 const TIMEOUT: i64 = 30;
 
 /// Which hooks go into config.json along with the variables.
@@ -37,6 +43,19 @@ pub struct Unborn<'a> {
     pub bundle: &'a Path,
     /// Its config.json.
     pub text: &'a str,
+    /// When it starts.
+    pub starts: Starts,
+}
+
+/// When a container is made of the edited config.json, which is how long its sources have to appear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starts {
+    /// Now.
+    Now,
+    /// Now, by an engine that allows us as much time as our other hooks.
+    NowByHook,
+    /// Some day, by somebody else: what waits for sources waits then.
+    Later,
 }
 
 /// Its config.json with the variables of its links, from the sources that run now, and with hooks.
@@ -54,7 +73,7 @@ pub fn edited(host: &Host, unborn: Unborn<'_>, hooks: Hooks) -> Result<String> {
     if facts.is_sandbox {
         return Ok(unborn.text.to_owned());
     }
-    let name = declared.name.or(facts.name).or(unborn.id.map(ContainerName::from));
+    let name = declared.name.clone().or(facts.name).or(unborn.id.map(ContainerName::from));
     let name = name.ok_or_else(|| {
         let message = "the container has no name: set org.oci-link.name, or give its id";
         Error::new(Kind::Input, message)
@@ -64,36 +83,81 @@ pub fn edited(host: &Host, unborn: Unborn<'_>, hooks: Hooks) -> Result<String> {
         None => spec.hostname.clone(),
     };
     let naming = Naming { name: &name, hostname: hostname.as_ref() };
-    let variables =
-        variables(host, unborn.id, naming, &declared.links, &document.own_variables()?)?;
+    let own = document.own_variables()?;
+    let variables = variables(host, unborn, naming, &declared, &own)?;
     let memory = injected_arguments(&variables);
+    let waits = match declared.missing {
+        Missing::Wait(time) => time,
+        Missing::Fail | Missing::Defer => Duration::ZERO,
+    };
     let edits = match hooks {
         Hooks::Both => vec![
-            ("createRuntime", hook(host, "createRuntime", &memory)?),
-            ("poststop", hook(host, "poststop", &[])?),
+            ("createRuntime", hook(host, "createRuntime", waits, &memory)?),
+            ("poststop", hook(host, "poststop", Duration::ZERO, &[])?),
         ],
-        Hooks::Poststop => vec![("poststop", hook(host, "poststop", &memory)?)],
+        Hooks::Poststop => vec![("poststop", hook(host, "poststop", Duration::ZERO, &memory)?)],
     };
     document.edited(&variables, &edits)
 }
 
-/// What the sources that run now have to say.
+/// What the sources have to say that run now, or in time.
 fn variables(
     host: &Host,
-    id: Option<&ContainerId>,
+    unborn: Unborn<'_>,
     recipient: Naming<'_>,
-    links: &[Link],
+    declared: &Declared,
     own: &[Variable],
 ) -> Result<Vec<Variable>> {
-    let sightings = sightings(host.store.as_ref(), host.boot, id, links.iter().cloned())?;
-    let sources = resolve(recipient, links, &sightings, Absent::Refuse)?;
+    let links = &declared.links;
+    let wired: Vec<Wired> = links.iter().cloned().map(Wired::absent).collect();
+    let seeker = Seeker { id: unborn.id, name: recipient.name };
+    let look = || sightings(host.store.as_ref(), host.boot, seeker, &wired);
+    let patience = match unborn.starts {
+        Starts::Later => None,
+        Starts::Now => Patience::of(declared.missing, None),
+        Starts::NowByHook => Patience::of(declared.missing, start_timeout(unborn.text.as_bytes())?),
+    };
+    if let Some(patience) = &patience {
+        let absent = || Ok(look()?.iter().any(Sighting::is_absence));
+        let pause = || {
+            sleep(PAUSE);
+            Ok(())
+        };
+        patience.wait(absent, pause)?;
+    }
+    let absent = match (declared.missing, unborn.starts) {
+        (Missing::Fail, _) | (Missing::Wait(_), Starts::Now | Starts::NowByHook) => Absent::Refuse,
+        (Missing::Defer, _) | (Missing::Wait(_), Starts::Later) => Absent::Defer,
+    };
+    let sightings = look()?;
+    let sources = resolve(recipient, links, &sightings, absent).map_err(|refusal| {
+        let error = Error::from(refusal);
+        match &patience {
+            Some(patience) => patience.explain(error),
+            None => error,
+        }
+    })?;
+    for (link, _) in links.iter().zip(&sources).filter(|(_, source)| source.is_none()) {
+        say(
+            unborn.starts,
+            &format!("{} does not run: no variables of {}", link.source, link.alias),
+        );
+    }
     let connected =
         links.iter().zip(sources).filter_map(|(link, source)| Some((&link.alias, source?)));
     Ok(link_variables(recipient.name, connected, own, host.config.dialect))
 }
 
+/// Who prepares a bundle is told at once; behind an engine nobody reads what we print.
+fn say(starts: Starts, note: &str) {
+    log::info!("{note}");
+    if starts == Starts::Later {
+        let _ = writeln!(stderr(), "oci-link: {note}");
+    }
+}
+
 /// A hook that calls this very program, with the files that it was given now.
-fn hook(host: &Host, stage: &str, memory: &[String]) -> Result<Hook> {
+fn hook(host: &Host, stage: &str, waits: Duration, memory: &[String]) -> Result<Hook> {
     let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
     let mut args = vec!["oci-link".to_owned()];
     let mut option = |name: &str, path: &Path| -> Result<()> {
@@ -114,6 +178,7 @@ fn hook(host: &Host, stage: &str, memory: &[String]) -> Result<Hook> {
     }
     args.extend(["hook".to_owned(), stage.to_owned()]);
     args.extend_from_slice(memory);
-    let hook = HookBuilder::default().path(program).args(args).timeout(TIMEOUT);
+    let waits = i64::try_from(waits.as_secs()).unwrap_or(0);
+    let hook = HookBuilder::default().path(program).args(args).timeout(TIMEOUT + waits);
     hook.build().context(Kind::Internal, || "hook")
 }

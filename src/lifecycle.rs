@@ -5,23 +5,28 @@
 use crate::apply::{carry_out, take_back};
 use crate::error::{Error, Failures, Kind, Result};
 use crate::host::Host;
-use crate::link::{self, Absent, HostsFile as Hosts, Plan, World};
-use crate::model::{ContainerId, Network, Record, Reference};
+use crate::link::{Absent, Sighting};
+use crate::model::{ContainerId, Missing, Network, Record, Reference};
 use crate::newcomer::Newcomer;
+use crate::rewire::{ATTEMPTS, conflicts, plan, rewire};
 use crate::store::{Commit, Found};
 use crate::sys::hosts_file::HostsFile;
+use crate::sys::lock::Lock;
 use crate::sys::netns::Process;
-use crate::world::{is_running, sightings};
+use crate::waiting::{PAUSE, Patience};
+use crate::world::{Seeker, is_running, sightings};
 
-/// How often a plan is made again because somebody was faster.
-const ATTEMPTS: usize = 5;
 /// How long the end of a container's process may follow the word of its end, in milliseconds.
 const DYING: u16 = 1000;
 
 /// Publishes a container and makes its links; or leaves nothing of it.
 pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
-    let _lock = host.store.lock()?;
-    let Newcomer { mut record, process, hosts, ipv6_loopback } = newcomer;
+    let Newcomer { mut record, process, hosts, ipv6_loopback, missing, patience } = newcomer;
+    let _lock = lock_when_ready(host, &record, &process, patience.as_ref())?;
+    let absent = match missing {
+        Missing::Defer => Absent::Defer,
+        Missing::Fail | Missing::Wait(_) => Absent::Refuse,
+    };
     host.firewall.isolate(&host.config.isolate)?;
     // Who has no links needs no rules, and nothing need be set up for them.
     if !record.links.is_empty() {
@@ -29,7 +34,7 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
     }
     let record = make_room(host, record)?;
     let (id, myself) = (record.id.clone(), record.clone());
-    let started = publish(host, record, hosts, ipv6_loopback).and_then(|()| {
+    let started = publish(host, record, hosts, ipv6_loopback, absent).and_then(|()| {
         if process.ended(0) {
             return Err(Error::new(Kind::Namespace, format!("{id}: ended while it was started")));
         }
@@ -37,14 +42,21 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
     });
     if let Err(error) = started {
         let mut failures = Failures::default();
-        failures.note(Err(error));
+        failures.note(Err(match &patience {
+            Some(patience) => patience.explain(error),
+            None => error,
+        }));
         failures.note(host.store.get(&id).and_then(|record| match record {
             Some(record) => host.at(record.backend, |site| take_back(site, &record)),
             None => Ok(()),
         }));
         return failures.into_result();
     }
-    for recipient in recipients_of(host, &myself)? {
+    let recipients = recipients_of(host, &myself).unwrap_or_else(|error| {
+        log::error!("{id}: who is linked to it is unknown, and left for sync: {error}");
+        Vec::new()
+    });
+    for recipient in recipients {
         // A dead one must not be given rules: its address may be another's next.
         let done = if is_running(&recipient, host.boot) {
             rewire(host, &recipient)
@@ -54,6 +66,38 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
         tolerate(&recipient, done);
     }
     Ok(())
+}
+
+/// The store's lock, once the sources that the newcomer waits for are there or its time is over. It
+/// is not held while waiting.
+fn lock_when_ready(
+    host: &Host,
+    newcomer: &Record,
+    process: &Process,
+    patience: Option<&Patience>,
+) -> Result<Lock> {
+    let Some(patience) = patience else { return host.store.lock() };
+    let absent = || {
+        let seeker = Seeker::of(newcomer);
+        let sightings = sightings(host.store.as_ref(), host.boot, seeker, &newcomer.links)?;
+        Ok(sightings.iter().any(Sighting::is_absence))
+    };
+    let pause = u16::try_from(PAUSE.as_millis()).unwrap_or(u16::MAX);
+    let pause = || {
+        if process.ended(pause) {
+            let message = format!("{}: ended while it waited for its sources", newcomer.id);
+            return Err(Error::new(Kind::Namespace, message));
+        }
+        Ok(())
+    };
+    loop {
+        patience.wait(absent, pause)?;
+        let lock = host.store.lock()?;
+        // One may have gone while we waited for the lock.
+        if !patience.lasts() || !absent()? {
+            return Ok(lock);
+        }
+    }
 }
 
 /// Ends what was done for the container `id`. Saying so twice, or of a container that nobody knew,
@@ -81,38 +125,16 @@ pub fn retire(host: &Host, record: &Record) -> Result<()> {
     host.at(record.backend, |site| take_back(site, &record))
 }
 
-/// Plans a recipient's links again and carries out what changed.
-fn rewire(host: &Host, recipient: &Record) -> Result<()> {
-    for _ in 0..ATTEMPTS {
-        let Some(me) = host.store.get(&recipient.id)? else { return Ok(()) };
-        // A container may have made its hosts file one that is not to be opened. That must not
-        // keep a rule alive.
-        let opened =
-            me.hosts.as_ref().map(|edit| HostsFile::again(&edit.place, &host.config.state_dir));
-        let (file, hosts) = match opened.transpose() {
-            Ok(file) => (file.flatten(), Ok(())),
-            Err(refused) => (None, Err(refused)),
-        };
-        let plan = plan(host, &me, file.as_ref(), true, Absent::Leave)?;
-        if plan.record == me && plan.hosts_content.is_none() {
-            return hosts;
-        }
-        if let Commit::Done(_) = host.at(me.backend, |site| carry_out(site, &plan, file))? {
-            return hosts;
-        }
-    }
-    Err(conflicts(&recipient.id))
-}
-
 fn publish(
     host: &Host,
     mut record: Record,
     hosts: Option<HostsFile>,
     ipv6_loopback: bool,
+    absent: Absent,
 ) -> Result<()> {
     let mut hosts = hosts;
     for _ in 0..ATTEMPTS {
-        let plan = plan(host, &record, hosts.as_ref(), ipv6_loopback, Absent::Refuse)?;
+        let plan = plan(host, &record, hosts.as_ref(), ipv6_loopback, absent)?;
         if let Commit::Done(_) =
             host.at(record.backend, |site| carry_out(site, &plan, hosts.take()))?
         {
@@ -121,23 +143,6 @@ fn publish(
         record = make_room(host, record)?;
     }
     Err(conflicts(&record.id))
-}
-
-fn plan(
-    host: &Host,
-    me: &Record,
-    file: Option<&HostsFile>,
-    ipv6: bool,
-    absent: Absent,
-) -> Result<Plan> {
-    let links = me.links.iter().map(|wired| wired.link.clone());
-    let sightings = sightings(host.store.as_ref(), host.boot, Some(&me.id), links)?;
-    let hosts = file.map(|file| Hosts {
-        place: file.place().clone(),
-        content: file.content().map(<[u8]>::to_vec),
-        ipv6,
-    });
-    Ok(link::plan(me, &World { sightings, hosts }, absent)?)
 }
 
 /// Clears away those whose id, address or name the newcomer has, as far as they are dead. What the
@@ -198,12 +203,14 @@ fn recipients_of(host: &Host, record: &Record) -> Result<Vec<Record>> {
         return Ok(Vec::new());
     }
     let mut all: Vec<Record> = Vec::new();
-    for name in record.answers_to() {
-        for recipient in host.store.wanting(&name)? {
-            let known = all.iter().any(|other| other.id == recipient.id);
-            if !known && recipient.id != record.id {
-                all.push(recipient);
-            }
+    let [name, id] = record.answers_to();
+    let mut found = host.store.wanting(&name)?;
+    found.extend(host.store.wanting(&id)?);
+    found.extend(host.store.hoping_for(&record.id)?);
+    for recipient in found {
+        let known = all.iter().any(|other| other.id == recipient.id);
+        if !known && recipient.id != record.id {
+            all.push(recipient);
         }
     }
     Ok(all)
@@ -214,8 +221,4 @@ fn tolerate(recipient: &Record, result: Result<()>) {
     if let Err(error) = result {
         log::error!("links of {}: {error}", recipient.id);
     }
-}
-
-fn conflicts(id: &ContainerId) -> Error {
-    Error::new(Kind::State, format!("record of {id}: others keep changing it"))
 }

@@ -8,7 +8,7 @@ use oci_link::error::{Error, Kind, Result};
 use oci_link::{commands, logging, sys};
 use std::ffi::OsString;
 
-oci_link::entry!(begin);
+sys::entry::begin_with!(begin);
 
 fn begin(words: &[OsString]) -> u8 {
     let status = commands::early::run(words).unwrap_or_else(|| run(words).map(|()| 0));

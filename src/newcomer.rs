@@ -4,14 +4,17 @@ use crate::engine::{self, Clues};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::model::{
-    BackendName, ContainerName, Instance, Network, OwnerTag, Record, Stage, Variable, Wired,
+    BackendName, ContainerName, Instance, Missing, Network, OwnerTag, Record, Stage, Variable,
+    Wired,
 };
 use crate::oci::annotations::Declared;
+use crate::oci::edit::start_timeout;
 use crate::oci::spec::{HostsTarget, MAX_CONFIG, Spec};
 use crate::oci::state::State;
 use crate::sys::hosts_file::HostsFile;
 use crate::sys::netns::{Namespace, Process};
 use crate::sys::{file, process};
+use crate::waiting::Patience;
 use std::path::Path;
 
 /// Nothing has been done for it yet.
@@ -24,6 +27,10 @@ pub struct Newcomer {
     pub hosts: Option<HostsFile>,
     /// Whether its loopback speaks IPv6.
     pub ipv6_loopback: bool,
+    /// What becomes of it if a source does not run.
+    pub missing: Missing,
+    /// How long it waits for its sources, if it does.
+    pub patience: Option<Patience>,
 }
 
 impl Newcomer {
@@ -39,6 +46,11 @@ impl Newcomer {
             spec.annotations.must_agree(annotations)?;
         }
         let declared = spec.annotations.declared()?;
+        let timeout = match declared.missing {
+            Missing::Wait(_) => start_timeout(&config)?,
+            _ => None,
+        };
+        let patience = Patience::of(declared.missing, timeout);
         let facts = engine::describe(&Clues { id: &state.id, bundle, spec: &spec });
         // A pod's pause container has the pod's annotations; they are meant for the others.
         let declared = if facts.is_sandbox { Declared::default() } else { declared };
@@ -70,14 +82,16 @@ impl Newcomer {
             },
             ports: declared.ports.or(facts.ports).unwrap_or_default(),
             environment: environment.iter().filter(shown).cloned().collect(),
-            links: declared.links.into_iter().map(|link| Wired { link, source: None }).collect(),
+            links: declared.links.into_iter().map(Wired::absent).collect(),
             // Chosen under the lock, if there are links to make rules for.
             backend: BackendName::None,
             flows: Vec::new(),
             hosts: None,
+            bundle: Some(bundle.to_owned()),
             id: state.id.clone(),
         };
-        Ok(Newcomer { record, process, hosts, ipv6_loopback: namespace.ipv6_loopback })
+        let (missing, ipv6_loopback) = (declared.missing, namespace.ipv6_loopback);
+        Ok(Newcomer { record, process, hosts, ipv6_loopback, missing, patience })
     }
 }
 
@@ -99,7 +113,8 @@ fn pin(state: &State) -> Result<Process> {
     Ok(pinned)
 }
 
-fn hosts_file(spec: &Spec, state: &Path) -> Result<HostsFile> {
+/// The hosts file of a container, as its config.json says.
+pub fn hosts_file(spec: &Spec, state: &Path) -> Result<HostsFile> {
     match &spec.hosts {
         HostsTarget::Mount(path) => HostsFile::of_mount(path, state),
         HostsTarget::Rootfs => HostsFile::of_rootfs(&spec.root),

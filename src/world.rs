@@ -1,8 +1,8 @@
 //! What a plan looks at: other containers' records, and whether their processes live.
 
 use crate::error::Result;
-use crate::link::Sighting;
-use crate::model::{ContainerId, Link, Record};
+use crate::link::{Refusal, Sighting};
+use crate::model::{ContainerId, ContainerName, Record, Reference, Wired};
 use crate::store::{Found, Store};
 use crate::sys::process;
 
@@ -14,23 +14,82 @@ pub fn is_running(record: &Record, boot: u128) -> bool {
     instance.boot == boot && process::start_time(instance.pid) == Some(instance.started)
 }
 
-/// What there is under the name of each link of `recipient`; a container is no source of its own.
+/// The one container that somebody means.
+pub fn look_up(store: &dyn Store, reference: &Reference) -> Result<Record> {
+    match store.find(reference)? {
+        Found::One(record) => Ok(*record),
+        Found::Several => Err(Refusal::Ambiguous(reference.clone()).into()),
+        Found::Nothing => Err(Refusal::NoSuchContainer(reference.clone()).into()),
+    }
+}
+
+/// Whose links are looked at. It may have no record yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Seeker<'a> {
+    /// Its id, where that is known.
+    pub id: Option<&'a ContainerId>,
+    /// Its name.
+    pub name: &'a ContainerName,
+}
+
+impl<'a> Seeker<'a> {
+    /// The container of this record.
+    pub fn of(record: &'a Record) -> Self {
+        Self { id: Some(&record.id), name: &record.name }
+    }
+}
+
+/// What there is under the name of each link of `me`.
 pub fn sightings(
     store: &dyn Store,
     boot: u128,
-    recipient: Option<&ContainerId>,
-    links: impl IntoIterator<Item = Link>,
+    me: Seeker<'_>,
+    links: &[Wired],
 ) -> Result<Vec<Sighting>> {
-    links
-        .into_iter()
-        .map(|link| {
-            Ok(match store.find(&link.source)? {
-                Found::One(record) if Some(&record.id) == recipient => Sighting::Missing,
-                Found::One(record) if is_running(&record, boot) => Sighting::Running(record),
-                Found::One(record) => Sighting::Stopped(record.name),
-                Found::Several => Sighting::Ambiguous,
-                Found::Nothing => Sighting::Missing,
-            })
-        })
-        .collect()
+    links.iter().map(|wired| sighting(store, boot, me, wired)).collect()
+}
+
+/// A name means what it would mean if `me` had its record already: an exact id comes before an
+/// exact name, and that before a unique prefix of an id.
+fn sighting(store: &dyn Store, boot: u128, me: Seeker<'_>, wired: &Wired) -> Result<Sighting> {
+    let name = wired.link.source.as_str();
+    let own_id = me.id.map(ContainerId::as_str);
+    let own_prefix = own_id.is_some_and(|id| id.starts_with(name));
+    let seen = |record: Box<Record>| {
+        if is_running(&record, boot) {
+            Sighting::Running(record)
+        } else {
+            Sighting::Stopped(record.name)
+        }
+    };
+    if own_id == Some(name) {
+        return Ok(Sighting::Itself);
+    }
+    let found = match store.find(&wired.link.source)? {
+        Found::One(record) if Some(&record.id) == me.id => return Ok(Sighting::Itself),
+        found => found,
+    };
+    let found_by_id = matches!(&found, Found::One(other) if other.id.as_str() == name);
+    Ok(match found {
+        Found::One(record) if found_by_id => seen(record),
+        // Who had the name first keeps it while it runs.
+        Found::One(record) if record.name.as_str() == name => match seen(record) {
+            Sighting::Stopped(_) if me.name.as_str() == name => Sighting::Itself,
+            seen => seen,
+        },
+        _ if me.name.as_str() == name => Sighting::Itself,
+        Found::One(_) | Found::Several if own_prefix => Sighting::Ambiguous,
+        Found::Nothing if own_prefix => Sighting::Itself,
+        Found::One(record) => seen(record),
+        Found::Several => connected(store, boot, wired)?.unwrap_or(Sighting::Ambiguous),
+        Found::Nothing => Sighting::Missing,
+    })
+}
+
+/// A link that stands is not torn down because another id has come to start like its source's.
+fn connected(store: &dyn Store, boot: u128, wired: &Wired) -> Result<Option<Sighting>> {
+    let Some(id) = &wired.source else { return Ok(None) };
+    let record = store.get(id)?.filter(|record| is_running(record, boot));
+    let meant = |record: &Record| record.id.as_str().starts_with(wired.link.source.as_str());
+    Ok(record.filter(meant).map(|record| Sighting::Running(Box::new(record))))
 }

@@ -75,6 +75,7 @@ fn publish(store: &dyn Store, number: u32) {
         backend: BackendName::None,
         flows: Vec::new(),
         hosts: None,
+        bundle: None,
         id,
     };
     let done = store.commit(&Change::Put(&record), 0).expect("record is written");

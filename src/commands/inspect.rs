@@ -5,20 +5,14 @@ use crate::cli::{Format, Inspect};
 use crate::error::{Context, Error, Kind, Result};
 use crate::firewall::Ruleset;
 use crate::host::Host;
-use crate::link::Refusal;
 use crate::model::{HostsPlace, Record, Reference};
-use crate::store::Found;
 use crate::sys::file::shown;
+use crate::world::look_up;
 use serde_json::{Value, json};
 
 /// Prints one record.
 pub fn run(host: &Host, arguments: &Inspect) -> Result<()> {
-    let reference = Reference::new(&arguments.container)?;
-    let record = match host.store.find(&reference)? {
-        Found::One(record) => record,
-        Found::Several => return Err(Refusal::Ambiguous(reference).into()),
-        Found::Nothing => return Err(Refusal::NoSuchContainer(reference).into()),
-    };
+    let record = look_up(host.store.as_ref(), &Reference::new(&arguments.container)?)?;
     let rules = Rules::of(host, &record)?;
     let recipients = host.store.all()?;
     let linked_by: Vec<&Record> =

@@ -1,7 +1,9 @@
 //! One file per command: each reads as the command's story.
 
 mod configure;
+mod connect;
 pub mod early;
+mod gc;
 mod hook;
 mod inspect;
 mod ls;
@@ -9,6 +11,7 @@ mod precreate;
 mod prepare;
 mod runtime;
 mod runtime_log;
+mod sync;
 mod table;
 
 use crate::cli::{Cli, Command, Global};
@@ -43,6 +46,10 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Precreate => precreate::run(&host, &input),
         Command::Ls(arguments) => ls::run(&host, &arguments),
         Command::Inspect(arguments) => inspect::run(&host, &arguments),
+        Command::Connect(arguments) => connect::run(&host, &arguments),
+        Command::Disconnect(arguments) => connect::end(&host, &arguments),
+        Command::Sync(arguments) => sync::run(&host, &arguments),
+        Command::Gc(arguments) => gc::run(&host, &arguments),
         Command::Runtime(_) | Command::Configure(_) => {
             Err(Error::new(Kind::Internal, "not dispatched"))
         }

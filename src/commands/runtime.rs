@@ -8,7 +8,7 @@ use super::runtime_log;
 use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
-use crate::inject::{self, Hooks, Unborn};
+use crate::inject::{self, Hooks, Starts, Unborn};
 use crate::model::ContainerId;
 use crate::newcomer::Newcomer;
 use crate::oci::command_line::{Action, CommandLine, Creation};
@@ -159,7 +159,8 @@ fn edit(host: &Host, creation: &Creation, hooks: Hooks) -> Result<()> {
         .context(Kind::Input, || file::shown(&creation.bundle))?;
     let path = creation.config_file();
     let text = file::read_text(&path, MAX_CONFIG, Kind::Input)?;
-    let unborn = Unborn { id: Some(&id), bundle: &bundle, text: &text };
+    let starts = Starts::Now;
+    let unborn = Unborn { id: Some(&id), bundle: &bundle, text: &text, starts };
     let edited = inject::edited(host, unborn, hooks)?;
     if edited == text { Ok(()) } else { file::replace(&path, edited.as_bytes(), Kind::Input) }
 }

@@ -2,10 +2,11 @@
 //! first needs it, and remembered until the next boot. Commands that only look never get here.
 
 use super::memory::Memory;
-use super::{Firewall, Ruleset, open};
+use super::{Firewall, Kept, Ruleset, open};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 /// The best first: what costs least as links become many, then what people know to read.
 const ORDER: [BackendName; 3] = [BackendName::Ipset, BackendName::Iptables, BackendName::Nftables];
@@ -27,6 +28,14 @@ impl Auto {
 
     fn chosen(&self) -> &dyn Firewall {
         self.chosen.get_or_init(|| self.remembered().unwrap_or_else(|| self.choose())).as_ref()
+    }
+
+    /// None if it would have to be chosen.
+    fn known(&self) -> Option<&dyn Firewall> {
+        if self.chosen.get().is_none() {
+            let _ = self.chosen.set(self.remembered()?);
+        }
+        self.chosen.get().map(AsRef::as_ref)
     }
 
     fn remembered(&self) -> Option<Box<dyn Firewall>> {
@@ -57,12 +66,16 @@ impl Firewall for Auto {
         self.chosen().name()
     }
 
+    fn decided(&self) -> Option<BackendName> {
+        self.known().map(Firewall::name)
+    }
+
     fn restore(&self) -> Result<()> {
         self.chosen().restore()
     }
 
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        let undecided = self.chosen.get().is_none() && self.memory.recall(NOTE)?.is_none();
+        let undecided = self.known().is_none();
         if bridges.is_empty() && undecided { Ok(()) } else { self.chosen().isolate(bridges) }
     }
 
@@ -80,5 +93,21 @@ impl Firewall for Auto {
 
     fn expected(&self, owner: &OwnerTag, flows: &[Flow]) -> Vec<String> {
         self.chosen().expected(owner, flows)
+    }
+
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+        self.known().map_or_else(|| Ok(BTreeMap::new()), Firewall::owners)
+    }
+
+    fn purge(&self, owner: &OwnerTag) -> Result<()> {
+        self.known().map_or(Ok(()), |known| known.purge(owner))
+    }
+
+    fn stands(&self) -> Result<bool> {
+        self.known().map_or(Ok(true), Firewall::stands)
+    }
+
+    fn isolated(&self) -> Result<Vec<BridgeName>> {
+        self.known().map_or_else(|| Ok(Vec::new()), Firewall::isolated)
     }
 }

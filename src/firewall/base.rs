@@ -113,16 +113,39 @@ impl Base {
         self.memory.note_isolated(NOTE, bridges)
     }
 
-    fn make_isolating(&self, tool: Tool, bridges: &[BridgeName]) -> Result<()> {
-        let there = tool.list()?;
-        (self.own.prepare)(tool.family, &there)?;
-        let discovery = match tool.family {
+    /// The bridges whose containers were last isolated.
+    pub fn isolated(&self) -> Result<Vec<BridgeName>> {
+        self.memory.isolated(NOTE)
+    }
+
+    /// Whether nothing is missing, in both families.
+    pub fn stands(&self) -> Result<bool> {
+        let bridges = self.isolated()?;
+        for family in host_families() {
+            // Where a family's programs are not installed, none of its rules can be made.
+            let Ok(tool) = Tool::find(family) else { continue };
+            if !self.changes(family, &tool.list()?, &bridges).is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The transaction to all that is to stand in the chain for nobody in particular.
+    fn changes(&self, family: Family, there: &[String], bridges: &[BridgeName]) -> String {
+        let discovery = match family {
             Family::V4 => &[][..],
             Family::V6 => &NEIGHBOUR_DISCOVERY[..],
         };
         let mut rules: Vec<String> = discovery.iter().map(ToString::to_string).collect();
-        rules.extend((self.own.rules)(tool.family));
-        let text = missing(&there, &rules, &(self.own.outdated)(tool.family), bridges);
+        rules.extend((self.own.rules)(family));
+        missing(there, &rules, &(self.own.outdated)(family), bridges)
+    }
+
+    fn make_isolating(&self, tool: Tool, bridges: &[BridgeName]) -> Result<()> {
+        let there = tool.list()?;
+        (self.own.prepare)(tool.family, &there)?;
+        let text = self.changes(tool.family, &there, bridges);
         if !text.is_empty() {
             tool.restore(&text)?.map_err(failed)?;
         }

@@ -6,8 +6,9 @@
 //! goes with the last of them. That is rare, so nothing is looked at in order to add: adding what
 //! exists is refused, and only then the comments are read.
 
-use crate::model::OwnerTag;
-use std::collections::HashSet;
+use super::Kept;
+use crate::model::{Flow, OwnerTag};
+use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
 
 /// The kernel takes no longer comment: room for 15 owners.
@@ -76,6 +77,27 @@ pub fn owned<K>(key: K, owner: &OwnerTag) -> Element<K> {
     Element { key, comment: owner.as_str().to_owned() }
 }
 
+/// The elements of each owner. `show` is none where no rule asks for them, `flows` where an element
+/// permits nothing by itself.
+pub fn by_owner<K, F: IntoIterator<Item = Flow>>(
+    there: &[Element<K>],
+    show: impl Fn(&K) -> Option<String>,
+    flows: impl Fn(&K) -> F,
+) -> BTreeMap<OwnerTag, Kept> {
+    let mut owners: BTreeMap<OwnerTag, Kept> = BTreeMap::new();
+    for Element { key, comment } in there {
+        for tag in comment.split(' ').filter_map(|tag| OwnerTag::parse(tag).ok()) {
+            let kept = owners.entry(tag).or_default();
+            kept.flows.extend(flows(key));
+            kept.lines.extend(show(key));
+        }
+    }
+    for kept in owners.values_mut() {
+        kept.lines.sort();
+    }
+    owners
+}
+
 /// How `inspect` shows elements: sorted, for a set has no order.
 pub fn shown<K>(keys: impl IntoIterator<Item = K>, show: impl Fn(&K) -> String) -> Vec<String> {
     let mut lines: Vec<String> = keys.into_iter().map(|key| show(&key)).collect();
@@ -86,6 +108,7 @@ pub fn shown<K>(keys: impl IntoIterator<Item = K>, show: impl Fn(&K) -> String) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Port, Protocol};
 
     fn element(key: u16, comment: &str) -> Element<u16> {
         Element { key, comment: comment.to_owned() }
@@ -122,6 +145,22 @@ mod tests {
         assert_eq!(last.delete, [element(1, A)]);
         let by_hand = Changes::plan(&[element(1, "mine"), element(2, "")], &a, &[]).unwrap();
         assert!(is_nothing(&by_hand));
+    }
+
+    #[test]
+    fn a_shared_element_is_each_owners() {
+        let (a, b) = (OwnerTag::parse(A).unwrap(), OwnerTag::parse(B).unwrap());
+        let there = [element(2, &format!("{B} {A}")), element(1, A), element(3, "by hand")];
+        let flow = |number: &u16| {
+            let port = Port { number: *number, protocol: Protocol::Tcp };
+            let (from, to) = ([10, 0, 0, 2].into(), [10, 0, 0, 3].into());
+            (*number != 3).then_some(Flow { from, to, port, bridge: None })
+        };
+        let owners = by_owner(&there, |key| Some(key.to_string()), flow);
+        assert_eq!(owners.len(), 2);
+        assert_eq!(owners[&a].lines, ["1", "2"]);
+        assert_eq!(owners[&b].flows, [flow(&2).unwrap()]);
+        assert!(by_owner(&there, |_| None, flow)[&b].lines.is_empty());
     }
 
     #[test]

@@ -23,10 +23,10 @@ mod sets;
 mod shared;
 
 use super::base::{Base, Static};
-use super::elements::{Changes, Element, owned, shown};
+use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::memory::Memory;
 use super::tool::Tool;
-use super::{Firewall, Ruleset, failed, front};
+use super::{Firewall, Kept, Ruleset, failed, front};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::netlink::message::Batch;
@@ -38,7 +38,7 @@ use messages::{
 use nix::libc::{EEXIST, EINVAL};
 use sets::{Entry, Kind, Set};
 use shared::Shared;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How many messages go out together. If the kernel refused each, its answers would still fit the
 /// buffer of the socket.
@@ -151,6 +151,35 @@ impl Firewall for Ipset {
 
     fn expected(&self, _: &OwnerTag, flows: &[Flow]) -> Vec<String> {
         shown(Entry::all(flows), Entry::show)
+    }
+
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+        let mut link = Netlink::netfilter()?;
+        let (mut there, mut asked) = (Vec::new(), Vec::new());
+        for family in Family::BOTH {
+            for set in Set::all_of(family) {
+                there.extend(list(&mut link, set)?);
+            }
+            asked.extend(is_in_use(&mut link, family)?.then_some(family));
+        }
+        let mut seats: HashMap<_, Vec<_>> = HashMap::new();
+        for (ip, bridge) in there.iter().filter_map(|element| element.key.as_seat()) {
+            seats.entry(ip).or_default().push(bridge);
+        }
+        let show = |entry: &Entry| asked.contains(&Set::of(entry).family).then(|| entry.show());
+        Ok(by_owner(&there, show, |entry| entry.as_flows(&seats)))
+    }
+
+    fn purge(&self, owner: &OwnerTag) -> Result<()> {
+        self.settle(&mut Netlink::netfilter()?, owner, &[])
+    }
+
+    fn stands(&self) -> Result<bool> {
+        self.base.stands()
+    }
+
+    fn isolated(&self) -> Result<Vec<BridgeName>> {
+        self.base.isolated()
     }
 }
 

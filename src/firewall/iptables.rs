@@ -16,16 +16,18 @@
 //! needs no look at what is there, and the unusual one notices by itself.
 
 mod chains;
+mod listing;
 
-use super::base::Base;
+use super::base::{BASE, Base};
 use super::memory::Memory;
 use super::tool::Tool;
-use super::{Firewall, Ruleset, failed, front};
+use super::{Firewall, Kept, Ruleset, failed, front, host_families};
 use crate::error::{Context, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::netlink::Netlink;
 use crate::sys::process;
 use chains::{Chains, is_chain_of};
+use std::collections::BTreeMap;
 
 /// Begins a transaction that must fail if the base chain is entered no more.
 const STANDS: &str = "-C FORWARD -j OCI-LINK\n";
@@ -131,10 +133,19 @@ impl Firewall for Iptables {
         for family in families(rules.before) {
             let tables =
                 iptables::new(family == Family::V6).context(Kind::Firewall, || "iptables")?;
-            let chains = tables.list_chains("filter").context(Kind::Firewall, || "iptables")?;
-            for chain in chains.iter().filter(|name| is_chain_of(rules.owner, name)) {
+            let list = |chain: &str| -> Result<Vec<String>> {
                 let rules = tables.list("filter", chain).context(Kind::Firewall, || "iptables")?;
-                lines.extend(rules.into_iter().filter(|line| line.starts_with("-A ")));
+                Ok(rules.into_iter().filter(|line| line.starts_with("-A ")).collect())
+            };
+            let chains = tables.list_chains("filter").context(Kind::Firewall, || "iptables")?;
+            let mut own: Vec<_> =
+                chains.iter().filter(|name| is_chain_of(rules.owner, name)).collect();
+            own.sort();
+            let entries = if own.is_empty() { Vec::new() } else { list(BASE)? };
+            for chain in own {
+                let into = format!(" -j {chain}");
+                lines.extend(entries.iter().filter(|rule| rule.ends_with(&into)).cloned());
+                lines.extend(list(chain)?);
             }
         }
         Ok(lines)
@@ -145,6 +156,31 @@ impl Firewall for Iptables {
             .flat_map(|family| Chains::of(owner, of_family(flows, family)).into_rules())
             .collect()
     }
+
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+        let mut owners = BTreeMap::new();
+        for tool in installed() {
+            listing::add_owners(&tool.list()?, &mut owners);
+        }
+        Ok(owners)
+    }
+
+    fn purge(&self, owner: &OwnerTag) -> Result<()> {
+        installed().try_for_each(|tool| Self::reconcile(tool, owner, &[]))
+    }
+
+    fn stands(&self) -> Result<bool> {
+        self.base.stands()
+    }
+
+    fn isolated(&self) -> Result<Vec<BridgeName>> {
+        self.base.isolated()
+    }
+}
+
+/// The programs of this host. Where there are none, there are none of our rules.
+fn installed() -> impl Iterator<Item = Tool> {
+    host_families().filter_map(|family| Tool::find(family).ok())
 }
 
 /// The families that occur in `flows`.

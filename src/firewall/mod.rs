@@ -17,6 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::directory::Directory;
 use memory::Memory;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -30,10 +31,23 @@ pub struct Ruleset<'a> {
     pub before: &'a [Flow],
 }
 
+/// An owner's rules as they were found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// In the backend's own words; none that no packet gets to.
+    pub lines: Vec<String>,
+    /// What they permit, or would if packets got to them.
+    pub flows: Vec<Flow>,
+}
+
 /// A packet filter of the host. Every rule it makes carries its owner's tag, and is found by it.
 pub trait Firewall {
     /// As the record names it.
     fn name(&self) -> BackendName;
+    /// The same, if it is known by now: to choose one makes what it needs.
+    fn decided(&self) -> Option<BackendName> {
+        Some(self.name())
+    }
     /// Makes what is nobody's in particular, as far as it is missing: chains, sets, isolation. What
     /// was remembered of it does not count: somebody may have flushed it.
     fn restore(&self) -> Result<()>;
@@ -49,6 +63,14 @@ pub trait Firewall {
     fn read(&self, rules: Ruleset<'_>) -> Result<Vec<String>>;
     /// What [`Firewall::read`] would say if the rules permitted exactly `flows`.
     fn expected(&self, owner: &OwnerTag, flows: &[Flow]) -> Vec<String>;
+    /// Whose rules there are, and which, whatever any record says.
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>>;
+    /// Removes whatever carries the owner's tag, by what is there.
+    fn purge(&self, owner: &OwnerTag) -> Result<()>;
+    /// Whether [`Firewall::restore`] would find nothing to do.
+    fn stands(&self) -> Result<bool>;
+    /// The bridges that it remembers to isolate.
+    fn isolated(&self) -> Result<Vec<BridgeName>>;
 }
 
 /// Which backend config.toml asks for.

@@ -25,15 +25,15 @@ mod messages;
 mod rules;
 mod table;
 
-use super::elements::{Changes, Element, owned, shown};
+use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::memory::Memory;
-use super::{Firewall, Ruleset, base, failed};
+use super::{Firewall, Kept, Ruleset, base, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
 use crate::sys::netlink::{Netlink, Refusal};
 use messages::{Set, Transaction, ask_for_elements, element, elements};
 use nix::libc::{EEXIST, ENOENT};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Remembers the bridges whose containers the table isolates.
 const ISOLATION: &str = "nftables-isolation";
@@ -48,10 +48,6 @@ impl Nftables {
     /// `memory` knows whose containers are isolated.
     pub fn new(memory: Memory) -> Self {
         Self { memory }
-    }
-
-    fn isolated(&self) -> Result<Vec<BridgeName>> {
-        self.memory.isolated(ISOLATION)
     }
 
     /// Isolates nobody any more, for another backend does.
@@ -126,6 +122,24 @@ impl Firewall for Nftables {
 
     fn expected(&self, _: &OwnerTag, flows: &[Flow]) -> Vec<String> {
         shown(flows.iter().copied(), show)
+    }
+
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+        let mut link = Netlink::netfilter()?;
+        let asked = table::stands(&mut link)?;
+        Ok(by_owner(&list(&mut link)?, |flow| asked.then(|| show(flow)), |flow| [*flow]))
+    }
+
+    fn purge(&self, owner: &OwnerTag) -> Result<()> {
+        settle(&mut Netlink::netfilter()?, owner, &[])
+    }
+
+    fn stands(&self) -> Result<bool> {
+        table::is_whole(&mut Netlink::netfilter()?, &self.isolated()?)
+    }
+
+    fn isolated(&self) -> Result<Vec<BridgeName>> {
+        self.memory.isolated(ISOLATION)
     }
 }
 

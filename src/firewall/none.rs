@@ -1,8 +1,9 @@
 //! For hosts that do not filter between containers: links are names and variables only.
 
-use super::{Firewall, Ruleset};
+use super::{Firewall, Kept, Ruleset};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
+use std::collections::BTreeMap;
 
 /// Makes no rules.
 #[derive(Debug)]
@@ -35,5 +36,21 @@ impl Firewall for NoFirewall {
 
     fn expected(&self, _: &OwnerTag, _: &[Flow]) -> Vec<String> {
         Vec::new()
+    }
+
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+        Ok(BTreeMap::new())
+    }
+
+    fn purge(&self, _: &OwnerTag) -> Result<()> {
+        Ok(())
+    }
+
+    fn stands(&self) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn isolated(&self) -> Result<Vec<BridgeName>> {
+        Ok(Vec::new())
     }
 }

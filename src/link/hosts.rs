@@ -36,6 +36,11 @@ pub fn mentions(content: &[u8], ip: IpAddr) -> bool {
     })
 }
 
+/// Whether `content` holds the block as it was written.
+pub fn stands(content: &[u8], block: &str) -> bool {
+    cut_exact(content, block).is_some()
+}
+
 /// The block that goes to the end of `base`; no lines, no block. Where `base` lacks its final
 /// newline, the block brings it and takes it along again when it goes.
 pub fn block(base: &[u8], lines: &[String]) -> String {
@@ -48,8 +53,8 @@ pub fn block(base: &[u8], lines: &[String]) -> String {
 
 /// `content` with `block` in place of what was `written` before. Whatever became of its last line
 /// since the block was made, the block does not run into it.
-pub fn edited(content: &[u8], written: &[&str], block: &str) -> Vec<u8> {
-    let mut edited = without(content, written);
+pub fn edited(content: &[u8], written: &[&str], beside: &[String], block: &str) -> Vec<u8> {
+    let mut edited = without(content, written, beside);
     let runs_on = !edited.is_empty() && !edited.ends_with(b"\n") && !block.starts_with('\n');
     if runs_on && !block.is_empty() {
         edited.push(b'\n');
@@ -58,14 +63,15 @@ pub fn edited(content: &[u8], written: &[&str], block: &str) -> Vec<u8> {
     edited
 }
 
-/// `content` without our block. `written` are the blocks that may stand there, as recorded.
+/// `content` without our block. `written` are the blocks that may stand there, as recorded;
+/// `beside` are those of other containers that have the same file, and stay.
 ///
 /// 1. A block that stands there as it was written is cut out: what is left is, byte for byte, what
 ///    was there before.
 /// 2. If somebody edited inside it, our lines and markers go and theirs stay. A pair of markers
 ///    around nothing of ours is not our block.
 /// 3. If an engine rewrote the file and dropped the markers, our bare lines go.
-pub fn without(content: &[u8], written: &[&str]) -> Vec<u8> {
+pub fn without(content: &[u8], written: &[&str], beside: &[String]) -> Vec<u8> {
     let written: Vec<&str> = written.iter().copied().filter(|block| !block.is_empty()).collect();
     if let Some(left) = written.iter().find_map(|block| cut_exact(content, block)) {
         return left;
@@ -80,7 +86,8 @@ pub fn without(content: &[u8], written: &[&str]) -> Vec<u8> {
         return content.to_vec();
     }
     let mut lines: Vec<&[u8]> = content.split_inclusive(|b| *b == b'\n').collect();
-    match edited_block(&lines, &ours) {
+    let theirs = occupied(&lines, beside);
+    match edited_block(&lines, &ours, &theirs) {
         Some((begin, end)) => {
             let mut at = 0;
             lines.retain(|line| {
@@ -91,11 +98,15 @@ pub fn without(content: &[u8], written: &[&str]) -> Vec<u8> {
             });
         }
         None => {
+            let mut gone = vec![false; lines.len()];
             for line in ours {
-                if let Some(at) = lines.iter().rposition(|there| text(there) == line) {
-                    lines.remove(at);
+                let is_it = |at: &usize| text(lines[*at]) == line && !gone[*at] && !theirs[*at];
+                if let Some(at) = (0..lines.len()).rev().find(is_it) {
+                    gone[at] = true;
                 }
             }
+            let mut gone = gone.into_iter();
+            lines.retain(|_| gone.next() != Some(true));
         }
     }
     lines.concat()
@@ -120,11 +131,28 @@ fn cut_exact(content: &[u8], block: &str) -> Option<Vec<u8>> {
     Some([before, kept, after].concat())
 }
 
+/// Which lines are in a block of `beside` that stands as it was written.
+fn occupied(lines: &[&[u8]], beside: &[String]) -> Vec<bool> {
+    let mut occupied = vec![false; lines.len()];
+    for block in beside {
+        let block: Vec<&[u8]> = block.trim_start_matches('\n').lines().map(str::as_bytes).collect();
+        let stands = |at: &usize| {
+            let there = lines[*at..*at + block.len()].iter().map(|line| text(line));
+            there.eq(block.iter().copied()) && !occupied[*at]
+        };
+        let last = (lines.len() + 1).saturating_sub(block.len());
+        if let Some(at) = (0..last).rev().find(stands).filter(|_| !block.is_empty()) {
+            occupied[at..at + block.len()].fill(true);
+        }
+    }
+    occupied
+}
+
 /// The last pair of markers with one of our lines between them and no other marker.
-fn edited_block(lines: &[&[u8]], ours: &[&[u8]]) -> Option<(usize, usize)> {
+fn edited_block(lines: &[&[u8]], ours: &[&[u8]], theirs: &[bool]) -> Option<(usize, usize)> {
     let mut found = None;
     let mut open = None;
-    for (at, line) in lines.iter().enumerate() {
+    for (at, line) in lines.iter().enumerate().filter(|(at, _)| !theirs[*at]) {
         if text(line) == BEGIN.as_bytes() {
             open = Some(at);
         } else if text(line) == END.as_bytes()
@@ -151,7 +179,7 @@ mod tests {
     fn round_trip(base: &[u8], edit: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
         let block = block(base, &lines());
         let written = [base, block.as_bytes()].concat();
-        without(&edit(written), &[&block])
+        without(&edit(written), &[&block], &[])
     }
 
     fn replaced(content: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
@@ -228,11 +256,24 @@ mod tests {
         let first = block(b"", &lines());
         let second = block(first.as_bytes(), &["10.0.0.9\tother".to_owned()]);
         let both = format!("{first}{second}");
-        assert_eq!(without(both.as_bytes(), &[&first]), second.as_bytes());
-        assert_eq!(without(both.as_bytes(), &[&second]), first.as_bytes());
+        assert_eq!(without(both.as_bytes(), &[&first], &[]), second.as_bytes());
+        assert_eq!(without(both.as_bytes(), &[&second], &[]), first.as_bytes());
         let edited = both.replace("10.0.0.3\tweb\n", "10.0.0.3\tweb\n7.7.7.7 user\n");
         let left = format!("7.7.7.7 user\n{second}");
-        assert_eq!(without(edited.as_bytes(), &[&first]), left.as_bytes());
+        assert_eq!(without(edited.as_bytes(), &[&first], &[]), left.as_bytes());
+    }
+
+    #[test]
+    fn a_block_of_another_is_not_ours_whatever_it_says() {
+        let ours = block(b"", &["10.0.0.2\tdb db".to_owned()]);
+        let theirs = block(b"", &["10.0.0.2\tdb db".to_owned(), "10.0.0.4\tpod".to_owned()]);
+        let beside = std::slice::from_ref(&theirs);
+        assert_eq!(without(theirs.as_bytes(), &[&ours], beside), theirs.as_bytes());
+        let bare = format!("10.0.0.2\tdb db\n{theirs}");
+        assert_eq!(without(bare.as_bytes(), &[&ours], beside), theirs.as_bytes());
+        let edited = format!("{theirs}{}", ours.replace("# END", "1.1.1.1 user\n# END"));
+        let left = format!("{theirs}1.1.1.1 user\n");
+        assert_eq!(without(edited.as_bytes(), &[&ours], beside), left.as_bytes());
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct HostsFile {
     pub content: Option<Vec<u8>>,
     /// Whether the container's loopback speaks IPv6.
     pub ipv6: bool,
+    /// What stands in it for other containers, which have the same file.
+    pub beside: Vec<String>,
 }
 
 /// What planning looks at, read beforehand.
@@ -37,6 +39,8 @@ pub struct Plan {
     pub before: Record,
     /// The hosts file's new content, if it is to be written.
     pub hosts_content: Option<Vec<u8>>,
+    /// What stands in it for other containers.
+    pub beside: Vec<String>,
 }
 
 impl Plan {
@@ -70,7 +74,8 @@ pub fn plan(me: &Record, world: &World, absent: Absent) -> Result<Plan, Refusal>
     for (wired, source) in record.links.iter_mut().zip(&sources) {
         *wired = Wired { link: wired.link.clone(), source: source.map(|s| s.id.clone()) };
     }
-    let mut plan = Plan { record, before: me.clone(), hosts_content: None };
+    let beside = world.hosts.as_ref().map_or_else(Vec::new, |file| file.beside.clone());
+    let mut plan = Plan { record, before: me.clone(), hosts_content: None, beside };
     if let Some(file) = &world.hosts {
         plan_hosts(&mut plan, me, file, &connected);
     }
@@ -82,16 +87,28 @@ pub fn plan(me: &Record, world: &World, absent: Absent) -> Result<Plan, Refusal>
 fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsFile, connected: &[(&Alias, &Record)]) {
     let written: Vec<&str> = me.hosts.iter().flat_map(HostsEdit::blocks).collect();
     let base = match &file.content {
-        Some(content) => hosts::without(content, &written),
+        Some(content) => hosts::without(content, &written, &file.beside),
         None => hosts::preamble(file.ipv6).into_bytes(),
     };
     let mut lines: Vec<String> =
         connected.iter().flat_map(|(alias, source)| link_lines(me, alias, source)).collect();
     let own = me.network.addresses().iter().map(Address::ip);
-    let own = first_of_each(own).filter(|ip| !hosts::mentions(&base, *ip));
+    // Who has no links any more has what it had before it was linked.
+    let linked = !me.links.is_empty();
+    let own = first_of_each(own).filter(|ip| linked && !hosts::mentions(&base, *ip));
     lines.extend(own.map(|ip| hosts::line(ip, &[me.hostname.as_str()])));
 
     let block = hosts::block(&base, &lines);
+    // A block that stands stays where it is: containers of one pod share the file, and would move
+    // theirs to its end in turns.
+    let says = |block: &str| block.trim_start_matches('\n').to_owned();
+    if let ([known], Some(content)) = (written.as_slice(), &file.content)
+        && !known.is_empty()
+        && says(known) == says(&block)
+        && hosts::stands(content, known)
+    {
+        return;
+    }
     let content = [&base, block.as_bytes()].concat();
     plan.hosts_content = (file.content.as_ref() != Some(&content)).then_some(content);
     plan.record.hosts = Some(HostsEdit { place: file.place.clone(), block, previous: vec![] });
@@ -130,7 +147,7 @@ mod tests {
         let content = content.map(|text| text.as_bytes().to_vec());
         World {
             sightings: sources.iter().map(|s| Sighting::Running(Box::new(s.clone()))).collect(),
-            hosts: Some(HostsFile { place, content, ipv6: true }),
+            hosts: Some(HostsFile { place, content, ipv6: true, beside: vec![] }),
         }
     }
 

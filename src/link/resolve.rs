@@ -14,6 +14,15 @@ pub enum Sighting {
     Ambiguous,
     /// None.
     Missing,
+    /// The recipient itself.
+    Itself,
+}
+
+impl Sighting {
+    /// Whether there is only to wait for the source.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Stopped(_) | Self::Missing)
+    }
 }
 
 /// What becomes of a link whose source is not there.
@@ -21,7 +30,9 @@ pub enum Sighting {
 pub enum Absent {
     /// The container must not start, as in Docker.
     Refuse,
-    /// The link stays unconnected until its source (re)appears.
+    /// It starts, if the link could be once its source is there.
+    Defer,
+    /// It runs: whatever is wrong with the link, it stays unconnected until that is over.
     Leave,
 }
 
@@ -30,6 +41,8 @@ pub enum Absent {
 pub enum Refusal {
     /// Nobody answers to that name.
     NoSuchContainer(Reference),
+    /// It is the recipient itself that answers to that name.
+    Itself(Reference),
     /// Several ids start so.
     Ambiguous(Reference),
     /// The source is there but does not run.
@@ -53,6 +66,11 @@ impl fmt::Display for Refusal {
             Self::NoSuchContainer(name) => {
                 write!(f, "could not get container for {name}: No such container: {name}")
             }
+            Self::Itself(name) => write!(
+                f,
+                "could not get container for {name}: No such container: {name}: \
+                 a container is not linked to itself"
+            ),
             Self::Ambiguous(prefix) => {
                 write!(f, "multiple IDs found with provided prefix: {prefix}")
             }
@@ -104,17 +122,19 @@ pub fn resolve<'a>(
         .iter()
         .zip(sightings)
         .map(|(link, sighting)| match sighting {
-            Sighting::Running(record) if record.network == Network::Host => {
-                Err(Refusal::HostNetwork)
+            Sighting::Running(record) if record.network != Network::Host => {
+                Ok(Some(record.as_ref()))
             }
-            Sighting::Running(record) => Ok(Some(record.as_ref())),
             _ if absent == Absent::Leave => Ok(None),
+            Sighting::Running(_) => Err(Refusal::HostNetwork),
+            Sighting::Itself => Err(Refusal::Itself(link.source.clone())),
+            Sighting::Ambiguous => Err(Refusal::Ambiguous(link.source.clone())),
+            Sighting::Stopped(_) | Sighting::Missing if absent == Absent::Defer => Ok(None),
             Sighting::Stopped(source) => Err(Refusal::NotRunning {
                 source: source.clone(),
                 recipient: recipient.name.clone(),
                 alias: link.alias.clone(),
             }),
-            Sighting::Ambiguous => Err(Refusal::Ambiguous(link.source.clone())),
             Sighting::Missing => Err(Refusal::NoSuchContainer(link.source.clone())),
         })
         .collect()

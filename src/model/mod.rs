@@ -8,6 +8,7 @@ mod address;
 mod environment;
 mod invalid;
 mod links;
+mod missing;
 mod names;
 mod ports;
 mod record;
@@ -18,6 +19,7 @@ pub use address::{Address, Family, Network};
 pub use environment::{EnvFilter, Variable};
 pub use invalid::Invalid;
 pub use links::{Link, MAX_LINKS, parse_links};
+pub use missing::Missing;
 pub use names::{Alias, BridgeName, ContainerId, ContainerName, Hostname, Reference};
 pub use ports::{Port, PortSet, Protocol};
 pub use record::{

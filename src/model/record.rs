@@ -112,6 +112,9 @@ pub enum BackendName {
 }
 
 impl BackendName {
+    /// All that make rules.
+    pub const ALL: [Self; 3] = [Self::Ipset, Self::Iptables, Self::Nftables];
+
     /// As in config.toml.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -207,6 +210,13 @@ pub struct Wired {
     pub source: Option<ContainerId>,
 }
 
+impl Wired {
+    /// A link that is not connected.
+    pub fn absent(link: Link) -> Self {
+        Self { link, source: None }
+    }
+}
+
 /// One container's entry in the state directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -238,6 +248,8 @@ pub struct Record {
     pub flows: Vec<Flow>,
     /// What its hosts file holds of ours.
     pub hosts: Option<HostsEdit>,
+    /// Where its config.json is; none in records of an earlier version.
+    pub bundle: Option<PathBuf>,
 }
 
 impl Record {

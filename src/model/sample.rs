@@ -24,6 +24,7 @@ pub fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         backend: BackendName::None,
         flows: Vec::new(),
         hosts: None,
+        bundle: None,
         id,
     }
 }

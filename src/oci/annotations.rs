@@ -1,7 +1,7 @@
 //! The annotations that declare links.
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{ContainerName, EnvFilter, Invalid, Link, PortSet, parse_links};
+use crate::model::{ContainerName, EnvFilter, Invalid, Link, Missing, PortSet, parse_links};
 use serde::Deserialize;
 use serde::de::{Error as _, MapAccess, Visitor};
 use std::borrow::Cow;
@@ -32,6 +32,8 @@ pub struct Declared {
     pub ports: Option<PortSet>,
     /// `org.oci-link.env`.
     pub env: EnvFilter,
+    /// `org.oci-link.missing`.
+    pub missing: Missing,
 }
 
 impl Annotations {
@@ -46,6 +48,7 @@ impl Annotations {
                 None => self.image_ports(),
             },
             env: ours("env")?.map(EnvFilter::parse).transpose()?.unwrap_or_default(),
+            missing: ours("missing")?.map(Missing::parse).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -148,7 +151,9 @@ mod tests {
 
     #[test]
     fn a_bad_value_of_ours_is_an_error() {
-        for (key, value) in [("links", ""), ("links", "a:b:c"), ("name", "a b"), ("ports", "x")] {
+        for (key, value) in
+            [("links", ""), ("links", "a:b:c"), ("name", "a b"), ("ports", "x"), ("missing", "x")]
+        {
             let key = format!("{PREFIX}{key}");
             assert!(annotations(&[(&key, value)]).declared().is_err(), "{key}={value}");
         }

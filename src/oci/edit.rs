@@ -185,6 +185,8 @@ struct RawHook<'a> {
     path: Cow<'a, str>,
     #[serde(borrow, default)]
     args: Option<Vec<json::Key<'a>>>,
+    #[serde(default)]
+    timeout: Option<i64>,
 }
 
 fn is_ours(raw: &RawValue) -> bool {
@@ -205,6 +207,16 @@ fn has_ours(hooks: &RawValue) -> Result<bool> {
 pub fn injected(hooks: &RawValue) -> Result<Vec<String>> {
     let stages = hooks_of(hooks)?;
     Ok(stages.iter().flat_map(|(_, hooks)| hooks).flat_map(|raw| injected_by(raw)).collect())
+}
+
+/// The shortest time that config.json gives a hook of ours to make links, in seconds.
+pub fn start_timeout(config: &[u8]) -> Result<Option<u64>> {
+    let top: Members<'_> = json::parse("config.json", config)?;
+    let stages = top.get("hooks").map(hooks_of).transpose()?.unwrap_or_default();
+    let starting = stages.iter().filter(|(stage, _)| stage != "poststop");
+    let ours = starting.flat_map(|(_, hooks)| hooks).filter(|raw| is_ours(raw));
+    let timeout = |raw: &&RawValue| serde_json::from_str::<RawHook<'_>>(raw.get()).ok()?.timeout;
+    Ok(ours.filter_map(timeout).filter_map(|seconds| seconds.try_into().ok()).min())
 }
 
 /// The variables that came into the environment together with this hook, if it is ours.
@@ -328,6 +340,22 @@ mod tests {
         );
         let none = edited(&second, &[]);
         assert_eq!(parsed(&none)["process"], parsed(CONFIG)["process"]);
+    }
+
+    #[test]
+    fn the_shortest_time_of_a_hook_of_ours_that_starts_counts() {
+        let hook = |time: &str| format!(r#"{{"path":"/b/oci-link","args":["x","hook"]{time}}}"#);
+        let text = format!(
+            r#"{{"hooks":{{"prestart":[{},{}],"createRuntime":[{}],"poststop":[{}],"poststart":[
+               {{"path":"/other","timeout":1}}]}}}}"#,
+            hook(""),
+            hook(r#","timeout":7"#),
+            hook(r#","timeout":5"#),
+            hook(r#","timeout":2"#),
+        );
+        assert_eq!(start_timeout(text.as_bytes()).unwrap(), Some(5));
+        assert_eq!(start_timeout(br#"{"hooks":null}"#).unwrap(), None);
+        assert_eq!(start_timeout(b"{}").unwrap(), None);
     }
 
     #[test]

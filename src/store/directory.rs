@@ -5,11 +5,14 @@
 //! names/mysql              -> id  the first container of that name that runs
 //! addresses/10.0.0.2/51c3… -> id  who published the address
 //! wanted/mysql/9d53…       -> id  whose links name it
+//! wanted/m~/9d53…          -> id  and are not connected: `m…` may be the prefix of an id
 //! broken/                         records that could not be read
 //! ```
 //!
 //! A record is replaced by rename. Index entries are made before the record and removed after it,
 //! so a crash leaves entries too many, never too few; one that leads to no record is no entry.
+
+mod litter;
 
 use super::format;
 use super::{Change, Commit, Found, Store};
@@ -225,6 +228,16 @@ impl Store for DirectoryStore {
         self.behind(&self.wanted, reference.as_str())
     }
 
+    fn hoping_for(&self, id: &ContainerId) -> Result<Vec<Record>> {
+        let Some(key) = hope(id.as_str()) else { return Ok(Vec::new()) };
+        let mut records = self.behind(&self.wanted, &key)?;
+        records.retain(|record| {
+            let mut absent = record.links.iter().filter(|wired| wired.source.is_none());
+            absent.any(|wired| id.as_str().starts_with(wired.link.source.as_str()))
+        });
+        Ok(records)
+    }
+
     fn all(&self) -> Result<Vec<Record>> {
         let mut ids = Vec::new();
         self.prefixed(".", 0, "", usize::MAX, &mut ids)?;
@@ -234,6 +247,14 @@ impl Store for DirectoryStore {
             records.extend(self.read(&id)?);
         }
         Ok(records)
+    }
+
+    fn litter(&self) -> Result<Vec<String>> {
+        Ok(self.find_litter()?.iter().map(ToString::to_string).collect())
+    }
+
+    fn sweep(&self) -> Result<()> {
+        self.find_litter()?.iter().try_for_each(litter::Litter::remove)
     }
 
     fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {
@@ -275,11 +296,18 @@ impl Entries {
         let addresses = record.network.addresses().iter();
         let names = record.links.iter().map(|wired| wired.link.source.to_string());
         let ids = record.links.iter().filter_map(|wired| wired.source.as_ref());
+        let absent = record.links.iter().filter(|wired| wired.source.is_none());
+        let hopes = absent.filter_map(|wired| hope(wired.link.source.as_str()));
         Self {
             addresses: addresses.map(|address| address.ip().to_string()).collect(),
-            wanted: names.chain(ids.map(ToString::to_string)).collect(),
+            wanted: names.chain(ids.map(ToString::to_string)).chain(hopes).collect(),
         }
     }
+}
+
+/// Where those are found who may mean `text` or what begins like it. No name holds a tilde.
+fn hope(text: &str) -> Option<String> {
+    text.chars().next().map(|first| format!("{first}~"))
 }
 
 /// `51/c3/51c3dd….json`; short ids are filled up with underscores.

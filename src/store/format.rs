@@ -44,6 +44,9 @@ struct Stored {
     backend: String,
     flows: Vec<StoredFlow>,
     hosts: Option<StoredHosts>,
+    /// Absent in records of earlier versions.
+    #[serde(default)]
+    bundle: Option<PathBuf>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,6 +101,7 @@ pub fn encode(record: &Record) -> Result<Vec<u8>> {
         backend: record.backend.to_string(),
         flows: record.flows.iter().map(StoredFlow::from).collect(),
         hosts: record.hosts.as_ref().map(StoredHosts::from),
+        bundle: record.bundle.clone(),
     };
     serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
 }
@@ -137,6 +141,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record> {
         backend: BackendName::parse(&stored.backend)?,
         flows: all(&stored.flows, StoredFlow::check)?.concat(),
         hosts: stored.hosts.map(HostsEdit::try_from).transpose()?,
+        bundle: stored.bundle,
     })
 }
 

@@ -7,7 +7,7 @@ mod directory;
 mod format;
 
 use crate::error::Result;
-use crate::model::{ContainerId, Record, Reference};
+use crate::model::{ContainerId, HostsEdit, Record, Reference};
 use crate::sys::directory::Directory;
 use crate::sys::lock::Lock;
 use std::net::IpAddr;
@@ -57,10 +57,28 @@ pub trait Store {
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
     /// Whose links name `reference`.
     fn wanting(&self, reference: &Reference) -> Result<Vec<Record>>;
+    /// Whose links are not connected and may mean this container by a prefix of its id.
+    fn hoping_for(&self, id: &ContainerId) -> Result<Vec<Record>>;
     /// Every record.
     fn all(&self) -> Result<Vec<Record>>;
+    /// What somebody who was killed while he wrote left behind, in words. Under the lock.
+    fn litter(&self) -> Result<Vec<String>>;
+    /// Removes it. Under the lock.
+    fn sweep(&self) -> Result<()>;
     /// Makes one change, if the record is still at revision `seen` (0: there is none).
     fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit>;
+}
+
+/// What stands in the hosts file of `record` for others: containers of one pod share it.
+pub fn beside(store: &dyn Store, record: &Record) -> Result<Vec<String>> {
+    let (Some(edit), Some(address)) = (&record.hosts, record.network.addresses().first()) else {
+        return Ok(Vec::new());
+    };
+    let mut others = store.holders_of(address.ip())?;
+    others.retain(|other| other.id != record.id);
+    let edits = others.iter().filter_map(|other| other.hosts.as_ref());
+    let shared = edits.filter(|other| other.place == edit.place);
+    Ok(shared.flat_map(HostsEdit::blocks).map(str::to_owned).collect())
 }
 
 /// The choice point of this seam.

@@ -12,6 +12,9 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
+/// What a file is called while it is written. Who is killed meanwhile leaves it there.
+pub const NEW: &str = "new";
+
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// Most files in it are no longer.
@@ -144,7 +147,6 @@ impl Directory {
     /// Puts `bytes` into `name`: all of them, or the file stays what it was. One writer at a time:
     /// the caller holds the lock.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        const NEW: &str = "new";
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         let fd = openat(&self.fd, NEW, flags | OFlag::O_CLOEXEC, mode);

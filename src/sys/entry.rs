@@ -12,8 +12,9 @@ use std::os::unix::ffi::OsStrExt;
 
 /// Makes `run`, which takes the words of the command line and returns the exit status, what this
 /// program begins with. The crate it stands in has `#![no_main]`.
+#[doc(hidden)]
 #[macro_export]
-macro_rules! entry {
+macro_rules! __begin_with {
     ($run:path) => {
         // C knows it by this name, which nothing else in the program has.
         #[allow(unsafe_code)]
@@ -27,6 +28,10 @@ macro_rules! entry {
         }
     };
 }
+
+// A macro is exported to the top of a crate; its place is here.
+#[doc(inline)]
+pub use __begin_with as begin_with;
 
 /// C's `main`.
 ///

@@ -35,7 +35,7 @@ macro_rules! each_backend {
         }
     )*};
 }
-use each_backend;
+pub(crate) use each_backend;
 
 const PORTS: &str = "3306, 53/udp, 2905/sctp, 7000-7009/tcp";
 
@@ -127,6 +127,41 @@ each_backend! {
         site.assert_permitted(&one, &[]);
         site.assert_permitted(&two, &more);
         site.remove(&two, &more);
+        site.host.assert_nothing_left();
+    }
+
+    /// No record says what there is; the rules do.
+    fn owners_are_found_and_purged_by_their_tags(backend) {
+        let site = Site::open(backend);
+        let owners = || site.act(|firewall| firewall.owners()).expect("rules are read");
+        let purge = |owner| site.act(|firewall| firewall.purge(owner)).expect("rules are removed");
+        assert!(owners().is_empty(), "where nothing was made");
+        let (one, two) = (owner('a'), owner('b'));
+        purge(&one);
+        let (both, more) = (flows(11, 12, "3306"), flows(11, 12, "3306, 53/udp"));
+        site.ensure(&one, &[], &both);
+        site.ensure(&two, &[], &more);
+        for (owner, flows) in [(&one, &both), (&two, &more)] {
+            let kept = &owners()[owner];
+            let mut expected = site.act(|firewall| firewall.expected(owner, flows));
+            expected.sort();
+            let mut lines = kept.lines.clone();
+            lines.sort();
+            assert_eq!(lines, expected);
+            assert_eq!(kept.flows.len(), flows.len());
+            assert!(flows.iter().all(|flow| kept.flows.contains(flow)));
+        }
+        assert!(site.act(|firewall| firewall.stands()).expect("looked"));
+        purge(&one);
+        assert!(owners().keys().eq([&two]));
+        site.assert_permitted(&two, &more);
+        if backend == BackendName::Iptables {
+            let flush = format!("iptables -F OCI-LINK-{two}");
+            site.by_hand(&[&flush, &format!("ip6{}", &flush[2..])]);
+            assert!(owners()[&two].lines.is_empty(), "a chain of nothing is still one");
+        }
+        purge(&two);
+        assert!(owners().is_empty());
         site.host.assert_nothing_left();
     }
 

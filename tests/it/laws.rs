@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -18,14 +18,54 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("firewall", &["error", "model", "sys"]),
     ("apply", &["error", "firewall", "link", "model", "store", "sys"]),
     ("world", &["error", "link", "model", "store", "sys"]),
+    ("waiting", &["error", "model"]),
     ("config", &["error", "firewall", "link", "model", "sys"]),
     ("host", &["apply", "config", "error", "firewall", "model", "store", "sys"]),
     (
         "lifecycle",
-        &["apply", "error", "host", "link", "model", "newcomer", "store", "sys", "world"],
+        &[
+            "apply", "error", "host", "link", "model", "newcomer", "rewire", "store", "sys",
+            "waiting", "world",
+        ],
     ),
-    ("newcomer", &["engine", "error", "host", "model", "oci", "sys"]),
-    ("inject", &["config", "engine", "error", "host", "link", "model", "oci", "sys", "world"]),
+    ("rewire", &["apply", "error", "host", "link", "model", "store", "sys", "world"]),
+    (
+        "connect",
+        &[
+            "apply",
+            "error",
+            "host",
+            "lifecycle",
+            "link",
+            "model",
+            "newcomer",
+            "oci",
+            "rewire",
+            "store",
+            "sys",
+            "world",
+        ],
+    ),
+    (
+        "recovery",
+        &[
+            "apply",
+            "error",
+            "firewall",
+            "host",
+            "lifecycle",
+            "link",
+            "model",
+            "rewire",
+            "sys",
+            "world",
+        ],
+    ),
+    ("newcomer", &["engine", "error", "host", "model", "oci", "sys", "waiting"]),
+    (
+        "inject",
+        &["config", "engine", "error", "host", "link", "model", "oci", "sys", "waiting", "world"],
+    ),
     ("logging", &["config", "error", "sys"]),
     ("configure", &["error", "oci", "sys"]),
     ("cli", &[]),
@@ -35,6 +75,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "cli",
             "config",
             "configure",
+            "connect",
             "error",
             "firewall",
             "host",
@@ -45,6 +86,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "model",
             "newcomer",
             "oci",
+            "recovery",
             "store",
             "sys",
             "world",

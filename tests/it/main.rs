@@ -14,6 +14,7 @@ mod golden;
 mod harness;
 mod hazards;
 mod laws;
+mod lifecycle;
 mod links;
 mod prepare;
 mod state;

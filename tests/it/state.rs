@@ -99,7 +99,7 @@ fn inspect_tells_all_about_one_container() {
     has("link", "db as mysql (db)");
     has("shows", "COLOUR");
     has("hosts line", &lines[0].replace('\t', " "));
-    has("flow", &format!("{web4} -> {db4} 3306/tcp"));
+    has("flow", &format!("{web4} -> {db4} 3306/tcp on br0"));
     has("rules", "iptables, as recorded");
     for rule in link_rules(&host) {
         has("rule", &rule);

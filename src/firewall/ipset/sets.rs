@@ -7,7 +7,7 @@
 
 use crate::firewall::base::BASE;
 use crate::model::{BridgeName, Family, Flow};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 /// What a set is for.
@@ -97,6 +97,26 @@ impl Entry {
         match self {
             Self::Flow { flow, .. } => flow.from,
             Self::Seat { ip, .. } => *ip,
+        }
+    }
+
+    /// Who sits where, if that is what it says.
+    pub fn as_seat(&self) -> Option<(IpAddr, BridgeName)> {
+        match self {
+            Self::Flow { .. } => None,
+            Self::Seat { ip, bridge } => Some((*ip, *bridge)),
+        }
+    }
+
+    /// Which connections it permits: bound to each of the recipient's `seats`, if it is bound.
+    pub fn as_flows(&self, seats: &HashMap<IpAddr, Vec<BridgeName>>) -> Vec<Flow> {
+        match self {
+            Self::Flow { flow, bridged: false } => vec![*flow],
+            Self::Flow { flow, bridged: true } => {
+                let bridges = seats.get(&flow.from).into_iter().flatten();
+                bridges.map(|bridge| Flow { bridge: Some(*bridge), ..*flow }).collect()
+            }
+            Self::Seat { .. } => Vec::new(),
         }
     }
 

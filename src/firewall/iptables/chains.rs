@@ -80,9 +80,12 @@ impl Chains {
         text
     }
 
-    /// All rules in them, as `iptables -S` prints them.
+    /// How each is entered, and all rules in it, as `iptables -S` prints them.
     pub fn into_rules(self) -> impl Iterator<Item = String> {
-        self.0.into_iter().flat_map(|chain| chain.rules)
+        self.0.into_iter().flat_map(|chain| {
+            let jumps = chain.jumps.into_iter().map(|jump| format!("-A {jump}"));
+            jumps.chain(chain.rules)
+        })
     }
 }
 
@@ -102,12 +105,14 @@ impl Chain {
 
 /// Whether a chain of this name is one of the owner's.
 pub fn is_chain_of(owner: &OwnerTag, name: &str) -> bool {
-    let rest = name.strip_prefix(BASE).and_then(|rest| rest.strip_prefix('-'));
-    let number = rest.and_then(|rest| rest.strip_prefix(owner.as_str()));
-    number.is_some_and(|number| {
-        let digits = number.strip_prefix('-');
-        number.is_empty() || digits.is_some_and(|digits| digits.parse::<usize>().is_ok())
-    })
+    owner_of(name).as_ref() == Some(owner)
+}
+
+/// Whose chain has this name.
+pub fn owner_of(name: &str) -> Option<OwnerTag> {
+    let rest = name.strip_prefix(BASE)?.strip_prefix('-')?;
+    let (tag, number) = rest.split_once('-').unwrap_or((rest, "0"));
+    number.bytes().all(|digit| digit.is_ascii_digit()).then(|| OwnerTag::parse(tag).ok())?
 }
 
 /// There: new connections to the port. Back: only what belongs to one of them, where Docker let

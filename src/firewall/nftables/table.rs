@@ -93,6 +93,13 @@ pub fn stands(link: &mut Netlink) -> Result<bool> {
     Ok(rules(&[]).iter().all(has))
 }
 
+/// Whether [`make`] would change nothing.
+pub fn is_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
+    let there = our_rules(link)?;
+    let wanted = rules(bridges);
+    Ok(there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)))
+}
+
 /// Whether that is the answer where there is no table, or no `nf_tables` in the kernel.
 pub fn is_absent(refusal: Refusal) -> bool {
     [ENOENT, EINVAL, EOPNOTSUPP].contains(&refusal.code)

@@ -79,9 +79,12 @@ impl Site {
     fn read(&self, owner: &OwnerTag, before: &[Flow]) -> Vec<String> {
         if self.backend == BackendName::Iptables {
             // Its own `read` empties the environment, which all tests share.
-            let chain = format!("-A OCI-LINK-{owner}");
+            let chain = format!("OCI-LINK-{owner}");
             let rules = self.host.rules();
-            return rules.into_iter().filter(|rule| rule.starts_with(&chain)).collect();
+            return rules
+                .into_iter()
+                .filter(|rule| rule.starts_with("-A ") && rule.contains(&chain))
+                .collect();
         }
         self.act(|firewall| firewall.read(Ruleset { owner, before })).expect("rules are read")
     }

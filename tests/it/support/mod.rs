@@ -22,7 +22,7 @@ pub(crate) use forged::Forged;
 pub(crate) use host::Host;
 pub(crate) use listener::Listener;
 pub(crate) use netns::Netns;
-pub(crate) use outcome::wait;
+pub(crate) use outcome::{Outcome, wait};
 pub(crate) use packets::{Flow, OPEN, Proto, SHUT};
 pub(crate) use patience::patiently;
 pub(crate) use runtime::Runtime;

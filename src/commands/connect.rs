@@ -1,0 +1,19 @@
+//! `connect` and `disconnect`: links of containers that run.
+
+use crate::cli::{Connect, Disconnect};
+use crate::connect;
+use crate::error::Result;
+use crate::host::Host;
+use crate::model::{Alias, Link, Reference};
+
+/// Makes one.
+pub fn run(host: &Host, arguments: &Connect) -> Result<()> {
+    let recipient = Reference::new(&arguments.recipient)?;
+    connect::connect(host, &recipient, Link::parse(&arguments.link)?)
+}
+
+/// Ends one.
+pub fn end(host: &Host, arguments: &Disconnect) -> Result<()> {
+    let recipient = Reference::new(&arguments.recipient)?;
+    connect::disconnect(host, &recipient, &Alias::new(&arguments.alias)?)
+}

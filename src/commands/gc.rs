@@ -1,0 +1,17 @@
+//! `gc`: removes what containers left behind that nobody ended.
+
+use super::sync::tell;
+use crate::cli::Gc;
+use crate::error::Result;
+use crate::host::Host;
+use crate::recovery;
+
+/// One line for each thing that is, or would be, removed.
+pub fn run(host: &Host, arguments: &Gc) -> Result<()> {
+    if arguments.dry_run {
+        return tell(&recovery::look_for_dead(host)?);
+    }
+    let mended = recovery::gc(host)?;
+    tell(&mended.findings)?;
+    mended.failures.into_result()
+}

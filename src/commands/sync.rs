@@ -1,0 +1,32 @@
+//! `sync`: makes true what the records say.
+
+use crate::cli::Sync;
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::Host;
+use crate::recovery::{self, Finding};
+use std::io::{Write, stdout};
+
+/// One line for each thing that was, or would be, mended.
+pub fn run(host: &Host, arguments: &Sync) -> Result<()> {
+    if arguments.check {
+        let findings = recovery::look(host)?;
+        tell(&findings)?;
+        return match Finding::worst(&findings) {
+            Some(kind) => {
+                let message = format!("not as the records say: {}", findings.len());
+                Err(Error::new(kind, message))
+            }
+            None => Ok(()),
+        };
+    }
+    let mended = recovery::sync(host)?;
+    tell(&mended.findings)?;
+    mended.failures.into_result()
+}
+
+/// Prints them.
+pub fn tell(findings: &[Finding]) -> Result<()> {
+    let mut out = stdout().lock();
+    let told = findings.iter().try_for_each(|finding| writeln!(out, "{finding}"));
+    told.context(Kind::Internal, || "standard output")
+}

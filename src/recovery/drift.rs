@@ -1,0 +1,102 @@
+//! What was undone while containers run: rules flushed, hosts files rewritten, links that nobody was
+//! there to follow.
+
+use super::finding::Finding;
+use super::scene::Scene;
+use crate::apply::purge;
+use crate::error::Result;
+use crate::host::Host;
+use crate::link::{Absent, hosts};
+use crate::model::{BackendName, Record, Stage};
+use crate::rewire::{plan, settle};
+use crate::sys::hosts_file::HostsFile;
+
+/// All of it.
+pub fn findings(host: &Host, scene: &Scene) -> Result<Vec<Finding>> {
+    let mut findings = base(host, scene)?;
+    for record in &scene.living {
+        if record.stage == Stage::Pending {
+            findings.push(Finding::Unfinished(record.into()));
+        } else if !is_linked(host, record)? {
+            findings.push(Finding::Links(record.into()));
+        }
+        if !has_its_rules(host, scene, record)? {
+            findings.push(Finding::Rules(record.into()));
+        }
+        if record.stage == Stage::Ready && !has_its_lines(host, record) {
+            findings.push(Finding::Hosts(record.into()));
+        }
+    }
+    Ok(findings)
+}
+
+/// What is nobody's in particular, as far as somebody needs it.
+fn base(host: &Host, scene: &Scene) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let chosen = host.firewall.decided();
+    let wanted = &host.config.isolate;
+    if chosen != Some(BackendName::None) && host.firewall.isolated()? != *wanted {
+        findings.push(Finding::Isolation);
+    }
+    for backend in BackendName::ALL {
+        let has_rules = |record: &Record| record.backend == backend && !record.flows.is_empty();
+        let isolates = chosen == Some(backend) && !wanted.is_empty();
+        let needed = isolates || scene.living.iter().any(has_rules);
+        if needed && !host.at(backend, |site| site.firewall.stands())? {
+            findings.push(Finding::Base(backend));
+        }
+    }
+    Ok(findings)
+}
+
+/// Whether its links are connected to those who answer to their names.
+fn is_linked(host: &Host, record: &Record) -> Result<bool> {
+    let plan = plan(host, record, None, true, Absent::Leave)?;
+    Ok(plan.record.links == record.links && plan.record.flows == record.flows)
+}
+
+/// Whether the kernel has the rules that the record names, and no other with its tag.
+fn has_its_rules(host: &Host, scene: &Scene, record: &Record) -> Result<bool> {
+    let mut expected =
+        host.at(record.backend, |site| Ok(site.firewall.expected(&record.owner, &record.flows)))?;
+    expected.sort();
+    let Some(kept) = scene.kept(record.backend, &record.owner) else {
+        return Ok(expected.is_empty());
+    };
+    let mut lines = kept.lines.clone();
+    lines.sort();
+    // A chain that is there for nothing is one too many.
+    Ok(lines == expected && !record.flows.is_empty())
+}
+
+/// Whether the file holds the block that the record names. A file that is gone holds nothing for
+/// anybody.
+fn has_its_lines(host: &Host, record: &Record) -> bool {
+    let Some(edit) = record.hosts.as_ref().filter(|edit| !edit.block.is_empty()) else {
+        return true;
+    };
+    match HostsFile::again(&edit.place, &host.config.state_dir) {
+        Ok(None) => true,
+        Ok(Some(file)) => file.content().is_some_and(|content| hosts::stands(content, &edit.block)),
+        Err(_) => false,
+    }
+}
+
+/// Makes what is nobody's in particular.
+pub fn mend(host: &Host, finding: &Finding) -> Result<()> {
+    match finding {
+        Finding::Isolation => host.firewall.isolate(&host.config.isolate),
+        Finding::Base(backend) => host.at(*backend, |site| site.firewall.restore()),
+        _ => Ok(()),
+    }
+}
+
+/// Makes true what the record of a container says, and what the world means by it now.
+pub fn restore(host: &Host, scene: &Scene, record: &Record) -> Result<()> {
+    let kept = scene.kept(record.backend, &record.owner);
+    let found = kept.map_or(&[][..], |kept| &kept.flows);
+    if record.flows.is_empty() && kept.is_some() {
+        host.at(record.backend, |site| purge(site, &record.owner, found))?;
+    }
+    settle(host, record, found)
+}

@@ -1,0 +1,104 @@
+//! One thing that is not as it should be.
+
+use crate::error::Kind;
+use crate::model::{BackendName, ContainerId, ContainerName, OwnerTag, Record};
+use std::fmt;
+
+/// What is wrong. Its text is one line, the same whether it is mended or only told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The container is over, and nobody has said so.
+    Dead(Who),
+    /// Rules with a tag that no record names: the state directory was wiped, or rules of an earlier
+    /// boot were restored.
+    Ownerless {
+        /// Who keeps them.
+        backend: BackendName,
+        /// Their tag.
+        owner: OwnerTag,
+    },
+    /// What a writer left in the state directory who was killed.
+    Litter(String),
+    /// Chains, sets or rules that are nobody's in particular are missing, or not where they belong.
+    Base(BackendName),
+    /// Other bridges are isolated than config.toml says.
+    Isolation,
+    /// A change of the container's links was begun and not finished.
+    Unfinished(Who),
+    /// Its links are not connected to those who answer to their names now.
+    Links(Who),
+    /// Its rules are not those of its record.
+    Rules(Who),
+    /// Its hosts file does not hold what its record says.
+    Hosts(Who),
+}
+
+/// A container for people and for the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// By this it is found again.
+    pub id: ContainerId,
+    /// By this it is known.
+    pub name: ContainerName,
+}
+
+impl From<&Record> for Who {
+    fn from(record: &Record) -> Self {
+        Self { id: record.id.clone(), name: record.name.clone() }
+    }
+}
+
+impl Finding {
+    /// Whose trouble it is; none if nobody's in particular.
+    pub fn container(&self) -> Option<&ContainerId> {
+        match self {
+            Self::Dead(who)
+            | Self::Unfinished(who)
+            | Self::Links(who)
+            | Self::Rules(who)
+            | Self::Hosts(who) => Some(&who.id),
+            Self::Ownerless { .. } | Self::Litter(_) | Self::Base(_) | Self::Isolation => None,
+        }
+    }
+
+    /// What kind of thing is wrong.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Ownerless { .. } | Self::Base(_) | Self::Isolation | Self::Rules(_) => {
+                Kind::Firewall
+            }
+            Self::Hosts(_) => Kind::Hosts,
+            Self::Dead(_) | Self::Litter(_) | Self::Unfinished(_) | Self::Links(_) => Kind::State,
+        }
+    }
+
+    /// The worst of them: rules before hosts files, hosts files before records.
+    pub fn worst(findings: &[Self]) -> Option<Kind> {
+        let order = [Kind::Firewall, Kind::Hosts, Kind::State];
+        order.into_iter().find(|kind| findings.iter().any(|finding| finding.kind() == *kind))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dead(who) => write!(f, "{who}: is over, and left its record"),
+            Self::Ownerless { backend, owner } => {
+                write!(f, "rules of {owner} in {backend}: no record names them")
+            }
+            Self::Litter(name) => write!(f, "state directory: {name}: leads nowhere"),
+            Self::Base(backend) => write!(f, "firewall: {backend} is not set up as it should be"),
+            Self::Isolation => f.write_str("firewall: isolates other bridges than config.toml"),
+            Self::Unfinished(who) => write!(f, "{who}: a change of its links was not finished"),
+            Self::Links(who) => write!(f, "{who}: is not linked to those who run now"),
+            Self::Rules(who) => write!(f, "{who}: its rules are not those of its record"),
+            Self::Hosts(who) => write!(f, "{who}: its hosts file is not that of its record"),
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "container {} ({})", self.name, self.id.short())
+    }
+}

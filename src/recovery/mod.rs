@@ -1,0 +1,118 @@
+//! What should be there and is not, and what is there and should not be.
+//!
+//! Records say what should be; processes, rules and hosts files say what is. [`look`] compares them
+//! and gives the differences as data; [`sync`] mends all of them, [`gc`] those that the dead left.
+//! To look changes nothing and takes the lock, for containers start meanwhile. To mend takes it once
+//! for what is nobody's in particular, then anew for each container: it looks again, and a host
+//! with a thousand dead goes on starting others.
+
+mod dead;
+mod drift;
+mod finding;
+mod scene;
+
+use crate::error::{Failures, Result};
+use crate::host::Host;
+use crate::model::ContainerId;
+pub use finding::Finding;
+use scene::Scene;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Those who wait for the lock look for it every two milliseconds.
+const TURN: Duration = Duration::from_millis(5);
+
+/// What came of mending.
+#[derive(Debug, Default)]
+pub struct Mended {
+    /// What was wrong and is not any more.
+    pub findings: Vec<Finding>,
+    /// What could not be mended.
+    pub failures: Failures,
+}
+
+/// Everything that is not as it should be.
+pub fn look(host: &Host) -> Result<Vec<Finding>> {
+    let _lock = host.store.lock()?;
+    let scene = Scene::look(host)?;
+    let mut findings = dead::findings(host, &scene)?;
+    findings.extend(drift::findings(host, &scene)?);
+    Ok(findings)
+}
+
+/// What containers left behind that nobody ended.
+pub fn look_for_dead(host: &Host) -> Result<Vec<Finding>> {
+    let _lock = host.store.lock()?;
+    dead::findings(host, &Scene::look(host)?)
+}
+
+/// Removes what containers left behind that nobody ended.
+pub fn gc(host: &Host) -> Result<Mended> {
+    mend(host, |host, scene| {
+        // Who takes rules away may put the others in order, by what it remembers to isolate.
+        if let Err(error) = host.firewall.isolate(&host.config.isolate) {
+            log::error!("isolation: left as it is: {error}");
+        }
+        dead::findings(host, scene)
+    })
+}
+
+/// Makes true what the records say, and removes what the dead left behind.
+pub fn sync(host: &Host) -> Result<Mended> {
+    mend(host, |host, scene| {
+        let mut findings = dead::findings(host, scene)?;
+        findings.extend(drift::findings(host, scene)?);
+        Ok(findings)
+    })
+}
+
+fn mend(host: &Host, find: impl FnOnce(&Host, &Scene) -> Result<Vec<Finding>>) -> Result<Mended> {
+    let mut mended = Mended::default();
+    let lock = host.store.lock()?;
+    let scene = Scene::look(host)?;
+    let (containers, nobodys): (Vec<_>, Vec<_>) =
+        find(host, &scene)?.into_iter().partition(|finding| finding.container().is_some());
+    for finding in nobodys {
+        let done = match &finding {
+            Finding::Ownerless { .. } | Finding::Litter(_) => dead::mend(host, &scene, &finding),
+            _ => drift::mend(host, &finding),
+        };
+        mended.note(vec![finding], done);
+    }
+    drop(lock);
+    for findings in by_container(containers) {
+        let Some(container) = findings.first().and_then(Finding::container) else { continue };
+        sleep(TURN);
+        let _lock = host.store.lock()?;
+        let done = match host.store.get(container)? {
+            Some(record) if scene::lives(host, &record) => drift::restore(host, &scene, &record),
+            Some(record) => dead::bury(host, &scene, &record),
+            None => Ok(()),
+        };
+        mended.note(findings, done);
+    }
+    Ok(mended)
+}
+
+impl Mended {
+    fn note(&mut self, findings: Vec<Finding>, done: Result<()>) {
+        match done {
+            Ok(()) => self.findings.extend(findings),
+            failed => self.failures.note(failed),
+        }
+    }
+}
+
+/// All that is wrong with one container is mended at once. The dead come first, as they do among
+/// the findings: who is linked to them has less to mend then.
+fn by_container(findings: Vec<Finding>) -> Vec<Vec<Finding>> {
+    let mut groups: Vec<(ContainerId, Vec<Finding>)> = Vec::new();
+    for finding in findings {
+        let Some(id) = finding.container().cloned() else { continue };
+        match groups.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, group)) => group.push(finding),
+            None => groups.push((id, vec![finding])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}

@@ -1,0 +1,69 @@
+//! All that there is, read once: the records, and the rules of every backend by their tags.
+
+use crate::error::Result;
+use crate::firewall::Kept;
+use crate::host::Host;
+use crate::model::{BackendName, Flow, OwnerTag, Record};
+use crate::world::is_running;
+use std::collections::BTreeMap;
+
+/// The records and the rules.
+pub struct Scene {
+    /// Who runs.
+    pub living: Vec<Record>,
+    /// Who does not.
+    pub dead: Vec<Record>,
+    /// The rules of each backend that the host has.
+    pub rules: Vec<(BackendName, BTreeMap<OwnerTag, Kept>)>,
+}
+
+/// Whether the container of this record runs.
+pub fn lives(host: &Host, record: &Record) -> bool {
+    is_running(record, host.boot)
+}
+
+impl Scene {
+    /// Reads all of it.
+    pub fn look(host: &Host) -> Result<Self> {
+        let (living, dead): (Vec<_>, Vec<_>) =
+            host.store.all()?.into_iter().partition(|record| lives(host, record));
+        let mut rules = Vec::new();
+        for backend in BackendName::ALL {
+            match host.at(backend, |site| site.firewall.owners()) {
+                Ok(owners) => rules.push((backend, owners)),
+                // What nobody uses may be broken or not be there at all.
+                Err(error) if !is_used(host, backend, living.iter().chain(&dead)) => {
+                    log::debug!("firewall: not looked at {backend}: {error}");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self { living, dead, rules })
+    }
+
+    /// The rules with this tag in one backend.
+    pub fn kept(&self, backend: BackendName, owner: &OwnerTag) -> Option<&Kept> {
+        let (_, owners) = self.rules.iter().find(|(name, _)| *name == backend)?;
+        owners.get(owner)
+    }
+
+    /// What rules of `owner` permit in `backend` and no other's do: containers of a pod share some.
+    pub fn own_flows(&self, backend: BackendName, owner: &OwnerTag) -> Vec<Flow> {
+        let mut flows = self.kept(backend, owner).map_or_else(Vec::new, |kept| kept.flows.clone());
+        let owners = self.rules.iter().filter(|(name, _)| *name == backend);
+        let others = owners.flat_map(|(_, owners)| owners).filter(|(tag, _)| *tag != owner);
+        for (_, kept) in others {
+            flows.retain(|flow| !kept.flows.contains(flow));
+        }
+        flows
+    }
+}
+
+fn is_used<'a>(
+    host: &Host,
+    backend: BackendName,
+    mut records: impl Iterator<Item = &'a Record>,
+) -> bool {
+    host.firewall.decided() == Some(backend)
+        || records.any(|record| record.backend == backend && !record.flows.is_empty())
+}

@@ -1,0 +1,88 @@
+//! The links of a container that runs, planned again: because a neighbour came or went, because
+//! somebody connects it to another, or because what was done for it was undone.
+//!
+//! All of it runs under the store's lock, which the caller holds.
+
+use crate::apply::carry_out;
+use crate::error::{Error, Kind, Result};
+use crate::host::Host;
+use crate::link::{self, Absent, HostsFile as Hosts, Plan, Sighting, World};
+use crate::model::{ContainerId, Flow, Record};
+use crate::store::{Commit, beside};
+use crate::sys::hosts_file::HostsFile;
+use crate::world::{Seeker, is_running, sightings};
+
+/// How often a plan is made again because somebody was faster.
+pub const ATTEMPTS: usize = 5;
+
+/// Plans a recipient's links again and carries out what changed.
+pub fn rewire(host: &Host, recipient: &Record) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let Some(me) = host.store.get(&recipient.id)? else { return Ok(()) };
+        let (plan, file, hosts) = plan_again(host, &me)?;
+        if plan.record == me && plan.hosts_content.is_none() {
+            return hosts;
+        }
+        if let Commit::Done(_) = host.at(me.backend, |site| carry_out(site, &plan, file))? {
+            return hosts;
+        }
+    }
+    Err(conflicts(&recipient.id))
+}
+
+/// Makes true what `me` says, its record with other links perhaps, whether or not it seems to be
+/// true already. `found` are flows that rules of its tag permit, which its record may not name.
+pub fn settle(host: &Host, me: &Record, found: &[Flow]) -> Result<()> {
+    let mut me = me.clone();
+    for flow in found {
+        if !me.flows.contains(flow) {
+            me.flows.push(*flow);
+        }
+    }
+    let (plan, file, hosts) = plan_again(host, &me)?;
+    match host.at(me.backend, |site| carry_out(site, &plan, file))? {
+        Commit::Done(_) => hosts,
+        Commit::Conflict => Err(conflicts(&me.id)),
+    }
+}
+
+/// The plan, the hosts file it is for, and whether that file could be opened. A container may have
+/// made it one that is not to be opened, and that must not keep a rule alive.
+fn plan_again(host: &Host, me: &Record) -> Result<(Plan, Option<HostsFile>, Result<()>)> {
+    let state = &host.config.state_dir;
+    let opened = me.hosts.as_ref().map(|edit| HostsFile::again(&edit.place, state));
+    let (file, hosts) = match opened.transpose() {
+        Ok(file) => (file.flatten(), Ok(())),
+        Err(refused) => (None, Err(refused)),
+    };
+    Ok((plan(host, me, file.as_ref(), true, Absent::Leave)?, file, hosts))
+}
+
+/// What `me` needs, as the world is now.
+pub fn plan(
+    host: &Host,
+    me: &Record,
+    file: Option<&HostsFile>,
+    ipv6: bool,
+    absent: Absent,
+) -> Result<Plan> {
+    // Who is dead gets nothing, whatever it is linked to: its address may be another's next.
+    let sightings = if absent == Absent::Leave && !is_running(me, host.boot) {
+        vec![Sighting::Missing; me.links.len()]
+    } else {
+        sightings(host.store.as_ref(), host.boot, Seeker::of(me), &me.links)?
+    };
+    let beside = beside(host.store.as_ref(), me)?;
+    let hosts = file.map(|file| Hosts {
+        place: file.place().clone(),
+        content: file.content().map(<[u8]>::to_vec),
+        ipv6,
+        beside,
+    });
+    Ok(link::plan(me, &World { sightings, hosts }, absent)?)
+}
+
+/// Somebody who takes no lock of ours.
+pub fn conflicts(id: &ContainerId) -> Error {
+    Error::new(Kind::State, format!("record of {id}: others keep changing it"))
+}

@@ -1,0 +1,91 @@
+//! What is left where a writer was killed: half a file, and index entries that lead to no record.
+
+use super::{DirectoryStore, Entries};
+use crate::error::Result;
+use crate::model::Record;
+use crate::sys::directory::{Directory, NEW};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// One name too many.
+pub struct Litter<'a> {
+    place: &'a Directory,
+    folder: &'static str,
+    name: String,
+}
+
+impl Litter<'_> {
+    /// Removes it, and the directory that it leaves empty.
+    pub fn remove(&self) -> Result<()> {
+        let directory = match self.name.rsplit_once('/') {
+            Some((directory, "")) => directory,
+            Some((directory, _)) => {
+                self.place.remove(&self.name)?;
+                directory
+            }
+            None => return self.place.remove(&self.name),
+        };
+        self.place.prune(directory);
+        Ok(())
+    }
+}
+
+impl fmt::Display for Litter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.folder, self.name.escape_debug())
+    }
+}
+
+impl DirectoryStore {
+    /// Looks at everything.
+    pub fn find_litter(&self) -> Result<Vec<Litter<'_>>> {
+        let mut found = Vec::new();
+        for (place, folder) in [(&*self.top, ""), (&self.records, "records/")] {
+            if place.has(NEW) {
+                found.push(Litter { place, folder, name: NEW.to_owned() });
+            }
+        }
+        for name in names(&self.names, ".")? {
+            let owner = self.names.read_link(&name)?;
+            let record = owner.map(|id| self.read(&id)).transpose()?.flatten();
+            if record.is_none_or(|record| record.name.as_str() != name) {
+                found.push(Litter { place: &self.names, folder: "names/", name });
+            }
+        }
+        self.find_in(&self.addresses, "addresses/", |entries| &entries.addresses, &mut found)?;
+        self.find_in(&self.wanted, "wanted/", |entries| &entries.wanted, &mut found)?;
+        Ok(found)
+    }
+
+    /// Entries of records that have them no more, and keys without any.
+    fn find_in<'a>(
+        &self,
+        place: &'a Directory,
+        folder: &'static str,
+        keys: impl Fn(&Entries) -> &BTreeSet<String>,
+        found: &mut Vec<Litter<'a>>,
+    ) -> Result<()> {
+        for key in names(place, ".")? {
+            let ids = names(place, &key)?;
+            if ids.is_empty() {
+                found.push(Litter { place, folder, name: format!("{key}/") });
+            }
+            for id in ids {
+                let has = |record: &Record| keys(&Entries::of(record)).contains(&key);
+                if !self.read(&id)?.is_some_and(|record| has(&record)) {
+                    found.push(Litter { place, folder, name: format!("{key}/{id}") });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn names(place: &Directory, path: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    place.visit(path, |name| {
+        names.push(name.to_owned());
+        Ok(true)
+    })?;
+    Ok(names)
+}

@@ -1,0 +1,107 @@
+//! A container waits for the sources of its links, where its annotation says so. Nobody is kept out
+//! meanwhile, least of all the sources.
+
+use crate::error::{Error, Kind, Result};
+use crate::model::Missing;
+use std::time::{Duration, Instant};
+
+/// How often it looks again.
+pub const PAUSE: Duration = Duration::from_millis(20);
+/// What a hook keeps of its time for saying no: a runtime that loses patience only kills it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long a container that starts now may wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    begun: Instant,
+    asked: Duration,
+    timeout: Option<Duration>,
+}
+
+impl Patience {
+    /// None where it does not wait. `timeout` is what the runtime allows this hook, in seconds.
+    pub fn of(missing: Missing, timeout: Option<u64>) -> Option<Self> {
+        let Missing::Wait(asked) = missing else { return None };
+        Some(Self { begun: Instant::now(), asked, timeout: timeout.map(Duration::from_secs) })
+    }
+
+    /// Whether there is time left.
+    pub fn lasts(&self) -> bool {
+        self.begun.elapsed() < self.allowed()
+    }
+
+    fn allowed(&self) -> Duration {
+        let allowed = self.timeout.map(|timeout| timeout.saturating_sub(LAST_WORDS));
+        allowed.map_or(self.asked, |allowed| allowed.min(self.asked))
+    }
+
+    /// Waits while `absent` says so and there is time left, with a `pause` after each look.
+    pub fn wait(
+        &self,
+        absent: impl Fn() -> Result<bool>,
+        pause: impl Fn() -> Result<()>,
+    ) -> Result<()> {
+        while self.lasts() && absent()? {
+            pause()?;
+        }
+        Ok(())
+    }
+
+    /// The refusal, and how long it was put off.
+    pub fn explain(&self, error: Error) -> Error {
+        if error.kind != Kind::Source || self.lasts() {
+            return error;
+        }
+        let (asked, allowed) = (shown(self.asked), shown(self.allowed()));
+        let waited = match self.timeout {
+            Some(timeout) if self.allowed() < self.asked => {
+                let timeout = shown(timeout);
+                format!("waited {allowed} of {asked}, for config.json gives this hook {timeout}")
+            }
+            _ => format!("waited {asked}"),
+        };
+        Error::new(error.kind, format!("{error}: {waited}"))
+    }
+}
+
+fn shown(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{} s", time.as_secs()),
+        _ => format!("{} ms", time.as_millis()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patience(asked: u64, timeout: Option<u64>) -> Patience {
+        let asked = Duration::from_millis(asked);
+        Patience::of(Missing::Wait(asked), timeout).unwrap()
+    }
+
+    #[test]
+    fn a_hook_keeps_a_second_for_its_refusal() {
+        assert_eq!(patience(10_000, Some(5)).allowed(), Duration::from_secs(4));
+        assert_eq!(patience(10_000, Some(1)).allowed(), Duration::ZERO);
+        assert_eq!(patience(500, Some(5)).allowed(), Duration::from_millis(500));
+        assert_eq!(patience(500, None).allowed(), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_refusal_says_how_long_it_was_put_off() {
+        let refusal = || Error::new(Kind::Source, "no");
+        let late = |mut patience: Patience| {
+            patience.begun = Instant::now().checked_sub(Duration::from_secs(20)).unwrap();
+            patience.explain(refusal()).to_string()
+        };
+        assert_eq!(late(patience(1500, None)), "no: waited 1500 ms");
+        assert_eq!(
+            late(patience(10_000, Some(5))),
+            "no: waited 4 s of 10 s, for config.json gives this hook 5 s"
+        );
+        assert_eq!(patience(10_000, None).explain(refusal()).to_string(), "no", "at once");
+        let other = Error::new(Kind::Firewall, "no");
+        assert_eq!(patience(1, Some(1)).explain(other).to_string(), "no");
+    }
+}
