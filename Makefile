@@ -18,7 +18,7 @@ BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nf
 # The newest engines, a Debian of their own: tests/engines/machine.rs.
 SID            := /var/cache/oci-link-test/sid
 
-.PHONY: help build lint test test-engines demo bench plot docs rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
+.PHONY: help build lint test test-reuse test-engines demo bench plot docs rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -35,6 +35,9 @@ lint: ## format and clippy, warnings are errors
 test: test-deps rootfs ## all tests, on real containers, and the demo
 	cargo test
 	demo/demo.sh $(TARGET_DIR)/debug/oci-link
+
+test-reuse: test-deps rootfs ## five hundred times, a killed container's address goes to another
+	cargo test --test it reuse -- --ignored
 
 test-engines: engine-deps ## links under real docker, podman and containerd, each on a machine of its own
 	cargo test --test engines -- --ignored --test-threads=2

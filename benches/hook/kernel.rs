@@ -7,7 +7,7 @@ use std::process::Command;
 pub fn links(rig: &Rig) -> Option<usize> {
     let (tool, arguments, rule): (_, &[&str], _) = match rig.backend {
         "iptables" => ("iptables-save", &["-t", "filter"], "--dport 3306 "),
-        "ipset" => ("ipset", &["save", "oci-link4"], ",tcp:3306,"),
+        "ipset" => ("ipset", &["save"], ",tcp:3306,"),
         "nftables" => ("nft", &["list", "table", "inet", "oci-link"], ". tcp . 3306"),
         _ => return None,
     };

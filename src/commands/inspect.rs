@@ -109,6 +109,7 @@ fn flows_in_full(flows: &[Flow]) -> Value {
             "to": flow.to.to_string(),
             "port": flow.port.number,
             "protocol": flow.port.protocol.as_str(),
+            "bridge": flow.bridge.map(|bridge| bridge.to_string()),
         })
     });
     flows.collect()

@@ -32,37 +32,48 @@ const NEIGHBOUR_DISCOVERY: [&str; 2] = [
     "-A OCI-LINK -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT",
 ];
 
+/// What a backend has in the chain that is nobody's in particular. Rules are as `iptables -S`
+/// prints them.
+#[derive(Debug)]
+pub struct Static {
+    /// Tells its notes from others', and from those of versions that had other rules.
+    pub kind: &'static str,
+    /// Makes what the rules need, knowing what is there.
+    pub prepare: fn(Family, &[String]) -> Result<()>,
+    /// Its rules.
+    pub rules: fn(Family) -> Vec<String>,
+    /// Rules of earlier versions, which are to go.
+    pub outdated: fn(Family) -> Vec<String>,
+}
+
 /// Makes the chain, and remembers that it did.
 #[derive(Debug)]
 pub struct Base {
     memory: Memory,
-    kind: &'static str,
-    /// What a backend needs before its rules can be made.
-    prepare: fn(Family) -> Result<()>,
-    /// A backend's own rules in the chain, as `iptables -S` prints them.
-    rules: fn(Family) -> Vec<String>,
+    own: Static,
 }
 
 impl Base {
     /// A chain with nothing in it that permits.
     pub fn plain(memory: Memory) -> Self {
-        Self { memory, kind: "iptables", prepare: |_| Ok(()), rules: |_| Vec::new() }
+        let own = Static {
+            kind: "iptables",
+            prepare: |_, _| Ok(()),
+            rules: |_| Vec::new(),
+            outdated: |_| Vec::new(),
+        };
+        Self { memory, own }
     }
 
-    /// A chain with `rules`, which need `prepare`; `kind` tells its notes from others'.
-    pub fn with_rules(
-        memory: Memory,
-        kind: &'static str,
-        prepare: fn(Family) -> Result<()>,
-        rules: fn(Family) -> Vec<String>,
-    ) -> Self {
-        Self { memory, kind, prepare, rules }
+    /// A chain with rules of a backend's own.
+    pub fn with_rules(memory: Memory, own: Static) -> Self {
+        Self { memory, own }
     }
 
     /// Whether the chain was made since the host booted.
     pub fn is_remembered(&self, family: Family) -> Result<bool> {
         let note = self.memory.recall(program_of(family))?;
-        Ok(note.is_some_and(|kinds| kinds.lines().any(|kind| kind == self.kind)))
+        Ok(note.is_some_and(|kinds| kinds.lines().any(|kind| kind == self.own.kind)))
     }
 
     /// Makes what is missing, in one transaction. Rules that somebody else put into the chain stay.
@@ -113,28 +124,28 @@ impl Base {
         for family in host_families() {
             // Where a family's programs are not installed, none of its rules can be made.
             let Ok(tool) = Tool::find(family) else { continue };
-            let there = tool.list()?;
-            if !missing(&there, &self.all_rules(family), &bridges).is_empty() {
+            if !self.changes(family, &tool.list()?, &bridges).is_empty() {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// All that stands in the chain for nobody in particular.
-    fn all_rules(&self, family: Family) -> Vec<String> {
+    /// The transaction to all that is to stand in the chain for nobody in particular.
+    fn changes(&self, family: Family, there: &[String], bridges: &[BridgeName]) -> String {
         let discovery = match family {
             Family::V4 => &[][..],
             Family::V6 => &NEIGHBOUR_DISCOVERY[..],
         };
         let mut rules: Vec<String> = discovery.iter().map(ToString::to_string).collect();
-        rules.extend((self.rules)(family));
-        rules
+        rules.extend((self.own.rules)(family));
+        missing(there, &rules, &(self.own.outdated)(family), bridges)
     }
 
     fn make_isolating(&self, tool: Tool, bridges: &[BridgeName]) -> Result<()> {
-        (self.prepare)(tool.family)?;
-        let text = missing(&tool.list()?, &self.all_rules(tool.family), bridges);
+        let there = tool.list()?;
+        (self.own.prepare)(tool.family, &there)?;
+        let text = self.changes(tool.family, &there, bridges);
         if !text.is_empty() {
             tool.restore(&text)?.map_err(failed)?;
         }
@@ -142,12 +153,18 @@ impl Base {
             return Ok(());
         }
         let others = self.memory.recall(tool.name())?.unwrap_or_default();
-        self.memory.note(tool.name(), &format!("{others}{}\n", self.kind))
+        self.memory.note(tool.name(), &format!("{others}{}\n", self.own.kind))
     }
 }
 
-/// The transaction from what is `there` to a chain with `rules`, isolating `bridges`.
-fn missing(there: &[String], rules: &[String], bridges: &[BridgeName]) -> String {
+/// The transaction from what is `there` to a chain with `rules` and none of those that are
+/// `outdated`, isolating `bridges`.
+fn missing(
+    there: &[String],
+    rules: &[String],
+    outdated: &[String],
+    bridges: &[BridgeName],
+) -> String {
     let has = |line: &str| there.iter().any(|other| other == line);
     let in_chain = |chain: &str| -> Vec<&str> {
         let start = format!("-A {chain} ");
@@ -159,6 +176,9 @@ fn missing(there: &[String], rules: &[String], bridges: &[BridgeName]) -> String
     }
     for rule in rules.iter().rev().filter(|rule| !has(rule)) {
         let _ = writeln!(text, "-I{}", rule.trim_start_matches("-A"));
+    }
+    for rule in there.iter().filter(|rule| outdated.contains(rule)) {
+        let _ = writeln!(text, "-D{}", rule.trim_start_matches("-A"));
     }
 
     let forward = in_chain("FORWARD");
@@ -227,35 +247,44 @@ mod tests {
     #[test]
     fn what_stands_is_left_alone() {
         let rules = lines("-A OCI-LINK -j LINK");
-        assert_eq!(missing(&lines(STANDS), &rules, &bridges(&["a"])), "");
+        assert_eq!(missing(&lines(STANDS), &rules, &[], &bridges(&["a"])), "");
     }
 
     #[test]
     fn what_permits_comes_before_what_drops() {
-        let made = missing(&[], &lines("-A OCI-LINK one\n-A OCI-LINK two"), &bridges(&["a", "b"]));
+        let rules = lines("-A OCI-LINK one\n-A OCI-LINK two");
+        let made = missing(&[], &rules, &[], &bridges(&["a", "b"]));
         let expected = "-N OCI-LINK\n-I OCI-LINK two\n-I OCI-LINK one\n-I FORWARD 1 -j OCI-LINK\n\
             -N OCI-LINK-ISOLATE\n-A OCI-LINK-ISOLATE -i a -o a -j DROP\n\
             -A OCI-LINK-ISOLATE -i a -o b -j DROP\n-A OCI-LINK-ISOLATE -i b -o a -j DROP\n\
             -A OCI-LINK-ISOLATE -i b -o b -j DROP\n-A OCI-LINK -j OCI-LINK-ISOLATE\n";
         assert_eq!(made, expected);
         let late = STANDS.replace("-A OCI-LINK -j LINK\n", "") + "-A OCI-LINK -j LINK\n";
-        let mended = missing(&lines(&late), &[], &bridges(&["a"]));
+        let mended = missing(&lines(&late), &[], &[], &bridges(&["a"]));
         assert!(mended.starts_with("-D OCI-LINK -j OCI-LINK-ISOLATE\n"), "{mended}");
         assert!(mended.ends_with("-A OCI-LINK -j OCI-LINK-ISOLATE\n"), "{mended}");
     }
 
     #[test]
     fn isolation_ends_without_a_trace() {
-        let made = missing(&lines(STANDS), &[], &[]);
+        let made = missing(&lines(STANDS), &[], &[], &[]);
         let expected = "-D OCI-LINK -j OCI-LINK-ISOLATE\n-F OCI-LINK-ISOLATE\n\
             -X OCI-LINK-ISOLATE\n";
         assert_eq!(made, expected);
     }
 
     #[test]
+    fn rules_of_earlier_versions_go_when_those_of_today_come() {
+        let (now, old) = (lines("-A OCI-LINK now"), lines("-A OCI-LINK LINK"));
+        let there = STANDS.replace("-j LINK", "LINK");
+        let mended = missing(&lines(&there), &now, &old, &bridges(&["a"]));
+        assert_eq!(mended, "-I OCI-LINK now\n-D OCI-LINK LINK\n");
+    }
+
+    #[test]
     fn flushed_jumps_come_back_first_and_once() {
         let moved = lines("-N OCI-LINK\n-A FORWARD -j X\n-A FORWARD -j OCI-LINK\n");
         let expected = "-D FORWARD -j OCI-LINK\n-I FORWARD 1 -j OCI-LINK\n";
-        assert_eq!(missing(&moved, &[], &[]), expected);
+        assert_eq!(missing(&moved, &[], &[], &[]), expected);
     }
 }

@@ -9,20 +9,21 @@
 use super::Kept;
 use crate::model::{Flow, OwnerTag};
 use std::collections::{BTreeMap, HashSet};
+use std::hash::Hash;
 
 /// The kernel takes no longer comment: room for 15 owners.
 const MAX_COMMENT: usize = 255;
 
-/// A flow that a set permits.
+/// What a set holds, a flow or a part of what it takes to permit one, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Element {
-    /// What is permitted.
-    pub flow: Flow,
+pub struct Element<K> {
+    /// What it says.
+    pub key: K,
     /// Whose it is.
     pub comment: String,
 }
 
-impl Element {
+impl<K> Element<K> {
     /// Whether it is one of the owner's.
     pub fn belongs_to(&self, owner: &OwnerTag) -> bool {
         self.comment.split(' ').any(|tag| tag == owner.as_str())
@@ -30,23 +31,23 @@ impl Element {
 }
 
 /// What is to be done to the sets.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+#[derive(Debug, PartialEq, Eq)]
+pub struct Changes<K> {
     /// Elements to add.
-    pub add: Vec<Element>,
+    pub add: Vec<Element<K>>,
     /// Elements that are there, with their new comment.
-    pub change: Vec<Element>,
+    pub change: Vec<Element<K>>,
     /// Elements to delete.
-    pub delete: Vec<Element>,
+    pub delete: Vec<Element<K>>,
 }
 
-impl Changes {
-    /// From what is `there` to exactly `flows` for `owner`, and no change for anybody else.
-    pub fn plan(there: &[Element], owner: &OwnerTag, flows: &[Flow]) -> Result<Self, &'static str> {
-        let mut changes = Self::default();
-        let mut missing: HashSet<Flow> = flows.iter().copied().collect();
+impl<K: Copy + Eq + Hash> Changes<K> {
+    /// From what is `there` to exactly `keys` for `owner`, and no change for anybody else.
+    pub fn plan(there: &[Element<K>], owner: &OwnerTag, keys: &[K]) -> Result<Self, &'static str> {
+        let mut changes = Self { add: vec![], change: vec![], delete: vec![] };
+        let mut missing: HashSet<K> = keys.iter().copied().collect();
         for element in there {
-            let wanted = missing.remove(&element.flow);
+            let wanted = missing.remove(&element.key);
             if wanted == element.belongs_to(owner) {
                 continue;
             }
@@ -61,32 +62,34 @@ impl Changes {
             }
             let comment = tags.join(" ");
             if comment.len() > MAX_COMMENT {
-                return Err("too many containers with one address are linked to one port");
+                return Err("too many containers with one address are linked");
             }
-            changes.change.push(Element { flow: element.flow, comment });
+            changes.change.push(Element { key: element.key, comment });
         }
-        let missing = flows.iter().filter(|flow| missing.contains(*flow));
-        changes.add.extend(missing.map(|flow| owned(*flow, owner)));
+        let missing = keys.iter().filter(|key| missing.contains(*key));
+        changes.add.extend(missing.map(|key| owned(*key, owner)));
         Ok(changes)
     }
 }
 
-/// The element for a flow that nobody else has.
-pub fn owned(flow: Flow, owner: &OwnerTag) -> Element {
-    Element { flow, comment: owner.as_str().to_owned() }
+/// The element that nobody else has.
+pub fn owned<K>(key: K, owner: &OwnerTag) -> Element<K> {
+    Element { key, comment: owner.as_str().to_owned() }
 }
 
-/// The elements of each owner. `show` is none where no rule asks for them.
-pub fn by_owner(
-    there: &[Element],
-    show: impl Fn(&Flow) -> Option<String>,
+/// The elements of each owner. `show` is none where no rule asks for them, `flows` where an element
+/// permits nothing by itself.
+pub fn by_owner<K, F: IntoIterator<Item = Flow>>(
+    there: &[Element<K>],
+    show: impl Fn(&K) -> Option<String>,
+    flows: impl Fn(&K) -> F,
 ) -> BTreeMap<OwnerTag, Kept> {
     let mut owners: BTreeMap<OwnerTag, Kept> = BTreeMap::new();
-    for Element { flow, comment } in there {
+    for Element { key, comment } in there {
         for tag in comment.split(' ').filter_map(|tag| OwnerTag::parse(tag).ok()) {
             let kept = owners.entry(tag).or_default();
-            kept.flows.push(*flow);
-            kept.lines.extend(show(flow));
+            kept.flows.extend(flows(key));
+            kept.lines.extend(show(key));
         }
     }
     for kept in owners.values_mut() {
@@ -96,8 +99,8 @@ pub fn by_owner(
 }
 
 /// How `inspect` shows elements: sorted, for a set has no order.
-pub fn shown(flows: impl IntoIterator<Item = Flow>, show: impl Fn(&Flow) -> String) -> Vec<String> {
-    let mut lines: Vec<String> = flows.into_iter().map(|flow| show(&flow)).collect();
+pub fn shown<K>(keys: impl IntoIterator<Item = K>, show: impl Fn(&K) -> String) -> Vec<String> {
+    let mut lines: Vec<String> = keys.into_iter().map(|key| show(&key)).collect();
     lines.sort();
     lines
 }
@@ -107,13 +110,12 @@ mod tests {
     use super::*;
     use crate::model::{Port, Protocol};
 
-    fn flow(number: u16) -> Flow {
-        let port = Port { number, protocol: Protocol::Tcp };
-        Flow { from: [10, 0, 0, 2].into(), to: [10, 0, 0, 3].into(), port }
+    fn element(key: u16, comment: &str) -> Element<u16> {
+        Element { key, comment: comment.to_owned() }
     }
 
-    fn element(number: u16, comment: &str) -> Element {
-        Element { flow: flow(number), comment: comment.to_owned() }
+    fn is_nothing(changes: &Changes<u16>) -> bool {
+        [&changes.add, &changes.change, &changes.delete].iter().all(|list| list.is_empty())
     }
 
     const A: &str = "aaaaaaaaaaaaaaaa";
@@ -123,43 +125,48 @@ mod tests {
     fn only_what_differs_changes() {
         let a = OwnerTag::parse(A).unwrap();
         let there = [element(1, A), element(2, A), element(3, B), element(4, "by hand")];
-        let changes = Changes::plan(&there, &a, &[flow(1), flow(5)]).unwrap();
+        let changes = Changes::plan(&there, &a, &[1, 5]).unwrap();
         assert_eq!(changes.add, [element(5, A)]);
         assert_eq!(changes.delete, [element(2, A)]);
         assert!(changes.change.is_empty());
-        let nothing = Changes::plan(&there, &a, &[flow(1), flow(2)]).unwrap();
-        assert_eq!(nothing, Changes::default());
+        let nothing = Changes::plan(&there, &a, &[1, 2]).unwrap();
+        assert!(is_nothing(&nothing));
     }
 
     #[test]
     fn a_shared_element_goes_with_its_last_owner() {
         let a = OwnerTag::parse(A).unwrap();
         let both = format!("{B} {A}");
-        let joined = Changes::plan(&[element(1, B)], &a, &[flow(1)]).unwrap();
+        let joined = Changes::plan(&[element(1, B)], &a, &[1]).unwrap();
         assert_eq!(joined.change, [element(1, &both)]);
         let left = Changes::plan(&[element(1, &both)], &a, &[]).unwrap();
         assert_eq!((left.change, left.delete), (vec![element(1, B)], vec![]));
         let last = Changes::plan(&[element(1, A)], &a, &[]).unwrap();
         assert_eq!(last.delete, [element(1, A)]);
         let by_hand = Changes::plan(&[element(1, "mine"), element(2, "")], &a, &[]).unwrap();
-        assert_eq!(by_hand, Changes::default());
+        assert!(is_nothing(&by_hand));
     }
 
     #[test]
     fn a_shared_element_is_each_owners() {
         let (a, b) = (OwnerTag::parse(A).unwrap(), OwnerTag::parse(B).unwrap());
         let there = [element(2, &format!("{B} {A}")), element(1, A), element(3, "by hand")];
-        let owners = by_owner(&there, |flow| Some(flow.port.to_string()));
+        let flow = |number: &u16| {
+            let port = Port { number: *number, protocol: Protocol::Tcp };
+            let (from, to) = ([10, 0, 0, 2].into(), [10, 0, 0, 3].into());
+            (*number != 3).then_some(Flow { from, to, port, bridge: None })
+        };
+        let owners = by_owner(&there, |key| Some(key.to_string()), flow);
         assert_eq!(owners.len(), 2);
-        assert_eq!(owners[&a].lines, ["1/tcp", "2/tcp"]);
-        assert_eq!(owners[&b].flows, [flow(2)]);
-        assert!(by_owner(&there, |_| None)[&b].lines.is_empty());
+        assert_eq!(owners[&a].lines, ["1", "2"]);
+        assert_eq!(owners[&b].flows, [flow(&2).unwrap()]);
+        assert!(by_owner(&there, |_| None, flow)[&b].lines.is_empty());
     }
 
     #[test]
     fn a_comment_has_an_end() {
         let a = OwnerTag::parse(A).unwrap();
         let full = vec![B; 15].join(" ");
-        assert!(Changes::plan(&[element(1, &full)], &a, &[flow(1)]).is_err());
+        assert!(Changes::plan(&[element(1, &full)], &a, &[1]).is_err());
     }
 }

@@ -1,18 +1,28 @@
 //! The same chain as the iptables backend's with rules that never change, which ask sets that do.
 //!
 //! ```text
-//! OCI-LINK   -m set --match-set oci-link4 src,dst,dst -j ACCEPT
-//! OCI-LINK   -m conntrack --ctstate ESTABLISHED -m set --match-set oci-link4 dst,src,src -j ACCEPT
-//! oci-link4  R,tcp:N,S comment "<tag>"            one per flow
+//! OCI-LINK       -m set --match-set oci-link4 src,dst,dst … -j ACCEPT      and where R sits
+//! OCI-LINK       -m conntrack --ctstate ESTABLISHED
+//!                -m set --match-set oci-link4 dst,src,src … -j ACCEPT      and where R sits
+//! OCI-LINK       the same two for oci-link4-routed, wherever it is
+//! oci-link4      R,tcp:N,S comment "<tag>"       one per flow between two on one bridge
+//! oci-link4-at   R,br0 comment "<tag>"           where the recipient sits
+//! oci-link4-routed   R,tcp:N,S comment "<tag>"   one per other flow
 //! ```
+//!
+//! `-m physdev --physdev-is-bridged` would say less (a bridge, not which), and its rules load
+//! `br_netfilter`: what crosses bridges that have nothing to do with us would be filtered from then
+//! on.
 //!
 //! Elements come and go by netlink: no program is run, and neither a change nor a packet takes
 //! longer the more there are. Programs make the rules once per boot, and again when the kernel says
 //! that nothing refers to a set any more.
 
 mod messages;
+mod sets;
+mod shared;
 
-use super::base::{BASE, Base};
+use super::base::{Base, Static};
 use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::memory::Memory;
 use super::tool::Tool;
@@ -23,17 +33,16 @@ use crate::sys::netlink::message::Batch;
 use crate::sys::netlink::{Netlink, Refusal};
 use messages::{
     Change, EXISTS, FULL, MISSING, REFERENCED, ask_for_header, ask_for_set, change_element,
-    create_set, element, rename_to_itself, set_name,
+    create_set, element, rename_to_itself, swap,
 };
 use nix::libc::{EEXIST, EINVAL};
-use std::collections::{BTreeMap, HashSet};
+use sets::{Entry, Kind, Set};
+use shared::Shared;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How many messages go out together. If the kernel refused each, its answers would still fit the
 /// buffer of the socket.
 const TOGETHER: usize = 64;
-
-/// Remembers that there are, or were, elements with several owners.
-const SHARED: &str = "ipset-shared";
 
 /// See the module.
 #[derive(Debug)]
@@ -45,7 +54,13 @@ pub struct Ipset {
 impl Ipset {
     /// `memory` knows whether the rules were made.
     pub fn new(memory: Memory) -> Self {
-        let base = Base::with_rules(memory.clone(), "ipset", make_set, rules);
+        let own = Static {
+            kind: "ipset on bridges",
+            prepare: make_sets,
+            rules: sets::rules,
+            outdated: sets::outdated,
+        };
+        let base = Base::with_rules(memory.clone(), own);
         Self { base, memory }
     }
 
@@ -57,23 +72,13 @@ impl Ipset {
         if stands { Ok(()) } else { self.base.make(Tool::find(family)?) }
     }
 
-    /// Whether an element has had several owners since the host booted. If none had, an owner's
-    /// elements are nobody else's, and go without a look at the others.
-    fn is_shared(&self) -> Result<bool> {
-        Ok(self.memory.recall(SHARED)?.is_some())
-    }
-
-    /// Goes from what is really there to exactly `flows`.
-    fn settle(&self, link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
-        let mut there = Vec::new();
-        for family in Family::BOTH {
-            there.extend(list(link, family)?.unwrap_or_default());
-        }
-        let changes = Changes::plan(&there, owner, flows);
+    /// Goes from what is really there to exactly `wanted`.
+    fn settle(&self, link: &mut Netlink, owner: &OwnerTag, wanted: &[Entry]) -> Result<()> {
+        let there = list_all(link)?;
+        let changes = Changes::plan(&there, owner, wanted);
         let changes = changes.map_err(|why| failed(format!("ipset: {why}")))?;
-        if !changes.change.is_empty() && !self.is_shared()? {
-            self.memory.note(SHARED, "")?;
-        }
+        Shared::recall(&self.memory)?
+            .note(&self.memory, changes.change.iter().map(|element| element.key.recipient()))?;
         add(link, &changes.add)?;
         if let Some((element, refusal)) = send(link, Change::Update, &changes.change)?.first() {
             return Err(undo(link, &changes.add, complaint(element, *refusal)));
@@ -104,54 +109,65 @@ impl Firewall for Ipset {
                 self.stand(&mut link, family)?;
             }
         }
-        if !self.is_shared()? {
-            let own = |flow: &Flow| owned(*flow, rules.owner);
-            let wanted: HashSet<&Flow> = flows.iter().collect();
-            let known: HashSet<&Flow> = rules.before.iter().collect();
-            let there = add(&mut link, &flows.iter().map(own).collect::<Vec<_>>())?;
-            if there.iter().all(|flow| known.contains(flow)) {
-                let stale = rules.before.iter().filter(|flow| !wanted.contains(flow)).map(own);
+        let (wanted, before) = (Entry::all(flows), Entry::all(rules.before));
+        let own = |entry: &Entry| owned(*entry, rules.owner);
+        if !Shared::recall(&self.memory)?.has_any(wanted.iter().chain(&before)) {
+            let known: HashSet<&Entry> = before.iter().collect();
+            let there = add(&mut link, &wanted.iter().map(own).collect::<Vec<_>>())?;
+            if there.iter().all(|entry| known.contains(entry)) {
+                let wanted: HashSet<&Entry> = wanted.iter().collect();
+                let stale = before.iter().filter(|entry| !wanted.contains(entry)).map(own);
                 return delete(&mut link, &stale.collect::<Vec<_>>());
             }
         }
-        self.settle(&mut link, rules.owner, flows)
+        self.settle(&mut link, rules.owner, &wanted)
     }
 
     fn remove(&self, rules: Ruleset<'_>) -> Result<()> {
         let mut link = Netlink::netfilter()?;
-        if rules.before.is_empty() || self.is_shared()? {
+        let before = Entry::all(rules.before);
+        if before.is_empty() || Shared::recall(&self.memory)?.has_any(&before) {
             return self.settle(&mut link, rules.owner, &[]);
         }
-        let own = rules.before.iter().map(|flow| owned(*flow, rules.owner));
+        let own = before.iter().map(|entry| owned(*entry, rules.owner));
         delete(&mut link, &own.collect::<Vec<_>>())
     }
 
     /// Elements permit nothing when no rule asks for them.
     fn read(&self, rules: Ruleset<'_>) -> Result<Vec<String>> {
         let mut link = Netlink::netfilter()?;
-        let mut flows = Vec::new();
+        let mut entries = Vec::new();
         for family in Family::BOTH {
-            let there = list(&mut link, family)?.unwrap_or_default();
-            let own = there.into_iter().filter(|element| element.belongs_to(rules.owner));
             if is_in_use(&mut link, family)? {
-                flows.extend(own.map(|element| element.flow));
+                for set in Set::all_of(family) {
+                    let own = list(&mut link, set)?.into_iter();
+                    let own = own.filter(|element| element.belongs_to(rules.owner));
+                    entries.extend(own.map(|element| element.key));
+                }
             }
         }
-        Ok(shown(flows, show))
+        Ok(shown(entries, Entry::show))
     }
 
     fn expected(&self, _: &OwnerTag, flows: &[Flow]) -> Vec<String> {
-        shown(flows.iter().copied(), show)
+        shown(Entry::all(flows), Entry::show)
     }
 
     fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
         let mut link = Netlink::netfilter()?;
         let (mut there, mut asked) = (Vec::new(), Vec::new());
         for family in Family::BOTH {
-            there.extend(list(&mut link, family)?.unwrap_or_default());
+            for set in Set::all_of(family) {
+                there.extend(list(&mut link, set)?);
+            }
             asked.extend(is_in_use(&mut link, family)?.then_some(family));
         }
-        Ok(by_owner(&there, |flow| asked.contains(&Family::of(flow.from)).then(|| show(flow))))
+        let mut seats: HashMap<_, Vec<_>> = HashMap::new();
+        for (ip, bridge) in there.iter().filter_map(|element| element.key.as_seat()) {
+            seats.entry(ip).or_default().push(bridge);
+        }
+        let show = |entry: &Entry| asked.contains(&Set::of(entry).family).then(|| entry.show());
+        Ok(by_owner(&there, show, |entry| entry.as_flows(&seats)))
     }
 
     fn purge(&self, owner: &OwnerTag) -> Result<()> {
@@ -167,54 +183,56 @@ impl Firewall for Ipset {
     }
 }
 
-/// As `ipset save` prints it.
-fn show(flow: &Flow) -> String {
-    let Flow { from, to, port } = flow;
-    let set = set_name(Family::of(*from));
-    format!("add {set} {from},{}:{},{to}", port.protocol, port.number)
-}
-
-/// There: what is in the set. Back: only what belongs to a connection.
-fn rules(family: Family) -> Vec<String> {
-    let set = set_name(family);
-    vec![
-        format!("-A {BASE} -m set --match-set {set} src,dst,dst -j ACCEPT"),
-        format!(
-            "-A {BASE} -m conntrack --ctstate ESTABLISHED -m set --match-set {set} dst,src,src \
-             -j ACCEPT"
-        ),
-    ]
-}
-
-/// Makes the set of a family. One that is there stays as it is, if it is of our kind: another
+/// Makes the sets of a family. One that is there stays as it is, if it is of our kind: another
 /// could let through more than its elements say.
-fn make_set(family: Family) -> Result<()> {
+fn make_sets(family: Family, there: &[String]) -> Result<()> {
     let mut link = Netlink::netfilter()?;
-    let mut batch = Batch::default();
-    create_set(&mut batch, family);
-    let refused = link.exchange(&batch.with_receipt())?;
-    let Some(refusal) = refused.first() else { return Ok(()) };
-    if refusal.code == EEXIST && is_ours(&mut link, family)? {
-        return Ok(());
+    let [bridged, seats, routed] = Set::all_of(family);
+    make_set(&mut link, bridged)?;
+    make_set(&mut link, seats)?;
+    let is_new = make_set(&mut link, routed)?;
+    // Flows of an earlier version are bound to nothing, and in the set of those that are.
+    if is_new && sets::outdated(family).iter().any(|rule| there.contains(rule)) {
+        let mut batch = Batch::default();
+        swap(&mut batch, bridged, routed);
+        if let Some(refusal) = link.exchange(&batch.with_receipt())?.first() {
+            return Err(refused(bridged, "cannot be emptied", *refusal));
+        }
     }
-    let (set, why) = (set_name(family), refusal.errno().desc());
-    Err(failed(format!("ipset {set}: cannot be made: {why} ({})", refusal.code)))
+    Ok(())
 }
 
-/// Whether the set that is there compares what a flow is made of.
-fn is_ours(link: &mut Netlink, family: Family) -> Result<bool> {
+/// Makes one; says whether it was missing.
+fn make_set(link: &mut Netlink, set: Set) -> Result<bool> {
+    let mut batch = Batch::default();
+    create_set(&mut batch, set);
+    match link.exchange(&batch.with_receipt())?.first() {
+        None => Ok(true),
+        Some(refusal) if refusal.code == EEXIST && is_ours(link, set)? => Ok(false),
+        Some(refusal) => Err(refused(set, "cannot be made", *refusal)),
+    }
+}
+
+fn refused(set: Set, what: &str, refusal: Refusal) -> Error {
+    let (set, why) = (set.name(), refusal.errno().desc());
+    failed(format!("ipset {set}: {what}: {why} ({})", refusal.code))
+}
+
+/// Whether the set that is there compares what ours does.
+fn is_ours(link: &mut Netlink, set: Set) -> Result<bool> {
     let mut ours = false;
     let mut batch = Batch::default();
-    ask_for_header(&mut batch, family);
-    let answer =
-        link.ask(&batch.with_receipt(), |message| ours = messages::is_ours(&message.attributes()))?;
+    ask_for_header(&mut batch, set);
+    let answer = link.ask(&batch.with_receipt(), |message| {
+        ours = messages::is_ours(set, &message.attributes());
+    })?;
     Ok(answer.is_ok() && ours)
 }
 
 /// Fails where the kernel has no sets.
 pub fn is_in_kernel() -> Result<()> {
     let mut batch = Batch::default();
-    ask_for_header(&mut batch, Family::V4);
+    ask_for_header(&mut batch, Set { family: Family::V4, kind: Kind::Bridged });
     match Netlink::netfilter()?.ask(&batch.with_receipt(), |_| ())? {
         Err(refusal) if refusal.code != MISSING => {
             Err(failed(format!("ipset: not in the kernel ({})", refusal.errno().desc())))
@@ -223,52 +241,58 @@ pub fn is_in_kernel() -> Result<()> {
     }
 }
 
-/// Whether rules ask for the set. The kernel lists a set's references only after counting its
-/// elements; a set that is referred to cannot be renamed, and says so at once.
+/// Whether rules ask for a family's sets: all do or none, so one is asked about. The kernel lists a
+/// set's references only after counting its elements; a set that is referred to cannot be renamed,
+/// and says so at once.
 fn is_in_use(link: &mut Netlink, family: Family) -> Result<bool> {
     let mut batch = Batch::default();
-    rename_to_itself(&mut batch, family);
+    rename_to_itself(&mut batch, Set { family, kind: Kind::Bridged });
     let refused = link.exchange(&batch.with_receipt())?;
     Ok(refused.iter().any(|refusal| refusal.code == REFERENCED))
 }
 
-/// The elements of a family's set; none if there is no set.
-fn list(link: &mut Netlink, family: Family) -> Result<Option<Vec<Element>>> {
+/// The elements of all sets.
+fn list_all(link: &mut Netlink) -> Result<Vec<Element<Entry>>> {
+    let mut all = Vec::new();
+    for set in Family::BOTH.into_iter().flat_map(Set::all_of) {
+        all.extend(list(link, set)?);
+    }
+    Ok(all)
+}
+
+/// The elements of a set; none if there is no set.
+fn list(link: &mut Netlink, set: Set) -> Result<Vec<Element<Entry>>> {
     let mut all = Vec::new();
     let mut batch = Batch::default();
-    ask_for_set(&mut batch, family);
+    ask_for_set(&mut batch, set);
     let answer = link.ask(&batch, |message| {
         let elements = messages::elements(&message.attributes());
-        all.extend(elements.filter_map(|attributes| element(&attributes)));
+        all.extend(elements.filter_map(|attributes| element(set, &attributes)));
     })?;
     match answer {
-        Ok(()) => Ok(Some(all)),
-        Err(refusal) if refusal.code == MISSING => Ok(None),
+        Ok(()) => Ok(all),
         // A kernel without sets has none of ours.
-        Err(refusal) if refusal.code == EINVAL => Ok(None),
-        Err(refusal) => {
-            let set = set_name(family);
-            Err(failed(format!("ipset {set}: cannot be listed: {}", refusal.errno())))
-        }
+        Err(refusal) if [MISSING, EINVAL].contains(&refusal.code) => Ok(Vec::new()),
+        Err(refusal) => Err(refused(set, "cannot be listed", refusal)),
     }
 }
 
 /// Adds all or nothing; returns what was there already.
-fn add(link: &mut Netlink, elements: &[Element]) -> Result<Vec<Flow>> {
+fn add(link: &mut Netlink, elements: &[Element<Entry>]) -> Result<Vec<Entry>> {
     let refused = send(link, Change::Add, elements)?;
     match refused.iter().find(|(_, refusal)| refusal.code != EXISTS) {
         Some((element, refusal)) => {
-            let refused_flows: HashSet<Flow> = refused.iter().map(|(e, _)| e.flow).collect();
+            let not_made: HashSet<Entry> = refused.iter().map(|(e, _)| e.key).collect();
             let mut made = elements.to_vec();
-            made.retain(|element| !refused_flows.contains(&element.flow));
+            made.retain(|element| !not_made.contains(&element.key));
             Err(undo(link, &made, complaint(element, *refusal)))
         }
-        None => Ok(refused.into_iter().map(|(element, _)| element.flow).collect()),
+        None => Ok(refused.into_iter().map(|(element, _)| element.key).collect()),
     }
 }
 
 /// Deletes what is there.
-fn delete(link: &mut Netlink, elements: &[Element]) -> Result<()> {
+fn delete(link: &mut Netlink, elements: &[Element<Entry>]) -> Result<()> {
     let refused = send(link, Change::Delete, elements)?;
     match refused.iter().find(|(_, refusal)| ![MISSING, EINVAL].contains(&refusal.code)) {
         Some((element, refusal)) => Err(complaint(element, *refusal)),
@@ -277,27 +301,27 @@ fn delete(link: &mut Netlink, elements: &[Element]) -> Result<()> {
 }
 
 /// Deletes what was added before `error`.
-fn undo(link: &mut Netlink, added: &[Element], error: Error) -> Error {
+fn undo(link: &mut Netlink, added: &[Element<Entry>], error: Error) -> Error {
     match delete(link, added) {
         Ok(()) => error,
         Err(another) => failed(format!("{error}; {another}")),
     }
 }
 
-fn complaint(element: &Element, refusal: Refusal) -> Error {
+fn complaint(element: &Element<Entry>, refusal: Refusal) -> Error {
     let why = match refusal.code {
         FULL => "the set is full".to_owned(),
         code => format!("{} ({code})", refusal.errno().desc()),
     };
-    failed(format!("ipset {}: {why}", show(&element.flow)))
+    failed(format!("ipset {}: {why}", element.key.show()))
 }
 
 /// Sends one message per element, and returns those that the kernel refused.
 fn send(
     link: &mut Netlink,
     change: Change,
-    elements: &[Element],
-) -> Result<Vec<(Element, Refusal)>> {
+    elements: &[Element<Entry>],
+) -> Result<Vec<(Element<Entry>, Refusal)>> {
     let mut refused = Vec::new();
     for some in elements.chunks(TOGETHER) {
         let mut batch = Batch::default();

@@ -2,25 +2,32 @@
 //!
 //! ```text
 //! FORWARD              -j OCI-LINK                 first, once per boot
-//! OCI-LINK             -j OCI-LINK-<tag>           one per recipient
+//! OCI-LINK             -i br0 -o br0 -j OCI-LINK-<tag>     one per recipient
 //! OCI-LINK-<tag>       -s R -d S --dport N …       one pair per flow
 //! ```
+//!
+//! The jump names the bridge that both ends of the flows sit on: who borrows an address elsewhere
+//! does not get as far as the rules, and other packets are through with a recipient after one
+//! comparison. A recipient with flows on several bridges, or on none, has a chain for each
+//! (`OCI-LINK-<tag>-1` and so on): a jump of one bridge must not lead to another's rules.
 //!
 //! Every change is one transaction of one program run. Making a chain fails when it exists, flushing
 //! it fails when it does not, and then nothing of the transaction has happened: so the usual case
 //! needs no look at what is there, and the unusual one notices by itself.
+
+mod chains;
+mod listing;
 
 use super::base::{BASE, Base};
 use super::memory::Memory;
 use super::tool::Tool;
 use super::{Firewall, Kept, Ruleset, failed, front, host_families};
 use crate::error::{Context, Kind, Result};
-use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag, PortSet};
+use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::netlink::Netlink;
 use crate::sys::process;
+use chains::{Chains, is_chain_of};
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::net::IpAddr;
 
 /// Begins a transaction that must fail if the base chain is entered no more.
 const STANDS: &str = "-C FORWARD -j OCI-LINK\n";
@@ -39,12 +46,11 @@ impl Iptables {
 
     /// Goes from what the record remembers to `flows`, in one family.
     fn change(&self, family: Family, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
-        let of = |flow: &&Flow| Family::of(flow.from) == family;
-        let wanted: Vec<Flow> = flows.iter().filter(of).copied().collect();
+        let wanted: Vec<Flow> = of_family(flows, family).copied().collect();
         if !wanted.is_empty() {
             self.ensure_family(Tool::find(family)?, rules, &wanted)
-        } else if rules.before.iter().any(|flow| of(&flow)) {
-            self.remove_family(family, rules.owner)
+        } else if of_family(rules.before, family).next().is_some() {
+            self.remove_family(family, rules)
         } else {
             Ok(())
         }
@@ -57,47 +63,32 @@ impl Iptables {
         if front == Some(false) || !self.base.is_remembered(tool.family)? {
             self.base.make(tool)?;
         }
-        let known = rules.before.iter().any(|flow| Family::of(flow.from) == tool.family);
-        let text = if known { rewrite(rules.owner, flows) } else { create(rules.owner, flows) };
+        let known = Chains::of(rules.owner, of_family(rules.before, tool.family));
+        let text = Chains::of(rules.owner, flows.iter()).instead_of(&known);
         let text = if front.is_none() { format!("{STANDS}{text}") } else { text };
         let Err(complaint) = tool.restore(&text)? else { return Ok(()) };
         log::debug!("{} disagrees with the record: {complaint}", tool.restore_name());
         self.base.make(tool)?;
-        Self::reconcile(tool, rules.owner, Some(flows))
+        Self::reconcile(tool, rules.owner, flows)
     }
 
     /// One transaction from what is there to what should be; without `flows`, to nothing.
-    fn reconcile(tool: Tool, owner: &OwnerTag, flows: Option<&[Flow]>) -> Result<()> {
-        let chain = chain(owner);
-        let there = tool.list()?;
-        let exists = there.contains(&format!("-N {chain}"));
-        let jumps = there.iter().filter(|line| **line == format!("-A {BASE} -j {chain}")).count();
-        let mut text = format!("-D {BASE} -j {chain}\n").repeat(jumps);
-        if exists {
-            let _ = writeln!(text, "-F {chain}");
-        }
-        match flows {
-            Some(flows) if exists => {
-                let _ = writeln!(text, "{}-I {BASE} -j {chain}", pairs(owner, flows));
-            }
-            Some(flows) => text.push_str(&create(owner, flows)),
-            None if exists => {
-                let _ = writeln!(text, "-X {chain}");
-            }
-            None => {}
-        }
+    fn reconcile(tool: Tool, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
+        let there = Chains::listed(owner, &tool.list()?);
+        let text = Chains::of(owner, flows.iter()).instead_of(&there);
         if text.is_empty() { Ok(()) } else { tool.restore(&text)?.map_err(failed) }
     }
 
     /// Where no base chain was made since the host booted, there is nothing of ours.
-    fn remove_family(&self, family: Family, owner: &OwnerTag) -> Result<()> {
+    fn remove_family(&self, family: Family, rules: Ruleset<'_>) -> Result<()> {
         if !self.base.is_remembered(family)? {
             return Ok(());
         }
         let tool = Tool::find(family)?;
-        match tool.restore(&delete(owner))? {
+        let known = Chains::of(rules.owner, of_family(rules.before, family));
+        match tool.restore(&Chains::default().instead_of(&known))? {
             Ok(()) => Ok(()),
-            Err(_) => Self::reconcile(tool, owner, None),
+            Err(_) => Self::reconcile(tool, rules.owner, &[]),
         }
     }
 }
@@ -130,7 +121,7 @@ impl Firewall for Iptables {
 
     fn remove(&self, rules: Ruleset<'_>) -> Result<()> {
         for family in families(rules.before) {
-            self.remove_family(family, rules.owner)?;
+            self.remove_family(family, rules)?;
         }
         Ok(())
     }
@@ -138,15 +129,23 @@ impl Firewall for Iptables {
     /// Off the way of any container, so by the library for it.
     fn read(&self, rules: Ruleset<'_>) -> Result<Vec<String>> {
         process::scrub_environment();
-        let chain = chain(rules.owner);
         let mut lines = Vec::new();
         for family in families(rules.before) {
             let tables =
                 iptables::new(family == Family::V6).context(Kind::Firewall, || "iptables")?;
-            let there = tables.chain_exists("filter", &chain);
-            if there.context(Kind::Firewall, || "iptables")? {
-                let rules = tables.list("filter", &chain).context(Kind::Firewall, || "iptables")?;
-                lines.extend(rules.into_iter().filter(|line| line.starts_with("-A ")));
+            let list = |chain: &str| -> Result<Vec<String>> {
+                let rules = tables.list("filter", chain).context(Kind::Firewall, || "iptables")?;
+                Ok(rules.into_iter().filter(|line| line.starts_with("-A ")).collect())
+            };
+            let chains = tables.list_chains("filter").context(Kind::Firewall, || "iptables")?;
+            let mut own: Vec<_> =
+                chains.iter().filter(|name| is_chain_of(rules.owner, name)).collect();
+            own.sort();
+            let entries = if own.is_empty() { Vec::new() } else { list(BASE)? };
+            for chain in own {
+                let into = format!(" -j {chain}");
+                lines.extend(entries.iter().filter(|rule| rule.ends_with(&into)).cloned());
+                lines.extend(list(chain)?);
             }
         }
         Ok(lines)
@@ -154,31 +153,20 @@ impl Firewall for Iptables {
 
     fn expected(&self, owner: &OwnerTag, flows: &[Flow]) -> Vec<String> {
         families(flows)
-            .flat_map(|family| flows.iter().filter(move |flow| Family::of(flow.from) == family))
-            .flat_map(|flow| pair(owner, flow))
+            .flat_map(|family| Chains::of(owner, of_family(flows, family)).into_rules())
             .collect()
     }
 
     fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
-        let mut owners: BTreeMap<OwnerTag, Kept> = BTreeMap::new();
+        let mut owners = BTreeMap::new();
         for tool in installed() {
-            let there = tool.list()?;
-            for owner in there.iter().filter_map(|line| owner_of_chain(line)) {
-                let chain = chain(&owner);
-                let own = format!("-A {chain} ");
-                let rules: Vec<&String> =
-                    there.iter().filter(|line| line.starts_with(&own)).collect();
-                let entered = there.contains(&format!("-A {BASE} -j {chain}"));
-                let kept = owners.entry(owner).or_default();
-                kept.flows.extend(rules.iter().filter_map(|rule| permitted(rule)));
-                kept.lines.extend(rules.into_iter().filter(|_| entered).cloned());
-            }
+            listing::add_owners(&tool.list()?, &mut owners);
         }
         Ok(owners)
     }
 
     fn purge(&self, owner: &OwnerTag) -> Result<()> {
-        installed().try_for_each(|tool| Self::reconcile(tool, owner, None))
+        installed().try_for_each(|tool| Self::reconcile(tool, owner, &[]))
     }
 
     fn stands(&self) -> Result<bool> {
@@ -195,77 +183,12 @@ fn installed() -> impl Iterator<Item = Tool> {
     host_families().filter_map(|family| Tool::find(family).ok())
 }
 
-/// Whose chain this line of a listing makes.
-fn owner_of_chain(line: &str) -> Option<OwnerTag> {
-    OwnerTag::parse(line.strip_prefix("-N OCI-LINK-")?).ok()
-}
-
-/// What the first rule of a pair permits.
-fn permitted(rule: &str) -> Option<Flow> {
-    let mut words = rule.split(' ');
-    let mut after = |option: &str| {
-        words.by_ref().find(|word| *word == option)?;
-        words.next()
-    };
-    let address = |text: &str| text.split('/').next()?.parse::<IpAddr>().ok();
-    let (from, to) = (address(after("-s")?)?, address(after("-d")?)?);
-    let protocol = after("-p")?;
-    let ports = PortSet::parse(&format!("{}/{protocol}", after("--dport")?)).ok()?;
-    ports.iter().next().map(|port| Flow { from, to, port })
-}
-
 /// The families that occur in `flows`.
 fn families(flows: &[Flow]) -> impl Iterator<Item = Family> {
     let has = |family| flows.iter().any(|flow| Family::of(flow.from) == family);
     Family::BOTH.into_iter().filter(move |family| has(*family)).collect::<Vec<_>>().into_iter()
 }
 
-/// 25 of the 28 characters that a chain's name may have.
-fn chain(owner: &OwnerTag) -> String {
-    format!("{BASE}-{owner}")
-}
-
-/// The transaction for a recipient that has no chain yet. Its jump goes before whatever drops.
-fn create(owner: &OwnerTag, flows: &[Flow]) -> String {
-    let chain = chain(owner);
-    format!("-N {chain}\n{}-I {BASE} -j {chain}\n", pairs(owner, flows))
-}
-
-/// The transaction for a recipient that has one. It moves the jump only to see that nobody has
-/// flushed it.
-fn rewrite(owner: &OwnerTag, flows: &[Flow]) -> String {
-    let chain = chain(owner);
-    let pairs = pairs(owner, flows);
-    format!("-D {BASE} -j {chain}\n-F {chain}\n{pairs}-I {BASE} -j {chain}\n")
-}
-
-/// The transaction that ends a recipient's chain.
-fn delete(owner: &OwnerTag) -> String {
-    let chain = chain(owner);
-    format!("-D {BASE} -j {chain}\n-F {chain}\n-X {chain}\n")
-}
-
-fn pairs(owner: &OwnerTag, flows: &[Flow]) -> String {
-    flows
-        .iter()
-        .flat_map(|flow| pair(owner, flow))
-        .fold(String::new(), |text, rule| text + &rule + "\n")
-}
-
-/// There: new connections to the port. Back: only what belongs to one of them, where Docker let
-/// the source open connections of its own from that port.
-fn pair(owner: &OwnerTag, flow: &Flow) -> [String; 2] {
-    let (chain, bits) = (chain(owner), if flow.from.is_ipv4() { 32 } else { 128 });
-    let Flow { from, to, port } = flow;
-    let (proto, number) = (port.protocol, port.number);
-    [
-        format!(
-            "-A {chain} -s {from}/{bits} -d {to}/{bits} -p {proto} -m {proto} --dport {number} \
-             -j ACCEPT"
-        ),
-        format!(
-            "-A {chain} -s {to}/{bits} -d {from}/{bits} -p {proto} -m {proto} --sport {number} \
-             -m conntrack --ctstate ESTABLISHED -j ACCEPT"
-        ),
-    ]
+fn of_family(flows: &[Flow], family: Family) -> impl Iterator<Item = &Flow> {
+    flows.iter().filter(move |flow| Family::of(flow.from) == family)
 }

@@ -2,12 +2,17 @@
 //!
 //! ```text
 //! table inet oci-link {
+//!     set bridged4 { type ifname . ipv4_addr . ipv4_addr . inet_proto . inet_service }
+//!         "br0" . R . S . tcp . N
 //!     set links4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service }   R . S . tcp . N
-//!     set links6 { … }
+//!     set bridged6, set links6 { … }
 //!     chain forward { type filter hook forward priority filter - 10
 //!         there and back for each set, neighbour discovery, then the drops between bridges }
 //! }
 //! ```
+//!
+//! A flow is in `bridged…` where both ends sit on one bridge: the packet is looked up with the
+//! interface that it came in by, and again with the one that it goes out by.
 //!
 //! Everything is one transaction by netlink; no program is run. To accept a packet here ends its
 //! way through this table only: what iptables or another table drops stays dropped, so isolation
@@ -24,9 +29,9 @@ use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::memory::Memory;
 use super::{Firewall, Kept, Ruleset, base, failed};
 use crate::error::{Error, Result};
-use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
+use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
 use crate::sys::netlink::{Netlink, Refusal};
-use messages::{Transaction, ask_for_elements, element, elements};
+use messages::{Set, Transaction, ask_for_elements, element, elements};
 use nix::libc::{EEXIST, ENOENT};
 use std::collections::{BTreeMap, HashSet};
 
@@ -63,7 +68,7 @@ impl Nftables {
         let known: HashSet<&Flow> = rules.before.iter().collect();
         let elements = flows.iter().map(|flow| owned(*flow, rules.owner));
         let (there, new): (Vec<_>, Vec<_>) =
-            elements.partition(|element| known.contains(&element.flow));
+            elements.partition(|element| known.contains(&element.key));
         let mut transaction = Transaction::default();
         transaction.keep_elements(&there);
         transaction.add_elements(&new);
@@ -112,7 +117,7 @@ impl Firewall for Nftables {
         }
         let there = list(&mut link)?.into_iter();
         let own = there.filter(|element| element.belongs_to(rules.owner));
-        Ok(shown(own.map(|element| element.flow), show))
+        Ok(shown(own.map(|element| element.key), show))
     }
 
     fn expected(&self, _: &OwnerTag, flows: &[Flow]) -> Vec<String> {
@@ -122,7 +127,7 @@ impl Firewall for Nftables {
     fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
         let mut link = Netlink::netfilter()?;
         let asked = table::stands(&mut link)?;
-        Ok(by_owner(&list(&mut link)?, |flow| asked.then(|| show(flow))))
+        Ok(by_owner(&list(&mut link)?, |flow| asked.then(|| show(flow)), |flow| [*flow]))
     }
 
     fn purge(&self, owner: &OwnerTag) -> Result<()> {
@@ -153,18 +158,19 @@ pub fn isolates(bridges: &[BridgeName]) -> Result<bool> {
 
 /// As `nft list set` prints it.
 fn show(flow: &Flow) -> String {
-    let Flow { from, to, port } = flow;
-    let set = messages::set_name(Family::of(*from));
-    format!("{set} {from} . {to} . {} . {}", port.protocol, port.number)
+    let Flow { from, to, port, bridge } = flow;
+    let set = Set::of(flow).name();
+    let bridge = bridge.map(|name| format!("\"{name}\" . ")).unwrap_or_default();
+    format!("{set} {bridge}{from} . {to} . {} . {}", port.protocol, port.number)
 }
 
-/// The elements of both sets; none if there is no table.
-fn list(link: &mut Netlink) -> Result<Vec<Element>> {
+/// The elements of all sets; none if there is no table.
+fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
     let mut all = Vec::new();
-    for family in Family::BOTH {
-        let answer = link.ask(&ask_for_elements(family), |message| {
+    for set in Set::ALL {
+        let answer = link.ask(&ask_for_elements(set), |message| {
             let elements = elements(&message.attributes());
-            all.extend(elements.filter_map(|attributes| element(family, &attributes)));
+            all.extend(elements.filter_map(|attributes| element(set, &attributes)));
         })?;
         match answer {
             Err(refusal) if !table::is_absent(refusal) => return Err(complaint(refusal)),

@@ -34,7 +34,12 @@ fn connected(recipient: Record, sources: &[Option<&Record>]) -> Record {
         let Some(source) = source else { continue };
         wired.source = Some(source.id.clone());
         let to = source.network.addresses()[0].ip();
-        recipient.flows.extend(source.ports.iter().map(|port| Flow { from, to, port }));
+        recipient.flows.extend(source.ports.iter().map(|port| Flow {
+            from,
+            to,
+            port,
+            bridge: None,
+        }));
     }
     recipient
 }

@@ -1,14 +1,16 @@
 //! The address of a container in its own network namespace.
 
-use super::Invalid;
+use super::{BridgeName, Invalid};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An address that a link may use, with the length of its network's prefix.
+/// An address that a link may use, with the length of its network's prefix, and the bridge that
+/// its interface is plugged into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address {
     ip: IpAddr,
     prefix: u8,
+    bridge: Option<BridgeName>,
 }
 
 impl Address {
@@ -24,7 +26,7 @@ impl Address {
             None if prefix > bits => {
                 Err(Invalid::new("prefix length", &prefix.to_string(), "longer than the address"))
             }
-            None => Ok(Self { ip, prefix }),
+            None => Ok(Self { ip, prefix, bridge: None }),
         }
     }
 
@@ -35,9 +37,20 @@ impl Address {
         Self::new(ip.parse().map_err(|_| refuse())?, prefix.parse().map_err(|_| refuse())?)
     }
 
+    /// The same on a bridge of the host's, or on none that is known.
+    #[must_use]
+    pub fn on(self, bridge: Option<BridgeName>) -> Self {
+        Self { bridge, ..self }
+    }
+
     /// The bare address.
     pub fn ip(&self) -> IpAddr {
         self.ip
+    }
+
+    /// Where packets from and to it pass; none if that is no bridge of the host's.
+    pub fn bridge(&self) -> Option<BridgeName> {
+        self.bridge
     }
 
     /// Whether `other` is on the same network, as both see it.

@@ -73,10 +73,42 @@ checked_name!(
     Reference, "link source", "_.+-", MAX_NAME
 );
 
-checked_name!(
-    /// A bridge of the host's. The kernel's limit, and nothing that iptables reads as a pattern.
-    BridgeName, "bridge", "_.-", 15
-);
+/// The kernel's limit, without its NUL.
+const MAX_BRIDGE: usize = 15;
+
+/// A bridge of the host's: nothing that iptables reads as a pattern. Every address and every flow
+/// may have one, so it is as easy to copy as they are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BridgeName([u8; MAX_BRIDGE]);
+
+impl BridgeName {
+    /// Checks `value`.
+    pub fn new(value: &str) -> Result<Self, Invalid> {
+        let checked = check("bridge", value, "_.-", MAX_BRIDGE)?;
+        let mut bytes = [0; MAX_BRIDGE];
+        bytes[..checked.len()].copy_from_slice(checked.as_bytes());
+        Ok(Self(bytes))
+    }
+
+    /// The text, safe wherever an interface is named.
+    pub fn as_str(&self) -> &str {
+        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(MAX_BRIDGE);
+        // ASCII, or it would not have become a name.
+        std::str::from_utf8(&self.0[..end]).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for BridgeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for BridgeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BridgeName({self})")
+    }
+}
 
 impl ContainerId {
     /// Docker's short form, the host name of a container that was given none.
@@ -170,6 +202,16 @@ mod tests {
             assert!(ContainerId::new(name).is_err(), "{name:?}");
             assert!(Alias::new(name).is_err(), "{name:?}");
             assert!(Hostname::new(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn bridges_of_every_length() {
+        for name in ["b", "br0", "br-0123456789ab", "_.-"] {
+            assert_eq!(BridgeName::new(name).map(|bridge| bridge.to_string()), Ok(name.to_owned()));
+        }
+        for name in ["", "br+", "br 0", "br0\0", "br-0123456789abc", "!br0", "br0\n"] {
+            assert!(BridgeName::new(name).is_err(), "{name:?}");
         }
     }
 

@@ -4,8 +4,8 @@
 //! backend that keeps the rules, and who the container was; nothing of that is ever computed again.
 
 use super::{
-    Alias, ContainerId, ContainerName, Hostname, Invalid, Link, Network, Port, PortSet, Reference,
-    Variable,
+    Alias, BridgeName, ContainerId, ContainerName, Hostname, Invalid, Link, Network, Port, PortSet,
+    Reference, Variable,
 };
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -77,11 +77,24 @@ pub struct Flow {
     pub to: IpAddr,
     /// The source's exposed port.
     pub port: Port,
+    /// The bridge that both sit on: then only packets that come in and go out by it are permitted,
+    /// and who borrows an address elsewhere gains nothing. None where there is no such bridge, or
+    /// none is known: then the addresses alone count.
+    pub bridge: Option<BridgeName>,
+}
+
+impl Flow {
+    /// The same wherever it passes: connections do not know of bridges.
+    #[must_use]
+    pub fn anywhere(self) -> Self {
+        Self { bridge: None, ..self }
+    }
 }
 
 impl fmt::Display for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {} {}", self.from, self.to, self.port)
+        write!(f, "{} -> {} {}", self.from, self.to, self.port)?;
+        self.bridge.map_or(Ok(()), |bridge| write!(f, " on {bridge}"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::sample::{record, reference};
-use crate::model::{BackendName, Stage};
+use crate::model::{Address, BackendName, BridgeName, Flow, Network, PortSet, Stage};
 use std::path::PathBuf;
 
 /// A store of its own for each test, in a directory that only root can change.
@@ -44,6 +44,32 @@ fn a_record_comes_back_whole() {
     let web = Record { stage: Stage::Ready, backend: BackendName::Iptables, ..web };
     let stored = scratch.put(&web);
     assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
+}
+
+/// Of an earlier version's records, which know of no bridges, nothing is missing but these.
+#[test]
+fn bridges_come_back_and_may_be_missing() {
+    let scratch = Scratch::new("bridges");
+    let bridge = BridgeName::new("br0").ok();
+    let bound = Address::parse("10.0.0.2/24").unwrap().on(bridge);
+    let free = Address::parse("fd00::2/64").unwrap();
+    let port = PortSet::parse("80").unwrap().iter().next().unwrap();
+    let [from, to] = ["10.0.0.2", "10.0.0.3"].map(|ip| ip.parse().unwrap());
+    let flow = Flow { from, to, port, bridge };
+    let network = Network::Own(vec![bound, free]);
+    let web = Record { network, flows: vec![flow, flow.anywhere()], ..record("web", "", &[]) };
+    let stored = scratch.put(&web);
+    assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
+
+    let path = scratch.0.join("records").join(record_path("web"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let old = text.replace("\"bridges\":{\"10.0.0.2\":\"br0\"},", "");
+    let old = old.replace(",\"bridge\":\"br0\"", "");
+    assert!(!old.contains("br0") && !old.contains("bridge"), "{old}");
+    std::fs::write(&path, old).unwrap();
+    let read = scratch.1.get(&web.id).unwrap().unwrap();
+    assert_eq!(read.network, Network::Own(vec![bound.on(None), free]));
+    assert_eq!(read.flows, [flow.anywhere(); 2]);
 }
 
 #[test]

@@ -3,11 +3,12 @@
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{
-    Address, Alias, BackendName, ContainerId, ContainerName, Created, Flow, Hostname, HostsEdit,
-    HostsPlace, Inode, Instance, Invalid, Link, Network, OwnerTag, PortSet, Record, Reference,
-    Stage, Variable, Wired,
+    Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Created, Flow, Hostname,
+    HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, Network, OwnerTag, PortSet, Record,
+    Reference, Stage, Variable, Wired,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -33,6 +34,9 @@ struct Stored {
     started: u64,
     /// Absent for a container in the host's network.
     addresses: Option<Vec<String>>,
+    /// Of the addresses that sit on one. Earlier records have none.
+    #[serde(default)]
+    bridges: BTreeMap<IpAddr, String>,
     ports: Vec<String>,
     env: Vec<String>,
     links: Vec<StoredLink>,
@@ -57,6 +61,8 @@ struct StoredFlow {
     from: IpAddr,
     to: IpAddr,
     port: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bridge: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,6 +93,7 @@ pub fn encode(record: &Record) -> Result<Vec<u8>> {
             Network::Own(addresses) => Some(addresses.iter().map(ToString::to_string).collect()),
             Network::Host => None,
         },
+        bridges: bridges(record.network.addresses()),
         ports: record.ports.iter().map(|port| port.to_string()).collect(),
         env: record.environment.iter().map(ToString::to_string).collect(),
         links: record.links.iter().map(StoredLink::from).collect(),
@@ -120,7 +127,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record> {
             started: stored.started,
         },
         network: match &stored.addresses {
-            Some(addresses) => Network::Own(all(addresses, |text| Address::parse(text))?),
+            Some(addresses) => Network::Own(all(addresses, |text| {
+                let address = Address::parse(text)?;
+                let bridge = stored.bridges.get(&address.ip());
+                Ok(address.on(bridge.map(|name| BridgeName::new(name)).transpose()?))
+            })?),
             None => Network::Host,
         },
         ports: PortSet::parse(&stored.ports.join(","))?,
@@ -132,6 +143,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record> {
         hosts: stored.hosts.map(HostsEdit::try_from).transpose()?,
         bundle: stored.bundle,
     })
+}
+
+fn bridges(addresses: &[Address]) -> BTreeMap<IpAddr, String> {
+    let known = addresses.iter().filter_map(|at| Some((at.ip(), at.bridge()?.to_string())));
+    known.collect()
 }
 
 fn all<'a, S, T>(
@@ -164,14 +180,17 @@ impl TryFrom<&StoredLink> for Wired {
 
 impl From<&Flow> for StoredFlow {
     fn from(flow: &Flow) -> Self {
-        Self { from: flow.from, to: flow.to, port: flow.port.to_string() }
+        let Flow { from, to, port, bridge } = *flow;
+        Self { from, to, port: port.to_string(), bridge: bridge.map(|name| name.to_string()) }
     }
 }
 
 impl StoredFlow {
     fn check(&self) -> std::result::Result<Vec<Flow>, Invalid> {
         let ports = PortSet::parse(&self.port)?;
-        Ok(ports.iter().map(|port| Flow { from: self.from, to: self.to, port }).collect())
+        let bridge = self.bridge.as_deref().map(BridgeName::new).transpose()?;
+        let flow = |port| Flow { from: self.from, to: self.to, port, bridge };
+        Ok(ports.iter().map(flow).collect())
     }
 }
 

@@ -39,7 +39,7 @@ pub fn forget(flows: &[Flow]) -> Result<usize> {
     if flows.is_empty() || count(&mut link)? == Some(0) {
         return Ok(0);
     }
-    let found = find(&mut link, &flows.iter().copied().collect())?;
+    let found = find(&mut link, &flows.iter().map(|flow| flow.anywhere()).collect())?;
     for some in found.chunks(TOGETHER) {
         let mut batch = Batch::default();
         for entry in some {
@@ -98,7 +98,7 @@ impl Entry {
         let reply = Direction::parse(&entry.inside(REPLY))?;
         let permitted = |client: &Direction, server: &Direction| {
             let port = Port { number: server.from_port, protocol: server.protocol };
-            flows.contains(&Flow { from: client.from, to: server.from, port })
+            flows.contains(&Flow { from: client.from, to: server.from, port, bridge: None })
         };
         if !permitted(&original, &reply) && !permitted(&reply, &original) {
             return None;

@@ -118,6 +118,17 @@ impl Netlink {
         Err(failed("the kernel's answer has no end"))
     }
 
+    /// Sends `batch`, questions about one thing each and without receipts, and calls `visit` with
+    /// each answer, or the refusal in its place.
+    pub fn ask_each(&mut self, batch: &Batch, mut visit: impl FnMut(&Message<'_>)) -> Result<()> {
+        self.send(batch)?;
+        for _ in 0..batch.count() {
+            let answer = self.receive()?.and_then(|datagram| messages(datagram).next());
+            visit(&answer.ok_or_else(|| failed("a question without an answer"))?);
+        }
+        Ok(())
+    }
+
     fn send(&self, batch: &Batch) -> Result<()> {
         let bytes = batch.bytes();
         if bytes.len() > AT_ONCE {

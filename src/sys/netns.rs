@@ -4,7 +4,7 @@
 
 use super::netlink::message::{Attributes, Batch, DUMP, UNSPECIFIED};
 use super::netlink::{Netlink, Refusal, namespace_cookie};
-use super::process;
+use super::{bridge, process};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Address;
 use nix::errno::Errno;
@@ -115,7 +115,7 @@ impl Namespace {
             });
         }
         enter(&theirs)?;
-        let found = read();
+        let found = read(&ours);
         // Everything after this would act on the container's network instead of the host's.
         enter(&ours)?;
         let mut namespace = found?;
@@ -136,9 +136,9 @@ fn enter(namespace: &File) -> Result<()> {
     setns(namespace, CloneFlags::CLONE_NEWNET).context(Kind::Namespace, || "setns")
 }
 
-/// Reads the namespace this process is in. `getifaddrs` would ask for all interfaces and their
-/// statistics too.
-fn read() -> Result<Namespace> {
+/// Reads the namespace this process is in, which is one of `host`'s containers'. `getifaddrs` would
+/// ask for all interfaces and their statistics too.
+fn read(host: &File) -> Result<Namespace> {
     let mut found = Vec::new();
     let mut question = Batch::default();
     question.message(GET_ADDRESS, DUMP, UNSPECIFIED, |_| ());
@@ -154,11 +154,15 @@ fn read() -> Result<Namespace> {
 
     found.sort_by_key(|(interface, ..)| *interface);
     let ipv6_loopback = found.iter().any(|(at, ip, _)| *at == LOOPBACK && ip.is_ipv6());
-    let addresses = found
-        .into_iter()
-        .filter(|(interface, ip, _)| *interface != LOOPBACK && !is_link_local(*ip))
-        .map(|(_, ip, prefix)| Address::new(ip, prefix).context(Kind::Unsafe, || "network"))
-        .collect::<Result<_>>()?;
+    found.retain(|(interface, ip, _)| *interface != LOOPBACK && !is_link_local(*ip));
+    let mut addresses = Vec::new();
+    for same in found.chunk_by(|(one, ..), (other, ..)| one == other) {
+        let bridge = same.first().and_then(|(at, ..)| bridge::under(&mut link, host, *at));
+        for (_, ip, prefix) in same {
+            let address = Address::new(*ip, *prefix).context(Kind::Unsafe, || "network")?;
+            addresses.push(address.on(bridge));
+        }
+    }
     Ok(Namespace { cookie, addresses, ipv6_loopback, is_ours: false })
 }
 

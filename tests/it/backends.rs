@@ -1,5 +1,6 @@
 //! What every backend of the firewall promises, whatever it is made of.
 
+mod bridges;
 mod faults;
 mod packets;
 mod site;

@@ -1,6 +1,7 @@
 //! What is known of containers, who is asked for it, and what becomes of it when hooks come late,
 //! twice, or not at all.
 
+mod crowd;
 mod records;
 
 use crate::{
@@ -76,7 +77,7 @@ fn inspect_tells_all_about_one_container() {
     let told = inspect(&host, "web");
     assert_eq!(told["pid"], web.state()["pid"]);
     assert_eq!(told["backend"], "iptables");
-    let flow = |from, to| json!({ "from": from, "to": to, "port": 3306, "protocol": "tcp" });
+    let flow = |from, to| json!({ "from": from, "to": to, "port": 3306, "protocol": "tcp", "bridge": "br0" });
     assert_eq!(told["flows"], json!([flow(web4, db4), flow(web6, db6)]));
     assert_eq!(told["env"], json!(["PATH", "COLOUR"]), "its own, not what the link brought");
     assert_eq!(told["shows"], json!(["COLOUR"]), "recipients have a PATH of their own");
@@ -104,7 +105,7 @@ fn inspect_tells_all_about_one_container() {
     assert!(!rows.iter().any(|row| row.contains(&"PATH")), "{text}");
     has("plan", "as recorded");
     has("hosts line", &lines[0].replace('\t', " "));
-    has("flow", &format!("{web4} -> {db4} 3306/tcp"));
+    has("flow", &format!("{web4} -> {db4} 3306/tcp on br0"));
     has("rules", "iptables, as recorded");
     for rule in link_rules(&host) {
         has("rule", &rule);

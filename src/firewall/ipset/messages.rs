@@ -1,7 +1,8 @@
 //! What the kernel's ipset understands (`linux/netfilter/ipset/ip_set.h`).
 
+use super::sets::{Entry, Kind, Set};
 use crate::firewall::elements::Element;
-use crate::model::{Family, Flow, Port, Protocol};
+use crate::model::{BridgeName, Flow, Port, Protocol};
 use crate::sys::netlink::message::{
     self, Attributes, Batch, Body, DUMP, EXCLUSIVE, family_number, text,
 };
@@ -10,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const SUBSYSTEM: u16 = 0x600;
 const CREATE: u16 = SUBSYSTEM + 2;
 const RENAME: u16 = SUBSYSTEM + 5;
+const SWAP: u16 = SUBSYSTEM + 6;
 const LIST: u16 = SUBSYSTEM + 7;
 const ADD: u16 = SUBSYSTEM + 9;
 const DELETE: u16 = SUBSYSTEM + 10;
@@ -17,9 +19,6 @@ const HEADER: u16 = SUBSYSTEM + 12;
 
 /// Kernels of today speak 7 and understand 6, which is all that is said here.
 const VERSION: u8 = 6;
-const TYPE: &str = "hash:ip,port,ip";
-/// The first revision that has comments (Linux 3.14).
-const REVISION: u8 = 3;
 /// More links than a host has containers for; the kernel reserves nothing for it.
 const MAX_ELEMENTS: u32 = 1 << 20;
 
@@ -40,6 +39,7 @@ const IP: u16 = 1;
 const PORT: u16 = 4;
 const PROTO: u16 = 7;
 const IP2: u16 = 20;
+const INTERFACE: u16 = 23;
 const COMMENT: u16 = 26;
 const LINE: u16 = 9;
 /// Flags.
@@ -65,19 +65,21 @@ pub enum Change {
     Delete,
 }
 
-/// What a family's set is called.
-pub fn set_name(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "oci-link4",
-        Family::V6 => "oci-link6",
+/// The type of a set, and its first revision that has comments (Linux 3.14).
+fn type_of(set: Set) -> (&'static str, u8) {
+    match set.kind {
+        Kind::Seats => ("hash:net,iface", 4),
+        Kind::Bridged | Kind::Routed => ("hash:ip,port,ip", 3),
     }
 }
 
-/// The same set may be created twice.
-pub fn create_set(batch: &mut Batch, family: Family) {
-    batch.message(CREATE, message::CREATE, family_number(family), |body| {
-        about(body, family).text(TYPE_NAME, TYPE).byte(SET_REVISION, REVISION);
-        body.byte(SET_FAMILY, family_number(family)).nest(DATA, |set| {
+/// Makes the set, unless there is one.
+pub fn create_set(batch: &mut Batch, set: Set) {
+    let (kind, revision) = type_of(set);
+    let family = family_number(set.family);
+    batch.message(CREATE, message::CREATE | EXCLUSIVE, family, |body| {
+        about(body, set).text(TYPE_NAME, kind).byte(SET_REVISION, revision);
+        body.byte(SET_FAMILY, family).nest(DATA, |set| {
             set.network(SET_MAX_ELEMENTS, &MAX_ELEMENTS.to_be_bytes());
             set.network(SET_FLAGS, &WITH_COMMENT.to_be_bytes());
         });
@@ -85,47 +87,62 @@ pub fn create_set(batch: &mut Batch, family: Family) {
 }
 
 /// Asks for a set with its elements.
-pub fn ask_for_set(batch: &mut Batch, family: Family) {
-    batch.message(LIST, DUMP, family_number(family), |body| {
-        about(body, family);
+pub fn ask_for_set(batch: &mut Batch, set: Set) {
+    batch.message(LIST, DUMP, family_number(set.family), |body| {
+        about(body, set);
     });
 }
 
 /// Asks what kind of set there is.
-pub fn ask_for_header(batch: &mut Batch, family: Family) {
-    batch.message(HEADER, 0, family_number(family), |body| {
-        about(body, family);
+pub fn ask_for_header(batch: &mut Batch, set: Set) {
+    batch.message(HEADER, 0, family_number(set.family), |body| {
+        about(body, set);
     });
 }
 
-/// Whether the header is that of a set whose elements are flows.
-pub fn is_ours(header: &Attributes<'_>) -> bool {
-    header.text(TYPE_NAME) == Some(TYPE)
+/// Whether the header is that of a set that compares what ours does.
+pub fn is_ours(set: Set, header: &Attributes<'_>) -> bool {
+    header.text(TYPE_NAME) == Some(type_of(set).0)
 }
 
 /// Never changes anything: refused with [`REFERENCED`] where rules ask for the set, else because
 /// the name is taken, or there is no set.
-pub fn rename_to_itself(batch: &mut Batch, family: Family) {
-    batch.message(RENAME, 0, family_number(family), |body| {
-        about(body, family).text(SET_NAME_2, set_name(family));
+pub fn rename_to_itself(batch: &mut Batch, set: Set) {
+    batch.message(RENAME, 0, family_number(set.family), |body| {
+        about(body, set).text(SET_NAME_2, set.name());
+    });
+}
+
+/// Each set is given the other's elements.
+pub fn swap(batch: &mut Batch, one: Set, other: Set) {
+    batch.message(SWAP, 0, family_number(one.family), |body| {
+        about(body, one).text(SET_NAME_2, other.name());
     });
 }
 
 /// A message about one element.
-pub fn change_element(batch: &mut Batch, change: Change, element: &Element) {
-    let Element { flow, comment } = element;
+pub fn change_element(batch: &mut Batch, change: Change, element: &Element<Entry>) {
+    let Element { key, comment } = element;
     let (kind, flags) = match change {
         Change::Add => (ADD, EXCLUSIVE),
         Change::Update => (ADD, 0),
         Change::Delete => (DELETE, 0),
     };
-    let family = Family::of(flow.from);
-    batch.message(kind, flags, family_number(family), |body| {
-        about(body, family).nest(DATA, |data| {
-            address(data, IP, flow.from);
-            data.network(PORT, &flow.port.number.to_be_bytes());
-            data.byte(PROTO, flow.port.protocol.number());
-            address(data, IP2, flow.to);
+    let set = Set::of(key);
+    batch.message(kind, flags, family_number(set.family), |body| {
+        about(body, set).nest(DATA, |data| {
+            match key {
+                Entry::Flow { flow, .. } => {
+                    address(data, IP, flow.from);
+                    data.network(PORT, &flow.port.number.to_be_bytes());
+                    data.byte(PROTO, flow.port.protocol.number());
+                    address(data, IP2, flow.to);
+                }
+                Entry::Seat { ip, bridge } => {
+                    address(data, IP, *ip);
+                    data.text(INTERFACE, bridge.as_str());
+                }
+            }
             data.network(LINE, &0u32.to_be_bytes());
             if change != Change::Delete {
                 data.text(COMMENT, comment);
@@ -142,21 +159,24 @@ pub fn elements<'a>(message: &Attributes<'a>) -> impl Iterator<Item = Attributes
         .map(|(_, data)| Attributes::new(data))
 }
 
-/// An element; none if somebody put in what is no flow.
-pub fn element(data: &Attributes<'_>) -> Option<Element> {
-    let protocol = Protocol::from_number(*data.get(PROTO)?.first()?)?;
-    let number = u16::from_be_bytes(*data.get(PORT)?.first_chunk()?);
-    let flow = Flow {
-        from: parse_address(&data.inside(IP))?,
-        to: parse_address(&data.inside(IP2))?,
-        port: Port { number, protocol },
+/// An element of `set`; none if somebody put in what we do not.
+pub fn element(set: Set, data: &Attributes<'_>) -> Option<Element<Entry>> {
+    let ip = parse_address(&data.inside(IP))?;
+    let key = if set.kind == Kind::Seats {
+        Entry::Seat { ip, bridge: BridgeName::new(data.text(INTERFACE)?).ok()? }
+    } else {
+        let protocol = Protocol::from_number(*data.get(PROTO)?.first()?)?;
+        let number = u16::from_be_bytes(*data.get(PORT)?.first_chunk()?);
+        let to = parse_address(&data.inside(IP2))?;
+        let flow = Flow { from: ip, to, port: Port { number, protocol }, bridge: None };
+        Entry::Flow { flow, bridged: set.kind == Kind::Bridged }
     };
     let comment = data.get(COMMENT).and_then(text).unwrap_or_default();
-    Some(Element { flow, comment: comment.to_owned() })
+    Some(Element { key, comment: comment.to_owned() })
 }
 
-fn about<'a, 'b>(body: &'a mut Body<'b>, family: Family) -> &'a mut Body<'b> {
-    body.byte(PROTOCOL, VERSION).text(SET_NAME, set_name(family))
+fn about<'a, 'b>(body: &'a mut Body<'b>, set: Set) -> &'a mut Body<'b> {
+    body.byte(PROTOCOL, VERSION).text(SET_NAME, set.name())
 }
 
 /// An IPv4 address is attribute 1 inside its attribute, an IPv6 address attribute 2.

@@ -3,9 +3,10 @@
 
 use crate::error::Result;
 use crate::firewall::elements::Element;
-use crate::model::{Family, Flow, Port, Protocol};
+use crate::model::{BridgeName, Family, Flow, Port, Protocol};
 use crate::sys::netlink::message::{Attributes, Batch, Body, CREATE, DUMP, EXCLUSIVE, INET, text};
 use crate::sys::netlink::{Netlink, Refusal};
+use nix::libc::IFNAMSIZ;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const SUBSYSTEM: u16 = 10;
@@ -61,27 +62,27 @@ impl Transaction {
     }
 
     /// Elements that must not be there yet.
-    pub fn add_elements(&mut self, elements: &[Element]) {
+    pub fn add_elements(&mut self, elements: &[Element<Flow>]) {
         self.elements(NEW_ELEMENTS, CREATE | EXCLUSIVE, elements);
     }
 
     /// Elements that may be there already.
-    pub fn keep_elements(&mut self, elements: &[Element]) {
+    pub fn keep_elements(&mut self, elements: &[Element<Flow>]) {
         self.elements(NEW_ELEMENTS, CREATE, elements);
     }
 
     /// Elements that must be there, and then are not.
-    pub fn delete_elements(&mut self, elements: &[Element]) {
+    pub fn delete_elements(&mut self, elements: &[Element<Flow>]) {
         self.elements(DELETE_ELEMENTS, 0, elements);
     }
 
-    fn elements(&mut self, kind: u16, flags: u16, elements: &[Element]) {
-        for family in Family::BOTH {
-            let of_family = |element: &&Element| Family::of(element.flow.from) == family;
-            let elements: Vec<&Element> = elements.iter().filter(of_family).collect();
+    fn elements(&mut self, kind: u16, flags: u16, elements: &[Element<Flow>]) {
+        for set in Set::ALL {
+            let of_set = |element: &&Element<Flow>| Set::of(&element.key) == set;
+            let elements: Vec<&Element<Flow>> = elements.iter().filter(of_set).collect();
             for some in elements.chunks(TOGETHER) {
                 self.message(kind, flags, |body| {
-                    body.text(SET, set_name(family)).nest(ELEMENTS, |list| {
+                    body.text(SET, set.name()).nest(ELEMENTS, |list| {
                         for element in some {
                             list.nest(ITEM, |item| write_element(item, element));
                         }
@@ -102,11 +103,37 @@ impl Transaction {
     }
 }
 
-/// What a family's set is called.
-pub fn set_name(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "links4",
-        Family::V6 => "links6",
+/// One of our sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Set {
+    /// Of which family's flows.
+    pub family: Family,
+    /// Whether of those that are bound to a bridge, which their keys begin with.
+    pub bridged: bool,
+}
+
+impl Set {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self { family: Family::V4, bridged: true },
+        Self { family: Family::V4, bridged: false },
+        Self { family: Family::V6, bridged: true },
+        Self { family: Family::V6, bridged: false },
+    ];
+
+    /// The set that a flow belongs in.
+    pub fn of(flow: &Flow) -> Self {
+        Self { family: Family::of(flow.from), bridged: flow.bridge.is_some() }
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match (self.family, self.bridged) {
+            (Family::V4, true) => "bridged4",
+            (Family::V4, false) => "links4",
+            (Family::V6, true) => "bridged6",
+            (Family::V6, false) => "links6",
+        }
     }
 }
 
@@ -119,10 +146,10 @@ pub fn about_table(batch: &mut Batch, kind: u16, flags: u16, write: impl FnOnce(
 }
 
 /// Asks for all elements of a set.
-pub fn ask_for_elements(family: Family) -> Batch {
+pub fn ask_for_elements(set: Set) -> Batch {
     let mut batch = Batch::default();
     about_table(&mut batch, GET_ELEMENTS, DUMP, |body| {
-        body.text(SET, set_name(family));
+        body.text(SET, set.name());
     });
     batch
 }
@@ -133,9 +160,15 @@ pub fn elements<'a>(message: &Attributes<'a>) -> impl Iterator<Item = Attributes
 }
 
 /// An element; none if somebody put in what is no flow.
-pub fn element(family: Family, item: &Attributes<'_>) -> Option<Element> {
+pub fn element(set: Set, item: &Attributes<'_>) -> Option<Element<Flow>> {
     let key = item.inside(KEY).get(VALUE)?;
-    let (from, to, rest): (IpAddr, IpAddr, &[u8]) = match family {
+    let (bridge, key) = if set.bridged {
+        let (name, rest) = key.split_at_checked(IFNAMSIZ)?;
+        (Some(BridgeName::new(text(name)?).ok()?), rest)
+    } else {
+        (None, key)
+    };
+    let (from, to, rest): (IpAddr, IpAddr, &[u8]) = match set.family {
         Family::V4 => {
             let (from, rest) = key.split_first_chunk::<4>()?;
             let (to, rest) = rest.split_first_chunk::<4>()?;
@@ -151,12 +184,12 @@ pub fn element(family: Family, item: &Attributes<'_>) -> Option<Element> {
     let protocol = Protocol::from_number(protocol)?;
     let port = Port { number: u16::from_be_bytes([high, low]), protocol };
     let comment = item.get(ELEMENT_COMMENT).and_then(comment).unwrap_or_default();
-    Some(Element { flow: Flow { from, to, port }, comment: comment.to_owned() })
+    Some(Element { key: Flow { from, to, port, bridge }, comment: comment.to_owned() })
 }
 
-fn write_element(item: &mut Body<'_>, element: &Element) {
+fn write_element(item: &mut Body<'_>, element: &Element<Flow>) {
     item.nest(KEY, |inside| {
-        inside.bytes(VALUE, &key(&element.flow));
+        inside.bytes(VALUE, &key(&element.key));
     });
     write_comment(item, ELEMENT_COMMENT, &element.comment);
 }
@@ -169,7 +202,15 @@ fn key(flow: &Flow) -> Vec<u8> {
     };
     let [high, low] = flow.port.number.to_be_bytes();
     let rest = [flow.port.protocol.number(), 0, 0, 0, high, low, 0, 0];
-    [octets(flow.from), octets(flow.to), rest.to_vec()].concat()
+    let bridge = flow.bridge.as_ref().map(interface).unwrap_or_default();
+    [bridge, octets(flow.from), octets(flow.to), rest.to_vec()].concat()
+}
+
+/// An interface's name as the kernel compares it.
+pub fn interface(bridge: &BridgeName) -> Vec<u8> {
+    let mut name = bridge.as_str().as_bytes().to_vec();
+    name.resize(IFNAMSIZ, 0);
+    name
 }
 
 /// A comment is the first of the notes that `nft` keeps with an object: kind 0, length, text.

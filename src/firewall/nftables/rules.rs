@@ -3,13 +3,15 @@
 //!
 //! Registers are 4 bytes wide here; a set's key is put together in several that follow each other.
 
-use super::messages::{ITEM, VALUE, set_name};
+use super::messages::{ITEM, Set, VALUE, interface};
 use crate::model::{BridgeName, Family};
 use crate::sys::netlink::message::Body;
-use nix::libc::{IFNAMSIZ, IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFPROTO_IPV4, NFPROTO_IPV6};
+use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFPROTO_IPV4, NFPROTO_IPV6};
 
 /// The first of the small registers.
 const REGISTER: u32 = 8;
+/// How many of them an interface's name takes.
+const NAME_WORDS: u32 = 4;
 /// Where an expression's name and attributes are.
 const NAME: u16 = 1;
 const DATA: u16 = 2;
@@ -66,8 +68,11 @@ enum Expression {
 pub fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
     let mut all = Vec::new();
     for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
-        all.push(Rule::new(&format!("{name}, there"), there(family)));
-        all.push(Rule::new(&format!("{name}, back"), back(family)));
+        for (bridged, place) in [(true, " on a bridge"), (false, "")] {
+            let set = Set { family, bridged };
+            all.push(Rule::new(&format!("{name}{place}, there"), there(set)));
+            all.push(Rule::new(&format!("{name}{place}, back"), back(set)));
+        }
     }
     all.push(Rule::new("neighbour solicitation", discovery(NEIGHBOUR_SOLICITATION)));
     all.push(Rule::new("neighbour advertisement", discovery(NEIGHBOUR_ADVERTISEMENT)));
@@ -78,15 +83,15 @@ pub fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
 }
 
 /// Source, destination, protocol and destination port are in the set.
-fn there(family: Family) -> Vec<Expression> {
-    let mut rule = key(family, false);
+fn there(set: Set) -> Vec<Expression> {
+    let mut rule = is_in(set, false);
     rule.push(Expression::Verdict(NF_ACCEPT));
     rule
 }
 
 /// The same the other way round, for packets of a connection.
-fn back(family: Family) -> Vec<Expression> {
-    let mut rule = key(family, true);
+fn back(set: Set) -> Vec<Expression> {
+    let mut rule = is_in(set, true);
     rule.extend([
         Expression::State { to: REGISTER },
         Expression::Mask { register: REGISTER, mask: ESTABLISHED },
@@ -96,25 +101,44 @@ fn back(family: Family) -> Vec<Expression> {
     rule
 }
 
-/// Looks the packet up in the family's set.
-fn key(family: Family, back: bool) -> Vec<Expression> {
-    let (protocol, offset, length) = match family {
-        Family::V4 => (NFPROTO_IPV4, 12, 4),
-        Family::V6 => (NFPROTO_IPV6, 8, 16),
+/// The packet is in the set; where its flow is bound to a bridge, by the interface that it comes
+/// in by as well as by the one that it goes out by.
+fn is_in(set: Set, back: bool) -> Vec<Expression> {
+    let protocol = match set.family {
+        Family::V4 => NFPROTO_IPV4,
+        Family::V6 => NFPROTO_IPV6,
+    };
+    let mut rule = vec![
+        Expression::Meta { key: FAMILY, to: REGISTER },
+        equals(vec![u8::try_from(protocol).unwrap_or(0)]),
+    ];
+    let bridges: &[Option<u32>] =
+        if set.bridged { &[Some(IN_INTERFACE), Some(OUT_INTERFACE)] } else { &[None] };
+    for interface in bridges {
+        let (first, lookup) = (interface.map_or(REGISTER, |_| REGISTER + NAME_WORDS), set.name());
+        rule.extend(interface.map(|key| Expression::Meta { key, to: REGISTER }));
+        rule.extend(load(set.family, back, first));
+        rule.push(Expression::Lookup { set: lookup, register: REGISTER });
+    }
+    rule
+}
+
+/// Puts the packet's addresses, protocol and port into the registers from `first` on.
+fn load(family: Family, back: bool, first: u32) -> [Expression; 4] {
+    let (offset, length) = match family {
+        Family::V4 => (12, 4),
+        Family::V6 => (8, 16),
     };
     let address = |offset, to| Expression::Payload { header: NETWORK, offset, length, to };
     let (words, second) = (length / 4, offset + length);
     let (from, to) = if back { (second, offset) } else { (offset, second) };
     let port = if back { 0 } else { 2 };
-    let after = REGISTER + 2 * words;
-    vec![
-        Expression::Meta { key: FAMILY, to: REGISTER },
-        equals(vec![u8::try_from(protocol).unwrap_or(0)]),
-        address(from, REGISTER),
-        address(to, REGISTER + words),
+    let after = first + 2 * words;
+    [
+        address(from, first),
+        address(to, first + words),
         Expression::Meta { key: PROTOCOL, to: after },
         Expression::Payload { header: TRANSPORT, offset: port, length: 2, to: after + 1 },
-        Expression::Lookup { set: set_name(family), register: REGISTER },
     ]
 }
 
@@ -129,11 +153,7 @@ fn discovery(kind: u8) -> Vec<Expression> {
 }
 
 fn drop(from: &BridgeName, to: &BridgeName) -> Vec<Expression> {
-    let named = |bridge: &BridgeName| {
-        let mut name = bridge.as_str().as_bytes().to_vec();
-        name.resize(IFNAMSIZ, 0);
-        equals(name)
-    };
+    let named = |bridge: &BridgeName| equals(interface(bridge));
     vec![
         Expression::Meta { key: IN_INTERFACE, to: REGISTER },
         named(from),

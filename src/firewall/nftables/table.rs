@@ -2,13 +2,13 @@
 
 use super::complaint;
 use super::messages::{
-    DELETE_RULE, GET_GENERATION, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, Transaction,
-    about_table, comment, set_name, write_comment,
+    DELETE_RULE, GET_GENERATION, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, Set,
+    Transaction, about_table, comment, write_comment,
 };
 use super::rules::{Rule, rules};
 use crate::error::Result;
 use crate::model::{BridgeName, Family};
-use crate::sys::netlink::message::{APPEND, Batch, CREATE, DUMP, UNSPECIFIED};
+use crate::sys::netlink::message::{APPEND, Batch, Body, CREATE, DUMP, UNSPECIFIED};
 use crate::sys::netlink::{Netlink, Refusal};
 use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP};
 
@@ -39,6 +39,9 @@ const IPV4_ADDR: u32 = 7;
 const IPV6_ADDR: u32 = 8;
 const INET_PROTO: u32 = 12;
 const INET_SERVICE: u32 = 13;
+const INTERFACE: u32 = 41;
+/// What an interface's name adds to a key.
+const NAME_LENGTH: u32 = 16;
 
 /// Makes what is missing, in one transaction. Rules that somebody else put into the chain stay;
 /// if ours are not those of `bridges`, each once and in order, they are made again.
@@ -47,18 +50,8 @@ pub fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
     let there = our_rules(link)?;
     let mut transaction = Transaction::default();
     transaction.message(NEW_TABLE, CREATE, |_| ());
-    for family in Family::BOTH {
-        transaction.message(NEW_SET, CREATE, |body| {
-            let (address, length) = match family {
-                Family::V4 => (IPV4_ADDR, 16),
-                Family::V6 => (IPV6_ADDR, 40),
-            };
-            let parts = [address, address, INET_PROTO, INET_SERVICE];
-            let key_type = parts.iter().fold(0, |all, part| all << 6 | part);
-            body.text(SET_NAME, set_name(family)).number(SET_FLAGS, 0);
-            body.number(SET_KEY_TYPE, key_type).number(SET_KEY_LENGTH, length);
-            body.number(SET_ID, address);
-        });
+    for (number, set) in (1..).zip(Set::ALL) {
+        transaction.message(NEW_SET, CREATE, |body| describe(set, number, body));
     }
     transaction.message(NEW_CHAIN, CREATE, |body| {
         body.text(CHAIN_NAME, CHAIN).nest(CHAIN_HOOK, |hook| {
@@ -78,6 +71,19 @@ pub fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
         }
     }
     transaction.commit(link)?.map_or(Ok(()), |refusal| Err(complaint(refusal)))
+}
+
+/// A set's name and what its keys are made of.
+fn describe(set: Set, number: u32, body: &mut Body<'_>) {
+    let (address, length) = match set.family {
+        Family::V4 => (IPV4_ADDR, 16),
+        Family::V6 => (IPV6_ADDR, 40),
+    };
+    let parts = [address, address, INET_PROTO, INET_SERVICE];
+    let (first, length) = if set.bridged { (INTERFACE, length + NAME_LENGTH) } else { (0, length) };
+    let key_type = parts.iter().fold(first, |all, part| all << 6 | part);
+    body.text(SET_NAME, set.name()).number(SET_FLAGS, 0);
+    body.number(SET_KEY_TYPE, key_type).number(SET_KEY_LENGTH, length).number(SET_ID, number);
 }
 
 /// Whether the rules that ask the sets are there.

@@ -10,6 +10,7 @@ const MESSAGE_HEADER: usize = 16;
 /// Family, version, resource: the header that all of netfilter has behind netlink's own.
 const NETFILTER_HEADER: usize = 4;
 const ATTRIBUTE_HEADER: usize = 4;
+const INTERFACE_HEADER: usize = 16;
 
 /// A message that carries a refusal, or the receipt for a message.
 pub const ERROR: u16 = 2;
@@ -110,6 +111,11 @@ impl Batch {
         }
     }
 
+    /// How many messages there are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
@@ -126,6 +132,13 @@ impl Batch {
 pub struct Body<'a>(&'a mut Vec<u8>);
 
 impl Body<'_> {
+    /// The rest of a header that is longer than netfilter's, in the host's byte order. It comes
+    /// before all attributes.
+    pub fn header(&mut self, words: &[u32]) -> &mut Self {
+        self.0.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+        self
+    }
+
     /// An attribute as it is.
     pub fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.attribute(kind, |bytes| bytes.extend(value))
@@ -201,6 +214,11 @@ impl<'a> Message<'a> {
         Some((*header, Attributes(attributes)))
     }
 
+    /// The attributes of a message about an interface, behind its `struct ifinfomsg`.
+    pub fn interface(&self) -> Option<Attributes<'a>> {
+        self.body.get(INTERFACE_HEADER..).map(Attributes)
+    }
+
     /// The attributes of a message of netfilter's.
     pub fn attributes(&self) -> Attributes<'a> {
         Attributes(self.body.get(NETFILTER_HEADER..).unwrap_or_default())
@@ -252,6 +270,11 @@ impl<'a> Attributes<'a> {
     /// A number, big endian.
     pub fn number(&self, kind: u16) -> Option<u32> {
         Some(u32::from_be_bytes(*self.get(kind)?.first_chunk()?))
+    }
+
+    /// A number in the host's byte order.
+    pub fn local(&self, kind: u16) -> Option<u32> {
+        Some(u32::from_ne_bytes(*self.get(kind)?.first_chunk()?))
     }
 
     /// A text, without its NUL.

@@ -10,7 +10,7 @@ use oci_link::{
 use std::process::Command;
 
 /// Whose containers know nothing of each other but by their links.
-const BRIDGE: &str = "br0";
+pub(super) const BRIDGE: &str = "br0";
 
 /// A host of one backend.
 pub(super) struct Site {
@@ -79,9 +79,12 @@ impl Site {
     fn read(&self, owner: &OwnerTag, before: &[Flow]) -> Vec<String> {
         if self.backend == BackendName::Iptables {
             // Its own `read` empties the environment, which all tests share.
-            let chain = format!("-A OCI-LINK-{owner} ");
+            let chain = format!("OCI-LINK-{owner}");
             let rules = self.host.rules();
-            return rules.into_iter().filter(|rule| rule.starts_with(&chain)).collect();
+            return rules
+                .into_iter()
+                .filter(|rule| rule.starts_with("-A ") && rule.contains(&chain))
+                .collect();
         }
         self.act(|firewall| firewall.read(Ruleset { owner, before })).expect("rules are read")
     }
@@ -110,6 +113,12 @@ impl Site {
 
 /// The flows from one number on the bridge to `ports` of another, in both families.
 pub(super) fn flows(from: u8, to: u8, ports: &str) -> Vec<Flow> {
+    flows_on(Some(BRIDGE), from, to, ports)
+}
+
+/// The same bound to a bridge, or to none.
+pub(super) fn flows_on(bridge: Option<&str>, from: u8, to: u8, ports: &str) -> Vec<Flow> {
+    let bridge = bridge.map(|name| BridgeName::new(name).expect("a bridge"));
     let ports = PortSet::parse(ports).expect("ports");
     let addresses = |number: u8| {
         [format!("10.77.0.{number}"), format!("fd77::{number:x}")].map(|ip| ip.parse())
@@ -117,7 +126,7 @@ pub(super) fn flows(from: u8, to: u8, ports: &str) -> Vec<Flow> {
     let ends = addresses(from).into_iter().zip(addresses(to));
     ends.flat_map(|(from, to)| {
         let (from, to) = (from.expect("an address"), to.expect("an address"));
-        ports.iter().map(move |port| Flow { from, to, port }).collect::<Vec<_>>()
+        ports.iter().map(move |port| Flow { from, to, port, bridge }).collect::<Vec<_>>()
     })
     .collect()
 }

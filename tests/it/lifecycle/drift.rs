@@ -25,13 +25,14 @@ fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
             &["iptables -F", "ip6tables -F", "ipset destroy"],
             &["ipset flush"],
             &["ipset flush oci-link6"],
+            &["ipset flush oci-link4-at"],
             &["iptables -F OCI-LINK", "ip6tables -F OCI-LINK"],
         ],
         _ => &[
             &["nft delete table inet oci-link"],
             &["nft flush chain inet oci-link forward"],
-            &["nft flush set inet oci-link links4"],
-            &["nft flush set inet oci-link links6"],
+            &["nft flush set inet oci-link bridged4"],
+            &["nft flush set inet oci-link bridged6"],
         ],
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     container::Container,
-    packets::{Proto, datagram_socket, sctp_payload},
+    packets::{Proto, datagram_socket, without_ip_header},
     patience::patiently,
     sctp,
 };
@@ -89,7 +89,9 @@ fn serve_datagrams(socket: &UdpSocket, proto: Proto, address: SocketAddr) {
         let request = &buffer[..length];
         if proto == Proto::Udp {
             let _ = socket.send_to(request, from);
-        } else if let Some(answer) = sctp::answer(sctp_payload(request, address), address.port()) {
+        } else if let Some(answer) =
+            sctp::answer(without_ip_header(request, address), address.port())
+        {
             let _ = socket.send_to(&answer, SocketAddr::new(from.ip(), 0));
         }
     }

@@ -3,6 +3,7 @@
 
 mod bundle;
 mod container;
+mod forged;
 mod host;
 mod listener;
 mod netns;
@@ -13,14 +14,19 @@ mod patience;
 mod remains;
 mod runtime;
 mod sctp;
+mod wires;
 
 pub(crate) use bundle::Bundle;
 pub(crate) use container::Container;
+pub(crate) use forged::Forged;
 pub(crate) use host::Host;
+pub(crate) use listener::Listener;
+pub(crate) use netns::Netns;
 pub(crate) use outcome::{Outcome, wait};
 pub(crate) use packets::{Flow, OPEN, Proto, SHUT};
 pub(crate) use patience::patiently;
 pub(crate) use runtime::Runtime;
+pub(crate) use wires::{SECOND_BRIDGE, UPLINK};
 
 /// Makes each scenario two tests, `name::runc` and `name::crun`: what one runtime forgives, the
 /// other may not.

@@ -73,7 +73,7 @@ impl Host {
         self.ip(inside, "link del eth0")
     }
 
-    fn ip(&self, namespace: &Netns, lines: &str) -> Outcome {
+    pub(super) fn ip(&self, namespace: &Netns, lines: &str) -> Outcome {
         let mut ip = Command::new("ip");
         ip.args(["-netns", namespace.name(), "-batch", "-"]);
         self.feed(&mut ip, lines.as_bytes())

@@ -13,7 +13,7 @@ use nix::{
 };
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
     os::fd::{AsRawFd, OwnedFd},
     sync::atomic::{AtomicU16, Ordering::Relaxed},
     thread,
@@ -64,6 +64,13 @@ impl Container<'_> {
         })
     }
 
+    /// A UDP socket of this container's, which waits for a moment when it is read.
+    pub(crate) fn hears(&self, local: SocketAddr) -> UdpSocket {
+        let socket = self.netns().enter(|| UdpSocket::bind(local)).expect("the port is free");
+        socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a socket");
+        socket
+    }
+
     /// A TCP connection to whatever listens at `to`.
     pub(crate) fn dial(&self, to: SocketAddr) -> io::Result<TcpStream> {
         let family = usize::from(to.is_ipv6());
@@ -108,7 +115,7 @@ fn asks(proto: Proto, from: SocketAddr, to: SocketAddr) -> io::Result<()> {
     loop {
         // Every SCTP packet for the address comes by here, not ours alone.
         let (length, _) = socket.recv_from(&mut buffer)?;
-        if sctp::is_answer(sctp_payload(&buffer[..length], from), from.port(), to.port()) {
+        if sctp::is_answer(without_ip_header(&buffer[..length], from), from.port(), to.port()) {
             return Ok(());
         }
     }
@@ -142,13 +149,24 @@ pub(crate) fn datagram_socket(proto: Proto, local: SocketAddr) -> io::Result<Udp
     if proto == Proto::Udp {
         return UdpSocket::bind(local);
     }
-    let socket = inet_socket(local, SockType::Raw, SockProtocol::Sctp)?;
-    bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(local.ip(), 0)))?;
+    raw_socket(proto, local.ip())
+}
+
+/// A socket that is given whole packets of `proto` for the address, and sends them from it.
+pub(crate) fn raw_socket(proto: Proto, ip: IpAddr) -> io::Result<UdpSocket> {
+    let local = SocketAddr::new(ip, 0);
+    let number = match proto {
+        Proto::Tcp => SockProtocol::Tcp,
+        Proto::Udp => SockProtocol::Udp,
+        Proto::Sctp => SockProtocol::Sctp,
+    };
+    let socket = inet_socket(local, SockType::Raw, number)?;
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(local))?;
     Ok(UdpSocket::from(socket))
 }
 
 /// What a raw socket read, without the IP header that only IPv4 leaves there.
-pub(crate) fn sctp_payload(packet: &[u8], local: SocketAddr) -> &[u8] {
+pub(crate) fn without_ip_header(packet: &[u8], local: SocketAddr) -> &[u8] {
     let header = match packet.first() {
         Some(first) if local.is_ipv4() => usize::from(first & 0xf) * 4,
         _ => 0,

@@ -1,0 +1,162 @@
+//! Which sets there are, what is in them, and the rules that ask them.
+//!
+//! No type of set compares two addresses, a port and an interface. So a bound flow takes two
+//! elements: itself, and the seat of its recipient, which says that the address is at home on the
+//! bridge. A packet of the flow, in either direction, comes in and goes out where the recipient
+//! sits.
+
+use crate::firewall::base::BASE;
+use crate::model::{BridgeName, Family, Flow};
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+/// What a set is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Flows that are bound to their recipient's seat.
+    Bridged,
+    /// At which bridge which address is at home.
+    Seats,
+    /// Flows whose addresses alone count.
+    Routed,
+}
+
+/// One of our sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Set {
+    /// Of which family.
+    pub family: Family,
+    /// What for.
+    pub kind: Kind,
+}
+
+impl Set {
+    /// Those of one family.
+    pub fn all_of(family: Family) -> [Self; 3] {
+        [Kind::Bridged, Kind::Seats, Kind::Routed].map(|kind| Self { family, kind })
+    }
+
+    /// Where `entry` belongs.
+    pub fn of(entry: &Entry) -> Self {
+        let (ip, kind) = match entry {
+            Entry::Flow { flow, bridged: true } => (flow.from, Kind::Bridged),
+            Entry::Flow { flow, bridged: false } => (flow.from, Kind::Routed),
+            Entry::Seat { ip, .. } => (*ip, Kind::Seats),
+        };
+        Self { family: Family::of(ip), kind }
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match (self.family, self.kind) {
+            (Family::V4, Kind::Bridged) => "oci-link4",
+            (Family::V4, Kind::Seats) => "oci-link4-at",
+            (Family::V4, Kind::Routed) => "oci-link4-routed",
+            (Family::V6, Kind::Bridged) => "oci-link6",
+            (Family::V6, Kind::Seats) => "oci-link6-at",
+            (Family::V6, Kind::Routed) => "oci-link6-routed",
+        }
+    }
+}
+
+/// What an element says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Entry {
+    /// A connection is permitted.
+    Flow {
+        /// Which. Its bridge is its seat's.
+        flow: Flow,
+        /// Whether only where the recipient sits.
+        bridged: bool,
+    },
+    /// An address sits on a bridge.
+    Seat {
+        /// The recipient's.
+        ip: IpAddr,
+        /// Where.
+        bridge: BridgeName,
+    },
+}
+
+impl Entry {
+    /// The entries that permit `flows`: one for each, and a seat for each address and bridge.
+    pub fn all(flows: &[Flow]) -> Vec<Self> {
+        let mut seats = HashSet::new();
+        let flow =
+            |flow: &Flow| Self::Flow { flow: flow.anywhere(), bridged: flow.bridge.is_some() };
+        let mut all: Vec<Self> = flows.iter().map(flow).collect();
+        let taken = flows.iter().filter_map(|flow| Some((flow.from, flow.bridge?)));
+        for (ip, bridge) in taken.filter(|seat| seats.insert(*seat)) {
+            all.push(Self::Seat { ip, bridge });
+        }
+        all
+    }
+
+    /// The recipient's address.
+    pub fn recipient(&self) -> IpAddr {
+        match self {
+            Self::Flow { flow, .. } => flow.from,
+            Self::Seat { ip, .. } => *ip,
+        }
+    }
+
+    /// Who sits where, if that is what it says.
+    pub fn as_seat(&self) -> Option<(IpAddr, BridgeName)> {
+        match self {
+            Self::Flow { .. } => None,
+            Self::Seat { ip, bridge } => Some((*ip, *bridge)),
+        }
+    }
+
+    /// Which connections it permits: bound to each of the recipient's `seats`, if it is bound.
+    pub fn as_flows(&self, seats: &HashMap<IpAddr, Vec<BridgeName>>) -> Vec<Flow> {
+        match self {
+            Self::Flow { flow, bridged: false } => vec![*flow],
+            Self::Flow { flow, bridged: true } => {
+                let bridges = seats.get(&flow.from).into_iter().flatten();
+                bridges.map(|bridge| Flow { bridge: Some(*bridge), ..*flow }).collect()
+            }
+            Self::Seat { .. } => Vec::new(),
+        }
+    }
+
+    /// As `ipset save` prints it.
+    pub fn show(&self) -> String {
+        let set = Set::of(self).name();
+        match self {
+            Self::Flow { flow: Flow { from, to, port, .. }, .. } => {
+                format!("add {set} {from},{}:{},{to}", port.protocol, port.number)
+            }
+            Self::Seat { ip, bridge } => format!("add {set} {ip},{bridge}"),
+        }
+    }
+}
+
+/// There: what is in the set. Back: only what belongs to a connection. The first word of a match
+/// says which address is compared, the last which interface: in (src) and out (dst).
+pub fn rules(family: Family) -> Vec<String> {
+    let [flows, seats, routed] = Set::all_of(family).map(Set::name);
+    let at =
+        |end| format!("-m set --match-set {seats} {end},src -m set --match-set {seats} {end},dst ");
+    let mut all = plain(flows);
+    for (rule, end) in all.iter_mut().zip(["src", "dst"]) {
+        *rule = rule.replace("-j ACCEPT", &format!("{}-j ACCEPT", at(end)));
+    }
+    all.extend(plain(routed));
+    all
+}
+
+/// What earlier versions asked, who did not know of bridges.
+pub fn outdated(family: Family) -> Vec<String> {
+    plain(Set { family, kind: Kind::Bridged }.name())
+}
+
+fn plain(set: &str) -> Vec<String> {
+    vec![
+        format!("-A {BASE} -m set --match-set {set} src,dst,dst -j ACCEPT"),
+        format!(
+            "-A {BASE} -m conntrack --ctstate ESTABLISHED -m set --match-set {set} dst,src,src \
+             -j ACCEPT"
+        ),
+    ]
+}

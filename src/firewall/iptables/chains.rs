@@ -1,0 +1,189 @@
+//! A recipient's chains: one for each bridge that flows of it are bound to, and one for those that
+//! are bound to none. Nearly always that is one chain.
+
+use crate::firewall::base::BASE;
+use crate::model::{BridgeName, Flow, OwnerTag};
+use std::fmt::Write;
+
+/// The chains of one recipient in one family.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Chains(Vec<Chain>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Chain {
+    name: String,
+    /// How it is entered: one rule each, without its `-A`. A chain that was listed may be entered
+    /// never or twice.
+    jumps: Vec<String>,
+    rules: Vec<String>,
+}
+
+impl Chains {
+    /// The chains that permit `flows`, which are of one family, in their order.
+    pub fn of<'a>(owner: &OwnerTag, flows: impl Iterator<Item = &'a Flow>) -> Self {
+        let mut chains: Vec<(Option<BridgeName>, Chain)> = Vec::new();
+        for flow in flows {
+            let at = chains.iter().position(|(bridge, _)| *bridge == flow.bridge);
+            let at = at.unwrap_or_else(|| {
+                let chain = Chain::new(owner, chains.len(), flow.bridge);
+                chains.push((flow.bridge, chain));
+                chains.len() - 1
+            });
+            if let Some((_, chain)) = chains.get_mut(at) {
+                let pair = pair(&chain.name, flow);
+                chain.rules.extend(pair);
+            }
+        }
+        Self(chains.into_iter().map(|(_, chain)| chain).collect())
+    }
+
+    /// The recipient's chains in `there`, which is what `iptables -S` printed. Their rules do not
+    /// matter: whatever they are, they go.
+    pub fn listed(owner: &OwnerTag, there: &[String]) -> Self {
+        let names = there.iter().filter_map(|line| line.strip_prefix("-N "));
+        let chain = |name: &str| {
+            let into = format!(" -j {name}");
+            let all = there.iter().filter_map(|line| line.strip_prefix("-A "));
+            let jumps = all.filter(|rule| rule.starts_with("OCI-LINK ") && rule.ends_with(&into));
+            let jumps = jumps.map(ToOwned::to_owned).collect();
+            Chain { name: name.to_owned(), jumps, rules: Vec::new() }
+        };
+        Self(names.filter(|name| is_chain_of(owner, name)).map(chain).collect())
+    }
+
+    /// The transaction that leaves these where there were `others`, and which fails if there were
+    /// not exactly those. The jumps go before whatever drops; they move even where nothing changes,
+    /// to see that nobody has flushed them.
+    pub fn instead_of(&self, others: &Self) -> String {
+        let has = |chains: &Self, name: &str| chains.0.iter().any(|chain| chain.name == name);
+        let mut text = String::new();
+        for chain in &others.0 {
+            for jump in &chain.jumps {
+                let _ = writeln!(text, "-D {jump}");
+            }
+            let _ = writeln!(text, "-F {}", chain.name);
+        }
+        for chain in others.0.iter().filter(|chain| !has(self, &chain.name)) {
+            let _ = writeln!(text, "-X {}", chain.name);
+        }
+        for chain in self.0.iter().filter(|chain| !has(others, &chain.name)) {
+            let _ = writeln!(text, "-N {}", chain.name);
+        }
+        for chain in &self.0 {
+            for rule in &chain.rules {
+                text.extend([rule, "\n"]);
+            }
+            for jump in &chain.jumps {
+                let _ = writeln!(text, "-I {jump}");
+            }
+        }
+        text
+    }
+
+    /// How each is entered, and all rules in it, as `iptables -S` prints them.
+    pub fn into_rules(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().flat_map(|chain| {
+            let jumps = chain.jumps.into_iter().map(|jump| format!("-A {jump}"));
+            jumps.chain(chain.rules)
+        })
+    }
+}
+
+impl Chain {
+    /// 25 of the 28 characters that a chain's name may have, and a number from the second on. A
+    /// recipient has no hundred bridges.
+    fn new(owner: &OwnerTag, number: usize, bridge: Option<BridgeName>) -> Self {
+        let name = match number {
+            0 => format!("{BASE}-{owner}"),
+            number => format!("{BASE}-{owner}-{number}"),
+        };
+        let place = bridge.map(|bridge| format!("-i {bridge} -o {bridge} ")).unwrap_or_default();
+        let jumps = vec![format!("{BASE} {place}-j {name}")];
+        Self { name, jumps, rules: Vec::new() }
+    }
+}
+
+/// Whether a chain of this name is one of the owner's.
+pub fn is_chain_of(owner: &OwnerTag, name: &str) -> bool {
+    owner_of(name).as_ref() == Some(owner)
+}
+
+/// Whose chain has this name.
+pub fn owner_of(name: &str) -> Option<OwnerTag> {
+    let rest = name.strip_prefix(BASE)?.strip_prefix('-')?;
+    let (tag, number) = rest.split_once('-').unwrap_or((rest, "0"));
+    number.bytes().all(|digit| digit.is_ascii_digit()).then(|| OwnerTag::parse(tag).ok())?
+}
+
+/// There: new connections to the port. Back: only what belongs to one of them, where Docker let
+/// the source open connections of its own from that port.
+fn pair(chain: &str, flow: &Flow) -> [String; 2] {
+    let bits = if flow.from.is_ipv4() { 32 } else { 128 };
+    let Flow { from, to, port, bridge: _ } = flow;
+    let (proto, number) = (port.protocol, port.number);
+    [
+        format!(
+            "-A {chain} -s {from}/{bits} -d {to}/{bits} -p {proto} -m {proto} --dport {number} \
+             -j ACCEPT"
+        ),
+        format!(
+            "-A {chain} -s {to}/{bits} -d {from}/{bits} -p {proto} -m {proto} --sport {number} \
+             -m conntrack --ctstate ESTABLISHED -j ACCEPT"
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Port, Protocol};
+
+    const TAG: &str = "aaaaaaaaaaaaaaaa";
+
+    fn flow(number: u16, bridge: &str) -> Flow {
+        let port = Port { number, protocol: Protocol::Tcp };
+        let bridge = BridgeName::new(bridge).ok();
+        Flow { from: [10, 0, 0, 2].into(), to: [10, 0, 0, 3].into(), port, bridge }
+    }
+
+    fn chains(flows: &[Flow]) -> Chains {
+        Chains::of(&OwnerTag::parse(TAG).unwrap(), flows.iter())
+    }
+
+    #[test]
+    fn one_bridge_is_one_chain_and_several_are_several() {
+        let one = chains(&[flow(1, "a"), flow(2, "a")]);
+        let text = one.instead_of(&Chains::default());
+        assert!(text.starts_with(&format!("-N OCI-LINK-{TAG}\n-A OCI-LINK-{TAG} -s 10.0.0.2/32 ")));
+        assert!(text.ends_with(&format!("\n-I OCI-LINK -i a -o a -j OCI-LINK-{TAG}\n")), "{text}");
+        assert_eq!(text.lines().count(), 6);
+
+        let three = chains(&[flow(1, "a"), flow(1, "b"), flow(2, "a"), flow(1, "")]);
+        let text = three.instead_of(&one);
+        assert!(text.starts_with(&format!(
+            "-D OCI-LINK -i a -o a -j OCI-LINK-{TAG}\n-F OCI-LINK-{TAG}\n\
+             -N OCI-LINK-{TAG}-1\n-N OCI-LINK-{TAG}-2\n"
+        )));
+        assert!(text.contains(&format!("\n-I OCI-LINK -i b -o b -j OCI-LINK-{TAG}-1\n")), "{text}");
+        assert!(text.ends_with(&format!("\n-I OCI-LINK -j OCI-LINK-{TAG}-2\n")), "{text}");
+    }
+
+    #[test]
+    fn what_is_listed_goes_however_it_is_entered() {
+        let owner = OwnerTag::parse(TAG).unwrap();
+        let listing = format!(
+            "-N OCI-LINK\n-N OCI-LINK-{TAG}\n-N OCI-LINK-{TAG}-1\n-N OCI-LINK-{TAG}-x\n\
+             -N OCI-LINK-bbbbbbbbbbbbbbbb\n-A FORWARD -j OCI-LINK\n-A OCI-LINK -j OCI-LINK-{TAG}\n\
+             -A OCI-LINK -i a -o a -j OCI-LINK-{TAG}\n-A OCI-LINK -j OCI-LINK-bbbbbbbbbbbbbbbb\n\
+             -A OCI-LINK-{TAG} -s 10.0.0.2/32 -j ACCEPT"
+        );
+        let there: Vec<String> = listing.lines().map(ToOwned::to_owned).collect();
+        let there = Chains::listed(&owner, &there);
+        let expected = format!(
+            "-D OCI-LINK -j OCI-LINK-{TAG}\n-D OCI-LINK -i a -o a -j OCI-LINK-{TAG}\n\
+             -F OCI-LINK-{TAG}\n-F OCI-LINK-{TAG}-1\n-X OCI-LINK-{TAG}\n-X OCI-LINK-{TAG}-1\n"
+        );
+        assert_eq!(Chains::default().instead_of(&there), expected);
+        assert_eq!(Chains::default().instead_of(&Chains::default()), "");
+    }
+}

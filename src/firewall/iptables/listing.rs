@@ -1,0 +1,78 @@
+//! What a listing of `iptables -S` says of all owners.
+
+use super::chains::owner_of;
+use crate::firewall::Kept;
+use crate::firewall::base::BASE;
+use crate::model::{BridgeName, Flow, OwnerTag, PortSet};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Adds what `there` has of each owner. Neither a chain that nothing leads to is shown nor one that
+/// permits nothing, but what its rules would permit is told.
+pub fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, Kept>) {
+    for name in there.iter().filter_map(|line| line.strip_prefix("-N ")) {
+        let Some(owner) = owner_of(name) else { continue };
+        let (into, own) = (format!(" -j {name}"), format!("-A {name} "));
+        let entered = |line: &&String| line.starts_with("-A OCI-LINK ") && line.ends_with(&into);
+        let jumps: Vec<&String> = there.iter().filter(entered).collect();
+        let bridge = jumps.iter().find_map(|jump| bridge_of(jump, name));
+        let rules: Vec<&String> = there.iter().filter(|line| line.starts_with(&own)).collect();
+        let kept = owners.entry(owner).or_default();
+        kept.flows.extend(rules.iter().filter_map(|rule| permitted(rule, bridge)));
+        if !jumps.is_empty() && !rules.is_empty() {
+            kept.lines.extend(jumps.into_iter().chain(rules).cloned());
+        }
+    }
+}
+
+/// The bridge that a jump of ours names.
+fn bridge_of(jump: &str, name: &str) -> Option<BridgeName> {
+    let place =
+        jump.strip_prefix(&format!("-A {BASE} -i "))?.strip_suffix(&format!(" -j {name}"))?;
+    let (enters, leaves) = place.split_once(" -o ")?;
+    BridgeName::new(enters).ok().filter(|_| enters == leaves)
+}
+
+/// What the first rule of a pair permits.
+fn permitted(rule: &str, bridge: Option<BridgeName>) -> Option<Flow> {
+    let mut words = rule.split(' ');
+    let mut after = |option: &str| {
+        words.by_ref().find(|word| *word == option)?;
+        words.next()
+    };
+    let address = |text: &str| text.split('/').next()?.parse::<IpAddr>().ok();
+    let (from, to) = (address(after("-s")?)?, address(after("-d")?)?);
+    let protocol = after("-p")?;
+    let ports = PortSet::parse(&format!("{}/{protocol}", after("--dport")?)).ok()?;
+    ports.iter().next().map(|port| Flow { from, to, port, bridge })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_its_owners_and_its_flows_are_where_the_jump_says() {
+        let tag = "aaaaaaaaaaaaaaaa";
+        let listing = format!(
+            "-N OCI-LINK\n-N OCI-LINK-{tag}\n-N OCI-LINK-{tag}-1\n-N OCI-LINK-{tag}-2\n\
+             -N OCI-LINK-ISOLATE\n-A OCI-LINK -i a -o a -j OCI-LINK-{tag}\n\
+             -A OCI-LINK -j OCI-LINK-{tag}-1\n-A OCI-LINK-{tag} -s 10.0.0.2/32 -d 10.0.0.3/32 \
+             -p tcp -m tcp --dport 1 -j ACCEPT\n-A OCI-LINK-{tag}-1 -s 10.0.0.2/32 \
+             -d 10.0.0.4/32 -p udp -m udp --dport 2 -j ACCEPT\n-A OCI-LINK-{tag}-2 \
+             -s 10.0.0.2/32 -d 10.0.0.5/32 -p tcp -m tcp --dport 3 -j ACCEPT"
+        );
+        let there: Vec<String> = listing.lines().map(ToOwned::to_owned).collect();
+        let mut owners = BTreeMap::new();
+        add_owners(&there, &mut owners);
+        let kept = &owners[&OwnerTag::parse(tag).unwrap()];
+        let flows: Vec<String> = kept.flows.iter().map(ToString::to_string).collect();
+        let expected = [
+            "10.0.0.2 -> 10.0.0.3 1/tcp on a",
+            "10.0.0.2 -> 10.0.0.4 2/udp",
+            "10.0.0.2 -> 10.0.0.5 3/tcp",
+        ];
+        assert_eq!((owners.len(), &flows[..]), (1, &expected.map(String::from)[..]));
+        assert_eq!(kept.lines.len(), 4, "nothing leads to the third: {:?}", kept.lines);
+    }
+}
