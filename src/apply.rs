@@ -103,12 +103,16 @@ fn restore_hosts(site: Site<'_>, edit: &HostsEdit, beside: &[String]) -> Result<
         opened => opened?,
     };
     let Some(mut file) = opened else { return Ok(()) };
-    let Some(content) = file.content() else { return Ok(()) };
+    file.clear();
+    let made =
+        matches!(edit.place, HostsPlace::Rootfs { created, .. } if created != Created::Nothing);
+    let Some(content) = file.content() else {
+        // Its directory may have been made for it.
+        return if made { file.remove() } else { Ok(()) };
+    };
     let blocks: Vec<&str> = edit.blocks().collect();
     let restored = hosts::without(content, &blocks, beside);
     let ours = [true, false].map(|ipv6| hosts::preamble(ipv6).into_bytes());
-    let made =
-        matches!(edit.place, HostsPlace::Rootfs { created, .. } if created != Created::Nothing);
     if made && ours.contains(&restored) {
         file.remove()
     } else if restored != content {

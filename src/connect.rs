@@ -89,7 +89,7 @@ fn is_there(host: &Host, me: &Record, link: &Link) -> Result<bool> {
 /// A container that runs.
 fn running(host: &Host, reference: &Reference) -> Result<Record> {
     let record = look_up(host.store.as_ref(), reference)?;
-    if is_running(&record, host.boot) { Ok(record) } else { Err(not_running(&record)) }
+    if is_running(&record, host.boot)? { Ok(record) } else { Err(not_running(&record)) }
 }
 
 fn not_running(record: &Record) -> Error {

@@ -21,7 +21,7 @@ const DYING: u16 = 1000;
 
 /// Publishes a container and makes its links; or leaves nothing of it.
 pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
-    let Newcomer { mut record, process, hosts, ipv6_loopback, missing, patience } = newcomer;
+    let Newcomer { mut record, process, mut hosts, ipv6_loopback, missing, patience } = newcomer;
     let _lock = lock_when_ready(host, &record, &process, patience.as_ref())?;
     let absent = match missing {
         Missing::Defer => Absent::Defer,
@@ -32,7 +32,11 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
     if !record.links.is_empty() {
         record.backend = host.firewall.name();
     }
-    let record = make_room(host, record)?;
+    let (record, cleared) = make_room(host, record)?;
+    // It was opened before the lock was taken, and those who went may have had lines in it.
+    if let Some(hosts) = hosts.as_mut().filter(|_| cleared || patience.is_some()) {
+        hosts.look_again()?;
+    }
     let (id, myself) = (record.id.clone(), record.clone());
     let started = publish(host, record, hosts, ipv6_loopback, absent).and_then(|()| {
         if process.ended(0) {
@@ -58,11 +62,9 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
     });
     for recipient in recipients {
         // A dead one must not be given rules: its address may be another's next.
-        let done = if is_running(&recipient, host.boot) {
-            rewire(host, &recipient)
-        } else {
-            retire(host, &recipient)
-        };
+        let done = is_running(&recipient, host.boot).and_then(|runs| {
+            if runs { rewire(host, &recipient) } else { retire(host, &recipient) }
+        });
         tolerate(&recipient, done);
     }
     Ok(())
@@ -105,9 +107,10 @@ fn lock_when_ready(
 pub fn stop(host: &Host, id: &ContainerId) -> Result<()> {
     let _lock = host.store.lock()?;
     let Some(record) = host.store.get(id)? else { return Ok(()) };
-    if is_running(&record, host.boot) {
-        let alive = Process::pin(record.instance.pid).is_ok_and(|process| !process.ended(DYING));
-        if alive && is_running(&record, host.boot) {
+    if is_running(&record, host.boot)? {
+        let waited = Process::pin(record.instance.pid).map(|process| process.ended(DYING));
+        if is_running(&record, host.boot)? {
+            waited?;
             log::warn!("{id}: runs: the end that was announced is an earlier container's");
             return Ok(());
         }
@@ -119,18 +122,28 @@ pub fn stop(host: &Host, id: &ContainerId) -> Result<()> {
 pub fn stop_if_over(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
     let _lock = host.store.lock()?;
     let Some(record) = host.store.get(id)? else { return Ok(None) };
-    if is_running(&record, host.boot) {
+    if is_running(&record, host.boot)? {
         return Ok(Some(record));
     }
     log::info!("{} ({}): is over, and nobody has said so", record.name, id.short());
     retire(host, &record).map(|()| None)
 }
 
-/// Everything of a container that is over goes: from its neighbours, then its own.
+/// Everything of a container that is over goes: from its neighbours, then its own. Where a rule of a
+/// neighbour's may still name its address, its record stays, so that somebody tries again; a
+/// neighbour's hosts file comes after the rules, and keeps nobody.
 pub fn retire(host: &Host, record: &Record) -> Result<()> {
+    let mut failures = Failures::default();
     for recipient in recipients_of(host, record)? {
-        tolerate(&recipient, rewire(host, &recipient));
+        match rewire(host, &recipient) {
+            Err(error) if !matches!(error.kind, Kind::Hosts | Kind::Unsafe) => {
+                let message = format!("links of {}: {error}", recipient.id);
+                failures.note(Err(Error::new(error.kind, message)));
+            }
+            done => tolerate(&recipient, done),
+        }
     }
+    failures.into_result()?;
     // A container that was linked to itself in a circle has a new record by now.
     let Some(record) = host.store.get(&record.id)? else { return Ok(()) };
     host.at(record.backend, |site| take_back(site, &record))
@@ -151,15 +164,15 @@ fn publish(
         {
             return Ok(());
         }
-        record = make_room(host, record)?;
+        (record, _) = make_room(host, record)?;
     }
     Err(conflicts(&record.id))
 }
 
 /// Clears away those whose id, address or name the newcomer has, as far as they are dead. What the
-/// newcomer itself left in an earlier stage is where it goes on from.
-fn make_room(host: &Host, newcomer: Record) -> Result<Record> {
-    let mut newcomer = newcomer;
+/// newcomer itself left in an earlier stage is where it goes on from. Says whether anybody went.
+fn make_room(host: &Host, newcomer: Record) -> Result<(Record, bool)> {
+    let (mut newcomer, mut cleared) = (newcomer, false);
     newcomer.revision = 0;
     if let Some(old) = host.store.get(&newcomer.id)? {
         if old.instance == newcomer.instance {
@@ -167,11 +180,12 @@ fn make_room(host: &Host, newcomer: Record) -> Result<Record> {
             newcomer.flows = old.flows;
             newcomer.hosts = old.hosts;
             newcomer.backend = old.backend;
-        } else if is_running(&old, host.boot) {
+        } else if is_running(&old, host.boot)? {
             let message = format!("container id \"{}\": belongs to a container that runs", old.id);
             return Err(Error::new(Kind::Unsafe, message));
         } else {
             retire(host, &old)?;
+            cleared = true;
         }
     }
     for address in newcomer.network.addresses() {
@@ -181,8 +195,9 @@ fn make_room(host: &Host, newcomer: Record) -> Result<Record> {
             if shared || holder.id == newcomer.id {
                 continue;
             }
-            if !is_running(&holder, host.boot) {
+            if !is_running(&holder, host.boot)? {
                 retire(host, &holder)?;
+                cleared = true;
             } else if is_linked(host, &holder)? {
                 let message = format!(
                     "address \"{}\": belongs to container {}, which runs and has links",
@@ -195,11 +210,12 @@ fn make_room(host: &Host, newcomer: Record) -> Result<Record> {
     }
     if let Found::One(other) = host.store.find(&Reference::from(&newcomer.name))? {
         let same_name = other.name == newcomer.name && other.id != newcomer.id;
-        if same_name && !is_running(&other, host.boot) {
+        if same_name && !is_running(&other, host.boot)? {
             retire(host, &other)?;
+            cleared = true;
         }
     }
-    Ok(newcomer)
+    Ok((newcomer, cleared))
 }
 
 /// Whether rules name this container's address.

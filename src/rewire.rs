@@ -67,7 +67,7 @@ pub fn plan(
     absent: Absent,
 ) -> Result<Plan> {
     // Who is dead gets nothing, whatever it is linked to: its address may be another's next.
-    let sightings = if absent == Absent::Leave && !is_running(me, host.boot) {
+    let sightings = if absent == Absent::Leave && !is_running(me, host.boot)? {
         vec![Sighting::Missing; me.links.len()]
     } else {
         sightings(host.store.as_ref(), host.boot, Seeker::of(me), &me.links)?

@@ -9,9 +9,9 @@ use crate::sys::process;
 /// Whether the container of `record` runs now. A record outlives its container when nobody told
 /// us of its end: then its process is gone, is a zombie, or is another one that started later, or
 /// the host has booted since.
-pub fn is_running(record: &Record, boot: u128) -> bool {
+pub fn is_running(record: &Record, boot: u128) -> Result<bool> {
     let instance = &record.instance;
-    instance.boot == boot && process::start_time(instance.pid) == Some(instance.started)
+    Ok(instance.boot == boot && process::start_time(instance.pid)? == Some(instance.started))
 }
 
 /// The one container that somebody means.
@@ -55,12 +55,12 @@ fn sighting(store: &dyn Store, boot: u128, me: Seeker<'_>, wired: &Wired) -> Res
     let name = wired.link.source.as_str();
     let own_id = me.id.map(ContainerId::as_str);
     let own_prefix = own_id.is_some_and(|id| id.starts_with(name));
-    let seen = |record: Box<Record>| {
-        if is_running(&record, boot) {
+    let seen = |record: Box<Record>| -> Result<Sighting> {
+        Ok(if is_running(&record, boot)? {
             Sighting::Running(record)
         } else {
             Sighting::Stopped(record.name)
-        }
+        })
     };
     if own_id == Some(name) {
         return Ok(Sighting::Itself);
@@ -71,16 +71,16 @@ fn sighting(store: &dyn Store, boot: u128, me: Seeker<'_>, wired: &Wired) -> Res
     };
     let found_by_id = matches!(&found, Found::One(other) if other.id.as_str() == name);
     Ok(match found {
-        Found::One(record) if found_by_id => seen(record),
+        Found::One(record) if found_by_id => seen(record)?,
         // Who had the name first keeps it while it runs.
-        Found::One(record) if record.name.as_str() == name => match seen(record) {
+        Found::One(record) if record.name.as_str() == name => match seen(record)? {
             Sighting::Stopped(_) if me.name.as_str() == name => Sighting::Itself,
             seen => seen,
         },
         _ if me.name.as_str() == name => Sighting::Itself,
         Found::One(_) | Found::Several if own_prefix => Sighting::Ambiguous,
         Found::Nothing if own_prefix => Sighting::Itself,
-        Found::One(record) => seen(record),
+        Found::One(record) => seen(record)?,
         Found::Several => connected(store, boot, wired)?.unwrap_or(Sighting::Ambiguous),
         Found::Nothing => Sighting::Missing,
     })
@@ -89,7 +89,7 @@ fn sighting(store: &dyn Store, boot: u128, me: Seeker<'_>, wired: &Wired) -> Res
 /// A link that stands is not torn down because another id has come to start like its source's.
 fn connected(store: &dyn Store, boot: u128, wired: &Wired) -> Result<Option<Sighting>> {
     let Some(id) = &wired.source else { return Ok(None) };
-    let record = store.get(id)?.filter(|record| is_running(record, boot));
     let meant = |record: &Record| record.id.as_str().starts_with(wired.link.source.as_str());
-    Ok(record.filter(meant).map(|record| Sighting::Running(Box::new(record))))
+    let Some(record) = store.get(id)?.filter(meant) else { return Ok(None) };
+    Ok(is_running(&record, boot)?.then(|| Sighting::Running(Box::new(record))))
 }

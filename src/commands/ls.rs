@@ -44,9 +44,10 @@ pub fn run(host: &Host, arguments: &Ls) -> Result<()> {
 /// What a person wants to know first.
 pub fn state(host: &Host, record: &Record) -> &'static str {
     match (is_running(record, host.boot), record.stage) {
-        (false, _) => "dead",
-        (true, Stage::Ready) => "ready",
-        (true, Stage::Pending) => "pending",
+        (Err(_), _) => "unknown",
+        (Ok(false), _) => "dead",
+        (Ok(true), Stage::Ready) => "ready",
+        (Ok(true), Stage::Pending) => "pending",
     }
 }
 

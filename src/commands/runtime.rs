@@ -141,7 +141,7 @@ fn after_delete(host: &Host, id: &OsString, status: ExitStatus) -> Result<u8> {
     // What is no id (crun takes a regular expression) is nobody we know.
     if let Ok(id) = checked(id) {
         let record = host.store.get(&id)?;
-        let lives = record.is_some_and(|record| is_running(&record, host.boot));
+        let lives = record.map_or(Ok(false), |record| is_running(&record, host.boot))?;
         if status.success() || !lives {
             lifecycle::stop(host, &id)?;
         }

@@ -54,7 +54,7 @@ fn connections() -> Check {
 pub fn reloaders(patient: &Patient) -> Vec<Check> {
     let read = |path: &str| fs::read_to_string(patient.question.root.join(path)).ok();
     let firewalld = read("run/firewalld.pid").and_then(|pid| pid.trim().parse().ok());
-    let firewalld = firewalld.and_then(process::start_time).is_some();
+    let firewalld = firewalld.is_some_and(|pid| matches!(process::start_time(pid), Ok(Some(_))));
     let ufw = read("etc/ufw/ufw.conf").is_some_and(|text| is_enabled(&text));
     let found = [("firewalld", firewalld), ("ufw", ufw)].into_iter().filter(|(_, runs)| *runs);
     let check = |(name, _)| {

@@ -136,6 +136,6 @@ impl Patient {
 /// Those of `records` whose containers run.
 fn alive(host: &Host) -> Vec<Record> {
     let mut records = host.store.all().unwrap_or_default();
-    records.retain(|record| is_running(record, host.boot));
+    records.retain(|record| is_running(record, host.boot).is_ok_and(|runs| runs));
     records
 }

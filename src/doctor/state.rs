@@ -108,7 +108,8 @@ fn mend(path: &Path, config_file: &Path) -> String {
 
 /// Whether `watch` runs.
 pub fn is_watched(directory: &Directory) -> bool {
-    directory.has(WATCH_LOCK) && directory.open_lock(WATCH_LOCK).is_ok_and(lock::is_held)
+    directory.has(WATCH_LOCK)
+        && directory.open_lock(WATCH_LOCK).is_ok_and(|file| lock::is_held(&file))
 }
 
 /// Links do without it; it is only said.

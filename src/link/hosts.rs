@@ -4,6 +4,7 @@
 //! line that has a name wins, and theirs come first in Docker's files too. Bytes that are not ours
 //! (of any encoding, with or without a final newline) are never changed.
 
+use crate::model::filler;
 use std::net::IpAddr;
 
 /// The first line of a block.
@@ -73,6 +74,7 @@ pub fn edited(content: &[u8], written: &[&str], beside: &[String], block: &str) 
 /// 3. If an engine rewrote the file and dropped the markers, our bare lines go.
 pub fn without(content: &[u8], written: &[&str], beside: &[String]) -> Vec<u8> {
     let written: Vec<&str> = written.iter().copied().filter(|block| !block.is_empty()).collect();
+    let content = unfilled(content, &written);
     if let Some(left) = written.iter().find_map(|block| cut_exact(content, block)) {
         return left;
     }
@@ -110,6 +112,24 @@ pub fn without(content: &[u8], written: &[&str], beside: &[String]) -> Vec<u8> {
         }
     }
     lines.concat()
+}
+
+/// `content` without the filler that a writer leaves who is killed: it is as long as what a block was
+/// longer than the next one, or than none, give or take the newline that a block may bring.
+fn unfilled<'a>(content: &'a [u8], written: &[&str]) -> &'a [u8] {
+    let line = content.strip_suffix(b"\n").unwrap_or(content);
+    let marks = line.iter().rev().take_while(|byte| **byte == b'#').count();
+    let (left, there) = content.split_at(line.len() - marks);
+    let fits = |longer: &&str, shorter: &str| {
+        let less = longer.len().abs_diff(shorter.len());
+        longer.len() > shorter.len() && less.abs_diff(there.len()) <= 1
+    };
+    let is_left = |longer: &&str| {
+        let shorter = written.iter().copied().chain([""]);
+        shorter.into_iter().any(|shorter| fits(longer, shorter)) && !stands(content, longer)
+    };
+    let is_filler = marks > 0 && there == filler(there.len());
+    if is_filler && written.iter().any(is_left) { left } else { content }
 }
 
 /// A line without its newline.
@@ -274,6 +294,23 @@ mod tests {
         let edited = format!("{theirs}{}", ours.replace("# END", "1.1.1.1 user\n# END"));
         let left = format!("{theirs}1.1.1.1 user\n");
         assert_eq!(without(edited.as_bytes(), &[&ours], beside), left.as_bytes());
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_goes() {
+        let (long, short) = (block(b"", &lines()), block(b"", &lines()[..1]));
+        let torn = |left: &str, less: usize| [left.as_bytes(), &filler(less)].concat();
+        let base = "a\n10.9.9.9\tuser\n";
+        assert_eq!(without(&torn(base, long.len()), &[&long], &[]), base.as_bytes());
+        let both = [short.as_str(), &long];
+        let written = format!("{base}{short}");
+        let found = torn(&written, long.len() - short.len());
+        assert_eq!(without(&found, &both, &[]), base.as_bytes());
+        assert_eq!(edited(&found, &both, &[], &short), written.as_bytes());
+        let theirs = torn(base, 20);
+        assert_eq!(without(&theirs, &both, &[]), theirs, "a line of the user's");
+        let theirs = [long.as_bytes(), &torn(base, long.len())].concat();
+        assert_eq!(without(&theirs, &[&long], &[]), torn(base, long.len()), "and so is this");
     }
 
     #[test]

@@ -24,5 +24,5 @@ pub use names::{Alias, BridgeName, ContainerId, ContainerName, Hostname, Referen
 pub use ports::{Port, PortSet, Protocol};
 pub use record::{
     BackendName, Created, Flow, HostsEdit, HostsPlace, Inode, Instance, OwnerTag, Record, Stage,
-    Wired,
+    Wired, filler,
 };

@@ -201,6 +201,16 @@ impl HostsEdit {
     }
 }
 
+/// What stands for `length` bytes that are to be cut off the end of a hosts file, until they are: to
+/// a reader, a comment.
+pub fn filler(length: usize) -> Vec<u8> {
+    let mut filler = vec![b'#'; length];
+    if let [.., _, last] = &mut filler[..] {
+        *last = b'\n';
+    }
+    filler
+}
+
 /// A declared link, and which container it is connected to now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wired {

@@ -23,7 +23,7 @@ pub fn findings(host: &Host, scene: &Scene) -> Result<Vec<Finding>> {
         if !has_its_rules(host, scene, record)? {
             findings.push(Finding::Rules(record.into()));
         }
-        if record.stage == Stage::Ready && !has_its_lines(host, record) {
+        if record.stage == Stage::Ready && !has_its_lines(host, record)? {
             findings.push(Finding::Hosts(record.into()));
         }
     }
@@ -69,17 +69,22 @@ fn has_its_rules(host: &Host, scene: &Scene, record: &Record) -> Result<bool> {
     Ok(lines == expected && !record.flows.is_empty())
 }
 
-/// Whether the file holds the block that the record names. A file that is gone holds nothing for
-/// anybody.
-fn has_its_lines(host: &Host, record: &Record) -> bool {
-    let Some(edit) = record.hosts.as_ref().filter(|edit| !edit.block.is_empty()) else {
-        return true;
+/// Whether the file holds the block that the record names, and that one says what the links mean
+/// now. A file that is gone holds nothing for anybody.
+fn has_its_lines(host: &Host, record: &Record) -> Result<bool> {
+    let Some(edit) = &record.hosts else { return Ok(true) };
+    let file = match HostsFile::again(&edit.place, &host.config.state_dir) {
+        Ok(None) => return Ok(true),
+        // There is nothing to be missed in it.
+        Err(_) if edit.block.is_empty() => return Ok(true),
+        Err(_) => return Ok(false),
+        Ok(Some(file)) => file,
     };
-    match HostsFile::again(&edit.place, &host.config.state_dir) {
-        Ok(None) => true,
-        Ok(Some(file)) => file.content().is_some_and(|content| hosts::stands(content, &edit.block)),
-        Err(_) => false,
-    }
+    let holds = |content| edit.block.is_empty() || hosts::stands(content, &edit.block);
+    let planned = plan(host, record, Some(&file), true, Absent::Leave)?.record.hosts;
+    let meant = planned.as_ref().map_or("", |edit| &edit.block);
+    let same = edit.block.trim_start_matches('\n') == meant.trim_start_matches('\n');
+    Ok(same && file.content().is_some_and(holds))
 }
 
 /// Makes what is nobody's in particular.

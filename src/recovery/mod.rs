@@ -85,7 +85,7 @@ fn mend(host: &Host, find: impl FnOnce(&Host, &Scene) -> Result<Vec<Finding>>) -
         sleep(TURN);
         let _lock = host.store.lock()?;
         let done = match host.store.get(container)? {
-            Some(record) if scene::lives(host, &record) => drift::restore(host, &scene, &record),
+            Some(record) if scene::lives(host, &record)? => drift::restore(host, &scene, &record),
             Some(record) => dead::bury(host, &scene, &record),
             None => Ok(()),
         };

@@ -18,15 +18,17 @@ pub struct Scene {
 }
 
 /// Whether the container of this record runs.
-pub fn lives(host: &Host, record: &Record) -> bool {
+pub fn lives(host: &Host, record: &Record) -> Result<bool> {
     is_running(record, host.boot)
 }
 
 impl Scene {
     /// Reads all of it.
     pub fn look(host: &Host) -> Result<Self> {
-        let (living, dead): (Vec<_>, Vec<_>) =
-            host.store.all()?.into_iter().partition(|record| lives(host, record));
+        let (mut living, mut dead) = (Vec::new(), Vec::new());
+        for record in host.store.all()? {
+            if lives(host, &record)? { &mut living } else { &mut dead }.push(record);
+        }
         let mut rules = Vec::new();
         for backend in BackendName::ALL {
             match host.at(backend, |site| site.firewall.owners()) {

@@ -4,7 +4,8 @@ use super::file::{shown, whole};
 use super::lease;
 use super::rootfs::{self, Entry};
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{Created, HostsPlace, Inode};
+use crate::model::{Created, HostsPlace, Inode, filler};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{fstat, stat};
 use std::fs::{File, OpenOptions};
@@ -66,13 +67,25 @@ impl HostsFile {
         let (root, inode) = rootfs::open_root(path)?;
         let entry = Entry::find(root)?;
         let content = content(&entry)?;
-        let created = match (&content, entry.lacks_etc()) {
-            (Some(_), _) => Created::Nothing,
-            (None, false) => Created::File,
-            (None, true) => Created::FileAndDirectory,
-        };
+        let created = to_create(content.as_deref(), &entry);
         let place = HostsPlace::Rootfs { path: path.to_owned(), inode, created };
         Ok(Self { place, content, target: Target::Rootfs(Box::new(entry)) })
+    }
+
+    /// Looks again, before anything is planned: what stood there may have been somebody else's, and
+    /// gone with him.
+    pub fn look_again(&mut self) -> Result<()> {
+        match &mut self.target {
+            Target::Mount(file) => self.content = Some(read(file, USUAL, "hosts file")?),
+            Target::Rootfs(entry) => {
+                entry.find_again()?;
+                self.content = content(entry)?;
+                if let HostsPlace::Rootfs { created, .. } = &mut self.place {
+                    *created = to_create(self.content.as_deref(), entry);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The file that was recorded, if it is still there: another file that took its path since is
@@ -83,8 +96,10 @@ impl HostsFile {
                 (path, inode)
             }
         };
-        if !stat(path).is_ok_and(|now| rootfs::inode(&now) == *expected) {
-            return Ok(None);
+        match stat(path) {
+            Ok(now) if rootfs::inode(&now) == *expected => {}
+            Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(errno) => return Err(errno).context(Kind::Hosts, || shown(path)),
         }
         let mut file = match place {
             HostsPlace::Mount { .. } => Self::of_mount(path, state)?,
@@ -129,6 +144,13 @@ impl HostsFile {
         }
     }
 
+    /// Removes what is left beside it where one of us was killed while writing it.
+    pub fn clear(&self) {
+        if let Target::Rootfs(entry) = &self.target {
+            entry.clear();
+        }
+    }
+
     /// Removes it, if it was made by us.
     pub fn remove(&self) -> Result<()> {
         match (&self.target, &self.place) {
@@ -137,6 +159,15 @@ impl HostsFile {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// What has to be made for the file to be there.
+fn to_create(content: Option<&[u8]>, entry: &Entry) -> Created {
+    match (content, entry.lacks_etc()) {
+        (Some(_), _) => Created::Nothing,
+        (None, false) => Created::File,
+        (None, true) => Created::FileAndDirectory,
     }
 }
 
@@ -157,15 +188,34 @@ fn read(file: &File, size: u64, what: &str) -> Result<Vec<u8>> {
 }
 
 /// A file that is bind-mounted must stay the same file. One write from the first byte that differs:
-/// a reader never sees half a line.
+/// a reader never sees half a line. A file cannot be written and made shorter at once: in between,
+/// a comment stands for what is to be cut off, and is recognised if we do not get to cut it.
 fn in_place(file: &File, old: &[u8], new: &[u8], alone: bool) -> Result<()> {
     let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let mut tail = new[same..].to_vec();
+    if !tail.is_empty() {
+        tail.extend(filler(old.len().saturating_sub(new.len())));
+    }
     let written = if same == old.len() && !alone {
-        append(file, &new[same..])
+        append(file, &tail)
     } else {
-        file.write_all_at(&new[same..], same as u64).and_then(|()| shorten(file, old, new))
+        file.write_all_at(&tail, same as u64)
     };
+    let written = written.and_then(|()| shorten(file, old, new));
+    if written.is_err() {
+        put_back(file, old, same, new.len() as u64);
+    }
     written.context(Kind::Hosts, || "cannot write the hosts file")
+}
+
+/// The disk was full, perhaps, and took a part. There is room for what was there before. `written`
+/// is the length of the file if that was all of it: who added to it meanwhile loses nothing.
+fn put_back(file: &File, old: &[u8], same: usize, written: u64) {
+    let _ = file.write_all_at(&old[same..], same as u64);
+    let length = old.len() as u64;
+    if file.metadata().is_ok_and(|now| (length + 1..=written).contains(&now.len())) {
+        let _ = file.set_len(length);
+    }
 }
 
 /// Cuts what is left of `old` behind `new`. What somebody appended meanwhile, where no lease could

@@ -1,26 +1,40 @@
 //! One writer at a time.
 
+#![allow(unsafe_code)] // Each block says why.
+
 use crate::error::{Context, Error, Kind, Result};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::libc;
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Held until dropped; the kernel frees it when its holder dies.
+/// Held until dropped; the kernel frees it when its holder dies. nix's own panics where the kernel
+/// will not say that it is free; it is, as soon as the file is closed.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "its drop is what matters")] Flock<File>);
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = flock(&self.0, libc::LOCK_UN);
+    }
+}
+
+fn flock(file: &File, operation: libc::c_int) -> nix::Result<()> {
+    // SAFETY: a system call on a descriptor that is open, and an integer.
+    Errno::result(unsafe { libc::flock(file.as_raw_fd(), operation) }).map(drop)
+}
 
 /// Takes the lock on `file`, or gives up after `patience`: its holder may be stopped for good.
 pub fn exclusive(file: File, patience: Duration) -> Result<Lock> {
     let start = Instant::now();
     let mut pause = Duration::from_micros(50);
-    let mut file = file;
     loop {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Ok(Lock(lock)),
-            Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
-            Err((_, errno)) => return Err(errno).context(Kind::State, || "cannot lock"),
+        match flock(&file, libc::LOCK_EX | libc::LOCK_NB) {
+            Ok(()) => return Ok(Lock(file)),
+            Err(Errno::EWOULDBLOCK | Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context(Kind::State, || "cannot lock"),
         }
         if start.elapsed() > patience {
             let message = format!("the lock is held for more than {} s", patience.as_secs());
@@ -32,15 +46,15 @@ pub fn exclusive(file: File, patience: Duration) -> Result<Lock> {
 }
 
 /// Whether somebody holds the lock on `file`.
-pub fn is_held(file: File) -> bool {
-    matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
+pub fn is_held(file: &File) -> bool {
+    flock(file, libc::LOCK_SH | libc::LOCK_NB) == Err(Errno::EWOULDBLOCK)
 }
 
 /// Takes the lock on `file` if nobody has it.
 pub fn at_once(file: File) -> Result<Option<Lock>> {
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(Lock(lock))),
-        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, errno)) => Err(errno).context(Kind::State, || "cannot lock"),
+    match flock(&file, libc::LOCK_EX | libc::LOCK_NB) {
+        Ok(()) => Ok(Some(Lock(file))),
+        Err(Errno::EWOULDBLOCK) => Ok(None),
+        Err(errno) => Err(errno).context(Kind::State, || "cannot lock"),
     }
 }

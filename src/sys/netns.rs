@@ -41,10 +41,14 @@ impl Process {
         let gone = || Error::new(Kind::Namespace, format!("process {pid} does not run"));
         // SAFETY: the call takes two integers and returns a descriptor or -1.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0u32) };
-        let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(gone)?;
+        let fd = match Errno::result(fd) {
+            Err(Errno::ESRCH | Errno::EINVAL) => return Err(gone()),
+            fd => fd.context(Kind::Namespace, || format!("process {pid}"))?,
+        };
+        let fd = i32::try_from(fd).map_err(|_| gone())?;
         // SAFETY: the descriptor is new and nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let started = process::start_time(pid).ok_or_else(gone)?;
+        let started = process::start_time(pid)?.ok_or_else(gone)?;
         let process = Self { pid, fd, started };
         // If it lives now, the start time was its own, not a successor's.
         if process.ended(0) { Err(gone()) } else { Ok(process) }
@@ -60,13 +64,13 @@ impl Process {
         self.started
     }
 
-    /// Waits up to `milliseconds` for its end.
+    /// Waits up to `milliseconds` for its end. Whoever cannot wait has not seen it.
     pub fn ended(&self, milliseconds: u16) -> bool {
         let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
         loop {
             match poll(&mut fds, PollTimeout::from(milliseconds)) {
                 Err(Errno::EINTR) => {}
-                result => return result != Ok(0),
+                result => return result.is_ok_and(|ready| ready > 0),
             }
         }
     }

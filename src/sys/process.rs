@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use std::fs::{self, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::IntoRawFd;
 
 /// Undoes what a parent may have left: closed standard streams, blocked and ignored signals (waiting
@@ -65,9 +65,18 @@ pub fn boot_id() -> Result<u128> {
 }
 
 /// When the process `pid` started, in clock ticks since boot; none when it is gone, or is a zombie
-/// or about to become one.
-pub fn start_time(pid: i32) -> Option<u64> {
-    let stat = read_line(&format!("/proc/{pid}/stat")).ok()?;
+/// or about to become one. Not to know is an error: who only seems to be gone loses his links.
+pub fn start_time(pid: i32) -> Result<Option<u64>> {
+    let path = format!("/proc/{pid}/stat");
+    match read_line(&path) {
+        Ok(stat) => Ok(started(&stat)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        Err(error) => Err(error).context(Kind::Namespace, || path),
+    }
+}
+
+fn started(stat: &str) -> Option<u64> {
     // The command's name stands in parentheses and may hold anything, parentheses too.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;
@@ -79,7 +88,13 @@ pub fn start_time(pid: i32) -> Option<u64> {
 /// A file of procfs that is one line of a few hundred bytes, read at once.
 fn read_line(path: &str) -> std::io::Result<String> {
     let mut buffer = [0; 1024];
-    let length = fs::File::open(path)?.read(&mut buffer)?;
+    let mut file = fs::File::open(path)?;
+    let length = loop {
+        match file.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
     Ok(String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned())
 }
 

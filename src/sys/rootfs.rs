@@ -13,6 +13,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat, stat};
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 use pathrs::Root;
+use pathrs::error::ErrorKind;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
@@ -26,6 +27,8 @@ const MAX_LINKS: usize = 40;
 const PSEUDO: [i64; 4] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270];
 /// What the new file is called until it takes its place.
 const NEW: &str = ".hosts.oci-link";
+/// The same for a new `/etc`.
+const NEW_ETC: &str = ".etc.oci-link";
 
 /// One directory entry below a root.
 #[derive(Debug)]
@@ -105,7 +108,9 @@ impl Entry {
                     return Ok(Self { root, directory, name, file: None, made_etc: true });
                 }
                 Err(error) => {
-                    return Err(unsafe_link(&causes(&error)));
+                    let kind = if is_ours(error.kind()) { Kind::Hosts } else { Kind::Unsafe };
+                    let message = format!("hosts file /etc/hosts: {}", causes(&error));
+                    return Err(Error::new(kind, message));
                 }
             };
             let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -201,24 +206,44 @@ impl Entry {
         Ok(())
     }
 
+    /// Whoever is killed meanwhile leaves no `/etc` that only root can enter.
     fn make_etc(&mut self) -> Result<()> {
         let made = (|| -> nix::Result<OwnedFd> {
             let owner = fstat(&self.directory)?;
-            mkdirat(&self.directory, "etc", Mode::from_bits_truncate(0o700))?;
+            match mkdirat(&self.directory, NEW_ETC, Mode::S_IRWXU) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(errno) => return Err(errno),
+            }
             let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let etc = openat(&self.directory, "etc", flags, Mode::empty())?;
+            let etc = openat(&self.directory, NEW_ETC, flags, Mode::empty())?;
             let (uid, gid) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
             fchown(&etc, Some(uid), Some(gid))?;
             fchmod(&etc, Mode::from_bits_truncate(0o755))?;
+            renameat(&self.directory, NEW_ETC, &self.directory, "etc")?;
             Ok(etc)
         })();
+        if made.is_err() {
+            let _ = unlinkat(&self.directory, NEW_ETC, UnlinkatFlags::RemoveDir);
+        }
         self.directory = made.context(Kind::Hosts, || "hosts file /etc")?;
         self.made_etc = false;
         Ok(())
     }
 
+    /// Removes what one of us left who was killed before it took its place.
+    pub fn clear(&self) {
+        let _ = if self.made_etc {
+            unlinkat(&self.directory, NEW_ETC, UnlinkatFlags::RemoveDir)
+        } else {
+            unlinkat(&self.directory, NEW, UnlinkatFlags::NoRemoveDir)
+        };
+    }
+
     /// Removes the file, and `/etc` too if that was made for it.
     pub fn remove(&self, etc_too: bool) -> Result<()> {
+        if self.made_etc {
+            return Ok(());
+        }
         match unlinkat(&self.directory, self.name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => return Err(errno).context(Kind::Hosts, || "hosts file /etc/hosts"),
@@ -229,6 +254,13 @@ impl Entry {
         }
         Ok(())
     }
+}
+
+/// Whether this host is in trouble, and not what the container made of its files.
+fn is_ours(why: ErrorKind) -> bool {
+    let ErrorKind::OsError(Some(errno)) = why else { return false };
+    let errno = Errno::from_raw(errno);
+    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EIO | Errno::EINTR)
 }
 
 /// An error of pathrs says which step failed, and its source why.

@@ -103,10 +103,14 @@ impl Containers {
             Ok(process)
         });
         // The record is compared after the process is held: it cannot become another's now.
-        if !is_running(record, host.boot) {
-            self.over.insert(id.clone(), Over { due: now + GRACE, failed: 0 });
-            return;
-        }
+        let pinned = match is_running(record, host.boot) {
+            Ok(true) => pinned,
+            Ok(false) => {
+                self.over.insert(id.clone(), Over { due: now + GRACE, failed: 0 });
+                return;
+            }
+            Err(error) => Err(error),
+        };
         match pinned {
             Ok(process) => {
                 self.strange.remove(id);

@@ -52,9 +52,31 @@ impl DirectoryStore {
                 found.push(Litter { place: &self.names, folder: "names/", name });
             }
         }
+        self.find_empty(&mut found)?;
         self.find_in(&self.addresses, "addresses/", |entries| &entries.addresses, &mut found)?;
         self.find_in(&self.wanted, "wanted/", |entries| &entries.wanted, &mut found)?;
         Ok(found)
+    }
+
+    /// Directories that were made for a record, which did not come.
+    fn find_empty<'a>(&'a self, found: &mut Vec<Litter<'a>>) -> Result<()> {
+        let place = &self.records;
+        let mut add = |name: &str| {
+            found.push(Litter { place, folder: "records/", name: format!("{name}/") });
+        };
+        for above in names(place, ".")?.into_iter().filter(|name| name != NEW) {
+            let below = names(place, &above)?;
+            if below.is_empty() {
+                add(&above);
+            }
+            for name in below {
+                let directory = format!("{above}/{name}");
+                if names(place, &directory)?.is_empty() {
+                    add(&directory);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Entries of records that have them no more, and keys without any.

@@ -6,7 +6,7 @@ mod container;
 mod forged;
 mod host;
 mod listener;
-mod netns;
+pub(crate) mod netns;
 mod network;
 mod outcome;
 mod packets;

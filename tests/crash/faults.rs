@@ -1,0 +1,176 @@
+//! Calls of the hook and of its children that the kernel refuses: a full disk, a broken or read-only
+//! one, no memory, no descriptors, a signal at a bad moment. The hook succeeds or says in one line
+//! why it does not; no hosts file is half of what it was, no rule is without a record, and one `gc`
+//! leaves nothing.
+
+use crate::{
+    actor::TAIL,
+    attempts::{all, each_backend},
+    scene::{BACKENDS, Scene, Stage, host},
+    tracer::{Blow, Point},
+};
+use nix::{
+    errno::Errno::{
+        self, EAGAIN, EINTR, EIO, EMFILE, ENOBUFS, ENOLCK, ENOMEM, ENOSPC, EPERM, EROFS,
+    },
+    libc::{self, c_long},
+    sys::wait::WaitStatus,
+};
+
+/// What each call may say that is nobody's mistake.
+const FAULTS: [(c_long, &[Errno]); 46] = [
+    (libc::SYS_openat, &[EMFILE, ENOMEM, EIO, EROFS, ENOSPC, EINTR]),
+    (libc::SYS_openat2, &[EMFILE, ENOMEM, EIO, EINTR, EAGAIN]),
+    (libc::SYS_read, &[EIO, EINTR]),
+    (libc::SYS_pread64, &[EIO, EINTR]),
+    (libc::SYS_readlink, &[EIO, ENOMEM]),
+    (libc::SYS_readlinkat, &[EIO, ENOMEM]),
+    (libc::SYS_getdents64, &[EIO]),
+    (libc::SYS_write, &[ENOSPC, EIO, EINTR]),
+    (libc::SYS_pwrite64, &[ENOSPC, EIO, EINTR]),
+    (libc::SYS_ftruncate, &[EIO, EINTR]),
+    (libc::SYS_lseek, &[EIO]),
+    (libc::SYS_mkdirat, &[ENOSPC, EROFS, EIO]),
+    (libc::SYS_symlinkat, &[ENOSPC, EROFS, EIO]),
+    (libc::SYS_renameat, &[ENOSPC, EROFS, EIO]),
+    (libc::SYS_unlinkat, &[EROFS, EIO]),
+    (libc::SYS_fchmod, &[EROFS, EIO]),
+    (libc::SYS_fchown, &[EROFS, EIO]),
+    (libc::SYS_flistxattr, &[EIO, ENOMEM]),
+    (libc::SYS_fgetxattr, &[EIO, ENOMEM]),
+    (libc::SYS_fsetxattr, &[EIO, ENOSPC]),
+    (libc::SYS_fstat, &[EIO, ENOMEM]),
+    (libc::SYS_stat, &[EIO, ENOMEM]),
+    (libc::SYS_newfstatat, &[EIO, ENOMEM]),
+    (libc::SYS_statx, &[EIO, ENOMEM]),
+    (libc::SYS_fstatfs, &[EIO]),
+    (libc::SYS_fcntl, &[EINTR, EMFILE, ENOLCK]),
+    (libc::SYS_flock, &[EINTR, ENOLCK]),
+    (libc::SYS_close, &[EIO, EINTR]),
+    (libc::SYS_poll, &[EINTR, ENOMEM]),
+    (libc::SYS_pidfd_open, &[EMFILE, ENOMEM]),
+    (libc::SYS_setns, &[ENOMEM, EPERM]),
+    (libc::SYS_socket, &[EMFILE, ENOMEM, ENOBUFS]),
+    (libc::SYS_bind, &[ENOMEM]),
+    (libc::SYS_connect, &[ENOMEM, EINTR]),
+    (libc::SYS_setsockopt, &[ENOMEM]),
+    (libc::SYS_sendto, &[ENOBUFS, ENOMEM, EINTR]),
+    (libc::SYS_sendmsg, &[ENOBUFS, ENOMEM, EINTR]),
+    (libc::SYS_recvfrom, &[ENOBUFS, ENOMEM, EINTR]),
+    (libc::SYS_recvmsg, &[ENOBUFS, ENOMEM, EINTR]),
+    (libc::SYS_memfd_create, &[EMFILE, ENOMEM]),
+    (libc::SYS_pipe2, &[EMFILE]),
+    (libc::SYS_clone, &[EAGAIN, ENOMEM]),
+    (libc::SYS_vfork, &[EAGAIN, ENOMEM]),
+    (libc::SYS_execve, &[ENOMEM, EIO]),
+    (libc::SYS_wait4, &[EINTR]),
+    (libc::SYS_mmap, &[ENOMEM]),
+];
+
+/// Where, which call by its number, and what it says.
+type Fault = (Point, u64, Errno);
+
+fn points(backend: &'static str, stage: Stage) -> Vec<Fault> {
+    let host = host(backend);
+    let scene = Scene::new(&host, backend, stage);
+    scene.prepare();
+    let (traced, _) = scene.attempt(None);
+    let mut points = Vec::new();
+    for (process, calls) in traced.calls.iter().enumerate() {
+        // Before its first own call a program is being loaded, and its loader complains.
+        let own = |number: &u64| *number == libc::SYS_close_range.cast_unsigned();
+        let begin = calls.iter().position(own).unwrap_or(0);
+        for (call, number) in calls.iter().enumerate().skip(begin) {
+            let errnos = FAULTS.iter().filter(|(name, _)| name.cast_unsigned() == *number);
+            let errnos = errnos.flat_map(|(_, errnos)| *errnos);
+            points.extend(errnos.map(|errno| (Point { process, call }, *number, *errno)));
+        }
+    }
+    points
+}
+
+fn attempt(scene: &Scene, (point, number, errno): &Fault) {
+    scene.prepare();
+    let blow = Blow::Fail { number: *number, errno: *errno };
+    let (traced, complaint) = scene.attempt(Some((*point, blow)));
+    let status = judged(traced.status, &complaint);
+    hosts_are_whole(scene, &complaint);
+    let told = scene.call("gc --dry-run").ok();
+    assert!(!told.contains("no record names them"), "{complaint}\n{told}");
+    // What a neighbour lacks is left for sync; what it has too much is not.
+    let next = if status == 0 { "sync" } else { "gc" };
+    if scene.stage != Stage::Stop {
+        if status == 0 {
+            scene.call(next).ok();
+            scene.must_be(&scene.linked, "sync after a start");
+        }
+        scene.web.end();
+    } else if status == 0 {
+        assert_eq!(scene.look().rules, scene.over().rules, "an end that succeeds");
+    }
+    scene.call(next).ok();
+    scene.must_be(&scene.over(), &format!("{next} after {complaint:?}"));
+    scene.reset();
+}
+
+/// The exit status, which is a documented one, of a hook that said one line if it failed, and none
+/// if it did not.
+fn judged(status: WaitStatus, complaint: &str) -> i32 {
+    // No kernel refuses that, and pathrs does not expect it.
+    if complaint.contains("fstat(/proc) should work") {
+        return -1;
+    }
+    let WaitStatus::Exited(_, code) = status else { panic!("{status:?}: {complaint}") };
+    assert!((0..=9).contains(&code), "status {code}: {complaint}");
+    assert_eq!(complaint.lines().count(), usize::from(code != 0), "status {code}: {complaint:?}");
+    assert!(code == 0 || complaint.starts_with("oci-link: "), "{complaint}");
+    code
+}
+
+fn hosts_are_whole(scene: &Scene, complaint: &str) {
+    let mut linked = scene.linked.clone();
+    if scene.stage == Stage::Stop {
+        linked.files.get_mut("web hosts").expect("it has one").push_str(TAIL);
+    }
+    let (over, found) = (scene.over(), scene.look());
+    for (file, text) in &found.files {
+        let may_be = [&over, &linked].map(|snapshot| snapshot.files.get(file));
+        assert!(may_be.contains(&Some(text)), "after {complaint:?}: {file}: {text:?}");
+    }
+}
+
+/// A point in so many.
+const SAMPLE: usize = 71;
+
+fn sample(stage: Stage) {
+    for (number, backend) in BACKENDS.into_iter().enumerate() {
+        let points = points(backend, stage);
+        let some: Vec<_> = points.into_iter().skip(number * 7).step_by(SAMPLE).collect();
+        all(backend, stage, "refused", &some, 1, attempt);
+    }
+}
+
+fn everything(backend: &'static str, stage: Stage) {
+    all(backend, stage, "refused", &points(backend, stage), 2, attempt);
+}
+
+#[test]
+fn a_start_that_is_refused_a_call_is_made_or_not_made() {
+    sample(Stage::Start);
+}
+
+#[test]
+fn a_first_start_that_is_refused_a_call_is_made_or_not_made() {
+    sample(Stage::First);
+}
+
+#[test]
+fn an_end_that_is_refused_a_call_can_be_made_again() {
+    sample(Stage::Stop);
+}
+
+each_backend! {
+    every_call_of_a_start => Stage::Start,
+    every_call_of_a_first_start => Stage::First,
+    every_call_of_an_end => Stage::Stop,
+}
