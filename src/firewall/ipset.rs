@@ -18,6 +18,7 @@
 //! longer the more there are. Programs make the rules once per boot, and again when the kernel says
 //! that nothing refers to a set any more.
 
+mod kernel;
 mod messages;
 mod sets;
 mod shared;
@@ -31,14 +32,14 @@ use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::netlink::message::Batch;
 use crate::sys::netlink::{Netlink, Refusal};
-use messages::{
-    Change, EXISTS, FULL, MISSING, REFERENCED, ask_for_header, ask_for_set, change_element,
-    create_set, element, rename_to_itself, swap,
-};
-use nix::libc::{EEXIST, EINVAL};
-use sets::{Entry, Kind, Set};
+use kernel::{is_in_use, list, list_all, make_sets};
+use messages::{Change, EXISTS, FULL, MISSING, change_element};
+use nix::libc::EINVAL;
+use sets::{Entry, Set};
 use shared::Shared;
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+pub use kernel::is_in_kernel;
 
 /// How many messages go out together. If the kernel refused each, its answers would still fit the
 /// buffer of the socket.
@@ -180,100 +181,6 @@ impl Firewall for Ipset {
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {
         self.base.isolated()
-    }
-}
-
-/// Makes the sets of a family. One that is there stays as it is, if it is of our kind: another
-/// could let through more than its elements say.
-fn make_sets(family: Family, there: &[String]) -> Result<()> {
-    let mut link = Netlink::netfilter()?;
-    let [bridged, seats, routed] = Set::all_of(family);
-    make_set(&mut link, bridged)?;
-    make_set(&mut link, seats)?;
-    let is_new = make_set(&mut link, routed)?;
-    // Flows of an earlier version are bound to nothing, and in the set of those that are.
-    if is_new && sets::outdated(family).iter().any(|rule| there.contains(rule)) {
-        let mut batch = Batch::default();
-        swap(&mut batch, bridged, routed);
-        if let Some(refusal) = link.exchange(&batch.with_receipt())?.first() {
-            return Err(refused(bridged, "cannot be emptied", *refusal));
-        }
-    }
-    Ok(())
-}
-
-/// Makes one; says whether it was missing.
-fn make_set(link: &mut Netlink, set: Set) -> Result<bool> {
-    let mut batch = Batch::default();
-    create_set(&mut batch, set);
-    match link.exchange(&batch.with_receipt())?.first() {
-        None => Ok(true),
-        Some(refusal) if refusal.code == EEXIST && is_ours(link, set)? => Ok(false),
-        Some(refusal) => Err(refused(set, "cannot be made", *refusal)),
-    }
-}
-
-fn refused(set: Set, what: &str, refusal: Refusal) -> Error {
-    let (set, why) = (set.name(), refusal.errno().desc());
-    failed(format!("ipset {set}: {what}: {why} ({})", refusal.code))
-}
-
-/// Whether the set that is there compares what ours does.
-fn is_ours(link: &mut Netlink, set: Set) -> Result<bool> {
-    let mut ours = false;
-    let mut batch = Batch::default();
-    ask_for_header(&mut batch, set);
-    let answer = link.ask(&batch.with_receipt(), |message| {
-        ours = messages::is_ours(set, &message.attributes());
-    })?;
-    Ok(answer.is_ok() && ours)
-}
-
-/// Fails where the kernel has no sets.
-pub fn is_in_kernel() -> Result<()> {
-    let mut batch = Batch::default();
-    ask_for_header(&mut batch, Set { family: Family::V4, kind: Kind::Bridged });
-    match Netlink::netfilter()?.ask(&batch.with_receipt(), |_| ())? {
-        Err(refusal) if refusal.code != MISSING => {
-            Err(failed(format!("ipset: not in the kernel ({})", refusal.errno().desc())))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether rules ask for a family's sets: all do or none, so one is asked about. The kernel lists a
-/// set's references only after counting its elements; a set that is referred to cannot be renamed,
-/// and says so at once.
-fn is_in_use(link: &mut Netlink, family: Family) -> Result<bool> {
-    let mut batch = Batch::default();
-    rename_to_itself(&mut batch, Set { family, kind: Kind::Bridged });
-    let refused = link.exchange(&batch.with_receipt())?;
-    Ok(refused.iter().any(|refusal| refusal.code == REFERENCED))
-}
-
-/// The elements of all sets.
-fn list_all(link: &mut Netlink) -> Result<Vec<Element<Entry>>> {
-    let mut all = Vec::new();
-    for set in Family::BOTH.into_iter().flat_map(Set::all_of) {
-        all.extend(list(link, set)?);
-    }
-    Ok(all)
-}
-
-/// The elements of a set; none if there is no set.
-fn list(link: &mut Netlink, set: Set) -> Result<Vec<Element<Entry>>> {
-    let mut all = Vec::new();
-    let mut batch = Batch::default();
-    ask_for_set(&mut batch, set);
-    let answer = link.ask(&batch, |message| {
-        let elements = messages::elements(&message.attributes());
-        all.extend(elements.filter_map(|attributes| element(set, &attributes)));
-    })?;
-    match answer {
-        Ok(()) => Ok(all),
-        // A kernel without sets has none of ours.
-        Err(refusal) if [MISSING, EINVAL].contains(&refusal.code) => Ok(Vec::new()),
-        Err(refusal) => Err(refused(set, "cannot be listed", refusal)),
     }
 }
 

@@ -15,15 +15,16 @@ use crate::sys::hosts_file::HostsFile;
 pub fn findings(host: &Host, scene: &Scene) -> Result<Vec<Finding>> {
     let mut findings = base(host, scene)?;
     for record in &scene.living {
+        let linked = is_linked(host, record)?;
         if record.stage == Stage::Pending {
             findings.push(Finding::Unfinished(record.into()));
-        } else if !is_linked(host, record)? {
+        } else if !linked {
             findings.push(Finding::Links(record.into()));
         }
         if !has_its_rules(host, scene, record)? {
             findings.push(Finding::Rules(record.into()));
         }
-        if record.stage == Stage::Ready && !has_its_lines(host, record)? {
+        if record.stage == Stage::Ready && !has_its_lines(host, record, linked)? {
             findings.push(Finding::Hosts(record.into()));
         }
     }
@@ -69,9 +70,9 @@ fn has_its_rules(host: &Host, scene: &Scene, record: &Record) -> Result<bool> {
     Ok(lines == expected && !record.flows.is_empty())
 }
 
-/// Whether the file holds the block that the record names, and that one says what the links mean
-/// now. A file that is gone holds nothing for anybody.
-fn has_its_lines(host: &Host, record: &Record) -> Result<bool> {
+/// Whether the file holds the block that the record names, and that one says what the links mean,
+/// if they are `linked` as they should be. A file that is gone holds nothing for anybody.
+fn has_its_lines(host: &Host, record: &Record, linked: bool) -> Result<bool> {
     let Some(edit) = &record.hosts else { return Ok(true) };
     let file = match HostsFile::again(&edit.place, &host.config.state_dir) {
         Ok(None) => return Ok(true),
@@ -81,6 +82,9 @@ fn has_its_lines(host: &Host, record: &Record) -> Result<bool> {
         Ok(Some(file)) => file,
     };
     let holds = |content| edit.block.is_empty() || hosts::stands(content, &edit.block);
+    if !linked {
+        return Ok(file.content().is_some_and(holds));
+    }
     let planned = plan(host, record, Some(&file), true, Absent::Leave)?.record.hosts;
     let meant = planned.as_ref().map_or("", |edit| &edit.block);
     let same = edit.block.trim_start_matches('\n') == meant.trim_start_matches('\n');

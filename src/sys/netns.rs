@@ -161,7 +161,10 @@ fn read(host: &File) -> Result<Namespace> {
     found.retain(|(interface, ip, _)| *interface != LOOPBACK && !is_link_local(*ip));
     let mut addresses = Vec::new();
     for same in found.chunk_by(|(one, ..), (other, ..)| one == other) {
-        let bridge = same.first().and_then(|(at, ..)| bridge::under(&mut link, host, *at));
+        let bridge = match same.first() {
+            Some((at, ..)) => bridge::under(&mut link, host, *at)?,
+            None => None,
+        };
         for (_, ip, prefix) in same {
             let address = Address::new(*ip, *prefix).context(Kind::Unsafe, || "network")?;
             addresses.push(address.on(bridge));

@@ -246,6 +246,8 @@ impl Entry {
         }
         match unlinkat(&self.directory, self.name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
+            // Where nothing can be written, nothing was made.
+            Err(Errno::EROFS) if self.file.is_none() => {}
             Err(errno) => return Err(errno).context(Kind::Hosts, || "hosts file /etc/hosts"),
         }
         if etc_too {

@@ -111,7 +111,8 @@ fn folders(id: &str) -> String {
 
 /// Whether this is a rule or an element of somebody's link.
 fn permits(rule: &str) -> bool {
-    let element = rule.starts_with("add ") || rule.contains(" elem ");
+    let seat = rule.contains("-at ");
+    let element = rule.starts_with("add ") && !seat || rule.contains(" elem ");
     element || rule.contains("-A OCI-LINK-") && rule.contains(" -s ")
 }
 

@@ -81,9 +81,15 @@ fn points(backend: &'static str, stage: Stage) -> Vec<Fault> {
         let own = |number: &u64| *number == libc::SYS_close_range.cast_unsigned();
         let begin = calls.iter().position(own).unwrap_or(0);
         for (call, number) in calls.iter().enumerate().skip(begin) {
-            let errnos = FAULTS.iter().filter(|(name, _)| name.cast_unsigned() == *number);
-            let errnos = errnos.flat_map(|(_, errnos)| *errnos);
-            points.extend(errnos.map(|errno| (Point { process, call }, *number, *errno)));
+            let found = FAULTS.iter().find(|(name, _)| name.cast_unsigned() == *number);
+            let Some((_, errnos)) = found else { continue };
+            // To a child's program any trouble is much the same.
+            let errnos = match process {
+                0 => errnos,
+                _ => std::slice::from_ref(&errnos[call % errnos.len()]),
+            };
+            let point = Point { process, call };
+            points.extend(errnos.iter().map(|errno| (point, *number, *errno)));
         }
     }
     points

@@ -2,7 +2,7 @@
 //! is inherited.
 
 use crate::{
-    cast::{end, prepared, recipient, source},
+    cast::{end, prepared, source},
     support::{Container, Forged, Host, Listener, OPEN, Proto, Runtime},
 };
 use std::{
@@ -88,11 +88,15 @@ fn vanish(host: &Host, container: &Container, id: &str) {
 fn cycle(host: &Host, db: &Container, number: usize, [first, then]: [&str; 2]) {
     let (web, heir) = (format!("web{number}"), format!("heir{number}"));
     configure(host, first);
-    let linked = recipient(host, &web, "db");
+    // A host has fewer addresses than lives.
+    let address = 20 + u8::try_from(number % 200).expect("fits");
+    let linked = host.container(&web).number(address).annotate("links", "db").hooks().build();
+    linked.run().ok();
     if number < BACKENDS.len() {
         let_established_pass(host, first);
     }
     assert_eq!(through(&anew(&linked, db)).len(), 2 * Forged::ALL.len(), "{first}: {web}");
+    let _answers = Listener::new(db, Proto::Tcp, PORT);
     let streams = db.addresses().map(|ip| linked.dial((ip, PORT).into()).expect("db listens"));
     vanish(host, &linked, &web);
 
@@ -119,7 +123,6 @@ fn cycles(count: usize, offset: usize) {
         fs::write(switch, "1").expect("connection tracking");
     });
     let db = source(&host, "db", "3306, 3306/udp");
-    let _answers = Listener::new(&db, Proto::Tcp, PORT);
     for number in 0..count {
         let at = number + offset;
         cycle(&host, &db, number, [BACKENDS[at % 3], BACKENDS[(at + at / 3) % 3]]);
