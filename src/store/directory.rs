@@ -27,8 +27,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long a change waits for others. A hook that waits longer has lost its runtime's patience.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a change waits for others: in a boot storm each has to wait for all before it. The hooks
+/// that we install are given 30 s.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A record of a source with 4096 ports and a large environment takes less.
 const MAX_RECORD: u64 = 16 << 20;
 /// See the module.

@@ -3,11 +3,11 @@
 #![allow(unsafe_code)] // Each block says why.
 
 use crate::error::{Context, Error, Kind, Result};
+use crate::sys::alarm::Alarm;
 use nix::errno::Errno;
 use nix::libc;
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Held until dropped; the kernel frees it when its holder dies. nix's own panics where the kernel
@@ -26,22 +26,25 @@ fn flock(file: &File, operation: libc::c_int) -> nix::Result<()> {
     Errno::result(unsafe { libc::flock(file.as_raw_fd(), operation) }).map(drop)
 }
 
-/// Takes the lock on `file`, or gives up after `patience`: its holder may be stopped for good.
+/// Takes the lock on `file`, or gives up after `patience`: its holder may be stopped for good. Who
+/// waits sleeps until it is his turn, in the order of arrival: a hundred that looked again and again
+/// would take the processor from the one they wait for.
 pub fn exclusive(file: File, patience: Duration) -> Result<Lock> {
     let start = Instant::now();
-    let mut pause = Duration::from_micros(50);
+    let mut asked = flock(&file, libc::LOCK_EX | libc::LOCK_NB);
+    let _alarm = asked.is_err().then(|| Alarm::after(patience)).transpose()?;
     loop {
-        match flock(&file, libc::LOCK_EX | libc::LOCK_NB) {
+        match asked {
             Ok(()) => return Ok(Lock(file)),
-            Err(Errno::EWOULDBLOCK | Errno::EINTR) => {}
+            Err(Errno::EWOULDBLOCK) => {}
+            Err(Errno::EINTR) if start.elapsed() < patience => {}
+            Err(Errno::EINTR) => {
+                let message = format!("the lock is held for more than {} s", patience.as_secs());
+                return Err(Error::new(Kind::State, message));
+            }
             Err(errno) => return Err(errno).context(Kind::State, || "cannot lock"),
         }
-        if start.elapsed() > patience {
-            let message = format!("the lock is held for more than {} s", patience.as_secs());
-            return Err(Error::new(Kind::State, message));
-        }
-        sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(2));
+        asked = flock(&file, libc::LOCK_EX);
     }
 }
 

@@ -3,6 +3,7 @@
 //! What comes from a container's file system goes through [`rootfs`] and [`hosts_file`], what comes
 //! from its process through [`netns`] and [`process`], other programs through [`child`].
 
+pub mod alarm;
 pub mod bridge;
 pub mod child;
 pub mod conntrack;

@@ -210,10 +210,15 @@ impl Entry {
     fn make_etc(&mut self) -> Result<()> {
         let made = (|| -> nix::Result<OwnedFd> {
             let owner = fstat(&self.directory)?;
-            match mkdirat(&self.directory, NEW_ETC, Mode::S_IRWXU) {
-                Ok(()) | Err(Errno::EEXIST) => {}
-                Err(errno) => return Err(errno),
-            }
+            let make = || mkdirat(&self.directory, NEW_ETC, Mode::S_IRWXU);
+            make().or_else(|errno| match errno {
+                // Left by one of us that was killed: empty. An image's own would not be ours to move.
+                Errno::EEXIST => {
+                    unlinkat(&self.directory, NEW_ETC, UnlinkatFlags::RemoveDir)?;
+                    make()
+                }
+                errno => Err(errno),
+            })?;
             let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             let etc = openat(&self.directory, NEW_ETC, flags, Mode::empty())?;
             let (uid, gid) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));

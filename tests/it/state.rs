@@ -6,7 +6,7 @@ mod records;
 
 use crate::{
     cast::{end, inspect, iptables_host, link_rules, ls, prepared, recipient, source},
-    support::{Container, Host, OPEN, Proto, Runtime, SHUT, each_runtime},
+    support::{Container, Host, OPEN, Proto, Runtime, SHUT, each_runtime, storm},
 };
 use serde_json::{Value, json};
 use std::{fs, thread};
@@ -296,6 +296,7 @@ fn a_container_returns_under_its_id_though_its_end_was_never_told() {
 
 #[test]
 fn hooks_that_come_at_once_lose_nothing() {
+    let _alone = storm::alone();
     let host = iptables_host(Runtime::Runc);
     let db = source(&host, "db", "3306");
     let old: Vec<_> = (0..10).map(|n| recipient(&host, &format!("old{n}"), "db")).collect();

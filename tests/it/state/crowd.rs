@@ -2,7 +2,7 @@
 
 use crate::{
     cast::{ls, source},
-    support::{Container, Host, Runtime},
+    support::{Container, Host, Runtime, storm},
 };
 use serde_json::json;
 use std::{
@@ -34,6 +34,7 @@ impl Drop for Process {
 
 #[test]
 fn a_hundred_that_start_at_once_are_all_linked() {
+    let _alone = storm::alone();
     let host = Host::open(Runtime::Crun);
     let config = "[firewall]\nbackend = \"ipset\"\nisolate = [\"br0\"]\n";
     fs::write(host.path("config.toml"), config).expect("written");

@@ -14,6 +14,7 @@ mod patience;
 mod remains;
 mod runtime;
 mod sctp;
+pub(crate) mod storm;
 mod wires;
 
 pub(crate) use bundle::Bundle;

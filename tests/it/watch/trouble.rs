@@ -51,7 +51,7 @@ fn it_waits_for_a_lock_that_somebody_holds() {
     let lock = Flock::lock(file, FlockArg::LockExclusive).expect("nobody has it");
     db.kill();
     // Longer than it waits: it has to come again.
-    thread::sleep(Duration::from_secs(9));
+    thread::sleep(Duration::from_secs(21));
     assert!(is_known(&host, "db"));
     assert!(watch.log().contains("could not be cleared away: the lock is held"), "{}", watch.log());
     drop(lock);
