@@ -130,9 +130,24 @@ pub fn stop_if_over(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
 }
 
 /// Everything of a container that is over goes: from its neighbours, then its own. Where a rule of a
-/// neighbour's may still name its address, its record stays, so that somebody tries again; a
-/// neighbour's hosts file comes after the rules, and keeps nobody.
+/// neighbour's may still name its address, its record stays, so that somebody tries again.
 pub fn retire(host: &Host, record: &Record) -> Result<()> {
+    part(host, record)?.into_result()?;
+    forget(host, record)
+}
+
+/// The same for the sake of one that takes its place. It does not wait for neighbours whose firewall
+/// fails: what their rules still let through is in their records, where `sync` finds it.
+fn succeed(host: &Host, record: &Record) -> Result<()> {
+    if let Err(error) = part(host, record)?.into_result() {
+        log::error!("{}: its end is left for sync: {error}", record.id);
+    }
+    forget(host, record)
+}
+
+/// Takes a container that is over from its neighbours' rules and hosts files. The files come after
+/// the rules, and their trouble is nobody else's.
+fn part(host: &Host, record: &Record) -> Result<Failures> {
     let mut failures = Failures::default();
     for recipient in recipients_of(host, record)? {
         match rewire(host, &recipient) {
@@ -143,7 +158,11 @@ pub fn retire(host: &Host, record: &Record) -> Result<()> {
             done => tolerate(&recipient, done),
         }
     }
-    failures.into_result()?;
+    Ok(failures)
+}
+
+/// Takes back what was done for a container that is over.
+fn forget(host: &Host, record: &Record) -> Result<()> {
     // A container that was linked to itself in a circle has a new record by now.
     let Some(record) = host.store.get(&record.id)? else { return Ok(()) };
     host.at(record.backend, |site| take_back(site, &record))
@@ -184,7 +203,7 @@ fn make_room(host: &Host, newcomer: Record) -> Result<(Record, bool)> {
             let message = format!("container id \"{}\": belongs to a container that runs", old.id);
             return Err(Error::new(Kind::Unsafe, message));
         } else {
-            retire(host, &old)?;
+            succeed(host, &old)?;
             cleared = true;
         }
     }
@@ -211,7 +230,7 @@ fn make_room(host: &Host, newcomer: Record) -> Result<(Record, bool)> {
     if let Found::One(other) = host.store.find(&Reference::from(&newcomer.name))? {
         let same_name = other.name == newcomer.name && other.id != newcomer.id;
         if same_name && !is_running(&other, host.boot)? {
-            retire(host, &other)?;
+            succeed(host, &other)?;
             cleared = true;
         }
     }

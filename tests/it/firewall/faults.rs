@@ -2,7 +2,7 @@
 //! nothing of it is left.
 
 use crate::{
-    cast::{end, inspect, iptables_host, link_rules, prepared, source},
+    cast::{end, inspect, iptables_host, link_rules, prepared, recipient, source},
     support::{Container, Flow, Host, OPEN, Proto, Runtime, each_runtime, patiently},
 };
 use std::{fs, io::ErrorKind, process::Command, time::Duration};
@@ -152,6 +152,34 @@ fn a_program_does_not_outlive_the_hook() {
     let over = br#"{"id":"web","status":"stopped"}"#;
     host.feed(&mut host.oci_link(&["hook", "poststop"]), over).ok();
     end(&db);
+    host.assert_nothing_left();
+}
+
+/// It is no fault of the source's. What could not be changed is in the recipient's record.
+#[test]
+fn a_source_returns_though_its_recipients_rules_cannot_be_changed() {
+    let host = iptables_host(Runtime::Runc);
+    let db = |id| {
+        let db = host.container(id).annotate("name", "db").annotate("ports", "3306");
+        db.hooks().build()
+    };
+    let first = db("first");
+    first.run().ok();
+    let web = recipient(&host, "web", "db");
+    first.kill();
+
+    let second = db("second");
+    let fails = script("iptables-restore ip6tables-restore", "exit 1");
+    let started = host.run(&mut where_sbin(&host, &fails, &run(&host, &second)));
+    started.ok();
+    assert_eq!(inspect(&host, "db")["id"], "second");
+    assert_eq!(link_rules(&host).len(), 4, "those for the first");
+    host.run(&mut host.oci_link(&["sync", "--check"])).refused(6);
+
+    host.run(&mut host.oci_link(&["sync"])).ok();
+    assert_eq!(web.reach(&second, Proto::Tcp, 3306), OPEN);
+    end(&web);
+    end(&second);
     host.assert_nothing_left();
 }
 
