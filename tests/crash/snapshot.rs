@@ -1,20 +1,8 @@
 //! Everything that a hook may change, comparable.
 
-use crate::support::Host;
+use crate::support::{Host, remains::PERMANENT};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path, process::Command};
-
-/// Files of the state directory that speak of no container.
-const PERMANENT: [&str; 8] = [
-    "lock",
-    "watch.lock",
-    "backend",
-    "iptables",
-    "ip6tables",
-    "ipset-shared",
-    "isolation",
-    "nftables-isolation",
-];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {

@@ -11,7 +11,7 @@ mod network;
 mod outcome;
 mod packets;
 mod patience;
-mod remains;
+pub(crate) mod remains;
 mod runtime;
 mod sctp;
 pub(crate) mod storm;

@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command};
 
 /// Files of the state directory that outlive every container: the locks, and for which boot the
 /// static rules were made.
-const PERMANENT: [&str; 8] = [
+pub(crate) const PERMANENT: [&str; 8] = [
     "lock",
     "watch.lock",
     "backend",
