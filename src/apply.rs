@@ -31,8 +31,12 @@ pub fn carry_out(site: Site<'_>, plan: &Plan, file: Option<HostsFile>) -> Result
     match site.store.commit(&Change::Put(&pending), plan.before.revision)? {
         Commit::Conflict => Ok(Commit::Conflict),
         Commit::Done(revision) => {
+            let id = &pending.id;
+            log::debug!("{id}: record written: pending");
             effects(site, plan, &pending, file)?;
-            site.store.commit(&Change::Put(&plan.record), revision)
+            let done = site.store.commit(&Change::Put(&plan.record), revision)?;
+            log::debug!("{id}: record written: ready");
+            Ok(done)
         }
     }
 }
@@ -41,6 +45,9 @@ fn effects(site: Site<'_>, plan: &Plan, pending: &Record, file: Option<HostsFile
     let rules = Ruleset { owner: &pending.owner, before: &plan.before.flows };
     if !pending.flows.is_empty() {
         site.firewall.ensure(rules, &plan.record.flows)?;
+        let (id, name, now) = (&pending.id, site.firewall.name(), plan.record.flows.len());
+        let before = plan.before.flows.len();
+        log::debug!("{id}: rules of {name} made: {now} flows permitted, {before} before");
         let ended = plan.before.flows.iter().filter(|flow| !plan.record.flows.contains(flow));
         forget(site, &ended.copied().collect::<Vec<_>>())?;
     }
@@ -50,7 +57,9 @@ fn effects(site: Site<'_>, plan: &Plan, pending: &Record, file: Option<HostsFile
     file.edit(|now| match now {
         Some(now) => hosts::edited(now, &written, &plan.beside, block),
         None => planned.clone(),
-    })
+    })?;
+    log::debug!("{}: hosts file written", pending.id);
+    Ok(())
 }
 
 /// Ends the connections that `flows` permitted: rules that let established ones pass, like most
@@ -59,7 +68,7 @@ fn forget(site: Site<'_>, flows: &[Flow]) -> Result<()> {
     if flows.is_empty() || site.firewall.name() == BackendName::None {
         return Ok(());
     }
-    conntrack::forget(flows).map(|count| log::debug!("{count} connections ended"))
+    conntrack::forget(flows).map(|count| log::debug!("connections ended: {count}"))
 }
 
 /// Removes rules by their tag alone, and ends the connections that only they permitted: `flows`.
@@ -75,15 +84,22 @@ pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
     if !record.flows.is_empty() {
         let rules = Ruleset { owner: &record.owner, before: &record.flows };
         let removed = site.firewall.remove(rules);
+        let removed = removed.inspect(|()| {
+            log::debug!("{}: rules of {} removed", record.id, site.firewall.name());
+        });
         failures.note(removed.and_then(|()| forget(site, &record.flows)));
     }
     if let Some(edit) = &record.hosts {
         let beside = beside(site.store, record);
-        failures.note(beside.and_then(|beside| restore_hosts(site, edit, &beside)));
+        let restored = beside.and_then(|beside| restore_hosts(site, edit, &beside));
+        failures.note(restored.inspect(|()| log::debug!("{}: hosts file restored", record.id)));
     }
     failures.into_result()?;
     match site.store.commit(&Change::Remove(record), record.revision)? {
-        Commit::Done(_) => Ok(()),
+        Commit::Done(_) => {
+            log::debug!("{}: record removed", record.id);
+            Ok(())
+        }
         Commit::Conflict => {
             let message = format!("record of {}: changed while it was removed", record.id);
             Err(Error::new(Kind::State, message))

@@ -145,7 +145,9 @@ fn variables(
     }
     let connected =
         links.iter().zip(sources).filter_map(|(link, source)| Some((&link.alias, source?)));
-    Ok(link_variables(recipient.name, connected, own, host.config.dialect))
+    let variables = link_variables(recipient.name, connected, own, host.config.dialect);
+    log::debug!("{}: {} link variables for config.json", recipient.name, variables.len());
+    Ok(variables)
 }
 
 /// Who prepares a bundle is told at once; behind an engine nobody reads what we print.

@@ -32,6 +32,7 @@ pub mod oci;
 pub mod recovery;
 pub mod rewire;
 pub mod store;
+pub mod story;
 pub mod sys;
 pub mod waiting;
 pub mod watch;

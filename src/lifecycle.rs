@@ -10,6 +10,7 @@ use crate::model::{ContainerId, Missing, Network, Record, Reference};
 use crate::newcomer::Newcomer;
 use crate::rewire::{ATTEMPTS, conflicts, plan, rewire};
 use crate::store::{Commit, Found};
+use crate::story;
 use crate::sys::hosts_file::HostsFile;
 use crate::sys::lock::Lock;
 use crate::sys::netns::Process;
@@ -32,6 +33,7 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
     if !record.links.is_empty() {
         record.backend = host.firewall.name();
     }
+    story::turn(&record, &host.config.firewall);
     let (record, cleared) = make_room(host, record)?;
     // It was opened before the lock was taken, and those who went may have had lines in it.
     if let Some(hosts) = hosts.as_mut().filter(|_| cleared || patience.is_some()) {
@@ -60,6 +62,7 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
         log::error!("{id}: who is linked to it is unknown, and left for sync: {error}");
         Vec::new()
     });
+    story::neighbours(&id, &recipients);
     for recipient in recipients {
         // A dead one must not be given rules: its address may be another's next.
         let done = is_running(&recipient, host.boot).and_then(|runs| {
@@ -79,6 +82,7 @@ fn lock_when_ready(
     patience: Option<&Patience>,
 ) -> Result<Lock> {
     let Some(patience) = patience else { return host.store.lock() };
+    log::debug!("{}: waits for its sources, as its annotation says", newcomer.id);
     let absent = || {
         let seeker = Seeker::of(newcomer);
         let sightings = sightings(host.store.as_ref(), host.boot, seeker, &newcomer.links)?;
@@ -106,7 +110,10 @@ fn lock_when_ready(
 /// is fine. If its process lives, the word is about an earlier container of that id.
 pub fn stop(host: &Host, id: &ContainerId) -> Result<()> {
     let _lock = host.store.lock()?;
-    let Some(record) = host.store.get(id)? else { return Ok(()) };
+    let Some(record) = host.store.get(id)? else {
+        log::debug!("{id}: has no record: nothing to do");
+        return Ok(());
+    };
     if is_running(&record, host.boot)? {
         let waited = Process::pin(record.instance.pid).map(|process| process.ended(DYING));
         if is_running(&record, host.boot)? {
@@ -149,7 +156,9 @@ fn succeed(host: &Host, record: &Record) -> Result<()> {
 /// the rules, and their trouble is nobody else's.
 fn part(host: &Host, record: &Record) -> Result<Failures> {
     let mut failures = Failures::default();
-    for recipient in recipients_of(host, record)? {
+    let recipients = recipients_of(host, record)?;
+    story::neighbours(&record.id, &recipients);
+    for recipient in recipients {
         match rewire(host, &recipient) {
             Err(error) if !matches!(error.kind, Kind::Hosts | Kind::Unsafe) => {
                 let message = format!("links of {}: {error}", recipient.id);

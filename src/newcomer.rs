@@ -11,6 +11,7 @@ use crate::oci::annotations::Declared;
 use crate::oci::edit::start_timeout;
 use crate::oci::spec::{HostsTarget, MAX_CONFIG, Spec};
 use crate::oci::state::State;
+use crate::story;
 use crate::sys::hosts_file::HostsFile;
 use crate::sys::netns::{Namespace, Process};
 use crate::sys::{file, process};
@@ -90,6 +91,7 @@ impl Newcomer {
             bundle: Some(bundle.to_owned()),
             id: state.id.clone(),
         };
+        story::met(&record, facts.engine, hosts.as_ref().map(HostsFile::place));
         let (missing, ipv6_loopback) = (declared.missing, namespace.ipv6_loopback);
         Ok(Newcomer { record, process, hosts, ipv6_loopback, missing, patience })
     }

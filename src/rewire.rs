@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::link::{self, Absent, HostsFile as Hosts, Plan, Sighting, World};
 use crate::model::{ContainerId, Flow, Record};
 use crate::store::{Commit, beside};
+use crate::story;
 use crate::sys::hosts_file::HostsFile;
 use crate::world::{Seeker, is_running, sightings};
 
@@ -72,6 +73,7 @@ pub fn plan(
     } else {
         sightings(host.store.as_ref(), host.boot, Seeker::of(me), &me.links)?
     };
+    story::found(me, &sightings);
     let beside = beside(host.store.as_ref(), me)?;
     let hosts = file.map(|file| Hosts {
         place: file.place().clone(),
@@ -79,7 +81,9 @@ pub fn plan(
         ipv6,
         beside,
     });
-    Ok(link::plan(me, &World { sightings, hosts }, absent)?)
+    let plan = link::plan(me, &World { sightings, hosts }, absent)?;
+    story::planned(&plan);
+    Ok(plan)
 }
 
 /// Somebody who takes no lock of ours.

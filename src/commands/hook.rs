@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::lifecycle;
 use crate::newcomer::Newcomer;
 use crate::oci::state::State;
+use std::time::Instant;
 
 /// Runs the hook on the `state` that the runtime sent.
 pub fn run(host: &Host, arguments: &Hook, state: &[u8]) -> Result<()> {
@@ -15,9 +16,12 @@ pub fn run(host: &Host, arguments: &Hook, state: &[u8]) -> Result<()> {
         None if state.stopped => Stage::Poststop,
         None => Stage::CreateRuntime,
     };
-    log::debug!("{stage:?} of {}", state.id);
+    let (id, begun) = (&state.id, Instant::now());
+    log::debug!("{id}: hook {stage:?}");
     match stage {
-        Stage::Poststop => lifecycle::stop(host, &state.id),
-        _ => lifecycle::start(host, Newcomer::meet(host, &state)?),
+        Stage::Poststop => lifecycle::stop(host, id)?,
+        _ => lifecycle::start(host, Newcomer::meet(host, &state)?)?,
     }
+    log::debug!("{id}: hook {stage:?} done after {:.1?}", begun.elapsed());
+    Ok(())
 }

@@ -23,6 +23,7 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Instant;
 
 /// The largest state file of a runtime: runc keeps its whole configuration there.
 const MAX_STATE: u64 = 4 << 20;
@@ -76,6 +77,7 @@ impl Wrapped {
         arguments: &[OsString],
         posture: Posture,
     ) -> Result<Option<u8>> {
+        let begun = Instant::now();
         let host = Host::open(self.config.clone())?;
         match &line.action {
             Action::Create(creation) => edit(&host, creation, Hooks::Poststop)?,
@@ -83,6 +85,7 @@ impl Wrapped {
             Action::Start(id) => {
                 let state = self.state_of(id, line, arguments)?;
                 lifecycle::start(&host, Newcomer::meet(&host, &state)?)?;
+                log::debug!("{}: start: links done after {:.1?}", state.id, begun.elapsed());
             }
             Action::Delete(id) => {
                 // `--force` kills what is to be deleted: the runtime first, then we.

@@ -49,7 +49,6 @@ impl Auto {
             let backend = open(name, self.memory.clone());
             match backend.restore() {
                 Ok(()) => {
-                    log::debug!("firewall: {name} it is");
                     if let Err(error) = self.memory.note(NOTE, name.as_str()) {
                         log::debug!("firewall: chosen for now only: {error}");
                     }

@@ -19,6 +19,7 @@ use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::directory::Directory;
 use memory::Memory;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -82,6 +83,15 @@ pub enum Choice {
     Auto,
     /// This one.
     Fixed(BackendName),
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "the first that this host can do",
+            Self::Fixed(_) => "as config.toml says",
+        })
+    }
 }
 
 /// The choice point of this seam. `state` is where a backend may remember what it set up.

@@ -77,15 +77,15 @@ pub fn must_be_ordinary(file: impl AsFd, stat: &FileStat, what: &str) -> Result<
             if !PSEUDO.contains(&system.filesystem_type().0) {
                 return Ok(());
             }
-            "not on a file system for files"
+            "is not on a file system for files"
         }
-        SFlag::S_IFDIR => "a directory",
-        SFlag::S_IFIFO => "a FIFO",
-        SFlag::S_IFSOCK => "a socket",
-        SFlag::S_IFCHR | SFlag::S_IFBLK => "a device",
-        _ => "no regular file",
+        SFlag::S_IFDIR => "is a directory",
+        SFlag::S_IFIFO => "is a FIFO",
+        SFlag::S_IFSOCK => "is a socket",
+        SFlag::S_IFCHR | SFlag::S_IFBLK => "is a device",
+        _ => "is no regular file",
     };
-    Err(Error::new(Kind::Unsafe, format!("hosts file {what}: is {name}")))
+    Err(Error::new(Kind::Unsafe, format!("hosts file {what}: {name}")))
 }
 
 impl Entry {

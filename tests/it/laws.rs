@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 28] = [
+const MAY_USE: [(&str, &[&str]); 29] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -19,16 +19,17 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     ("apply", &["error", "firewall", "link", "model", "store", "sys"]),
     ("world", &["error", "link", "model", "store", "sys"]),
     ("waiting", &["error", "model"]),
+    ("story", &["link", "model", "sys"]),
     ("config", &["error", "firewall", "link", "model", "sys"]),
     ("host", &["apply", "config", "error", "firewall", "model", "store", "sys"]),
     (
         "lifecycle",
         &[
-            "apply", "error", "host", "link", "model", "newcomer", "rewire", "store", "sys",
-            "waiting", "world",
+            "apply", "error", "host", "link", "model", "newcomer", "rewire", "store", "story",
+            "sys", "waiting", "world",
         ],
     ),
-    ("rewire", &["apply", "error", "host", "link", "model", "store", "sys", "world"]),
+    ("rewire", &["apply", "error", "host", "link", "model", "store", "story", "sys", "world"]),
     (
         "connect",
         &[
@@ -65,7 +66,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
         "watch",
         &["error", "firewall", "host", "lifecycle", "model", "recovery", "store", "sys", "world"],
     ),
-    ("newcomer", &["engine", "error", "host", "model", "oci", "sys", "waiting"]),
+    ("newcomer", &["engine", "error", "host", "model", "oci", "story", "sys", "waiting"]),
     (
         "inject",
         &["config", "engine", "error", "host", "link", "model", "oci", "sys", "waiting", "world"],

@@ -1,0 +1,123 @@
+//! What the log at level `debug` tells of a start or an end: what was read, who was found, what was
+//! planned. Nothing is put into words unless somebody wants to read it.
+
+use crate::link::{Plan, Sighting};
+use crate::model::{Flow, HostsEdit, HostsPlace, Network, Record};
+use crate::sys::file::shown;
+use std::fmt::{self, Display, Formatter};
+use std::path::Path;
+
+/// So many of a kind are named; of the others, how many they are.
+const NAMED: usize = 6;
+
+/// Who has come, as a container's files and its namespace say. `engine` made it.
+pub fn met(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
+    let id = &me.id;
+    let bundle = me.bundle.as_deref().unwrap_or(Path::new(""));
+    let links = All(&me.links, |wired, f| write!(f, "{}:{}", wired.link.source, wired.link.alias));
+    let (name, ports, variables) = (&me.name, &me.ports, me.environment.len());
+    log::debug!(
+        "{id}: {} read: engine {engine}, called {name}, links {links}, exposes {}{ports}, \
+         variables {variables}",
+        shown(bundle),
+        if ports.is_empty() { "nothing" } else { "" }
+    );
+    let pid = me.instance.pid;
+    match &me.network {
+        Network::Host => log::debug!("{id}: process {pid} has the host's network"),
+        Network::Own(own) => {
+            let own = All(own, |address, f| match address.bridge() {
+                Some(bridge) => write!(f, "{address} on {bridge}"),
+                None => write!(f, "{address}"),
+            });
+            log::debug!("{id}: process {pid} has the addresses {own}");
+        }
+    }
+    match hosts {
+        Some(HostsPlace::Mount { path, .. }) => {
+            log::debug!("{id}: hosts file {}, mounted on /etc/hosts", shown(path));
+        }
+        Some(HostsPlace::Rootfs { path, .. }) => {
+            log::debug!("{id}: hosts file /etc/hosts, in the root filesystem {}", shown(path));
+        }
+        None => {}
+    }
+}
+
+/// Its turn has come. `choice` is why its rules are kept by whom they are.
+pub fn turn(me: &Record, choice: &impl Display) {
+    if me.links.is_empty() {
+        log::debug!("{}: has the lock", me.id);
+    } else {
+        log::debug!("{}: has the lock; rules by {}, {choice}", me.id, me.backend);
+    }
+}
+
+/// Who was found for each of its links.
+pub fn found(me: &Record, sightings: &[Sighting]) {
+    if me.links.is_empty() || !log::log_enabled!(log::Level::Debug) {
+        return;
+    }
+    let pairs: Vec<_> = me.links.iter().zip(sightings).collect();
+    let found = All(&pairs, |(wired, sighting), f| {
+        write!(f, "{} is ", wired.link.source)?;
+        match sighting {
+            Sighting::Running(source) => match source.network.addresses().first() {
+                Some(address) => write!(f, "{} at {}", source.id.short(), address.ip()),
+                None => write!(f, "{} without an address", source.id.short()),
+            },
+            Sighting::Stopped(name) => write!(f, "{name}, which does not run"),
+            Sighting::Ambiguous => f.write_str("the beginning of several ids"),
+            Sighting::Missing => f.write_str("nobody"),
+            Sighting::Itself => f.write_str("itself"),
+        }
+    });
+    log::debug!("{}: found: {found}", me.id);
+}
+
+/// What is to be done for it.
+pub fn planned(plan: &Plan) {
+    if plan.record.links.is_empty() {
+        return;
+    }
+    let flows = All(&plan.record.flows, |flow: &Flow, f| write!(f, "{flow}"));
+    let block = plan.record.hosts.as_ref().map_or("", |edit: &HostsEdit| &edit.block);
+    let hosts = || block.lines().filter(|line| line.contains('\t')).count();
+    log::debug!("{}: planned: {} lines of hosts; flows {flows}", plan.record.id, hosts());
+}
+
+/// Who is linked to a container that comes or goes.
+pub fn neighbours(id: &impl Display, recipients: &[Record]) {
+    let names = All(recipients, |record, f| write!(f, "{}", record.name));
+    log::debug!("{id}: linked to it: {names}");
+}
+
+/// A list in words, made when it is written.
+struct All<'a, T, F: Fn(&T, &mut Formatter<'_>) -> fmt::Result>(&'a [T], F);
+
+impl<T, F: Fn(&T, &mut Formatter<'_>) -> fmt::Result> Display for All<'_, T, F> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (at, item) in self.0.iter().take(NAMED).enumerate() {
+            f.write_str(if at == 0 { "" } else { ", " })?;
+            (self.1)(item, f)?;
+        }
+        match self.0.len() {
+            0 => f.write_str("none"),
+            all if all > NAMED => write!(f, ", and {} more", all - NAMED),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let show = |items: &[u8]| All(items, |item, f| write!(f, "{item}")).to_string();
+        assert_eq!(show(&[]), "none");
+        assert_eq!(show(&[1, 2]), "1, 2");
+        assert_eq!(show(&[1, 2, 3, 4, 5, 6, 7, 8]), "1, 2, 3, 4, 5, 6, and 2 more");
+    }
+}

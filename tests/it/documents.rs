@@ -1,0 +1,4 @@
+//! The documents are true: what they list is what there is, and what they show is what happens.
+
+mod errors;
+mod messages;
