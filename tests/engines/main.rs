@@ -10,6 +10,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod configured;
+mod documents;
 mod links;
 mod machine;
 mod plain;

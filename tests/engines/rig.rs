@@ -27,6 +27,8 @@ pub(crate) enum With {
     Wrapper,
     /// The wrapper; `oci-link configure` wrote it, into what was there.
     Configured,
+    /// What is there once oci-link is installed, and nothing has been configured.
+    Installed,
     /// The runtime itself, and hooks of hooks.d; from `oci-link configure`.
     Hooks,
     /// The runtime itself.

@@ -6,11 +6,14 @@ use crate::tool::PODMAN;
 
 impl Rig {
     pub(crate) fn start_docker(&self, with: With) {
-        let cgroups = r#""icc": false, "exec-opts": ["native.cgroupdriver=cgroupfs"]"#;
+        let cgroups = r#""exec-opts": ["native.cgroupdriver=cgroupfs"]"#;
         let rest = match with {
-            With::Configured => r#""ipv6": true, "fixed-cidr-v6": "fd00:77::/64""#.into(),
+            With::Installed => r#""icc": true"#.into(),
+            With::Configured => {
+                r#""icc": false, "ipv6": true, "fixed-cidr-v6": "fd00:77::/64""#.into()
+            }
             _ => format!(
-                r#""default-runtime": "link", "runtimes": {{"link": {{"path": "{}"}}}}"#,
+                r#""icc": false, "default-runtime": "link", "runtimes": {{"link": {{"path": "{}"}}}}"#,
                 self.engine.runtime()
             ),
         };
@@ -36,6 +39,12 @@ impl Rig {
     pub(crate) fn start_podman(&self, with: With) {
         if with == With::Configured {
             self.configure("podman --default");
+        }
+        if matches!(with, With::Configured | With::Installed) {
+            // Who types `podman` says nothing of all this: see tool.rs.
+            let file = "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n\
+                        [containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n";
+            self.write("/etc/containers/containers.conf", file);
         } else {
             let file = format!("[engine]\nruntime = \"{}\"\n", self.engine.runtime());
             self.write("/etc/containers/containers.conf", &file);
@@ -49,7 +58,10 @@ impl Rig {
         let limits = "--ulimit nofile=1024:1024 --ulimit nproc=1024:1024";
         let real = format!("--runtime $(command -v {})", self.engine.real());
         self.machine.sh(&format!("{PODMAN} {real} run --rm {limits} db echo")).ok();
-        self.isolate();
+        // Who installs us isolates bridges by config.toml.
+        if with != With::Installed {
+            self.isolate();
+        }
     }
 
     pub(crate) fn start_containerd(&self) {
@@ -72,6 +84,18 @@ impl Rig {
         self.machine.sh(kill).ok();
         self.machine.daemon("containerd", "/root/engine.log");
         self.answers("ctr version");
+    }
+
+    /// Makes another image, a stand-in for a real one: `rigs/image.sh` says what it is made of.
+    pub(crate) fn add_image(&self, name: &str, ports: &str, command: &str) {
+        let file = "/root/image.tar";
+        self.machine.script("image.sh", &[file, name, ports, command]).ok();
+        let load = match self.engine {
+            engine if engine.is_docker() => format!("docker load --quiet --input {file}"),
+            engine if engine.is_podman() => format!("{PODMAN} load --quiet --input {file}"),
+            _ => format!("ctr image import {file}"),
+        };
+        self.machine.sh(&load).ok();
     }
 
     /// `oci-link configure …`; what it said.

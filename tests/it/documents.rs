@@ -1,4 +1,6 @@
 //! The documents are true: what they list is what there is, and what they show is what happens.
 
+mod blocks;
+mod commands;
 mod errors;
 mod messages;

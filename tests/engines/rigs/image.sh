@@ -1,10 +1,13 @@
 #!/bin/sh
-# Makes the image `db` as an archive that every engine loads: image.sh FILE
+# Makes an image as an archive that every engine loads: image.sh FILE [NAME PORTS COMMAND]
 #
-# A static busybox that waits, EXPOSE 3306/tcp 7000/udp, ENV PATH=/bin COLOUR=green DATABASE=shop.
+# A static busybox: by default `library/db`, which waits, EXPOSE 3306/tcp 7000/udp, ENV PATH=/bin
+# COLOUR=green DATABASE=shop. PORTS and COMMAND are what stands between the brackets in JSON.
 set -eu
 
-file=$1
+file=$1 name=${2:-library/db:latest} ports=${3-'"3306/tcp":{},"7000/udp":{}'}
+command=${4:-'"sleep","86400"'} variables='"PATH=/bin"'
+[ $# -gt 1 ] || variables='"PATH=/bin","COLOUR=green","DATABASE=shop"'
 dir=$(mktemp -d)
 cd "$dir"
 
@@ -17,14 +20,14 @@ tar -C root -cf layer.tar .
 layer=$(sha256sum layer.tar | cut -d' ' -f1)
 cat >config <<END
 {"architecture":"$(dpkg --print-architecture)","os":"linux","config":{
-"Env":["PATH=/bin","COLOUR=green","DATABASE=shop"],"Cmd":["sleep","86400"],
-"ExposedPorts":{"3306/tcp":{},"7000/udp":{}}},
+"Env":[$variables],"Cmd":[$command],
+"ExposedPorts":{$ports}},
 "rootfs":{"type":"layers","diff_ids":["sha256:$layer"]}}
 END
 config=$(sha256sum config | cut -d' ' -f1).json
 mv config "$config"
 cat >manifest.json <<END
-[{"Config":"$config","RepoTags":["docker.io/library/db:latest"],"Layers":["layer.tar"]}]
+[{"Config":"$config","RepoTags":["docker.io/$name"],"Layers":["layer.tar"]}]
 END
 tar -cf "$file" manifest.json "$config" layer.tar
 rm -r "$dir"

@@ -1,0 +1,63 @@
+//! What the documents tell their reader to type under an engine, typed: tests/it/documents says how.
+//! The images that they name are stand-ins of busybox: nothing is pulled.
+
+#[path = "../it/documents/blocks.rs"]
+mod blocks;
+
+use crate::each_engine;
+use crate::rig::{Engine, Rig, With};
+use std::fs;
+use std::path::Path;
+
+/// There is no systemd on the machines.
+const SYSTEMCTL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines/rigs/systemctl.sh");
+
+/// The images that the documents run: names, exposed ports, commands.
+const IMAGES: [[&str; 3]; 4] = [
+    ["library/mysql:latest", MYSQL_PORTS, MYSQL],
+    ["library/mysql:8.4", MYSQL_PORTS, MYSQL],
+    ["library/busybox:latest", "", r#""sh""#],
+    ["my/web:latest", r#""80/tcp":{}"#, r#""httpd","-f","-p","80""#],
+];
+const MYSQL_PORTS: &str = r#""3306/tcp":{},"33060/tcp":{}"#;
+/// As the real one, it speaks first.
+const MYSQL: &str = r#""nc","-ll","-p","3306","-e","/bin/echo","8.4.0""#;
+
+/// Runs all blocks for `name`, each document's on a machine of its own.
+fn play(engine: Engine, with: With, name: &str) {
+    let mut any = false;
+    for document in blocks::documents() {
+        let all = blocks::of(&document);
+        let session = blocks::session(&all, name);
+        if session.is_empty() {
+            continue;
+        }
+        any = true;
+        let rig = Rig::start(engine, with);
+        for [name, ports, command] in IMAGES {
+            rig.add_image(name, ports, command);
+        }
+        rig.machine.install(Path::new(SYSTEMCTL), "/usr/local/bin/systemctl");
+        rig.machine.sh("mkdir /root/said").ok();
+        let script = blocks::script(&session, "/root/said");
+        rig.machine.feed("bash", &["-s"], format!("cd /root\n{script}").as_bytes()).ok();
+        blocks::assert_true(&session, |file| {
+            let file = rig.machine.path(&format!("/root/said/{file}"));
+            fs::read_to_string(file).unwrap_or_default()
+        });
+    }
+    assert!(any, "no document has a block for {name}");
+}
+
+each_engine! {
+    fn the_documents_are_true(engine) on [docker_28, podman_4, podman_5, containerd_1] {
+        match engine {
+            _ if engine.is_docker() => play(engine, With::Installed, "docker"),
+            _ if engine.is_podman() => {
+                play(engine, With::Installed, "podman");
+                play(engine, With::Configured, "podman-configured");
+            }
+            _ => play(engine, With::Installed, "containerd"),
+        }
+    }
+}
