@@ -8,6 +8,8 @@ use std::path::PathBuf;
 /// How completions of zsh learn that an argument is a container: clap has no word for one, and we
 /// none for hosts.
 const CONTAINER: ValueHint = ValueHint::Hostname;
+/// The same for an alias.
+const ALIAS: ValueHint = ValueHint::Username;
 
 /// Docker's --link for every OCI runtime and engine.
 #[derive(Debug, Parser)]
@@ -139,6 +141,9 @@ pub struct Ls {
     /// Names only, one in a line: for completions of shells.
     #[arg(long, hide = true)]
     pub names: bool,
+    /// The aliases that one container has for others, for the same.
+    #[arg(long, value_name = "CONTAINER", hide = true)]
+    pub aliases: Option<String>,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -181,6 +186,7 @@ pub struct Disconnect {
     #[arg(value_hint = CONTAINER)]
     pub recipient: String,
     /// By what name it knows the source.
+    #[arg(value_hint = ALIAS)]
     pub alias: String,
 }
 

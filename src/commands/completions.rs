@@ -29,11 +29,13 @@ pub fn run(arguments: &Completions) -> Result<()> {
         }
         Shell::Fish => format!("{script}{}", include_str!("completions/names.fish")),
         // Its last lines complete already, when zsh loads it: ours come before them. Containers
-        // are what clap knows as hosts (see `cli`).
+        // and aliases are what clap knows as hosts and users (see `cli`).
         Shell::Zsh => {
             let (first, rest) = script.split_once('\n').unwrap_or_default();
+            let rest = rest.replace(":_hosts", ":_oci-link_names");
+            let rest = rest.replace(":_users", ":_oci-link_aliases");
             let names = include_str!("completions/names.zsh");
-            format!("{first}\n\n{names}{}", rest.replace("_hosts", "_oci-link_names"))
+            format!("{first}\n\n{names}{}", rest)
         }
     })
 }

@@ -6,8 +6,8 @@ use super::{say, say_json};
 use crate::cli::{Format, Ls};
 use crate::error::Result;
 use crate::host::Host;
-use crate::model::{ContainerId, Network, Record, Stage};
-use crate::world::is_running;
+use crate::model::{ContainerId, Network, Record, Reference, Stage};
+use crate::world::{is_running, look_up};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,10 @@ pub fn run(host: &Host, arguments: &Ls) -> Result<()> {
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     if arguments.names {
         return records.iter().try_for_each(|record| say(&format!("{}\n", record.name)));
+    }
+    if let Some(container) = &arguments.aliases {
+        let record = look_up(host.store.as_ref(), &Reference::new(container)?)?;
+        return record.links.iter().try_for_each(|wired| say(&format!("{}\n", wired.link.alias)));
     }
     let mut linked_by: BTreeMap<&ContainerId, Vec<&Record>> = BTreeMap::new();
     for record in &records {

@@ -138,6 +138,10 @@ fn bash_completes_commands_options_and_names() {
     assert_eq!(complete("oci-link inspect my"), "mysql");
     assert_eq!(complete("oci-link connect web m"), "mysql");
     assert_eq!(complete("oci-link disconnect w"), "web");
+    host.run(&mut host.oci_link(&["connect", "web", "mysql:database"])).ok();
+    assert_eq!(complete("oci-link disconnect web "), "database");
+    assert_eq!(complete("oci-link disconnect mysql "), "", "has no links");
+    assert_eq!(complete("oci-link disconnect gone "), "");
     assert!(complete("oci-link inspect --f").contains("--format"));
     assert_eq!(complete("oci-link graph m"), "", "wants no container");
 }
@@ -158,5 +162,6 @@ fn other_shells_understand_theirs() {
     // inspect has one, connect two, disconnect one; and where the function is made.
     assert_eq!(zsh.matches(":_oci-link_names").count(), 4, "{zsh}");
     assert_eq!(zsh.matches("_oci-link_names()").count(), 1, "{zsh}");
+    assert_eq!(zsh.matches(":_oci-link_aliases").count(), 1, "{zsh}");
     host.run(&mut host.oci_link(&["completions", "csh"])).refused(2);
 }

@@ -5,3 +5,9 @@ _oci-link_names() {
     compadd -a names
 }
 
+# The names that the container has for others that is to be disconnected: it comes first.
+_oci-link_aliases() {
+    local -a aliases
+    aliases=(${(f)"$(oci-link ls --aliases "$words[2]" 2>/dev/null)"})
+    compadd -a aliases
+}
