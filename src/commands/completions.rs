@@ -35,7 +35,7 @@ pub fn run(arguments: &Completions) -> Result<()> {
             let rest = rest.replace(":_hosts", ":_oci-link_names");
             let rest = rest.replace(":_users", ":_oci-link_aliases");
             let names = include_str!("completions/names.zsh");
-            format!("{first}\n\n{names}{}", rest)
+            format!("{first}\n\n{names}{rest}")
         }
     })
 }

@@ -4,3 +4,4 @@ mod blocks;
 mod commands;
 mod errors;
 mod messages;
+mod references;
