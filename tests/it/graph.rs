@@ -55,6 +55,22 @@ fn every_form_shows_what_runs_what_died_and_what_waits() {
     host.run(&mut host.oci_link(&["graph", "--format", "json"])).refused(2);
 }
 
+/// README.md shows what `graph` draws of these.
+#[test]
+fn the_picture_in_the_readme_is_true() {
+    let host = iptables_host(Runtime::Runc);
+    let _sources = [("mysql", "3306"), ("redis", "6379")].map(|(id, port)| source(&host, id, port));
+    let [shop, worker] = [("shop", "mysql:db,redis:cache"), ("worker", "mysql:db,rabbit:queue")]
+        .map(|(id, links)| {
+            let bundle = host.container(id).annotate("links", links).annotate("missing", "defer");
+            bundle.hooks().build()
+        });
+    shop.run().ok();
+    worker.run().ok();
+    let picture = include_str!("../../docs/topology.svg");
+    assert_eq!(graph(&host, "svg"), picture, "see docs/topology.svg");
+}
+
 #[test]
 fn nobody_is_drawn_too() {
     let host = Host::open(Runtime::Crun);
