@@ -2,16 +2,17 @@
 
 use super::file::{shown, whole};
 use super::lease;
+use super::operator_path;
 use super::rootfs::{self, Entry};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Created, HostsPlace, Inode, filler};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{fstat, stat};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// The largest hosts file we edit.
@@ -39,8 +40,7 @@ impl HostsFile {
     pub fn of_mount(path: &Path, state: &Path) -> Result<Self> {
         let error = || format!("hosts file {}", shown(path));
         let unsafe_file = |why| Err(Error::new(Kind::Unsafe, format!("{}: {why}", error())));
-        let pinned = OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(path);
-        let pinned = pinned.context(Kind::Hosts, error)?;
+        let pinned = operator_path::pin(path, &error())?;
         let status = fstat(&pinned).context(Kind::Hosts, error)?;
         rootfs::must_be_ordinary(&pinned, &status, &shown(path))?;
         let inode = rootfs::inode(&status);

@@ -18,6 +18,7 @@ pub mod lease;
 pub mod lock;
 pub mod netlink;
 pub mod netns;
+pub mod operator_path;
 pub mod process;
 pub mod rootfs;
 pub mod service;

@@ -5,6 +5,7 @@
 //! container, so `/etc/hosts -> ../run/hosts` works and `-> ../../../etc/shadow` stays inside.
 
 use super::file::shown;
+use super::operator_path;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Inode;
 use nix::errno::Errno;
@@ -42,10 +43,12 @@ pub struct Entry {
 
 /// Opens the root filesystem at `path` and says which one it is.
 pub fn open_root(path: &Path) -> Result<(Root, Inode)> {
-    // The path itself is the operator's, and may lead over links.
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let root = nix::fcntl::open(path, flags, Mode::empty()).context(Kind::Hosts, || shown(path))?;
-    let inode = inode(&fstat(&root).context(Kind::Hosts, || shown(path))?);
+    let root = operator_path::pin(path, &shown(path))?;
+    let stat_of_root = fstat(&root).context(Kind::Hosts, || shown(path))?;
+    if SFlag::from_bits_truncate(stat_of_root.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFDIR {
+        return Err(Errno::ENOTDIR).context(Kind::Hosts, || shown(path));
+    }
+    let inode = inode(&stat_of_root);
     let host = stat("/").context(Kind::Hosts, || "/")?;
     if inode == self::inode(&host) {
         let message = format!("root.path \"{}\": is the host's root", shown(path));
