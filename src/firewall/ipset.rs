@@ -32,7 +32,7 @@ use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::netlink::message::Batch;
 use crate::sys::netlink::{Netlink, Refusal};
-use kernel::{is_in_use, list, list_all, make_sets};
+use kernel::{is_in_use, is_ours, list, list_all, make_sets};
 use messages::{Change, EXISTS, FULL, MISSING, change_element};
 use nix::libc::EINVAL;
 use sets::{Entry, Set};
@@ -200,11 +200,14 @@ fn add(link: &mut Netlink, elements: &[Element<Entry>]) -> Result<Vec<Entry>> {
 
 /// Deletes what is there.
 fn delete(link: &mut Netlink, elements: &[Element<Entry>]) -> Result<()> {
-    let refused = send(link, Change::Delete, elements)?;
-    match refused.iter().find(|(_, refusal)| ![MISSING, EINVAL].contains(&refusal.code)) {
-        Some((element, refusal)) => Err(complaint(element, *refusal)),
-        None => Ok(()),
+    for (element, refusal) in send(link, Change::Delete, elements)? {
+        let is_gone = [MISSING, EINVAL].contains(&refusal.code);
+        // Nor is there anything of ours in a set of another kind.
+        if !is_gone && is_ours(link, Set::of(&element.key))? {
+            return Err(complaint(&element, refusal));
+        }
     }
+    Ok(())
 }
 
 /// Deletes what was added before `error`.

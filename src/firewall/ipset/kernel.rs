@@ -49,7 +49,7 @@ fn refused(set: Set, what: &str, refusal: Refusal) -> Error {
 }
 
 /// Whether the set that is there compares what ours does.
-fn is_ours(link: &mut Netlink, set: Set) -> Result<bool> {
+pub fn is_ours(link: &mut Netlink, set: Set) -> Result<bool> {
     let mut ours = false;
     let mut batch = Batch::default();
     ask_for_header(&mut batch, set);
