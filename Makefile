@@ -18,7 +18,7 @@ BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nf
 # The newest engines, a Debian of their own: tests/engines/machine.rs.
 SID            := /var/cache/oci-link-test/sid
 
-.PHONY: help build lint test test-reuse test-crash test-engines demo bench plot docs rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
+.PHONY: help build lint test test-reuse test-crash test-hazards test-engines demo bench plot docs rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -41,6 +41,9 @@ test-reuse: test-deps rootfs ## five hundred times, a killed container's address
 
 test-crash: test-deps ## hooks killed and refused at every system call, crowds, readers; about an hour
 	cargo test --test crash -- --ignored --nocapture --test-threads=1
+
+test-hazards: test-deps rootfs ## the table of hazards in docs/security.md, and what comes of each
+	tests/hazards.sh
 
 test-engines: engine-deps ## links under real docker, podman and containerd, each on a machine of its own
 	cargo test --test engines -- --ignored --test-threads=2

@@ -162,12 +162,12 @@ fn rounds(size: usize, rounds: usize) {
 }
 
 #[test]
-fn a_crowd_comes_and_goes() {
+fn f30_a_crowd_comes_and_goes() {
     rounds(30, 1);
 }
 
 #[test]
 #[ignore = "minutes: make test-crash"]
-fn a_hundred_come_and_go_twenty_times() {
+fn f30_a_hundred_come_and_go_twenty_times() {
     rounds(100, 20);
 }

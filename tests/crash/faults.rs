@@ -145,13 +145,19 @@ fn hosts_are_whole(scene: &Scene, complaint: &str) {
     }
 }
 
-/// A point in so many.
-const SAMPLE: usize = 71;
+/// How many points of a backend are tried in a sample.
+const SAMPLE: usize = 8;
+const STAGES: [Stage; 3] = [Stage::Start, Stage::First, Stage::Stop];
 
-fn sample(stage: Stage) {
-    for (number, backend) in BACKENDS.into_iter().enumerate() {
-        let points = points(backend, stage);
-        let some: Vec<_> = points.into_iter().skip(number * 7).step_by(SAMPLE).collect();
+/// Some of the calls that may say one of `errnos`: on each backend, and in turn at each stage.
+fn sample(number: usize, errnos: &[Errno]) {
+    for (place, backend) in BACKENDS.into_iter().enumerate() {
+        let stage = STAGES[(number + place) % STAGES.len()];
+        let mut points = points(backend, stage);
+        points.retain(|(_, _, errno)| errnos.contains(errno));
+        assert!(!points.is_empty(), "{backend}, {stage:?}: no call may say {errnos:?}");
+        let step = points.len().div_ceil(SAMPLE);
+        let some: Vec<_> = points.into_iter().skip(number % step).step_by(step).collect();
         all(backend, stage, "refused", &some, 1, attempt);
     }
 }
@@ -161,18 +167,33 @@ fn everything(backend: &'static str, stage: Stage) {
 }
 
 #[test]
-fn a_start_that_is_refused_a_call_is_made_or_not_made() {
-    sample(Stage::Start);
+fn f02_no_space_is_left() {
+    sample(2, &[ENOSPC]);
 }
 
 #[test]
-fn a_first_start_that_is_refused_a_call_is_made_or_not_made() {
-    sample(Stage::First);
+fn f03_the_disk_is_broken() {
+    sample(3, &[EIO]);
 }
 
 #[test]
-fn an_end_that_is_refused_a_call_can_be_made_again() {
-    sample(Stage::Stop);
+fn f04_nothing_may_be_written() {
+    sample(4, &[EROFS, EPERM]);
+}
+
+#[test]
+fn f05_there_are_too_many_of_something() {
+    sample(5, &[EMFILE, EAGAIN, ENOLCK]);
+}
+
+#[test]
+fn f06_there_is_no_memory() {
+    sample(6, &[ENOMEM, ENOBUFS]);
+}
+
+#[test]
+fn f07_a_signal_comes_at_a_bad_moment() {
+    sample(7, &[EINTR]);
 }
 
 each_backend! {

@@ -46,7 +46,7 @@ fn apart(story: impl FnOnce(&Host) + Send) {
 }
 
 #[test]
-fn a_record_that_does_not_fit_fails_the_start() {
+fn f02_a_record_that_does_not_fit_fails_the_start() {
     apart(|host| {
         small_disk(&host.state_dir(), 64);
         let db = Actor::new(host, "db", Hosts::Mounted, &[("ports", "3306")]);
@@ -76,7 +76,7 @@ fn a_record_that_does_not_fit_fails_the_start() {
 }
 
 #[test]
-fn a_hosts_file_that_does_not_fit_stays_what_it_was() {
+fn f07_a_hosts_file_that_is_written_in_part_stays_what_it_was() {
     apart(|host| {
         small_disk(&host.path("bundles"), 64);
         let db = Actor::new(host, "db", Hosts::Mounted, &[("ports", "3306")]);

@@ -141,22 +141,22 @@ fn everything(backend: &'static str, stage: Stage) {
 }
 
 #[test]
-fn a_start_that_is_killed_is_finished_or_undone() {
+fn f01_a_start_that_is_killed_is_finished_or_undone() {
     sample(Stage::Start);
 }
 
 #[test]
-fn a_first_start_that_is_killed_is_finished_or_undone() {
+fn f01_a_first_start_that_is_killed_is_finished_or_undone() {
     sample(Stage::First);
 }
 
 #[test]
-fn an_end_that_is_killed_is_finished() {
+fn f01_an_end_that_is_killed_is_finished() {
     sample(Stage::Stop);
 }
 
 each_backend! {
-    every_point_of_a_start => Stage::Start,
-    every_point_of_a_first_start => Stage::First,
-    every_point_of_an_end => Stage::Stop,
+    f01_every_point_of_a_start => Stage::Start,
+    f01_every_point_of_a_first_start => Stage::First,
+    f01_every_point_of_an_end => Stage::Stop,
 }

@@ -128,12 +128,12 @@ fn all(updates: usize) {
 }
 
 #[test]
-fn whoever_reads_sees_whole_files() {
+fn f38_whoever_reads_sees_whole_files() {
     all(100);
 }
 
 #[test]
 #[ignore = "minutes: make test-crash"]
-fn whoever_reads_during_ten_thousand_updates_sees_whole_files() {
+fn f38_whoever_reads_during_ten_thousand_updates_sees_whole_files() {
     all(10_000);
 }

@@ -40,7 +40,7 @@ pub(crate) use each_backend;
 const PORTS: &str = "3306, 53/udp, 2905/sctp, 7000-7009/tcp";
 
 each_backend! {
-    fn doing_it_twice_is_doing_it_once(backend) {
+    fn f18_doing_it_twice_is_doing_it_once(backend) {
         let site = Site::new(backend);
         let (web, wanted) = (owner('a'), flows(11, 12, PORTS));
         site.ensure(&web, &[], &wanted);
@@ -88,7 +88,7 @@ each_backend! {
         site.host.assert_nothing_left();
     }
 
-    fn what_is_others_stays(backend) {
+    fn f18_what_is_others_stays(backend) {
         let site = Site::new(backend);
         let (web, other) = (owner('a'), owner('b'));
         let (ours, theirs) = (flows(11, 12, "3306"), flows(13, 12, "3306, 53/udp"));
@@ -131,7 +131,7 @@ each_backend! {
     }
 
     /// No record says what there is; the rules do.
-    fn owners_are_found_and_purged_by_their_tags(backend) {
+    fn i2_owners_are_found_and_purged_by_their_tags(backend) {
         let site = Site::open(backend);
         let owners = || site.act(|firewall| firewall.owners()).expect("rules are read");
         let purge = |owner| site.act(|firewall| firewall.purge(owner)).expect("rules are removed");

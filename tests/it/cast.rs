@@ -46,6 +46,14 @@ pub(crate) fn link_rules(host: &Host) -> Vec<String> {
     rules
 }
 
+/// What lets somebody through, whichever backend made it: rules, and elements of sets.
+pub(crate) fn permissions(host: &Host) -> Vec<String> {
+    let mut all = link_rules(host);
+    all.retain(|rule| !rule.starts_with("-A OCI-LINK-ISOLATE"));
+    all.extend(host.set_elements());
+    all
+}
+
 /// `oci-link inspect --format json`.
 pub(crate) fn inspect(host: &Host, container: &str) -> Value {
     let text = host.run(&mut host.oci_link(&["inspect", container, "--format", "json"])).ok();

@@ -25,6 +25,12 @@ pub(crate) fn host_of(backend: BackendName, runtime: Runtime) -> Host {
     host
 }
 
+/// The same with either runtime: what is tried on all backends is tried on both.
+pub(crate) fn host_with(backend: BackendName) -> Host {
+    let runtime = if backend == BackendName::Ipset { Runtime::Crun } else { Runtime::Runc };
+    host_of(backend, runtime)
+}
+
 /// `oci-link` with these words.
 pub(crate) fn call(host: &Host, words: &str) -> Outcome {
     host.run(&mut host.oci_link(&words.split(' ').collect::<Vec<_>>()))

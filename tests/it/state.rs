@@ -5,7 +5,9 @@ mod crowd;
 mod records;
 
 use crate::{
-    cast::{end, inspect, iptables_host, link_rules, ls, prepared, recipient, source},
+    backends::each_backend,
+    cast::{end, inspect, iptables_host, link_rules, ls, permissions, prepared, recipient, source},
+    lifecycle::host_with,
     support::{Container, Host, OPEN, Proto, Runtime, SHUT, each_runtime, storm},
 };
 use serde_json::{Value, json};
@@ -174,9 +176,9 @@ fn a_container_that_died_is_dead_until_it_is_deleted() {
     assert_eq!(ls(&host), [Value::Null; 0]);
 }
 
-each_runtime! {
-    fn the_late_end_of_an_earlier_container_does_not_touch_its_heir(runtime) {
-        let host = iptables_host(runtime);
+each_backend! {
+    fn f28_the_late_end_of_an_earlier_container_does_not_touch_its_heir(backend) {
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         poststop(&host, "db");
@@ -189,8 +191,8 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn an_end_that_is_told_twice_is_one_end(runtime) {
-        let host = iptables_host(runtime);
+    fn f24_an_end_that_is_told_twice_is_one_end(backend) {
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         end(&web);
@@ -201,6 +203,41 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
+    /// The runtime was killed, so no hook told of the end; and the address is given out again.
+    fn i3_an_heir_of_the_address_inherits_no_rule(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        web.kill();
+        web.unplug();
+        assert!(!permissions(&host).is_empty(), "nobody has been told");
+
+        let heir = host.container("heir").number(web.number()).hooks().build();
+        heir.create().ok();
+        assert_eq!(permissions(&host), [""; 0], "and the heir has not run yet");
+        heir.start().ok();
+        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
+        web.delete().ok();
+        end(&heir);
+        end(&db);
+        host.assert_nothing_left();
+    }
+
+    fn f27_an_heir_of_a_sources_address_is_nobodys_source(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        db.kill();
+        db.unplug();
+        let heir = host.container("heir").number(db.number()).hooks().build();
+        heir.run().ok();
+        assert_eq!(permissions(&host), [""; 0]);
+        assert!(!web.hosts().contains("\tdb"), "{}", web.hosts());
+        assert_eq!(web.reach(&heir, Proto::Tcp, 3306), SHUT);
+    }
+}
+
+each_runtime! {
     /// Old bundles name `prestart`, new ones `createRuntime`, careful ones both.
     fn both_hooks_of_a_start_do_their_work_once(runtime) {
         let host = iptables_host(runtime);
@@ -224,39 +261,6 @@ each_runtime! {
         end(&db);
         host.assert_nothing_left();
     }
-
-    /// The runtime was killed, so no hook told of the end; and the address is given out again.
-    fn an_heir_of_the_address_inherits_no_rule(runtime) {
-        let host = iptables_host(runtime);
-        let db = source(&host, "db", "3306");
-        let web = recipient(&host, "web", "db");
-        web.kill();
-        web.unplug();
-        assert_eq!(link_rules(&host).len(), 4, "nobody has been told");
-
-        let heir = host.container("heir").number(web.number()).hooks().build();
-        heir.create().ok();
-        assert_eq!(link_rules(&host), [""; 0], "and the heir has not run yet");
-        heir.start().ok();
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
-        web.delete().ok();
-        end(&heir);
-        end(&db);
-        host.assert_nothing_left();
-    }
-
-    fn an_heir_of_a_sources_address_is_nobodys_source(runtime) {
-        let host = iptables_host(runtime);
-        let db = source(&host, "db", "3306");
-        let web = recipient(&host, "web", "db");
-        db.kill();
-        db.unplug();
-        let heir = host.container("heir").number(db.number()).hooks().build();
-        heir.run().ok();
-        assert_eq!(link_rules(&host), [""; 0]);
-        assert!(!web.hosts().contains("\tdb"), "{}", web.hosts());
-        assert_eq!(web.reach(&heir, Proto::Tcp, 3306), SHUT);
-    }
 }
 
 /// Its record is there still; rules made for it would be for whoever gets its address.
@@ -274,7 +278,7 @@ fn a_recipient_that_died_is_not_linked_again_when_its_source_returns() {
 
 /// The runtime forgot it, and no hook told of its end: the next of that id starts afresh.
 #[test]
-fn a_container_returns_under_its_id_though_its_end_was_never_told() {
+fn f24_a_container_returns_under_its_id_though_its_end_was_never_told() {
     let host = iptables_host(Runtime::Runc);
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");
@@ -295,7 +299,7 @@ fn a_container_returns_under_its_id_though_its_end_was_never_told() {
 }
 
 #[test]
-fn hooks_that_come_at_once_lose_nothing() {
+fn f30_hooks_that_come_at_once_lose_nothing() {
     let _alone = storm::alone();
     let host = iptables_host(Runtime::Runc);
     let db = source(&host, "db", "3306");

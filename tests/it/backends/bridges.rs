@@ -247,7 +247,7 @@ fn every_nft_can_read_what_we_make() {
 /// The rules and sets of the version before, in the same boot: its links stay, are bound to
 /// nothing, and end like others.
 #[test]
-fn what_an_earlier_version_left_is_taken_over() {
+fn f34_what_an_earlier_version_left_is_taken_over() {
     let site = Site::new(BackendName::Ipset);
     let (web, db) = (site.running("web"), site.running("db"));
     site.ensure(&owner('a'), &[], &flows(11, 12, ports()));

@@ -4,7 +4,7 @@ use super::{Site, each_backend, flows, owner};
 use oci_link::model::BackendName;
 
 each_backend! {
-    fn what_was_flushed_returns(backend) {
+    fn f15_what_was_flushed_returns(backend) {
         let site = Site::new(backend);
         let (web, wanted) = (owner('a'), flows(11, 12, "3306, 53/udp"));
         site.ensure(&web, &[], &wanted);
@@ -31,7 +31,7 @@ each_backend! {
     }
 
     /// A start that changes an owner's rules notices by itself.
-    fn a_flush_is_noticed(backend) {
+    fn f15_a_flush_is_noticed(backend) {
         let site = Site::new(backend);
         let (web, other, wanted) = (owner('a'), owner('b'), flows(11, 12, "3306"));
         site.ensure(&web, &[], &wanted);
@@ -45,7 +45,7 @@ each_backend! {
         site.assert_permitted(&other, &flows(13, 12, "3306"));
     }
 
-    fn all_or_nothing(backend) {
+    fn f36_all_or_nothing(backend) {
         let site = Site::open(backend);
         let (web, wanted) = (owner('a'), flows(11, 12, "3306, 53/udp, 9000-9099"));
         // The second of the two families is one that cannot be changed.
@@ -73,7 +73,7 @@ each_backend! {
 }
 
 #[test]
-fn a_set_of_another_kind_is_not_ours() {
+fn f17_a_set_of_another_kind_is_not_ours() {
     let site = Site::open(BackendName::Ipset);
     site.by_hand(&["ipset create oci-link4 hash:ip"]);
     let refused = site.try_ensure(&owner('a'), &[], &flows(11, 12, "3306"));

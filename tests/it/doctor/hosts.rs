@@ -5,8 +5,8 @@ use crate::{
     backends::each_backend,
     cast::{recipient, source},
     configure::site::Site,
-    lifecycle::{by_hand, everything, host_of, wipe},
-    support::{Host, Runtime},
+    lifecycle::{by_hand, everything, host_of, host_with, wipe},
+    support::{Host, Runtime, each_runtime},
 };
 use oci_link::model::BackendName;
 
@@ -104,16 +104,17 @@ fn who_is_in_front_is_named() {
     report.of("FORWARD, IPv6").is("warning", "somebody flushed it");
 }
 
-#[test]
-fn rules_in_both_kinds_of_iptables() {
-    let (host, site) = (Host::open(Runtime::Runc), Site::new());
-    by_hand(&host, &["iptables-legacy -A FORWARD -j ACCEPT"]);
-    assert_well(&host, &site);
-    by_hand(&host, &["iptables-nft -A FORWARD -j ACCEPT"]);
-    let report = doctor(&host, &site, 1);
-    assert_eq!(report.troubles(), ["warning kinds of iptables"]);
-    let told = "rules of IPv4 in FORWARD: nft has 1, legacy has 1";
-    report.of("kinds of iptables").is("warning", told);
+each_runtime! {
+    fn f14_rules_in_both_kinds_of_iptables(runtime) {
+        let (host, site) = (Host::open(runtime), Site::new());
+        by_hand(&host, &["iptables-legacy -A FORWARD -j ACCEPT"]);
+        assert_well(&host, &site);
+        by_hand(&host, &["iptables-nft -A FORWARD -j ACCEPT"]);
+        let report = doctor(&host, &site, 1);
+        assert_eq!(report.troubles(), ["warning kinds of iptables"]);
+        let told = "rules of IPv4 in FORWARD: nft has 1, legacy has 1";
+        report.of("kinds of iptables").is("warning", told);
+    }
 }
 
 /// netavark 1.4 makes these, and podman calls it after we made ours.
@@ -160,20 +161,26 @@ fn isolation_is_read_from_rules() {
     report.of("isolation, IPv6").is("fault", "do not keep the containers");
 }
 
-#[test]
-fn a_bridge_that_is_not_filtered() {
-    let (host, site) = (host_of(BackendName::Nftables, Runtime::Runc), Site::new());
-    by_hand(&host, &["sysctl -qw net.bridge.bridge-nf-call-iptables=0"]);
-    let report = doctor(&host, &site, 2);
-    assert_eq!(report.troubles(), ["fault bridge-nf-call-iptables"]);
-    let said = report.of("bridge-nf-call-iptables");
-    said.is("fault", "traffic between containers of one bridge is not filtered");
-    config(&host, "");
-    let report = doctor(&host, &site, 1);
-    assert_eq!(report.troubles(), ["warning bridge-nf-call-iptables"]);
-    let (now, _) = said.mend().split_once("; ").expect("now, and for the next boot");
-    paste(&host, &site, now);
-    assert_well(&host, &site);
+each_backend! {
+    fn f37_a_bridge_that_is_not_filtered(backend) {
+        let (host, site) = (host_with(backend), Site::new());
+        let _db = source(&host, "db", "3306");
+        let _web = recipient(&host, "web", "db");
+        by_hand(&host, &["sysctl -qw net.bridge.bridge-nf-call-iptables=0"]);
+        let report = doctor(&host, &site, 2);
+        assert_eq!(report.troubles(), ["fault bridge-nf-call-iptables"]);
+        let said = report.of("bridge-nf-call-iptables");
+        said.is("fault", "traffic between containers of one bridge is not filtered");
+        let (now, _) = said.mend().split_once("; ").expect("now, and for the next boot");
+        paste(&host, &site, now);
+        assert_well(&host, &site);
+        // Where nothing need be kept apart it may be meant so.
+        let host = Host::open(Runtime::Crun);
+        config(&host, &format!("[firewall]\nbackend = \"{backend}\"\n"));
+        by_hand(&host, &["sysctl -qw net.bridge.bridge-nf-call-iptables=0"]);
+        let report = doctor(&host, &site, 1);
+        assert_eq!(report.troubles(), ["warning bridge-nf-call-iptables"]);
+    }
 }
 
 #[test]

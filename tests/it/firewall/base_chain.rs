@@ -32,7 +32,7 @@ fn assert_entered_once_and_first(host: &Host) {
 }
 
 #[test]
-fn a_chain_that_is_there_already_is_used_and_the_users_rules_stay() {
+fn f17_a_chain_that_is_there_already_is_used_and_the_users_rules_stay() {
     let host = iptables_host(Runtime::Runc);
     let users = "-A OCI-LINK -s 192.0.2.1/32 -j RETURN";
     host.run(Command::new("iptables").args(["-N", "OCI-LINK"])).ok();
@@ -47,7 +47,7 @@ fn a_chain_that_is_there_already_is_used_and_the_users_rules_stay() {
 }
 
 #[test]
-fn jumps_that_are_too_many_or_too_late_become_one_and_the_first() {
+fn f18_jumps_that_are_too_many_or_too_late_become_one_and_the_first() {
     let host = iptables_host(Runtime::Runc);
     both(&host, "-N OCI-LINK");
     both(&host, "-A FORWARD -j OCI-LINK");
@@ -59,7 +59,7 @@ fn jumps_that_are_too_many_or_too_late_become_one_and_the_first() {
 }
 
 #[test]
-fn many_starts_make_one_jump() {
+fn f18_many_starts_make_one_jump() {
     let host = iptables_host(Runtime::Crun);
     let _db = source(&host, "db", "3306");
     for _ in 0..3 {
@@ -91,13 +91,13 @@ fn after(host: &Host, clear: impl FnOnce()) {
 }
 
 #[test]
-fn the_next_start_repairs_a_flushed_ruleset() {
+fn f15_the_next_start_repairs_a_flushed_ruleset() {
     let host = iptables_host(Runtime::Runc);
     after(&host, || drop(host.run(Command::new("nft").args(["flush", "ruleset"])).ok()));
 }
 
 #[test]
-fn the_next_start_repairs_a_flushed_forward_chain() {
+fn f15_the_next_start_repairs_a_flushed_forward_chain() {
     let host = iptables_host(Runtime::Crun);
     after(&host, || both(&host, "-F FORWARD"));
 }

@@ -2,10 +2,19 @@
 //! nothing of it is left.
 
 use crate::{
-    cast::{end, inspect, iptables_host, link_rules, prepared, recipient, source},
-    support::{Container, Flow, Host, OPEN, Proto, Runtime, each_runtime, patiently},
+    backends::each_backend,
+    cast::{end, inspect, iptables_host, link_rules, permissions, prepared, recipient, source},
+    lifecycle::{by_hand, call, host_with},
+    support::{Container, Flow, Host, OPEN, Proto, Runtime, SHUT, each_runtime, patiently},
 };
-use std::{fs, io::ErrorKind, process::Command, time::Duration};
+use nix::fcntl::{Flock, FlockArg};
+use oci_link::model::BackendName;
+use std::{
+    fs::{self, File},
+    io::ErrorKind,
+    process::Command,
+    time::Duration,
+};
 
 /// A program has five seconds; a busy machine may need some for the rest.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -33,6 +42,11 @@ fn where_sbin(host: &Host, change: &str, command: &Command) -> Command {
     inside.arg(command.get_program()).args(command.get_args());
     inside
 }
+
+/// The change to the legacy programs, which have a lock; it is the host's own file.
+const LEGACY: &str = "touch /run/xtables.lock
+    mount --bind $1/../xtables.lock /run/xtables.lock
+    for name in iptables-restore ip6tables-restore; do ln -sf xtables-legacy-multi $name; done";
 
 /// The change that puts a script in the place of `programs`.
 fn script(programs: &str, body: &str) -> String {
@@ -70,17 +84,31 @@ fn runs(argument: &str) -> bool {
     })
 }
 
-/// With `change`, `web` does not start, and leaves nothing; without, it does.
+/// A host of one of the backends that run programs.
+fn host_of(backend: &str, runtime: Runtime) -> Host {
+    let host = Host::isolated(runtime);
+    let config = format!("[firewall]\nbackend = \"{backend}\"\n");
+    fs::write(host.path("config.toml"), config).expect("written");
+    host
+}
+
+/// With `change`, `web` does not start, and leaves nothing; without, it does. With ipset the programs
+/// run before the first link.
 fn refuses_to_start(runtime: Runtime, change: &str) {
-    let host = iptables_host(runtime);
-    let db = source(&host, "db", "3306");
-    let web = prepared(&host, "web", "db");
+    for backend in ["iptables", "ipset"] {
+        refuses(&host_of(backend, runtime), runtime, change);
+    }
+}
+
+fn refuses(host: &Host, runtime: Runtime, change: &str) {
+    let db = source(host, "db", "3306");
+    let web = prepared(host, "web", "db");
     let (rules, state, hosts) = (host.rules(), host.state_files(), hosts_file(&web));
     // crun's own status is 1 too, and it says nothing of the hook's.
-    let complaint = host.run(&mut where_sbin(&host, change, &run(&host, &web)));
+    let complaint = host.run(&mut where_sbin(host, change, &run(host, &web)));
     let complaint = complaint.within(DEADLINE).refused(1);
     assert!(runtime == Runtime::Crun || complaint.contains("exit status 6"), "{complaint}");
-    assert_eq!(link_rules(&host), [""; 0]);
+    assert_eq!(permissions(host), [""; 0]);
     assert_eq!(hosts_file(&web), hosts);
     assert_eq!(host.state_files(), state);
     let added: Vec<_> = host.rules().into_iter().filter(|rule| !rules.contains(rule)).collect();
@@ -94,27 +122,95 @@ fn refuses_to_start(runtime: Runtime, change: &str) {
 }
 
 each_runtime! {
-    fn a_missing_program_fails_the_start(runtime) {
+    fn f09_a_missing_program_fails_the_start(runtime) {
         refuses_to_start(runtime, "rm iptables-restore");
     }
 
-    fn a_missing_program_of_ipv6_fails_the_start(runtime) {
+    fn f36_a_missing_program_of_ipv6_fails_the_start(runtime) {
         refuses_to_start(runtime, "rm ip6tables-restore");
     }
 
-    fn a_program_that_fails_fails_the_start(runtime) {
+    fn f10_a_program_that_fails_fails_the_start(runtime) {
         refuses_to_start(runtime, &script("iptables-restore", "exit 1"));
     }
 
-    fn a_program_that_applies_and_then_fails_fails_the_start(runtime) {
+    fn f08_the_lock_of_xtables_is_held(runtime) {
+        for backend in ["iptables", "ipset"] {
+            let host = host_of(backend, runtime);
+            let lock = File::create(host.path("xtables.lock")).expect("made");
+            let _lock = Flock::lock(lock, FlockArg::LockExclusive).expect("nobody has it");
+            refuses(&host, runtime, LEGACY);
+            let log = fs::read_to_string(host.path("log")).expect("a log");
+            assert!(log.contains("lock /run/xtables.lock"), "{log}");
+        }
+    }
+
+    /// Nothing is open that is not there, and who asks is told.
+    fn f13_a_program_that_does_nothing_is_found_out(runtime) {
+        for backend in ["iptables", "ipset"] {
+            let host = host_of(backend, runtime);
+            let db = source(&host, "db", "3306");
+            let web = prepared(&host, "web", "db");
+            let lies = script("iptables-restore ip6tables-restore", "cat >/dev/null; exit 0");
+            host.run(&mut where_sbin(&host, &lies, &run(&host, &web))).ok();
+            assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
+            assert_eq!(inspect(&host, "web")["rules"]["verdict"], "differ", "{backend}");
+            let _ = call(&host, "sync --check").ended(6);
+            call(&host, "sync").ok();
+            assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+            end(&web);
+            end(&db);
+            host.assert_nothing_left();
+        }
+    }
+
+    fn f12_a_program_that_applies_and_then_fails_fails_the_start(runtime) {
         let real = "/usr/sbin/real/${0##*/} \"$@\"; exit 1";
         refuses_to_start(runtime, &script("iptables-restore ip6tables-restore", real));
     }
 }
 
+each_backend! {
+    /// Something of our name that is none of ours, and cannot be used.
+    fn f10_what_the_kernel_refuses_fails_the_start(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let web = prepared(&host, "web", "db");
+        let (hosts, state) = (hosts_file(&web), host.state_files());
+        let (obstacle, way): (&[&str], &str) = match backend {
+            BackendName::Nftables => (
+                &[
+                    "nft add table inet oci-link",
+                    "nft add set inet oci-link links6 { type ipv4_addr; }",
+                ],
+                "nft delete table inet oci-link",
+            ),
+            BackendName::Ipset => (&["ipset create oci-link6 hash:ip"], "ipset destroy oci-link6"),
+            _ => (
+                &[
+                    "iptables -N X",
+                    "nft add chain ip filter OCI-LINK { type filter hook prerouting priority 0; }",
+                ],
+                "nft delete chain ip filter OCI-LINK",
+            ),
+        };
+        by_hand(&host, &["nft flush ruleset", "ipset destroy"]);
+        by_hand(&host, obstacle);
+        let _ = web.run().refused(1);
+        assert_eq!(permissions(&host), [""; 0]);
+        let log = fs::read_to_string(host.path("log")).unwrap_or_default();
+        assert_eq!((hosts_file(&web), host.state_files()), (hosts, state), "{log}");
+        by_hand(&host, &[way]);
+        call(&host, "sync").ok();
+        web.run().ok();
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        [&web, &db].into_iter().for_each(end);
+    }
+}
+
 /// Hangs the first time, and only then: the undo gets through.
 #[test]
-fn a_program_that_hangs_fails_the_start_in_time_and_is_gone() {
+fn f11_a_program_that_hangs_fails_the_start_in_time_and_is_gone() {
     let sleep = long_sleep(7777);
     let body = format!(
         "mkdir /usr/sbin/hung 2>&- && exec sleep {sleep}; exec /usr/sbin/real/${{0##*/}} \"$@\""
@@ -125,7 +221,7 @@ fn a_program_that_hangs_fails_the_start_in_time_and_is_gone() {
 
 /// A program that went on alone would make its rules after the container is gone.
 #[test]
-fn a_program_does_not_outlive_the_hook() {
+fn f21_a_program_does_not_outlive_the_hook() {
     let host = iptables_host(Runtime::Runc);
     let db = source(&host, "db", "3306");
     let web = host.container("web").annotate("links", "db").build();

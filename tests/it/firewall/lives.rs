@@ -1,15 +1,22 @@
 //! Containers come back and go, in any order and many at once: rules and hosts lines follow.
 
 use crate::{
-    cast::{end, iptables_host, link_rules, prepared, recipient, source},
-    support::{Container, Flow, Host, OPEN, Proto, Runtime, SHUT, each_runtime},
+    backends::each_backend,
+    cast::{end, iptables_host, link_rules, permissions, prepared, recipient, source},
+    lifecycle::host_with,
+    support::{Container, Flow, Host, OPEN, Proto, Runtime, SHUT},
 };
 use std::{fs, thread};
 
-/// Whether some rule lets packets to or from `container` through.
+/// Whether some rule or element lets packets to or from `container` through.
 fn has_rules(host: &Host, container: &Container) -> bool {
-    let addresses = container.addresses().map(|address| format!(" {address}/"));
-    link_rules(host).iter().any(|rule| addresses.iter().any(|address| rule.contains(address)))
+    let addresses = container.addresses().map(|address| address.to_string());
+    let words = |rule: &str| {
+        let cut = |c: char| !c.is_ascii_hexdigit() && c != '.' && c != ':';
+        rule.split(cut).map(String::from).collect::<Vec<_>>()
+    };
+    let all = permissions(host);
+    all.iter().any(|rule| words(rule).iter().any(|word| addresses.contains(word)))
 }
 
 /// Whether some line of its hosts file gives a name to `source`.
@@ -18,9 +25,9 @@ fn names(recipient: &Container, source: &Container) -> [bool; 2] {
     source.addresses().map(|ip| hosts.lines().any(|line| line.starts_with(&format!("{ip}\t"))))
 }
 
-each_runtime! {
-    fn a_source_that_returns_elsewhere_is_followed(runtime) {
-        let host = iptables_host(runtime);
+each_backend! {
+    fn f31_a_source_that_returns_elsewhere_is_followed(backend) {
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let (old, old_ips) = (db.number(), db.addresses());
         let web = recipient(&host, "web", "db:mysql");
@@ -48,8 +55,8 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn a_recipient_that_ends_first_takes_its_rules_along(runtime) {
-        let host = iptables_host(runtime);
+    fn f26_a_recipient_that_ends_first_takes_its_rules_along(backend) {
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = prepared(&host, "web", "db");
         let file = web.bundle().join("rootfs/etc/hosts");
@@ -66,8 +73,8 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn a_source_that_ends_first_loses_its_rules_and_its_lines(runtime) {
-        let host = iptables_host(runtime);
+    fn f26_a_source_that_ends_first_loses_its_rules_and_its_lines(backend) {
+        let host = host_with(backend);
         let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
         let web = recipient(&host, "web", "db cache");
         let mut flow = Flow::open(&web, &db, 3306);
@@ -83,23 +90,20 @@ each_runtime! {
         end(&cache);
         host.assert_nothing_left();
     }
-}
 
-#[test]
-fn recipients_that_start_at_once_all_get_their_rules() {
-    let host = iptables_host(Runtime::Runc);
-    let db = source(&host, "db", "3306");
-    let rules_of_one = 4; // there and back, IPv4 and IPv6
-    let all: Vec<_> = (0..8).map(|n| prepared(&host, &format!("web{n}"), "db")).collect();
-    thread::scope(|scope| all.iter().for_each(|web| drop(scope.spawn(|| web.run().ok()))));
-    assert_eq!(link_rules(&host).len(), all.len() * rules_of_one);
-    for web in &all {
-        assert_eq!(names(web, &db), [true, true]);
-        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    fn f30_recipients_that_start_at_once_all_get_their_rules(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let all: Vec<_> = (0..8).map(|n| prepared(&host, &format!("web{n}"), "db")).collect();
+        thread::scope(|scope| all.iter().for_each(|web| drop(scope.spawn(|| web.run().ok()))));
+        for web in &all {
+            assert_eq!(names(web, &db), [true, true]);
+            assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        }
+        thread::scope(|scope| all.iter().for_each(|web| drop(scope.spawn(|| end(web)))));
+        end(&db);
+        host.assert_nothing_left();
     }
-    thread::scope(|scope| all.iter().for_each(|web| drop(scope.spawn(|| end(web)))));
-    end(&db);
-    host.assert_nothing_left();
 }
 
 /// A recipient that makes its hosts file unfit to be opened does not keep its way to whoever gets

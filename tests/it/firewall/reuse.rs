@@ -132,17 +132,17 @@ fn cycles(count: usize, offset: usize) {
 }
 
 #[test]
-fn who_is_given_an_address_inherits_nothing() {
+fn f27_who_is_given_an_address_inherits_nothing() {
     cycles(7, 0);
 }
 
 #[test]
-fn nor_does_the_next() {
+fn f27_nor_does_the_next() {
     cycles(7, 1);
 }
 
 #[test]
-fn nor_the_one_after() {
+fn f27_nor_the_one_after() {
     cycles(6, 2);
 }
 
@@ -159,7 +159,7 @@ fn nor_does_anybody_of_five_hundred() {
 
 /// Somebody sends all the time; nothing arrives when the runtime has been told of the end.
 #[test]
-fn no_packet_arrives_after_poststop() {
+fn i4_no_packet_arrives_after_poststop() {
     for backend in BACKENDS {
         let host = Host::open(Runtime::Runc);
         configure(&host, backend);

@@ -1,7 +1,10 @@
 //! What is in a hosts file before us, beside us and after us: every byte that is not ours stays.
 
-use super::scene::{Scene, isolated};
-use crate::support::{Runtime, each_runtime};
+use super::scene::{Scene, isolated, system};
+use crate::{
+    cast::source,
+    support::{Runtime, each_runtime},
+};
 use serde_json::json;
 use std::{
     collections::HashSet,
@@ -103,6 +106,31 @@ each_runtime! {
         }
         scene.end();
         assert!(!scene.rootfs("etc").exists());
+    }
+
+    /// To a container of shifted ids the new file is its root's, as the old one was.
+    fn a18_a_container_with_ids_of_its_own(runtime) {
+        let host = isolated(runtime);
+        let db = source(&host, "db", "3306");
+        let web = host.container("web").annotate("links", "db").hooks().edit(|config| {
+            let ids = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+            let linux = &mut config["linux"];
+            linux["namespaces"].as_array_mut().expect("a list").push(json!({ "type": "user" }));
+            linux["uidMappings"] = ids.clone();
+            linux["gidMappings"] = ids;
+        });
+        let web = web.build();
+        let rootfs = web.bundle().join("rootfs");
+        system("chown", &["-R".as_ref(), "100000:100000".as_ref(), rootfs.as_os_str()]);
+        for above in ["", "bundles"] {
+            let mode = fs::Permissions::from_mode(0o711);
+            fs::set_permissions(host.path(above), mode).expect("set");
+        }
+        web.run().ok();
+        let hosts = web.hosts();
+        assert!(hosts.contains(&format!("\n{}\tdb db\n", db.addresses()[0])), "{hosts}");
+        let file = fs::metadata(rootfs.join("etc/hosts")).expect("there");
+        assert_eq!((file.uid(), file.gid(), file.mode()), (100_000, 100_000, 0o10_0644));
     }
 
     fn a19_bytes_of_any_kind_are_kept(runtime) {

@@ -6,17 +6,22 @@
 
 mod bounds;
 mod contents;
+mod deaths;
 mod environment;
+mod flushes;
+mod inside;
 mod kinds;
 mod mounts;
 mod names;
 mod network;
 mod paths;
 mod process;
+mod races;
 mod records;
 mod roots;
 mod rules;
 mod scene;
 mod state_directory;
 mod state_json;
+mod table;
 mod world;

@@ -1,7 +1,8 @@
 //! Names, aliases, ids and the like that would mean something else to a hosts file, a rule, a path
 //! or a terminal.
 
-use super::scene::{ANY, Scene, isolated};
+use super::scene::{Scene, isolated};
+use crate::support::each_runtime;
 use serde_json::Value;
 
 /// What a name must not have in it. All but the first three separate nothing, so they are refused
@@ -26,169 +27,162 @@ fn annotation_refused(scene: &Scene, key: &str, value: &str, code: i32, word: &s
     refused(scene, code, word, |config| config["annotations"][key] = value.into());
 }
 
-#[test]
-fn a21_characters_that_no_name_has() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    for c in FORBIDDEN {
-        annotation_refused(&scene, "links", &format!("db:evil{c}x"), 3, "evil");
-        annotation_refused(&scene, "links", &format!("evil{c}x:db"), 3, "evil");
-        annotation_refused(&scene, "ports", &format!("80/evil{c}x"), 3, "evil");
-        annotation_refused(&scene, "env", &format!("EVIL{c}X"), 3, "EVIL");
-    }
-    for c in FORBIDDEN.into_iter().chain(SEPARATORS) {
-        annotation_refused(&scene, "name", &format!("evil{c}x"), 3, "evil");
-        annotation_refused(&scene, "name", &format!("evil{c}"), 3, "evil");
-        annotation_refused(&scene, "name", &format!("{c}evil"), 3, "evil");
-        refused(&scene, 3, "evil", |config| config["hostname"] = format!("evil{c}x").into());
-    }
-}
-
-/// In lists they separate: what stands behind is a value of its own, and no good one.
-#[test]
-fn a21_characters_that_separate() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    for c in SEPARATORS {
-        annotation_refused(&scene, "links", &format!("db:a{c}6.6.6.6 evil"), 4, "6.6.6.6");
-        annotation_refused(&scene, "links", &format!("db:a{c}:evil"), 3, ":evil");
-        annotation_refused(&scene, "ports", &format!("80{c}evil"), 3, "evil");
-        annotation_refused(&scene, "env", &format!("A{c}=evil"), 3, "evil");
-    }
-}
-
-#[test]
-fn a23_ids_that_are_paths_or_options() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    let long = "x".repeat(4096);
-    let bad = [
-        "",
-        ".",
-        "..",
-        "../x",
-        "a/b",
-        "/etc/passwd",
-        "-a",
-        "--help",
-        ".hidden",
-        "a\0b",
-        "a b",
-        &long,
-    ];
-    for id in bad {
-        let mut state = scene.state();
-        state["id"] = id.into();
-        for stage in ["createRuntime", "poststop"] {
-            let hook = host.oci_link(&["hook", stage]);
-            scene.refused_by(hook, state.to_string().as_bytes(), 3, "container id");
+each_runtime! {
+    fn a21_characters_that_no_name_has(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        for c in FORBIDDEN {
+            annotation_refused(&scene, "links", &format!("db:evil{c}x"), 3, "evil");
+            annotation_refused(&scene, "links", &format!("evil{c}x:db"), 3, "evil");
+            annotation_refused(&scene, "ports", &format!("80/evil{c}x"), 3, "evil");
+            annotation_refused(&scene, "env", &format!("EVIL{c}X"), 3, "EVIL");
         }
-        if !id.contains('\0') {
-            let mut prepare = host.oci_link(&["prepare", &format!("--id={id}")]);
-            prepare.arg(scene.web.bundle());
-            scene.refused_by(prepare, b"", 3, "container id");
+        for c in FORBIDDEN.into_iter().chain(SEPARATORS) {
+            annotation_refused(&scene, "name", &format!("evil{c}x"), 3, "evil");
+            annotation_refused(&scene, "name", &format!("evil{c}"), 3, "evil");
+            annotation_refused(&scene, "name", &format!("{c}evil"), 3, "evil");
+            refused(&scene, 3, "evil", |config| config["hostname"] = format!("evil{c}x").into());
         }
     }
-}
 
-#[test]
-fn a23_names_that_are_paths_or_options() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    let long = "x".repeat(4096);
-    for name in [".", "..", "../x", "a/b", "-a", "--wait", ".hidden", "a\0b", &long] {
-        annotation_refused(&scene, "name", name, 3, "container name");
-        annotation_refused(&scene, "links", &format!("{name}:db"), 3, "link source");
-        annotation_refused(&scene, "links", &format!("db:{name}"), 3, "alias");
-        refused(&scene, 3, "host name", |config| config["hostname"] = name.into());
+    /// In lists they separate: what stands behind is a value of its own, and no good one.
+    fn a21_characters_that_separate(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        for c in SEPARATORS {
+            annotation_refused(&scene, "links", &format!("db:a{c}6.6.6.6 evil"), 4, "6.6.6.6");
+            annotation_refused(&scene, "links", &format!("db:a{c}:evil"), 3, ":evil");
+            annotation_refused(&scene, "ports", &format!("80{c}evil"), 3, "evil");
+            annotation_refused(&scene, "env", &format!("A{c}=evil"), 3, "evil");
+        }
     }
-    annotation_refused(&scene, "name", "", 3, "container name");
-    annotation_refused(&scene, "links", "", 3, "links");
-}
 
-/// Names and ids tell case apart, as file names do.
-#[test]
-fn a23_names_that_differ_in_case() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    annotation_refused(&scene, "links", "DB", 4, "No such container: DB");
-    let upper = host.container("DB").hooks().build();
-    upper.run().ok();
-    let links = "db:lower,DB:upper";
-    scene.edit(|config| config["annotations"]["org.oci-link.links"] = links.into());
-    scene.accepted();
-    let hosts = std::fs::read_to_string(scene.rootfs("etc/hosts")).expect("readable");
-    for (container, line) in [(&scene.db, "lower db db"), (&upper, "upper DB DB")] {
-        let line = format!("{}\t{line}\n", container.addresses()[0]);
-        assert!(hosts.contains(&line), "{line:?} is not in {hosts}");
+    fn a23_ids_that_are_paths_or_options(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let long = "x".repeat(4096);
+        let bad = [
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "/etc/passwd",
+            "-a",
+            "--help",
+            ".hidden",
+            "a\0b",
+            "a b",
+            &long,
+        ];
+        for id in bad {
+            let mut state = scene.state();
+            state["id"] = id.into();
+            for stage in ["createRuntime", "poststop"] {
+                let hook = host.oci_link(&["hook", stage]);
+                scene.refused_by(hook, state.to_string().as_bytes(), 3, "container id");
+            }
+            if !id.contains('\0') {
+                let mut prepare = host.oci_link(&["prepare", &format!("--id={id}")]);
+                prepare.arg(scene.web.bundle());
+                scene.refused_by(prepare, b"", 3, "container id");
+            }
+        }
     }
-}
 
-#[test]
-fn a24_aliases_that_are_the_containers_own() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    for alias in
-        ["localhost", "LocalHost", "localhost.localdomain", "ip6-localhost", "IP6-AllNodes"]
-    {
-        annotation_refused(&scene, "links", &format!("db:{alias}"), 3, alias);
+    fn a23_names_that_are_paths_or_options(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let long = "x".repeat(4096);
+        for name in [".", "..", "../x", "a/b", "-a", "--wait", ".hidden", "a\0b", &long] {
+            annotation_refused(&scene, "name", name, 3, "container name");
+            annotation_refused(&scene, "links", &format!("{name}:db"), 3, "link source");
+            annotation_refused(&scene, "links", &format!("db:{name}"), 3, "alias");
+            refused(&scene, 3, "host name", |config| config["hostname"] = name.into());
+        }
+        annotation_refused(&scene, "name", "", 3, "container name");
+        annotation_refused(&scene, "links", "", 3, "links");
     }
-}
 
-#[test]
-fn a24_the_alias_is_the_containers_own_host_name() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    for (hostname, alias) in [(Some("web"), "web"), (Some("Shop"), "sHOP"), (None, "web")] {
-        refused(&scene, 3, alias, |config| {
-            config["hostname"] = hostname.into();
-            config["annotations"]["org.oci-link.links"] = format!("db:{alias}").into();
+    /// Names and ids tell case apart, as file names do.
+    fn a23_names_that_differ_in_case(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        annotation_refused(&scene, "links", "DB", 4, "No such container: DB");
+        let upper = host.container("DB").hooks().build();
+        upper.run().ok();
+        let links = "db:lower,DB:upper";
+        scene.edit(|config| config["annotations"]["org.oci-link.links"] = links.into());
+        scene.accepted();
+        let hosts = std::fs::read_to_string(scene.rootfs("etc/hosts")).expect("readable");
+        for (container, line) in [(&scene.db, "lower db db"), (&upper, "upper DB DB")] {
+            let line = format!("{}\t{line}\n", container.addresses()[0]);
+            assert!(hosts.contains(&line), "{line:?} is not in {hosts}");
+        }
+    }
+
+    fn a24_aliases_that_are_the_containers_own(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        for alias in
+            ["localhost", "LocalHost", "localhost.localdomain", "ip6-localhost", "IP6-AllNodes"]
+        {
+            annotation_refused(&scene, "links", &format!("db:{alias}"), 3, alias);
+        }
+    }
+
+    fn a24_the_alias_is_the_containers_own_host_name(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        for (hostname, alias) in [(Some("web"), "web"), (Some("Shop"), "sHOP"), (None, "web")] {
+            refused(&scene, 3, alias, |config| {
+                config["hostname"] = hostname.into();
+                config["annotations"]["org.oci-link.links"] = format!("db:{alias}").into();
+            });
+        }
+    }
+
+    fn a25_one_alias_for_two_sources(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let other = host.container("other").hooks().build();
+        other.run().ok();
+        for links in ["db:x,other:x", "db:x other:X", "other:db,db", "db:y,db:x,other:x"] {
+            annotation_refused(&scene, "links", links, 3, "one alias for two sources");
+            annotation_refused(&scene, "links", links, 3, "db:");
+            annotation_refused(&scene, "links", links, 3, "other:");
+        }
+    }
+
+    /// Names can have none; a path can.
+    fn a44_terminal_escapes_come_out_escaped(runtime) {
+        let host = isolated(runtime);
+        let file = host.path("hosts\u{1b}[2J\u{202e}\n6.6.6.6 evil");
+        std::fs::write(&file, "").expect("written");
+        let scene = Scene::with(&host, |config| {
+            let mount = serde_json::json!({ "destination": "/etc/hosts", "source": &file, "options": ["bind"] });
+            config["mounts"].as_array_mut().expect("a list").push(mount);
         });
+        scene.accepted();
+        for command in [
+            &["inspect", "web"][..],
+            &["inspect", "web", "--format=json"],
+            &["ls"],
+            &["graph"],
+            &["graph", "--format=dot"],
+            &["graph", "--format=mermaid"],
+            &["graph", "--format=svg"],
+        ] {
+            let printed = host.run(&mut host.oci_link(command)).ok();
+            let harmless = |c: char| c == '\n' || c.is_ascii_graphic() || c == ' ';
+            assert!(printed.chars().all(harmless), "{printed:?}");
+            assert!(!printed.contains("\n6.6.6.6"), "{printed}");
+        }
+        std::fs::remove_file(&file).expect("removed");
+        std::fs::create_dir(&file).expect("made");
+        scene.refused(5, "directory");
+        let log = std::fs::read_to_string(host.path("log")).expect("readable");
+        assert!(log.lines().all(|line| line.contains(" oci-link[")), "{log}");
+        assert!(!log.contains('\u{1b}') && !log.contains('\u{202e}'), "{log:?}");
     }
-}
-
-#[test]
-fn a25_one_alias_for_two_sources() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    let other = host.container("other").hooks().build();
-    other.run().ok();
-    for links in ["db:x,other:x", "db:x other:X", "other:db,db", "db:y,db:x,other:x"] {
-        annotation_refused(&scene, "links", links, 3, "one alias for two sources");
-        annotation_refused(&scene, "links", links, 3, "db:");
-        annotation_refused(&scene, "links", links, 3, "other:");
-    }
-}
-
-/// Names can have none; a path can.
-#[test]
-fn a44_terminal_escapes_come_out_escaped() {
-    let host = isolated(ANY);
-    let file = host.path("hosts\u{1b}[2J\u{202e}\n6.6.6.6 evil");
-    std::fs::write(&file, "").expect("written");
-    let scene = Scene::with(&host, |config| {
-        let mount = serde_json::json!({ "destination": "/etc/hosts", "source": &file, "options": ["bind"] });
-        config["mounts"].as_array_mut().expect("a list").push(mount);
-    });
-    scene.accepted();
-    for command in [
-        &["inspect", "web"][..],
-        &["inspect", "web", "--format=json"],
-        &["ls"],
-        &["graph"],
-        &["graph", "--format=dot"],
-        &["graph", "--format=mermaid"],
-        &["graph", "--format=svg"],
-    ] {
-        let printed = host.run(&mut host.oci_link(command)).ok();
-        let harmless = |c: char| c == '\n' || c.is_ascii_graphic() || c == ' ';
-        assert!(printed.chars().all(harmless), "{printed:?}");
-        assert!(!printed.contains("\n6.6.6.6"), "{printed}");
-    }
-    std::fs::remove_file(&file).expect("removed");
-    std::fs::create_dir(&file).expect("made");
-    scene.refused(5, "directory");
-    let log = std::fs::read_to_string(host.path("log")).expect("readable");
-    assert!(log.lines().all(|line| line.contains(" oci-link[")), "{log}");
-    assert!(!log.contains('\u{1b}') && !log.contains('\u{202e}'), "{log:?}");
 }

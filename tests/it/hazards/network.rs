@@ -2,6 +2,7 @@
 
 use super::scene::{Scene, assert_clear, isolated};
 use crate::support::{OPEN, Proto, SHUT, each_runtime};
+use crate::{backends::each_backend, cast::inspect, lifecycle::host_with};
 use serde_json::Value;
 use std::process::Command;
 
@@ -19,6 +20,30 @@ fn change_address(scene: &Scene, change: &str, address: &str) {
     let mut ip = Command::new("ip");
     ip.args(["-netns", scene.web.netns().name(), "addr", change, address, "dev", "eth0"]);
     scene.host.run(&mut ip).ok();
+}
+
+each_backend! {
+    /// The first container of a name keeps it while it lives, rules and all.
+    fn a28_a_name_has_one_owner(backend) {
+        let host = host_with(backend);
+        let container = |id: &str| host.container(id).annotate("ports", "3306").annotate("name", "db").hooks().build();
+        let (db, thief) = (container("first"), container("second"));
+        db.run().ok();
+        let link = |id: &str| {
+            let web = host.container(id).annotate("links", "db").hooks().build();
+            web.run().ok();
+            web
+        };
+        let early = link("early");
+        thief.run().ok();
+        let late = link("late");
+        for web in [&early, &late] {
+            assert!(web.hosts().contains(&format!("{}\tdb first\n", db.addresses()[0])), "{}", web.hosts());
+            assert!(!web.hosts().contains(&thief.addresses()[0].to_string()), "{}", web.hosts());
+            assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+            assert_eq!(web.reach(&thief, Proto::Tcp, 3306), SHUT);
+        }
+    }
 }
 
 each_runtime! {
@@ -47,33 +72,25 @@ each_runtime! {
         scene.accepted();
     }
 
+    /// Whatever anybody wrote, and whatever they were a moment ago.
+    fn a26_addresses_are_those_of_the_live_namespace(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let old = scene.web.addresses()[0].to_string();
+        change_address(&scene, "del", &format!("{old}/24"));
+        change_address(&scene, "add", "10.77.0.99/24");
+        scene.edit(|config| config["annotations"]["io.kubernetes.cri.pod-ips"] = "10.77.0.98".into());
+        scene.accepted();
+        let told = inspect(&host, "web").to_string();
+        assert!(told.contains("10.77.0.99"), "{told}");
+        assert!(!told.contains("10.77.0.98") && !told.contains(&format!("{old}/")), "{told}");
+    }
+
     fn a26_the_runtime_does_not_start_it(runtime) {
         let host = isolated(runtime);
         let scene = Scene::open(&host);
         change_address(&scene, "add", "10.77.0.1/32");
         scene.start_fails();
-    }
-
-    /// The first container of a name keeps it while it lives, rules and all.
-    fn a28_a_name_has_one_owner(runtime) {
-        let host = isolated(runtime);
-        let container = |id: &str| host.container(id).annotate("ports", "3306").annotate("name", "db").hooks().build();
-        let (db, thief) = (container("first"), container("second"));
-        db.run().ok();
-        let link = |id: &str| {
-            let web = host.container(id).annotate("links", "db").hooks().build();
-            web.run().ok();
-            web
-        };
-        let early = link("early");
-        thief.run().ok();
-        let late = link("late");
-        for web in [&early, &late] {
-            assert!(web.hosts().contains(&format!("{}\tdb first\n", db.addresses()[0])), "{}", web.hosts());
-            assert!(!web.hosts().contains(&thief.addresses()[0].to_string()), "{}", web.hosts());
-            assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
-            assert_eq!(web.reach(&thief, Proto::Tcp, 3306), SHUT);
-        }
     }
 
     fn a42_a_recipient_on_the_hosts_network(runtime) {

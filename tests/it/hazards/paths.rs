@@ -45,7 +45,7 @@ fn written_inside(scene: &Scene, file: &Path, content: &str, decoy: &Path) {
 
 each_runtime! {
     /// The frame of all other tests: without a hazard the hook works, and poststop undoes it.
-    fn a00_a_harmless_container_is_linked(runtime) {
+    fn a_harmless_container_is_linked(runtime) {
         let host = isolated(runtime);
         let scene = Scene::open(&host);
         let before = World::now(&host).timeless();

@@ -1,15 +1,16 @@
 //! The state in which a careless or hostile parent may start us.
 
 use super::records::assert_private;
-use super::scene::{Scene, after, isolated};
-use crate::support::{Runtime, each_runtime};
+use super::scene::{Scene, after};
+use crate::{backends::each_backend, lifecycle::host_with};
+use oci_link::model::BackendName;
 use std::{fs, os::unix::fs::MetadataExt};
 
 /// A hook that is started behind `script` does what it always does. The hosts file is missing, so
 /// that it must be made as well.
 #[track_caller]
-fn does_the_same(runtime: Runtime, script: &str) {
-    let host = isolated(runtime);
+fn does_the_same(backend: BackendName, script: &str) {
+    let host = host_with(backend);
     let scene = Scene::open(&host);
     let hosts = scene.rootfs("etc/hosts");
     fs::remove_file(&hosts).expect("removed");
@@ -21,41 +22,40 @@ fn does_the_same(runtime: Runtime, script: &str) {
     assert!(content.starts_with("127.0.0.1\tlocalhost\n::1\t"), "{script}: {content}");
     assert!(content.ends_with(&scene.block()), "{script}: {content}");
     assert_eq!(fs::metadata(&hosts).expect("made").mode(), 0o10_0644, "{script}");
-    let rules = host.rules();
-    assert_eq!(rules.iter().filter(|rule| rule.contains("port 3306")).count(), 4, "{script}");
+    scene.assert_permitted();
     assert_private(&host.state_dir());
     scene.end();
     assert!(!hosts.exists(), "{script}");
 }
 
-each_runtime! {
-    fn a36_every_descriptor_is_open(runtime) {
+each_backend! {
+    fn a36_every_descriptor_is_open(backend) {
         does_the_same(
-            runtime,
+            backend,
             r#"ulimit -n 1024; for fd in {3..1023}; do [ $fd = 255 ] || eval "exec $fd</dev/null"; done"#,
         );
     }
 
-    fn a36_standard_streams_are_closed(runtime) {
+    fn a36_standard_streams_are_closed(backend) {
         for script in ["exec >&-", "exec 2>&-", "exec >&- 2>&-", "exec >/dev/full 2>&1"] {
-            does_the_same(runtime, script);
+            does_the_same(backend, script);
         }
     }
 
     /// With `env`, as shells cannot.
-    fn a36_signals_are_ignored_or_blocked(runtime) {
+    fn a36_signals_are_ignored_or_blocked(backend) {
         for options in ["--ignore-signal=CHLD", "--block-signal", "--ignore-signal"] {
-            does_the_same(runtime, &format!("set -- env {options} \"$@\""));
+            does_the_same(backend, &format!("set -- env {options} \"$@\""));
         }
     }
 
-    fn a36_the_umask_is_odd(runtime) {
+    fn a36_the_umask_is_odd(backend) {
         for umask in ["0777", "0000"] {
-            does_the_same(runtime, &format!("umask {umask}"));
+            does_the_same(backend, &format!("umask {umask}"));
         }
     }
 
-    fn a37_the_working_directory_is_gone(runtime) {
-        does_the_same(runtime, r#"cd "$cwd" && rmdir "$cwd""#);
+    fn a37_the_working_directory_is_gone(backend) {
+        does_the_same(backend, r#"cd "$cwd" && rmdir "$cwd""#);
     }
 }

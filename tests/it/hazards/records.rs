@@ -1,6 +1,7 @@
 //! config.json is read once, from one file, and what is published of it is for root's eyes.
 
-use super::scene::{ANY, Scene, isolated, system};
+use super::scene::{Scene, isolated, system};
+use crate::support::each_runtime;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -27,121 +28,117 @@ pub(super) fn assert_private(dir: &Path) {
     }
 }
 
-#[test]
-fn a31_the_state_says_otherwise_than_config_json() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    let links = "org.oci-link.links";
-    let ports = "org.opencontainers.image.exposedPorts";
-    for (here, there) in [
-        (json!({ links: "db" }), json!({})),
-        (json!({}), json!({ links: "db" })),
-        (json!({ links: "db" }), json!({ links: "db:other" })),
-        (json!({ links: "db", ports: "80" }), json!({ links: "db", ports: "81" })),
-        (json!({ links: "db" }), json!({ links: "db", "org.oci-link.name": "web" })),
-    ] {
-        scene.edit(|config| config["annotations"] = here);
-        let mut state = scene.state();
-        state["annotations"] = there;
-        scene.refused_by(scene.command(), state.to_string().as_bytes(), 5, "annotation");
+each_runtime! {
+    fn a31_the_state_says_otherwise_than_config_json(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let links = "org.oci-link.links";
+        let ports = "org.opencontainers.image.exposedPorts";
+        for (here, there) in [
+            (json!({ links: "db" }), json!({})),
+            (json!({}), json!({ links: "db" })),
+            (json!({ links: "db" }), json!({ links: "db:other" })),
+            (json!({ links: "db", ports: "80" }), json!({ links: "db", ports: "81" })),
+            (json!({ links: "db" }), json!({ links: "db", "org.oci-link.name": "web" })),
+        ] {
+            scene.edit(|config| config["annotations"] = here);
+            let mut state = scene.state();
+            state["annotations"] = there;
+            scene.refused_by(scene.command(), state.to_string().as_bytes(), 5, "annotation");
+        }
+        // Runtimes add annotations of their own, or repeat none.
+        scene.edit(|config| config["annotations"] = json!({ links: "db" }));
+        for there in [json!({ links: "db", "org.systemd.property": "x" }), Value::Null] {
+            let mut state = scene.state();
+            state["annotations"] = there;
+            host.feed(&mut scene.command(), state.to_string().as_bytes()).ok();
+        }
     }
-    // Runtimes add annotations of their own, or repeat none.
-    scene.edit(|config| config["annotations"] = json!({ links: "db" }));
-    for there in [json!({ links: "db", "org.systemd.property": "x" }), Value::Null] {
-        let mut state = scene.state();
-        state["annotations"] = there;
-        host.feed(&mut scene.command(), state.to_string().as_bytes()).ok();
-    }
-}
 
-#[test]
-fn a32_config_json_is_a_link() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    let state = scene.state().to_string();
-    let config = scene.web.bundle().join("config.json");
-    let real = scene.web.bundle().join("real.json");
-    fs::rename(&config, &real).expect("renamed");
-    for target in [real.as_path(), Path::new("gone"), Path::new("config.json")] {
-        symlink(target, &config).expect("linked");
+    fn a32_config_json_is_a_link(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let state = scene.state().to_string();
+        let config = scene.web.bundle().join("config.json");
+        let real = scene.web.bundle().join("real.json");
+        fs::rename(&config, &real).expect("renamed");
+        for target in [real.as_path(), Path::new("gone"), Path::new("config.json")] {
+            symlink(target, &config).expect("linked");
+            scene.refused_by(scene.command(), state.as_bytes(), 3, "config.json");
+            scene.prepare_refused(3, "config.json");
+            fs::remove_file(&config).expect("removed");
+        }
+    }
+
+    fn a32_config_json_is_no_file(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let state = scene.state().to_string();
+        let config = scene.web.bundle().join("config.json");
+        fs::remove_file(&config).expect("removed");
         scene.refused_by(scene.command(), state.as_bytes(), 3, "config.json");
         scene.prepare_refused(3, "config.json");
-        fs::remove_file(&config).expect("removed");
+        system("mkfifo", &[&config]);
+        scene.refused_by(scene.command(), state.as_bytes(), 5, "config.json");
+        scene.prepare_refused(5, "config.json");
     }
-}
 
-#[test]
-fn a32_config_json_is_no_file() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    let state = scene.state().to_string();
-    let config = scene.web.bundle().join("config.json");
-    fs::remove_file(&config).expect("removed");
-    scene.refused_by(scene.command(), state.as_bytes(), 3, "config.json");
-    scene.prepare_refused(3, "config.json");
-    system("mkfifo", &[&config]);
-    scene.refused_by(scene.command(), state.as_bytes(), 5, "config.json");
-    scene.prepare_refused(5, "config.json");
-}
-
-/// The file is exchanged all the time; the hook acts on the one or refuses the other, and
-/// never on something between.
-#[test]
-fn a32_config_json_is_exchanged() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    let state = scene.state().to_string();
-    let config = scene.web.bundle().join("config.json");
-    let other = scene.web.bundle().join("other.json");
-    let mut changed = scene.config();
-    changed["annotations"]["org.oci-link.links"] = "db:other".into();
-    fs::write(&other, changed.to_string()).expect("written");
-    let exchange = r#"while [ -e "$0" ]; do mv "$0" "$0.x"; mv "$1" "$0"; mv "$0.x" "$1"; done"#;
-    let mut exchanger = std::process::Command::new("sh");
-    exchanger.args(["-c", exchange]).arg(&config).arg(&other);
-    let mut exchanger = exchanger.stderr(std::process::Stdio::null()).spawn().expect("starts");
-    for _ in 0..20 {
-        let _ = host.feed(&mut scene.command(), state.as_bytes());
-        let hosts = fs::read_to_string(scene.rootfs("etc/hosts")).expect("readable");
-        assert!(!hosts.contains("other"), "{hosts}");
+    /// The file is exchanged all the time; the hook acts on the one or refuses the other, and
+    /// never on something between.
+    fn a32_config_json_is_exchanged(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let state = scene.state().to_string();
+        let config = scene.web.bundle().join("config.json");
+        let other = scene.web.bundle().join("other.json");
+        let mut changed = scene.config();
+        changed["annotations"]["org.oci-link.links"] = "db:other".into();
+        fs::write(&other, changed.to_string()).expect("written");
+        let exchange = r#"while [ -e "$0" ]; do mv "$0" "$0.x"; mv "$1" "$0"; mv "$0.x" "$1"; done"#;
+        let mut exchanger = std::process::Command::new("sh");
+        exchanger.args(["-c", exchange]).arg(&config).arg(&other);
+        let mut exchanger = exchanger.stderr(std::process::Stdio::null()).spawn().expect("starts");
+        for _ in 0..20 {
+            let _ = host.feed(&mut scene.command(), state.as_bytes());
+            let hosts = fs::read_to_string(scene.rootfs("etc/hosts")).expect("readable");
+            assert!(!hosts.contains("other"), "{hosts}");
+        }
+        exchanger.kill().expect("killed");
+        exchanger.wait().expect("ended");
     }
-    exchanger.kill().expect("killed");
-    exchanger.wait().expect("ended");
-}
 
-#[test]
-fn a33_secrets_stay_where_they_are() {
-    let host = isolated(ANY);
-    let db = host
-        .container("db")
-        .annotate("env", "MYSQL_*,!*PASSWORD*")
-        .env("MYSQL_USER=shop")
-        .env("MYSQL_PASSWORD=hunter2")
-        .env("TOKEN=hunter2")
-        .hooks()
-        .build();
-    db.run().ok();
-    let web = host.container("web").annotate("links", "db").build();
-    web.prepare().ok();
-    web.run().ok();
-    let environ = web.environ();
-    assert!(environ.contains(&"DB_ENV_MYSQL_USER=shop".into()), "{environ:?}");
-    assert!(!environ.iter().any(|entry| entry.contains("hunter2")), "{environ:?}");
-    let record = |file: &String| fs::read(host.state_dir().join(file)).unwrap_or_default();
-    for file in host.state_files() {
-        assert!(!record(&file).windows(7).any(|bytes| bytes == b"hunter2"), "{file}");
+    fn a33_secrets_stay_where_they_are(runtime) {
+        let host = isolated(runtime);
+        let db = host
+            .container("db")
+            .annotate("env", "MYSQL_*,!*PASSWORD*")
+            .env("MYSQL_USER=shop")
+            .env("MYSQL_PASSWORD=hunter2")
+            .env("TOKEN=hunter2")
+            .hooks()
+            .build();
+        db.run().ok();
+        let web = host.container("web").annotate("links", "db").build();
+        web.prepare().ok();
+        web.run().ok();
+        let environ = web.environ();
+        assert!(environ.contains(&"DB_ENV_MYSQL_USER=shop".into()), "{environ:?}");
+        assert!(!environ.iter().any(|entry| entry.contains("hunter2")), "{environ:?}");
+        let record = |file: &String| fs::read(host.state_dir().join(file)).unwrap_or_default();
+        for file in host.state_files() {
+            assert!(!record(&file).windows(7).any(|bytes| bytes == b"hunter2"), "{file}");
+        }
+        let inspected = host.run(&mut host.oci_link(&["inspect", "db", "--format=json"])).ok();
+        assert!(!inspected.contains("shop") && !inspected.contains("hunter2"), "{inspected}");
     }
-    let inspected = host.run(&mut host.oci_link(&["inspect", "db", "--format=json"])).ok();
-    assert!(!inspected.contains("shop") && !inspected.contains("hunter2"), "{inspected}");
-}
 
-#[test]
-fn a33_records_are_roots_alone() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    scene.accepted();
-    assert!(host.state_files().len() > 4, "{:?}", host.state_files());
-    assert_private(&host.state_dir());
-    let log = fs::metadata(host.path("log")).expect("there");
-    assert_eq!(log.mode(), 0o10_0600);
+    fn a33_records_are_roots_alone(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        scene.accepted();
+        assert!(host.state_files().len() > 4, "{:?}", host.state_files());
+        assert_private(&host.state_dir());
+        let log = fs::metadata(host.path("log")).expect("there");
+        assert_eq!(log.mode(), 0o10_0600);
+    }
 }

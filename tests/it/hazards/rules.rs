@@ -1,6 +1,13 @@
 //! No byte that a user chose reaches a program's arguments, a rule or a comment.
 
-use super::scene::{ANY, Scene, after, isolated};
+use super::scene::{Scene, after, isolated};
+use crate::{
+    backends::each_backend,
+    cast::permissions,
+    lifecycle::{by_hand, host_with},
+    support::each_runtime,
+};
+use oci_link::model::BackendName;
 use serde_json::json;
 use std::{fs, path::Path, process::Command};
 
@@ -11,70 +18,74 @@ fn traced(trace: &Path, command: &Command) -> Command {
     after(&strace, &[trace], command)
 }
 
-#[test]
-fn a29_rule_syntax_is_refused() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    let old = scene.config();
-    for (key, value, code) in [
-        ("links", "db:a -j ACCEPT", 3),
-        ("links", "db:a\nCOMMIT\n*filter\n-A FORWARD -j ACCEPT\n", 3),
-        ("links", "db\"--comment", 3),
-        ("name", "x -j ACCEPT", 3),
-        ("name", "x\"\n-A FORWARD -j ACCEPT", 3),
-        ("ports", "80 -j ACCEPT", 3),
-        ("ports", "80/tcp\n-A FORWARD -j ACCEPT", 3),
-        ("ports", "80:90", 3),
-        ("ports", "80/icmp", 3),
-        ("ports", "+80", 3),
-        ("ports", "0", 3),
-        ("ports", "65536", 3),
-    ] {
-        scene.edit(|config| config["annotations"][format!("org.oci-link.{key}")] = value.into());
-        scene.refused(code, "oci-link: ");
-        scene.prepare_refused(code, "oci-link: ");
-        scene.write_config(&old);
+each_runtime! {
+    fn a29_rule_syntax_is_refused(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let old = scene.config();
+        for (key, value, code) in [
+            ("links", "db:a -j ACCEPT", 3),
+            ("links", "db:a\nCOMMIT\n*filter\n-A FORWARD -j ACCEPT\n", 3),
+            ("links", "db\"--comment", 3),
+            ("name", "x -j ACCEPT", 3),
+            ("name", "x\"\n-A FORWARD -j ACCEPT", 3),
+            ("ports", "80 -j ACCEPT", 3),
+            ("ports", "80/tcp\n-A FORWARD -j ACCEPT", 3),
+            ("ports", "80:90", 3),
+            ("ports", "80/icmp", 3),
+            ("ports", "+80", 3),
+            ("ports", "0", 3),
+            ("ports", "65536", 3),
+        ] {
+            scene.edit(|config| config["annotations"][format!("org.oci-link.{key}")] = value.into());
+            scene.refused(code, "oci-link: ");
+            scene.prepare_refused(code, "oci-link: ");
+            scene.write_config(&old);
+        }
     }
 }
 
-/// Every value that a user may choose freely is marked; the marks end in the hosts file and
-/// the records alone.
-#[test]
-fn a29_nothing_of_a_user_reaches_a_rule() {
-    let host = isolated(ANY);
-    let scene = Scene::open(&host);
-    let source = host.container("Mark1").annotate("name", "Mark2").annotate("ports", "80,90/udp");
-    let source = source.env("Mark3=Mark4\nCOMMIT\n-A FORWARD -j ACCEPT").hooks().build();
-    source.run().ok();
-    scene.edit(|config| {
-        config["hostname"] = "Mark5".into();
-        config["process"]["env"] = json!(["Mark6=-j ACCEPT"]);
-        config["annotations"] = json!({
-            "org.oci-link.links": "Mark2:Mark7,Mark1:FORWARD,db:ACCEPT",
-            "org.oci-link.name": "Mark8",
-            "org.oci-link.env": "Mark*",
-            "Mark9": "Mark10",
+each_backend! {
+    /// Every value that a user may choose freely is marked; the marks end in the hosts file and
+    /// the records alone.
+    fn a29_nothing_of_a_user_reaches_a_rule(backend) {
+        let host = host_with(backend);
+        let scene = Scene::open(&host);
+        let source = host.container("Mark1").annotate("name", "Mark2").annotate("ports", "80,90/udp");
+        let source = source.env("Mark3=Mark4\nCOMMIT\n-A FORWARD -j ACCEPT").hooks().build();
+        source.run().ok();
+        scene.edit(|config| {
+            config["hostname"] = "Mark5".into();
+            config["process"]["env"] = json!(["Mark6=-j ACCEPT"]);
+            config["annotations"] = json!({
+                "org.oci-link.links": "Mark2:Mark7,Mark1:FORWARD,db:ACCEPT",
+                "org.oci-link.name": "Mark8",
+                "org.oci-link.env": "Mark*",
+                "Mark9": "Mark10",
+            });
         });
-    });
-    let trace = host.path("trace");
-    scene.accepted_by(traced(&trace, &scene.command()));
+        // So that all rules are made anew.
+        by_hand(&host, &["nft flush ruleset", "ipset destroy"]);
+        let trace = host.path("trace");
+        scene.accepted_by(traced(&trace, &scene.command()));
 
-    let trace = fs::read_to_string(trace).expect("strace wrote it");
-    let of_rules: Vec<&str> = trace
-        .lines()
-        .filter(|line| line.contains("execve(") || line.contains("*filter"))
-        .filter(|line| !line.contains("\"hook\", \"createRuntime\""))
-        .collect();
-    let count = |word: &str| of_rules.iter().filter(|line| line.contains(word)).count();
-    assert!(count("iptables-restore\", ") > 0 && count("*filter") > 0, "{trace}");
-    let marked: Vec<_> = of_rules.iter().filter(|line| line.contains("Mark")).collect();
-    assert!(marked.is_empty(), "{marked:?}");
-    let rules = host.rules();
-    assert!(rules.iter().any(|rule| rule.contains("--dport 90 ")), "{rules:?}");
-    assert!(
-        !rules.iter().any(|rule| rule.contains("Mark") || rule.contains("comment")),
-        "{rules:?}"
-    );
-    let hosts = fs::read_to_string(scene.rootfs("etc/hosts")).expect("readable");
-    assert!(hosts.contains("Mark7 Mark1 Mark2\n"), "{hosts}");
+        let trace = fs::read_to_string(trace).expect("strace wrote it");
+        let to_rules = ["execve(", "*filter", "sendto(", "sendmsg("];
+        let of_rules: Vec<&str> = trace
+            .lines()
+            .filter(|line| to_rules.iter().any(|word| line.contains(word)))
+            .filter(|line| !line.contains("\"hook\", \"createRuntime\""))
+            .collect();
+        let count = |word: &str| of_rules.iter().filter(|line| line.contains(word)).count();
+        let programs = count("iptables-restore\", ") > 0 && count("*filter") > 0;
+        assert_eq!(programs, backend != BackendName::Nftables, "{trace}");
+        assert!(count("sendto(") + count("sendmsg(") > 0, "{trace}");
+        let marked: Vec<_> = of_rules.iter().filter(|line| line.contains("Mark")).collect();
+        assert!(marked.is_empty(), "{marked:?}");
+        let rules = permissions(&host);
+        assert!(rules.iter().any(|rule| rule.contains("90")), "{rules:?}");
+        assert!(!rules.iter().any(|rule| rule.contains("Mark")), "{rules:?}");
+        let hosts = fs::read_to_string(scene.rootfs("etc/hosts")).expect("readable");
+        assert!(hosts.contains("Mark7 Mark1 Mark2\n"), "{hosts}");
+    }
 }

@@ -44,6 +44,12 @@ impl World {
         self
     }
 
+    /// What lies below `place` alone.
+    pub(super) fn only(mut self, place: &Path) -> Self {
+        self.0.retain(|line| line.starts_with(&*place.to_string_lossy()));
+        self
+    }
+
     #[track_caller]
     pub(super) fn assert_still(&self, after: &Self) {
         let only = |these: &Self, those: &Self| {

@@ -1,6 +1,6 @@
 //! `gc`: containers died and nobody said so, or nobody remembers them.
 
-use super::{call, everything, host_of, knows, record, stranger, wipe};
+use super::{call, everything, host_of, host_with, knows, record, stranger, wipe};
 use crate::{
     backends::each_backend,
     cast::{end, inspect, ls, recipient, source},
@@ -15,8 +15,8 @@ fn is_over(id: &str) -> String {
 }
 
 each_backend! {
-    fn what_the_dead_left_goes_and_their_addresses_open_nothing(backend) {
-        let host = host_of(backend, Runtime::Runc);
+    fn f27_what_the_dead_left_goes_and_their_addresses_open_nothing(backend) {
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let (web, other) = (recipient(&host, "web", "db"), recipient(&host, "other", "db"));
         web.kill();
@@ -33,7 +33,7 @@ each_backend! {
     }
 
     fn a_dead_source_is_taken_from_its_recipients(backend) {
-        let host = host_of(backend, Runtime::Crun);
+        let host = host_with(backend);
         let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
         let web = recipient(&host, "web", "db cache");
         db.kill();
@@ -49,7 +49,7 @@ each_backend! {
     }
 
     fn a_dry_run_changes_nothing(backend) {
-        let host = host_of(backend, Runtime::Runc);
+        let host = host_with(backend);
         let _db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         web.kill();
@@ -63,8 +63,8 @@ each_backend! {
     }
 
     /// All records are lost; the rules say whose they are, and nobody of that name is known.
-    fn rules_that_no_record_names_go_with_their_connections(backend) {
-        let host = host_of(backend, Runtime::Runc);
+    fn f20_rules_that_no_record_names_go_with_their_connections(backend) {
+        let host = host_with(backend);
         let db = source(&host, "db", "3306, 53/udp");
         let web = recipient(&host, "web", "db");
         let mut flow = Flow::open(&web, &db, 3306);
@@ -82,8 +82,8 @@ each_backend! {
     }
 
     /// Records on a disk, and rules that a service restored at boot.
-    fn another_boot_means_that_all_are_dead(backend) {
-        let host = host_of(backend, Runtime::Crun);
+    fn f19_another_boot_means_that_all_are_dead(backend) {
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("readable");
@@ -154,7 +154,7 @@ fn what_killed_writers_left_goes() {
 
 /// It runs, but nothing is known of it any more: nobody could end its rules later.
 #[test]
-fn rules_of_a_record_that_was_put_aside_go() {
+fn f33_rules_of_a_record_that_was_put_aside_go() {
     let host = host_of(BackendName::Nftables, Runtime::Runc);
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");

@@ -1,6 +1,6 @@
 //! `sync`: what was undone while containers run is done again.
 
-use super::{by_hand, call, everything, host_of, knows, record, stranger, wipe};
+use super::{by_hand, call, everything, host_of, host_with, knows, record, stranger, wipe};
 use crate::{
     backends::each_backend,
     cast::{end, inspect, recipient, source},
@@ -62,8 +62,8 @@ fn assert_mended(host: &Host, status: i32, finding: &str) {
 
 each_backend! {
     /// firewalld reloads, an administrator flushes: the living come back, the dead do not.
-    fn links_come_back_after_a_flush_and_the_dead_do_not(backend) {
-        let host = host_of(backend, Runtime::Runc);
+    fn f15_links_come_back_after_a_flush_and_the_dead_do_not(backend) {
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let (web, dead) = (recipient(&host, "web", "db"), recipient(&host, "dead", "db"));
         assert_well(&host);
@@ -82,7 +82,7 @@ each_backend! {
     }
 
     fn smaller_disasters_are_mended(backend) {
-        let host = host_of(backend, Runtime::Crun);
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         for disaster in disasters(backend) {
@@ -98,7 +98,7 @@ each_backend! {
     }
 
     fn rules_of_our_tag_that_no_record_names_go(backend) {
-        let host = host_of(backend, Runtime::Runc);
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         let owner = inspect(&host, "web")["owner"].as_str().expect("a tag").to_owned();
@@ -117,8 +117,8 @@ each_backend! {
     }
 
     /// Its note of what it set up is gone too.
-    fn a_wiped_state_directory_is_a_new_beginning(backend) {
-        let host = host_of(backend, Runtime::Runc);
+    fn f20_a_wiped_state_directory_is_a_new_beginning(backend) {
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         wipe(&host);

@@ -33,7 +33,7 @@ impl Drop for Process {
 }
 
 #[test]
-fn a_hundred_that_start_at_once_are_all_linked() {
+fn f30_a_hundred_that_start_at_once_are_all_linked() {
     let _alone = storm::alone();
     let host = Host::open(Runtime::Crun);
     let config = "[firewall]\nbackend = \"ipset\"\nisolate = [\"br0\"]\n";

@@ -19,7 +19,7 @@ fn names(host: &Host) -> Vec<Value> {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_put_aside_and_the_others_work() {
+fn f33_a_record_that_cannot_be_read_is_put_aside_and_the_others_work() {
     let host = iptables_host(Runtime::Runc);
     let db = source(&host, "db", "3306");
     let _bad = source(&host, "bad", "1");
@@ -53,7 +53,7 @@ fn a_record_that_cannot_be_read_is_put_aside_and_the_others_work() {
 
 /// Its index entries lead to no record.
 #[test]
-fn a_container_whose_record_was_put_aside_can_end_and_return() {
+fn f33_a_container_whose_record_was_put_aside_can_end_and_return() {
     let host = iptables_host(Runtime::Crun);
     let db = source(&host, "db", "3306");
     fs::write(record(&host, "db"), "").expect("written");

@@ -4,7 +4,7 @@ use super::{Watch, is_known, is_well, soon};
 use crate::{
     backends::each_backend,
     cast::{end, recipient, source},
-    lifecycle::{by_hand, host_of, knows, stranger},
+    lifecycle::{by_hand, host_of, host_with, knows, stranger},
     support::{Container, Flow, OPEN, Proto, Runtime, SHUT, each_runtime},
 };
 use oci_link::model::BackendName;
@@ -75,8 +75,8 @@ each_runtime! {
 
 each_backend! {
     /// A flush brings everybody's rules back but theirs.
-    fn rules_of_the_dead_do_not_come_back(backend) {
-        let host = host_of(backend, Runtime::Runc);
+    fn f16_rules_of_the_dead_do_not_come_back(backend) {
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let (web, dead) = (recipient(&host, "web", "db"), recipient(&host, "dead", "db"));
         let _watch = Watch::begin(&host);

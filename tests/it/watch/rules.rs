@@ -4,7 +4,7 @@ use super::{Watch, is_well, soon};
 use crate::{
     backends::each_backend,
     cast::{end, recipient, source},
-    lifecycle::{by_hand, host_of},
+    lifecycle::{by_hand, host_of, host_with},
     support::{Host, OPEN, Proto, Runtime, SHUT},
 };
 use oci_link::model::BackendName;
@@ -34,8 +34,8 @@ fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
 }
 
 each_backend! {
-    fn what_is_flushed_comes_back_and_then_it_sleeps(backend) {
-        let host = host_of(backend, Runtime::Runc);
+    fn f15_what_is_flushed_comes_back_and_then_it_sleeps(backend) {
+        let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         let watch = Watch::begin(&host);

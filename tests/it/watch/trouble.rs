@@ -42,7 +42,7 @@ each_backend! {
 }
 
 #[test]
-fn it_waits_for_a_lock_that_somebody_holds() {
+fn f35_it_waits_for_a_lock_that_somebody_holds() {
     let host = host_of(BackendName::Ipset, Runtime::Runc);
     let db = source(&host, "db", "3306");
     let watch = Watch::begin(&host);
@@ -50,10 +50,14 @@ fn it_waits_for_a_lock_that_somebody_holds() {
     let file = File::open(host.state_dir().join("lock")).expect("there");
     let lock = Flock::lock(file, FlockArg::LockExclusive).expect("nobody has it");
     db.kill();
-    // Longer than it waits: it has to come again.
-    thread::sleep(Duration::from_secs(21));
+    // A hook gives up and says so; the daemon has to come again.
+    let mut poststop = host.oci_link(&["hook", "poststop"]);
+    let over = br#"{"id":"db","status":"stopped"}"#;
+    let refusal = host.feed(&mut poststop, over).within(Duration::from_secs(30)).refused(7);
+    assert!(refusal.contains("the lock is held for more than 20 s"), "{refusal}");
+    let given_up = "could not be cleared away: the lock is held";
+    soon("the daemon's", || watch.log().contains(given_up));
     assert!(is_known(&host, "db"));
-    assert!(watch.log().contains("could not be cleared away: the lock is held"), "{}", watch.log());
     drop(lock);
     soon("cleared away", || !is_known(&host, "db"));
 }

@@ -1,0 +1,57 @@
+#!/bin/sh
+# `make test-hazards`: runs every test of the table in docs/security.md, and prints the table with what
+# came of each number.
+set -eu
+cd "$(dirname "$0")/.."
+cargo=${CARGO:-cargo}
+logs=${CARGO_TARGET_DIR:-target}/hazards
+mkdir -p "$logs"
+
+# The tests of `$1` that bear a number; `$2` may choose among them.
+numbered() {
+    $cargo test -q --test "$1" -- --list $2 | sed -n 's/: test$//p' | grep -E '(^|::)[afi][0-9]+_'
+}
+
+# Runs them, and keeps what came of each.
+run() {
+    # shellcheck disable=SC2046 # Names of tests are words.
+    $cargo test --test "$1" -- --exact $2 $(cat "$logs/$1.names") 2>&1 | tee "$logs/$1.log" || true
+}
+
+numbered it "" >"$logs/it.names"
+numbered crash "" | sort >"$logs/crash.all"
+# All of a start, call by call, takes an hour: make test-crash.
+numbered crash --ignored | sort | comm -23 "$logs/crash.all" - >"$logs/crash.names"
+run it --include-ignored
+run crash ""
+
+awk -F ' *[|] *' '
+    # A log: "test a::b::c ... ok", or with what the test printed in between.
+    FILENAME != "docs/security.md" {
+        prefix = FILENAME ~ /crash.log$/ ? "crash::" : ""
+        if (match($0, /^test [^ ]+ \.\.\. /)) { name = $0; sub(/^test /, "", name); sub(/ .*/, "", name) }
+        if (name != "" && match($0, /(ok|FAILED)$/)) { came[prefix name] = substr($0, RSTART); name = "" }
+        next
+    }
+    # A row: number, what, what comes of it, tests.
+    /^[|] [AFI][0-9]+ / {
+        ok = 0; bad = ""; where = ""
+        count = split($5, words, "`")
+        for (at = 2; at <= count; at += 2) {
+            found = 0
+            for (test in came) if (test == words[at] || index(test, words[at] "::") == 1) {
+                found = 1
+                if (came[test] == "ok") ok++; else bad = bad "\n     FAILED " test
+            }
+            if (!found) bad = bad "\n     not run: " words[at]
+            file = words[at]; sub(/::[^:]*$/, "", file)
+            if (index(where, file) == 0) where = where (where == "" ? "" : ", ") file
+        }
+        outcome = bad != "" ? "FAILED" : ok > 0 ? "ok (" ok ")" : "-"
+        if (bad != "") failed = 1
+        if (ok == 0 && bad == "") where = $5
+        what = $3; gsub(/`/, "", what)
+        printf "%-4s %-62.62s %-8s %s%s\n", $2, what, outcome, where, bad
+    }
+    END { exit failed }
+' "$logs/it.log" "$logs/crash.log" docs/security.md
