@@ -73,6 +73,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     ),
     ("logging", &["config", "error", "sys"]),
     ("configure", &["error", "oci", "sys"]),
+    ("compose", &["error", "model"]),
     (
         "doctor",
         &[
@@ -95,6 +96,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
         "commands",
         &[
             "cli",
+            "compose",
             "config",
             "configure",
             "connect",

@@ -8,6 +8,7 @@
 
 mod backends;
 mod cast;
+mod compose;
 mod configure;
 mod doctor;
 mod documents;
