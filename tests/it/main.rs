@@ -22,6 +22,7 @@ mod lifecycle;
 mod links;
 mod manual;
 mod prepare;
+mod properties;
 mod state;
 mod story;
 mod support;
