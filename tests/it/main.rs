@@ -23,6 +23,7 @@ mod links;
 mod manual;
 mod prepare;
 mod properties;
+mod regressions;
 mod state;
 mod story;
 mod support;

@@ -57,6 +57,8 @@ proptest! {
         let content = edited(&base, &[], &[], &one);
         prop_assert_eq!(&content, &[&base[..], one.as_bytes()].concat());
         prop_assert!(stands(&content, &one));
+        let runs_on = !base.is_empty() && !base.ends_with(b"\n");
+        prop_assert_eq!(one.starts_with('\n'), runs_on, "no empty line without need");
         let two = block(&base, &second);
         let content = edited(&content, &[&one], &[], &two);
         prop_assert_eq!(&content, &[&base[..], two.as_bytes()].concat());
