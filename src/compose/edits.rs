@@ -1,6 +1,7 @@
 //! Where in the text services say what they do, and what stands there instead.
 
-use super::services::{Conditions, Pairs, Service, Wanted, conditions, pairs};
+use super::decide::Wanted;
+use super::services::{Conditions, Pairs, Service, conditions, pairs};
 use super::write::{Content, Layout, always, last, quoted, short};
 use super::yaml::{Document, NodeId, What, refusal};
 use super::{ANNOTATIONS, DEPENDS_ON, LINKS, RUNTIME, Whole};

@@ -2,10 +2,12 @@
 //! everywhere else.
 //!
 //! What services mean is read from values, in which aliases and merge keys are followed
-//! (`services.rs`); what is written goes to the places of nodes (`edits.rs`). The edited text is read
+//! (`services.rs`, `decide.rs`); what is written goes to the places of nodes (`edits.rs`). The edited text is read
 //! again and must mean what was wanted, and nothing else may have changed.
 
+mod decide;
 mod edits;
+mod nodes;
 mod ports;
 mod services;
 mod version_one;
@@ -14,7 +16,8 @@ mod yaml;
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Invalid;
-use services::{Service, Wanted};
+use decide::Wanted;
+use services::Service;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use yaml::{Document, Value, refusal};
@@ -55,7 +58,7 @@ pub fn convert(text: &str, options: &Options<'_>) -> Result<String> {
     };
     let document = Document::parse(&complete)?;
     let services = services::read(&document)?;
-    let wanted = services::decide(&services, options)?;
+    let wanted = decide::decide(&services, options)?;
     let mut whole = Whole::new();
     loop {
         let Some(edited) = edits::edited(&document, &services, &wanted, &whole)? else {
