@@ -80,8 +80,8 @@ impl<'a> File<'a> {
         {
             let mode = service.network();
             if mode == "host" || mode.starts_with("container:") || mode.starts_with("service:") {
-                let why = format!("network_mode {mode:?} can't be used with links");
-                return Err(service.refuse(why));
+                let message = format!("network_mode {mode:?} can't be used with links");
+                return Err(service.refuse(message));
             }
             for source in file.sources(at)? {
                 if services[source].network() == "host" {
@@ -104,9 +104,9 @@ impl<'a> File<'a> {
         let service = &self.services[at];
         let (name, alias) = link.split_once(':').unwrap_or((link, link));
         let Some(source) = self.by_name.get(name).copied().filter(|source| *source != at) else {
-            let why = "names no other service of this file; of several files convert what \
+            let message = "names no other service of this file; of several files convert what \
                        \"docker compose config\" prints";
-            return Err(service.refuse(Invalid::new("link", link, why)));
+            return Err(service.refuse(Invalid::new("link", link, message)));
         };
         Alias::new(alias).map_err(|error| service.refuse(error))?;
         Ok((source, alias))
@@ -196,8 +196,8 @@ impl<'a> File<'a> {
     fn runtime(&self, at: usize, runtime: &str) -> Result<String> {
         match self.first(at, |s| s.value.get(RUNTIME).and_then(Value::text).map(str::to_owned)) {
             Some(other) if other != runtime => {
-                let why = Invalid::new("runtime", &other, "is in the place of ours");
-                Err(self.services[at].refuse(why))
+                let message = Invalid::new("runtime", &other, "is in the place of ours");
+                Err(self.services[at].refuse(message))
             }
             _ => Ok(runtime.to_owned()),
         }

@@ -48,8 +48,8 @@ impl Edits<'_> {
         let runtime = wanted.runtime.as_ref().filter(|_| get(RUNTIME).is_none());
         let is_alias = matches!(self.document.node(service.node).what, What::Alias(_));
         if is_alias && (annotations || depends_on || runtime.is_some()) {
-            let why = format!("service {}: is an alias; merge it: \"<<: *…\"", service.name);
-            return Err(refusal(service.line, why));
+            let message = format!("service {}: is an alias; merge it: \"<<: *…\"", service.name);
+            return Err(refusal(service.line, message));
         }
         if is_alias {
             return Ok(());

@@ -100,9 +100,9 @@ fn chain(services: &[Service], at: usize) -> Result<Vec<usize>> {
         let next = base.and_then(|base| services.iter().position(|other| other.name == base));
         let Some(next) = next else {
             if services[at].has_links() {
-                let why = "extends a service of another file: convert what \
+                let message = "extends a service of another file: convert what \
                            \"docker compose config\" prints";
-                return Err(services[at].refuse(why));
+                return Err(services[at].refuse(message));
             }
             break;
         };

@@ -27,8 +27,8 @@ pub fn rewritten(document: &Document<'_>) -> Result<Option<String>> {
         for key in RENAMED {
             if let Some((at, _)) = document.entry(document.target(*service), key) {
                 let name = document.key(*name);
-                let why = format!("service {name:?}: {key} is for files without services only");
-                return Err(refusal(document.line(at), why));
+                let message = format!("service {name:?}: {key} is for files without services only");
+                return Err(refusal(document.line(at), message));
             }
         }
     }

@@ -67,8 +67,8 @@ impl<'d> Layout<'d> {
         let first = document.entries(map).first().filter(|_| !flow);
         let prefix = first.map_or("", |(key, _)| indent(*key));
         if !prefix.trim_matches(' ').is_empty() {
-            let why = "cannot be edited: not on a line of its own";
-            return Err(refusal(document.line(map), why));
+            let message = "cannot be edited: not on a line of its own";
+            return Err(refusal(document.line(map), message));
         }
         // As far as the services of this file are from their mapping.
         let services = document.entry(document.root, "services");
