@@ -84,6 +84,14 @@ pub enum Command {
     Watch,
     /// Register with an engine: say in its configuration what runs containers.
     Configure(Configure),
+    /// Turn the links of a Compose file into annotations: standard input to standard output.
+    ///
+    /// Each service's links, external ones too, become an annotation; those that it waited for by
+    /// its links it depends on; and services that are linked to are given a name, unless they name
+    /// their container. All else stays as it is, comments too, and what was converted before stays
+    /// altogether. Of several files, and of services that extend another file's, convert what
+    /// "docker compose config" prints.
+    Compose(Compose),
     /// Print what a shell needs to complete this program's command lines.
     Completions(Completions),
     /// Write the manual pages into a directory.
@@ -282,6 +290,19 @@ pub enum Engine {
     Containerd,
     /// A drop-in of crio.conf, or hooks.d.
     Crio,
+}
+
+/// `compose`.
+#[derive(Debug, Args)]
+pub struct Compose {
+    /// Give both ends of each link this runtime [default: oci-link].
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true,
+          default_missing_value = "oci-link", hide_default_value = true)]
+    pub runtime: Option<String>,
+    /// Write expose and ports of those who are linked to into annotations, in the place of the
+    /// image's: podman does not tell them.
+    #[arg(long)]
+    pub ports: bool,
 }
 
 /// `completions`.

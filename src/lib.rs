@@ -13,6 +13,7 @@
 pub mod apply;
 pub mod cli;
 pub mod commands;
+pub mod compose;
 pub mod config;
 pub mod configure;
 pub mod connect;

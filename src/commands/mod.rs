@@ -1,6 +1,7 @@
 //! One file per command: each reads as the command's story.
 
 mod completions;
+mod compose;
 mod configure;
 mod connect;
 mod doctor;
@@ -43,6 +44,7 @@ pub fn run(cli: Cli) -> Result<u8> {
     // Engines are told of us, and manuals made, where no container ran yet: these need no host.
     match &cli.command {
         Command::Configure(arguments) => return configure::run(arguments).map(|()| 0),
+        Command::Compose(arguments) => return compose::run(arguments).map(|()| 0),
         Command::Completions(arguments) => return completions::run(arguments).map(|()| 0),
         Command::Man(arguments) => return man::run(arguments).map(|()| 0),
         _ => {}
@@ -69,6 +71,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Watch => watch::run(host, &overrides),
         Command::Runtime(_)
         | Command::Configure(_)
+        | Command::Compose(_)
         | Command::Completions(_)
         | Command::Man(_)
         | Command::Doctor(_) => Err(Error::new(Kind::Internal, "not dispatched")),

@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 29] = [
+const MAY_USE: [(&str, &[&str]); 30] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -73,6 +73,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     ),
     ("logging", &["config", "error", "sys"]),
     ("configure", &["error", "oci", "sys"]),
+    ("compose", &["error", "model"]),
     (
         "doctor",
         &[
@@ -95,6 +96,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
         "commands",
         &[
             "cli",
+            "compose",
             "config",
             "configure",
             "connect",

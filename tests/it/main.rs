@@ -8,6 +8,7 @@
 
 mod backends;
 mod cast;
+mod compose;
 mod configure;
 mod doctor;
 mod documents;
@@ -21,6 +22,8 @@ mod lifecycle;
 mod links;
 mod manual;
 mod prepare;
+mod properties;
+mod regressions;
 mod state;
 mod story;
 mod support;

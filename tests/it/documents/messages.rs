@@ -7,8 +7,16 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 /// Where errors are made.
 const MAKERS: [&str; 3] = ["Error::new(", "Invalid::new(", ".context("];
 /// Functions that make an error of a reason they are given.
-const HELPERS: [&str; 6] =
-    ["failed(", "refused(", "check(", "checked_name!(", "must_be_ordinary(", "Error::custom("];
+const HELPERS: [&str; 8] = [
+    "failed(",
+    "refused(",
+    "refusal(",
+    "refuse(",
+    "check(",
+    "checked_name!(",
+    "must_be_ordinary(",
+    "Error::custom(",
+];
 /// Functions that return reasons: every text in them is one.
 const REASONS: [(&str, &str); 7] = [
     ("link/resolve.rs", "fn fmt("),

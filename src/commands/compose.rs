@@ -1,0 +1,23 @@
+//! `compose`: a Compose file with our annotations in the place of its links.
+
+use super::say;
+use crate::cli::Compose;
+use crate::compose::{Options, convert};
+use crate::error::{Context, Error, Kind, Result};
+use std::io::{Read, stdin};
+
+/// Compose itself takes longer than we for one of these.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Standard input to standard output. Somebody may type it: there is no hurry.
+pub fn run(arguments: &Compose) -> Result<()> {
+    let what = || "standard input";
+    let mut bytes = Vec::new();
+    stdin().take(MAX_FILE + 1).read_to_end(&mut bytes).context(Kind::Input, what)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Error::new(Kind::Input, format!("{}: more than {MAX_FILE} bytes", what())));
+    }
+    let text = std::str::from_utf8(&bytes).context(Kind::Input, what)?;
+    let options = Options { runtime: arguments.runtime.as_deref(), ports: arguments.ports };
+    say(&convert(text, &options)?)
+}

@@ -1,0 +1,275 @@
+//! Where in the text services say what they do, and what stands there instead.
+
+use super::decide::Wanted;
+use super::services::{Conditions, Pairs, Service, conditions, pairs};
+use super::write::{Content, Layout, always, last, quoted, short};
+use super::yaml::{Document, NodeId, What, refusal};
+use super::{ANNOTATIONS, DEPENDS_ON, LINKS, RUNTIME, Whole};
+use crate::error::Result;
+use std::collections::HashSet;
+use std::ops::Range;
+
+/// The new text; none if nothing is to be written.
+pub fn edited(
+    document: &Document<'_>,
+    services: &[Service],
+    wanted: &[Wanted],
+    whole: &Whole,
+) -> Result<Option<String>> {
+    let mut edits = Edits { document, all: Vec::new() };
+    let own: HashSet<NodeId> = services.iter().map(|s| document.target(s.node)).collect();
+    let mut merged = HashSet::new();
+    for (at, (service, wanted)) in services.iter().zip(wanted).enumerate() {
+        edits.service(service, wanted, |key| whole.contains(&(at, key)))?;
+        merged.extend(document.merged(service.node).into_iter().filter(|id| !own.contains(id)));
+    }
+    for map in merged {
+        edits.take_links(map, &[])?;
+    }
+    Ok(if edits.all.is_empty() { None } else { Some(edits.applied()) })
+}
+
+struct Edits<'d> {
+    document: &'d Document<'d>,
+    all: Vec<(Range<usize>, String)>,
+}
+
+impl Edits<'_> {
+    fn service(
+        &mut self,
+        service: &Service,
+        wanted: &Wanted,
+        whole: impl Fn(&'static str) -> bool,
+    ) -> Result<()> {
+        let get = |key| service.value.get(key);
+        let (old, before) = (pairs(get(ANNOTATIONS)), conditions(get(DEPENDS_ON)));
+        let annotations = wanted.annotations != old || whole(ANNOTATIONS);
+        let depends_on = wanted.depends_on != before || whole(DEPENDS_ON);
+        let runtime = wanted.runtime.as_ref().filter(|_| get(RUNTIME).is_none());
+        let is_alias = matches!(self.document.node(service.node).what, What::Alias(_));
+        if is_alias && (annotations || depends_on || runtime.is_some()) {
+            let message = format!("service {}: is an alias; merge it: \"<<: *…\"", service.name);
+            return Err(refusal(service.line, message));
+        }
+        if is_alias {
+            return Ok(());
+        }
+        let mut new = Vec::new();
+        if annotations {
+            new.extend(self.annotations(service.node, &wanted.annotations, &old)?);
+        }
+        if depends_on {
+            new.extend(self.depends_on(service.node, &wanted.depends_on, &before)?);
+        }
+        if let Some(runtime) = runtime {
+            new.push((RUNTIME, Content::Text(short(runtime))));
+        }
+        self.take_links(service.node, &new)
+    }
+
+    /// Adds to the service's own annotations; else says what entry it is to have.
+    fn annotations(
+        &mut self,
+        service: NodeId,
+        wanted: &Pairs,
+        old: &Pairs,
+    ) -> Result<Option<(&'static str, Content)>> {
+        let document = self.document;
+        let all = || Content::Map(wanted.iter().map(|(k, v)| (short(k), quoted(v))).collect());
+        let Some((_, value)) = self.own_collection(service, ANNOTATIONS)? else {
+            return Ok(Some((ANNOTATIONS, all())));
+        };
+        let node = document.node(value);
+        for (key, text) in wanted.iter().filter(|(key, text)| old.get(*key) != Some(text)) {
+            let entry = format!("{key}={text}");
+            match &node.what {
+                What::Map(_) => match document.entry(value, key) {
+                    Some((_, old)) => self.replace(old, quoted(text)),
+                    None => self.add_entry(value, &short(key), &quoted(text))?,
+                },
+                What::List(items) => {
+                    let says = |id: &&NodeId| {
+                        document.key(**id).split_once('=').is_some_and(|(name, _)| name == key)
+                    };
+                    match items.iter().find(says) {
+                        Some(item) => self.replace(*item, quoted(&entry)),
+                        None => self.add_item(value, &quoted(&entry))?,
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same for those that it waits for.
+    fn depends_on(
+        &mut self,
+        service: NodeId,
+        wanted: &Conditions,
+        old: &Conditions,
+    ) -> Result<Option<(&'static str, Content)>> {
+        let Some((_, value)) = self.own_collection(service, DEPENDS_ON)? else {
+            return Ok(Some((DEPENDS_ON, Content::of_conditions(wanted))));
+        };
+        for name in wanted.keys().filter(|name| !old.contains_key(*name)) {
+            match self.document.node(value).what {
+                What::Map(_) => {
+                    self.add_entry(value, &short(name), "{\"condition\": \"service_started\"}")?;
+                }
+                _ => self.add_item(value, &short(name))?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// The service's own entry, if something can be added to it. An entry that says nothing, or by
+    /// an alias, is in the way of one that does.
+    fn own_collection(&mut self, service: NodeId, key: &str) -> Result<Option<(NodeId, NodeId)>> {
+        let Some((name, value)) = self.document.entry(service, key) else { return Ok(None) };
+        let node = self.document.node(value);
+        let is_empty = match &node.what {
+            What::List(items) => items.is_empty(),
+            What::Map(entries) => entries.is_empty(),
+            _ => true,
+        };
+        if node.tagged {
+            return Err(refusal(self.document.line(name), format_args!("{key}: has a tag")));
+        }
+        if is_empty {
+            let range = self.entry_range(service, (name, value))?;
+            self.all.push((range, String::new()));
+            return Ok(None);
+        }
+        Ok(Some((name, value)))
+    }
+
+    /// Removes the links of a mapping; what is `new` stands in the place of the first, else last.
+    fn take_links(&mut self, map: NodeId, new: &[(&str, Content)]) -> Result<()> {
+        let document = self.document;
+        let node = document.node(map);
+        let links: Vec<_> = LINKS.iter().filter_map(|key| document.entry(map, key)).collect();
+        if links.is_empty() && new.is_empty() {
+            return Ok(());
+        }
+        if let Some((key, _)) = links.iter().find(|(_, value)| document.node(*value).tagged) {
+            return Err(refusal(document.line(*key), "links: have a tag"));
+        }
+        let layout = Layout::of(document, map)?;
+        let mut text: String = new.iter().map(|(key, value)| layout.entry(key, value)).collect();
+        let entries = document.entries(map);
+        if text.is_empty() && entries.len() == links.len() {
+            text = layout.nothing();
+        }
+        if links.is_empty() {
+            let at = match entries.last() {
+                _ if node.flow => node.range.start + 1,
+                Some(entry) => self.entry_range(map, *entry)?.end,
+                None => node.range.end,
+            };
+            let new = std::mem::take(&mut text);
+            let new = if node.flow && entries.is_empty() { last(&new) } else { new };
+            self.all.push((at..at, new));
+        }
+        for link in links {
+            let range = self.entry_range(map, link)?;
+            let is_last = entries.last() == Some(&link);
+            let new = std::mem::take(&mut text);
+            let new = if node.flow && is_last { last(&new) } else { new };
+            self.all.push((range, new));
+        }
+        Ok(())
+    }
+
+    /// What goes when an entry goes: its lines, or in braces it and what parts it from the next.
+    fn entry_range(&self, map: NodeId, entry: (NodeId, NodeId)) -> Result<Range<usize>> {
+        let document = self.document;
+        let (key, value) = (document.node(entry.0), document.node(entry.1));
+        let end = key.range.end.max(value.range.end);
+        if document.node(map).flow {
+            let entries = document.entries(map);
+            let next = entries.iter().skip_while(|other| **other != entry).nth(1);
+            let end = next.map_or(end, |(next, _)| document.node(*next).range.start);
+            return Ok(key.range.start..end);
+        }
+        let start = line_start(document.text, key.range.start);
+        if !document.text[start..key.range.start].trim().is_empty() {
+            return Err(refusal(
+                document.line(entry.0),
+                "cannot be edited: not on a line of its own",
+            ));
+        }
+        Ok(start..line_end(document.text, end, key.range.end))
+    }
+
+    fn replace(&mut self, node: NodeId, text: String) {
+        self.all.push((self.document.node(node).range.clone(), text));
+    }
+
+    /// Adds an entry to a mapping that has some.
+    fn add_entry(&mut self, map: NodeId, key: &str, value: &str) -> Result<()> {
+        let document = self.document;
+        let Some(last) = document.entries(map).last() else { return Ok(()) };
+        if document.node(map).flow {
+            let at = document.node(map).range.start + 1;
+            self.all.push((at..at, format!("{}: {value}, ", always(key))));
+            return Ok(());
+        }
+        let at = self.entry_range(map, *last)?.end;
+        let layout = Layout::of(document, map)?;
+        self.all.push((at..at, layout.line(&format!("{key}: {value}"))));
+        Ok(())
+    }
+
+    /// Adds an item to a list that has some.
+    fn add_item(&mut self, list: NodeId, item: &str) -> Result<()> {
+        let document = self.document;
+        let What::List(items) = &document.node(list).what else { return Ok(()) };
+        let Some(last) = items.last() else { return Ok(()) };
+        let range = document.node(*last).range.clone();
+        if document.node(list).flow {
+            let in_quotes = document.text[range.clone()].starts_with('"');
+            let item = if in_quotes { always(item) } else { item.to_owned() };
+            self.all.push((range.end..range.end, format!(", {item}")));
+            return Ok(());
+        }
+        let start = line_start(document.text, range.start);
+        let bullet = &document.text[start..range.start];
+        if bullet.trim() != "-" {
+            return Err(refusal(
+                document.line(*last),
+                "cannot be edited: not on a line of its own",
+            ));
+        }
+        let at = line_end(document.text, range.end, range.start);
+        let layout = Layout::of(document, document.root)?;
+        self.all.push((at..at, format!("{bullet}{item}{}", layout.newline)));
+        Ok(())
+    }
+
+    fn applied(mut self) -> String {
+        // What is added at a place comes before what is taken from there on.
+        self.all.sort_by_key(|(range, _)| (range.start, range.end));
+        let (mut new, mut at) = (String::new(), 0);
+        for (range, text) in self.all {
+            new.push_str(self.document.text.get(at..range.start).unwrap_or_default());
+            new.push_str(&text);
+            at = at.max(range.end);
+        }
+        new.push_str(&self.document.text[at..]);
+        new
+    }
+}
+
+pub fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |newline| newline + 1)
+}
+
+/// The end of the line that something ends in at `end`. A block of lines ends where the next line
+/// begins, and so behind `from`.
+fn line_end(text: &str, end: usize, from: usize) -> usize {
+    if end > from && text[..end].ends_with('\n') {
+        return end;
+    }
+    text[end..].find('\n').map_or(text.len(), |newline| end + newline + 1)
+}

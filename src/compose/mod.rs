@@ -1,0 +1,158 @@
+//! A Compose file's links as annotations: the text is edited where links are, and stays as it is
+//! everywhere else.
+//!
+//! What services mean is read from values, in which aliases and merge keys are followed
+//! (`services.rs`, `decide.rs`); what is written goes to the places of nodes (`edits.rs`). The edited text is read
+//! again and must mean what was wanted, and nothing else may have changed.
+
+mod decide;
+mod edits;
+mod nodes;
+mod ports;
+mod services;
+mod version_one;
+mod write;
+mod yaml;
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::model::Invalid;
+use decide::Wanted;
+use services::Service;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use yaml::{Document, Value, refusal};
+
+/// What else is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// The runtime of all that take part in links.
+    pub runtime: Option<&'a str>,
+    /// Sources' `expose` and `ports`.
+    pub ports: bool,
+}
+
+/// The keys of a service that links become. All others stay.
+const ANNOTATIONS: &str = "annotations";
+const DEPENDS_ON: &str = "depends_on";
+const RUNTIME: &str = "runtime";
+/// The keys that go.
+const LINKS: [&str; 2] = ["links", "external_links"];
+
+/// Services and keys whose whole value is written, because what they merge is edited.
+type Whole = HashSet<(usize, &'static str)>;
+
+/// The file `text` without links, and with annotations in their place.
+pub fn convert(text: &str, options: &Options<'_>) -> Result<String> {
+    if let Some(runtime) = options.runtime
+        && !runtime.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
+    {
+        return Err(Invalid::new("runtime", runtime, "is no name or path").into());
+    }
+    let parsed = Document::parse(text)?;
+    let newer = version_one::rewritten(&parsed)?;
+    let source = newer.as_deref().unwrap_or(text);
+    let complete = if source.ends_with('\n') {
+        Cow::Borrowed(source)
+    } else {
+        Cow::Owned(format!("{source}\n"))
+    };
+    let document = Document::parse(&complete)?;
+    let services = services::read(&document)?;
+    let wanted = decide::decide(&services, options)?;
+    let mut whole = Whole::new();
+    loop {
+        let Some(edited) = edits::edited(&document, &services, &wanted, &whole)? else {
+            return Ok(source.to_owned());
+        };
+        let wrong = differences(&document, &edited, &services, &wanted)?;
+        if wrong.is_empty() {
+            return Ok(edited);
+        }
+        if wrong.iter().all(|place| whole.contains(place)) {
+            let (at, key) = wrong[0];
+            let Service { line, name, .. } = &services[at];
+            return Err(refusal(
+                *line,
+                format_args!("service {name}: {key} cannot be edited here"),
+            ));
+        }
+        whole.extend(wrong);
+    }
+}
+
+/// Where the services of the text `edited` do not mean what was wanted. Everything else must mean
+/// what it did.
+fn differences(
+    before: &Document<'_>,
+    edited: &str,
+    services: &[Service],
+    wanted: &[Wanted],
+) -> Result<Vec<(usize, &'static str)>> {
+    let what = || "this file cannot be edited";
+    let after = Document::parse(edited).context(Kind::Input, what)?;
+    let (old, new) = (before.value(before.root)?, after.value(after.root)?);
+    if rest_of(&old) != rest_of(&new) {
+        return Err(Error::new(Kind::Input, format!("{}: more than links would change", what())));
+    }
+    let mut wrong = Vec::new();
+    for (at, (service, wanted)) in services.iter().zip(wanted).enumerate() {
+        let new = new.get("services").and_then(|all| all.get(&service.name));
+        let get = |key| new.and_then(|service| service.get(key));
+        if services::pairs(get(ANNOTATIONS)) != wanted.annotations {
+            wrong.push((at, ANNOTATIONS));
+        }
+        if services::conditions(get(DEPENDS_ON)) != wanted.depends_on {
+            wrong.push((at, DEPENDS_ON));
+        }
+        if wanted.runtime.is_some()
+            && get(RUNTIME).and_then(Value::text) != wanted.runtime.as_deref()
+        {
+            wrong.push((at, RUNTIME));
+        }
+    }
+    Ok(wrong)
+}
+
+/// All that must not change: services without the keys that are edited, everything else without
+/// links, which may have stood in what services merge.
+fn rest_of(root: &Value) -> Value {
+    let Value::Map(entries) = root else { return root.clone() };
+    let rest = entries.iter().map(|(key, value)| {
+        let value = match value {
+            Value::Map(services) if key == "services" => {
+                let edited = [ANNOTATIONS, DEPENDS_ON, RUNTIME];
+                let all = services.iter().map(|(name, s)| (name.clone(), without(s, &edited)));
+                Value::Map(all.map(|(name, s)| (name, without(&s, &LINKS))).collect())
+            }
+            value => without_links(value),
+        };
+        (key.clone(), value)
+    });
+    Value::Map(rest.collect())
+}
+
+/// A service without `keys`; one that says nothing is one without any.
+fn without(value: &Value, keys: &[&str]) -> Value {
+    match value {
+        Value::Map(entries) => {
+            let rest = entries.iter().filter(|(key, _)| !keys.contains(&key.as_str()));
+            Value::Map(rest.cloned().collect())
+        }
+        value if value.is_null() => Value::Map(Vec::new()),
+        value => value.clone(),
+    }
+}
+
+fn without_links(value: &Value) -> Value {
+    match value {
+        Value::Map(entries) => {
+            let rest = entries.iter().filter(|(key, _)| !LINKS.contains(&key.as_str()));
+            Value::Map(rest.map(|(key, value)| (key.clone(), without_links(value))).collect())
+        }
+        Value::List(items) => Value::List(items.iter().map(without_links).collect()),
+        Value::Scalar { .. } => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! The services of a file, and the two forms in which they say most things.
+
+use super::yaml::{Document, NodeId, Value, refusal};
+use super::{ANNOTATIONS, LINKS};
+use crate::error::{Error, Result};
+use crate::model::ContainerName;
+use std::collections::BTreeMap;
+
+/// No file has more, nor extends any of them further.
+const MAX_SERVICES: usize = 1000;
+const MAX_CHAIN: usize = 32;
+
+/// A service as its file has it.
+pub struct Service {
+    pub name: String,
+    pub line: usize,
+    /// Its mapping, or an alias of one.
+    pub node: NodeId,
+    /// What it says by itself, and by what it merges.
+    pub value: Value,
+    /// It, the one that it extends, and so on, as far as they are in the same file.
+    pub chain: Vec<usize>,
+}
+
+pub type Pairs = BTreeMap<String, String>;
+/// Services, and what must be true of them if it is more than that they were started.
+pub type Conditions = BTreeMap<String, Option<Value>>;
+
+impl Service {
+    /// Says what is wrong with it.
+    pub fn refuse(&self, why: impl std::fmt::Display) -> Error {
+        refusal(self.line, format_args!("service {}: {why}", self.name))
+    }
+
+    /// An annotation of its own.
+    pub fn own(&self, annotation: &str) -> Option<String> {
+        pairs(self.value.get(ANNOTATIONS)).remove(annotation)
+    }
+
+    /// All that it is linked to by itself: `links`, then `external_links`.
+    pub fn links(&self) -> Result<[Vec<&str>; 2]> {
+        let mut both = [Vec::new(), Vec::new()];
+        for (key, found) in LINKS.into_iter().zip(&mut both) {
+            match self.value.get(key) {
+                None => {}
+                Some(Value::List(items)) => {
+                    let texts: Option<Vec<&str>> = items.iter().map(Value::text).collect();
+                    *found = texts.ok_or_else(|| self.refuse(format_args!("{key}: no text")))?;
+                }
+                Some(_) => return Err(self.refuse(format_args!("{key} is no list"))),
+            }
+        }
+        Ok(both)
+    }
+
+    pub fn has_links(&self) -> bool {
+        LINKS
+            .iter()
+            .any(|key| matches!(self.value.get(key), Some(Value::List(all)) if !all.is_empty()))
+    }
+
+    pub fn network(&self) -> &str {
+        let mode = self.value.get("network_mode").or(self.value.get("net"));
+        mode.and_then(Value::text).unwrap_or_default()
+    }
+}
+
+/// All services of a file, in their order.
+pub fn read(document: &Document<'_>) -> Result<Vec<Service>> {
+    let Some((_, all)) = document.entry(document.root, "services") else { return Ok(Vec::new()) };
+    let value = document.value(all)?;
+    let all = document.target(all);
+    let mut services = Vec::new();
+    for (key, node) in document.entries(all) {
+        let (name, line) = (document.key(*key), document.line(*key));
+        let Some(value) = value.get(name) else { continue };
+        ContainerName::new(name).map_err(|error| refusal(line, error))?;
+        let (name, value) = (name.to_owned(), value.clone());
+        services.push(Service { name, line, node: *node, value, chain: Vec::new() });
+    }
+    if services.len() > MAX_SERVICES {
+        return Err(refusal(services[MAX_SERVICES].line, "more than 1000 services"));
+    }
+    for at in 0..services.len() {
+        services[at].chain = chain(&services, at)?;
+    }
+    Ok(services)
+}
+
+/// A service, and those that it extends.
+fn chain(services: &[Service], at: usize) -> Result<Vec<usize>> {
+    let mut chain = vec![at];
+    let mut last = at;
+    while let Some(extends) = services[last].value.get("extends") {
+        let base = match extends {
+            Value::Map(_) if extends.get("file").is_some() => None,
+            Value::Map(_) => extends.get("service").and_then(Value::text),
+            value => value.text(),
+        };
+        let next = base.and_then(|base| services.iter().position(|other| other.name == base));
+        let Some(next) = next else {
+            if services[at].has_links() {
+                let message = "extends a service of another file: convert what \
+                           \"docker compose config\" prints";
+                return Err(services[at].refuse(message));
+            }
+            break;
+        };
+        if chain.contains(&next) {
+            return Err(services[at].refuse("extends itself"));
+        }
+        if chain.len() == MAX_CHAIN {
+            return Err(services[at].refuse("extends too many others"));
+        }
+        chain.push(next);
+        last = next;
+    }
+    Ok(chain)
+}
+
+/// A mapping of texts, in either of the forms that Compose takes.
+pub fn pairs(value: Option<&Value>) -> Pairs {
+    let text = |value: &Value| value.text().unwrap_or_default().to_owned();
+    match value {
+        Some(Value::Map(entries)) => {
+            entries.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+        }
+        Some(Value::List(items)) => {
+            let pair = |item: &Value| {
+                let item = text(item);
+                let (key, value) = item.split_once('=').unwrap_or((&item, ""));
+                (key.to_owned(), value.to_owned())
+            };
+            items.iter().map(pair).collect()
+        }
+        _ => Pairs::new(),
+    }
+}
+
+/// `depends_on`, in either of its forms.
+pub fn conditions(value: Option<&Value>) -> Conditions {
+    match value {
+        Some(Value::List(items)) => {
+            items.iter().filter_map(|item| Some((item.text()?.to_owned(), None))).collect()
+        }
+        Some(Value::Map(entries)) => {
+            let started = |value: &Value| match value {
+                Value::Map(said) => {
+                    said.len() == 1
+                        && value.get("condition").and_then(Value::text) == Some("service_started")
+                }
+                value => value.is_null(),
+            };
+            let condition = |value: &Value| (!started(value)).then(|| value.clone());
+            entries.iter().map(|(name, value)| (name.clone(), condition(value))).collect()
+        }
+        _ => Conditions::new(),
+    }
+}

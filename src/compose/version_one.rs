@@ -1,0 +1,52 @@
+//! Files of the first version had services at the top. No Compose that knows annotations reads them,
+//! so they become what it does read.
+
+use super::yaml::{Document, What, refusal};
+use crate::error::Result;
+
+/// What a service has one of, and nothing else at the top of a file.
+const SIGNS: [&str; 3] = ["image", "build", "extends"];
+/// Keys that later versions call otherwise.
+const RENAMED: [&str; 5] = ["net", "log_driver", "log_opt", "dockerfile", "volume_driver"];
+
+/// The text with its services under `services`; none if that is where they are.
+pub fn rewritten(document: &Document<'_>) -> Result<Option<String>> {
+    let root = document.node(document.root);
+    if document.entry(document.root, "services").is_some() {
+        return Ok(None);
+    }
+    let services = document.entries(document.root);
+    let is_service = |id| SIGNS.iter().any(|key| document.entry(id, key).is_some());
+    let first = services.first().filter(|_| document.entry(document.root, "version").is_none());
+    let is_old =
+        services.iter().all(|(_, value)| document.merged(*value).into_iter().any(is_service));
+    let Some((first, _)) = first.filter(|_| is_old) else {
+        return Err(refusal(1, "no services: this is no Compose file"));
+    };
+    for (name, service) in services {
+        for key in RENAMED {
+            if let Some((at, _)) = document.entry(document.target(*service), key) {
+                let name = document.key(*name);
+                let message = format!("service {name:?}: {key} is for files without services only");
+                return Err(refusal(document.line(at), message));
+            }
+        }
+    }
+    let text = document.text;
+    if root.flow {
+        let (before, after) = (&text[..root.range.start], &text[root.range.end..]);
+        return Ok(Some(format!("{before}{{\"services\": {}}}{after}", &text[root.range.clone()])));
+    }
+    debug_assert!(matches!(root.what, What::Map(_)));
+    let start = text[..document.node(*first).range.start].rfind('\n').map_or(0, |at| at + 1);
+    let start =
+        if text[start..].starts_with('\u{feff}') { start + '\u{feff}'.len_utf8() } else { start };
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut new = format!("{}services:{newline}", &text[..start]);
+    for line in text[start..].split_inclusive('\n') {
+        let ends = line.starts_with("...") || line.trim().is_empty();
+        new.push_str(if ends { "" } else { "  " });
+        new.push_str(line);
+    }
+    Ok(Some(new))
+}

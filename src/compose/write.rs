@@ -1,0 +1,149 @@
+//! How what is added is written, so that it looks like what stands around it.
+
+use super::edits::line_start;
+use super::services::Conditions;
+use super::yaml::{Document, NodeId, Value, refusal};
+use crate::error::Result;
+
+/// The value of an entry that is added. Texts are ready to be written.
+pub enum Content {
+    Text(String),
+    List(Vec<String>),
+    Map(Vec<(String, String)>),
+}
+
+impl Content {
+    /// `depends_on`, in its short form where that says all.
+    pub fn of_conditions(conditions: &Conditions) -> Self {
+        if conditions.values().all(Option::is_none) {
+            return Self::List(conditions.keys().map(|name| short(name)).collect());
+        }
+        let started = "{\"condition\": \"service_started\"}".to_owned();
+        let condition = |value: &Option<Value>| value.as_ref().map_or(started.clone(), in_braces);
+        Self::Map(conditions.iter().map(|(name, value)| (short(name), condition(value))).collect())
+    }
+
+    fn in_brackets(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::List(items) => format!("[{}]", items.join(", ")),
+            Self::Map(entries) => {
+                let all = entries.iter().map(|(key, value)| format!("{key}: {value}"));
+                format!("{{{}}}", all.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
+    /// The same with quotes wherever JSON wants them.
+    fn as_json(&self) -> Self {
+        let all = |texts: &[String]| texts.iter().map(|text| always(text)).collect();
+        match self {
+            Self::Text(text) => Self::Text(always(text)),
+            Self::List(items) => Self::List(all(items)),
+            Self::Map(entries) => {
+                Self::Map(entries.iter().map(|(k, v)| (always(k), v.clone())).collect())
+            }
+        }
+    }
+}
+
+/// How a mapping is written.
+pub struct Layout<'d> {
+    pub newline: &'static str,
+    flow: bool,
+    prefix: &'d str,
+    step: String,
+}
+
+impl<'d> Layout<'d> {
+    pub fn of(document: &Document<'d>, map: NodeId) -> Result<Self> {
+        let text = document.text;
+        let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let flow = document.node(map).flow;
+        let indent = |id: NodeId| {
+            let start = document.node(id).range.start;
+            &text[line_start(text, start)..start]
+        };
+        let first = document.entries(map).first().filter(|_| !flow);
+        let prefix = first.map_or("", |(key, _)| indent(*key));
+        if !prefix.trim_matches(' ').is_empty() {
+            let message = "cannot be edited: not on a line of its own";
+            return Err(refusal(document.line(map), message));
+        }
+        // As far as the services of this file are from their mapping.
+        let services = document.entry(document.root, "services");
+        let outer = services.map(|(_, all)| document.entries(document.target(all)));
+        let outer = outer.and_then(|all| all.first()).map_or(2, |(key, _)| indent(*key).len());
+        let step = " ".repeat(outer.clamp(1, 8));
+        Ok(Self { newline, flow, prefix, step })
+    }
+
+    /// An entry as it stands before others.
+    pub fn entry(&self, key: &str, value: &Content) -> String {
+        let (prefix, step, newline) = (self.prefix, &self.step, self.newline);
+        let lines: Vec<String> = match value {
+            _ if self.flow => return format!("\"{key}\": {}, ", value.as_json().in_brackets()),
+            Content::List(items) => items.iter().map(|item| format!("- {item}")).collect(),
+            Content::Map(entries) => {
+                entries.iter().map(|(key, value)| format!("{key}: {value}")).collect()
+            }
+            Content::Text(_) => Vec::new(),
+        };
+        if lines.is_empty() {
+            return self.line(&format!("{key}: {}", value.in_brackets()));
+        }
+        let lines = lines.iter().map(|line| format!("{prefix}{step}{line}{newline}"));
+        format!("{prefix}{key}:{newline}{}", lines.collect::<String>())
+    }
+
+    /// A line as long as the mapping's others are deep.
+    pub fn line(&self, text: &str) -> String {
+        format!("{}{text}{}", self.prefix, self.newline)
+    }
+
+    /// What stands for a mapping that has lost all its entries.
+    pub fn nothing(&self) -> String {
+        if self.flow { String::new() } else { self.line("{}") }
+    }
+}
+
+/// Entries behind which comes a closing brace.
+pub fn last(entries: &str) -> String {
+    entries.trim_end_matches(", ").to_owned()
+}
+
+/// In quotes.
+pub fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Without quotes, where it cannot be taken for anything but text.
+pub fn short(text: &str) -> String {
+    const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    let is_text = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && text.chars().all(harmless)
+        && !WORDS.contains(&text.to_ascii_lowercase().as_str());
+    if is_text { text.to_owned() } else { quoted(text) }
+}
+
+/// In quotes, if it is not.
+pub fn always(text: &str) -> String {
+    if text.starts_with('"') { text.to_owned() } else { quoted(text) }
+}
+
+/// Anything, in one line.
+fn in_braces(value: &Value) -> String {
+    match value {
+        Value::Scalar { text, plain: true } => {
+            let is_safe = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-+/".contains(c));
+            if is_safe && !text.starts_with('-') { text.clone() } else { quoted(text) }
+        }
+        Value::Scalar { text, .. } => quoted(text),
+        Value::List(items) => Content::List(items.iter().map(in_braces).collect()).in_brackets(),
+        Value::Map(entries) => {
+            let all = entries.iter().map(|(key, value)| (quoted(key), in_braces(value)));
+            Content::Map(all.collect()).in_brackets()
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What went wrong elsewhere, under the name it has there: each is tried with runc and with crun.
+//!
+//! | there | what it was | more of it |
+//! |---|---|---|
+//! | moby#24043 | rules of a source that is missing stay, for whoever gets its address | `firewall::reuse`, `lifecycle::dead` |
+//! | CNI | a late delete goes by address, and hits who has the address now | `hazards`: F27, F28 |
+//! | CVE-2026-15809 | a newline in an alias becomes a line of the hosts file | `hazards::names`: A21 |
+//! | moby#17190 | who reads a hosts file sees a part of it | `tests/crash/readers.rs` |
+//! | netavark#848 | rules of one who ends come back with a reload | `lifecycle::drift`, `watch::rules` |
+//! | moby#42982 | a source that is made anew is never found again | `lifecycle::returning` |
+
+use crate::{
+    cast::{end, inspect, iptables_host, link_rules, recipient, source},
+    lifecycle::{by_hand, call, host_of, knows},
+    support::{Container, Host, OPEN, Proto, SHUT, each_runtime},
+};
+use oci_link::model::BackendName;
+use std::{
+    collections::HashSet,
+    fs,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
+
+/// The rules that name an address of `container`.
+fn rules_of(host: &Host, container: &Container) -> Vec<String> {
+    let names = container.addresses().map(|address| format!(" {address}/"));
+    let mut rules = link_rules(host);
+    rules.retain(|rule| names.iter().any(|name| rule.contains(name)));
+    rules
+}
+
+each_runtime! {
+    fn moby_24043_a_missing_source_leaves_no_rule_and_stops_no_clean_up(runtime) {
+        let host = iptables_host(runtime);
+        let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
+        let web = recipient(&host, "web", "db cache");
+        // It dies, nobody says so, and its address goes to another.
+        db.kill();
+        db.unplug();
+        assert_ne!(rules_of(&host, &db), [""; 0]);
+        let heir = host.container("heir").number(db.number()).hooks().build();
+        heir.run().ok();
+        assert_eq!(rules_of(&host, &heir), [""; 0]);
+        assert_eq!(web.reach(&heir, Proto::Tcp, 3306), SHUT);
+        assert!(!knows(&web, "db", &heir), "{}", web.hosts());
+        // The next dies in the same way: who was linked to both can still end.
+        assert_eq!(web.reach(&cache, Proto::Tcp, 6379), OPEN);
+        cache.kill();
+        cache.unplug();
+        end(&web);
+        assert_eq!(link_rules(&host), [""; 0]);
+        for dead in [&db, &cache] {
+            dead.delete().ok();
+        }
+        end(&heir);
+        host.assert_nothing_left();
+    }
+
+    fn cni_a_late_delete_goes_by_container_and_not_by_address(runtime) {
+        let host = iptables_host(runtime);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        web.kill();
+        web.unplug();
+        let heir = host.container("heir").number(web.number()).annotate("links", "db").hooks();
+        let heir = heir.build();
+        heir.run().ok();
+        assert_eq!(heir.addresses(), web.addresses());
+        let (rules, hosts) = (link_rules(&host), heir.hosts());
+        // Now somebody says that the first is over: its hooks run.
+        web.delete().ok();
+        assert_eq!(link_rules(&host), rules);
+        assert_eq!(heir.hosts(), hosts);
+        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), OPEN);
+        [&heir, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+
+    fn cve_2026_15809_a_newline_in_a_name_makes_no_line(runtime) {
+        let host = iptables_host(runtime);
+        let db = source(&host, "db", "3306");
+        // What was refused there, and what got past the first mend of it.
+        let evil = ["\n6.6.6.6 evil", "\r\n6.6.6.6\tevil", "\\n6.6.6.6 evil", "\u{85}evil", "\u{2028}evil"];
+        for (at, evil) in evil.into_iter().enumerate() {
+            let changes: [(&str, String); 2] = [("links", format!("db:a{evil}")), ("name", format!("web{evil}"))];
+            for (key, value) in changes {
+                let id = format!("web{at}{key}");
+                let web = host.container(&id).annotate(key, &value);
+                let web = web.hooks().build();
+                let file = web.bundle().join("rootfs/etc/hosts");
+                let before = fs::read(&file).expect("rootfs has one");
+                let _ = web.run().refused(1);
+                assert_eq!(fs::read(&file).expect("still there"), before, "{key}: {value:?}");
+                let _ = web.delete_by_force();
+            }
+        }
+        assert_eq!(link_rules(&host), [""; 0]);
+        end(&db);
+        host.assert_nothing_left();
+    }
+
+    fn moby_17190_a_hosts_file_is_never_seen_in_parts(runtime) {
+        let host = iptables_host(runtime);
+        let file = host.path("hosts");
+        let base = format!("127.0.0.1\tlocalhost\n{}", "# of the engine\n".repeat(200));
+        fs::write(&file, &base).expect("written");
+        let web = host.container("web").annotate("links", "db:a db:b db:c").annotate("missing", "defer");
+        let web = web.bind(&file, "/etc/hosts").hooks().build();
+        web.run().ok();
+        let done = AtomicBool::new(false);
+        let seen = thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut seen = HashSet::new();
+                while !done.load(Relaxed) {
+                    seen.insert(fs::read_to_string(&file).expect("there"));
+                }
+                seen
+            });
+            for round in 0..6 {
+                let id = format!("db{round}");
+                let db = host.container(&id).annotate("name", "db").annotate("ports", "80").hooks().build();
+                db.run().ok();
+                end(&db);
+            }
+            done.store(true, Relaxed);
+            reader.join().expect("a reader")
+        });
+        assert!(seen.len() > 2, "the reader saw {} contents", seen.len());
+        for content in seen {
+            let rest = content.strip_prefix(&base).unwrap_or_else(|| panic!("torn: {content}"));
+            let begins = rest.is_empty() || rest.starts_with("# BEGIN oci-link\n");
+            let ends = rest.is_empty() || rest.ends_with("\n# END oci-link\n");
+            assert!(begins && ends, "torn: {rest}");
+        }
+        end(&web);
+        assert_eq!(fs::read_to_string(&file).expect("there"), base);
+        host.assert_nothing_left();
+    }
+
+    fn netavark_848_a_reload_brings_back_nobody_who_ends(runtime) {
+        let host = host_of(BackendName::Iptables, runtime);
+        let db = source(&host, "db", "3306");
+        let stays = recipient(&host, "stays", "db");
+        let all: Vec<_> = (0..6).map(|n| recipient(&host, &format!("web{n}"), "db")).collect();
+        let done = AtomicBool::new(false);
+        let reloads = thread::scope(|scope| {
+            let reloads = scope.spawn(|| {
+                let mut reloads = 0;
+                while !done.load(Relaxed) {
+                    by_hand(&host, &["nft flush ruleset"]);
+                    let _ = call(&host, "sync").ended(0);
+                    reloads += 1;
+                }
+                reloads
+            });
+            all.iter().for_each(end);
+            done.store(true, Relaxed);
+            reloads.join().expect("reloads")
+        });
+        assert!(reloads > 1, "{reloads} reloads");
+        let _ = call(&host, "sync").ended(0);
+        for web in &all {
+            assert_eq!(rules_of(&host, web), [""; 0]);
+        }
+        assert_eq!(stays.reach(&db, Proto::Tcp, 3306), OPEN);
+        assert_eq!(stays.reach(&db, Proto::Tcp, 3307), SHUT);
+        [&stays, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+
+    fn moby_42982_a_source_that_is_made_anew_is_found(runtime) {
+        let host = iptables_host(runtime);
+        let made = |id: &str| {
+            let db = host.container(id).annotate("name", "db").annotate("ports", "3306").hooks();
+            let db = db.build();
+            db.run().ok();
+            db
+        };
+        let mut db = made("first");
+        let web = recipient(&host, "web", "db:mysql");
+        for id in ["second", "third"] {
+            let old = db.addresses();
+            end(&db);
+            db = made(id);
+            assert_ne!(db.addresses(), old);
+            assert!(knows(&web, "mysql", &db), "{}", web.hosts());
+            assert_eq!(web.hosts().matches("\tmysql ").count(), 2, "{}", web.hosts());
+            assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+            assert_eq!(inspect(&host, "web")["links"][0]["connected"], id);
+        }
+        [&web, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+}
