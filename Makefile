@@ -1,7 +1,7 @@
 # `make` lists what can be made. Root is needed where containers run: test, demo, bench.
 
 TARGET_DIR  = $(or $(CARGO_TARGET_DIR),target)
-HOST        = $(shell rustc -vV | sed -n 's/^host: //p')
+HOST       := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY      = $(TARGET_DIR)/$(HOST)/release/oci-link
 
 # Static: no loader, no LD_PRELOAD, and half the time from exec to main. Without --target the
@@ -21,7 +21,10 @@ SID            := /var/cache/oci-link-test/sid
 .PHONY: help build lint test test-reuse test-crash test-hazards test-engines demo bench plot docs rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
+
+include packaging/install.mk
+include packaging/release.mk
 
 build: ## the release binary, static
 	RUSTFLAGS="$(STATIC_FLAGS)" cargo build $(RELEASE)
@@ -46,7 +49,7 @@ test-hazards: test-deps rootfs ## the table of hazards in docs/security.md, and 
 	tests/hazards.sh
 
 test-engines: engine-deps ## links under real docker, podman and containerd, each on a machine of its own
-	cargo test --test engines -- --ignored --test-threads=2
+	cargo test --test engines -- --ignored --test-threads=2 --skip packages
 
 demo: demo-deps build ## two linked containers, step by step
 	@demo/demo.sh $(BINARY)

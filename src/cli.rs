@@ -212,6 +212,10 @@ pub struct Gc {
     /// Only say what would be removed.
     #[arg(long)]
     pub dry_run: bool,
+    /// End the links of those who run too, and take all that is ours out of the firewall: before
+    /// this program is removed, for nobody would close a link after that.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub all: bool,
 }
 
 /// `doctor`.

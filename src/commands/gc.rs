@@ -11,7 +11,7 @@ pub fn run(host: &Host, arguments: &Gc) -> Result<()> {
     if arguments.dry_run {
         return tell(&recovery::look_for_dead(host)?);
     }
-    let mended = recovery::gc(host)?;
+    let mended = if arguments.all { recovery::end_all(host) } else { recovery::gc(host) }?;
     tell(&mended.findings)?;
     mended.failures.into_result()
 }

@@ -2,7 +2,7 @@
 //! what `configure podman --hooks` puts there, CRI-O on the same host reads too.
 
 use super::file::{Change, current};
-use super::{Request, below, shown, template};
+use super::{Engine, Request, below, shown, template};
 use crate::error::{Context, Kind, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 /// podman's and CRI-O's own default. `/etc/containers/oci/hooks.d` counts only if it is named.
 const DIRECTORY: &str = "/usr/share/containers/oci/hooks.d";
 
+/// Of a stage that only podman has: CRI-O does not start where it finds it.
+const PRECREATE: &str = "oci-link-precreate.json";
+
 const FILES: [(&str, &str); 3] = [
-    ("oci-link-precreate.json", include_str!("../../hooks/hooks.d/oci-link-precreate.json")),
+    (PRECREATE, include_str!("../../hooks/hooks.d/oci-link-precreate.json")),
     (
         "oci-link-createRuntime.json",
         include_str!("../../hooks/hooks.d/oci-link-createRuntime.json"),
@@ -28,12 +31,13 @@ pub struct Setting {
     pub table: &'static [&'static str],
 }
 
-/// The hooks of all three stages, each a file of its own.
+/// The hooks of all stages that the engine has, each a file of its own.
 pub fn plan(request: &Request, setting: Setting) -> Result<Vec<Change>> {
     let directory = directories(&request.root, setting)?.pop().unwrap_or_default();
-    let meaning = if request.remove { "no hook" } else { "hook" };
     let changes = FILES.iter().map(|(name, text)| {
-        let after = if request.remove { None } else { Some(template::hook(text, request)?) };
+        let wanted = !request.remove && (request.engine == Engine::Podman || *name != PRECREATE);
+        let after = if wanted { Some(template::hook(text, request)?) } else { None };
+        let meaning = if wanted { "hook" } else { "no hook" };
         Change::whole(directory.join(name), after, meaning)
     });
     changes.collect()

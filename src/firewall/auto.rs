@@ -103,6 +103,10 @@ impl Firewall for Auto {
         self.known().map_or(Ok(()), |known| known.purge(owner))
     }
 
+    fn dismantle(&self) -> Result<()> {
+        self.known().map_or(Ok(()), Firewall::dismantle)
+    }
+
     fn stands(&self) -> Result<bool> {
         self.known().map_or(Ok(true), Firewall::stands)
     }

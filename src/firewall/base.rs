@@ -86,6 +86,19 @@ impl Base {
         host_families().try_for_each(|family| self.make(Tool::find(family)?))
     }
 
+    /// Takes the chain away, and whatever is entered from it: owners' chains too.
+    pub fn dismantle(&self) -> Result<()> {
+        for family in host_families() {
+            let Ok(tool) = Tool::find(family) else { continue };
+            let text = dismantled(&tool.list()?);
+            if !text.is_empty() {
+                tool.restore(&text)?.map_err(failed)?;
+            }
+            self.memory.note(tool.name(), "")?;
+        }
+        self.memory.note_isolated(NOTE, &[])
+    }
+
     /// Isolates the containers of `bridges` from each other, and of no other bridge; at no cost
     /// when that was done already. It is done in one place only: a link of another backend would
     /// permit nothing here.
@@ -209,6 +222,19 @@ fn missing(
         }
     }
     text
+}
+
+/// The transaction from what is `there` to nothing of ours.
+fn dismantled(there: &[String]) -> String {
+    let chains = there.iter().filter_map(|line| line.strip_prefix("-N "));
+    let chains = chains.filter(|name| *name == BASE || name.starts_with("OCI-LINK-"));
+    let (mut emptied, mut removed) = (String::new(), String::new());
+    for chain in chains {
+        let _ = writeln!(emptied, "-F {chain}");
+        let _ = writeln!(removed, "-X {chain}");
+    }
+    let jumps = there.iter().filter(|line| *line == JUMP_TO_BASE).count();
+    "-D FORWARD -j OCI-LINK\n".repeat(jumps) + &emptied + &removed
 }
 
 /// Whether what is `there` keeps containers of `bridges` apart: by what the kernel has, whatever is

@@ -32,7 +32,7 @@ use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::netlink::message::Batch;
 use crate::sys::netlink::{Netlink, Refusal};
-use kernel::{is_in_use, is_ours, list, list_all, make_sets};
+use kernel::{destroy_sets, is_in_use, is_ours, list, list_all, make_sets};
 use messages::{Change, EXISTS, FULL, MISSING, change_element};
 use nix::libc::EINVAL;
 use sets::{Entry, Set};
@@ -173,6 +173,11 @@ impl Firewall for Ipset {
 
     fn purge(&self, owner: &OwnerTag) -> Result<()> {
         self.settle(&mut Netlink::netfilter()?, owner, &[])
+    }
+
+    fn dismantle(&self) -> Result<()> {
+        self.base.dismantle()?;
+        destroy_sets(&mut Netlink::netfilter()?)
     }
 
     fn stands(&self) -> Result<bool> {

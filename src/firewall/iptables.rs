@@ -169,6 +169,10 @@ impl Firewall for Iptables {
         installed().try_for_each(|tool| Self::reconcile(tool, owner, &[]))
     }
 
+    fn dismantle(&self) -> Result<()> {
+        self.base.dismantle()
+    }
+
     fn stands(&self) -> Result<bool> {
         self.base.stands()
     }

@@ -69,6 +69,8 @@ pub trait Firewall {
     fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>>;
     /// Removes whatever carries the owner's tag, by what is there.
     fn purge(&self, owner: &OwnerTag) -> Result<()>;
+    /// Removes all that it ever made, whoever's it is. What is not there is removed already.
+    fn dismantle(&self) -> Result<()>;
     /// Whether [`Firewall::restore`] would find nothing to do.
     fn stands(&self) -> Result<bool>;
     /// The bridges that it remembers to isolate.

@@ -134,6 +134,11 @@ impl Firewall for Nftables {
         settle(&mut Netlink::netfilter()?, owner, &[])
     }
 
+    fn dismantle(&self) -> Result<()> {
+        table::delete(&mut Netlink::netfilter()?)?;
+        self.memory.note_isolated(ISOLATION, &[])
+    }
+
     fn stands(&self) -> Result<bool> {
         table::is_whole(&mut Netlink::netfilter()?, &self.isolated()?)
     }

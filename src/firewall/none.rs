@@ -46,6 +46,10 @@ impl Firewall for NoFirewall {
         Ok(())
     }
 
+    fn dismantle(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn stands(&self) -> Result<bool> {
         Ok(true)
     }

@@ -17,6 +17,8 @@ pub enum Finding {
         /// Their tag.
         owner: OwnerTag,
     },
+    /// The container runs, and its links are to end all the same.
+    Linked(Who),
     /// What a writer left in the state directory who was killed.
     Litter(String),
     /// Chains, sets or rules that are nobody's in particular are missing, or not where they belong.
@@ -53,6 +55,7 @@ impl Finding {
     pub fn container(&self) -> Option<&ContainerId> {
         match self {
             Self::Dead(who)
+            | Self::Linked(who)
             | Self::Unfinished(who)
             | Self::Links(who)
             | Self::Rules(who)
@@ -68,7 +71,11 @@ impl Finding {
                 Kind::Firewall
             }
             Self::Hosts(_) => Kind::Hosts,
-            Self::Dead(_) | Self::Litter(_) | Self::Unfinished(_) | Self::Links(_) => Kind::State,
+            Self::Dead(_)
+            | Self::Linked(_)
+            | Self::Litter(_)
+            | Self::Unfinished(_)
+            | Self::Links(_) => Kind::State,
         }
     }
 
@@ -83,6 +90,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dead(who) => write!(f, "{who}: is over, and left its record"),
+            Self::Linked(who) => write!(f, "{who}: ran, and its links have ended"),
             Self::Ownerless { backend, owner } => {
                 write!(f, "rules of {owner} in {backend}: no record names them")
             }

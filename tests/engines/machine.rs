@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const RIGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines/rigs");
 /// The newest engines are Debian sid's; made by `rigs/sid.sh`, kept for the next time.
 pub(crate) const SID: &str = "/var/cache/oci-link-test/sid";
+/// Where nothing of ours was ever installed; made by `rigs/fresh.sh`.
+const FRESH: &str = "/var/cache/oci-link-test/bookworm";
 
 /// Whose engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(crate) enum Debian {
     Own,
     /// The newest.
     Sid,
+    /// A small one without engines, as it is after its installation.
+    Fresh,
 }
 
 /// Everything in it ends when it is dropped: its first process is killed.
@@ -49,11 +53,8 @@ impl Machine {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let root = match debian {
             Debian::Own => "/",
-            Debian::Sid => {
-                let made = Command::new(format!("{RIGS}/sid.sh")).arg(SID).status();
-                assert!(made.is_ok_and(|status| status.success()), "{SID} cannot be made");
-                SID
-            }
+            Debian::Sid => made("sid.sh", SID),
+            Debian::Fresh => made("fresh.sh", FRESH),
         };
         let name = format!("oci-link-engines-{}-{}", process::id(), MADE.fetch_add(1, Relaxed));
         let directory = std::env::temp_dir().join(name);
@@ -169,6 +170,13 @@ impl fmt::Display for Said {
         let (out, err) = (self.stdout.trim_end(), self.stderr.trim_end());
         write!(f, "{}\nexit status {:?}\n{out}\n{err}", self.command, self.code)
     }
+}
+
+/// Where one of the rigs' scripts has made a Debian.
+fn made(script: &str, place: &'static str) -> &'static str {
+    let made = Command::new(format!("{RIGS}/{script}")).arg(place).status();
+    assert!(made.is_ok_and(|status| status.success()), "{place} cannot be made");
+    place
 }
 
 /// Asks again and again, for as long as an engine may take.

@@ -4,7 +4,8 @@
 //!
 //! What they say of links in general, `tests/it` says with runc and crun alone. Here is what only
 //! an engine can show: that it takes us as its runtime, when it gives out addresses, when it writes
-//! the hosts file, and what its containers are called.
+//! the hosts file, and what its containers are called. And what only a machine of its own can show:
+//! what packages bring, and that they leave nothing (`packages`, by `make test-packages`).
 
 // A test fails by panicking; `expect` says what it had hoped for.
 #![allow(clippy::expect_used, clippy::panic)]
@@ -14,6 +15,7 @@ mod configured;
 mod documents;
 mod links;
 mod machine;
+mod packages;
 mod plain;
 mod rig;
 mod start;

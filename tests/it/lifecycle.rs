@@ -5,6 +5,7 @@ mod any_order;
 mod connecting;
 mod dead;
 mod drift;
+mod removed;
 mod returning;
 
 use crate::support::{Bundle, Container, Host, Outcome, Runtime};

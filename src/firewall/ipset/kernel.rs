@@ -1,8 +1,8 @@
 //! The sets as the kernel has them: made, looked for, listed.
 
 use super::messages::{
-    self, MISSING, REFERENCED, ask_for_header, ask_for_set, create_set, element, rename_to_itself,
-    swap,
+    self, BUSY, MISSING, REFERENCED, ask_for_header, ask_for_set, create_set, destroy_set, element,
+    rename_to_itself, swap,
 };
 use super::sets::{self, Entry, Kind, Set};
 use crate::error::{Error, Result};
@@ -12,6 +12,12 @@ use crate::model::Family;
 use crate::sys::netlink::message::Batch;
 use crate::sys::netlink::{Netlink, Refusal};
 use nix::libc::{EEXIST, EINVAL};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// `nf_tables` lets go of a set some time after the rule that asked for it is gone.
+const LETTING_GO: Duration = Duration::from_millis(10);
+const ATTEMPTS: usize = 200;
 
 /// Makes the sets of a family. One that is there stays as it is, if it is of our kind: another
 /// could let through more than its elements say.
@@ -40,6 +46,29 @@ fn make_set(link: &mut Netlink, set: Set) -> Result<bool> {
         None => Ok(true),
         Some(refusal) if refusal.code == EEXIST && is_ours(link, set)? => Ok(false),
         Some(refusal) => Err(refused(set, "cannot be made", *refusal)),
+    }
+}
+
+/// Unmakes the sets of both families. One that is not of our kind is not ours.
+pub fn destroy_sets(link: &mut Netlink) -> Result<()> {
+    for set in Family::BOTH.into_iter().flat_map(Set::all_of) {
+        if is_ours(link, set)? {
+            destroy(link, set)?;
+        }
+    }
+    Ok(())
+}
+
+fn destroy(link: &mut Netlink, set: Set) -> Result<()> {
+    let mut attempts = 0..ATTEMPTS;
+    loop {
+        let mut batch = Batch::default();
+        destroy_set(&mut batch, set);
+        match link.exchange(&batch.with_receipt())?.first() {
+            Some(refusal) if refusal.code == BUSY && attempts.next().is_some() => sleep(LETTING_GO),
+            Some(refusal) => return Err(refused(set, "cannot be unmade", *refusal)),
+            None => return Ok(()),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const SUBSYSTEM: u16 = 0x600;
 const CREATE: u16 = SUBSYSTEM + 2;
+const DESTROY: u16 = SUBSYSTEM + 3;
 const RENAME: u16 = SUBSYSTEM + 5;
 const SWAP: u16 = SUBSYSTEM + 6;
 const LIST: u16 = SUBSYSTEM + 7;
@@ -47,6 +48,8 @@ const WITH_COMMENT: u32 = 1 << 4;
 
 /// There is no such set.
 pub const MISSING: i32 = 2;
+/// Rules ask for the set that is to go.
+pub const BUSY: i32 = 4100;
 /// The element to add is there.
 pub const EXISTS: i32 = 4103;
 /// No room for another element.
@@ -83,6 +86,13 @@ pub fn create_set(batch: &mut Batch, set: Set) {
             set.network(SET_MAX_ELEMENTS, &MAX_ELEMENTS.to_be_bytes());
             set.network(SET_FLAGS, &WITH_COMMENT.to_be_bytes());
         });
+    });
+}
+
+/// Unmakes the set, with what is in it.
+pub fn destroy_set(batch: &mut Batch, set: Set) {
+    batch.message(DESTROY, 0, family_number(set.family), |body| {
+        about(body, set);
     });
 }
 

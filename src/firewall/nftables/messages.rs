@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const SUBSYSTEM: u16 = 10;
 const MESSAGES: u16 = SUBSYSTEM << 8;
 pub const NEW_TABLE: u16 = MESSAGES;
+pub const DELETE_TABLE: u16 = MESSAGES + 2;
 pub const NEW_CHAIN: u16 = MESSAGES + 3;
 pub const NEW_RULE: u16 = MESSAGES + 6;
 pub const GET_RULE: u16 = MESSAGES + 7;

@@ -2,8 +2,8 @@
 
 use super::complaint;
 use super::messages::{
-    DELETE_RULE, GET_GENERATION, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE, Set,
-    Transaction, about_table, comment, write_comment,
+    DELETE_RULE, DELETE_TABLE, GET_GENERATION, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE,
+    Set, Transaction, about_table, comment, write_comment,
 };
 use super::rules::{Rule, rules};
 use crate::error::Result;
@@ -71,6 +71,16 @@ pub fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
         }
     }
     transaction.commit(link)?.map_or(Ok(()), |refusal| Err(complaint(refusal)))
+}
+
+/// Takes all of it away.
+pub fn delete(link: &mut Netlink) -> Result<()> {
+    let mut transaction = Transaction::default();
+    transaction.message(DELETE_TABLE, 0, |_| ());
+    match transaction.commit(link)? {
+        Some(refusal) if !is_absent(refusal) => Err(complaint(refusal)),
+        _ => Ok(()),
+    }
 }
 
 /// A set's name and what its keys are made of.

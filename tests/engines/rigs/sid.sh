@@ -1,9 +1,7 @@
 #!/bin/sh
 # Makes a root filesystem of Debian's development release with the newest engines: sid.sh DIR
 #
-# Takes 90 seconds to five minutes and 900 MB, once; packages that a test has come to need are added.
-# Nothing else in it is ever changed: a test covers it with a file system in memory. Make it anew by
-# removing DIR.
+# Takes 90 seconds to five minutes and 900 MB, once; a package that a test has come to need is added.
 set -eu
 
 dir=$1
@@ -12,22 +10,15 @@ packages=$packages,docker-cli,docker.io,iproute2,ipset,iptables,kmod,netavark,nf
 packages=$packages,procps,runc,util-linux
 more=podman-compose
 
-complete() {
-    [ -e "$dir/.complete" ] && [ -e "$dir/var/lib/dpkg/info/$more.list" ]
+"$(dirname "$0")/debian.sh" sid "$packages" "$dir"
+
+is_added() {
+    [ -e "$dir/var/lib/dpkg/info/$more.list" ]
 }
-
-! complete || exit 0
-mkdir -p "$(dirname "$dir")"
+! is_added || exit 0
 exec 9>"$dir.lock"
-flock 9 # tests run side by side: one makes it, the others wait
-! complete || exit 0
-
-if [ ! -e "$dir/.complete" ]; then
-    rm -rf "$dir"
-    mkdir -p "$dir"
-    debootstrap --variant=minbase --include="$packages" sid "$dir"
-    touch "$dir/.complete"
-fi
+flock 9 # tests run side by side: one adds it, the others wait
+! is_added || exit 0
 # A mirror that is not fresh will do.
 export DEBIAN_FRONTEND=noninteractive
 chroot "$dir" apt-get -q -o Acquire::Check-Valid-Until=false update

@@ -52,13 +52,18 @@ fn hooks_go_where_the_engine_looks() {
         let site = Site::new();
         site.write(config, text);
         site.there_and_back(&format!("{engine} --hooks"), |site| {
-            for stage in ["precreate", "createRuntime", "poststop"] {
+            // CRI-O does not start where a file names a stage of podman's.
+            let all = ["createRuntime", "poststop", "precreate"];
+            let stages = if engine == "crio" { &all[..2] } else { &all };
+            let files = fs::read_dir(site.path(directory)).expect("made").count();
+            assert_eq!(files, stages.len());
+            for stage in stages {
                 let hook = site.read(&format!("{directory}/oci-link-{stage}.json"));
                 let hook: serde_json::Value =
                     serde_json::from_str(&hook.expect("made")).expect("JSON");
                 let program = site.link().with_file_name("oci-link");
                 assert_eq!(hook["hook"]["path"].as_str(), program.to_str());
-                assert_eq!(hook["stages"][0], stage);
+                assert_eq!(hook["stages"][0], *stage);
             }
         });
     }

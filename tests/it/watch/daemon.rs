@@ -134,3 +134,18 @@ each_backend! {
         assert!(!watch.log().contains(&complaint), "{}", watch.log());
     }
 }
+
+/// What `gc --all` removes, a watch would make again under its eyes.
+#[test]
+fn not_all_is_removed_while_somebody_watches() {
+    let host = host_of(BackendName::Ipset, Runtime::Crun);
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    let watch = Watch::begin(&host);
+    let complaint = call(&host, "gc --all").refused(7);
+    assert!(complaint.contains("is watched by another process"), "{complaint}");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    drop(watch);
+    call(&host, "gc --all").ok();
+    assert_eq!(host.state_files(), [""; 0]);
+}

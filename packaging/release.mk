@@ -1,0 +1,59 @@
+# Packages, and what a release has besides.
+
+# Tools of others, built once. CI makes no packages: to build these takes longer than its tests.
+TOOLS     = $(TARGET_DIR)/tools
+STAGE     = target/stage
+RELEASED  = $(TARGET_DIR)/release-files
+# The same sources give the same bytes: no file is younger than the last commit.
+EPOCH     = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+REPEATABLE = SOURCE_DATE_EPOCH=$(EPOCH) TZ=UTC LC_ALL=C
+STAGED    = $(MAKE) --no-print-directory install PREFIX=/usr
+
+.PHONY: packages deb rpm package-tools release-tools release check-deps test-packages
+
+packages: deb rpm ## both
+
+deb: package-tools build ## a package for dpkg, of what `make install` installs
+	rm -rf $(STAGE)/deb
+	$(STAGED) DESTDIR=$(STAGE)/deb zshdir=/usr/share/zsh/vendor-completions >/dev/null
+	mkdir -p $(RELEASED) && rm -f $(RELEASED)/*.deb
+	$(REPEATABLE) $(TOOLS)/bin/cargo-deb deb --no-build --no-strip -o $(RELEASED)/
+
+rpm: package-tools build ## the same for rpm
+	rm -rf $(STAGE)/rpm
+	$(STAGED) DESTDIR=$(STAGE)/rpm >/dev/null
+	mkdir -p $(RELEASED) && rm -f $(RELEASED)/*.rpm
+	$(REPEATABLE) $(TOOLS)/bin/cargo-generate-rpm generate-rpm --source-date $(EPOCH) -o $(RELEASED)/
+
+package-tools: ## what makes packages, into target/tools
+	$(call tool,cargo-deb@3.8.0 cargo-generate-rpm@0.21.1)
+
+release-tools: package-tools ## what a release needs besides
+	$(call tool,cargo-cyclonedx@0.5.9 cargo-deny@0.20.2)
+
+release: release-tools check-deps packages ## program, packages, SBOM and checksums, into target/release-files
+	cp $(BINARY) $(RELEASED)/oci-link-$(firstword $(subst -, ,$(HOST)))
+	$(REPEATABLE) $(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --no-build-deps \
+	    --target $(HOST) --override-filename oci-link.cdx
+	mv oci-link.cdx.json $(RELEASED)/
+	cd $(RELEASED) && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && cat SHA256SUMS
+
+# Advisories come from RustSec's database, which is no registry: where it cannot be fetched, say so
+# by ADVISORIES=skip.
+check-deps: release-tools ## licences, sources, bans and advisories of what we depend on
+	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
+ifeq ($(ADVISORIES),skip)
+	@echo "advisories: NOT CHECKED, as ADVISORIES=skip says" >&2
+else
+	@$(TOOLS)/bin/cargo-deny --locked check advisories || { \
+	    echo "advisories: found, or not to be had; ADVISORIES=skip leaves them out" >&2; exit 1; }
+endif
+
+test-packages: engine-deps packages ## installed, used, upgraded and removed, on a Debian of their own
+	OCI_LINK_PACKAGES=$(abspath $(RELEASED)) cargo test --test engines packages -- --ignored
+
+# Builds the tools that are missing.
+define tool
+@for tool in $(1); do \
+    [ -x $(TOOLS)/bin/$${tool%@*} ] || cargo install --locked --root $(TOOLS) $$tool || exit; done
+endef
