@@ -15,6 +15,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod configure;
+pub mod confine;
 pub mod connect;
 pub mod doctor;
 pub mod engine;

@@ -1,6 +1,7 @@
 //! `hook`: an OCI runtime says that a container starts or ends.
 
 use crate::cli::{Hook, Stage};
+use crate::confine::Afterwards;
 use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle;
@@ -17,7 +18,7 @@ pub fn run(host: &Host, arguments: &Hook, state: &[u8]) -> Result<()> {
     };
     log::debug!("{stage:?} of {}", state.id);
     match stage {
-        Stage::Poststop => lifecycle::stop(host, &state.id),
-        _ => lifecycle::start(host, Newcomer::meet(host, &state)?),
+        Stage::Poststop => lifecycle::stop(host, &state.id, Afterwards::Ends),
+        _ => lifecycle::start(host, Newcomer::meet(host, &state)?, Afterwards::Ends),
     }
 }

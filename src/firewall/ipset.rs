@@ -67,10 +67,13 @@ impl Ipset {
 
     /// Sees to it that the rules of a family stand, which is when they refer to its set.
     fn stand(&self, link: &mut Netlink, family: Family) -> Result<()> {
-        let stands = self.base.is_remembered(family)?
+        if self.family_stands(link, family)? { Ok(()) } else { self.base.make(Tool::find(family)?) }
+    }
+
+    fn family_stands(&self, link: &mut Netlink, family: Family) -> Result<bool> {
+        Ok(self.base.is_remembered(family)?
             && is_in_use(link, family)?
-            && front::is_ours(link, family)?.unwrap_or(true);
-        if stands { Ok(()) } else { self.base.make(Tool::find(family)?) }
+            && front::is_ours(link, family)?.unwrap_or(true))
     }
 
     /// Goes from what is really there to exactly `wanted`.
@@ -177,6 +180,11 @@ impl Firewall for Ipset {
 
     fn stands(&self) -> Result<bool> {
         self.base.stands()
+    }
+
+    /// A race with somebody who flushes the rules right now is lost: then `sync` makes them again.
+    fn runs_programs(&self, family: Family) -> Result<bool> {
+        Ok(!self.family_stands(&mut Netlink::netfilter()?, family)?)
     }
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {

@@ -70,6 +70,10 @@ pub trait Firewall {
     fn purge(&self, owner: &OwnerTag) -> Result<()>;
     /// Whether [`Firewall::restore`] would find nothing to do.
     fn stands(&self) -> Result<bool>;
+    /// Whether it would run programs to change rules of a family, as things stand.
+    fn runs_programs(&self, _: Family) -> Result<bool> {
+        Ok(false)
+    }
     /// The bridges that it remembers to isolate.
     fn isolated(&self) -> Result<Vec<BridgeName>>;
 }

@@ -20,6 +20,7 @@ pub mod netlink;
 pub mod netns;
 pub mod process;
 pub mod rootfs;
+pub mod sandbox;
 pub mod service;
 pub mod signals;
 pub mod stdin;

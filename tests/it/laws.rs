@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 28] = [
+const MAY_USE: [(&str, &[&str]); 29] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -24,8 +24,8 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     (
         "lifecycle",
         &[
-            "apply", "error", "host", "link", "model", "newcomer", "rewire", "store", "sys",
-            "waiting", "world",
+            "apply", "confine", "error", "host", "link", "model", "newcomer", "rewire", "store",
+            "sys", "waiting", "world",
         ],
     ),
     ("rewire", &["apply", "error", "host", "link", "model", "store", "sys", "world"]),
@@ -65,6 +65,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
         "watch",
         &["error", "firewall", "host", "lifecycle", "model", "recovery", "store", "sys", "world"],
     ),
+    ("confine", &["error", "host", "model", "sys"]),
     ("newcomer", &["engine", "error", "host", "model", "oci", "sys", "waiting"]),
     (
         "inject",
@@ -96,6 +97,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
             "cli",
             "config",
             "configure",
+            "confine",
             "connect",
             "doctor",
             "error",

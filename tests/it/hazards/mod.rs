@@ -14,6 +14,9 @@ mod network;
 mod paths;
 mod process;
 mod records;
+// Registers are an architecture's own.
+#[cfg(target_arch = "x86_64")]
+mod restricted;
 mod roots;
 mod rules;
 mod scene;
