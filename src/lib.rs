@@ -21,6 +21,8 @@ pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod firewall;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod graph;
 pub mod host;
 pub mod inject;

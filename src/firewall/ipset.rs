@@ -19,8 +19,8 @@
 //! that nothing refers to a set any more.
 
 mod kernel;
-mod messages;
-mod sets;
+pub(crate) mod messages;
+pub(crate) mod sets;
 mod shared;
 
 use super::base::{Base, Static};

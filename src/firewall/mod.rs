@@ -5,11 +5,11 @@
 mod auto;
 mod base;
 mod elements;
-mod front;
-mod ipset;
+pub(crate) mod front;
+pub(crate) mod ipset;
 mod iptables;
 mod memory;
-mod nftables;
+pub(crate) mod nftables;
 mod none;
 pub mod survey;
 mod tool;

@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 29] = [
+const MAY_USE: [(&str, &[&str]); 30] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -91,6 +91,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     ),
     ("cli", &[]),
     ("graph", &["model"]),
+    ("fuzz", &["config", "engine", "firewall", "link", "model", "oci", "store", "sys"]),
     (
         "commands",
         &[
