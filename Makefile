@@ -26,7 +26,7 @@ BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nf
 # The newest engines, a Debian of their own: tests/engines/machine.rs.
 SID            := /var/cache/oci-link-test/sid
 
-.PHONY: help build lint test fuzz test-reuse test-crash test-engines demo bench plot docs rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
+.PHONY: help build lint test fuzz test-reuse test-crash test-engines demo bench plot docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -44,8 +44,8 @@ test: test-deps rootfs ## all tests, on real containers, and the demo
 	cargo test
 	demo/demo.sh $(TARGET_DIR)/debug/oci-link
 
-fuzz: ## every reader of outside bytes, on bytes that libFuzzer makes up: SECONDS=60 for each
-	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --locked --manifest-path fuzz/Cargo.toml \
+fuzz: fuzz-deps ## every reader of outside bytes, on bytes that libFuzzer makes up: SECONDS=60 for each
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --manifest-path fuzz/Cargo.toml \
 	    --target $(HOST) --target-dir $(FUZZ_DIR)
 	@mkdir -p $(addprefix $(FUZZ_DIR)/found/,$(FUZZ_TARGETS))
 	@printf '%s\n' $(FUZZ_TARGETS) | xargs -P "$$(nproc)" -I @ sh -c \
@@ -92,6 +92,9 @@ engine-deps: ## install what the engine tests need; no daemon is started by it
 
 engine-packages:
 	$(call install,$(ENGINE_PACKAGES))
+
+fuzz-deps: ## install what libFuzzer is built with
+	$(call install,g++)
 
 bench-deps: ## install what the benchmark needs
 	$(call install,$(BENCH_PACKAGES))

@@ -86,9 +86,12 @@ pub fn enter(needs: &Needs<'_>) -> String {
     };
     let _ = prctl::set_no_new_privs();
     // Landlock keeps us from what only a tracer may see, and processes that are hidden are that.
-    let fenced = ruleset(needs).and_then(|fence| match capabilities.sees_all_without() {
-        true => fence.close(),
-        false => Err("/proc hides processes".to_owned()),
+    let fenced = ruleset(needs).and_then(|fence| {
+        if capabilities.sees_all_without() {
+            fence.close()
+        } else {
+            Err("/proc hides processes".to_owned())
+        }
     });
     let roots = needs.hosts.iter().any(|place| matches!(place, Place::Root(_)));
     let kept = FILES

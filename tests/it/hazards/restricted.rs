@@ -32,8 +32,9 @@ impl Taken {
             let registers = taken.step();
             let stop = ptrace::syscall_info(pid).expect("it is stopped").op;
             let done = stop == libc::PTRACE_SYSCALL_INFO_EXIT && registers.rax == 0;
-            fenced |= done && registers.orig_rax == libc::SYS_landlock_restrict_self as u64;
-            if fenced && done && registers.orig_rax == libc::SYS_capset as u64 {
+            fenced |=
+                done && registers.orig_rax == libc::SYS_landlock_restrict_self.cast_unsigned();
+            if fenced && done && registers.orig_rax == libc::SYS_capset.cast_unsigned() {
                 taken.step();
                 return taken;
             }
@@ -66,18 +67,23 @@ impl Taken {
         }
         arguments[at] = own.rsp - BELOW;
         let [rdi, rsi, rdx] = arguments;
-        let instead = libc::user_regs_struct { orig_rax: number as u64, rdi, rsi, rdx, ..own };
+        let instead =
+            libc::user_regs_struct { orig_rax: number.cast_unsigned(), rdi, rsi, rdx, ..own };
         ptrace::setregs(self.0, instead).expect("it is stopped");
-        let answer = self.step().rax as i64;
+        let answer = self.step().rax.cast_signed();
         // Back before the instruction, which is two bytes long.
         let again = libc::user_regs_struct { rax: own.orig_rax, rip: own.rip - 2, ..own };
         ptrace::setregs(self.0, again).expect("it is stopped");
         self.step();
-        if answer < 0 { Err(Errno::from_raw(-answer as i32)) } else { Ok(answer) }
+        if answer < 0 {
+            Err(Errno::from_raw(answer.abs().try_into().expect("an errno")))
+        } else {
+            Ok(answer)
+        }
     }
 
     fn open(&self, path: &str, flags: u64) -> Answer {
-        self.call(libc::SYS_openat, [libc::AT_FDCWD as u64, 0, flags], 1, path)
+        self.call(libc::SYS_openat, [i64::from(libc::AT_FDCWD).cast_unsigned(), 0, flags], 1, path)
     }
 }
 
@@ -93,7 +99,8 @@ impl Drop for Taken {
 /// web's hook on a host with `backend`, and what `ask` finds that it can do; then it goes on.
 fn taken_over(backend: &str, ask: impl FnOnce(&Taken)) {
     let host = Host::isolated(ANY);
-    fs::write(host.path("config.toml"), format!("[firewall]\nbackend = {backend:?}\n")).unwrap();
+    fs::write(host.path("config.toml"), format!("[firewall]\nbackend = {backend:?}\n"))
+        .expect("written");
     let scene = Scene::open(&host);
     let _first = recipient(&host, "first", "db");
     let mut command = scene.command();
