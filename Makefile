@@ -9,6 +9,14 @@ BINARY      = $(TARGET_DIR)/$(HOST)/release/oci-link
 STATIC_FLAGS = -C target-feature=+crt-static -C relocation-model=static
 RELEASE      = --release --target $(HOST)
 
+# What cargo-fuzz would pass on, and all that it would do here: no toolchain but the usual is needed.
+# Our unsafe code is system calls, of which a sanitizer sees nothing.
+FUZZ_FLAGS   = --cfg fuzzing -Cpasses=sancov-module \
+    $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+FUZZ_DIR     = $(TARGET_DIR)/fuzz
+FUZZ_TARGETS = $(sort $(notdir $(wildcard fuzz/corpus/*)))
+SECONDS     ?= 60
+
 # Debian packages: what the demo, the tests and the benchmark run besides ourselves.
 DEMO_PACKAGES  := busybox-static iproute2 ipset iptables kmod runc
 TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun nftables procps strace
@@ -18,7 +26,7 @@ BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nf
 # The newest engines, a Debian of their own: tests/engines/machine.rs.
 SID            := /var/cache/oci-link-test/sid
 
-.PHONY: help build lint test test-reuse test-crash test-hazards test-engines demo bench plot docs rootfs demo-deps test-deps engine-deps engine-packages bench-deps clean
+.PHONY: help build lint test fuzz test-reuse test-crash test-hazards test-engines demo bench plot docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -38,6 +46,16 @@ lint: ## format and clippy, warnings are errors
 test: test-deps rootfs ## all tests, on real containers, and the demo
 	cargo test
 	demo/demo.sh $(TARGET_DIR)/debug/oci-link
+
+fuzz: fuzz-deps ## every reader of outside bytes, on bytes that libFuzzer makes up: SECONDS=60 for each
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --manifest-path fuzz/Cargo.toml \
+	    --target $(HOST) --target-dir $(FUZZ_DIR)
+	@mkdir -p $(addprefix $(FUZZ_DIR)/found/,$(FUZZ_TARGETS))
+	@printf '%s\n' $(FUZZ_TARGETS) | xargs -P "$$(nproc)" -I @ sh -c \
+	    '$(FUZZ_DIR)/$(HOST)/release/@ -max_total_time=$(SECONDS) -timeout=5 -max_len=4096 \
+	        -artifact_prefix=$(FUZZ_DIR)/@- $(FUZZ_DIR)/found/@ fuzz/corpus/@ \
+	        >$(FUZZ_DIR)/@.log 2>&1 && echo "@: $$(grep DONE $(FUZZ_DIR)/@.log)" \
+	        || { tail -n 40 $(FUZZ_DIR)/@.log; exit 255; }'
 
 test-reuse: test-deps rootfs ## five hundred times, a killed container's address goes to another
 	cargo test --test it reuse -- --ignored
@@ -80,6 +98,9 @@ engine-deps: ## install what the engine tests need; no daemon is started by it
 
 engine-packages:
 	$(call install,$(ENGINE_PACKAGES))
+
+fuzz-deps: ## install what libFuzzer is built with
+	$(call install,g++)
 
 bench-deps: ## install what the benchmark needs
 	$(call install,$(BENCH_PACKAGES))

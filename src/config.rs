@@ -134,7 +134,7 @@ impl Config {
         Ok(config)
     }
 
-    fn parse(path: &str, text: &str) -> Result<Self> {
+    pub(crate) fn parse(path: &str, text: &str) -> Result<Self> {
         let refuse = |line: Option<usize>, why: &str| {
             let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
             Error::new(Kind::Input, format!("{path}{line}: {why}"))

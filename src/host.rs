@@ -9,6 +9,7 @@ use crate::store::{self, Store};
 use crate::sys::directory::Directory;
 use crate::sys::lock::{self, Lock};
 use crate::sys::{file, process};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 /// Held by `watch` while it runs, in the state directory.
@@ -35,6 +36,11 @@ impl Host {
         let store = store::open(Rc::clone(&state))?;
         let firewall = firewall::select(config.firewall, Rc::clone(&state), boot);
         Ok(Self { config, boot, store, firewall, state })
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> BorrowedFd<'_> {
+        self.state.as_fd()
     }
 
     /// The right to watch this state directory, which one process has until it drops this.

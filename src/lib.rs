@@ -16,11 +16,14 @@ pub mod commands;
 pub mod compose;
 pub mod config;
 pub mod configure;
+pub mod confine;
 pub mod connect;
 pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod firewall;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod graph;
 pub mod host;
 pub mod inject;

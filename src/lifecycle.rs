@@ -3,6 +3,7 @@
 //! All of it runs under the store's lock, so that what was planned is still true when it is done.
 
 use crate::apply::{carry_out, take_back};
+use crate::confine::{Afterwards, confine};
 use crate::error::{Error, Failures, Kind, Result};
 use crate::host::Host;
 use crate::link::{Absent, Sighting};
@@ -21,7 +22,7 @@ use crate::world::{Seeker, is_running, sightings};
 const DYING: u16 = 1000;
 
 /// Publishes a container and makes its links; or leaves nothing of it.
-pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
+pub fn start(host: &Host, newcomer: Newcomer, afterwards: Afterwards) -> Result<()> {
     let Newcomer { mut record, process, mut hosts, ipv6_loopback, missing, patience } = newcomer;
     let _lock = lock_when_ready(host, &record, &process, patience.as_ref())?;
     let absent = match missing {
@@ -39,7 +40,12 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
     if let Some(hosts) = hosts.as_mut().filter(|_| cleared || patience.is_some()) {
         hosts.look_again()?;
     }
-    let (id, myself) = (record.id.clone(), record.clone());
+    let id = record.id.clone();
+    let recipients = living_recipients(host, &record);
+    if afterwards == Afterwards::Ends {
+        let place = hosts.as_ref().map(HostsFile::place);
+        confine(host, recipients.iter().chain([&record]), place);
+    }
     let started = publish(host, record, hosts, ipv6_loopback, absent).and_then(|()| {
         if process.ended(0) {
             return Err(Error::new(Kind::Namespace, format!("{id}: ended while it was started")));
@@ -58,19 +64,33 @@ pub fn start(host: &Host, newcomer: Newcomer) -> Result<()> {
         }));
         return failures.into_result();
     }
-    let recipients = recipients_of(host, &myself).unwrap_or_else(|error| {
+    story::neighbours(&id, &recipients);
+    for recipient in &recipients {
+        tolerate(recipient, rewire(host, recipient));
+    }
+    Ok(())
+}
+
+/// Who is linked to a newcomer. A dead one goes first: it must not be given rules, because its
+/// address may be another's next.
+fn living_recipients(host: &Host, newcomer: &Record) -> Vec<Record> {
+    let mut recipients = recipients_of(host, newcomer).unwrap_or_else(|error| {
+        let id = &newcomer.id;
         log::error!("{id}: who is linked to it is unknown, and left for sync: {error}");
         Vec::new()
     });
-    story::neighbours(&id, &recipients);
-    for recipient in recipients {
-        // A dead one must not be given rules: its address may be another's next.
-        let done = is_running(&recipient, host.boot).and_then(|runs| {
-            if runs { rewire(host, &recipient) } else { retire(host, &recipient) }
-        });
-        tolerate(&recipient, done);
-    }
-    Ok(())
+    recipients.retain(|recipient| match is_running(recipient, host.boot) {
+        Ok(true) => true,
+        Ok(false) => {
+            tolerate(recipient, retire(host, recipient));
+            false
+        }
+        Err(error) => {
+            tolerate(recipient, Err(error));
+            false
+        }
+    });
+    recipients
 }
 
 /// The store's lock, once the sources that the newcomer waits for are there or its time is over. It
@@ -108,7 +128,7 @@ fn lock_when_ready(
 
 /// Ends what was done for the container `id`. Saying so twice, or of a container that nobody knew,
 /// is fine. If its process lives, the word is about an earlier container of that id.
-pub fn stop(host: &Host, id: &ContainerId) -> Result<()> {
+pub fn stop(host: &Host, id: &ContainerId, afterwards: Afterwards) -> Result<()> {
     let _lock = host.store.lock()?;
     let Some(record) = host.store.get(id)? else {
         log::debug!("{id}: has no record: nothing to do");
@@ -121,6 +141,9 @@ pub fn stop(host: &Host, id: &ContainerId) -> Result<()> {
             log::warn!("{id}: runs: the end that was announced is an earlier container's");
             return Ok(());
         }
+    }
+    if afterwards == Afterwards::Ends {
+        confine(host, recipients_of(host, &record)?.iter().chain([&record]), None);
     }
     retire(host, &record)
 }

@@ -1,6 +1,7 @@
 //! `hook`: an OCI runtime says that a container starts or ends.
 
 use crate::cli::{Hook, Stage};
+use crate::confine::Afterwards;
 use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle;
@@ -19,8 +20,8 @@ pub fn run(host: &Host, arguments: &Hook, state: &[u8]) -> Result<()> {
     let (id, begun) = (&state.id, Instant::now());
     log::debug!("{id}: hook {stage:?}");
     match stage {
-        Stage::Poststop => lifecycle::stop(host, id)?,
-        _ => lifecycle::start(host, Newcomer::meet(host, &state)?)?,
+        Stage::Poststop => lifecycle::stop(host, id, Afterwards::Ends)?,
+        _ => lifecycle::start(host, Newcomer::meet(host, &state)?, Afterwards::Ends)?,
     }
     log::debug!("{id}: hook {stage:?} done after {:.1?}", begun.elapsed());
     Ok(())

@@ -6,6 +6,7 @@
 
 use super::runtime_log;
 use crate::config::{Config, Overrides};
+use crate::confine::Afterwards;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::inject::{self, Hooks, Starts, Unborn};
@@ -84,7 +85,7 @@ impl Wrapped {
             Action::Run(creation) => edit(&host, creation, Hooks::Both)?,
             Action::Start(id) => {
                 let state = self.state_of(id, line, arguments)?;
-                lifecycle::start(&host, Newcomer::meet(&host, &state)?)?;
+                lifecycle::start(&host, Newcomer::meet(&host, &state)?, Afterwards::GoesOn)?;
                 log::debug!("{}: start: links done after {:.1?}", state.id, begun.elapsed());
             }
             Action::Delete(id) => {
@@ -146,7 +147,7 @@ fn after_delete(host: &Host, id: &OsString, status: ExitStatus) -> Result<u8> {
         let record = host.store.get(&id)?;
         let lives = record.map_or(Ok(false), |record| is_running(&record, host.boot))?;
         if status.success() || !lives {
-            lifecycle::stop(host, &id)?;
+            lifecycle::stop(host, &id, Afterwards::GoesOn)?;
         }
     }
     Ok(u8::try_from(code).unwrap_or(1))

@@ -14,10 +14,10 @@ mod bare;
 mod config;
 mod containerd;
 mod crio;
-mod docker;
-mod nerdctl;
-mod podman;
-mod storage;
+pub(crate) mod docker;
+pub(crate) mod nerdctl;
+pub(crate) mod podman;
+pub(crate) mod storage;
 #[cfg(test)]
 mod tests;
 

@@ -75,7 +75,7 @@ fn conmons_name(id: &ContainerId) -> Option<ContainerName> {
 }
 
 /// Reads `/proc/<pid>/status`.
-fn parse_parent(status: &[u8]) -> Option<u32> {
+pub(crate) fn parse_parent(status: &[u8]) -> Option<u32> {
     let mut lines = status.split(|byte| *byte == b'\n');
     let parent = lines.find_map(|line| line.strip_prefix(b"PPid:"))?;
     std::str::from_utf8(parent).ok()?.trim().parse().ok()

@@ -18,21 +18,21 @@ const MAX_IMAGE: u64 = 1 << 20;
 
 /// What the list of containers says of one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub name: Option<ContainerName>,
     image: Option<ImageId>,
 }
 
 /// What an image brings along.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Image {
+pub(crate) struct Image {
     pub ports: PortSet,
     pub environment: Vec<Variable>,
 }
 
 /// Sixty-four hexadecimal digits, which go into a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ImageId(String);
+pub(crate) struct ImageId(String);
 
 impl ImageId {
     pub fn new(value: &str) -> Option<Self> {

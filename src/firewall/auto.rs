@@ -4,7 +4,7 @@
 use super::memory::Memory;
 use super::{Firewall, Kept, Ruleset, open};
 use crate::error::Result;
-use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
+use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
@@ -109,6 +109,10 @@ impl Firewall for Auto {
 
     fn stands(&self) -> Result<bool> {
         self.known().map_or(Ok(true), Firewall::stands)
+    }
+
+    fn runs_programs(&self, family: Family) -> Result<bool> {
+        self.chosen().runs_programs(family)
     }
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {

@@ -53,7 +53,7 @@ pub fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>> {
     Ok(is_there.then_some(false))
 }
 
-fn jumps_to_us(rule: &Attributes<'_>) -> bool {
+pub(crate) fn jumps_to_us(rule: &Attributes<'_>) -> bool {
     rule.inside(EXPRESSIONS).map(|(_, item)| Attributes::new(item)).any(|item| {
         let verdict = item.inside(DATA).inside(IMMEDIATE_DATA).inside(VERDICT);
         item.text(NAME) == Some("immediate") && verdict.text(VERDICT_CHAIN) == Some(BASE)

@@ -19,8 +19,8 @@
 //! that nothing refers to a set any more.
 
 mod kernel;
-mod messages;
-mod sets;
+pub(crate) mod messages;
+pub(crate) mod sets;
 mod shared;
 
 use super::base::{Base, Static};
@@ -67,10 +67,13 @@ impl Ipset {
 
     /// Sees to it that the rules of a family stand, which is when they refer to its set.
     fn stand(&self, link: &mut Netlink, family: Family) -> Result<()> {
-        let stands = self.base.is_remembered(family)?
+        if self.family_stands(link, family)? { Ok(()) } else { self.base.make(Tool::find(family)?) }
+    }
+
+    fn family_stands(&self, link: &mut Netlink, family: Family) -> Result<bool> {
+        Ok(self.base.is_remembered(family)?
             && is_in_use(link, family)?
-            && front::is_ours(link, family)?.unwrap_or(true);
-        if stands { Ok(()) } else { self.base.make(Tool::find(family)?) }
+            && front::is_ours(link, family)?.unwrap_or(true))
     }
 
     /// Goes from what is really there to exactly `wanted`.
@@ -182,6 +185,11 @@ impl Firewall for Ipset {
 
     fn stands(&self) -> Result<bool> {
         self.base.stands()
+    }
+
+    /// A race with somebody who flushes the rules right now is lost: then `sync` makes them again.
+    fn runs_programs(&self, family: Family) -> Result<bool> {
+        Ok(!self.family_stands(&mut Netlink::netfilter()?, family)?)
     }
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {

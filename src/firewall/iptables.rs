@@ -177,6 +177,10 @@ impl Firewall for Iptables {
         self.base.stands()
     }
 
+    fn runs_programs(&self, _: Family) -> Result<bool> {
+        Ok(true)
+    }
+
     fn isolated(&self) -> Result<Vec<BridgeName>> {
         self.base.isolated()
     }

@@ -5,11 +5,11 @@
 mod auto;
 mod base;
 mod elements;
-mod front;
-mod ipset;
+pub(crate) mod front;
+pub(crate) mod ipset;
 mod iptables;
 mod memory;
-mod nftables;
+pub(crate) mod nftables;
 mod none;
 pub mod survey;
 mod tool;
@@ -73,6 +73,10 @@ pub trait Firewall {
     fn dismantle(&self) -> Result<()>;
     /// Whether [`Firewall::restore`] would find nothing to do.
     fn stands(&self) -> Result<bool>;
+    /// Whether it would run programs to change rules of a family, as things stand.
+    fn runs_programs(&self, _: Family) -> Result<bool> {
+        Ok(false)
+    }
     /// The bridges that it remembers to isolate.
     fn isolated(&self) -> Result<Vec<BridgeName>>;
 }

@@ -21,7 +21,7 @@
 //! Deleting from `nf_tables` stalls the process for more than ten milliseconds. A container that
 //! starts deletes nothing.
 
-mod messages;
+pub(crate) mod messages;
 mod rules;
 mod table;
 

@@ -160,8 +160,8 @@ fn occupied(lines: &[&[u8]], beside: &[String]) -> Vec<bool> {
             let there = lines[*at..*at + block.len()].iter().map(|line| text(line));
             there.eq(block.iter().copied()) && !occupied[*at]
         };
-        let last = (lines.len() + 1).saturating_sub(block.len());
-        if let Some(at) = (0..last).rev().find(stands).filter(|_| !block.is_empty()) {
+        let last = if block.is_empty() { 0 } else { (lines.len() + 1).saturating_sub(block.len()) };
+        if let Some(at) = (0..last).rev().find(stands) {
             occupied[at..at + block.len()].fill(true);
         }
     }
@@ -294,6 +294,15 @@ mod tests {
         let edited = format!("{theirs}{}", ours.replace("# END", "1.1.1.1 user\n# END"));
         let left = format!("{theirs}1.1.1.1 user\n");
         assert_eq!(without(edited.as_bytes(), &[&ours], beside), left.as_bytes());
+    }
+
+    #[test]
+    fn a_neighbour_without_a_block_occupies_nothing() {
+        let ours = block(b"", &lines());
+        let bare = LINES.join("\n");
+        for neighbour in ["", "\n"] {
+            assert_eq!(without(bare.as_bytes(), &[&ours], &[neighbour.to_owned()]), b"");
+        }
     }
 
     #[test]

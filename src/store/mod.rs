@@ -4,7 +4,7 @@
 //! trait.
 
 mod directory;
-mod format;
+pub(crate) mod format;
 
 use crate::error::Result;
 use crate::model::{ContainerId, HostsEdit, Record, Reference};

@@ -85,7 +85,7 @@ fn ask_for(batch: &mut Batch, index: u32, namespace: Option<u32>) {
 }
 
 /// What counts of an interface.
-struct Interface {
+pub(crate) struct Interface {
     name: String,
     kind: String,
     peer: Option<u32>,
@@ -95,7 +95,7 @@ struct Interface {
 }
 
 impl Interface {
-    fn parse(message: &Message<'_>) -> Option<Self> {
+    pub(crate) fn parse(message: &Message<'_>) -> Option<Self> {
         let all = message.interface()?;
         Some(Self {
             name: all.text(NAME)?.to_owned(),

@@ -83,7 +83,7 @@ fn find(link: &mut Netlink, flows: &HashSet<Flow>) -> Result<Vec<Entry>> {
 }
 
 /// What tells an entry from every other: its attributes as they came.
-struct Entry {
+pub(crate) struct Entry {
     family: Family,
     attributes: Vec<(u16, Vec<u8>)>,
 }
@@ -93,7 +93,7 @@ impl Entry {
     /// and who answers, whatever address the client used, is its source. A connection that the
     /// source began from that very port belongs as well: no rule of ours permits one, but
     /// another's may have.
-    fn of(entry: &Attributes<'_>, flows: &HashSet<Flow>) -> Option<Self> {
+    pub(crate) fn of(entry: &Attributes<'_>, flows: &HashSet<Flow>) -> Option<Self> {
         let original = Direction::parse(&entry.inside(ORIGINAL))?;
         let reply = Direction::parse(&entry.inside(REPLY))?;
         let permitted = |client: &Direction, server: &Direction| {
@@ -108,7 +108,7 @@ impl Entry {
         Some(Self { family: Family::of(original.from), attributes: attributes.collect() })
     }
 
-    fn write(&self, body: &mut Body<'_>) {
+    pub(crate) fn write(&self, body: &mut Body<'_>) {
         for (kind, value) in &self.attributes {
             if *kind == ORIGINAL {
                 body.nested(*kind, value);

@@ -4,11 +4,12 @@ use super::file::{shown, whole};
 use super::lease;
 use super::operator_path;
 use super::rootfs::{self, Entry};
+use super::sandbox::Place;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Created, HostsPlace, Inode, filler};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::stat::{fstat, stat};
+use nix::sys::stat::{Mode, fstat, stat};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
@@ -91,11 +92,7 @@ impl HostsFile {
     /// The file that was recorded, if it is still there: another file that took its path since is
     /// not ours to edit.
     pub fn again(place: &HostsPlace, state: &Path) -> Result<Option<Self>> {
-        let (path, expected) = match place {
-            HostsPlace::Mount { path, inode } | HostsPlace::Rootfs { path, inode, .. } => {
-                (path, inode)
-            }
-        };
+        let (path, expected) = path_and_inode(place);
         match stat(path) {
             Ok(now) if rootfs::inode(&now) == *expected => {}
             Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
@@ -105,11 +102,24 @@ impl HostsFile {
             HostsPlace::Mount { .. } => Self::of_mount(path, state)?,
             HostsPlace::Rootfs { .. } => Self::of_rootfs(path)?,
         };
-        let found: Inode = match &file.place {
-            HostsPlace::Mount { inode, .. } | HostsPlace::Rootfs { inode, .. } => *inode,
-        };
+        let same = path_and_inode(&file.place).1 == expected;
         file.place = place.clone();
-        Ok((found == *expected).then_some(file))
+        Ok(same.then_some(file))
+    }
+
+    /// Where a recorded file is, for [`sandbox`](super::sandbox); none if it is not there any more.
+    pub fn hold(place: &HostsPlace) -> Result<Option<Place>> {
+        let (path, expected) = path_and_inode(place);
+        let path_only = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        let held = match nix::fcntl::open(path, path_only, Mode::empty()) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            held => held.context(Kind::Hosts, || shown(path))?,
+        };
+        let found = rootfs::inode(&fstat(&held).context(Kind::Hosts, || shown(path))?);
+        Ok((found == *expected).then(|| match place {
+            HostsPlace::Mount { .. } => Place::File(held),
+            HostsPlace::Rootfs { .. } => Place::Root(held),
+        }))
     }
 
     /// Where it is.
@@ -159,6 +169,12 @@ impl HostsFile {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn path_and_inode(place: &HostsPlace) -> (&Path, &Inode) {
+    match place {
+        HostsPlace::Mount { path, inode } | HostsPlace::Rootfs { path, inode, .. } => (path, inode),
     }
 }
 

@@ -21,6 +21,7 @@ pub mod netns;
 pub mod operator_path;
 pub mod process;
 pub mod rootfs;
+pub mod sandbox;
 pub mod service;
 pub mod signals;
 pub mod stdin;

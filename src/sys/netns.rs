@@ -180,7 +180,7 @@ fn is_link_local(ip: IpAddr) -> bool {
 
 /// Interface, address and length of the prefix. On a point-to-point interface the local address
 /// has an attribute of its own.
-fn assigned(header: [u8; 8], attributes: &Attributes<'_>) -> Option<(u32, IpAddr, u8)> {
+pub(crate) fn assigned(header: [u8; 8], attributes: &Attributes<'_>) -> Option<(u32, IpAddr, u8)> {
     let [_family, prefix, _flags, _scope, index @ ..] = header;
     let bytes = attributes.get(LOCAL).or_else(|| attributes.get(ADDRESS))?;
     let ip = match bytes.len() {

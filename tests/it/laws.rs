@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 30] = [
+const MAY_USE: [(&str, &[&str]); 32] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -25,8 +25,8 @@ const MAY_USE: [(&str, &[&str]); 30] = [
     (
         "lifecycle",
         &[
-            "apply", "error", "host", "link", "model", "newcomer", "rewire", "store", "story",
-            "sys", "waiting", "world",
+            "apply", "confine", "error", "host", "link", "model", "newcomer", "rewire", "store",
+            "story", "sys", "waiting", "world",
         ],
     ),
     ("rewire", &["apply", "error", "host", "link", "model", "store", "story", "sys", "world"]),
@@ -66,6 +66,7 @@ const MAY_USE: [(&str, &[&str]); 30] = [
         "watch",
         &["error", "firewall", "host", "lifecycle", "model", "recovery", "store", "sys", "world"],
     ),
+    ("confine", &["error", "host", "model", "sys"]),
     ("newcomer", &["engine", "error", "host", "model", "oci", "story", "sys", "waiting"]),
     (
         "inject",
@@ -92,6 +93,7 @@ const MAY_USE: [(&str, &[&str]); 30] = [
     ),
     ("cli", &[]),
     ("graph", &["model"]),
+    ("fuzz", &["config", "engine", "firewall", "link", "model", "oci", "store", "sys"]),
     (
         "commands",
         &[
@@ -99,6 +101,7 @@ const MAY_USE: [(&str, &[&str]); 30] = [
             "compose",
             "config",
             "configure",
+            "confine",
             "connect",
             "doctor",
             "error",

@@ -30,7 +30,7 @@ const TYPE_NAME: u16 = 3;
 const SET_NAME_2: u16 = 3;
 const SET_REVISION: u16 = 4;
 const SET_FAMILY: u16 = 5;
-const DATA: u16 = 7;
+pub const DATA: u16 = 7;
 const ELEMENTS: u16 = 8;
 /// Attributes of a set.
 const SET_FLAGS: u16 = 8;

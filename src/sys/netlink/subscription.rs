@@ -66,7 +66,7 @@ impl Subscription {
     }
 }
 
-fn is_about(message: &Message<'_>, concerns: fn(&str) -> bool) -> bool {
+pub(crate) fn is_about(message: &Message<'_>, concerns: fn(&str) -> bool) -> bool {
     let of_a_table = message.kind & 0xff00 == SUBSYSTEM && message.kind != NEW_GENERATION;
     of_a_table && message.attributes().text(TABLE).is_some_and(concerns)
 }

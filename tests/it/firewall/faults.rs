@@ -208,14 +208,16 @@ each_backend! {
     }
 }
 
-/// Hangs the first time, and only then: the undo gets through.
+/// Hangs the first time, and only then: the undo gets through. By then programs write nowhere but
+/// where their lock is.
 #[test]
 fn f11_a_program_that_hangs_fails_the_start_in_time_and_is_gone() {
     let sleep = long_sleep(7777);
     let body = format!(
-        "mkdir /usr/sbin/hung 2>&- && exec sleep {sleep}; exec /usr/sbin/real/${{0##*/}} \"$@\""
+        "(set -C; : > /run/hung) 2>&- && exec sleep {sleep}; exec /usr/sbin/real/${{0##*/}} \"$@\""
     );
-    refuses_to_start(Runtime::Crun, &script("iptables-restore ip6tables-restore", &body));
+    let hangs = script("iptables-restore ip6tables-restore", &body);
+    refuses_to_start(Runtime::Crun, &format!("mount -t tmpfs tmpfs /run\n{hangs}"));
     assert_gone(&sleep);
 }
 

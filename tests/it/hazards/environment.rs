@@ -16,7 +16,7 @@ use std::{
 
 /// A directory with programs that are named like the firewall's and leave a note that they ran.
 fn fakes(host: &Host) -> (PathBuf, PathBuf) {
-    let (dir, note) = (host.path("fakes"), host.path("fake-ran"));
+    let (dir, note) = (host.path("fakes"), host.path("state").join("fake-ran"));
     fs::create_dir(&dir).expect("made");
     for name in [
         "iptables",

@@ -18,6 +18,9 @@ mod paths;
 mod process;
 mod races;
 mod records;
+// Registers are an architecture's own.
+#[cfg(target_arch = "x86_64")]
+mod restricted;
 mod roots;
 mod rules;
 mod scene;

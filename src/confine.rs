@@ -1,0 +1,54 @@
+//! What a hook still needs once it knows whom it acts for; the rest it gives away before it acts.
+//!
+//! By then everything that could have lied has been read: the runtime's word, config.json, the
+//! engine's files, the container's namespace. What is opened later are records and hosts files, whose
+//! places are known from records. `sys/sandbox.rs` says how.
+
+use crate::error::Result;
+use crate::host::Host;
+use crate::model::{Family, HostsPlace, Record};
+use crate::sys::hosts_file::HostsFile;
+use crate::sys::sandbox;
+
+/// What this process does when a container has been seen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It ends: a hook.
+    Ends,
+    /// It goes on, perhaps as a runtime, which needs all that it was given.
+    GoesOn,
+}
+
+/// From now on, only the links of `records` can be changed. `places` are hosts files that are in no
+/// record yet.
+pub fn confine<'a>(
+    host: &Host,
+    records: impl Iterator<Item = &'a Record> + Clone,
+    place: Option<&HostsPlace>,
+) {
+    let recorded = records.clone().filter_map(|record| Some(&record.hosts.as_ref()?.place));
+    let places: Vec<&HostsPlace> = recorded.chain(place).collect();
+    // Not to know is to need them.
+    let programs = runs_programs(host, records).unwrap_or(true);
+    let held: Result<Vec<_>> =
+        places.into_iter().filter_map(|place| HostsFile::hold(place).transpose()).collect();
+    let outcome = match held {
+        Ok(hosts) => sandbox::enter(&sandbox::Needs { state: host.state(), hosts, programs }),
+        Err(error) => format!("not at all: {error}"),
+    };
+    log::debug!("restricted, {}: {outcome}", if programs { "programs" } else { "no programs" });
+}
+
+fn runs_programs<'a>(host: &Host, records: impl Iterator<Item = &'a Record>) -> Result<bool> {
+    for record in records {
+        for family in Family::BOTH {
+            let mut addresses = record.network.addresses().iter();
+            if addresses.any(|address| Family::of(address.ip()) == family)
+                && host.at(record.backend, |site| site.firewall.runs_programs(family))?
+            {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}

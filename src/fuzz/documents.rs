@@ -1,0 +1,140 @@
+//! Documents and words: what is read is what was said, and what is written is read again.
+
+use crate::config::Config;
+use crate::engine::{docker, nerdctl, podman, storage};
+use crate::model::{
+    ContainerId, ContainerName, EnvFilter, Link, Missing, PortSet, Variable, parse_links,
+};
+use crate::oci::command_line::{Action, CommandLine};
+use crate::oci::edit::{Document, injected_arguments, start_timeout};
+use crate::oci::runtime_state::RuntimeState;
+use crate::oci::spec::Spec;
+use crate::oci::state::State;
+use crate::store::format;
+use oci_spec::runtime::{Hook, HookBuilder};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The id in the corpora's files of engines.
+const ID: &str = "4f1c3b0d9a8e7f6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b4a392817060504";
+
+/// The state that runtimes write to hooks.
+pub fn state(bytes: &[u8]) {
+    let Ok(state) = State::parse(bytes) else { return };
+    assert!(state.pid.is_none_or(|pid| pid > 0));
+    assert!(state.bundle.is_none_or(|bundle| bundle.is_absolute()));
+    if let Some(annotations) = &state.annotations {
+        let _ = annotations.declared();
+        assert!(annotations.must_agree(annotations).is_ok());
+    }
+}
+
+/// The files in which runtimes remember containers.
+pub fn runtime_state(bytes: &[u8]) {
+    if let Ok(state) = RuntimeState::parse(bytes) {
+        assert!(state.pid > 0 && state.bundle.is_absolute());
+    }
+}
+
+/// Read for hooks, and edited for `prepare` and the wrapper. An edit keeps the container's own
+/// variables, shows nobody those that it adds, and is the same when it is done twice.
+pub fn config_json(bytes: &[u8]) {
+    let bundle = Path::new("/bundle");
+    let before = Spec::parse(bundle, bytes);
+    let _ = start_timeout(bytes);
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(document) = Document::parse(text) else { return };
+    let Ok(own) = document.own_variables() else { return };
+    let added = [("DB_PORT", "tcp://10.0.0.2:3306"), ("DB_NAME", "/web/db \"\\\n")];
+    let added = added.map(|(key, value)| Variable::new(key, value));
+    if added.iter().any(|variable| own.iter().any(|own| own.key == variable.key)) {
+        return; // Then it is not added.
+    }
+    let memory = injected_arguments(&added);
+    let hooks = [("createRuntime", hook("createRuntime", &memory)), ("poststop", hook("p", &[]))];
+    let Ok(edited) = document.edited(&added, &hooks) else { return };
+
+    let Ok(again) = Document::parse(&edited) else { panic!("unreadable: {edited}") };
+    assert!(again.has_hooks());
+    assert_eq!(again.own_variables().ok(), Some(own));
+    assert_eq!(again.edited(&added, &hooks).ok().as_ref(), Some(&edited), "twice is once");
+    if let (Ok(before), Ok(after)) = (before, Spec::parse(bundle, edited.as_bytes())) {
+        assert_eq!(before.environment, after.environment);
+        assert_eq!((before.root, before.hosts), (after.root, after.hosts));
+        assert_eq!(before.annotations, after.annotations);
+    }
+}
+
+fn hook(stage: &str, memory: &[String]) -> Hook {
+    let mut args: Vec<String> = ["oci-link", "hook", stage].map(str::to_owned).to_vec();
+    args.extend_from_slice(memory);
+    let hook = HookBuilder::default().path("/usr/bin/oci-link").args(args).timeout(30);
+    hook.build().unwrap_or_default()
+}
+
+/// Each annotation of ours, from the same bytes: what prints itself is read as what it was.
+pub fn annotations(bytes: &[u8]) {
+    let Ok(value) = std::str::from_utf8(bytes) else { return };
+    for link in parse_links(value).iter().flatten() {
+        let said = format!("{}:{}", link.source, link.alias);
+        assert_eq!(Link::parse(&said).ok().as_ref(), Some(link), "{said}");
+    }
+    if let Ok(ports) = PortSet::parse(value) {
+        let said = ports.to_string();
+        assert_eq!(PortSet::parse(&said).ok(), Some(ports), "{said}");
+    }
+    if let Ok(name) = ContainerName::new(value) {
+        assert_eq!(name.as_str(), value);
+    }
+    if let Ok(filter) = EnvFilter::parse(value) {
+        let (key, _) = value.split_once(',').unwrap_or((value, ""));
+        let _ = (filter.allows(key), filter.allows("MYSQL_ROOT_PASSWORD"), filter.allows(""));
+    }
+    let _ = Missing::parse(value);
+}
+
+/// A record that can be read is written as one that says the same.
+pub fn record(bytes: &[u8]) {
+    let Ok(record) = format::decode(bytes) else { return };
+    let Ok(written) = format::encode(&record) else { panic!("cannot be written: {record:?}") };
+    assert_eq!(format::decode(&written).ok(), Some(record));
+}
+
+/// What engines keep on their containers: the file says by itself which reader it is for, so each
+/// reads it.
+pub fn engine_files(bytes: &[u8]) {
+    let Ok(id) = ContainerId::new(ID) else { panic!("{ID}") };
+    let _ = docker::parse(bytes, &id);
+    let _ = storage::parse_list(bytes, &id);
+    let _ = storage::parse_image(bytes);
+    let _ = podman::parse_conmon(bytes, &id);
+    let _ = podman::parse_parent(bytes);
+    if let Ok(label) = std::str::from_utf8(bytes) {
+        let _ = nerdctl::exposed(label);
+        let _ = nerdctl::published(label);
+    }
+}
+
+/// One argument per line. What is acted on is one of the arguments, and no word is lost.
+pub fn command_line(bytes: &[u8]) {
+    let words = bytes.split(|byte| *byte == b'\n').map(|word| OsStr::from_bytes(word).to_owned());
+    let words: Vec<OsString> = words.collect();
+    let line = CommandLine::parse(&words);
+    assert!(line.globals <= words.len());
+    let id = match &line.action {
+        Action::Create(creation) | Action::Run(creation) => &creation.id,
+        Action::Start(id) | Action::Delete(id) => id,
+        Action::Other => return,
+    };
+    assert!(words[line.globals..].contains(id), "{words:?}");
+}
+
+/// The administrator's file: a refusal names the file.
+pub fn config_toml(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Err(error) = Config::parse("/etc/config.toml", text) {
+        let message = error.to_string();
+        assert!(message.starts_with("/etc/config.toml") && !message.contains('\n'), "{message}");
+    }
+}

@@ -1,0 +1,93 @@
+//! Hosts files, which containers write as they like: bytes that are not ours never change.
+
+use crate::link::hosts::{BEGIN, END, block, edited, line, without};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Four parts, with NUL between them: a hosts file; the names in our block, one line each; what the
+/// container adds behind the block; and what the container makes of the whole file instead.
+pub fn hosts(bytes: &[u8]) {
+    let mut parts = bytes.split(|byte| *byte == 0);
+    let mut part = || parts.next().unwrap_or_default();
+    let (base, names, tail, instead) = (part(), part(), part(), part());
+    let lines = lines_of(names);
+    if lines.is_empty() {
+        return;
+    }
+    let ours = block(base, &lines);
+    let there = edited(base, &[], &[], &ours);
+    assert_eq!(there, [base, ours.as_bytes()].concat());
+    assert_eq!(without(&there, &[&ours], &[]), base, "what is put in comes out");
+
+    let holds = |bytes: &[u8]| bytes.windows(ours.len()).any(|part| part == ours.as_bytes());
+    let longer = [&there, tail].concat();
+    if !holds(&longer[there.len() - ours.len() + 1..]) {
+        let newline = if ours.starts_with('\n') && !tail.is_empty() { "\n" } else { "" };
+        let expected = [base, newline.as_bytes(), tail].concat();
+        assert_eq!(without(&longer, &[&ours], &[]), expected, "what is added stays");
+    }
+
+    // Our block with a line less, and a neighbour's block in the same file.
+    let shorter = block(base, &lines[1..]);
+    let beside = [block(b"", &lines_of(tail))];
+    for content in [instead, &longer, &cut(&longer, instead)] {
+        let written = [ours.as_str(), &shorter];
+        let left = without(content, &written, &beside);
+        only_ours_went(content, &left, &ours);
+        assert_eq!(without(&left, &[], &beside), left, "nothing of ours, nothing to do");
+        let again = edited(content, &written, &beside, &ours);
+        let back = without(&again, &[&ours], &[]);
+        assert!(back == left || back == [&left, &b"\n"[..]].concat(), "{back:?}, not {left:?}");
+    }
+}
+
+/// Lines as plans make them, of addresses and names.
+fn lines_of(names: &[u8]) -> Vec<String> {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_. ".contains(byte);
+    let lines = names.split(|byte| *byte == b'\n').zip(1..=9);
+    let lines = lines.filter_map(|(name, last)| {
+        let name: String = name.iter().filter(|byte| fits(byte)).map(|b| char::from(*b)).collect();
+        let ip = IpAddr::from(Ipv4Addr::new(10, 0, 0, last));
+        (!name.trim().is_empty()).then(|| line(ip, &[&name]))
+    });
+    lines.collect()
+}
+
+/// A part of `content`: where it is cut off says `seed`.
+fn cut(content: &[u8], seed: &[u8]) -> Vec<u8> {
+    let at = |which: usize| usize::from(seed.get(which).copied().unwrap_or(255));
+    let (from, to) = (at(0).min(content.len()), at(1).min(content.len()));
+    [&content[..from.min(to)], &content[from.max(to)..]].concat()
+}
+
+/// `left` is `content` without lines that are in `ours`, or marks; in order.
+fn only_ours_went(content: &[u8], left: &[u8], ours: &str) {
+    let mut rest = lines(content).peekable();
+    let mut gone: Vec<&[u8]> = Vec::new();
+    for kept in lines(left) {
+        loop {
+            let Some(line) = rest.next() else {
+                panic!("{:?} came from nowhere", String::from_utf8_lossy(kept));
+            };
+            // A filler may stand behind what was the last line.
+            let is_filled = rest.peek().is_none()
+                && line.strip_prefix(kept).is_some_and(|more| more.iter().all(|b| *b == b'#'));
+            if line == kept || is_filled {
+                break;
+            }
+            gone.push(line);
+        }
+    }
+    gone.extend(rest);
+    for line in gone {
+        let is_ours = ours.lines().any(|our| our.as_bytes() == line);
+        let is_mark = line == BEGIN.as_bytes() || line == END.as_bytes();
+        let is_filler = line.iter().all(|byte| *byte == b'#');
+        assert!(is_ours || is_mark || is_filler, "{:?} went", String::from_utf8_lossy(line));
+    }
+}
+
+fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    content
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+}

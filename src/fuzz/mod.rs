@@ -1,0 +1,54 @@
+//! What every reader of outside bytes promises, as functions on any bytes: they return, or the promise
+//! is broken. libFuzzer calls them (`make fuzz`), and `cargo test` calls them with all that is in
+//! `fuzz/corpus`. No other build has this module.
+
+#![allow(clippy::panic)] // A promise that is broken is to be seen.
+
+mod documents;
+mod hosts;
+mod netlink;
+
+pub use documents::{
+    annotations, command_line, config_json, config_toml, engine_files, record, runtime_state, state,
+};
+pub use hosts::hosts;
+pub use netlink::netlink;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    type Target = (&'static str, fn(&[u8]));
+
+    /// The names of the targets are those of their folders.
+    const TARGETS: [Target; 10] = [
+        ("annotations", super::annotations),
+        ("command_line", super::command_line),
+        ("config_json", super::config_json),
+        ("config_toml", super::config_toml),
+        ("engine_files", super::engine_files),
+        ("hosts", super::hosts),
+        ("netlink", super::netlink),
+        ("record", super::record),
+        ("runtime_state", super::runtime_state),
+        ("state", super::state),
+    ];
+
+    #[test]
+    fn promises_hold_for_the_corpora() {
+        let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        let mut folders: Vec<_> = fs::read_dir(&corpora).unwrap().map(Result::unwrap).collect();
+        folders.sort_by_key(fs::DirEntry::file_name);
+        let names: Vec<_> = folders.iter().map(fs::DirEntry::file_name).collect();
+        assert_eq!(names, TARGETS.map(|(name, _)| name), "a folder for each target");
+        for (folder, (name, target)) in folders.iter().zip(TARGETS) {
+            let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
+            assert!(!files.is_empty(), "nothing in {name}");
+            for file in files {
+                println!("{}", file.path().display());
+                target(&fs::read(file.path()).unwrap());
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Answers of the kernel. It does not lie, but what is in them (names, comments, notes of others'
+//! programs) others chose, and kernels to come may say more.
+
+use crate::firewall::front;
+use crate::firewall::ipset::messages::{self as ipset, Change, change_element};
+use crate::firewall::ipset::sets::Set;
+use crate::firewall::nftables::messages as nftables;
+use crate::model::{Family, Flow, Port, Protocol};
+use crate::sys::netlink::message::{Attributes, Batch, Body, Message, messages};
+use crate::sys::netlink::subscription;
+use crate::sys::{bridge, conntrack, netns};
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+/// A datagram, given to every reader there is.
+pub fn netlink(datagram: &[u8]) {
+    let mut read = 0;
+    for message in messages(datagram) {
+        read += 1;
+        let _ = message.code();
+        let attributes = message.attributes();
+        assert!(attributes.clone().count() * 4 <= datagram.len());
+        addresses(&message);
+        sets(&attributes);
+        connections(&attributes);
+        let _ = subscription::is_about(&message, crate::firewall::concerns);
+        let _ = front::jumps_to_us(&attributes);
+    }
+    assert!(read * 16 <= datagram.len(), "no message is shorter than its header");
+}
+
+fn addresses(message: &Message<'_>) {
+    if let Some((header, rest)) = message.address() {
+        let _ = netns::assigned(header, &rest);
+    }
+    let _ = bridge::Interface::parse(message);
+}
+
+/// An element that can be read is written as one that says the same.
+fn sets(answer: &Attributes<'_>) {
+    for set in Family::BOTH.into_iter().flat_map(Set::all_of) {
+        let _ = ipset::is_ours(set, answer);
+        for element in ipset::elements(answer).filter_map(|item| ipset::element(set, &item)) {
+            let mut batch = Batch::default();
+            change_element(&mut batch, Change::Add, &element);
+            let back = messages(batch.bytes()).next();
+            let data = back.map(|message| message.attributes().inside(ipset::DATA));
+            let back = data.and_then(|data| ipset::element(Set::of(&element.key), &data));
+            assert_eq!(back, Some(element));
+        }
+    }
+    for family in Family::BOTH {
+        for bridged in [true, false] {
+            let set = nftables::Set { family, bridged };
+            for item in nftables::elements(answer) {
+                let element = nftables::element(set, &item);
+                assert!(element.is_none_or(|element| nftables::Set::of(&element.key) == set));
+            }
+        }
+    }
+    for (_, notes) in answer.clone() {
+        let _ = nftables::comment(notes);
+    }
+}
+
+/// An entry that one of our flows made names its addresses.
+fn connections(entry: &Attributes<'_>) {
+    let [from, to] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
+    let port = Port { number: 3306, protocol: Protocol::Tcp };
+    let flows = HashSet::from([Flow { from, to, port, bridge: None }]);
+    if let Some(entry) = conntrack::Entry::of(entry, &flows) {
+        let mut batch = Batch::default();
+        batch.message(0, 0, 0, |body: &mut Body<'_>| entry.write(body));
+        assert_eq!(messages(batch.bytes()).count(), 1);
+    }
+}
