@@ -104,7 +104,7 @@ pub struct Hook {
     /// The stage; when absent, poststop for a stopped container, else createRuntime.
     #[arg(value_enum)]
     pub stage: Option<Stage>,
-    /// Names the variables that were put into config.json along with this hook (see `oci::edit`).
+    /// Names the variables that were put into config.json along with this hook (see `oci::hooks`).
     #[arg(long, value_name = "NAMES", hide = true)]
     pub injected: Vec<String>,
 }

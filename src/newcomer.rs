@@ -8,7 +8,7 @@ use crate::model::{
     Wired,
 };
 use crate::oci::annotations::Declared;
-use crate::oci::edit::start_timeout;
+use crate::oci::hooks::start_timeout;
 use crate::oci::spec::{HostsTarget, MAX_CONFIG, Spec};
 use crate::oci::state::State;
 use crate::story;

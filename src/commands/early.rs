@@ -73,7 +73,7 @@ fn hook_arguments(words: &[OsString]) -> Option<Hook> {
     let stage = words.first().and_then(|word| Stage::from_str(word.to_str()?, false).ok());
     let rest = &words[usize::from(stage.is_some())..];
     let pairs = rest.chunks(2).all(|pair| pair.len() == 2 && pair[0] == "--injected");
-    // What the names are for is in oci::edit; they are read from config.json.
+    // What the names are for is in oci::hooks; they are read from config.json.
     pairs.then_some(Hook { stage, injected: Vec::new() })
 }
 

@@ -6,7 +6,8 @@ use crate::model::{
     ContainerId, ContainerName, EnvFilter, Link, Missing, PortSet, Variable, parse_links,
 };
 use crate::oci::command_line::{Action, CommandLine};
-use crate::oci::edit::{Document, injected_arguments, start_timeout};
+use crate::oci::edit::Document;
+use crate::oci::hooks::{injected_arguments, start_timeout};
 use crate::oci::runtime_state::RuntimeState;
 use crate::oci::spec::Spec;
 use crate::oci::state::State;

@@ -1,24 +1,14 @@
 //! Edits config.json without touching what is not ours: only the text of `process.env` and of our
 //! two hooks changes, every other byte stays, whatever keys a runtime of tomorrow puts there.
 
-use super::json::{self, Members, span};
+use super::hooks::{self, has_ours, hooks_of, with_ours};
+use super::json::{self, Members, list, part, span};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Variable;
 use oci_spec::runtime::{Hook, Spec};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::Path;
-
-/// The option by which a hook of ours remembers the variables that were put into the container's
-/// environment with it: they are the sources', so recipients of this container must not get them,
-/// and the next edit replaces them.
-pub const INJECTED: &str = "--injected";
-/// What no name of a variable can hold.
-const SEPARATOR: char = '=';
-/// The longest argument of a program is 128 KiB; names are split over as many as they need.
-const MAX_ARGUMENT: usize = 64 << 10;
 
 /// A config.json being edited.
 pub struct Document<'a> {
@@ -41,7 +31,7 @@ impl<'a> Document<'a> {
         let env = members.get("env").map(|env| list("process.env", env)).transpose()?;
         let hooks = top.get("hooks");
         let hooked = hooks.map(has_ours).transpose()?.unwrap_or_default();
-        let injected = hooks.map(self::injected).transpose()?.unwrap_or_default();
+        let injected = hooks.map(hooks::injected).transpose()?.unwrap_or_default();
         Ok(Self { text, top, process, env: env.unwrap_or_default(), injected, hooked })
     }
 
@@ -158,113 +148,6 @@ fn array(old: &str, entries: &[String]) -> String {
     format!("[{before}{}{after}]", entries.join(&separator))
 }
 
-/// The hooks of one stage with `ours`: in the place of the one that was ours, else last, behind
-/// those that set up the network.
-fn with_ours(there: &[&RawValue], ours: &str) -> String {
-    let mut entries: Vec<&str> = Vec::new();
-    let mut placed = false;
-    for raw in there {
-        match is_ours(raw) {
-            true if placed => {}
-            true => {
-                entries.push(ours);
-                placed = true;
-            }
-            false => entries.push(raw.get()),
-        }
-    }
-    if !placed {
-        entries.push(ours);
-    }
-    format!("[{}]", entries.join(", "))
-}
-
-#[derive(Deserialize)]
-struct RawHook<'a> {
-    #[serde(borrow)]
-    path: Cow<'a, str>,
-    #[serde(borrow, default)]
-    args: Option<Vec<json::Key<'a>>>,
-    #[serde(default)]
-    timeout: Option<i64>,
-}
-
-fn is_ours(raw: &RawValue) -> bool {
-    let hook: Option<RawHook<'_>> = serde_json::from_str(raw.get()).ok();
-    hook.is_some_and(|hook| {
-        let args = hook.args.unwrap_or_default();
-        Path::new(&*hook.path).file_name() == Some("oci-link".as_ref())
-            && args.iter().skip(1).any(|arg| arg.0 == "hook")
-    })
-}
-
-/// Whether any hook in `hooks` is ours.
-fn has_ours(hooks: &RawValue) -> Result<bool> {
-    Ok(hooks_of(hooks)?.iter().flat_map(|(_, hooks)| hooks).any(|raw| is_ours(raw)))
-}
-
-/// The variables that came into the environment together with our hooks in `hooks`.
-pub fn injected(hooks: &RawValue) -> Result<Vec<String>> {
-    let stages = hooks_of(hooks)?;
-    Ok(stages.iter().flat_map(|(_, hooks)| hooks).flat_map(|raw| injected_by(raw)).collect())
-}
-
-/// The shortest time that config.json gives a hook of ours to make links, in seconds.
-pub fn start_timeout(config: &[u8]) -> Result<Option<u64>> {
-    let top: Members<'_> = json::parse("config.json", config)?;
-    let stages = top.get("hooks").map(hooks_of).transpose()?.unwrap_or_default();
-    let starting = stages.iter().filter(|(stage, _)| stage != "poststop");
-    let ours = starting.flat_map(|(_, hooks)| hooks).filter(|raw| is_ours(raw));
-    let timeout = |raw: &&RawValue| serde_json::from_str::<RawHook<'_>>(raw.get()).ok()?.timeout;
-    Ok(ours.filter_map(timeout).filter_map(|seconds| seconds.try_into().ok()).min())
-}
-
-/// The variables that came into the environment together with this hook, if it is ours.
-fn injected_by(raw: &RawValue) -> Vec<String> {
-    let hook: Option<RawHook<'_>> = serde_json::from_str(raw.get()).ok().filter(|_| is_ours(raw));
-    let args = hook.and_then(|hook| hook.args).unwrap_or_default();
-    args.windows(2)
-        .filter(|pair| pair[0].0 == INJECTED)
-        .flat_map(|pair| injected_names(&pair[1].0).map(str::to_owned).collect::<Vec<_>>())
-        .collect()
-}
-
-/// The arguments that make a hook remember `variables`.
-pub fn injected_arguments(variables: &[Variable]) -> Vec<String> {
-    let mut lists: Vec<String> = Vec::new();
-    for variable in variables {
-        match lists.last_mut() {
-            Some(list) if list.len() + variable.key.len() < MAX_ARGUMENT => {
-                list.push(SEPARATOR);
-                list.push_str(&variable.key);
-            }
-            _ => lists.push(variable.key.clone()),
-        }
-    }
-    lists.into_iter().flat_map(|list| [INJECTED.to_owned(), list]).collect()
-}
-
-/// The names in one such argument.
-pub fn injected_names(argument: &str) -> impl Iterator<Item = &str> {
-    argument.split(SEPARATOR).filter(|name| !name.is_empty())
-}
-
-/// The stages of `hooks` and the hooks of each.
-fn hooks_of(raw: &RawValue) -> Result<Vec<(Cow<'_, str>, Vec<&RawValue>)>> {
-    let stages: Option<Members<'_>> = part("hooks", raw)?;
-    let stages = stages.map_or_else(Vec::new, |members| members.0);
-    stages.into_iter().map(|(stage, raw)| Ok((stage, list("hooks", raw)?))).collect()
-}
-
-/// An array, or null.
-fn list<'a>(what: &str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>> {
-    Ok(part::<Option<Vec<&'a RawValue>>>(what, raw)?.unwrap_or_default())
-}
-
-fn part<'a, T: Deserialize<'a>>(what: &str, raw: &'a RawValue) -> Result<T> {
-    serde_json::from_str(raw.get()).context(Kind::Input, || format!("config.json, {what}"))
-}
-
 fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string(value).context(Kind::Internal, || "cannot write JSON")
 }
@@ -272,6 +155,7 @@ fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::hooks::injected_arguments;
     use oci_spec::runtime::HookBuilder;
     use serde_json::{Value, json};
 
@@ -343,22 +227,6 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_time_of_a_hook_of_ours_that_starts_counts() {
-        let hook = |time: &str| format!(r#"{{"path":"/b/oci-link","args":["x","hook"]{time}}}"#);
-        let text = format!(
-            r#"{{"hooks":{{"prestart":[{},{}],"createRuntime":[{}],"poststop":[{}],"poststart":[
-               {{"path":"/other","timeout":1}}]}}}}"#,
-            hook(""),
-            hook(r#","timeout":7"#),
-            hook(r#","timeout":5"#),
-            hook(r#","timeout":2"#),
-        );
-        assert_eq!(start_timeout(text.as_bytes()).unwrap(), Some(5));
-        assert_eq!(start_timeout(br#"{"hooks":null}"#).unwrap(), None);
-        assert_eq!(start_timeout(b"{}").unwrap(), None);
-    }
-
-    #[test]
     fn what_is_missing_is_made() {
         for env in ["", r#""env":null,"#, r#""env":[],"#] {
             for hooks in ["", r#","hooks":null"#, r#","hooks":{}"#, r#","hooks":{"poststop":null}"#]
@@ -382,18 +250,5 @@ mod tests {
             let outcome = Document::parse(bad).and_then(|document| document.edited(&[], &[]));
             assert!(outcome.is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn many_names_are_split_over_arguments() {
-        let many: Vec<_> =
-            (0..5000).map(|n| Variable::new(format!("SOURCE_PORT_{n}_TCP"), "")).collect();
-        let arguments = injected_arguments(&many);
-        assert!(
-            arguments.len() > 2 && arguments.iter().all(|argument| argument.len() <= MAX_ARGUMENT)
-        );
-        let names: Vec<_> =
-            arguments.iter().filter(|a| *a != INJECTED).flat_map(|a| injected_names(a)).collect();
-        assert_eq!(names.len(), many.len());
     }
 }

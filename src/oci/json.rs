@@ -21,6 +21,16 @@ pub fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T> {
     serde_json::from_slice(text).context(Kind::Input, || what)
 }
 
+/// An array in config.json, or null, called `what`.
+pub fn list<'a>(what: &str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>> {
+    Ok(part::<Option<Vec<&'a RawValue>>>(what, raw)?.unwrap_or_default())
+}
+
+/// Any other part of config.json.
+pub fn part<'a, T: Deserialize<'a>>(what: &str, raw: &'a RawValue) -> Result<T> {
+    serde_json::from_str(raw.get()).context(Kind::Input, || format!("config.json, {what}"))
+}
+
 /// Counts brackets outside strings. Serde skips unknown members without a limit of its own.
 fn check_depth(what: &str, text: &[u8]) -> Result<()> {
     let mut depth = 0u32;

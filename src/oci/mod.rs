@@ -4,6 +4,7 @@
 pub mod annotations;
 pub mod command_line;
 pub mod edit;
+pub mod hooks;
 pub(crate) mod json;
 pub mod runtime_state;
 pub mod spec;

@@ -2,7 +2,7 @@
 //! refuses what runtimes let pass; on the way of a container start we read our part.
 
 use super::annotations::Annotations;
-use super::{edit, json};
+use super::{hooks, json};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerId, Hostname, Invalid, Variable};
 use serde::Deserialize;
@@ -93,7 +93,7 @@ impl Spec {
         }
         let environment = raw.process.and_then(|process| process.env).unwrap_or_default();
         let environment = environment.iter().filter_map(|entry| Variable::parse(&entry.0));
-        let injected = raw.hooks.map(edit::injected).transpose()?.unwrap_or_default();
+        let injected = raw.hooks.map(hooks::injected).transpose()?.unwrap_or_default();
         Ok(Self {
             hostname: match raw.hostname.as_deref() {
                 None | Some("") => None,

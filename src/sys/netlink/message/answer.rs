@@ -1,0 +1,121 @@
+//! What the kernel answers.
+
+use super::ERROR;
+
+const MESSAGE_HEADER: usize = 16;
+/// Family, version, resource: the header that all of netfilter has behind netlink's own.
+const NETFILTER_HEADER: usize = 4;
+const ATTRIBUTE_HEADER: usize = 4;
+const INTERFACE_HEADER: usize = 16;
+/// The kind of an attribute, without its flags.
+const KIND: u16 = 0x3fff;
+
+/// One message of an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// What it is: subsystem and command, or [`ERROR`] or [`DONE`].
+    pub kind: u16,
+    /// The number of the message that it answers.
+    pub sequence: u32,
+    body: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// What an [`ERROR`] or [`DONE`] says: 0 is success.
+    pub fn code(&self) -> Option<i32> {
+        let code = self.body.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))?;
+        Some(code.saturating_neg())
+    }
+
+    /// Header and attributes of a message about an address (`struct ifaddrmsg`, rtnetlink(7)).
+    pub fn address(&self) -> Option<([u8; 8], Attributes<'a>)> {
+        let (header, attributes) = self.body.split_first_chunk()?;
+        Some((*header, Attributes(attributes)))
+    }
+
+    /// The attributes of a message about an interface, behind its `struct ifinfomsg`.
+    pub fn interface(&self) -> Option<Attributes<'a>> {
+        self.body.get(INTERFACE_HEADER..).map(Attributes)
+    }
+
+    /// The attributes of a message of netfilter's.
+    pub fn attributes(&self) -> Attributes<'a> {
+        Attributes(self.body.get(NETFILTER_HEADER..).unwrap_or_default())
+    }
+}
+
+/// The messages of a datagram, as far as they are whole; of an error, which repeats a message that
+/// may not fit, the beginning is enough.
+pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    let mut rest = datagram;
+    std::iter::from_fn(move || {
+        let (length, header) = rest.split_first_chunk()?;
+        let (kind, header) = header.split_first_chunk()?;
+        let (_flags, header) = header.split_first_chunk::<2>()?;
+        let sequence = u32::from_ne_bytes(*header.first_chunk()?);
+        let length = usize::try_from(u32::from_ne_bytes(*length)).ok()?;
+        let kind = u16::from_ne_bytes(*kind);
+        if length < MESSAGE_HEADER || (length > rest.len() && kind != ERROR) {
+            return None;
+        }
+        let body = rest.get(MESSAGE_HEADER..length.min(rest.len()))?;
+        rest = rest.get(length.checked_next_multiple_of(4)?..).unwrap_or_default();
+        Some(Message { kind, sequence, body })
+    })
+}
+
+/// A list of attributes, as far as they are whole.
+#[derive(Debug, Clone)]
+pub struct Attributes<'a>(&'a [u8]);
+
+impl<'a> Attributes<'a> {
+    /// Attributes that `bytes` may hold.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The value of the first attribute of that kind.
+    pub fn get(&self, kind: u16) -> Option<&'a [u8]> {
+        let mut all = self.clone();
+        all.find(|(found, _)| *found == kind).map(|(_, value)| value)
+    }
+
+    /// The attributes inside the first attribute of that kind; none if there is none.
+    #[must_use]
+    pub fn inside(&self, kind: u16) -> Attributes<'a> {
+        Attributes(self.get(kind).unwrap_or_default())
+    }
+
+    /// A number, big endian.
+    pub fn number(&self, kind: u16) -> Option<u32> {
+        Some(u32::from_be_bytes(*self.get(kind)?.first_chunk()?))
+    }
+
+    /// A number in the host's byte order.
+    pub fn local(&self, kind: u16) -> Option<u32> {
+        Some(u32::from_ne_bytes(*self.get(kind)?.first_chunk()?))
+    }
+
+    /// A text, without its NUL.
+    pub fn text(&self, kind: u16) -> Option<&'a str> {
+        self.get(kind).and_then(text)
+    }
+}
+
+/// The text before the NUL in `bytes`.
+pub fn text(bytes: &[u8]) -> Option<&str> {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    std::str::from_utf8(&bytes[..end]).ok()
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let [a, b, c, d] = *self.0.first_chunk::<ATTRIBUTE_HEADER>()?;
+        let length = usize::from(u16::from_ne_bytes([a, b]));
+        let value = self.0.get(ATTRIBUTE_HEADER..length)?;
+        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((u16::from_ne_bytes([c, d]) & KIND, value))
+    }
+}

@@ -1,0 +1,155 @@
+//! What is asked: messages and their attributes, written one behind the other.
+
+use super::UNSPECIFIED;
+
+/// A message's flags: a request, as all are; with receipt.
+const REQUEST: u16 = 1;
+const ACK: u16 = 4;
+
+/// An attribute's flags: it holds attributes; it is big endian.
+const NESTED: u16 = 0x8000;
+const NET_BYTE_ORDER: u16 = 0x4000;
+
+/// Messages to be sent together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    count: u32,
+    last: usize,
+}
+
+impl Batch {
+    /// Adds a message for `family` with the body that `write` makes; returns its number.
+    pub fn message(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        family: u8,
+        write: impl FnOnce(&mut Body<'_>),
+    ) -> u32 {
+        self.push(kind, flags, family, 0, write)
+    }
+
+    /// Adds what begins or ends a transaction: a message to netfilter itself, about a subsystem.
+    pub fn bracket(&mut self, kind: u16, subsystem: u16) {
+        self.push(kind, 0, UNSPECIFIED, subsystem, |_| ());
+    }
+
+    fn push(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        family: u8,
+        resource: u16,
+        write: impl FnOnce(&mut Body<'_>),
+    ) -> u32 {
+        let start = self.bytes.len();
+        self.last = start;
+        self.count += 1;
+        self.bytes.extend([0; 4]); // The length, below.
+        self.bytes.extend(kind.to_ne_bytes());
+        self.bytes.extend((REQUEST | flags).to_ne_bytes());
+        self.bytes.extend(self.count.to_ne_bytes());
+        self.bytes.extend([0; 4]); // From whom: the kernel knows.
+        self.bytes.extend([family, 0]);
+        self.bytes.extend(resource.to_be_bytes());
+        write(&mut Body(&mut self.bytes));
+        let length = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
+        self.bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
+        self.count
+    }
+
+    /// Asks for a receipt of the last message, which is the receipt of all.
+    #[must_use]
+    pub fn with_receipt(mut self) -> Self {
+        self.request_receipt();
+        self
+    }
+
+    /// The same for a batch that goes on: a transaction is received before its closing bracket.
+    pub fn request_receipt(&mut self) {
+        if let Some(flags) = self.bytes.get_mut(self.last + 6..self.last + 8) {
+            let asked = u16::from_ne_bytes([flags[0], flags[1]]) | ACK;
+            flags.copy_from_slice(&asked.to_ne_bytes());
+        }
+    }
+
+    /// How many messages there are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// As the kernel reads it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Writes a message's attributes.
+#[derive(Debug)]
+pub struct Body<'a>(&'a mut Vec<u8>);
+
+impl Body<'_> {
+    /// The rest of a header that is longer than netfilter's, in the host's byte order. It comes
+    /// before all attributes.
+    pub fn header(&mut self, words: &[u32]) -> &mut Self {
+        self.0.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+        self
+    }
+
+    /// An attribute as it is.
+    pub fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+        self.attribute(kind, |bytes| bytes.extend(value))
+    }
+
+    /// One byte.
+    pub fn byte(&mut self, kind: u16, value: u8) -> &mut Self {
+        self.bytes(kind, &[value])
+    }
+
+    /// A number, big endian.
+    pub fn number(&mut self, kind: u16, value: u32) -> &mut Self {
+        self.bytes(kind, &value.to_be_bytes())
+    }
+
+    /// A value that must say that it is big endian.
+    pub fn network(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+        self.bytes(kind | NET_BYTE_ORDER, value)
+    }
+
+    /// A text and its NUL.
+    pub fn text(&mut self, kind: u16, value: &str) -> &mut Self {
+        self.attribute(kind, |bytes| {
+            bytes.extend(value.as_bytes());
+            bytes.push(0);
+        })
+    }
+
+    /// An attribute of attributes. The caller sees to it that they have less than 64 KiB.
+    pub fn nest(&mut self, kind: u16, write: impl FnOnce(&mut Body<'_>)) -> &mut Self {
+        self.attribute(kind | NESTED, |bytes| write(&mut Body(bytes)))
+    }
+
+    /// An attribute of attributes that were read from the kernel.
+    pub fn nested(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+        self.bytes(kind | NESTED, value)
+    }
+
+    fn attribute(&mut self, kind: u16, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
+        let bytes = &mut *self.0;
+        let start = bytes.len();
+        bytes.extend([0; 2]);
+        bytes.extend(kind.to_ne_bytes());
+        write(bytes);
+        // A length that is too long is one that the kernel refuses.
+        let length = u16::try_from(bytes.len() - start).unwrap_or(u16::MAX);
+        bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        self
+    }
+}
