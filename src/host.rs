@@ -11,9 +11,12 @@ use crate::sys::lock::{self, Lock};
 use crate::sys::{file, process};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Held by `watch` while it runs, in the state directory.
 pub const WATCH_LOCK: &str = "watch.lock";
+/// A program that a killed watch had begun may hold its lock a moment longer.
+const LAST_BREATH: Duration = Duration::from_secs(1);
 
 /// Everything that commands need, opened once.
 pub struct Host {
@@ -45,7 +48,7 @@ impl Host {
 
     /// The right to watch this state directory, which one process has until it drops this.
     pub fn sole_watch(&self) -> Result<Lock> {
-        lock::at_once(self.state.open_lock(WATCH_LOCK)?)?.ok_or_else(|| {
+        lock::within(LAST_BREATH, self.state.open_lock(WATCH_LOCK)?)?.ok_or_else(|| {
             let place = file::shown(&self.config.state_dir);
             Error::new(Kind::State, format!("{place}: is watched by another process already"))
         })

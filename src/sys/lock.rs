@@ -26,38 +26,34 @@ fn flock(file: &File, operation: libc::c_int) -> nix::Result<()> {
     Errno::result(unsafe { libc::flock(file.as_raw_fd(), operation) }).map(drop)
 }
 
-/// Takes the lock on `file`, or gives up after `patience`: its holder may be stopped for good. Who
-/// waits sleeps until it is his turn, in the order of arrival: a hundred that looked again and again
-/// would take the processor from the one they wait for.
-pub fn exclusive(file: File, patience: Duration) -> Result<Lock> {
+/// Takes the lock on `file`; none after `patience`: its holder may be stopped for good. Who waits
+/// sleeps until it is his turn, in the order of arrival: a hundred that looked again and again would
+/// take the processor from the one they wait for.
+pub fn within(patience: Duration, file: File) -> Result<Option<Lock>> {
     let start = Instant::now();
     let mut asked = flock(&file, libc::LOCK_EX | libc::LOCK_NB);
     let _alarm = asked.is_err().then(|| Alarm::after(patience)).transpose()?;
     loop {
         match asked {
-            Ok(()) => return Ok(Lock(file)),
+            Ok(()) => return Ok(Some(Lock(file))),
             Err(Errno::EWOULDBLOCK) => {}
             Err(Errno::EINTR) if start.elapsed() < patience => {}
-            Err(Errno::EINTR) => {
-                let message = format!("the lock is held for more than {} s", patience.as_secs());
-                return Err(Error::new(Kind::State, message));
-            }
+            Err(Errno::EINTR) => return Ok(None),
             Err(errno) => return Err(errno).context(Kind::State, || "cannot lock"),
         }
         asked = flock(&file, libc::LOCK_EX);
     }
 }
 
+/// The same where it is an error to get none.
+pub fn exclusive(file: File, patience: Duration) -> Result<Lock> {
+    within(patience, file)?.ok_or_else(|| {
+        let message = format!("the lock is held for more than {} s", patience.as_secs());
+        Error::new(Kind::State, message)
+    })
+}
+
 /// Whether somebody holds the lock on `file`.
 pub fn is_held(file: &File) -> bool {
     flock(file, libc::LOCK_SH | libc::LOCK_NB) == Err(Errno::EWOULDBLOCK)
-}
-
-/// Takes the lock on `file` if nobody has it.
-pub fn at_once(file: File) -> Result<Option<Lock>> {
-    match flock(&file, libc::LOCK_EX | libc::LOCK_NB) {
-        Ok(()) => Ok(Some(Lock(file))),
-        Err(Errno::EWOULDBLOCK) => Ok(None),
-        Err(errno) => Err(errno).context(Kind::State, || "cannot lock"),
-    }
 }

@@ -20,7 +20,7 @@ use std::{
 
 /// Everything it does it should do within a second; a machine that does other things besides is
 /// given more.
-const SOON: Duration = Duration::from_secs(8);
+const SOON: Duration = Duration::from_secs(30);
 
 /// One that runs, and the service manager that it tells how it is. Killed when dropped.
 struct Watch<'h> {
