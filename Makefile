@@ -60,7 +60,7 @@ fuzz: fuzz-deps ## every reader of outside bytes, on bytes that libFuzzer makes 
 test-reuse: test-deps rootfs ## five hundred times, a killed container's address goes to another
 	cargo test --test it reuse -- --ignored
 
-test-crash: test-deps ## hooks killed and refused at every system call, crowds, readers; about an hour
+test-crash: test-deps ## hooks killed and refused at every system call, crowds, readers; an hour or two
 	cargo test --test crash -- --ignored --nocapture --test-threads=1
 
 test-hazards: test-deps rootfs ## the table of hazards in docs/security.md, and what comes of each
