@@ -74,9 +74,11 @@ impl<'a> Hooks<'a> {
             report.row(&format!("poststop, {name}"), &subject.down, None);
         }
         report.memory(NOTHING, &nothing, None);
+        // A child's peak counts from its parent's: of one that is large by now nothing can be said.
+        let limit = (nothing.mebibytes() < MEMORY).then_some(MEMORY);
         for subject in subjects.iter().filter(|subject| subject.what.is_empty()) {
             let what = format!("createRuntime, {}", subject.rig.backend);
-            report.memory(&what, &subject.up, Some(MEMORY));
+            report.memory(&what, &subject.up, limit);
         }
     }
 
