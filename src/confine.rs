@@ -39,15 +39,19 @@ pub fn confine<'a>(
     log::debug!("restricted, {}: {outcome}", if programs { "programs" } else { "no programs" });
 }
 
+/// Each backend is asked once for each family, however many containers it is about.
 fn runs_programs<'a>(host: &Host, records: impl Iterator<Item = &'a Record>) -> Result<bool> {
+    let mut asked = Vec::new();
     for record in records {
-        for family in Family::BOTH {
-            let mut addresses = record.network.addresses().iter();
-            if addresses.any(|address| Family::of(address.ip()) == family)
-                && host.at(record.backend, |site| site.firewall.runs_programs(family))?
-            {
+        for address in record.network.addresses() {
+            let what = (record.backend, Family::of(address.ip()));
+            if asked.contains(&what) {
+                continue;
+            }
+            if host.at(what.0, |site| site.firewall.runs_programs(what.1))? {
                 return Ok(true);
             }
+            asked.push(what);
         }
     }
     Ok(false)

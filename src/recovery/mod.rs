@@ -21,7 +21,7 @@ use scene::Scene;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Those who wait for the lock look for it every two milliseconds.
+/// Who asks again at once may be faster than the first of those who wait for the lock.
 const TURN: Duration = Duration::from_millis(5);
 
 /// What came of mending.

@@ -27,8 +27,8 @@ fn flock(file: &File, operation: libc::c_int) -> nix::Result<()> {
 }
 
 /// Takes the lock on `file`; none after `patience`: its holder may be stopped for good. Who waits
-/// sleeps until it is his turn, in the order of arrival: a hundred that looked again and again would
-/// take the processor from the one they wait for.
+/// sleeps until the kernel wakes him, one after the other: a hundred that looked again and again
+/// would take the processor from the one they wait for.
 pub fn within(patience: Duration, file: File) -> Result<Option<Lock>> {
     let start = Instant::now();
     let mut asked = flock(&file, libc::LOCK_EX | libc::LOCK_NB);
