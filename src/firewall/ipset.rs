@@ -37,6 +37,7 @@ use messages::{Change, EXISTS, FULL, MISSING, change_element};
 use nix::libc::EINVAL;
 use sets::{Entry, Set};
 use shared::Shared;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub use kernel::is_in_kernel;
@@ -50,6 +51,15 @@ const TOGETHER: usize = 64;
 pub struct Ipset {
     base: Base,
     memory: Memory,
+    /// Left by [`Firewall::runs_programs`] to the change that it was asked for.
+    looked: RefCell<Option<Look>>,
+}
+
+/// A socket, and the families whose rules were seen to stand.
+#[derive(Debug)]
+struct Look {
+    link: Netlink,
+    standing: Vec<Family>,
 }
 
 impl Ipset {
@@ -62,7 +72,15 @@ impl Ipset {
             outdated: sets::outdated,
         };
         let base = Base::with_rules(memory.clone(), own);
-        Self { base, memory }
+        Self { base, memory, looked: RefCell::default() }
+    }
+
+    /// What was seen a moment ago, once; or nothing yet.
+    fn look(&self) -> Result<Look> {
+        match self.looked.take() {
+            Some(look) => Ok(look),
+            None => Ok(Look { link: Netlink::netfilter()?, standing: Vec::new() }),
+        }
     }
 
     /// Sees to it that the rules of a family stand, which is when they refer to its set.
@@ -107,9 +125,10 @@ impl Firewall for Ipset {
     /// Adds without looking. What is there already and no surprise is the owner's own; a surprise
     /// is settled by what is really there.
     fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
-        let mut link = Netlink::netfilter()?;
+        let Look { mut link, standing } = self.look()?;
         for family in Family::BOTH {
-            if flows.iter().any(|flow| Family::of(flow.from) == family) {
+            let wants = flows.iter().any(|flow| Family::of(flow.from) == family);
+            if wants && !standing.contains(&family) {
                 self.stand(&mut link, family)?;
             }
         }
@@ -128,7 +147,7 @@ impl Firewall for Ipset {
     }
 
     fn remove(&self, rules: Ruleset<'_>) -> Result<()> {
-        let mut link = Netlink::netfilter()?;
+        let mut link = self.look()?.link;
         let before = Entry::all(rules.before);
         if before.is_empty() || Shared::recall(&self.memory)?.has_any(&before) {
             return self.settle(&mut link, rules.owner, &[]);
@@ -189,7 +208,13 @@ impl Firewall for Ipset {
 
     /// A race with somebody who flushes the rules right now is lost: then `sync` makes them again.
     fn runs_programs(&self, family: Family) -> Result<bool> {
-        Ok(!self.family_stands(&mut Netlink::netfilter()?, family)?)
+        let mut look = self.look()?;
+        let stands = self.family_stands(&mut look.link, family)?;
+        if stands {
+            look.standing.push(family);
+        }
+        self.looked.replace(Some(look));
+        Ok(!stands)
     }
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {

@@ -244,11 +244,11 @@ impl Capabilities {
         Errno::result(set).map(drop)
     }
 
-    /// Whether processes of others can be seen without any capability.
+    /// Whether processes of others can be seen without any capability. None is in effect then,
+    /// until some are kept.
     fn sees_all_without(&self) -> bool {
         let without = Self(self.0.map(|[_, permitted, inheritable]| [0, permitted, inheritable]));
-        let seen = without.set().is_ok() && stat("/proc/1/stat").is_ok();
-        seen && self.set().is_ok()
+        without.set().is_ok() && stat("/proc/1/stat").is_ok()
     }
 
     /// Of these, only `kept`, and nothing that is inherited.
