@@ -7,7 +7,7 @@ use crate::confine::{Afterwards, confine};
 use crate::error::{Error, Failures, Kind, Result};
 use crate::host::Host;
 use crate::link::{Absent, Sighting};
-use crate::model::{ContainerId, Missing, Network, Record, Reference};
+use crate::model::{ContainerId, Missing, Network, Record, Reference, Stage};
 use crate::newcomer::Newcomer;
 use crate::rewire::{ATTEMPTS, conflicts, plan, rewire};
 use crate::store::{Commit, Found};
@@ -25,10 +25,6 @@ const DYING: u16 = 1000;
 pub fn start(host: &Host, newcomer: Newcomer, afterwards: Afterwards) -> Result<()> {
     let Newcomer { mut record, process, mut hosts, ipv6_loopback, missing, patience } = newcomer;
     let _lock = lock_when_ready(host, &record, &process, patience.as_ref())?;
-    let absent = match missing {
-        Missing::Defer => Absent::Defer,
-        Missing::Fail | Missing::Wait(_) => Absent::Refuse,
-    };
     host.firewall.isolate(&host.config.isolate)?;
     // Who has no links needs no rules, and nothing need be set up for them.
     if !record.links.is_empty() {
@@ -40,6 +36,15 @@ pub fn start(host: &Host, newcomer: Newcomer, afterwards: Afterwards) -> Result<
     if let Some(hosts) = hosts.as_mut().filter(|_| cleared || patience.is_some()) {
         hosts.look_again()?;
     }
+    if let (None, Some(edit)) = (&hosts, &record.hosts) {
+        // It has links only because somebody connected it since an earlier stage.
+        hosts = HostsFile::again(&edit.place, &host.config.state_dir)?;
+    }
+    let absent = match (record.stage, missing) {
+        (Stage::Ready, _) => Absent::Leave,
+        (Stage::Pending, Missing::Defer) => Absent::Defer,
+        (Stage::Pending, Missing::Fail | Missing::Wait(_)) => Absent::Refuse,
+    };
     let id = record.id.clone();
     let recipients = living_recipients(host, &record);
     if afterwards == Afterwards::Ends {
@@ -231,6 +236,11 @@ fn make_room(host: &Host, newcomer: Record) -> Result<(Record, bool)> {
             newcomer.flows = old.flows;
             newcomer.hosts = old.hosts;
             newcomer.backend = old.backend;
+            if old.stage == Stage::Ready {
+                // It has started. What it declared may have been changed by hand since.
+                newcomer.stage = old.stage;
+                newcomer.links = old.links;
+            }
         } else if is_running(&old, host.boot)? {
             let message = format!("container id \"{}\": belongs to a container that runs", old.id);
             return Err(Error::new(Kind::Unsafe, message));

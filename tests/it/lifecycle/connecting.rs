@@ -67,6 +67,30 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
+    fn a_later_stage_changes_nothing_that_was_changed_by_hand(runtime) {
+        let host = iptables_host(runtime);
+        let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
+        let (web, api) = (recipient(&host, "web", "cache"), plain(&host, "api"));
+        for words in ["connect web db", "disconnect web cache", "connect api cache"] {
+            call(&host, words).ok();
+        }
+        for container in [&web, &api] {
+            let hook = &mut host.oci_link(&["hook", "poststart"]);
+            host.feed(hook, container.state().to_string().as_bytes()).ok();
+        }
+        assert!(knows(&web, "db", &db) && !knows(&web, "cache", &cache), "{}", web.hosts());
+        assert!(knows(&api, "cache", &cache), "{}", api.hosts());
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        assert_eq!(web.reach(&cache, Proto::Tcp, 6379), SHUT);
+        // Nor does a source that is gone by now keep anybody from running on.
+        end(&cache);
+        let hook = &mut host.oci_link(&["hook", "poststart"]);
+        host.feed(hook, api.state().to_string().as_bytes()).ok();
+        assert!(!knows(&api, "cache", &cache), "{}", api.hosts());
+        [&web, &api, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+
     fn a_declared_link_can_be_ended_and_others_stay(runtime) {
         let host = iptables_host(runtime);
         let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
