@@ -9,8 +9,8 @@ use super::operator_path;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Inode;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat, stat};
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat, stat};
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 use pathrs::Root;
@@ -103,13 +103,14 @@ impl Entry {
                 return Err(unsafe_link("leads to no file"));
             };
             let (parent, name) = (parent.to_owned(), name.to_owned());
+            // Before pathrs is asked: to say what is missing it mounts a procfs of its own.
+            if followed == 0 && !has(&root, "etc")? {
+                let directory = root.as_fd().try_clone_to_owned();
+                let directory = directory.context(Kind::Hosts, || "/etc")?;
+                return Ok(Self { root, directory, name, file: None, made_etc: true });
+            }
             let directory = match root.resolve(&parent) {
                 Ok(directory) => OwnedFd::from(directory),
-                Err(_) if followed == 0 && !has(&root, "etc")? => {
-                    let directory = root.as_fd().try_clone_to_owned();
-                    let directory = directory.context(Kind::Hosts, || "/etc")?;
-                    return Ok(Self { root, directory, name, file: None, made_etc: true });
-                }
                 Err(error) => {
                     let kind = if is_ours(error.kind()) { Kind::Hosts } else { Kind::Unsafe };
                     let message = format!("hosts file /etc/hosts: {}", causes(&error));
@@ -286,8 +287,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 /// Whether the root has something of that name.
 fn has(root: &Root, name: &str) -> Result<bool> {
-    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    match openat(root.as_fd(), name, flags, Mode::empty()) {
+    match fstatat(root.as_fd(), name, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(_) => Ok(true),
         Err(Errno::ENOENT) => Ok(false),
         Err(errno) => Err(errno).context(Kind::Hosts, || name.to_owned()),
