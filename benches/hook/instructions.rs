@@ -1,10 +1,9 @@
-//! How many instructions a start takes: the figure that no other load of the machine changes.
+//! How many instructions a start takes: the figure that no other load of the machine changes. And
+//! which: for `make layout`.
 //!
 //! The hook is led through its program one instruction at a time. Counted is what it does itself:
 //! neither the kernel nor `iptables-restore`. (Virtual machines have no counters for it as a rule,
 //! and Debian 12's valgrind does not know `pidfd_open`, without which no hook does anything.)
-
-#![allow(unsafe_code)] // Each block says why.
 
 use crate::{
     containers::Network,
@@ -12,84 +11,67 @@ use crate::{
     report::{NOTHING, Report},
     rig::{Rig, Wish},
     sample::{Sample, command},
+    walk::walk,
 };
-use nix::{
-    libc::{self, c_int, c_uint, pid_t},
-    sched::{CpuSet, sched_getcpu, sched_setaffinity},
-    unistd::Pid,
-};
-use std::{io, os::unix::process::CommandExt, process::Child, ptr::null_mut, thread};
+use nix::{libc::user_regs_struct, sys::ptrace::getregs};
+use std::{collections::HashSet, fmt::Write, fs, path::Path};
+
+/// Which end of a container's life.
+enum Stage {
+    Start,
+    End,
+}
 
 pub fn measure(place: &Place, report: &mut Report) {
-    let rigs = Rig::all(place, "instructions");
-    let db = Network::new("10.0.0.2", None).start();
-    let (first, web) = (Network::new("10.0.1.1", None).start(), Network::new("10.0.1.2", None));
-    let web = web.start();
     report.section_of_instructions("Instructions of a createRuntime");
     let nothing = count(command(&place.noop));
     report.instructions(NOTHING, nothing, nothing);
-    for rig in &rigs {
+    hooks(place, |backend, stage, hook| match stage {
+        Stage::Start => report.instructions(backend, count(hook), nothing),
+        Stage::End => _ = hook.run(),
+    });
+}
+
+/// Writes the addresses that hooks are at into `file`, each once, in the order in which they get
+/// there.
+pub fn record(place: &Place, file: &Path) {
+    let (mut known, mut text) = (HashSet::new(), String::new());
+    hooks(place, |_, _, hook| {
+        walk(hook, |process| {
+            let address = address(&getregs(process).expect("registers are read"));
+            if known.insert(address) {
+                writeln!(text, "{address:016x}").expect("a string grows");
+            }
+        });
+    });
+    fs::write(file, text).expect("addresses are written");
+}
+
+fn address(registers: &user_regs_struct) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    return registers.rip;
+    #[cfg(target_arch = "aarch64")]
+    return registers.pc;
+}
+
+/// Gives `each` the hook that starts a container with a link, not the first of its host, and the one
+/// that ends it, on a host of each backend.
+fn hooks(place: &Place, mut each: impl FnMut(&'static str, Stage, Sample)) {
+    let db = Network::new("10.0.0.2", None).start();
+    let (first, web) = (Network::new("10.0.1.1", None).start(), Network::new("10.0.1.2", None));
+    for rig in &Rig::all(place, "instructions") {
         rig.create(&Wish { id: "db", links: "", ports: 1 }, &db).run();
-        // Not the first of a host, which makes chains and sets.
+        // Makes chains and sets.
         rig.create(&Wish { id: "first", links: "db", ports: 0 }, &first).run();
-        let hook = rig.create(&Wish { id: "web", links: "db", ports: 0 }, &web);
-        report.instructions(rig.backend, count(hook), nothing);
+        let (process, wish) = (web.start(), Wish { id: "web", links: "db", ports: 0 });
+        each(rig.backend, Stage::Start, rig.create(&wish, &process));
+        drop(process);
+        each(rig.backend, Stage::End, rig.delete(&wish));
     }
 }
 
-/// Of the program, up to its end, which must be a good one.
-fn count(sample: Sample) -> u64 {
-    // Only the thread that started a program may lead it.
-    let lead = move || {
-        go_first();
-        let mut command = sample.into_command();
-        // SAFETY: the one call that it makes is safe between fork and exec.
-        unsafe { command.pre_exec(|| trace(libc::PTRACE_TRACEME, 0, 0)) };
-        #[allow(clippy::zombie_processes)] // waitpid waits, and tells of stops too
-        let child = command.spawn().expect("program starts");
-        // Its exec stopped it before its first instruction.
-        let mut status = wait(&child);
-        let mut steps = 0;
-        while libc::WIFSTOPPED(status) {
-            let signal = libc::WSTOPSIG(status);
-            // A trap is the end of a step; any other signal is the program's own.
-            let signal = if signal == libc::SIGTRAP { 0 } else { signal };
-            trace(libc::PTRACE_SINGLESTEP, pid(&child), signal).expect("program can be led");
-            steps += 1;
-            status = wait(&child);
-        }
-        assert_eq!(status, 0, "{command:?}");
-        steps
-    };
-    thread::spawn(lead).join().expect("program ends well")
-}
-
-/// Two processes take turns a million times. On one processor that is a change of process, on two
-/// a wake-up from afar; and on a busy machine each turn would wait for others, if it may not go
-/// first. What is not allowed costs time only.
-fn go_first() {
-    let mut one = CpuSet::new();
-    let here = sched_getcpu().and_then(|cpu| one.set(cpu));
-    let _ = here.and_then(|()| sched_setaffinity(Pid::from_raw(0), &one));
-    let least = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the pointer is to a live value of the right type; 0 is the calling thread.
-    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const least) };
-}
-
-fn trace(request: c_uint, pid: pid_t, signal: c_int) -> io::Result<()> {
-    // SAFETY: neither of the two requests reads or writes memory.
-    let done = unsafe { libc::ptrace(request, pid, null_mut::<u8>(), libc::c_long::from(signal)) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-fn wait(child: &Child) -> c_int {
-    let mut status = 0;
-    // SAFETY: the pointer is to a live value of the right type; nobody else waits for it.
-    let waited = unsafe { libc::waitpid(pid(child), &raw mut status, libc::__WALL) };
-    assert_eq!(waited, pid(child), "our child");
-    status
-}
-
-fn pid(child: &Child) -> pid_t {
-    pid_t::try_from(child.id()).expect("a pid")
+fn count(hook: Sample) -> u64 {
+    let mut steps = 0;
+    walk(hook, |_| steps += 1);
+    steps
 }

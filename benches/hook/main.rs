@@ -35,9 +35,13 @@ mod report;
 mod rig;
 mod sample;
 mod swarm;
+mod walk;
 
 fn main() {
     let place = place::Place::take();
+    if let Some(file) = place.record() {
+        return instructions::record(&place, file);
+    }
     let mut report = report::Report::default();
     inside::measure(&place, &mut report);
     passed::measure(&place, &mut report);

@@ -24,12 +24,15 @@ pub struct Place {
     pub noop: PathBuf,
     /// A tenth of the rounds, for who works on the benchmark itself.
     quick: bool,
+    /// Where to write what hooks call, instead of measuring: `make layout`.
+    record: Option<PathBuf>,
     dir: PathBuf,
 }
 
 impl Place {
     pub fn take() -> Self {
         let quick = std::env::args().any(|argument| argument == "--quick");
+        let record = std::env::args().find_map(|word| Some(word.strip_prefix("--record=")?.into()));
         // Cargo adds options of its own.
         let oci_link = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
         let oci_link = oci_link.expect("want the path of oci-link: make bench").into();
@@ -45,7 +48,12 @@ impl Place {
         }
         let dir = Path::new(DIR).join("bench");
         fs::create_dir(&dir).expect("directory is made");
-        Self { oci_link, noop: noop(&dir), quick, dir }
+        Self { oci_link, noop: noop(&dir), quick, record, dir }
+    }
+
+    /// The file to record into.
+    pub fn record(&self) -> Option<&Path> {
+        self.record.as_deref()
     }
 
     pub fn is_quick(&self) -> bool {
