@@ -7,7 +7,7 @@ use crate::confine::{Afterwards, confine};
 use crate::error::{Error, Failures, Kind, Result};
 use crate::host::Host;
 use crate::link::{Absent, Sighting};
-use crate::model::{ContainerId, Missing, Network, Record, Reference, Stage};
+use crate::model::{ContainerId, Missing, Record, Reference, Stage};
 use crate::newcomer::Newcomer;
 use crate::rewire::{ATTEMPTS, conflicts, plan, rewire};
 use crate::store::{Commit, Found};
@@ -16,7 +16,7 @@ use crate::sys::hosts_file::HostsFile;
 use crate::sys::lock::Lock;
 use crate::sys::netns::Process;
 use crate::waiting::{PAUSE, Patience};
-use crate::world::{Seeker, is_running, sightings};
+use crate::world::{Seeker, is_linked, is_running, recipients_of, sightings};
 
 /// How long the end of a container's process may follow the word of its end, in milliseconds.
 const DYING: u16 = 1000;
@@ -79,7 +79,7 @@ pub fn start(host: &Host, newcomer: Newcomer, afterwards: Afterwards) -> Result<
 /// Who is linked to a newcomer. A dead one goes first: it must not be given rules, because its
 /// address may be another's next.
 fn living_recipients(host: &Host, newcomer: &Record) -> Vec<Record> {
-    let mut recipients = recipients_of(host, newcomer).unwrap_or_else(|error| {
+    let mut recipients = recipients_of(host.store.as_ref(), newcomer).unwrap_or_else(|error| {
         let id = &newcomer.id;
         log::error!("{id}: who is linked to it is unknown, and left for sync: {error}");
         Vec::new()
@@ -148,7 +148,7 @@ pub fn stop(host: &Host, id: &ContainerId, afterwards: Afterwards) -> Result<()>
         }
     }
     if afterwards == Afterwards::Ends {
-        confine(host, recipients_of(host, &record)?.iter().chain([&record]), None);
+        confine(host, recipients_of(host.store.as_ref(), &record)?.iter().chain([&record]), None);
     }
     retire(host, &record)
 }
@@ -184,7 +184,7 @@ fn succeed(host: &Host, record: &Record) -> Result<()> {
 /// the rules, and their trouble is nobody else's.
 fn part(host: &Host, record: &Record) -> Result<Failures> {
     let mut failures = Failures::default();
-    let recipients = recipients_of(host, record)?;
+    let recipients = recipients_of(host.store.as_ref(), record)?;
     story::neighbours(&record.id, &recipients);
     for recipient in recipients {
         match rewire(host, &recipient) {
@@ -259,7 +259,7 @@ fn make_room(host: &Host, newcomer: Record) -> Result<(Record, bool)> {
             if !is_running(&holder, host.boot)? {
                 retire(host, &holder)?;
                 cleared = true;
-            } else if is_linked(host, &holder)? {
+            } else if is_linked(host.store.as_ref(), &holder)? {
                 let message = format!(
                     "address \"{}\": belongs to container {}, which runs and has links",
                     address.ip(),
@@ -277,31 +277,6 @@ fn make_room(host: &Host, newcomer: Record) -> Result<(Record, bool)> {
         }
     }
     Ok((newcomer, cleared))
-}
-
-/// Whether rules name this container's address.
-fn is_linked(host: &Host, record: &Record) -> Result<bool> {
-    let connected = |other: &Record| other.alias_of(&record.id).is_some();
-    Ok(!record.flows.is_empty() || recipients_of(host, record)?.iter().any(connected))
-}
-
-/// Whose links name `record`, or are connected to it.
-fn recipients_of(host: &Host, record: &Record) -> Result<Vec<Record>> {
-    if record.network == Network::Host {
-        return Ok(Vec::new());
-    }
-    let mut all: Vec<Record> = Vec::new();
-    let [name, id] = record.answers_to();
-    let mut found = host.store.wanting(&name)?;
-    found.extend(host.store.wanting(&id)?);
-    found.extend(host.store.hoping_for(&record.id)?);
-    for recipient in found {
-        let known = all.iter().any(|other| other.id == recipient.id);
-        if !known && recipient.id != record.id {
-            all.push(recipient);
-        }
-    }
-    Ok(all)
 }
 
 /// A neighbour's trouble is not the container's that starts or ends.

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::link::{Refusal, Sighting};
-use crate::model::{ContainerId, ContainerName, Record, Reference, Wired};
+use crate::model::{ContainerId, ContainerName, Network, Record, Reference, Wired};
 use crate::store::{Found, Store};
 use crate::sys::process;
 
@@ -21,6 +21,31 @@ pub fn look_up(store: &dyn Store, reference: &Reference) -> Result<Record> {
         Found::Several => Err(Refusal::Ambiguous(reference.clone()).into()),
         Found::Nothing => Err(Refusal::NoSuchContainer(reference.clone()).into()),
     }
+}
+
+/// Whether rules name this container's address.
+pub fn is_linked(store: &dyn Store, record: &Record) -> Result<bool> {
+    let connected = |other: &Record| other.alias_of(&record.id).is_some();
+    Ok(!record.flows.is_empty() || recipients_of(store, record)?.iter().any(connected))
+}
+
+/// Whose links name `record`, or are connected to it.
+pub fn recipients_of(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
+    if record.network == Network::Host {
+        return Ok(Vec::new());
+    }
+    let mut all: Vec<Record> = Vec::new();
+    let [name, id] = record.answers_to();
+    let mut found = store.wanting(&name)?;
+    found.extend(store.wanting(&id)?);
+    found.extend(store.hoping_for(&record.id)?);
+    for recipient in found {
+        let known = all.iter().any(|other| other.id == recipient.id);
+        if !known && recipient.id != record.id {
+            all.push(recipient);
+        }
+    }
+    Ok(all)
 }
 
 /// Whose links are looked at. It may have no record yet.
