@@ -1,7 +1,7 @@
 //! What somebody could do who took over a hook after it read the last byte that may lie: a tracer
 //! makes calls in its name, as soon as it has given away what it needs no more.
 
-use super::scene::Scene;
+use super::scene::{Scene, isolated, with_mounts};
 use crate::cast::recipient;
 use crate::support::{Host, Runtime};
 use nix::errno::Errno;
@@ -158,4 +158,18 @@ fn i6_with_iptables_nothing_is_written() {
         assert_fenced(taken);
         assert!(taken.open("/etc/passwd", READ).is_ok());
     });
+}
+
+/// A source that cannot be seen would be taken for dead. (Root sees all with the other kinds of hidepid.)
+#[test]
+fn i6_a_proc_that_hides_processes_hides_no_source() {
+    let host = isolated(Runtime::Runc);
+    let scene = Scene::open(&host);
+    let command = host.oci_link(&["--log-level", "debug", "hook", "createRuntime"]);
+    scene.accepted_by(with_mounts("mount -t proc -o hidepid=ptraceable proc /proc", &[], &command));
+    scene.assert_permitted();
+    let log = fs::read_to_string(host.path("log")).expect("a log");
+    let restricted = log.lines().find(|line| line.contains("restricted")).expect("a line");
+    assert!(restricted.contains("no landlock: /proc hides processes"), "{restricted}");
+    assert!(!restricted.contains("all capabilities"), "{restricted}");
 }
