@@ -29,6 +29,9 @@ BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nf
 # The newest engines, a Debian of their own: tests/engines/machine.rs.
 SID            := /var/cache/oci-link-test/sid
 
+# Tests wait for the kernel more than they compute.
+THREADS = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))}
+
 .PHONY: help build lint test fuzz test-reuse test-crash test-hazards test-engines demo bench layout plot docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
 
 help: ## list the targets
@@ -46,9 +49,8 @@ lint: ## format and clippy, warnings are errors
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
-# Tests wait for the kernel more than they compute.
 test: test-deps rootfs ## all tests, on real containers, and the demo
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} cargo test
+	$(THREADS) cargo test
 	demo/demo.sh $(TARGET_DIR)/debug/oci-link
 
 fuzz: fuzz-deps ## every reader of outside bytes, on bytes that libFuzzer makes up: SECONDS=60 for each
@@ -68,7 +70,7 @@ test-crash: test-deps ## hooks killed and refused at every system call, crowds, 
 	cargo test --test crash -- --ignored --nocapture --test-threads=1
 
 test-hazards: test-deps rootfs ## the table of hazards in docs/security.md, and what comes of each
-	tests/hazards.sh
+	$(THREADS) tests/hazards.sh
 
 test-engines: engine-deps ## links under real docker, podman and containerd, each on a machine of its own
 	cargo test --test engines -- --ignored --test-threads=2 --skip packages

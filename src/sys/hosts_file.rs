@@ -137,6 +137,11 @@ impl HostsFile {
     pub fn edit(&mut self, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
         match &mut self.target {
             Target::Mount(file) => lease::with(file, |alone| {
+                if !alone {
+                    log::debug!(
+                        "hosts file: no lease: who has it open may see the change half made"
+                    );
+                }
                 let length = || file.metadata().context(Kind::Hosts, || "hosts file");
                 loop {
                     let now = read(file, USUAL, "hosts file")?;

@@ -11,9 +11,11 @@ use nix::libc;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
-/// How long it is tried, without a pause: who writes line after line leaves gaps of microseconds.
+/// How long it is tried, without a pause: who writes line after line leaves gaps of microseconds. But
+/// who has the file open may be waiting for this very processor.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Calls `act` while nobody else can open `file`, if that can be had; it is told whether.
@@ -24,6 +26,7 @@ pub fn with<T>(file: &File, act: impl FnOnce(bool) -> T) -> T {
     let start = Instant::now();
     let mut leased = set(file, libc::F_WRLCK);
     while !leased && Errno::last() == Errno::EAGAIN && start.elapsed() < PATIENCE {
+        yield_now();
         leased = set(file, libc::F_WRLCK);
     }
     let done = act(leased);

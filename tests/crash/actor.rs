@@ -117,7 +117,7 @@ impl<'h> Actor<'h> {
         let process = self.netns.enter(|| {
             // Every container has mounts of its own; a hook is wary of one that has not.
             unshare(CloneFlags::CLONE_NEWNS).expect("root may unshare");
-            Command::new("sleep").arg("600").process_group(0).spawn().expect("sleep starts")
+            Command::new("sleep").arg("infinity").process_group(0).spawn().expect("sleep starts")
         });
         self.process.replace(Some(process));
     }
