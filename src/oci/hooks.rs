@@ -146,5 +146,9 @@ mod tests {
         let names: Vec<_> =
             arguments.iter().filter(|a| *a != INJECTED).flat_map(|a| injected_names(a)).collect();
         assert_eq!(names.len(), many.len());
+        for (length, arguments) in [(MAX_ARGUMENT - 2, 2), (MAX_ARGUMENT - 1, 4)] {
+            let two = [Variable::new("x".repeat(length), ""), Variable::new("y", "")];
+            assert_eq!(injected_arguments(&two).len(), arguments, "with what is between them");
+        }
     }
 }

@@ -133,5 +133,11 @@ mod tests {
         let raw = members.get("bc").unwrap();
         assert_eq!(&text[span(text, raw)], r#"{"d":null}"#);
         assert!(parse::<Members<'_>>("x", br#"{"a":1,"\u0061":2}"#).is_err());
+        let many = |count| {
+            let members: Vec<_> = (0..count).map(|n| format!("\"k{n}\":1")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert!(parse::<Members<'_>>("x", many(MAX_MEMBERS).as_bytes()).is_ok());
+        assert!(parse::<Members<'_>>("x", many(MAX_MEMBERS + 1).as_bytes()).is_err());
     }
 }

@@ -182,8 +182,14 @@ mod tests {
         let etc = r#"{"destination":"/etc","type":"tmpfs","source":"tmpfs"}"#;
         assert_eq!(target(&format!("[{first},{etc}]")), HostsTarget::Hidden);
         assert_eq!(target(&format!("[{etc},{first}]")), HostsTarget::Mount("/h1".into()));
-        let option = r#"{"destination":"/etc/hosts","source":"/h","options":["rbind","ro"]}"#;
-        assert_eq!(target(&format!("[{option}]")), HostsTarget::Mount("/h".into()));
+        for (how, expected) in [
+            (r#""options":["rbind","ro"]"#, HostsTarget::Mount("/h".into())),
+            (r#""options":["ro","bind"]"#, HostsTarget::Mount("/h".into())),
+            (r#""type":"tmpfs","options":["ro"]"#, HostsTarget::Hidden),
+        ] {
+            let mount = format!(r#"{{"destination":"/etc/hosts","source":"/h",{how}}}"#);
+            assert_eq!(target(&format!("[{mount}]")), expected, "{how}");
+        }
     }
 
     #[test]
