@@ -232,3 +232,6 @@ pub fn comment(notes: &[u8]) -> Option<&str> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;
