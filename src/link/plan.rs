@@ -189,10 +189,14 @@ mod tests {
         let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
         let first =
             plan(&web, &world(std::slice::from_ref(&db), Some("x\n")), Absent::Refuse).unwrap();
-        let again = world(&[db], Some(&text(&first)));
+        let again = world(std::slice::from_ref(&db), Some(&text(&first)));
         let second = plan(&first.record, &again, Absent::Refuse).unwrap();
         assert_eq!(second.hosts_content, None);
         assert_eq!(second.record, first.record);
+        let neighbours = hosts::block(b"", &["10.0.0.9\tother".to_owned()]);
+        let shared = world(&[db], Some(&(text(&first) + &neighbours)));
+        let third = plan(&first.record, &shared, Absent::Refuse).unwrap();
+        assert_eq!(third.hosts_content, None, "nor does a block that came behind ours");
     }
 
     #[test]
