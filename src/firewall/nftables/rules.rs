@@ -222,30 +222,4 @@ impl Expression {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What each rule is for, and how it ends.
-    fn shown(names: &[&str]) -> Vec<(String, Option<i32>)> {
-        let bridges: Vec<_> = names.iter().map(|name| BridgeName::new(name).unwrap()).collect();
-        let end = |rule: &Rule| match rule.expressions.last() {
-            Some(Expression::Verdict(verdict)) => Some(*verdict),
-            _ => None,
-        };
-        rules(&bridges).iter().map(|rule| (rule.comment.clone(), end(rule))).collect()
-    }
-
-    #[test]
-    fn what_permits_comes_before_what_drops() {
-        let (none, two) = (shown(&[]), shown(&["a", "b"]));
-        assert!(none.iter().all(|(_, end)| *end == Some(NF_ACCEPT)), "{none:?}");
-        let (permits, drops) = two.split_at(none.len());
-        assert_eq!(permits, none);
-        let every_way = ["a to a", "a to b", "b to a", "b to b"];
-        let expected = every_way.map(|way| (format!("oci-link: {way}"), Some(NF_DROP)));
-        assert_eq!(drops, expected);
-        let comments: std::collections::HashSet<_> =
-            two.iter().map(|(comment, _)| comment).collect();
-        assert_eq!(comments.len(), two.len(), "each is known by its comment");
-    }
-}
+mod tests;
