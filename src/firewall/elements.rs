@@ -164,6 +164,11 @@ mod tests {
     }
 
     #[test]
+    fn a_set_is_shown_in_order() {
+        assert_eq!(shown([2, 3, 1], u16::to_string), ["1", "2", "3"]);
+    }
+
+    #[test]
     fn a_comment_has_an_end() {
         let a = OwnerTag::parse(A).unwrap();
         let room = MAX_COMMENT - " ".len() - A.len();

@@ -41,6 +41,8 @@ fn isolation_ends_without_a_trace() {
     let expected = "-D OCI-LINK -j OCI-LINK-ISOLATE\n-F OCI-LINK-ISOLATE\n\
         -X OCI-LINK-ISOLATE\n";
     assert_eq!(made, expected);
+    let emptied = STANDS.replace("-A OCI-LINK-ISOLATE -i a -o a -j DROP\n", "");
+    assert_eq!(missing(&lines(&emptied), &[], &[], &[]), expected, "nor when it was flushed");
 }
 
 #[test]
@@ -74,4 +76,12 @@ fn flushed_jumps_come_back_first_and_once() {
     let moved = lines("-N OCI-LINK\n-A FORWARD -j X\n-A FORWARD -j OCI-LINK\n");
     let expected = "-D FORWARD -j OCI-LINK\n-I FORWARD 1 -j OCI-LINK\n";
     assert_eq!(missing(&moved, &[], &[], &[]), expected);
+    let twice = [moved, lines("-A FORWARD -j OCI-LINK\n")].concat();
+    let expected = format!("-D FORWARD -j OCI-LINK\n{expected}");
+    assert_eq!(missing(&twice, &[], &[], &[]), expected);
+    let twice = format!("{STANDS}-A OCI-LINK -j OCI-LINK-ISOLATE\n");
+    let expected = "-D OCI-LINK -j OCI-LINK-ISOLATE\n-D OCI-LINK -j OCI-LINK-ISOLATE\n\
+        -F OCI-LINK-ISOLATE\n-A OCI-LINK-ISOLATE -i a -o a -j DROP\n\
+        -A OCI-LINK -j OCI-LINK-ISOLATE\n";
+    assert_eq!(missing(&lines(&twice), &[], &[], &bridges(&["a"])), expected);
 }
