@@ -123,7 +123,16 @@ mod tests {
         let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
         assert!(check_depth("x", nested(64).as_bytes()).is_ok());
         assert!(check_depth("x", nested(65).as_bytes()).is_err());
-        assert!(check_depth("x", format!("\"{}\\\"[\"", "[".repeat(1000)).as_bytes()).is_ok());
+        let beside = format!("[{}1]", "[{}],".repeat(1000));
+        assert!(check_depth("x", beside.as_bytes()).is_ok(), "beside is not inside");
+        let brackets = "[".repeat(1000);
+        for (string, fits) in [
+            (format!(r#""{brackets}""#), true),
+            (format!(r#""\"{brackets}""#), true),
+            (format!(r#""\\"{brackets}"#), false),
+        ] {
+            assert_eq!(check_depth("x", string.as_bytes()).is_ok(), fits, "{string}");
+        }
     }
 
     #[test]
