@@ -66,6 +66,15 @@ fn each_part_of_a_key_begins_at_a_multiple_of_four() {
     assert_eq!(key(&flow("10.0.0.2", "10.0.0.3", "br0")), expected.concat());
 }
 
+/// As `nft` writes it: the length is that of the text with its NUL.
+#[test]
+fn a_comment_is_a_note_of_kind_0() {
+    let mut batch = Batch::default();
+    batch.message(0, 0, 0, |body| write_comment(body, 7, "hi"));
+    let message = messages(batch.bytes()).next().unwrap();
+    assert_eq!(message.attributes().get(7), Some(&b"\x00\x03hi\0"[..]));
+}
+
 #[test]
 fn a_comment_is_found_behind_other_notes() {
     for (notes, expected) in [

@@ -5,7 +5,9 @@ use crate::firewall::nftables::messages::key;
 use crate::model::{Flow, Port, Protocol};
 use std::net::IpAddr;
 
-const NEW: u32 = 1 << 3;
+/// A connection's states, as the kernel numbers them.
+const NEW: u32 = 8;
+const SPOKEN_BY_BOTH: u32 = 2;
 
 #[derive(Clone)]
 struct Packet {
@@ -35,7 +37,7 @@ impl Packet {
     }
 
     fn established(self) -> Self {
-        Self { state: ESTABLISHED, ..self }
+        Self { state: SPOKEN_BY_BOTH, ..self }
     }
 
     /// What becomes of it where `flow` alone is permitted and containers of `br0` are isolated.
