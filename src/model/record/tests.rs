@@ -1,6 +1,7 @@
-//! Tags, fillers and aliases.
+//! Tags, flows, fillers and aliases.
 
 use super::*;
+use crate::model::Protocol;
 use crate::model::sample::record;
 
 fn tag(boot: u128, netns: u64, id: &str) -> Option<OwnerTag> {
@@ -16,6 +17,15 @@ fn a_tag_names_one_instance() {
     assert_ne!(first, tag(1, 3, "db"), "another namespace");
     assert_ne!(first, tag(1, 2, "web"), "another container");
     assert!(first.is_some_and(|tag| OwnerTag::parse(tag.as_str()) == Ok(tag)));
+}
+
+#[test]
+fn a_connection_knows_of_no_bridge() {
+    let [from, to] = ["10.0.0.2", "10.0.0.3"].map(|ip| ip.parse().unwrap());
+    let port = Port { number: 80, protocol: Protocol::Tcp };
+    let flow = Flow { from, to, port, bridge: BridgeName::new("br0").ok() };
+    assert_eq!(flow.anywhere(), Flow { from, to, port, bridge: None });
+    assert_ne!(flow.anywhere(), flow);
 }
 
 #[test]
