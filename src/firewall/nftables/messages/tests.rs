@@ -66,6 +66,26 @@ fn each_part_of_a_key_begins_at_a_multiple_of_four() {
     assert_eq!(key(&flow("10.0.0.2", "10.0.0.3", "br0")), expected.concat());
 }
 
+/// As the kernel's header numbers them, in subsystem 10.
+#[test]
+fn commands_are_the_kernels() {
+    for (command, number) in [
+        (NEW_TABLE, 0),
+        (DELETE_TABLE, 2),
+        (NEW_CHAIN, 3),
+        (NEW_RULE, 6),
+        (GET_RULE, 7),
+        (DELETE_RULE, 8),
+        (NEW_SET, 9),
+        (NEW_ELEMENTS, 12),
+        (GET_ELEMENTS, 13),
+        (DELETE_ELEMENTS, 14),
+        (GET_GENERATION, 16),
+    ] {
+        assert_eq!(command, 0xa00 | number);
+    }
+}
+
 /// As `nft` writes it: the length is that of the text with its NUL.
 #[test]
 fn a_comment_is_a_note_of_kind_0() {
