@@ -248,6 +248,14 @@ mod tests {
     }
 
     #[test]
+    fn a_set_that_is_there_is_refused_and_not_taken_for_a_new_one() {
+        let mut batch = Batch::default();
+        create_set(&mut batch, FLOWS);
+        let flags = u16::from_ne_bytes(*batch.bytes()[6..].first_chunk().unwrap());
+        assert_eq!(flags & 0x600, 0x600, "made, and not there before");
+    }
+
+    #[test]
     fn what_is_written_is_read() {
         let [v4, other, v6] = ["10.0.0.2", "10.0.0.3", "fd00::2"].map(|ip| ip.parse().unwrap());
         let port = Port { number: 0x0102, protocol: Protocol::Sctp };
