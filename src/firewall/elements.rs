@@ -164,9 +164,16 @@ mod tests {
     }
 
     #[test]
+    fn a_set_is_shown_in_order() {
+        assert_eq!(shown([2, 3, 1], u16::to_string), ["1", "2", "3"]);
+    }
+
+    #[test]
     fn a_comment_has_an_end() {
         let a = OwnerTag::parse(A).unwrap();
-        let full = vec![B; 15].join(" ");
-        assert!(Changes::plan(&[element(1, &full)], &a, &[1]).is_err());
+        let room = MAX_COMMENT - " ".len() - A.len();
+        let joined = |length| Changes::plan(&[element(1, &"x".repeat(length))], &a, &[1]);
+        assert_eq!(joined(room).unwrap().change[0].comment.len(), MAX_COMMENT);
+        assert!(joined(room + 1).is_err());
     }
 }

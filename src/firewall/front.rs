@@ -59,3 +59,42 @@ pub(crate) fn jumps_to_us(rule: &Attributes<'_>) -> bool {
         item.text(NAME) == Some("immediate") && verdict.text(VERDICT_CHAIN) == Some(BASE)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::netlink::message::messages;
+
+    /// A rule with a counter, and an expression of that name that goes to that chain.
+    fn rule(name: &str, chain: &str) -> Batch {
+        let mut batch = Batch::default();
+        batch.message(0, 0, 0, |body| {
+            body.text(CHAIN, "FORWARD").nest(EXPRESSIONS, |list| {
+                list.nest(1, |item| {
+                    item.text(NAME, "counter");
+                });
+                list.nest(1, |item| {
+                    item.text(NAME, name).nest(DATA, |data| {
+                        data.nest(IMMEDIATE_DATA, |value| {
+                            value.nest(VERDICT, |verdict| {
+                                verdict.text(VERDICT_CHAIN, chain);
+                            });
+                        });
+                    });
+                });
+            });
+        });
+        batch
+    }
+
+    #[test]
+    fn a_jump_to_our_chain_is_ours_and_no_other_rule() {
+        let ours = |name: &str, chain: &str| {
+            let batch = rule(name, chain);
+            messages(batch.bytes()).all(|message| jumps_to_us(&message.attributes()))
+        };
+        assert!(ours("immediate", BASE));
+        assert!(!ours("immediate", "DOCKER-USER") && !ours("immediate", "OCI-LINK-ISOLATE"));
+        assert!(!ours("lookup", BASE), "that is data");
+    }
+}

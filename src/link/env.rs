@@ -212,6 +212,8 @@ mod tests {
         assert!(new.contains(&"Q_PORT_7000_TCP_PORT_END=7001".to_owned()));
         let old = described("q", "7000-7001", Dialect::V27);
         assert!(!old.iter().any(|variable| variable.contains("_START")), "{old:?}");
+        let three = described("q", "7000-7002", Dialect::V27);
+        assert!(three.contains(&"Q_PORT_7000_TCP_END=tcp://10.88.0.7:7002".to_owned()));
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn unfilled<'a>(content: &'a [u8], written: &[&str]) -> &'a [u8] {
         let shorter = written.iter().copied().chain([""]);
         shorter.into_iter().any(|shorter| fits(longer, shorter)) && !stands(content, longer)
     };
-    let is_filler = marks > 0 && there == filler(there.len());
+    let is_filler = there == filler(there.len());
     if is_filler && written.iter().any(is_left) { left } else { content }
 }
 
@@ -318,6 +318,7 @@ mod tests {
         assert_eq!(edited(&found, &both, &[], &short), written.as_bytes());
         let theirs = torn(base, 20);
         assert_eq!(without(&theirs, &both, &[]), theirs, "a line of the user's");
+        assert_eq!(without(b"a\n#", &both, &[]), b"a\n#", "and so is an empty comment");
         let theirs = [long.as_bytes(), &torn(base, long.len())].concat();
         assert_eq!(without(&theirs, &[&long], &[]), torn(base, long.len()), "and so is this");
     }

@@ -189,10 +189,14 @@ mod tests {
         let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
         let first =
             plan(&web, &world(std::slice::from_ref(&db), Some("x\n")), Absent::Refuse).unwrap();
-        let again = world(&[db], Some(&text(&first)));
+        let again = world(std::slice::from_ref(&db), Some(&text(&first)));
         let second = plan(&first.record, &again, Absent::Refuse).unwrap();
         assert_eq!(second.hosts_content, None);
         assert_eq!(second.record, first.record);
+        let neighbours = hosts::block(b"", &["10.0.0.9\tother".to_owned()]);
+        let shared = world(&[db], Some(&(text(&first) + &neighbours)));
+        let third = plan(&first.record, &shared, Absent::Refuse).unwrap();
+        assert_eq!(third.hosts_content, None, "nor does a block that came behind ours");
     }
 
     #[test]
@@ -206,6 +210,7 @@ mod tests {
         assert!(plan.record.flows.is_empty());
         assert_eq!(text(&plan), "x\n# BEGIN oci-link\n10.0.0.4\tweb\n# END oci-link\n");
         assert_eq!(plan.pending().flows, linked.record.flows, "until it is done");
+        assert_eq!((plan.pending().stage, plan.record.stage), (Stage::Pending, Stage::Ready));
         let before = linked.record.hosts.unwrap().block;
         assert_eq!(plan.pending().hosts.unwrap().previous, [before]);
     }
@@ -238,6 +243,19 @@ mod tests {
         let mut on_host = record("db", "80", &[]);
         on_host.network = Network::Host;
         assert!(refused(Sighting::Running(Box::new(on_host))).starts_with("conflicting options"));
+    }
+
+    #[test]
+    fn on_the_hosts_network_only_links_are_refused() {
+        let on_host = Record { network: Network::Host, ..record("web", "none", &[]) };
+        let nobody = World { sightings: vec![], hosts: None };
+        assert!(plan(&on_host, &nobody, Absent::Refuse).is_ok());
+        let linked = on_host.linked(&["db"]);
+        let db = record("db", "80", &["10.0.0.2/24"]);
+        let there = World { hosts: None, ..world(&[db], None) };
+        for absent in [Absent::Refuse, Absent::Leave] {
+            assert_eq!(plan(&linked, &there, absent), Err(Refusal::HostNetwork));
+        }
     }
 
     #[test]

@@ -139,3 +139,41 @@ pub fn resolve<'a>(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample::record;
+
+    #[test]
+    fn what_becomes_of_a_link_depends_on_what_is_found() {
+        let web = record("web", "none", &[]).linked(&["db"]);
+        let links = [web.links[0].link.clone()];
+        let db = record("db", "80", &["10.0.0.2/24"]);
+        let on_host = Record { network: Network::Host, ..db.clone() };
+        let outcome = |sighting: &Sighting, absent| {
+            let sightings = std::slice::from_ref(sighting);
+            match resolve(Naming::of(&web), &links, sightings, absent).as_deref() {
+                Ok([Some(_)]) => "linked",
+                Ok([None]) => "unconnected",
+                Ok(_) => "forgotten",
+                Err(_) => "refused",
+            }
+        };
+        let always = ["linked"; 3];
+        let absent = ["refused", "unconnected", "unconnected"];
+        let wrong = ["refused", "refused", "unconnected"];
+        for (sighting, expected) in [
+            (Sighting::Running(Box::new(db.clone())), always),
+            (Sighting::Stopped(db.name), absent),
+            (Sighting::Missing, absent),
+            (Sighting::Running(Box::new(on_host)), wrong),
+            (Sighting::Ambiguous, wrong),
+            (Sighting::Itself, wrong),
+        ] {
+            let all = [Absent::Refuse, Absent::Defer, Absent::Leave];
+            assert_eq!(all.map(|absent| outcome(&sighting, absent)), expected, "{sighting:?}");
+            assert_eq!(sighting.is_absence(), expected == absent, "that alone is waited for");
+        }
+    }
+}

@@ -88,9 +88,9 @@ fn matches(glob: &[u8], text: &[u8]) -> bool {
                 t += 1;
             }
             _ => {
+                // The star takes one more.
                 let Some((at, from)) = star else { return false };
-                star = Some((at, from + 1));
-                (g, t) = (at + 1, from + 1);
+                (g, t) = (at, from + 1);
             }
         }
     }
@@ -109,6 +109,7 @@ mod tests {
     fn filters() {
         assert!(allowed("all", "MYSQL_PASSWORD"));
         assert!(!allowed("none", "A"));
+        assert!(!allowed("none", "none"), "it is no glob");
         assert!(allowed("MYSQL_*,!*PASSWORD*", "MYSQL_USER"));
         assert!(!allowed("MYSQL_*,!*PASSWORD*", "MYSQL_PASSWORD"));
         assert!(!allowed("MYSQL_*,!*PASSWORD*", "PGUSER"));

@@ -54,6 +54,8 @@ mod tests {
     fn a_message_is_one_harmless_line() {
         let shown = Invalid::new("alias", "a\n\u{1b}[2J\u{202e}b", "has a newline").to_string();
         assert_eq!(shown, r#"alias "a\n\u{1b}[2J\u{202e}b": has a newline"#);
+        let quoted = Invalid::new("alias", r#"a" 'b\"#, "is none").to_string();
+        assert_eq!(quoted, r#"alias "a\" 'b\\": is none"#, "where the value ends is seen");
     }
 
     #[test]

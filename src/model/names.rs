@@ -174,11 +174,12 @@ mod tests {
             assert!(Alias::new(name).is_ok(), "{name}");
         }
         assert!(ContainerId::new(&"f".repeat(64)).is_ok());
+        assert!(ContainerId::new(&"f".repeat(MAX_NAME)).is_ok());
     }
 
     #[test]
     fn everything_else_is_refused() {
-        let long = "x".repeat(4096);
+        let long = "x".repeat(MAX_HOSTNAME + 1);
         for name in [
             "",
             ".",

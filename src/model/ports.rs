@@ -188,6 +188,15 @@ mod tests {
     }
 
     #[test]
+    fn protocols_go_by_the_numbers_that_packets_carry() {
+        for (protocol, number) in [(Protocol::Tcp, 6), (Protocol::Udp, 17), (Protocol::Sctp, 132)] {
+            assert_eq!(protocol.number(), number);
+            assert_eq!(Protocol::from_number(number), Some(protocol));
+        }
+        assert_eq!(Protocol::from_number(1), None, "that is icmp");
+    }
+
+    #[test]
     fn what_is_not_a_port() {
         for bad in
             ["0", "65536", "+80", "-1", "80/icmp", "80/", "2-1", "1-", "a", "80\0", "1-65535"]

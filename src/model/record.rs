@@ -278,28 +278,4 @@ impl Record {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tag(boot: u128, netns: u64, id: &str) -> Option<OwnerTag> {
-        let instance = Instance { boot, netns, pid: 1, started: 2 };
-        ContainerId::new(id).ok().map(|id| OwnerTag::new(&id, &instance))
-    }
-
-    #[test]
-    fn a_tag_names_one_instance() {
-        let first = tag(1, 2, "db");
-        assert_eq!(first, tag(1, 2, "db"));
-        assert_ne!(first, tag(2, 2, "db"), "another boot");
-        assert_ne!(first, tag(1, 3, "db"), "another namespace");
-        assert_ne!(first, tag(1, 2, "web"), "another container");
-        assert!(first.is_some_and(|tag| OwnerTag::parse(tag.as_str()) == Ok(tag)));
-    }
-
-    #[test]
-    fn nothing_else_is_a_tag() {
-        for bad in ["", "0123", "0123456789abcdeg", "0123456789ABCDEF", "0123456789abcdef0"] {
-            assert!(OwnerTag::parse(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

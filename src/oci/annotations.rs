@@ -157,7 +157,11 @@ mod tests {
             let key = format!("{PREFIX}{key}");
             assert!(annotations(&[(&key, value)]).declared().is_err(), "{key}={value}");
         }
-        assert!(annotations(&[("org.oci-link.links", &"a,".repeat(40_000))]).declared().is_err());
+        for (length, fits) in [(64 * 1024, true), (64 * 1024 + 1, false)] {
+            let value = format!("db{}", " ".repeat(length - 2));
+            let outcome = annotations(&[("org.oci-link.links", &value)]).declared();
+            assert_eq!(outcome.is_ok(), fits, "{length}");
+        }
     }
 
     #[test]
@@ -166,13 +170,19 @@ mod tests {
         assert!(config.must_agree(&annotations(&[("org.oci-link.links", "db")])).is_ok());
         assert!(config.must_agree(&annotations(&[("org.oci-link.links", "dc")])).is_err());
         assert!(config.must_agree(&annotations(&[])).is_err());
+        assert!(annotations(&[]).must_agree(&config).is_err());
+        let image = annotations(&[(IMAGE_PORTS, "80/tcp")]);
+        assert!(image.must_agree(&annotations(&[(IMAGE_PORTS, "81/tcp")])).is_err());
     }
 
     #[test]
     fn bounded_and_unique() {
-        let many: Vec<_> = (0..5000).map(|n| format!("\"k{n}\":\"v\"")).collect();
-        let many = format!("{{{}}}", many.join(","));
-        assert!(serde_json::from_str::<Annotations>(&many).is_err());
+        let many = |count| {
+            let members: Vec<_> = (0..count).map(|n| format!("\"k{n}\":\"v\"")).collect();
+            serde_json::from_str::<Annotations>(&format!("{{{}}}", members.join(",")))
+        };
+        assert!(many(MAX_COUNT).is_ok());
+        assert!(many(MAX_COUNT + 1).is_err());
         assert!(serde_json::from_str::<Annotations>(r#"{"a":"1","a":"1"}"#).is_err());
         assert!(serde_json::from_str::<Annotations>("null").is_ok());
     }

@@ -214,6 +214,8 @@ mod tests {
     fn twice_is_once_and_new_values_replace_old_ones() {
         let old = [Variable::new("DB_PORT", "old"), Variable::new("DB_ENV_a,b", "x")];
         let first = edited(CONFIG, &old);
+        let hooked = |text: &str| Document::parse(text).unwrap().has_hooks();
+        assert_eq!((hooked(CONFIG), hooked(&first)), (false, true));
         assert_eq!(edited(&first, &old), first);
         let own = Document::parse(&first).unwrap().own_variables().unwrap();
         assert_eq!(own, [Variable::new("PATH", "/bin"), Variable::new("DB_NAME", "mine")]);

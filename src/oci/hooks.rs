@@ -136,6 +136,21 @@ mod tests {
     }
 
     #[test]
+    fn ours_stands_once_and_where_it_stood() {
+        let (net, log) = (r#"{"path":"/net"}"#, r#"{"path":"/log","args":["log","hook"]}"#);
+        let old = r#"{"path":"/old/oci-link","args":["oci-link","hook"]}"#;
+        let with = |there: &[&str]| {
+            let raws: Vec<Box<RawValue>> = there
+                .iter()
+                .map(|text| RawValue::from_string((*text).to_owned()).unwrap())
+                .collect();
+            with_ours(&raws.iter().map(|raw| &**raw).collect::<Vec<_>>(), "ours")
+        };
+        assert_eq!(with(&[net, old, log, old]), format!("[{net}, ours, {log}]"));
+        assert_eq!(with(&[net, log]), format!("[{net}, {log}, ours]"));
+    }
+
+    #[test]
     fn many_names_are_split_over_arguments() {
         let many: Vec<_> =
             (0..5000).map(|n| Variable::new(format!("SOURCE_PORT_{n}_TCP"), "")).collect();
@@ -146,5 +161,9 @@ mod tests {
         let names: Vec<_> =
             arguments.iter().filter(|a| *a != INJECTED).flat_map(|a| injected_names(a)).collect();
         assert_eq!(names.len(), many.len());
+        for (length, arguments) in [(MAX_ARGUMENT - 2, 2), (MAX_ARGUMENT - 1, 4)] {
+            let two = [Variable::new("x".repeat(length), ""), Variable::new("y", "")];
+            assert_eq!(injected_arguments(&two).len(), arguments, "with what is between them");
+        }
     }
 }

@@ -133,6 +133,8 @@ mod tests {
         let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
         assert!(check_depth("x", nested(64).as_bytes()).is_ok());
         assert!(check_depth("x", nested(65).as_bytes()).is_err());
+        let beside = format!("[{}1]", "[{}],".repeat(1000));
+        assert!(check_depth("x", beside.as_bytes()).is_ok(), "beside is not inside");
         // A string's own brackets do not count, wherever in it its quotes are.
         for length in [0, 1, 14, 15, 16, 17, 1000] {
             let inside = format!("{}\\\"[\\\\", "[".repeat(length));
@@ -151,5 +153,11 @@ mod tests {
         let raw = members.get("bc").unwrap();
         assert_eq!(&text[span(text, raw)], r#"{"d":null}"#);
         assert!(parse::<Members<'_>>("x", br#"{"a":1,"\u0061":2}"#).is_err());
+        let many = |count| {
+            let members: Vec<_> = (0..count).map(|n| format!("\"k{n}\":1")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert!(parse::<Members<'_>>("x", many(MAX_MEMBERS).as_bytes()).is_ok());
+        assert!(parse::<Members<'_>>("x", many(MAX_MEMBERS + 1).as_bytes()).is_err());
     }
 }

@@ -182,8 +182,35 @@ mod tests {
         let etc = r#"{"destination":"/etc","type":"tmpfs","source":"tmpfs"}"#;
         assert_eq!(target(&format!("[{first},{etc}]")), HostsTarget::Hidden);
         assert_eq!(target(&format!("[{etc},{first}]")), HostsTarget::Mount("/h1".into()));
-        let option = r#"{"destination":"/etc/hosts","source":"/h","options":["rbind","ro"]}"#;
-        assert_eq!(target(&format!("[{option}]")), HostsTarget::Mount("/h".into()));
+        let beside = bind("/etc/hosts.d", "/other");
+        assert_eq!(target(&format!("[{first},{beside}]")), HostsTarget::Mount("/h1".into()));
+        for (how, expected) in [
+            (r#""options":["rbind","ro"]"#, HostsTarget::Mount("/h".into())),
+            (r#""options":["ro","bind"]"#, HostsTarget::Mount("/h".into())),
+            (r#""type":"tmpfs","options":["ro"]"#, HostsTarget::Hidden),
+        ] {
+            let mount = format!(r#"{{"destination":"/etc/hosts","source":"/h",{how}}}"#);
+            assert_eq!(target(&format!("[{mount}]")), expected, "{how}");
+        }
+    }
+
+    #[test]
+    fn of_resolv_conf_too_the_last_mount_decides() {
+        let mount = |to: &str, rest: &str| format!(r#"{{"destination":"{to}"{rest}}}"#);
+        let bind =
+            |from: &str| mount("/etc/resolv.conf", &format!(r#","source":"{from}","type":"bind""#));
+        let other = mount("/etc/hosts", r#","source":"/h","type":"bind""#);
+        let tmpfs = mount("/etc/resolv.conf", r#","source":"tmpfs","type":"tmpfs""#);
+        for (mounts, expected) in [
+            (other.clone(), None),
+            (format!("{},{other}", bind("/r1")), Some("/r1")),
+            (format!("{},{}", bind("/r1"), bind("r2")), Some("/b/r2")),
+            (format!("{},{tmpfs}", bind("/r1")), None),
+        ] {
+            let text = format!(r#"{{"root":{{"path":"r"}},"mounts":[{mounts}]}}"#);
+            let spec = Spec::parse(Path::new("/b"), text.as_bytes()).unwrap();
+            assert_eq!(spec.resolv_conf.as_deref(), expected.map(Path::new), "{mounts}");
+        }
     }
 
     #[test]

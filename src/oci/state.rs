@@ -98,6 +98,7 @@ mod tests {
             r#"{"id":"a","pid":-1}"#,
             r#"{"id":"a","pid":99999999999}"#,
             r#"{"id":"a","bundle":"b"}"#,
+            r#"{"id":"a","bundle":"/b\u0000"}"#,
             r#"{"id":"a"} trailing"#,
         ] {
             assert!(State::parse(bad.as_bytes()).is_err(), "{bad}");

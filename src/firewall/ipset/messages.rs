@@ -204,3 +204,106 @@ fn parse_address(inside: &Attributes<'_>) -> Option<IpAddr> {
     let v6 = || inside.get(2).and_then(|bytes| bytes.first_chunk::<16>());
     v4.map(|ip| Ipv4Addr::from(*ip).into()).or_else(|| v6().map(|ip| Ipv6Addr::from(*ip).into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Family;
+    use crate::sys::netlink::message::messages;
+
+    const FLOWS: Set = Set { family: Family::V4, kind: Kind::Bridged };
+    const SEATS: Set = Set { family: Family::V6, kind: Kind::Seats };
+
+    /// The command of the only message of a batch, and what it names.
+    fn said(write: impl FnOnce(&mut Batch)) -> (u16, Option<String>, Option<String>) {
+        let mut batch = Batch::default();
+        write(&mut batch);
+        let all: Vec<_> = messages(batch.bytes()).collect();
+        let [message] = all[..] else { panic!("{} messages", all.len()) };
+        let text = |kind| message.attributes().text(kind).map(str::to_owned);
+        (message.kind, text(SET_NAME), text(SET_NAME_2))
+    }
+
+    /// Subsystem 6, and the commands by the numbers of the kernel's header.
+    #[test]
+    fn commands_name_their_sets() {
+        let (flows, seats) = ("oci-link4".to_owned(), "oci-link6-at".to_owned());
+        let one = |command: u16| (0x600 | command, Some(flows.clone()), None);
+        let two =
+            |command: u16, other: &str| (0x600 | command, Some(flows.clone()), Some(other.into()));
+        assert_eq!(said(|batch| create_set(batch, FLOWS)), two(2, "hash:ip,port,ip"));
+        assert_eq!(said(|batch| destroy_set(batch, FLOWS)), one(3));
+        assert_eq!(said(|batch| rename_to_itself(batch, FLOWS)), two(5, &flows));
+        assert_eq!(said(|batch| swap(batch, FLOWS, SEATS)), two(6, &seats));
+        assert_eq!(said(|batch| ask_for_set(batch, FLOWS)), one(7));
+        assert_eq!(said(|batch| ask_for_header(batch, FLOWS)), one(12));
+        let ip = [10, 0, 0, 2].into();
+        let key = Entry::Seat { ip, bridge: BridgeName::new("br0").unwrap() };
+        let element = Element { key, comment: String::new() };
+        for (change, command) in [(Change::Add, 9), (Change::Update, 9), (Change::Delete, 10)] {
+            let name = Some("oci-link4-at".to_owned());
+            let expected = (0x600 | command, name, None);
+            assert_eq!(said(|batch| change_element(batch, change, &element)), expected);
+        }
+    }
+
+    #[test]
+    fn a_set_that_is_there_is_refused_and_not_taken_for_a_new_one() {
+        let mut batch = Batch::default();
+        create_set(&mut batch, FLOWS);
+        let flags = u16::from_ne_bytes(*batch.bytes()[6..].first_chunk().unwrap());
+        assert_eq!(flags & 0x600, 0x600, "made, and not there before");
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let [v4, other, v6] = ["10.0.0.2", "10.0.0.3", "fd00::2"].map(|ip| ip.parse().unwrap());
+        let port = Port { number: 0x0102, protocol: Protocol::Sctp };
+        let flow = |from, to, bridged| {
+            let flow = Flow { from, to, port, bridge: None };
+            Entry::Flow { flow, bridged }
+        };
+        let seat = |ip| Entry::Seat { ip, bridge: BridgeName::new("br-0123456789ab").unwrap() };
+        for key in [flow(v4, other, true), flow(v6, v6, false), seat(v4), seat(v6)] {
+            let read = |change, comment: &str| {
+                let mut batch = Batch::default();
+                let written = Element { key, comment: comment.to_owned() };
+                change_element(&mut batch, change, &written);
+                let message = messages(batch.bytes()).next().unwrap();
+                let read = element(Set::of(&key), &message.attributes().inside(DATA)).unwrap();
+                (read.key, read.comment)
+            };
+            for change in [Change::Add, Change::Update] {
+                assert_eq!(read(change, "a b"), (key, "a b".to_owned()));
+            }
+            assert_eq!(read(Change::Delete, "a b"), (key, String::new()), "whoever's it is");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_a_list_of_elements() {
+        let mut batch = Batch::default();
+        batch.message(LIST, 0, 0, |body| {
+            body.nest(ELEMENTS, |list| {
+                for kind in [DATA, DATA + 1, DATA] {
+                    list.nest(kind, |item| {
+                        item.text(COMMENT, if kind == DATA { "element" } else { "other" });
+                    });
+                }
+            });
+        });
+        let answer = messages(batch.bytes()).next().unwrap().attributes();
+        let comments: Vec<_> = elements(&answer).map(|item| item.text(COMMENT)).collect();
+        assert_eq!(comments, [Some("element"); 2]);
+    }
+
+    #[test]
+    fn a_set_of_another_kind_is_not_ours() {
+        for (made, ours) in [(FLOWS, FLOWS), (SEATS, SEATS), (FLOWS, SEATS), (SEATS, FLOWS)] {
+            let mut batch = Batch::default();
+            create_set(&mut batch, made);
+            let header = messages(batch.bytes()).next().unwrap().attributes();
+            assert_eq!(is_ours(ours, &header), made == ours);
+        }
+    }
+}

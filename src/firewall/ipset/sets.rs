@@ -160,3 +160,73 @@ fn plain(set: &str) -> Vec<String> {
         ),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Port, Protocol};
+
+    fn flow(from: &str, to: &str, number: u16, bridge: &str) -> Flow {
+        let port = Port { number, protocol: Protocol::Tcp };
+        let [from, to] = [from, to].map(|ip| ip.parse().unwrap());
+        Flow { from, to, port, bridge: BridgeName::new(bridge).ok() }
+    }
+
+    #[test]
+    fn a_bound_flow_takes_a_seat_too_and_says_so_again() {
+        let flows = [
+            flow("10.0.0.2", "10.0.0.3", 80, "br0"),
+            flow("10.0.0.2", "10.0.0.3", 81, "br0"),
+            flow("10.0.0.2", "10.0.1.3", 80, ""),
+            flow("fd00::2", "fd00::3", 80, "br1"),
+            flow("fd00::2", "fd00:1::3", 80, ""),
+        ];
+        let all = Entry::all(&flows);
+        let shown: Vec<String> = all.iter().map(Entry::show).collect();
+        let expected = [
+            "add oci-link4 10.0.0.2,tcp:80,10.0.0.3",
+            "add oci-link4 10.0.0.2,tcp:81,10.0.0.3",
+            "add oci-link4-routed 10.0.0.2,tcp:80,10.0.1.3",
+            "add oci-link6 fd00::2,tcp:80,fd00::3",
+            "add oci-link6-routed fd00::2,tcp:80,fd00:1::3",
+            "add oci-link4-at 10.0.0.2,br0",
+            "add oci-link6-at fd00::2,br1",
+        ];
+        assert_eq!(shown, expected);
+
+        let mut seats: HashMap<_, Vec<_>> = HashMap::new();
+        for (ip, bridge) in all.iter().filter_map(Entry::as_seat) {
+            seats.entry(ip).or_default().push(bridge);
+        }
+        let again: Vec<Flow> = all.iter().flat_map(|entry| entry.as_flows(&seats)).collect();
+        assert_eq!(again, flows);
+        assert_eq!(all[0].as_flows(&HashMap::new()), [], "without a seat it permits nothing");
+        let recipients: HashSet<_> = all.iter().map(Entry::recipient).collect();
+        assert_eq!(recipients, flows.iter().map(|flow| flow.from).collect());
+    }
+
+    #[test]
+    fn a_bound_flow_passes_only_where_its_recipient_sits() {
+        let at = |end| {
+            format!(
+                "-m set --match-set oci-link6-at {end},src -m set --match-set oci-link6-at {end},dst "
+            )
+        };
+        let rule = |set: &str, at: &str| {
+            [
+                format!("-A OCI-LINK -m set --match-set {set} src,dst,dst {at}-j ACCEPT"),
+                format!(
+                    "-A OCI-LINK -m conntrack --ctstate ESTABLISHED -m set --match-set {set} \
+                     dst,src,src {at}-j ACCEPT"
+                ),
+            ]
+        };
+        let [there, _] = rule("oci-link6", &at("src"));
+        let [_, back] = rule("oci-link6", &at("dst"));
+        assert_eq!(
+            rules(Family::V6),
+            [vec![there, back], rule("oci-link6-routed", "").to_vec()].concat()
+        );
+        assert_eq!(outdated(Family::V6), rule("oci-link6", ""));
+    }
+}

@@ -169,6 +169,24 @@ mod tests {
     }
 
     #[test]
+    fn there_to_the_port_and_back_from_it_in_a_connection() {
+        let port = Port { number: 53, protocol: Protocol::Udp };
+        let [from, to] = ["fd00::2", "fd00::3"].map(|ip| ip.parse().unwrap());
+        let text = chains(&[Flow { from, to, port, bridge: None }]).into_rules();
+        let expected = [
+            format!("-A OCI-LINK -j OCI-LINK-{TAG}"),
+            format!(
+                "-A OCI-LINK-{TAG} -s fd00::2/128 -d fd00::3/128 -p udp -m udp --dport 53 -j ACCEPT"
+            ),
+            format!(
+                "-A OCI-LINK-{TAG} -s fd00::3/128 -d fd00::2/128 -p udp -m udp --sport 53 \
+                 -m conntrack --ctstate ESTABLISHED -j ACCEPT"
+            ),
+        ];
+        assert_eq!(text.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn what_is_listed_goes_however_it_is_entered() {
         let owner = OwnerTag::parse(TAG).unwrap();
         let listing = format!(

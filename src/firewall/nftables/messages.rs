@@ -196,7 +196,7 @@ fn write_element(item: &mut Body<'_>, element: &Element<Flow>) {
 }
 
 /// Each part of a key begins at a multiple of four bytes.
-fn key(flow: &Flow) -> Vec<u8> {
+pub fn key(flow: &Flow) -> Vec<u8> {
     let octets = |ip| match ip {
         IpAddr::V4(ip) => Ipv4Addr::octets(&ip).to_vec(),
         IpAddr::V6(ip) => Ipv6Addr::octets(&ip).to_vec(),
@@ -232,3 +232,6 @@ pub fn comment(notes: &[u8]) -> Option<&str> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -220,3 +220,6 @@ impl Expression {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! The chain as transactions from what is there to what is wanted.
+
+use super::*;
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+fn bridges(names: &[&str]) -> Vec<BridgeName> {
+    names.iter().map(|name| BridgeName::new(name).unwrap()).collect()
+}
+
+const STANDS: &str = "-P FORWARD ACCEPT\n-N OCI-LINK\n-N OCI-LINK-ISOLATE\n\
+    -A FORWARD -j OCI-LINK\n-A FORWARD -s 1.2.3.4/32 -j DROP\n-A OCI-LINK -j LINK\n\
+    -A OCI-LINK -j OCI-LINK-ISOLATE\n-A OCI-LINK-ISOLATE -i a -o a -j DROP\n";
+
+#[test]
+fn what_stands_is_left_alone() {
+    let rules = lines("-A OCI-LINK -j LINK");
+    assert_eq!(missing(&lines(STANDS), &rules, &[], &bridges(&["a"])), "");
+}
+
+#[test]
+fn what_permits_comes_before_what_drops() {
+    let rules = lines("-A OCI-LINK one\n-A OCI-LINK two");
+    let made = missing(&[], &rules, &[], &bridges(&["a", "b"]));
+    let expected = "-N OCI-LINK\n-I OCI-LINK two\n-I OCI-LINK one\n-I FORWARD 1 -j OCI-LINK\n\
+        -N OCI-LINK-ISOLATE\n-A OCI-LINK-ISOLATE -i a -o a -j DROP\n\
+        -A OCI-LINK-ISOLATE -i a -o b -j DROP\n-A OCI-LINK-ISOLATE -i b -o a -j DROP\n\
+        -A OCI-LINK-ISOLATE -i b -o b -j DROP\n-A OCI-LINK -j OCI-LINK-ISOLATE\n";
+    assert_eq!(made, expected);
+    let late = STANDS.replace("-A OCI-LINK -j LINK\n", "") + "-A OCI-LINK -j LINK\n";
+    let mended = missing(&lines(&late), &[], &[], &bridges(&["a"]));
+    assert!(mended.starts_with("-D OCI-LINK -j OCI-LINK-ISOLATE\n"), "{mended}");
+    assert!(mended.ends_with("-A OCI-LINK -j OCI-LINK-ISOLATE\n"), "{mended}");
+}
+
+#[test]
+fn isolation_ends_without_a_trace() {
+    let made = missing(&lines(STANDS), &[], &[], &[]);
+    let expected = "-D OCI-LINK -j OCI-LINK-ISOLATE\n-F OCI-LINK-ISOLATE\n\
+        -X OCI-LINK-ISOLATE\n";
+    assert_eq!(made, expected);
+    let emptied = STANDS.replace("-A OCI-LINK-ISOLATE -i a -o a -j DROP\n", "");
+    assert_eq!(missing(&lines(&emptied), &[], &[], &[]), expected, "nor when it was flushed");
+}
+
+#[test]
+fn rules_of_earlier_versions_go_when_those_of_today_come() {
+    let (now, old) = (lines("-A OCI-LINK now"), lines("-A OCI-LINK LINK"));
+    let there = STANDS.replace("-j LINK", "LINK");
+    let mended = missing(&lines(&there), &now, &old, &bridges(&["a"]));
+    assert_eq!(mended, "-I OCI-LINK now\n-D OCI-LINK LINK\n");
+}
+
+#[test]
+fn all_that_is_ours_is_dismantled_and_nothing_else() {
+    let there = format!("{STANDS}-N OCI-LINK-0a\n-N OCI-LINKED\n-N LINK\n-A LINK -j OCI-LINK\n");
+    let expected = "-D FORWARD -j OCI-LINK\n-F OCI-LINK\n-F OCI-LINK-ISOLATE\n-F OCI-LINK-0a\n\
+        -X OCI-LINK\n-X OCI-LINK-ISOLATE\n-X OCI-LINK-0a\n";
+    assert_eq!(dismantled(&lines(&there)), expected);
+    assert_eq!(dismantled(&lines("-P FORWARD ACCEPT\n-A FORWARD -j LINK\n")), "");
+}
+
+#[test]
+fn who_is_isolated_is_what_the_rules_say() {
+    let isolated = |there: &str, names: &[&str]| isolates(&lines(there), &bridges(names));
+    assert!(isolated(STANDS, &["a"]));
+    assert!(!isolated(STANDS, &["a", "b"]) && !isolated(STANDS, &["b"]) && !isolated("", &[]));
+    assert!(!isolated(&format!("{STANDS}-A OCI-LINK -j LINK\n"), &["a"]), "not the last word");
+    assert!(!isolated(&STANDS.replace("-A OCI-LINK -j OCI-LINK-ISOLATE\n", ""), &["a"]));
+}
+
+#[test]
+fn flushed_jumps_come_back_first_and_once() {
+    let moved = lines("-N OCI-LINK\n-A FORWARD -j X\n-A FORWARD -j OCI-LINK\n");
+    let expected = "-D FORWARD -j OCI-LINK\n-I FORWARD 1 -j OCI-LINK\n";
+    assert_eq!(missing(&moved, &[], &[], &[]), expected);
+    let twice = [moved, lines("-A FORWARD -j OCI-LINK\n")].concat();
+    let expected = format!("-D FORWARD -j OCI-LINK\n{expected}");
+    assert_eq!(missing(&twice, &[], &[], &[]), expected);
+    let twice = format!("{STANDS}-A OCI-LINK -j OCI-LINK-ISOLATE\n");
+    let expected = "-D OCI-LINK -j OCI-LINK-ISOLATE\n-D OCI-LINK -j OCI-LINK-ISOLATE\n\
+        -F OCI-LINK-ISOLATE\n-A OCI-LINK-ISOLATE -i a -o a -j DROP\n\
+        -A OCI-LINK -j OCI-LINK-ISOLATE\n";
+    assert_eq!(missing(&lines(&twice), &[], &[], &bridges(&["a"])), expected);
+}

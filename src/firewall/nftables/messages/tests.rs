@@ -1,0 +1,111 @@
+//! Elements and comments as bytes, and back.
+
+use super::*;
+use crate::firewall::elements::owned;
+use crate::model::OwnerTag;
+use crate::sys::netlink::message::messages;
+
+fn flow(from: &str, to: &str, bridge: &str) -> Flow {
+    let port = Port { number: 0x0102, protocol: Protocol::Udp };
+    let [from, to] = [from, to].map(|ip| ip.parse().unwrap());
+    Flow { from, to, port, bridge: BridgeName::new(bridge).ok() }
+}
+
+fn elements_of(flows: &[Flow]) -> Vec<Element<Flow>> {
+    let owner = OwnerTag::parse("aaaaaaaaaaaaaaaa").unwrap();
+    flows.iter().map(|flow| owned(*flow, &owner)).collect()
+}
+
+/// The set and the elements of each message of a transaction that adds `elements`.
+fn read(added: &[Element<Flow>]) -> Vec<(Set, Vec<Element<Flow>>)> {
+    let mut transaction = Transaction::default();
+    transaction.add_elements(added);
+    let all = messages(transaction.batch.bytes()).filter(|message| message.kind == NEW_ELEMENTS);
+    let all = all.map(|message| {
+        let body = message.attributes();
+        let set = Set::ALL.into_iter().find(|set| body.text(SET) == Some(set.name())).unwrap();
+        (set, elements(&body).filter_map(|item| element(set, &item)).collect())
+    });
+    all.collect()
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let flows = [
+        flow("fd00::2", "fd00::3", ""),
+        flow("10.0.0.2", "10.0.0.3", "br0"),
+        flow("fd00::2", "fd00::3", "br-0123456789ab"),
+        flow("10.0.0.2", "10.0.0.3", ""),
+    ];
+    let all = elements_of(&flows);
+    let one = |set, at: usize| (set, vec![all[at].clone()]);
+    let [bridged4, links4, bridged6, links6] = Set::ALL;
+    let expected = [one(bridged4, 1), one(links4, 3), one(bridged6, 2), one(links6, 0)];
+    assert_eq!(read(&all), expected);
+    assert_eq!(read(&[]), []);
+}
+
+#[test]
+fn a_message_has_room_for_so_many() {
+    let port = |number| Port { number, protocol: Protocol::Tcp };
+    let flow = flow("10.0.0.2", "10.0.0.3", "");
+    let flows: Vec<_> = (1..=257).map(|n| Flow { port: port(n), ..flow }).collect();
+    let counts: Vec<_> = read(&elements_of(&flows)).iter().map(|(_, some)| some.len()).collect();
+    assert_eq!(counts, [256, 1]);
+}
+
+#[test]
+fn each_part_of_a_key_begins_at_a_multiple_of_four() {
+    let expected = [
+        &b"br0\0\0\0\0\0\0\0\0\0\0\0\0\0"[..],
+        &[10, 0, 0, 2],
+        &[10, 0, 0, 3],
+        &[17, 0, 0, 0],
+        &[1, 2, 0, 0],
+    ];
+    assert_eq!(key(&flow("10.0.0.2", "10.0.0.3", "br0")), expected.concat());
+}
+
+/// As the kernel's header numbers them, in subsystem 10.
+#[test]
+fn commands_are_the_kernels() {
+    for (command, number) in [
+        (NEW_TABLE, 0),
+        (DELETE_TABLE, 2),
+        (NEW_CHAIN, 3),
+        (NEW_RULE, 6),
+        (GET_RULE, 7),
+        (DELETE_RULE, 8),
+        (NEW_SET, 9),
+        (NEW_ELEMENTS, 12),
+        (GET_ELEMENTS, 13),
+        (DELETE_ELEMENTS, 14),
+        (GET_GENERATION, 16),
+    ] {
+        assert_eq!(command, 0xa00 | number);
+    }
+}
+
+/// As `nft` writes it: the length is that of the text with its NUL.
+#[test]
+fn a_comment_is_a_note_of_kind_0() {
+    let mut batch = Batch::default();
+    batch.message(0, 0, 0, |body| write_comment(body, 7, "hi"));
+    let message = messages(batch.bytes()).next().unwrap();
+    assert_eq!(message.attributes().get(7), Some(&b"\x00\x03hi\0"[..]));
+}
+
+#[test]
+fn a_comment_is_found_behind_other_notes() {
+    for (notes, expected) in [
+        (&b"\x00\x03hi\0"[..], Some("hi")),
+        (b"\x01\x02x\0\x00\x03hi\0\x00\x03no\0", Some("hi")),
+        (b"\x01\x02x\0", None),
+        (b"\x01\x09x\0\x00\x03hi\0", None),
+        (b"\x00\x04hi", None),
+        (b"\x00", None),
+        (b"", None),
+    ] {
+        assert_eq!(comment(notes), expected, "{notes:?}");
+    }
+}

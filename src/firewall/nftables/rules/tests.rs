@@ -1,0 +1,171 @@
+//! The rules, run on packets by a machine that does what the kernel's does.
+
+use super::*;
+use crate::firewall::nftables::messages::key;
+use crate::model::{Flow, Port, Protocol};
+use std::net::IpAddr;
+
+/// A connection's states, as the kernel numbers them.
+const NEW: u32 = 8;
+const SPOKEN_BY_BOTH: u32 = 2;
+
+#[derive(Clone)]
+struct Packet {
+    family: Family,
+    interfaces: [&'static str; 2],
+    protocol: u8,
+    network: Vec<u8>,
+    transport: Vec<u8>,
+    state: u32,
+}
+
+impl Packet {
+    fn new(family: Family, addresses: [IpAddr; 2], protocol: u8, transport: &[u8]) -> Self {
+        let mut network = vec![0xee; if family == Family::V4 { 12 } else { 8 }];
+        for address in addresses {
+            match address {
+                IpAddr::V4(ip) => network.extend(ip.octets()),
+                IpAddr::V6(ip) => network.extend(ip.octets()),
+            }
+        }
+        let transport = transport.to_vec();
+        Self { family, interfaces: ["br0", "br0"], protocol, network, transport, state: NEW }
+    }
+
+    fn through(self, from: &'static str, to: &'static str) -> Self {
+        Self { interfaces: [from, to], ..self }
+    }
+
+    fn established(self) -> Self {
+        Self { state: SPOKEN_BY_BOTH, ..self }
+    }
+
+    /// What becomes of it where `flow` alone is permitted and containers of `br0` are isolated.
+    fn fate(&self, flow: &Flow) -> Option<i32> {
+        let bridges = [BridgeName::new("br0").unwrap()];
+        rules(&bridges).iter().find_map(|rule| self.run(rule, flow))
+    }
+
+    fn run(&self, rule: &Rule, flow: &Flow) -> Option<i32> {
+        let mut registers = [0xff; 64];
+        let at = |register: u32| usize::try_from(4 * (register - REGISTER)).unwrap();
+        for expression in &rule.expressions {
+            let (to, loaded) = match expression {
+                Expression::Meta { key, to } => (*to, self.meta(*key)),
+                Expression::Payload { header, offset, length, to } => {
+                    let header = match *header {
+                        NETWORK => &self.network,
+                        TRANSPORT => &self.transport,
+                        _ => panic!("no such header"),
+                    };
+                    let [from, length] = [*offset, *length].map(|n| usize::try_from(n).unwrap());
+                    (*to, header[from..from + length].to_vec())
+                }
+                Expression::State { to } => (*to, self.state.to_ne_bytes().to_vec()),
+                Expression::Mask { register, mask } => {
+                    let word = registers[at(*register)..].first_chunk().unwrap();
+                    (*register, (u32::from_ne_bytes(*word) & mask).to_ne_bytes().to_vec())
+                }
+                Expression::Compare { register, equal, value } => {
+                    if registers[at(*register)..].starts_with(value) != *equal {
+                        return None;
+                    }
+                    continue;
+                }
+                Expression::Lookup { set, register } => {
+                    let there = registers[at(*register)..].starts_with(&key(flow));
+                    if *set != Set::of(flow).name() || !there {
+                        return None;
+                    }
+                    continue;
+                }
+                Expression::Verdict(verdict) => return Some(*verdict),
+            };
+            // What is loaded fills whole registers.
+            let end = at(to) + loaded.len().next_multiple_of(4);
+            registers[at(to)..end].fill(0);
+            registers[at(to)..at(to) + loaded.len()].copy_from_slice(&loaded);
+        }
+        panic!("{} does not end", rule.comment);
+    }
+
+    fn meta(&self, key: u32) -> Vec<u8> {
+        let named = |name| interface(&BridgeName::new(name).unwrap());
+        match (key, self.family) {
+            (IN_INTERFACE, _) => named(self.interfaces[0]),
+            (OUT_INTERFACE, _) => named(self.interfaces[1]),
+            (FAMILY, Family::V4) => vec![2],
+            (FAMILY, Family::V6) => vec![10],
+            (PROTOCOL, _) => vec![self.protocol],
+            _ => panic!("no such key"),
+        }
+    }
+}
+
+#[test]
+fn a_flow_passes_there_and_back_and_nothing_beside_it() {
+    let port = Port { number: 0x0102, protocol: Protocol::Udp };
+    for [from, to, other] in
+        [["10.0.0.2", "10.0.0.3", "10.0.0.4"], ["fd00::2", "fd00::3", "fd00::4"]]
+    {
+        let [from, to, other]: [IpAddr; 3] = [from, to, other].map(|ip| ip.parse().unwrap());
+        let family = Family::of(from);
+        let packet = |from, to, ports: &[u8]| Packet::new(family, [from, to], 17, ports);
+        let there = packet(from, to, &[9, 9, 1, 2]);
+        let back = packet(to, from, &[1, 2, 9, 9]);
+        for bridge in [BridgeName::new("br0").ok(), None] {
+            let flow = Flow { from, to, port, bridge };
+            let fate = |packet: Packet| packet.fate(&flow);
+            assert_eq!(fate(there.clone()), Some(NF_ACCEPT));
+            assert_eq!(fate(back.clone().established()), Some(NF_ACCEPT));
+            assert_eq!(fate(back.clone()), Some(NF_DROP), "nobody has asked");
+            for beside in [
+                packet(from, to, &[1, 2, 9, 9]),
+                packet(from, to, &[9, 9, 1, 3]),
+                packet(from, other, &[9, 9, 1, 2]),
+                packet(other, to, &[9, 9, 1, 2]),
+                Packet { protocol: 6, ..there.clone() },
+            ] {
+                assert_eq!(fate(beside.clone()), Some(NF_DROP));
+                assert_eq!(fate(beside.established()), Some(NF_DROP));
+            }
+            // Elsewhere nobody is isolated: what is not permitted here is for others to judge.
+            let elsewhere = bridge.is_none().then_some(NF_ACCEPT);
+            for (first, second) in [("br0", "br1"), ("br1", "br0"), ("br1", "br1")] {
+                let back = back.clone().established().through(first, second);
+                assert_eq!(fate(there.clone().through(first, second)), elsewhere);
+                assert_eq!(fate(back), elsewhere);
+            }
+        }
+    }
+}
+
+#[test]
+fn neighbours_of_ipv6_find_each_other() {
+    let ips = ["fd00::2", "fd00::3"].map(|ip| ip.parse().unwrap());
+    let port = Port { number: 1, protocol: Protocol::Tcp };
+    let flow = Flow { from: ips[0], to: ips[1], port, bridge: None };
+    let fate =
+        |protocol, kind| Packet::new(Family::V6, ips, protocol, &[kind, 0, 0, 0]).fate(&flow);
+    assert_eq!(
+        [134, 135, 136, 137].map(|kind| fate(58, kind)),
+        [Some(NF_DROP), Some(NF_ACCEPT), Some(NF_ACCEPT), Some(NF_DROP)]
+    );
+    assert_eq!(fate(17, 135), Some(NF_DROP), "a port");
+}
+
+#[test]
+fn what_permits_comes_before_what_drops() {
+    let shown = |names: &[&str]| -> Vec<(String, bool)> {
+        let bridges: Vec<_> = names.iter().map(|name| BridgeName::new(name).unwrap()).collect();
+        let permits =
+            |rule: &Rule| matches!(rule.expressions.last(), Some(Expression::Verdict(NF_ACCEPT)));
+        rules(&bridges).iter().map(|rule| (rule.comment.clone(), permits(rule))).collect()
+    };
+    let (none, two) = (shown(&[]), shown(&["a", "b"]));
+    assert!(none.iter().all(|(_, permits)| *permits), "{none:?}");
+    let (permits, drops) = two.split_at(none.len());
+    assert_eq!(permits, none);
+    let every_way = ["a to a", "a to b", "b to a", "b to b"];
+    assert_eq!(drops, every_way.map(|way| (format!("oci-link: {way}"), false)));
+}

@@ -1,0 +1,55 @@
+//! Tags, flows, fillers and aliases.
+
+use super::*;
+use crate::model::Protocol;
+use crate::model::sample::record;
+
+fn tag(boot: u128, netns: u64, id: &str) -> Option<OwnerTag> {
+    let instance = Instance { boot, netns, pid: 1, started: 2 };
+    ContainerId::new(id).ok().map(|id| OwnerTag::new(&id, &instance))
+}
+
+#[test]
+fn a_tag_names_one_instance() {
+    let first = tag(1, 2, "db");
+    assert_eq!(first, tag(1, 2, "db"));
+    assert_ne!(first, tag(2, 2, "db"), "another boot");
+    assert_ne!(first, tag(1, 3, "db"), "another namespace");
+    assert_ne!(first, tag(1, 2, "web"), "another container");
+    assert!(first.is_some_and(|tag| OwnerTag::parse(tag.as_str()) == Ok(tag)));
+}
+
+#[test]
+fn a_connection_knows_of_no_bridge() {
+    let [from, to] = ["10.0.0.2", "10.0.0.3"].map(|ip| ip.parse().unwrap());
+    let port = Port { number: 80, protocol: Protocol::Tcp };
+    let flow = Flow { from, to, port, bridge: BridgeName::new("br0").ok() };
+    assert_eq!(flow.anywhere(), Flow { from, to, port, bridge: None });
+    assert_ne!(flow.anywhere(), flow);
+}
+
+#[test]
+fn a_filler_is_a_comment_of_any_length() {
+    for (length, expected) in [(0, ""), (1, "#"), (2, "#\n"), (4, "###\n")] {
+        assert_eq!(filler(length), expected.as_bytes());
+    }
+}
+
+#[test]
+fn a_source_has_the_alias_of_its_first_link() {
+    let [db, cache, other] = ["db", "cache", "other"].map(|id| ContainerId::new(id).unwrap());
+    let mut web = record("web", "none", &[]).linked(&["cache", "db:sql", "db:again", "other"]);
+    for (wired, source) in web.links.iter_mut().zip([&cache, &db, &db]) {
+        wired.source = Some(source.clone());
+    }
+    assert_eq!(web.alias_of(&db).map(Alias::as_str), Some("sql"));
+    assert_eq!(web.alias_of(&cache).map(Alias::as_str), Some("cache"));
+    assert_eq!(web.alias_of(&other), None, "it is not connected");
+}
+
+#[test]
+fn nothing_else_is_a_tag() {
+    for bad in ["", "0123", "0123456789abcdeg", "0123456789ABCDEF", "0123456789abcdef0"] {
+        assert!(OwnerTag::parse(bad).is_err(), "{bad}");
+    }
+}
