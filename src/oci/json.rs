@@ -135,6 +135,13 @@ mod tests {
         assert!(check_depth("x", nested(65).as_bytes()).is_err());
         let beside = format!("[{}1]", "[{}],".repeat(1000));
         assert!(check_depth("x", beside.as_bytes()).is_ok(), "beside is not inside");
+        // Brackets between strings do, however close these are.
+        for length in 0..20 {
+            let open = format!("[\"{}\",", "a".repeat(length));
+            let nested = |levels: usize| open.repeat(levels) + "1" + &"]".repeat(levels);
+            assert!(check_depth("x", nested(64).as_bytes()).is_ok(), "{length}");
+            assert!(check_depth("x", nested(65).as_bytes()).is_err(), "{length}");
+        }
         // A string's own brackets do not count, wherever in it its quotes are.
         for length in [0, 1, 14, 15, 16, 17, 1000] {
             let inside = format!("{}\\\"[\\\\", "[".repeat(length));
