@@ -34,11 +34,10 @@ pub fn part<'a, T: Deserialize<'a>>(what: &str, raw: &'a RawValue) -> Result<T> 
 /// Counts brackets outside strings. Serde skips unknown members without a limit of its own.
 fn check_depth(what: &str, text: &[u8]) -> Result<()> {
     let mut depth = 0u32;
-    let mut rest = text;
-    while let [byte, behind @ ..] = rest {
-        rest = behind;
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
         match byte {
-            b'"' => rest = behind_string(rest),
+            b'"' => skip_string(&mut rest),
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
@@ -51,22 +50,13 @@ fn check_depth(what: &str, text: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// What follows a string that begins before `text`. Most of a document is inside of them, so bytes
-/// that are nothing special are passed over many at once.
-fn behind_string(mut text: &[u8]) -> &[u8] {
-    let ends = |byte: &u8| matches!(byte, b'"' | b'\\');
-    loop {
-        while let Some((chunk, behind)) = text.split_first_chunk::<16>() {
-            // No early exit: so the compiler compares all of them with one instruction.
-            if chunk.iter().fold(false, |found, byte| found | ends(byte)) {
-                break;
-            }
-            text = behind;
-        }
-        match text.iter().position(ends) {
-            Some(at) if text[at] == b'"' => return &text[at + 1..],
-            Some(at) => text = text.get(at + 2..).unwrap_or_default(),
-            None => return &[],
+/// Moves on behind the end of a string. Most of a document is inside of them.
+fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => _ = rest.next(),
+            _ => {}
         }
     }
 }
