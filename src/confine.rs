@@ -44,14 +44,14 @@ fn runs_programs<'a>(host: &Host, records: impl Iterator<Item = &'a Record>) -> 
     let mut asked = Vec::new();
     for record in records {
         for address in record.network.addresses() {
-            let what = (record.backend, Family::of(address.ip()));
-            if asked.contains(&what) {
+            let (backend, family) = (record.backend, Family::of(address.ip()));
+            if asked.contains(&(backend, family)) {
                 continue;
             }
-            if host.at(what.0, |site| site.firewall.runs_programs(what.1))? {
+            if host.at(backend, |site| site.firewall.runs_programs(family))? {
                 return Ok(true);
             }
-            asked.push(what);
+            asked.push((backend, family));
         }
     }
     Ok(false)
