@@ -54,7 +54,7 @@ install: ## into PREFIX (/usr/local), below DESTDIR; build it first
 	    $(DESTDIR)$(zshdir)/_oci-link $(DESTDIR)$(fishdir)/oci-link.fish
 
 uninstall: ## out of PREFIX again; ends all links, unless there is a DESTDIR
-	$(if $(DESTDIR),,OCI_LINK=$(bindir)/oci-link packaging/scripts/prerm remove)
+	$(if $(DESTDIR),,$(PLACED) packaging/scripts/prerm | sh -s remove)
 	rm -f $(DESTDIR)$(bindir)/oci-link $(addprefix $(DESTDIR)$(bindir)/oci-link-,$(WRAPPERS))
 	rm -f $(DESTDIR)$(unitdir)/oci-link-watch.service $(DESTDIR)$(tmpfilesdir)/oci-link.conf
 	rm -f $(DESTDIR)$(bashdir)/oci-link $(DESTDIR)$(zshdir)/_oci-link $(DESTDIR)$(fishdir)/oci-link.fish
