@@ -50,7 +50,7 @@ pub fn record(place: &Place, file: &Path) {
 fn address(registers: &user_regs_struct) -> u64 {
     #[cfg(target_arch = "x86_64")]
     return registers.rip;
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(not(target_arch = "x86_64"))]
     return registers.pc;
 }
 
