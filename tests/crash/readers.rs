@@ -117,6 +117,7 @@ fn story(host: &Host, kind: Hosts, updates: usize) -> (usize, usize) {
     let exposed = log.lines().filter(|line| line.contains("hosts file: no lease")).count();
     let torn: Vec<_> = seen.difference(&complete).map(|it| String::from_utf8_lossy(it)).collect();
     assert!(torn.len() <= exposed, "without a lease {exposed} times, a reader saw {torn:#?}");
+    assert!(exposed * 5 <= updates, "no lease {exposed} times of {updates}");
     assert!(seen.len() > 1, "the reader saw no change");
     (reads, complete.len())
 }
