@@ -16,8 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A refusal takes no longer, with some room: the machine is busy, and what is tested is not optimised.
+/// A refusal takes no longer: somebody waits for the container.
 const AT_ONCE: Duration = Duration::from_secs(1);
+/// Nor does it keep a processor busy for longer, also where nothing is optimised.
+const BUSY: Duration = Duration::from_millis(250);
 
 /// A host whose rules can be read one by one, which only one of the backends makes.
 pub(super) fn isolated(runtime: Runtime) -> Host {
@@ -181,10 +183,10 @@ pub(super) fn at_once(host: &Host, command: &mut Command, input: &[u8]) -> Outco
         let begun = Instant::now();
         let outcome = host.feed(command, input);
         if begun.elapsed() <= AT_ONCE {
-            return outcome;
+            return outcome.busy_within(BUSY);
         }
     }
-    host.feed(command, input).within(AT_ONCE)
+    host.feed(command, input).within(AT_ONCE).busy_within(BUSY)
 }
 
 /// One line that names what is wrong, and that no terminal or log can take for anything else.

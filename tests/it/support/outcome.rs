@@ -1,5 +1,9 @@
 //! Running a program and telling, when it went wrong, everything about it.
 
+use nix::{
+    sys::wait::{Id, WaitPidFlag, WaitStatus, waitid},
+    unistd::{Pid, SysconfVar, sysconf},
+};
 use std::{
     fmt::Write as _,
     fs::{self, File},
@@ -20,6 +24,8 @@ pub(crate) struct Outcome {
     stdout: String,
     stderr: String,
     elapsed: Duration,
+    /// Of a processor: other tests keep the machine busy.
+    busy: Duration,
     log: PathBuf,
 }
 
@@ -51,13 +57,14 @@ impl Streams {
             .stderr(File::create(self.path("err")).expect("stderr is made"));
         let mut child =
             start(command).unwrap_or_else(|cause| panic!("{command:?} does not start: {cause}"));
-        let status = wait(&mut child, command);
+        let (status, busy) = measure(&mut child, command);
         Outcome {
             command: format!("{command:?}"),
             status,
             stdout: text(&self.path("out")),
             stderr: text(&self.path("err")),
             elapsed: begun.elapsed(),
+            busy,
             log: log.into(),
         }
     }
@@ -96,6 +103,13 @@ impl Outcome {
         self
     }
 
+    /// It computed no longer than `limit`, with those it ran.
+    #[track_caller]
+    pub(crate) fn busy_within(self, limit: Duration) -> Self {
+        assert!(self.busy <= limit, "busy for {:?}: {}", self.busy, self.report());
+        self
+    }
+
     fn report(&self) -> String {
         let mut report = format!("{}\n{} after {:?}\n", self.command, self.status, self.elapsed);
         let parts = [
@@ -112,17 +126,34 @@ impl Outcome {
 
 /// Waits for its end, not for ever.
 pub(crate) fn wait(child: &mut Child, command: &Command) -> ExitStatus {
+    measure(child, command).0
+}
+
+/// The same, and how long it computed.
+fn measure(child: &mut Child, command: &Command) -> (ExitStatus, Duration) {
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(status) = child.try_wait().expect("our child") {
-            return status;
-        }
+    let pid = Pid::from_raw(child.id().cast_signed());
+    // What it used is in /proc until somebody takes note of its end.
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while waitid(Id::Pid(pid), look).expect("our child") == WaitStatus::StillAlive {
         if Instant::now() > deadline {
             let _ = child.kill();
             panic!("{command:?} hangs: killed after {PATIENCE:?}");
         }
         thread::sleep(Duration::from_millis(1));
     }
+    let busy = processor_time(pid);
+    (child.wait().expect("our child"), busy)
+}
+
+/// Its own and that of its children, as proc(5) counts them in /proc/PID/stat.
+fn processor_time(pid: Pid) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is a zombie");
+    let (_, fields) = stat.rsplit_once(')').expect("its name");
+    let times = fields.split_whitespace().skip(11).take(4);
+    let ticks: u64 = times.map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+    let second = sysconf(SysconfVar::CLK_TCK).ok().flatten().expect("a number");
+    Duration::from_millis(ticks * 1000 / second.cast_unsigned())
 }
 
 /// A file that is not there says nothing.
