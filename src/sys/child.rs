@@ -52,6 +52,11 @@ pub fn run(program: &str, args: &[&str], input: &str, patience: u16, kind: Kind)
     let Some(status) = status else {
         return Err(Error::new(kind, format!("{program}: no end after {patience} ms: killed")));
     };
+    // To iptables-restore, rules that it cannot read are the end of the rules, and nothing amiss.
+    let read = stdin.stream_position().context(kind, || "memfd")?;
+    if status.success() && usize::try_from(read) != Ok(input.len()) {
+        return Err(Error::new(kind, format!("{program}: ended before its input did")));
+    }
     let text = |file: &mut File| -> Result<String> {
         let mut bytes = Vec::new();
         file.rewind().context(kind, || "memfd")?;
@@ -171,5 +176,20 @@ fn reap(child: Pid) -> nix::Result<ExitStatus> {
             Err(Errno::EINTR) => {}
             result => return result.map(|_| ExitStatus::from_raw(status)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_reads_all_of_its_input_succeeds() {
+        let read = run("/bin/cat", &[], "rules\n", 10_000, Kind::Firewall).unwrap();
+        assert_eq!((read.status.code(), read.stdout.as_str()), (Some(0), "rules\n"));
+        let unread = run("/bin/true", &[], "rules\n", 10_000, Kind::Firewall).unwrap_err();
+        assert_eq!(unread.to_string(), "/bin/true: ended before its input did");
+        let failed = run("/bin/false", &[], "rules\n", 10_000, Kind::Firewall).unwrap();
+        assert_eq!(failed.status.code(), Some(1));
     }
 }
