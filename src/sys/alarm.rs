@@ -1,6 +1,7 @@
 //! An end for system calls that would wait for ever: this thread's are interrupted.
 
 use crate::error::{Context, Kind, Result};
+use nix::libc;
 use nix::sys::signal::{
     SaFlags, SigAction, SigEvent, SigHandler, SigSet, SigevNotify, Signal, sigaction,
 };
@@ -12,7 +13,7 @@ use std::time::Duration;
 /// Between a first interruption that came a moment before the call, and the next.
 const AGAIN: Duration = Duration::from_millis(100);
 
-extern "C" fn nothing(_: nix::libc::c_int) {}
+extern "C" fn nothing(_: libc::c_int) {}
 
 /// Rings until it is dropped.
 #[derive(Debug)]
@@ -31,10 +32,7 @@ impl Alarm {
         // SAFETY: the handler does nothing.
         let before = unsafe { sigaction(Signal::SIGALRM, &handler) };
         let alarm = before.and_then(|before| {
-            let thread_id = gettid().as_raw();
-            let notify =
-                SigevNotify::SigevThreadId { signal: Signal::SIGALRM, thread_id, si_value: 0 };
-            let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(notify))?;
+            let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, to_this_thread())?;
             let expiration = Expiration::IntervalDelayed(time.into(), AGAIN.into());
             timer.set(expiration, TimerSetTimeFlags::empty())?;
             SigSet::from(Signal::SIGALRM).thread_unblock()?;
@@ -42,6 +40,18 @@ impl Alarm {
         });
         alarm.context(Kind::Internal, || "cannot set a timer")
     }
+}
+
+/// What nix calls `SigevThreadId`, and has where the C library is glibc.
+#[allow(unsafe_code)]
+fn to_this_thread() -> SigEvent {
+    let notify = SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 };
+    let mut event = SigEvent::new(notify);
+    // SAFETY: the pointer is to the event, which nobody else has yet.
+    let raw = unsafe { &mut *event.as_mut_ptr() };
+    raw.sigev_notify = libc::SIGEV_THREAD_ID;
+    raw.sigev_notify_thread_id = gettid().as_raw();
+    event
 }
 
 impl Drop for Alarm {

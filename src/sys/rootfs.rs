@@ -11,7 +11,9 @@ use crate::model::Inode;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat, stat};
-use nix::sys::statfs::fstatfs;
+use nix::sys::statfs::{
+    CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs,
+};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 use pathrs::Root;
 use pathrs::error::ErrorKind;
@@ -24,8 +26,9 @@ use xattr::FileExt;
 
 /// As many as the kernel follows.
 const MAX_LINKS: usize = 40;
-/// `f_type` of file systems whose files are not files: proc, sysfs, cgroup, cgroup2.
-const PSEUDO: [i64; 4] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270];
+/// File systems whose files are not files.
+const PSEUDO: [FsType; 4] =
+    [PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC];
 /// What the new file is called until it takes its place.
 const NEW: &str = ".hosts.oci-link";
 /// The same for a new `/etc`.
@@ -77,7 +80,7 @@ pub fn must_be_ordinary(file: impl AsFd, stat: &FileStat, what: &str) -> Result<
     let name = match kind {
         SFlag::S_IFREG => {
             let system = fstatfs(file).context(Kind::Hosts, || what.to_owned())?;
-            if !PSEUDO.contains(&system.filesystem_type().0) {
+            if !PSEUDO.contains(&system.filesystem_type()) {
                 return Ok(());
             }
             "is not on a file system for files"
