@@ -1,12 +1,13 @@
 #!/bin/sh
 # `make layout`: a linker script that puts the functions of a hook side by side, from where they are
 # scattered among those of the other commands: every page of code that is touched is a page fault.
-# $1 is the program with its symbols, $2 the addresses that hooks were at, one in a line, in their order.
+# $1 is the program with its symbols, $2 the addresses that hooks were at, one in a line, in their
+# order, $3 the C library that is in it.
 set -eu
 export LC_ALL=C
 program=$1
 places=$2
-libc=$(cc -print-file-name=libc.a)
+libc=$3
 
 # Each function once, in the order of its first call: symbols and addresses are sorted into one list.
 functions() {

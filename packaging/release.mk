@@ -34,7 +34,7 @@ release-tools: package-tools ## what a release needs besides
 release: release-tools check-deps packages ## program, packages, SBOM and checksums, into target/release-files
 	cp $(BINARY) $(RELEASED)/oci-link-$(firstword $(subst -, ,$(HOST)))
 	$(REPEATABLE) $(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --no-build-deps \
-	    --target $(HOST) --override-filename oci-link.cdx
+	    --target $(TARGET) --override-filename oci-link.cdx
 	mv oci-link.cdx.json $(RELEASED)/
 	cd $(RELEASED) && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && cat SHA256SUMS
 

@@ -8,6 +8,10 @@ use oci_link::error::{Error, Kind, Result};
 use oci_link::{commands, logging, sys};
 use std::ffi::OsString;
 
+/// musl's own maps and unmaps every larger piece: ARCHITECTURE.md.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 sys::entry::begin_with!(begin);
 
 fn begin(words: &[OsString]) -> u8 {
