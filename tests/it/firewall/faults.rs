@@ -151,7 +151,8 @@ each_runtime! {
             let host = host_of(backend, runtime);
             let db = source(&host, "db", "3306");
             let web = prepared(&host, "web", "db");
-            let lies = script("iptables-restore ip6tables-restore", "cat >/dev/null; exit 0");
+            let lies = "while read -r line; do :; done; exit 0";
+            let lies = script("iptables-restore ip6tables-restore", lies);
             host.run(&mut where_sbin(&host, &lies, &run(&host, &web))).ok();
             assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
             assert_eq!(inspect(&host, "web")["rules"]["verdict"], "differ", "{backend}");
@@ -162,6 +163,11 @@ each_runtime! {
             end(&db);
             host.assert_nothing_left();
         }
+    }
+
+    /// What iptables-restore does when it cannot read them.
+    fn f13_a_program_that_does_not_read_its_rules_fails_the_start(runtime) {
+        refuses_to_start(runtime, &script("iptables-restore ip6tables-restore", "exit 0"));
     }
 
     fn f12_a_program_that_applies_and_then_fails_fails_the_start(runtime) {
