@@ -25,13 +25,12 @@ sections() {
         awk '$2 ~ /^[tTiW]$/ { split($1, part, ":"); print $3, part[2] }' |
         awk -v libc="${libc##*/}" '
             FILENAME == "-" { object[$1] = $2; next }
-            /^_ZN|^_R|^main$/ {
-                gsub(/17h[0-9a-f]*E/, "17h*E")
+            /^_R|^main$/ {
                 gsub(/Cs[0-9A-Za-z]*_/, "Cs*_")
                 sub(/\.llvm\..*/, "*")
                 line = "*(.text*." $0 ")"
             }
-            !/^_ZN|^_R|^main$/ { line = object[$0] ? "*" libc ":" object[$0] "(.text*)" : "" }
+            !/^_R|^main$/ { line = object[$0] ? "*" libc ":" object[$0] "(.text*)" : "" }
             line && !seen[line]++ { print "        " line }
         ' - "$1"
 }
@@ -39,7 +38,9 @@ sections() {
 echo '/* Written by `make layout`: the functions that hooks call, in the order of their first call. What is'
 echo '   not there any more does no harm; what is new is found by the next one. */'
 echo 'SECTIONS {'
+echo '    .fini : { KEEP (*(SORT_NONE(.fini))) }'
 echo '    .text.hook : {'
+echo '        *crt1.o(.text*)'
 functions >"$places.functions"
 sections "$places.functions"
 echo '    }'
