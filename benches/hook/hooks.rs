@@ -12,14 +12,12 @@ use crate::{
 const ROUNDS: usize = 40;
 /// From so many others on, starts are compared to those on a host without any.
 const JUDGED: usize = 1000;
-/// The targets: times a program that does nothing, times the same without others or with one port,
-/// MiB.
+/// The targets: times a program that does nothing, times the same without others or with one port.
 const CREATE: [(&str, f64); 4] =
     [("iptables", 4.5), ("ipset", 2.0), ("nftables", 2.0), ("none", 2.5)];
 const GROWTH: f64 = 1.15;
 const GROWTH_OF_IPTABLES: f64 = 1.3;
 const MORE_PORTS: f64 = 1.3;
-const MEMORY: f64 = 6.0;
 
 /// Where a subject is not the plain one: a recipient of that name, or a host without others.
 const BOTH: &str = ", IPv4 and IPv6";
@@ -72,13 +70,6 @@ impl<'a> Hooks<'a> {
                 report.mark("createRuntime", subject.rig.backend, others.max(1));
             }
             report.row(&format!("poststop, {name}"), &subject.down, None);
-        }
-        report.memory(NOTHING, &nothing, None);
-        // A child's peak counts from its parent's: of one that is large by now nothing can be said.
-        let limit = (nothing.mebibytes() < MEMORY).then_some(MEMORY);
-        for subject in subjects.iter().filter(|subject| subject.what.is_empty()) {
-            let what = format!("createRuntime, {}", subject.rig.backend);
-            report.memory(&what, &subject.up, limit);
         }
     }
 

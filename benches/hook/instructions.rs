@@ -6,27 +6,20 @@
 //! and Debian 12's valgrind does not know `pidfd_open`, without which no hook does anything.)
 
 use crate::{
-    containers::Network,
+    once::{Stage, hooks},
     place::Place,
     report::{NOTHING, Report},
-    rig::{Rig, Wish},
     sample::{Sample, command},
     walk::walk,
 };
 use nix::{libc::user_regs_struct, sys::ptrace::getregs};
 use std::{collections::HashSet, fmt::Write, fs, path::Path};
 
-/// Which end of a container's life.
-enum Stage {
-    Start,
-    End,
-}
-
 pub fn measure(place: &Place, report: &mut Report) {
     report.section_of_instructions("Instructions of a createRuntime");
     let nothing = count(command(&place.noop));
     report.instructions(NOTHING, nothing, nothing);
-    hooks(place, |backend, stage, hook| match stage {
+    hooks(place, "instructions", |backend, stage, hook| match stage {
         Stage::Start => report.instructions(backend, count(hook), nothing),
         Stage::End => _ = hook.run(),
     });
@@ -36,7 +29,7 @@ pub fn measure(place: &Place, report: &mut Report) {
 /// there.
 pub fn record(place: &Place, file: &Path) {
     let (mut known, mut text) = (HashSet::new(), String::new());
-    hooks(place, |_, _, hook| {
+    hooks(place, "layout", |_, _, hook| {
         walk(hook, |process| {
             let address = address(&getregs(process).expect("registers are read"));
             if known.insert(address) {
@@ -52,22 +45,6 @@ fn address(registers: &user_regs_struct) -> u64 {
     return registers.rip;
     #[cfg(not(target_arch = "x86_64"))]
     return registers.pc;
-}
-
-/// Gives `each` the hook that starts a container with a link, not the first of its host, and the one
-/// that ends it, on a host of each backend.
-fn hooks(place: &Place, mut each: impl FnMut(&'static str, Stage, Sample)) {
-    let db = Network::new("10.0.0.2", None).start();
-    let (first, web) = (Network::new("10.0.1.1", None).start(), Network::new("10.0.1.2", None));
-    for rig in &Rig::all(place, "instructions") {
-        rig.create(&Wish { id: "db", links: "", ports: 1 }, &db).run();
-        // Makes chains and sets.
-        rig.create(&Wish { id: "first", links: "db", ports: 0 }, &first).run();
-        let (process, wish) = (web.start(), Wish { id: "web", links: "db", ports: 0 });
-        each(rig.backend, Stage::Start, rig.create(&wish, &process));
-        drop(process);
-        each(rig.backend, Stage::End, rig.delete(&wish));
-    }
 }
 
 fn count(hook: Sample) -> u64 {

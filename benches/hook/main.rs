@@ -26,12 +26,15 @@ mod lookup;
 #[allow(dead_code)] // Its other parts are the engine tests'.
 #[path = "../../tests/engines/machine.rs"]
 mod machine;
+mod memory;
 mod namespace;
+mod once;
 mod packets;
 mod passed;
 mod place;
 mod plot;
 mod report;
+mod restriction;
 mod rig;
 mod sample;
 mod swarm;
@@ -43,14 +46,14 @@ fn main() {
         return instructions::record(&place, file);
     }
     let mut report = report::Report::default();
+    memory::measure(&place, &mut report);
     inside::measure(&place, &mut report);
     passed::measure(&place, &mut report);
+    restriction::measure(&place, &mut report);
     docker::measure(&place, &mut report);
     among::measure(&place, &mut report);
     swarm::measure(&place, &mut report);
     instructions::measure(&place, &mut report);
-    // Last: 100,000 records make this process large, and a child's peak memory counts from its
-    // parent's.
     lookup::measure(&place, &mut report);
     report.finish();
 }

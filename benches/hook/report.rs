@@ -48,6 +48,12 @@ impl Report {
         println!("\n{title:<46}{:>9}{:>20}", "×", "million");
     }
 
+    /// A section of MiB.
+    pub fn section_of_memory(&mut self, title: &str) {
+        title.clone_into(&mut self.section);
+        println!("\n{title:<46}{:>9}{:>20}", "MiB", "target");
+    }
+
     /// Figures from here on are times `unit`.
     pub fn section(&mut self, title: &str, what: &str, unit: &Series) {
         self.unit = unit.median();
@@ -87,14 +93,13 @@ impl Report {
         }));
     }
 
-    /// Peak memory; `limit` in MiB.
-    pub fn memory(&mut self, what: &str, series: &Series, limit: Option<f64>) {
-        let mib = series.mebibytes();
-        let target = limit.map(|limit| Target { limit, value: mib, unit: " MiB".into() });
-        let (what, verdict) = (format!("peak memory: {what}"), self.verdict(target.as_ref(), true));
-        println!("  {what:<44}{:>29}   {verdict}", format!("{mib:.1} MiB"));
+    /// In MiB, and so the limit.
+    pub fn memory(&mut self, what: &str, mebibytes: f64, limit: Option<f64>) {
+        let target = limit.map(|limit| Target { limit, value: mebibytes, unit: " MiB".into() });
+        let verdict = self.verdict(target.as_ref(), true);
+        println!("  {what:<44}{:>9}{:14}{verdict}", three(mebibytes), "");
         self.rows.push(json!({
-            "section": self.section, "what": what, "mebibytes": mib,
+            "section": self.section, "what": what, "mebibytes": mebibytes,
             "met": target.map(|target| target.met()),
         }));
     }

@@ -12,7 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-const PAUSE: Duration = Duration::from_millis(25);
+/// Before each run, in which the kernel can finish what the last one left to it: namespaces, control
+/// groups and rules end in the background.
+pub const PAUSE: Duration = Duration::from_millis(25);
 
 /// A program to run, with a file for its standard input.
 pub struct Sample {
@@ -25,14 +27,13 @@ pub struct Sample {
 /// largest program it ran.
 pub struct Run {
     pub elapsed: Duration,
-    kibibytes: i64,
+    pub mebibytes: f64,
 }
 
 /// What many runs of one program took.
 #[derive(Default)]
 pub struct Series {
     values: Vec<f64>,
-    kibibytes: i64,
 }
 
 /// `program` with an empty environment.
@@ -80,18 +81,16 @@ impl Sample {
         let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
         let elapsed = begun.elapsed();
         assert!(waited == pid && status == 0, "{command:?}: status {status}");
-        Run { elapsed, kibibytes: usage.ru_maxrss }
+        #[allow(clippy::cast_precision_loss)] // of a number that is printed with two digits
+        Run { elapsed, mebibytes: usage.ru_maxrss as f64 / 1024.0 }
     }
 }
 
 impl Series {
-    /// Runs it once more, after a pause in which the kernel can finish what the last one left to
-    /// it: namespaces, control groups and rules end in the background.
+    /// Runs it once more, after a pause.
     pub fn measure(&mut self, sample: Sample) {
         sleep(PAUSE);
-        let run = sample.run();
-        self.push_time(run.elapsed);
-        self.kibibytes = self.kibibytes.max(run.kibibytes);
+        self.push_time(sample.run().elapsed);
     }
 
     pub fn push_time(&mut self, time: Duration) {
@@ -108,7 +107,7 @@ impl Series {
     pub fn compared_to(&self, other: &Self) -> f64 {
         let pairs = self.values.iter().zip(&other.values);
         let values = pairs.map(|(ours, theirs)| ours / theirs).collect();
-        Self { values, kibibytes: 0 }.median()
+        Self { values }.median()
     }
 
     pub fn median(&self) -> f64 {
@@ -125,12 +124,6 @@ impl Series {
 
     pub fn p99(&self) -> f64 {
         self.quantile(0.99)
-    }
-
-    /// The most memory any run took.
-    #[allow(clippy::cast_precision_loss)] // of a number that is printed with two digits
-    pub fn mebibytes(&self) -> f64 {
-        self.kibibytes as f64 / 1024.0
     }
 
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
