@@ -38,7 +38,7 @@ SID            := /var/cache/oci-link-test/sid
 # Tests wait for the kernel more than they compute.
 THREADS = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))}
 
-.PHONY: help build lint test fuzz test-reuse test-crash test-hazards test-engines demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
+.PHONY: help build lint test test-release fuzz test-reuse test-crash test-hazards test-engines demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -58,6 +58,9 @@ lint: ## format and clippy, warnings are errors
 test: test-deps rootfs ## all tests, on real containers, and the demo
 	$(THREADS) cargo test
 	demo/demo.sh $(TARGET_DIR)/debug/oci-link
+
+test-release: test-deps rootfs build ## the same containers, by the release binary
+	$(THREADS) OCI_LINK_TESTED=$(abspath $(BINARY)) cargo test --test it
 
 fuzz: fuzz-deps ## every reader of outside bytes, on bytes that libFuzzer makes up: SECONDS=60 for each
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --manifest-path fuzz/Cargo.toml \

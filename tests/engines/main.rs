@@ -17,6 +17,8 @@ mod links;
 mod machine;
 mod packages;
 mod plain;
+#[path = "../it/support/program.rs"]
+mod program;
 mod rig;
 mod start;
 mod tool;

@@ -1,11 +1,11 @@
 //! An engine on its machine, with us as its runtime or without, and its containers.
 
 use crate::machine::{Debian, Machine, Said};
+use crate::program::OCI_LINK;
 use crate::tool::Wish;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-const OCI_LINK: &str = env!("CARGO_BIN_EXE_oci-link");
 const PLACE: &str = "/usr/local/bin";
 
 /// The engines under test, by major version.

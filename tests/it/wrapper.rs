@@ -7,7 +7,7 @@ mod signals;
 mod streams;
 mod terminal;
 
-use crate::support::{Host, OPEN, Proto, Runtime, SHUT, each_runtime};
+use crate::support::{Host, OCI_LINK, OPEN, Proto, Runtime, SHUT, each_runtime};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -106,7 +106,7 @@ fn the_name_it_is_called_by_names_the_runtime() {
     let host = Host::open(Runtime::Runc);
     for name in ["runc", "crun"] {
         let link = host.path(&format!("oci-link-{name}"));
-        symlink(env!("CARGO_BIN_EXE_oci-link"), &link).expect("linked");
+        symlink(OCI_LINK, &link).expect("linked");
         let version = host.run(Command::new(&link).arg("--version")).ok();
         assert!(version.starts_with(&format!("{name} version")), "{version}");
     }

@@ -1,5 +1,6 @@
 //! A directory with engines' files, and one with our program.
 
+use crate::support::OCI_LINK;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -25,7 +26,7 @@ impl Site {
         let site = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
         fs::create_dir_all(site.0.join("bin")).expect("a directory");
         fs::create_dir_all(site.0.join("root")).expect("a directory");
-        fs::hard_link(env!("CARGO_BIN_EXE_oci-link"), site.program()).expect("one file system");
+        fs::hard_link(OCI_LINK, site.program()).expect("one file system");
         std::os::unix::fs::symlink("oci-link", site.link()).expect("a link");
         site
     }

@@ -2,6 +2,7 @@
 //! What needs an engine is run by tests/engines.
 
 use super::blocks::{Run, assert_true, documents, of, script, session};
+use crate::support::OCI_LINK;
 use std::{
     fs,
     io::Write,
@@ -86,7 +87,7 @@ impl Stage {
             .args(["--net", "--mount", "bash", "-s"])
             .env("DEMO", format!("{root}/demo"))
             .env("BUNDLES", format!("{root}/test-bundles"))
-            .env("OCI_LINK", env!("CARGO_BIN_EXE_oci-link"))
+            .env("OCI_LINK", OCI_LINK)
             .env("OUT", &self.0)
             .stdin(Stdio::piped())
             .spawn()

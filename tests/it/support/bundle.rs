@@ -1,11 +1,8 @@
 //! Bundles: what a container is to be, said in one line per wish and written as config.json.
 
-use super::{container::Container, host::Host};
+use super::{container::Container, host::Host, program::OCI_LINK};
 use serde_json::{Value, json};
 use std::{fs, path::Path, process::Command};
-
-/// The program under test.
-pub(super) const OCI_LINK: &str = env!("CARGO_BIN_EXE_oci-link");
 
 const BUNDLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test-bundles");
 

@@ -1,9 +1,10 @@
 //! A test's own host: network namespace, bridge, runtime root and state directory.
 
 use super::{
-    bundle::{Bundle, OCI_LINK},
+    bundle::Bundle,
     netns::Netns,
     outcome::{Outcome, Streams},
+    program::OCI_LINK,
     runtime::Runtime,
 };
 use std::{

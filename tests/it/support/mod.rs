@@ -11,6 +11,7 @@ mod network;
 mod outcome;
 mod packets;
 mod patience;
+mod program;
 pub(crate) mod remains;
 mod runtime;
 mod sctp;
@@ -26,6 +27,7 @@ pub(crate) use netns::Netns;
 pub(crate) use outcome::{Outcome, wait};
 pub(crate) use packets::{Flow, OPEN, Proto, SHUT};
 pub(crate) use patience::patiently;
+pub(crate) use program::OCI_LINK;
 pub(crate) use runtime::Runtime;
 pub(crate) use wires::{SECOND_BRIDGE, UPLINK};
 
