@@ -12,6 +12,7 @@ use nix::{
 };
 use std::{
     fs::{self, File},
+    io::ErrorKind,
     os::unix::net::UnixDatagram,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -61,14 +62,18 @@ impl<'h> Watch<'h> {
     fn hears(&self, expected: &str) {
         let mut heard = Vec::new();
         let mut buffer = [0; 512];
-        while let Ok(length) = self.manager.recv(&mut buffer) {
-            let line = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            if line == expected {
+        let why = loop {
+            match self.manager.recv(&mut buffer) {
+                Ok(length) => heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned()),
+                // A wait with a limit is not taken up again by the kernel.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break error,
+            }
+            if heard.last().is_some_and(|line| line == expected) {
                 return;
             }
-            heard.push(line);
-        }
-        panic!("no {expected:?}, but {heard:?}\n{}", self.log());
+        };
+        panic!("no {expected:?}, but {heard:?}, then {why}\n{}", self.log());
     }
 
     fn signal(&self, signal: Signal) {

@@ -1,6 +1,6 @@
 //! The asking side: does a packet from one container get to another, and its answer back?
 
-use super::{container::Container, listener::Listener, sctp};
+use super::{container::Container, listener::Listener, patience::patiently, sctp};
 use nix::{
     errno::Errno,
     sys::{
@@ -12,7 +12,7 @@ use nix::{
     },
 };
 use std::{
-    io::{self, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
     os::fd::{AsRawFd, OwnedFd},
     sync::atomic::{AtomicU16, Ordering::Relaxed},
@@ -55,7 +55,9 @@ impl Container<'_> {
         let probe = |family: usize| {
             let from = SocketAddr::new(self.addresses()[family], source);
             let to = SocketAddr::new(to.addresses()[family], port);
-            self.netns().enter(|| asks(proto, from, to)).is_ok()
+            // A wait with a limit is not taken up again by the kernel after an interruption.
+            let ask = || patiently(ErrorKind::Interrupted, || asks(proto, from, to));
+            self.netns().enter(ask).is_ok()
         };
         thread::scope(|scope| {
             let v4 = scope.spawn(|| probe(0));
@@ -96,7 +98,7 @@ impl Flow {
     /// Whether it still carries a byte there and back.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.beats += 1;
-        echoes(&mut self.stream, self.beats).is_ok()
+        patiently(ErrorKind::Interrupted, || echoes(&mut self.stream, self.beats)).is_ok()
     }
 }
 

@@ -58,9 +58,13 @@ impl Foreground {
     pub(super) fn is_ready(&self, host: &Host, id: &str) {
         self.says("ready\n");
         let noted = || {
-            let kept = ["state.json", "status"].map(|file| host.path("root").join(id).join(file));
-            let known = kept.iter().any(|file| file.exists());
-            (known && self.minds(Signal::SIGHUP)).then_some(()).ok_or(ErrorKind::WouldBlock.into())
+            let has = |file| host.path("root").join(id).join(file).exists();
+            let known = has("state.json") || has("status");
+            // What it starts runc's containers by; until it is gone, they are not running to it.
+            let begun = !has("exec.fifo");
+            (known && begun && self.minds(Signal::SIGHUP))
+                .then_some(())
+                .ok_or(ErrorKind::WouldBlock.into())
         };
         patiently(ErrorKind::WouldBlock, noted).expect("the runtime knows its container");
     }
