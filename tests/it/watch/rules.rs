@@ -28,7 +28,8 @@ fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
             &["iptables -F", "ip6tables -F"],
             &["iptables -F OCI-LINK"],
             &["iptables -I FORWARD -i br0 -o br0 -j DROP"],
-            &["iptables -F", "ip6tables -F", "iptables -X", "ip6tables -X"],
+            // Chains and all, at once: between -F and -X they would be in use again.
+            &["nft delete table ip filter", "nft delete table ip6 filter"],
         ],
     }
 }
