@@ -28,7 +28,6 @@ fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
             &["iptables -F", "ip6tables -F"],
             &["iptables -F OCI-LINK"],
             &["iptables -I FORWARD -i br0 -o br0 -j DROP"],
-            // Chains and all, at once: between -F and -X they would be in use again.
             &["nft delete table ip filter", "nft delete table ip6 filter"],
         ],
     }
@@ -46,6 +45,11 @@ each_backend! {
             assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN, "{disaster:?}");
             assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT, "{disaster:?}");
         }
+        // Rules and chains at once: between -F and -X they would be in use again.
+        for program in ["iptables-restore", "ip6tables-restore"] {
+            host.feed(&mut Command::new(program), b"*filter\nCOMMIT\n").ok();
+        }
+        soon("an empty table", || is_well(&host));
         watch.sleeps(Duration::from_secs(2));
         by_hand(&host, &["nft flush ruleset"]);
         soon("after a sleep", || is_well(&host));
