@@ -61,7 +61,7 @@ impl From<Refusal> for Error {
             | Refusal::Itself(_)
             | Refusal::Ambiguous(_) => Kind::Source,
             Refusal::HostNetwork => Kind::Unsafe,
-            Refusal::OwnHostname(_) => Kind::Input,
+            Refusal::OwnHostname(_) | Refusal::TooManyFlows => Kind::Input,
         };
         Self::new(kind, refusal.to_string())
     }

@@ -1,7 +1,13 @@
 //! Which connections a link permits, and between which of the two containers' addresses.
 
+use super::{Absent, Refusal};
 use crate::model::{Address, Family, Flow, Record};
+use std::collections::HashSet;
 use std::net::IpAddr;
+
+/// More than any application's links come to, and what a record has room for twice: before a change
+/// it names the old ones beside the new ones.
+pub const MAX_FLOWS: usize = 1 << 16;
 
 /// The addresses of `family` by which `recipient` reaches `source`: those on a network that both
 /// are connected to, else the first of each.
@@ -26,19 +32,38 @@ pub fn source_address(recipient: &Record, source: &Record, family: Family) -> Op
     endpoints(recipient, source, family).map(|(_, theirs)| theirs.ip()).or_else(first)
 }
 
-/// One flow for each exposed port and family that both have; each once, however many aliases the
-/// source has.
-pub fn flows(recipient: &Record, sources: &[&Record]) -> Vec<Flow> {
+/// Every flow that `sources` are reached by, each once: a source may have several aliases, and
+/// containers of one pod have one address. Whoever would be one too many is refused, or left
+/// unconnected.
+pub fn flows(
+    recipient: &Record,
+    sources: &mut [Option<&Record>],
+    absent: Absent,
+) -> Result<Vec<Flow>, Refusal> {
+    let (mut flows, mut known) = (Vec::new(), HashSet::<Flow>::new());
+    for connected in sources {
+        let Some(source) = connected else { continue };
+        let mut new = between(recipient, source);
+        new.retain(|flow| !known.contains(flow));
+        if flows.len() + new.len() <= MAX_FLOWS {
+            known.extend(&new);
+            flows.extend(new);
+        } else if absent == Absent::Leave {
+            *connected = None;
+        } else {
+            return Err(Refusal::TooManyFlows);
+        }
+    }
+    Ok(flows)
+}
+
+/// One flow for each exposed port and family that both have.
+fn between(recipient: &Record, source: &Record) -> Vec<Flow> {
     let mut flows = Vec::new();
-    for (at, source) in sources.iter().enumerate() {
-        if sources[..at].iter().any(|earlier| earlier.id == source.id) {
-            continue;
-        }
-        for (ours, theirs) in Family::BOTH.iter().filter_map(|f| endpoints(recipient, source, *f)) {
-            let (from, to) = (ours.ip(), theirs.ip());
-            let bridge = ours.bridge().filter(|ours| theirs.bridge() == Some(*ours));
-            flows.extend(source.ports.iter().map(|port| Flow { from, to, port, bridge }));
-        }
+    for (ours, theirs) in Family::BOTH.iter().filter_map(|f| endpoints(recipient, source, *f)) {
+        let (from, to) = (ours.ip(), theirs.ip());
+        let bridge = ours.bridge().filter(|ours| theirs.bridge() == Some(*ours));
+        flows.extend(source.ports.iter().map(|port| Flow { from, to, port, bridge }));
     }
     flows
 }
@@ -61,7 +86,7 @@ mod tests {
     fn a_flow_is_bound_to_the_bridge_that_both_sit_on() {
         let web = at("web", &[("10.0.0.2/24", "a"), ("10.0.1.2/24", "b"), ("fd00::2/64", "a")]);
         let shown = |source: &Record| -> Vec<String> {
-            flows(&web, &[source]).iter().map(ToString::to_string).collect()
+            between(&web, source).iter().map(ToString::to_string).collect()
         };
         let near = at("near", &[("10.0.1.3/24", "b"), ("fd00::3/64", "b")]);
         let expected = ["10.0.1.2 -> 10.0.1.3 80/tcp on b", "fd00::2 -> fd00::3 80/tcp"];
@@ -70,6 +95,27 @@ mod tests {
         let expected = ["10.0.0.2 -> 10.0.0.3 80/tcp", "fd00::2 -> fd00::3 80/tcp on a"];
         assert_eq!(shown(&unknown), expected);
         let both_unknown = at("web", &[("10.0.0.2/24", "")]);
-        assert_eq!(flows(&both_unknown, &[&unknown])[0].bridge, None);
+        assert_eq!(between(&both_unknown, &unknown)[0].bridge, None);
+    }
+
+    #[test]
+    fn containers_of_one_pod_are_reached_by_the_same_flows_once() {
+        let web = record("web", "none", &["10.0.0.2/24"]);
+        let [a, b] = ["a", "b"].map(|name| record(name, "80, 81/udp", &["10.0.0.3/24"]));
+        let found = flows(&web, &mut [Some(&a), None, Some(&b), Some(&a)], Absent::Refuse).unwrap();
+        assert_eq!(found, between(&web, &a));
+    }
+
+    #[test]
+    fn who_would_be_one_too_many() {
+        let web = record("web", "none", &["10.0.0.2/24"]);
+        let many = |n: usize| record("many", "1-4096", &[&format!("10.0.1.{n}/16")]);
+        let all: Vec<Record> = (1..=17).map(many).collect();
+        let mut sources: Vec<Option<&Record>> = all.iter().map(Some).collect();
+        let refused = flows(&web, &mut sources, Absent::Defer);
+        assert_eq!(refused, Err(Refusal::TooManyFlows));
+        assert_eq!(flows(&web, &mut sources, Absent::Leave).map(|all| all.len()), Ok(MAX_FLOWS));
+        assert_eq!(sources.iter().position(Option::is_none), Some(16));
+        assert_eq!(flows(&web, &mut sources, Absent::Refuse).map(|all| all.len()), Ok(MAX_FLOWS));
     }
 }

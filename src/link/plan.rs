@@ -3,8 +3,10 @@
 use super::flows::{flows, source_address};
 use super::{Absent, Naming, Refusal, Sighting, hosts, resolve};
 use crate::model::{
-    Address, Alias, Family, HostsEdit, HostsPlace, Link, Network, Record, Stage, Wired,
+    Address, Alias, Family, Flow, HostsEdit, HostsPlace, Link, Network, Record, Stage, Wired,
+    is_reserved,
 };
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// The container's hosts file as it is now.
@@ -48,13 +50,18 @@ impl Plan {
     /// on, the old rules and lines as well as the new ones.
     pub fn pending(&self) -> Record {
         let mut record = Record { stage: Stage::Pending, ..self.record.clone() };
-        let old = self.before.flows.iter().filter(|flow| !self.record.flows.contains(flow));
-        record.flows.extend(old);
+        record.flows.extend(self.ended());
         if let (Some(edit), Some(before)) = (&mut record.hosts, &self.before.hosts) {
             let blocks = before.blocks().filter(|block| **block != edit.block);
             edit.previous = blocks.map(ToString::to_string).collect();
         }
         record
+    }
+
+    /// The flows that are permitted no more.
+    pub fn ended(&self) -> Vec<Flow> {
+        let now: HashSet<&Flow> = self.record.flows.iter().collect();
+        self.before.flows.iter().filter(|flow| !now.contains(flow)).copied().collect()
     }
 }
 
@@ -65,33 +72,32 @@ pub fn plan(me: &Record, world: &World, absent: Absent) -> Result<Plan, Refusal>
     if !links.is_empty() && me.network == Network::Host {
         return Err(Refusal::HostNetwork);
     }
-    let sources = resolve(Naming::of(me), &links, &world.sightings, absent)?;
-    let connected: Vec<(&Alias, &Record)> =
-        links.iter().zip(&sources).filter_map(|(link, s)| Some((&link.alias, (*s)?))).collect();
-    let peers: Vec<&Record> = connected.iter().map(|(_, source)| *source).collect();
-
-    let mut record = Record { stage: Stage::Ready, flows: flows(me, &peers), ..me.clone() };
+    let mut sources = resolve(Naming::of(me), &links, &world.sightings, absent)?;
+    let flows = flows(me, &mut sources, absent)?;
+    let mut record = Record { stage: Stage::Ready, flows, ..me.clone() };
     for (wired, source) in record.links.iter_mut().zip(&sources) {
         *wired = Wired { link: wired.link.clone(), source: source.map(|s| s.id.clone()) };
     }
     let beside = world.hosts.as_ref().map_or_else(Vec::new, |file| file.beside.clone());
     let mut plan = Plan { record, before: me.clone(), hosts_content: None, beside };
     if let Some(file) = &world.hosts {
-        plan_hosts(&mut plan, me, file, &connected);
+        plan_hosts(&mut plan, me, file, &sources);
     }
     Ok(plan)
 }
 
 /// The hosts file: link lines in the order of the links, then the container's own where nobody
 /// wrote them.
-fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsFile, connected: &[(&Alias, &Record)]) {
+fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsFile, sources: &[Option<&Record>]) {
     let written: Vec<&str> = me.hosts.iter().flat_map(HostsEdit::blocks).collect();
     let base = match &file.content {
         Some(content) => hosts::without(content, &written, &file.beside),
         None => hosts::preamble(file.ipv6).into_bytes(),
     };
-    let mut lines: Vec<String> =
-        connected.iter().flat_map(|(alias, source)| link_lines(me, alias, source)).collect();
+    let connected = me.links.iter().zip(sources).filter_map(|(wired, s)| Some((wired, (*s)?)));
+    let mut lines: Vec<String> = connected
+        .flat_map(|(wired, source)| link_lines(me, &wired.link.alias, source, sources))
+        .collect();
     let own = me.network.addresses().iter().map(Address::ip);
     // Who has no links any more has what it had before it was linked.
     let linked = !me.links.is_empty();
@@ -115,17 +121,36 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsFile, connected: &[(&Ali
 }
 
 /// Docker's link line: alias, the source's host name, and its name where that is not the alias;
-/// IPv4 first, then IPv6.
-fn link_lines(me: &Record, alias: &Alias, source: &Record) -> Vec<String> {
-    let mut names = vec![alias.as_str(), source.hostname.as_str()];
-    if source.name.as_str() != alias.as_str() {
-        names.push(source.name.as_str());
+/// IPv4 first, then IPv6. A source chooses its host name itself, so it is left out where it would take
+/// a name that means somebody else.
+fn link_lines(
+    me: &Record,
+    alias: &Alias,
+    source: &Record,
+    sources: &[Option<&Record>],
+) -> Vec<String> {
+    let (hostname, name) = (source.hostname.as_str(), source.name.as_str());
+    let mut names = vec![alias.as_str()];
+    let mut links = me.links.iter().zip(sources);
+    let anothers = links.any(|(wired, other)| {
+        wired.link.alias.same_host(hostname) && other.is_none_or(|other| other.id != source.id)
+    });
+    if !anothers && !is_taken(me, hostname) {
+        names.push(hostname);
+    }
+    if name != alias.as_str() && !is_taken(me, name) {
+        names.push(name);
     }
     Family::BOTH
         .into_iter()
         .filter_map(|family| source_address(me, source, family))
         .map(|ip| hosts::line(ip, &names))
         .collect()
+}
+
+/// Whether a name means the container itself, in its own hosts file.
+fn is_taken(me: &Record, name: &str) -> bool {
+    is_reserved(name) || me.hostname.as_str().eq_ignore_ascii_case(name)
 }
 
 /// The first IPv4 and the first IPv6 address.
@@ -138,7 +163,7 @@ fn first_of_each(mut ips: impl Iterator<Item = IpAddr> + Clone) -> impl Iterator
 mod tests {
     use super::*;
     use crate::model::sample::record;
-    use crate::model::{ContainerName, Inode};
+    use crate::model::{ContainerName, Hostname, Inode};
     use std::path::PathBuf;
 
     fn world(sources: &[Record], content: Option<&str>) -> World {
@@ -237,7 +262,7 @@ mod tests {
         );
         assert_eq!(
             refused(Sighting::Stopped(ContainerName::new("db").unwrap())),
-            "cannot link to a non running container: /db AS /web/sql"
+            "Cannot link to a non running container: /db AS /web/sql"
         );
         assert_eq!(refused(Sighting::Ambiguous), "multiple IDs found with provided prefix: db");
         let mut on_host = record("db", "80", &[]);
@@ -256,6 +281,23 @@ mod tests {
         for absent in [Absent::Refuse, Absent::Leave] {
             assert_eq!(plan(&linked, &there, absent), Err(Refusal::HostNetwork));
         }
+    }
+
+    #[test]
+    fn a_host_name_takes_nobody_elses_name() {
+        let line = |hostname: &str| {
+            let mut evil = record("evil", "none", &["10.0.0.2/24"]);
+            evil.hostname = Hostname::new(hostname).unwrap();
+            let db = record("db", "none", &["10.0.0.3/24"]);
+            let web = record("web", "none", &["10.0.0.4/24"]).linked(&["evil:e", "db"]);
+            let plan = plan(&web, &world(&[evil, db], Some("")), Absent::Refuse).unwrap();
+            text(&plan).lines().nth(1).unwrap().to_owned()
+        };
+        assert_eq!(line("other"), "10.0.0.2\te other evil");
+        for taken in ["db", "DB", "localhost", "ip6-loopback", "web"] {
+            assert_eq!(line(taken), "10.0.0.2\te evil", "{taken}");
+        }
+        assert_eq!(line("e"), "10.0.0.2\te e evil", "its alias is its own, as in Docker");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From the sources that links name to the containers that answer to the names.
 
+use super::flows::MAX_FLOWS;
 use crate::model::{Alias, ContainerName, Hostname, Link, Network, Record, Reference};
 use std::fmt;
 
@@ -58,6 +59,8 @@ pub enum Refusal {
     HostNetwork,
     /// The alias is the recipient's own host name.
     OwnHostname(Alias),
+    /// All sources together expose more ports than a container can be linked to.
+    TooManyFlows,
 }
 
 impl fmt::Display for Refusal {
@@ -76,7 +79,7 @@ impl fmt::Display for Refusal {
             }
             Self::NotRunning { source, recipient, alias } => write!(
                 f,
-                "cannot link to a non running container: /{source} AS /{recipient}/{alias}"
+                "Cannot link to a non running container: /{source} AS /{recipient}/{alias}"
             ),
             Self::HostNetwork => f.write_str(
                 "conflicting options: host type networking can't be used with links. \
@@ -84,6 +87,9 @@ impl fmt::Display for Refusal {
             ),
             Self::OwnHostname(alias) => {
                 write!(f, "alias \"{alias}\": is the container's own host name")
+            }
+            Self::TooManyFlows => {
+                write!(f, "links: their sources expose more than {MAX_FLOWS} ports")
             }
         }
     }
@@ -114,20 +120,21 @@ pub fn resolve<'a>(
     absent: Absent,
 ) -> Result<Vec<Option<&'a Record>>, Refusal> {
     let is_own =
-        |link: &&Link| recipient.hostname.is_some_and(|own| link.alias.same_host(own.as_str()));
-    if let Some(link) = links.iter().find(is_own) {
-        return Err(Refusal::OwnHostname(link.alias.clone()));
-    }
+        |link: &Link| recipient.hostname.is_some_and(|own| link.alias.same_host(own.as_str()));
     links
         .iter()
         .zip(sightings)
         .map(|(link, sighting)| match sighting {
+            Sighting::Itself if absent != Absent::Leave => {
+                Err(Refusal::Itself(link.source.clone()))
+            }
+            _ if is_own(link) => Err(Refusal::OwnHostname(link.alias.clone())),
             Sighting::Running(record) if record.network != Network::Host => {
                 Ok(Some(record.as_ref()))
             }
+            Sighting::Itself => Ok(None),
             _ if absent == Absent::Leave => Ok(None),
             Sighting::Running(_) => Err(Refusal::HostNetwork),
-            Sighting::Itself => Err(Refusal::Itself(link.source.clone())),
             Sighting::Ambiguous => Err(Refusal::Ambiguous(link.source.clone())),
             Sighting::Stopped(_) | Sighting::Missing if absent == Absent::Defer => Ok(None),
             Sighting::Stopped(source) => Err(Refusal::NotRunning {

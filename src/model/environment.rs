@@ -32,7 +32,8 @@ impl fmt::Display for Variable {
     }
 }
 
-/// The annotation `org.oci-link.env`: `all`, `none`, or globs of which those with `!` exclude.
+/// The annotation `org.oci-link.env`: `all`, `none`, or globs of which those with `!` exclude; `all` in
+/// a list is every variable.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EnvFilter {
     only: Vec<String>,
@@ -59,7 +60,7 @@ impl EnvFilter {
             if glob.is_empty() || !glob.bytes().all(known) {
                 return Err(Invalid::new("env filter", glob, "globs are made of names, * and ?"));
             }
-            list.push(glob.to_owned());
+            list.push(if glob == "all" { "*" } else { glob }.to_owned());
         }
         Ok(filter)
     }

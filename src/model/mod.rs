@@ -20,7 +20,7 @@ pub use environment::{EnvFilter, Variable};
 pub use invalid::Invalid;
 pub use links::{Link, MAX_LINKS, parse_links};
 pub use missing::Missing;
-pub use names::{Alias, BridgeName, ContainerId, ContainerName, Hostname, Reference};
+pub use names::{Alias, BridgeName, ContainerId, ContainerName, Hostname, Reference, is_reserved};
 pub use ports::{Port, PortSet, Protocol};
 pub use record::{
     BackendName, Created, Flow, HostsEdit, HostsPlace, Inode, Instance, OwnerTag, Record, Stage,

@@ -149,11 +149,9 @@ impl Alias {
         self.0.eq_ignore_ascii_case(other)
     }
 
-    /// Names that the hosts file of every container already gives to somebody else: taking one
-    /// over would send traffic meant for the container itself to the source.
+    /// See [`is_reserved`].
     pub fn is_reserved(&self) -> bool {
-        let name = self.0.to_ascii_lowercase();
-        name == "localhost" || name.starts_with("localhost.") || name.starts_with("ip6-")
+        is_reserved(&self.0)
     }
 
     /// The prefix of this link's variables: upper case, `-` to `_`, nothing else
@@ -161,6 +159,13 @@ impl Alias {
     pub fn variable_prefix(&self) -> String {
         self.0.to_ascii_uppercase().replace('-', "_")
     }
+}
+
+/// Names that the hosts file of every container already gives to somebody else: taking one
+/// over would send traffic meant for the container itself to the source.
+pub fn is_reserved(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == "localhost" || name.starts_with("localhost.") || name.starts_with("ip6-")
 }
 
 #[cfg(test)]

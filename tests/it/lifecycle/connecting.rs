@@ -179,7 +179,7 @@ fn refusals_change_nothing() {
         ("connect web cache:web", 3, "is the container's own host name"),
         ("connect web nobody", 4, "No such container: nobody"),
         ("connect web web:other", 4, "a container is not linked to itself"),
-        ("connect web dead", 4, "cannot link to a non running container: /dead AS /web/dead"),
+        ("connect web dead", 4, "Cannot link to a non running container: /dead AS /web/dead"),
         ("connect nobody db", 4, "No such container: nobody"),
         ("connect dead db", 4, "container dead: does not run"),
         ("connect web onhost", 5, "host type networking"),

@@ -48,7 +48,7 @@ fn a_stopped_source_is_named_in_dockers_words() {
     let db = host.container("db").annotate("name", "S").hooks().build();
     db.run().ok();
     db.kill();
-    let expected = "cannot link to a non running container: /S AS /R/alias";
+    let expected = "Cannot link to a non running container: /S AS /R/alias";
     assert_eq!(complaint(&linked(&host, "S:alias"), 4), expected);
 }
 
