@@ -7,10 +7,11 @@
 use crate::error::{Error, Failures, Kind, Result};
 use crate::firewall::{Firewall, Ruleset};
 use crate::link::{Plan, hosts};
-use crate::model::{BackendName, Created, Flow, HostsEdit, HostsPlace, OwnerTag, Record};
-use crate::store::{Change, Commit, Store, beside};
+use crate::model::{BackendName, Created, Flow, HostsEdit, HostsPlace, OwnerTag, Record, Stage};
+use crate::store::{Change, Commit, Store, beside, mates};
 use crate::sys::conntrack;
 use crate::sys::hosts_file::HostsFile;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Where plans take effect.
@@ -44,12 +45,15 @@ pub fn carry_out(site: Site<'_>, plan: &Plan, file: Option<HostsFile>) -> Result
 fn effects(site: Site<'_>, plan: &Plan, pending: &Record, file: Option<HostsFile>) -> Result<()> {
     let rules = Ruleset { owner: &pending.owner, before: &plan.before.flows };
     if !pending.flows.is_empty() {
+        if plan.before.stage == Stage::Pending && !plan.before.flows.is_empty() {
+            // It was not finished, so not all that the record names needs to be its own.
+            site.firewall.purge(&pending.owner)?;
+        }
         site.firewall.ensure(rules, &plan.record.flows)?;
         let (id, name, now) = (&pending.id, site.firewall.name(), plan.record.flows.len());
         let before = plan.before.flows.len();
         log::debug!("{id}: rules of {name} made: {now} flows permitted, {before} before");
-        let ended = plan.before.flows.iter().filter(|flow| !plan.record.flows.contains(flow));
-        forget(site, &ended.copied().collect::<Vec<_>>())?;
+        forget_own(site, pending, plan.ended())?;
     }
     let (Some(mut file), Some(planned)) = (file, &plan.hosts_content) else { return Ok(()) };
     let written: Vec<&str> = plan.before.hosts.iter().flat_map(HostsEdit::blocks).collect();
@@ -71,6 +75,16 @@ fn forget(site: Site<'_>, flows: &[Flow]) -> Result<()> {
     conntrack::forget(flows).map(|count| log::debug!("connections ended: {count}"))
 }
 
+/// The same, but for those that another container of the pod has too: they have one address.
+fn forget_own(site: Site<'_>, record: &Record, mut flows: Vec<Flow>) -> Result<()> {
+    if !flows.is_empty() {
+        let mates = mates(site.store, record)?;
+        let theirs: HashSet<&Flow> = mates.iter().flat_map(|mate| &mate.flows).collect();
+        flows.retain(|flow| !theirs.contains(flow));
+    }
+    forget(site, &flows)
+}
+
 /// Removes rules by their tag alone, and ends the connections that only they permitted: `flows`.
 pub fn purge(site: Site<'_>, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
     site.firewall.purge(owner)?;
@@ -82,12 +96,17 @@ pub fn purge(site: Site<'_>, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
 pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
     let mut failures = Failures::default();
     if !record.flows.is_empty() {
-        let rules = Ruleset { owner: &record.owner, before: &record.flows };
-        let removed = site.firewall.remove(rules);
+        let removed = match record.stage {
+            Stage::Ready => {
+                site.firewall.remove(Ruleset { owner: &record.owner, before: &record.flows })
+            }
+            // What it names may be there for another container of its pod.
+            Stage::Pending => site.firewall.purge(&record.owner),
+        };
         let removed = removed.inspect(|()| {
             log::debug!("{}: rules of {} removed", record.id, site.firewall.name());
         });
-        failures.note(removed.and_then(|()| forget(site, &record.flows)));
+        failures.note(removed.and_then(|()| forget_own(site, record, record.flows.clone())));
     }
     if let Some(edit) = &record.hosts {
         let beside = beside(site.store, record);

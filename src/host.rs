@@ -8,6 +8,7 @@ use crate::model::BackendName;
 use crate::store::{self, Store};
 use crate::sys::directory::Directory;
 use crate::sys::lock::{self, Lock};
+use crate::sys::netlink::namespace_cookie;
 use crate::sys::{file, process};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
@@ -44,6 +45,11 @@ impl Host {
     /// The state directory.
     pub fn state(&self) -> BorrowedFd<'_> {
         self.state.as_fd()
+    }
+
+    /// What rules and records cannot outlast: this boot, and the network namespace we are in.
+    pub fn epoch(&self) -> Result<String> {
+        Ok(format!("{:032x} {}", self.boot, namespace_cookie()?))
     }
 
     /// The right to watch this state directory, which one process has until it drops this.

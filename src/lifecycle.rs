@@ -12,6 +12,7 @@ use crate::newcomer::Newcomer;
 use crate::rewire::{ATTEMPTS, conflicts, plan, rewire};
 use crate::store::{Commit, Found};
 use crate::story;
+use crate::strangers;
 use crate::sys::hosts_file::HostsFile;
 use crate::sys::lock::Lock;
 use crate::sys::netns::Process;
@@ -32,6 +33,7 @@ pub fn start(host: &Host, newcomer: Newcomer, afterwards: Afterwards) -> Result<
     }
     story::turn(&record, &host.config.firewall);
     let (record, cleared) = make_room(host, record)?;
+    strangers::purge_from(host, &record)?;
     // It was opened before the lock was taken, and those who went may have had lines in it.
     if let Some(hosts) = hosts.as_mut().filter(|_| cleared || patience.is_some()) {
         hosts.look_again()?;
@@ -67,13 +69,19 @@ pub fn start(host: &Host, newcomer: Newcomer, afterwards: Afterwards) -> Result<
             Some(record) => host.at(record.backend, |site| take_back(site, &record)),
             None => Ok(()),
         }));
+        // An earlier stage may have linked others to it.
+        rewire_all(host, &recipients);
         return failures.into_result();
     }
     story::neighbours(&id, &recipients);
-    for recipient in &recipients {
+    rewire_all(host, &recipients);
+    Ok(())
+}
+
+fn rewire_all(host: &Host, recipients: &[Record]) {
+    for recipient in recipients {
         tolerate(recipient, rewire(host, recipient));
     }
-    Ok(())
 }
 
 /// Who is linked to a newcomer. A dead one goes first: it must not be given rules, because its
@@ -257,7 +265,11 @@ fn make_room(host: &Host, newcomer: Record) -> Result<(Record, bool)> {
                 continue;
             }
             if !is_running(&holder, host.boot)? {
-                retire(host, &holder)?;
+                match retire(host, &holder) {
+                    // Its rules have gone, and its file is its own trouble.
+                    Err(error) if error.kind == Kind::Hosts => tolerate(&holder, Err(error)),
+                    retired => retired?,
+                }
                 cleared = true;
             } else if is_linked(host.store.as_ref(), &holder)? {
                 let message = format!(

@@ -45,12 +45,16 @@ pub fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>> {
         return Ok(Some(ours));
     }
     // No rule: somebody flushed the chain, or it is not here but in iptables-legacy.
+    Ok(has_chain(link, family, "FORWARD")?.then_some(false))
+}
+
+/// Whether the filter table that `nf_tables` has of a family has this chain.
+pub fn has_chain(link: &mut Netlink, family: Family, name: &str) -> Result<bool> {
     let mut chain = Batch::default();
-    chain.message(GET_CHAIN, 0, number, |body| {
-        body.text(TABLE, "filter").text(CHAIN_NAME, "FORWARD");
+    chain.message(GET_CHAIN, 0, family_number(family), |body| {
+        body.text(TABLE, "filter").text(CHAIN_NAME, name);
     });
-    let is_there = link.ask(&chain.with_receipt(), |_| ())?.is_ok();
-    Ok(is_there.then_some(false))
+    Ok(link.ask(&chain.with_receipt(), |_| ())?.is_ok())
 }
 
 pub(crate) fn jumps_to_us(rule: &Attributes<'_>) -> bool {

@@ -160,7 +160,9 @@ impl Firewall for Iptables {
     fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
         let mut owners = BTreeMap::new();
         for tool in installed() {
-            listing::add_owners(&tool.list()?, &mut owners);
+            if may_have_chains(tool.family) {
+                listing::add_owners(&tool.list()?, &mut owners);
+            }
         }
         Ok(owners)
     }
@@ -189,6 +191,18 @@ impl Firewall for Iptables {
 /// The programs of this host. Where there are none, there are none of our rules.
 fn installed() -> impl Iterator<Item = Tool> {
     host_families().filter_map(|family| Tool::find(family).ok())
+}
+
+/// Whether there can be chains of ours: to list the rules of a host that has no table of iptables
+/// would make one. What cannot be found out may be.
+fn may_have_chains(family: Family) -> bool {
+    let nft = Netlink::netfilter().and_then(|mut link| front::has_chain(&mut link, family, BASE));
+    let legacy = match family {
+        Family::V4 => "/proc/net/ip_tables_names",
+        Family::V6 => "/proc/net/ip6_tables_names",
+    };
+    let legacy = std::fs::read_to_string(legacy);
+    nft.unwrap_or(true) || legacy.is_ok_and(|tables| tables.lines().any(|name| name == "filter"))
 }
 
 /// The families that occur in `flows`.

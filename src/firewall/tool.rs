@@ -72,7 +72,7 @@ impl Tool {
     pub fn list(self) -> Result<Vec<String>> {
         let output = self.run(self.name(), &["--wait", LOCK_WAIT, "-S"], "")?;
         if output.status.success() {
-            Ok(output.stdout.lines().map(str::to_owned).collect())
+            Ok(lines(&output.stdout))
         } else {
             Err(failed(self.complaint(&output)))
         }
@@ -89,8 +89,8 @@ impl Tool {
         if !output.status.success() {
             return Err(failed(format!("{}: {}", self.program(&name), output.complaint)));
         }
-        let lines = output.stdout.lines().skip_while(|line| *line != "*filter");
-        Ok(Some(lines.take_while(|line| *line != "COMMIT").map(str::to_owned).collect()))
+        let lines = lines(&output.stdout).into_iter().skip_while(|line| line != "*filter");
+        Ok(Some(lines.take_while(|line| line != "COMMIT").collect()))
     }
 
     fn run(self, name: &str, args: &[&str], input: &str) -> Result<Output> {
@@ -100,5 +100,38 @@ impl Tool {
     fn complaint(self, output: &Output) -> String {
         let Output { status, complaint, .. } = output;
         format!("{}: {status}: {complaint}", self.program(self.restore_name()))
+    }
+}
+
+/// One for each chain and rule. A comment may hold line breaks, and what comes after one is no rule:
+/// iptables prints it as it is, in quotes.
+fn lines(text: &str) -> Vec<String> {
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    let (mut quoted, mut escaped) = (false, false);
+    for c in text.chars() {
+        if c == '\n' && !quoted {
+            lines.push(std::mem::take(&mut line));
+            continue;
+        }
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        line.push(c);
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_comment_says_on_a_line_of_its_own_is_no_rule() {
+        let quoted = "-A FORWARD -m comment --comment \"a\\\"\\\\\n-N OCI-LINK\n\" -j ACCEPT";
+        let text = format!("-P FORWARD ACCEPT\n{quoted}\n-N X\n");
+        assert_eq!(lines(&text), ["-P FORWARD ACCEPT", quoted, "-N X"]);
+        assert!(lines("").is_empty());
     }
 }

@@ -2,13 +2,13 @@
 //! there to follow.
 
 use super::finding::Finding;
-use super::scene::Scene;
 use crate::apply::purge;
 use crate::error::Result;
 use crate::host::Host;
 use crate::link::{Absent, hosts};
 use crate::model::{BackendName, Record, Stage};
 use crate::rewire::{plan, settle};
+use crate::scene::Scene;
 use crate::sys::hosts_file::HostsFile;
 
 /// All of it.

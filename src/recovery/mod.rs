@@ -10,14 +10,13 @@ mod dead;
 mod drift;
 mod end;
 mod finding;
-mod scene;
 
 use crate::error::{Failures, Result};
 use crate::host::Host;
 use crate::model::ContainerId;
+use crate::scene::{self, Scene};
 pub use end::end_all;
 pub use finding::Finding;
-use scene::Scene;
 use std::thread::sleep;
 use std::time::Duration;
 

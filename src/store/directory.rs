@@ -7,20 +7,23 @@
 //! wanted/mysql/9d53…       -> id  whose links name it
 //! wanted/m~/9d53…          -> id  and are not connected: `m…` may be the prefix of an id
 //! broken/                         records that could not be read
+//! whole                           the epoch in which none has been lost
 //! ```
 //!
 //! A record is replaced by rename. Index entries are made before the record and removed after it,
 //! so a crash leaves entries too many, never too few; one that leads to no record is no entry.
 
+mod entries;
 mod feed;
 mod litter;
 
 use super::format;
 use super::{Change, Commit, Feed, Found, Store};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerId, Record, Reference};
 use crate::sys::directory::Directory;
 use crate::sys::lock::{self, Lock};
+use entries::{Entries, hope};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -34,6 +37,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MAX_RECORD: u64 = 16 << 20;
 /// See the module.
 pub const FOLDERS: [&str; 4] = ["records", "names", "addresses", "wanted"];
+/// See the module.
+const WHOLE: &str = "whole";
+/// More than the name of an epoch.
+const MAX_EPOCH: u64 = 256;
 /// Levels of the tree of records, and characters of the id that each takes.
 const LEVELS: usize = 2;
 const WIDTH: usize = 2;
@@ -81,6 +88,7 @@ impl DirectoryStore {
             Err(error) if error.kind == Kind::State => return Err(error),
             Err(error) => log::error!("record {id}: {error}: put aside"),
         }
+        self.top.remove(WHOLE)?;
         self.top.make_directory("broken")?;
         self.top.rename(&format!("records/{path}"), &format!("broken/{id}.json"))?;
         Ok(None)
@@ -149,7 +157,12 @@ impl DirectoryStore {
         if old.is_none_or(|old| old.name != record.name) {
             self.take_name(record)?;
         }
-        self.records.write(&record_path(id), &format::encode(record)?)?;
+        let bytes = format::encode(record)?;
+        if bytes.len() as u64 > MAX_RECORD {
+            // Who could not be read could not be ended.
+            return Err(Error::new(Kind::State, format!("record {id}: too large")));
+        }
+        self.records.write(&record_path(id), &bytes)?;
         self.drop_entries(id, &was, &new)
     }
 
@@ -259,6 +272,14 @@ impl Store for DirectoryStore {
         Ok(records)
     }
 
+    fn is_whole(&self, epoch: &str) -> Result<bool> {
+        Ok(self.top.read(WHOLE, MAX_EPOCH)?.is_some_and(|mark| mark == epoch.as_bytes()))
+    }
+
+    fn vouch(&self, epoch: &str) -> Result<()> {
+        self.top.write(WHOLE, epoch.as_bytes())
+    }
+
     fn litter(&self) -> Result<Vec<String>> {
         Ok(self.find_litter()?.iter().map(ToString::to_string).collect())
     }
@@ -296,34 +317,6 @@ impl Store for DirectoryStore {
     }
 }
 
-/// The index entries of one record.
-#[derive(Default)]
-struct Entries {
-    addresses: BTreeSet<String>,
-    wanted: BTreeSet<String>,
-}
-
-impl Entries {
-    /// A link is wanted by what it names, and by the id it is connected to, in case that id
-    /// returns.
-    fn of(record: &Record) -> Self {
-        let addresses = record.network.addresses().iter();
-        let names = record.links.iter().map(|wired| wired.link.source.to_string());
-        let ids = record.links.iter().filter_map(|wired| wired.source.as_ref());
-        let absent = record.links.iter().filter(|wired| wired.source.is_none());
-        let hopes = absent.filter_map(|wired| hope(wired.link.source.as_str()));
-        Self {
-            addresses: addresses.map(|address| address.ip().to_string()).collect(),
-            wanted: names.chain(ids.map(ToString::to_string)).chain(hopes).collect(),
-        }
-    }
-}
-
-/// Where those are found who may mean `text` or what begins like it. No name holds a tilde.
-fn hope(text: &str) -> Option<String> {
-    text.chars().next().map(|first| format!("{first}~"))
-}
-
 /// `51/c3/51c3dd….json`; short ids are filled up with underscores.
 fn record_path(id: &str) -> String {
     let mut path = String::new();
@@ -336,5 +329,4 @@ fn record_path(id: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "directory_tests.rs"]
 mod tests;

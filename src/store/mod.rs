@@ -65,6 +65,11 @@ pub trait Store {
     fn ids(&self) -> Result<BTreeSet<ContainerId>>;
     /// Every record.
     fn all(&self) -> Result<Vec<Record>>;
+    /// Whether no record was lost since somebody vouched for it, in the same `epoch`. It is not so
+    /// where the store is new, nor where a record could not be read.
+    fn is_whole(&self, epoch: &str) -> Result<bool>;
+    /// Vouches for it: no rule stands that a record should name. Under the lock.
+    fn vouch(&self, epoch: &str) -> Result<()>;
     /// What somebody who was killed while he wrote left behind, in words. Under the lock.
     fn litter(&self) -> Result<Vec<String>>;
     /// Removes it. Under the lock.
@@ -92,14 +97,19 @@ pub trait Feed: AsFd {
     fn take(&mut self) -> Result<News>;
 }
 
+/// The other containers that have the first address of `record`: those of its pod.
+pub fn mates(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
+    let Some(address) = record.network.addresses().first() else { return Ok(Vec::new()) };
+    let mut mates = store.holders_of(address.ip())?;
+    mates.retain(|mate| mate.id != record.id);
+    Ok(mates)
+}
+
 /// What stands in the hosts file of `record` for others: containers of one pod share it.
 pub fn beside(store: &dyn Store, record: &Record) -> Result<Vec<String>> {
-    let (Some(edit), Some(address)) = (&record.hosts, record.network.addresses().first()) else {
-        return Ok(Vec::new());
-    };
-    let mut others = store.holders_of(address.ip())?;
-    others.retain(|other| other.id != record.id);
-    let edits = others.iter().filter_map(|other| other.hosts.as_ref());
+    let Some(edit) = &record.hosts else { return Ok(Vec::new()) };
+    let mates = mates(store, record)?;
+    let edits = mates.iter().filter_map(|mate| mate.hosts.as_ref());
     let shared = edits.filter(|other| other.place == edit.place);
     Ok(shared.flat_map(HostsEdit::blocks).map(str::to_owned).collect())
 }

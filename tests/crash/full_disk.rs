@@ -45,6 +45,28 @@ fn apart(story: impl FnOnce(&Host) + Send) {
     thread::scope(|scope| scope.spawn(|| story(&host)).join()).expect("the story ends well");
 }
 
+/// An earlier stage has linked others to it by then.
+#[test]
+fn a_later_stage_that_fails_leaves_nobody_linked() {
+    apart(|host| {
+        small_disk(&host.state_dir(), 64);
+        let web = Actor::new(host, "web", Hosts::Mounted, &[("links", "db"), ("missing", "defer")]);
+        let db = Actor::new(host, "db", Hosts::Mounted, &[("ports", "3306")]);
+        for actor in [&web, &db] {
+            actor.begin();
+            actor.call("createRuntime").ok();
+        }
+        assert!(!host.set_elements().is_empty(), "they are linked");
+        let filler = host.state_dir().join("filler");
+        fill(&filler, 0);
+        db.call("prestart").refused(7);
+        fs::remove_file(&filler).expect("removed");
+        assert_eq!(host.set_elements(), [""; 0]);
+        let hosts = fs::read_to_string(web.hosts_path()).expect("a file");
+        assert!(!hosts.contains("\tdb"), "{hosts}");
+    });
+}
+
 #[test]
 fn f02_a_record_that_does_not_fit_fails_the_start() {
     apart(|host| {

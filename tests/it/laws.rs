@@ -7,7 +7,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// What each module may use of this crate, besides itself. Data flows from the door to the acting
 /// end; `model` and `link` decide without being able to act.
-const MAY_USE: [(&str, &[&str]); 32] = [
+const MAY_USE: [(&str, &[&str]); 34] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),
@@ -25,8 +25,20 @@ const MAY_USE: [(&str, &[&str]); 32] = [
     (
         "lifecycle",
         &[
-            "apply", "confine", "error", "host", "link", "model", "newcomer", "rewire", "store",
-            "story", "sys", "waiting", "world",
+            "apply",
+            "confine",
+            "error",
+            "host",
+            "link",
+            "model",
+            "newcomer",
+            "rewire",
+            "store",
+            "story",
+            "strangers",
+            "sys",
+            "waiting",
+            "world",
         ],
     ),
     ("rewire", &["apply", "error", "host", "link", "model", "store", "story", "sys", "world"]),
@@ -58,10 +70,12 @@ const MAY_USE: [(&str, &[&str]); 32] = [
             "link",
             "model",
             "rewire",
+            "scene",
             "sys",
-            "world",
         ],
     ),
+    ("scene", &["error", "firewall", "host", "model", "world"]),
+    ("strangers", &["apply", "error", "host", "model", "scene"]),
     (
         "watch",
         &["error", "firewall", "host", "lifecycle", "model", "recovery", "store", "sys", "world"],

@@ -7,6 +7,7 @@ mod dead;
 mod drift;
 mod removed;
 mod returning;
+mod unrecorded;
 
 use crate::support::{Bundle, Container, Host, Outcome, Runtime};
 use oci_link::model::BackendName;

@@ -108,13 +108,15 @@ impl Entry {
         }
     }
 
-    /// Which connections it permits: bound to each of the recipient's `seats`, if it is bound.
+    /// Which connections it permits: bound to each of the recipient's `seats`, if it is bound; or would
+    /// permit, if the recipient had one.
     pub fn as_flows(&self, seats: &HashMap<IpAddr, Vec<BridgeName>>) -> Vec<Flow> {
         match self {
             Self::Flow { flow, bridged: false } => vec![*flow],
             Self::Flow { flow, bridged: true } => {
-                let bridges = seats.get(&flow.from).into_iter().flatten();
-                bridges.map(|bridge| Flow { bridge: Some(*bridge), ..*flow }).collect()
+                let bridges = seats.get(&flow.from).map_or(&[][..], Vec::as_slice);
+                let bound = bridges.iter().map(|bridge| Flow { bridge: Some(*bridge), ..*flow });
+                bound.chain(bridges.is_empty().then_some(*flow)).collect()
             }
             Self::Seat { .. } => Vec::new(),
         }
@@ -200,7 +202,8 @@ mod tests {
         }
         let again: Vec<Flow> = all.iter().flat_map(|entry| entry.as_flows(&seats)).collect();
         assert_eq!(again, flows);
-        assert_eq!(all[0].as_flows(&HashMap::new()), [], "without a seat it permits nothing");
+        let unseated = all[0].as_flows(&HashMap::new());
+        assert_eq!(unseated, [Flow { bridge: None, ..flows[0] }], "it would with any seat");
         let recipients: HashSet<_> = all.iter().map(Entry::recipient).collect();
         assert_eq!(recipients, flows.iter().map(|flow| flow.from).collect());
     }

@@ -1,6 +1,7 @@
 //! What is left where a writer was killed: half a file, and index entries that lead to no record.
 
-use super::{DirectoryStore, Entries};
+use super::DirectoryStore;
+use super::entries::Entries;
 use crate::error::Result;
 use crate::model::Record;
 use crate::sys::directory::{Directory, NEW};

@@ -4,9 +4,9 @@ use super::host::Host;
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};
 
-/// Files of the state directory that outlive every container: the locks, and for which boot the
-/// static rules were made.
-pub(crate) const PERMANENT: [&str; 8] = [
+/// Files of the state directory that outlive every container: the locks, for which boot the static
+/// rules were made, and that no record was lost.
+pub(crate) const PERMANENT: [&str; 9] = [
     "lock",
     "watch.lock",
     "backend",
@@ -15,6 +15,7 @@ pub(crate) const PERMANENT: [&str; 8] = [
     "ipset-shared",
     "isolation",
     "nftables-isolation",
+    "whole",
 ];
 
 impl Host {

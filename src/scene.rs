@@ -49,6 +49,16 @@ impl Scene {
         owners.get(owner)
     }
 
+    /// Rules with a tag that no record has.
+    pub fn strangers(&self) -> impl Iterator<Item = (BackendName, &OwnerTag, &Kept)> {
+        let all = self.rules.iter().flat_map(|(backend, owners)| {
+            owners.iter().map(move |(owner, kept)| (*backend, owner, kept))
+        });
+        all.filter(|(_, owner, _)| {
+            !self.living.iter().chain(&self.dead).any(|record| record.owner == **owner)
+        })
+    }
+
     /// What rules of `owner` permit in `backend` and no other's do: containers of a pod share some.
     pub fn own_flows(&self, backend: BackendName, owner: &OwnerTag) -> Vec<Flow> {
         let mut flows = self.kept(backend, owner).map_or_else(Vec::new, |kept| kept.flows.clone());

@@ -1,0 +1,151 @@
+//! Rules that stand and should not, or should and do not, though records say nothing of it: records
+//! that are lost, and containers of one pod, whose rules are the same.
+
+use super::{call, host_with, knows, record, wipe};
+use crate::{
+    backends::each_backend,
+    cast::{end, permissions, recipient, source},
+    support::{Container, Host, OPEN, Proto, SHUT},
+};
+use oci_link::model::BackendName;
+use serde_json::Value;
+use std::{fs, process::Command};
+
+/// Another container in the network of `first`.
+fn in_pod_of<'h>(
+    host: &'h Host,
+    first: &Container,
+    id: &str,
+    key: &str,
+    value: &str,
+) -> Container<'h> {
+    let container = host.container(id).annotate(key, value).hooks().build();
+    let path = container.bundle().join("config.json");
+    let text = fs::read_to_string(&path).expect("a bundle");
+    let [own, pod] = [&container, first].map(|c| c.netns().path().display().to_string());
+    fs::write(&path, text.replace(&own, &pod)).expect("written");
+    container.run().ok();
+    container
+}
+
+fn read(host: &Host, id: &str) -> Value {
+    serde_json::from_slice(&fs::read(record(host, id)).expect("readable")).expect("JSON")
+}
+
+/// The runtime was killed, so no hook told of the end, and nobody knows of the rules any more.
+fn heir_after(host: &Host, loss: impl FnOnce()) {
+    let db = source(host, "db", "3306");
+    let web = recipient(host, "web", "db");
+    loss();
+    web.kill();
+    web.unplug();
+    assert!(!permissions(host).is_empty(), "nobody has been told");
+    let heir = host.container("heir").number(web.number()).hooks().build();
+    heir.create().ok();
+    assert_eq!(permissions(host), [""; 0], "and the heir has not run yet");
+    heir.start().ok();
+    assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
+    let next = recipient(host, "next", "heir");
+    [&next, &heir, &db].into_iter().for_each(end);
+    web.delete().ok();
+    call(host, "gc").ok();
+    let _ = fs::remove_dir_all(host.state_dir().join("broken"));
+    host.assert_nothing_left();
+}
+
+each_backend! {
+    fn i3_an_heir_inherits_nothing_when_all_records_are_lost(backend) {
+        let host = host_with(backend);
+        heir_after(&host, || wipe(&host));
+    }
+
+    fn i3_an_heir_inherits_nothing_when_one_record_is_torn(backend) {
+        let host = host_with(backend);
+        heir_after(&host, || fs::write(record(&host, "web"), "{").expect("written"));
+    }
+
+    /// What is none of a newcomer's business stays, for `gc` to remove.
+    fn rules_of_others_stay_when_records_are_lost(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        wipe(&host);
+        let other = source(&host, "other", "80");
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        call(&host, "gc").ok();
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
+        [&other, &web, &db].into_iter().for_each(end);
+    }
+
+    /// They have one address, and expose the same ports.
+    fn links_to_two_of_a_pod_are_one_flow(backend) {
+        let host = host_with(backend);
+        let one = source(&host, "one", "3306");
+        let two = in_pod_of(&host, &one, "two", "ports", "3306");
+        let web = recipient(&host, "web", "one two");
+        assert_eq!(web.reach(&one, Proto::Tcp, 3306), OPEN);
+        call(&host, "sync --check").ok();
+        end(&two);
+        assert_eq!(web.reach(&one, Proto::Tcp, 3306), OPEN);
+        assert!(knows(&web, "one", &one) && !web.hosts().contains("two"));
+        [&web, &one].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+
+    /// It was killed after it had said what it was about to do. That is there already, for another
+    /// of its pod.
+    fn what_a_killed_one_only_named_stays_for_its_pod(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let one = recipient(&host, "one", "db");
+        let two = in_pod_of(&host, &one, "two", "ports", "80");
+        let mut killed = read(&host, "two");
+        killed["ready"] = false.into();
+        for field in ["flows", "backend"] {
+            killed[field] = read(&host, "one")[field].clone();
+        }
+        fs::write(record(&host, "two"), killed.to_string()).expect("written");
+        end(&two);
+        assert_eq!(one.reach(&db, Proto::Tcp, 3306), OPEN);
+        [&one, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+
+    /// Connections end with the last who permits them.
+    fn a_pods_connections_outlive_one_of_it(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let one = recipient(&host, "one", "db");
+        let two = in_pod_of(&host, &one, "two", "links", "db");
+        assert_eq!(one.reach(&db, Proto::Tcp, 3306), OPEN);
+        let tracked = || {
+            let list = ["-L", "-p", "tcp", "--orig-port-dst", "3306"];
+            host.run(Command::new("conntrack").args(list)).ok().lines().count()
+        };
+        assert_ne!(tracked(), 0);
+        end(&two);
+        assert_ne!(tracked(), 0);
+        end(&one);
+        assert_eq!(tracked(), 0);
+        end(&db);
+        host.assert_nothing_left();
+    }
+}
+
+/// iptables prints a comment as it is, line breaks and all.
+#[test]
+fn a29_what_a_comment_says_is_no_rule() {
+    let host = host_with(BackendName::Iptables);
+    let forged = "x\n-N OCI-LINK-aaaaaaaaaaaaaaaa\n-A FORWARD -j OCI-LINK\n-A OCI-LINK-aaaaaaaaaaaaaaaa \
+                  -s 10.77.0.11/32 -d 10.77.0.12/32 -p tcp -m tcp --dport 80 -j ACCEPT\n";
+    let mut comment = Command::new("iptables");
+    comment.args(["-A", "FORWARD", "-m", "comment", "--comment", forged, "-j", "RETURN"]);
+    host.run(&mut comment).ok();
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    for words in ["sync --check", "gc --dry-run", "gc", "sync", "gc --all"] {
+        assert_eq!(call(&host, words).ok().lines().filter(|line| line.contains("aaaa")).count(), 0);
+    }
+    assert!(host.rules().iter().any(|rule| rule.ends_with("-j RETURN")), "it is not ours");
+}
