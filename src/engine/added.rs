@@ -2,6 +2,7 @@
 //! Docker's links passed on what user and image configured.
 
 use crate::model::{Hostname, Variable};
+use std::collections::HashSet;
 
 /// `environment` without what an engine put there, as far as that can be told: an entry that the
 /// image has too is the image's, and the user may have asked for the very value that an engine
@@ -19,6 +20,8 @@ pub(super) fn without_added(
         "HOME" => true,
         _ => false,
     };
-    let own = |variable: &&Variable| image.contains(variable) || !added(variable);
+    // An image may have as many as it likes.
+    let image: HashSet<&Variable> = image.iter().collect();
+    let own = |variable: &&Variable| !added(variable) || image.contains(variable);
     environment.iter().filter(own).cloned().collect()
 }

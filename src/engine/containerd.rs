@@ -6,6 +6,7 @@ use super::added::without_added;
 use super::{Clues, Engine, Facts, known};
 use crate::error::Result;
 use crate::model::{ContainerName, Hostname, Variable};
+use std::collections::HashSet;
 
 pub(super) struct Containerd;
 
@@ -37,24 +38,79 @@ impl Engine for Containerd {
     }
 }
 
+/// Services are named by labels of DNS, which are no longer.
+const LONGEST_SERVICE: usize = 63;
+
 /// `environment` without what the kubelet says of the services in the pod's namespace: for each of
 /// them `X_SERVICE_HOST`, `X_SERVICE_PORT…`, and Docker's link variables `X_PORT…`. These are links
 /// of a kind, and links are not transitive.
 pub(super) fn without_services(environment: &[Variable]) -> Vec<Variable> {
-    let services: Vec<&str> = environment
+    let services: HashSet<&str> = environment
         .iter()
         .filter_map(|variable| variable.key.strip_suffix("_SERVICE_HOST"))
         .collect();
+    // An image may have many variables with long names: each is looked at once, from its beginning.
     let of_service = |key: &str| {
-        services.iter().any(|service| {
-            let rest = key.strip_prefix(service).and_then(|rest| rest.strip_prefix('_'));
-            rest.is_some_and(|rest| {
-                let port = rest.strip_prefix("PORT_").unwrap_or_default();
-                ["SERVICE_HOST", "SERVICE_PORT", "PORT"].contains(&rest)
-                    || rest.starts_with("SERVICE_PORT_")
-                    || port.starts_with(|first: char| first.is_ascii_digit())
-            })
-        })
+        let ends = key.bytes().take(LONGEST_SERVICE + 1).enumerate();
+        ends.filter(|(_, byte)| *byte == b'_')
+            .any(|(end, _)| says_of_service(&key[end + 1..]) && services.contains(&key[..end]))
     };
     environment.iter().filter(|variable| !of_service(&variable.key)).cloned().collect()
+}
+
+/// Whether this is what stands behind the name of a service.
+fn says_of_service(rest: &str) -> bool {
+    let port = rest.strip_prefix("PORT_").unwrap_or_default();
+    ["SERVICE_HOST", "SERVICE_PORT", "PORT"].contains(&rest)
+        || rest.starts_with("SERVICE_PORT_")
+        || port.starts_with(|first: char| first.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of `environment` that are left.
+    fn left(environment: &[String]) -> Vec<String> {
+        let variables: Vec<_> = environment.iter().map(|key| Variable::new(key, "1")).collect();
+        without_services(&variables).into_iter().map(|variable| variable.key).collect()
+    }
+
+    #[test]
+    fn what_is_said_of_services_goes() {
+        let named = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        let all = named(&[
+            "MY_DB_SERVICE_HOST",
+            "MY_DB_SERVICE_PORT",
+            "MY_DB_SERVICE_PORT_SQL",
+            "MY_DB_PORT",
+            "MY_DB_PORT_3306_TCP_ADDR",
+            "MY_DB_PORTAL",
+            "MY_DB_PORT_OF_CALL",
+            "DB_PORT",
+            "MY_DB",
+            "É_PORT",
+        ]);
+        let own = named(&["MY_DB_PORTAL", "MY_DB_PORT_OF_CALL", "DB_PORT", "MY_DB", "É_PORT"]);
+        assert_eq!(left(&all), own);
+    }
+
+    #[test]
+    fn no_service_has_a_longer_name() {
+        for (length, rest) in [(LONGEST_SERVICE, 0), (LONGEST_SERVICE + 1, 2)] {
+            let name = "X".repeat(length);
+            let both = [format!("{name}_SERVICE_HOST"), format!("{name}_PORT")];
+            assert_eq!(left(&both).len(), rest, "{length}");
+        }
+    }
+
+    /// Compared with each other, these would take minutes.
+    #[test]
+    fn a_hundred_thousand_services() {
+        let host = |number| format!("S{number}_SERVICE_HOST");
+        let all: Vec<_> = (0..100_000).flat_map(|n| [host(n), format!("T{n}_PORT_1")]).collect();
+        assert_eq!(left(&all).len(), 100_000);
+        let long = "PORT_1_".repeat(100_000);
+        assert_eq!(left(std::slice::from_ref(&long)), [long]);
+    }
 }

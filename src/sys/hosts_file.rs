@@ -1,26 +1,29 @@
 //! A container's hosts file, opened once and checked before anything is done with it.
 
 use super::file::{shown, whole};
+use super::in_place::in_place;
 use super::lease;
 use super::operator_path;
 use super::rootfs::{self, Entry};
 use super::sandbox::Place;
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{Created, HostsPlace, Inode, filler};
+use crate::model::{Created, HostsPlace, Inode};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat, stat};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// The largest hosts file we edit.
-const MAX_SIZE: u64 = 1 << 20;
+pub(super) const MAX_SIZE: u64 = 1 << 20;
 
 /// Most of them are no longer.
 const USUAL: u64 = 1 << 10;
+
+/// How often a file is read again because it was written to meanwhile. Who still writes then loses
+/// his own lines: we hold the host's lock, and he may never stop.
+const ROUNDS: usize = 100;
 
 /// The file, held open, and what it held.
 #[derive(Debug)]
@@ -143,13 +146,14 @@ impl HostsFile {
                     );
                 }
                 let length = || file.metadata().context(Kind::Hosts, || "hosts file");
-                loop {
+                for round in 1.. {
                     let now = read(file, USUAL, "hosts file")?;
                     let new = change(Some(&now));
-                    if alone || length()?.len() == now.len() as u64 {
+                    if alone || round >= ROUNDS || length()?.len() == now.len() as u64 {
                         return in_place(file, &now, &new, alone);
                     }
                 }
+                Ok(())
             }),
             Target::Rootfs(entry) => {
                 entry.find_again()?;
@@ -206,63 +210,4 @@ fn read(file: &File, size: u64, what: &str) -> Result<Vec<u8>> {
         return Err(too_large());
     }
     whole(file, size, MAX_SIZE).context(Kind::Hosts, || what.to_owned())?.ok_or_else(too_large)
-}
-
-/// A file that is bind-mounted must stay the same file. One write from the first byte that differs:
-/// a reader never sees half a line. A file cannot be written and made shorter at once: in between,
-/// a comment stands for what is to be cut off, and is recognised if we do not get to cut it.
-fn in_place(file: &File, old: &[u8], new: &[u8], alone: bool) -> Result<()> {
-    let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-    let mut tail = new[same..].to_vec();
-    if !tail.is_empty() {
-        tail.extend(filler(old.len().saturating_sub(new.len())));
-    }
-    let written = if same == old.len() && !alone {
-        append(file, &tail)
-    } else {
-        file.write_all_at(&tail, same as u64)
-    };
-    let written = written.and_then(|()| shorten(file, old, new));
-    if written.is_err() {
-        put_back(file, old, same, new.len() as u64);
-    }
-    written.context(Kind::Hosts, || "cannot write the hosts file")
-}
-
-/// The disk was full, perhaps, and took a part. There is room for what was there before. `written`
-/// is the length of the file if that was all of it: who added to it meanwhile loses nothing.
-fn put_back(file: &File, old: &[u8], same: usize, written: u64) {
-    let _ = file.write_all_at(&old[same..], same as u64);
-    let length = old.len() as u64;
-    if file.metadata().is_ok_and(|now| (length + 1..=written).contains(&now.len())) {
-        let _ = file.set_len(length);
-    }
-}
-
-/// Cuts what is left of `old` behind `new`. What somebody appended meanwhile, where no lease could
-/// be had, is moved along until there is no more of it.
-fn shorten(file: &File, old: &[u8], new: &[u8]) -> std::io::Result<()> {
-    let (mut seen, mut end) = (old.len() as u64, new.len() as u64);
-    while end < seen {
-        let mut more = Vec::new();
-        let mut from = file;
-        from.seek(SeekFrom::Start(seen))?;
-        if from.read_to_end(&mut more)? == 0 {
-            return file.set_len(end);
-        }
-        file.write_all_at(&more, end)?;
-        seen += more.len() as u64;
-        end += more.len() as u64;
-    }
-    Ok(())
-}
-
-/// Writes to whatever is the end by then.
-fn append(file: &File, bytes: &[u8]) -> std::io::Result<()> {
-    let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?);
-    fcntl(file, FcntlArg::F_SETFL(flags | OFlag::O_APPEND))?;
-    let mut end = file;
-    let written = end.write_all(bytes);
-    fcntl(file, FcntlArg::F_SETFL(flags))?;
-    written
 }

@@ -13,6 +13,7 @@ pub mod epoll;
 pub mod exec;
 pub mod file;
 pub mod hosts_file;
+mod in_place;
 pub mod inotify;
 pub mod lease;
 pub mod lock;

@@ -47,11 +47,9 @@ pub fn fill_standard_streams() -> Result<()> {
 /// Empties the environment but for a `PATH` of system directories, for libraries that look there
 /// for the programs they run.
 pub fn scrub_environment() {
-    let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
-    for name in names {
-        // SAFETY: this program has one thread.
-        unsafe { std::env::remove_var(name) };
-    }
+    // SAFETY: this program has one thread. `remove_var` panics at a name that begins with `=`, which
+    // whoever calls us may have put there.
+    unsafe { libc::clearenv() };
     // SAFETY: as above.
     unsafe { std::env::set_var("PATH", "/usr/sbin:/sbin:/usr/bin:/bin") };
 }

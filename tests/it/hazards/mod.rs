@@ -27,4 +27,5 @@ mod scene;
 mod state_directory;
 mod state_json;
 mod table;
+mod variables;
 mod world;
