@@ -130,6 +130,9 @@ impl Netlink {
     }
 
     fn send(&self, batch: &Batch) -> Result<()> {
+        if batch.overflowed() {
+            return Err(failed("a message too long for its length"));
+        }
         let bytes = batch.bytes();
         if bytes.len() > AT_ONCE {
             let room = setsockopt(&self.fd, sockopt::SndBufForce, &(2 * bytes.len()));
