@@ -98,10 +98,14 @@ impl Firewall for Nftables {
         let mut link = Netlink::netfilter()?;
         let wanted: HashSet<&Flow> = flows.iter().collect();
         let grows = rules.before.iter().all(|flow| wanted.contains(flow));
+        let bridges = self.isolated()?;
+        // Sets without rules permit nothing, and then nobody is isolated either.
+        if !table::seems_whole(&mut link, &bridges)? {
+            table::make(&mut link, &bridges)?;
+        }
         if grows && Self::add(&mut link, rules, flows)? {
             return Ok(());
         }
-        table::make(&mut link, &self.isolated()?)?;
         settle(&mut link, rules.owner, flows)
     }
 

@@ -14,6 +14,7 @@ const MESSAGES: u16 = SUBSYSTEM << 8;
 pub const NEW_TABLE: u16 = MESSAGES;
 pub const DELETE_TABLE: u16 = MESSAGES + 2;
 pub const NEW_CHAIN: u16 = MESSAGES + 3;
+pub const GET_CHAIN: u16 = MESSAGES + 4;
 pub const NEW_RULE: u16 = MESSAGES + 6;
 pub const GET_RULE: u16 = MESSAGES + 7;
 pub const DELETE_RULE: u16 = MESSAGES + 8;

@@ -78,6 +78,7 @@ fn commands_are_the_kernels() {
         (NEW_TABLE, 0),
         (DELETE_TABLE, 2),
         (NEW_CHAIN, 3),
+        (GET_CHAIN, 4),
         (NEW_RULE, 6),
         (GET_RULE, 7),
         (DELETE_RULE, 8),
