@@ -31,7 +31,7 @@ use super::{Firewall, Kept, Ruleset, base, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
 use crate::sys::netlink::{Netlink, Refusal};
-use messages::{Set, Transaction, ask_for_elements, element, elements};
+use messages::{MAX_COMMENT, Set, Transaction, ask_for_elements, element, elements};
 use nix::libc::{EEXIST, ENOENT};
 use std::collections::{BTreeMap, HashSet};
 
@@ -98,10 +98,14 @@ impl Firewall for Nftables {
         let mut link = Netlink::netfilter()?;
         let wanted: HashSet<&Flow> = flows.iter().collect();
         let grows = rules.before.iter().all(|flow| wanted.contains(flow));
+        let bridges = self.isolated()?;
+        // Sets without rules permit nothing, and then nobody is isolated either.
+        if !table::seems_whole(&mut link, &bridges)? {
+            table::make(&mut link, &bridges)?;
+        }
         if grows && Self::add(&mut link, rules, flows)? {
             return Ok(());
         }
-        table::make(&mut link, &self.isolated()?)?;
         settle(&mut link, rules.owner, flows)
     }
 
@@ -189,6 +193,9 @@ fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
 fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
     let changes = Changes::plan(&list(link)?, owner, flows);
     let changes = changes.map_err(|why| failed(format!("nftables: {why}")))?;
+    if changes.change.iter().any(|element| element.comment.len() > MAX_COMMENT) {
+        return Err(failed("nftables: too many containers with one address are linked".to_owned()));
+    }
     let mut transaction = Transaction::default();
     // An element's comment cannot change: it is made again.
     transaction.delete_elements(&changes.change);

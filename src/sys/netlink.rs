@@ -11,13 +11,14 @@ use message::{Batch, DONE, ERROR, Message, messages};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, connect, recv,
-    send, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, connect, send,
+    setsockopt, socket, sockopt,
 };
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// The kernel makes the parts of a dump no larger than what is asked for, or than a page.
-const DATAGRAM: usize = 4 << 10;
+/// The kernel makes the parts of a dump no larger than what is asked for, or than 8 KiB; never than
+/// 32 KiB. An interface tells all its names at once, which can be 64 KiB; what else it tells is short.
+const DATAGRAM: usize = 96 << 10;
 
 /// What a socket can send at once without being asked to make room, on every kernel.
 const AT_ONCE: usize = 64 << 10;
@@ -42,6 +43,8 @@ impl Refusal {
 #[derive(Debug)]
 pub struct Netlink {
     fd: OwnedFd,
+    /// Has room for a datagram. What the kernel does not write to is never touched, and so takes
+    /// no memory: nearly all of it.
     buffer: Vec<u8>,
 }
 
@@ -68,7 +71,7 @@ impl Netlink {
             Ok::<_, Errno>(fd)
         };
         let fd = open().context(Kind::Firewall, || "netlink socket")?;
-        Ok(Self { fd, buffer: vec![0; DATAGRAM] })
+        Ok(Self { fd, buffer: Vec::with_capacity(DATAGRAM) })
     }
 
     /// See [`namespace_cookie`].
@@ -130,6 +133,9 @@ impl Netlink {
     }
 
     fn send(&self, batch: &Batch) -> Result<()> {
+        if batch.overflowed() {
+            return Err(failed("a message too long for its length"));
+        }
         let bytes = batch.bytes();
         if bytes.len() > AT_ONCE {
             let room = setsockopt(&self.fd, sockopt::SndBufForce, &(2 * bytes.len()));
@@ -147,11 +153,20 @@ impl Netlink {
     /// The next datagram; none when the kernel has said everything.
     fn receive(&mut self) -> Result<Option<&[u8]>> {
         loop {
-            match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_TRUNC) {
-                Ok(length) if length > DATAGRAM => {
-                    return Err(failed("a datagram larger than any should be"));
+            self.buffer.clear();
+            let room = self.buffer.spare_capacity_mut();
+            // SAFETY: the kernel writes at most the length of `room`, and reads nothing of it.
+            let length = unsafe {
+                let (start, length) = (room.as_mut_ptr().cast(), room.len());
+                libc::recv(self.fd.as_raw_fd(), start, length, libc::MSG_TRUNC)
+            };
+            match Errno::result(length).map(usize::try_from) {
+                Ok(Ok(length)) if length <= room.len() => {
+                    // SAFETY: so many bytes the kernel has written, and there is room for them.
+                    unsafe { self.buffer.set_len(length) };
+                    return Ok(Some(&self.buffer));
                 }
-                Ok(length) => return Ok(self.buffer.get(..length)),
+                Ok(_) => return Err(failed("a datagram larger than any should be")),
                 Err(Errno::EAGAIN) => return Ok(None),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno).context(Kind::Firewall, || "netlink: receive"),

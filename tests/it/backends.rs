@@ -3,6 +3,7 @@
 mod bridges;
 mod faults;
 mod packets;
+mod pods;
 mod site;
 mod whole;
 

@@ -14,6 +14,7 @@ const MESSAGES: u16 = SUBSYSTEM << 8;
 pub const NEW_TABLE: u16 = MESSAGES;
 pub const DELETE_TABLE: u16 = MESSAGES + 2;
 pub const NEW_CHAIN: u16 = MESSAGES + 3;
+pub const GET_CHAIN: u16 = MESSAGES + 4;
 pub const NEW_RULE: u16 = MESSAGES + 6;
 pub const GET_RULE: u16 = MESSAGES + 7;
 pub const DELETE_RULE: u16 = MESSAGES + 8;
@@ -37,8 +38,13 @@ const KEY: u16 = 1;
 /// A value, as opposed to a verdict.
 pub const VALUE: u16 = 1;
 const ELEMENT_COMMENT: u16 = 6;
-/// A list's length is 16 bits; an element takes about 100 bytes.
-const TOGETHER: usize = 256;
+/// The kernel takes no more than 256 bytes of notes with an element.
+const NOTES: usize = 256;
+/// A list's length is 16 bits. An element of many owners takes 328 bytes: its notes, a bridge, two
+/// addresses of IPv6, protocol and port, and four headers.
+const TOGETHER: usize = 192;
+/// The longest comment: before it are its kind and its length, behind it a NUL.
+pub const MAX_COMMENT: usize = NOTES - 3;
 
 /// All or nothing.
 #[derive(Debug)]

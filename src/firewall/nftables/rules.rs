@@ -82,6 +82,11 @@ pub fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
     all
 }
 
+/// How many they are.
+pub fn count(bridges: &[BridgeName]) -> usize {
+    rules(&[]).len() + bridges.len().pow(2)
+}
+
 /// Source, destination, protocol and destination port are in the set.
 fn there(set: Set) -> Vec<Expression> {
     let mut rule = is_in(set, false);

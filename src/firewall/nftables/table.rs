@@ -2,10 +2,10 @@
 
 use super::complaint;
 use super::messages::{
-    DELETE_RULE, DELETE_TABLE, GET_GENERATION, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_SET, NEW_TABLE,
-    Set, Transaction, about_table, comment, write_comment,
+    DELETE_RULE, DELETE_TABLE, GET_CHAIN, GET_GENERATION, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_SET,
+    NEW_TABLE, Set, Transaction, about_table, comment, write_comment,
 };
-use super::rules::{Rule, rules};
+use super::rules::{Rule, count, rules};
 use crate::error::Result;
 use crate::model::{BridgeName, Family};
 use crate::sys::netlink::message::{APPEND, Batch, Body, CREATE, DUMP, UNSPECIFIED};
@@ -23,6 +23,7 @@ const CHAIN_NAME: u16 = 3;
 const CHAIN_HOOK: u16 = 4;
 const HOOK_NUMBER: u16 = 1;
 const HOOK_PRIORITY: u16 = 2;
+const CHAIN_USE: u16 = 6;
 const CHAIN_TYPE: u16 = 7;
 const RULE_CHAIN: u16 = 2;
 const RULE_HANDLE: u16 = 3;
@@ -108,6 +109,23 @@ pub fn is_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
     let there = our_rules(link)?;
     let wanted = rules(bridges);
     Ok(there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)))
+}
+
+/// The same for a start: rules are told with all that they are made of, and to ask how many there
+/// are takes an eighth of the time. Only where others put theirs beside ours they have to be read.
+pub fn seems_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
+    let mut question = Batch::default();
+    about_table(&mut question, GET_CHAIN, 0, |body| {
+        body.text(CHAIN_NAME, CHAIN);
+    });
+    let mut there = None;
+    link.ask_each(&question, |answer| {
+        if answer.kind == NEW_CHAIN {
+            there = answer.attributes().number(CHAIN_USE);
+        }
+    })?;
+    let as_many = there.and_then(|uses| usize::try_from(uses).ok()) == Some(count(bridges));
+    Ok(as_many || is_whole(link, bridges)?)
 }
 
 /// Asks how often the rules have changed: the shortest question that only `nf_tables` answers.

@@ -75,6 +75,39 @@ mod tests {
         assert_eq!(attributes.get(9), None);
     }
 
+    /// Lengths of attributes are 16 bits, with those of their headers.
+    #[test]
+    fn what_is_longer_than_a_length_can_say_is_not_sent() {
+        let written = |length: usize, rest: usize| {
+            let mut batch = Batch::default();
+            batch.message(7, 0, 2, |body| {
+                body.nest(1, |list| {
+                    list.nest(2, |item| {
+                        item.bytes(3, &vec![0; length]);
+                    });
+                    (0..rest).for_each(|_| {
+                        list.byte(4, 0);
+                    });
+                });
+            });
+            batch.message(8, 0, 2, |_| ());
+            batch
+        };
+        let full = 0xffff - 3 * 4 - 3;
+        assert!(!written(full, 0).overflowed());
+        let whole = written(full, 0);
+        let message = messages(whole.bytes()).next().unwrap();
+        let value = message.attributes().inside(1).inside(2).get(3).unwrap().len();
+        assert_eq!(value, full);
+        for (length, rest) in [(full + 1, 0), (full, 1), (0xffff - 4 + 1, 0), (4, 0x2000)] {
+            let batch = written(length, rest);
+            assert!(batch.overflowed(), "{length} {rest}");
+            let refused = crate::sys::netlink::Netlink::route().unwrap().exchange(&batch);
+            let complaint = refused.expect_err("too long").to_string();
+            assert!(complaint.contains("too long for its length"), "{complaint}");
+        }
+    }
+
     #[test]
     fn nothing_that_is_cut_short_is_read_past_its_end() {
         let bytes = sample().bytes().to_vec();

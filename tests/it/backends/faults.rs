@@ -1,6 +1,7 @@
 //! What others break comes back; what cannot be done is not done by half.
 
 use super::{Site, each_backend, flows, owner};
+use crate::support::{OPEN, Proto, SHUT};
 use oci_link::model::BackendName;
 
 each_backend! {
@@ -43,6 +44,30 @@ each_backend! {
         site.ensure(&other, &[], &flows(13, 12, "3306"));
         site.assert_permitted(&web, &wanted);
         site.assert_permitted(&other, &flows(13, 12, "3306"));
+    }
+
+    /// Somebody may empty the chains and leave the sets, and then links something.
+    fn f15_sets_without_rules_are_noticed(backend) {
+        let site = Site::new(backend);
+        let (web, db, other) = (site.running("web"), site.running("db"), site.running("other"));
+        let own = flows(web.number(), db.number(), "3306");
+        site.ensure(&owner('a'), &[], &own);
+        for own_rule in [false, true] {
+            match backend {
+                BackendName::Nftables => site.by_hand(&["nft flush table inet oci-link"]),
+                _ => site.by_hand(&["iptables -F", "ip6tables -F"]),
+            }
+            if own_rule && backend == BackendName::Nftables {
+                let rule = "nft add rule inet oci-link forward tcp dport 9999 counter accept";
+                site.by_hand(&[rule]);
+            }
+            assert_eq!(other.reach(&db, Proto::Tcp, 3307), OPEN, "flushed");
+            let more = flows(other.number(), db.number(), "3306");
+            site.ensure(&owner('b'), &[], &more);
+            assert_eq!(other.reach(&db, Proto::Tcp, 3306), OPEN);
+            assert_eq!(other.reach(&db, Proto::Tcp, 3307), SHUT, "isolated again");
+            site.remove(&owner('b'), &more);
+        }
     }
 
     fn f36_all_or_nothing(backend) {

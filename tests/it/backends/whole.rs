@@ -58,3 +58,25 @@ fn config_toml_may_name_no_bridge_that_is_none() {
     let complaint = host.run(&mut host.oci_link(&["ls"])).refused(3);
     assert!(complaint.contains("firewall.isolate: bridge"), "{complaint}");
 }
+
+/// An interface tells all its names at once, and a bridge can have sixty kilobytes of them.
+#[test]
+fn a_bridge_of_many_names_is_still_known() {
+    let host = configured("backend = \"nftables\"");
+    let mut named = 0;
+    for names in [40, 490] {
+        let adds = (named..names).map(|n| format!("link property add dev br0 altname n{n:0119}\n"));
+        let adds: String = adds.collect();
+        host.feed(Command::new("ip").args(["-batch", "-"]), adds.as_bytes()).ok();
+        named = names;
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        let mut list = Command::new("nft");
+        let there = host.run(list.args(["list", "set", "inet", "oci-link", "bridged4"])).ok();
+        assert!(there.contains("\"br0\" . "), "{names}: {there}");
+        for container in [&web, &db] {
+            container.kill();
+            container.delete().ok();
+        }
+    }
+}

@@ -160,6 +160,7 @@ fn what_permits_comes_before_what_drops() {
         let bridges: Vec<_> = names.iter().map(|name| BridgeName::new(name).unwrap()).collect();
         let permits =
             |rule: &Rule| matches!(rule.expressions.last(), Some(Expression::Verdict(NF_ACCEPT)));
+        assert_eq!(rules(&bridges).len(), count(&bridges));
         rules(&bridges).iter().map(|rule| (rule.comment.clone(), permits(rule))).collect()
     };
     let (none, two) = (shown(&[]), shown(&["a", "b"]));

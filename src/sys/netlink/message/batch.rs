@@ -16,6 +16,7 @@ pub struct Batch {
     bytes: Vec<u8>,
     count: u32,
     last: usize,
+    overflowed: bool,
 }
 
 impl Batch {
@@ -53,9 +54,11 @@ impl Batch {
         self.bytes.extend([0; 4]); // From whom: the kernel knows.
         self.bytes.extend([family, 0]);
         self.bytes.extend(resource.to_be_bytes());
-        write(&mut Body(&mut self.bytes));
-        let length = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
-        self.bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
+        write(&mut Body { bytes: &mut self.bytes, overflowed: &mut self.overflowed });
+        match u32::try_from(self.bytes.len() - start) {
+            Ok(length) => self.bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes()),
+            Err(_) => self.overflowed = true,
+        }
         self.count
     }
 
@@ -84,6 +87,12 @@ impl Batch {
         self.bytes.is_empty()
     }
 
+    /// Whether something in it is longer than its length can say. The kernel would read the
+    /// beginning, carry that out, and say that all is well.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
     /// As the kernel reads it.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -92,19 +101,22 @@ impl Batch {
 
 /// Writes a message's attributes.
 #[derive(Debug)]
-pub struct Body<'a>(&'a mut Vec<u8>);
+pub struct Body<'a> {
+    bytes: &'a mut Vec<u8>,
+    overflowed: &'a mut bool,
+}
 
 impl Body<'_> {
     /// The rest of a header that is longer than netfilter's, in the host's byte order. It comes
     /// before all attributes.
     pub fn header(&mut self, words: &[u32]) -> &mut Self {
-        self.0.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+        self.bytes.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
         self
     }
 
     /// An attribute as it is.
     pub fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
-        self.attribute(kind, |bytes| bytes.extend(value))
+        self.attribute(kind, |body| body.bytes.extend(value))
     }
 
     /// One byte.
@@ -124,15 +136,15 @@ impl Body<'_> {
 
     /// A text and its NUL.
     pub fn text(&mut self, kind: u16, value: &str) -> &mut Self {
-        self.attribute(kind, |bytes| {
-            bytes.extend(value.as_bytes());
-            bytes.push(0);
+        self.attribute(kind, |body| {
+            body.bytes.extend(value.as_bytes());
+            body.bytes.push(0);
         })
     }
 
-    /// An attribute of attributes. The caller sees to it that they have less than 64 KiB.
+    /// An attribute of attributes. With 64 KiB of them the batch cannot be sent any more.
     pub fn nest(&mut self, kind: u16, write: impl FnOnce(&mut Body<'_>)) -> &mut Self {
-        self.attribute(kind | NESTED, |bytes| write(&mut Body(bytes)))
+        self.attribute(kind | NESTED, write)
     }
 
     /// An attribute of attributes that were read from the kernel.
@@ -140,16 +152,16 @@ impl Body<'_> {
         self.bytes(kind | NESTED, value)
     }
 
-    fn attribute(&mut self, kind: u16, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
-        let bytes = &mut *self.0;
-        let start = bytes.len();
-        bytes.extend([0; 2]);
-        bytes.extend(kind.to_ne_bytes());
-        write(bytes);
-        // A length that is too long is one that the kernel refuses.
-        let length = u16::try_from(bytes.len() - start).unwrap_or(u16::MAX);
-        bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    fn attribute(&mut self, kind: u16, write: impl FnOnce(&mut Body<'_>)) -> &mut Self {
+        let start = self.bytes.len();
+        self.bytes.extend([0; 2]);
+        self.bytes.extend(kind.to_ne_bytes());
+        write(self);
+        match u16::try_from(self.bytes.len() - start) {
+            Ok(length) => self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes()),
+            Err(_) => *self.overflowed = true,
+        }
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
         self
     }
 }
