@@ -35,17 +35,26 @@ const PATIENCE: u16 = 5000;
 /// that had to be waited for, or with an error.
 pub fn run(overrides: Overrides, name: Option<&str>, arguments: &[OsString]) -> Result<u8> {
     let line = CommandLine::parse(arguments);
-    let wrapped = Wrapped::find(overrides, name, &line)?;
+    let ended = stand_in(overrides, name, &line, arguments);
+    if let (Err(error), Some(log)) = (&ended, &line.log) {
+        runtime_log::append(log, line.json_log, &error.to_string());
+    }
+    ended
+}
+
+fn stand_in(
+    overrides: Overrides,
+    name: Option<&str>,
+    line: &CommandLine,
+    arguments: &[OsString],
+) -> Result<u8> {
+    let wrapped = Wrapped::find(overrides, name, line)?;
     if line.action == Action::Other {
         return Err(exec::replace(&wrapped.program, arguments));
     }
     let posture = Posture::for_acting()?;
-    let acted =
-        logging::init(&wrapped.config).and_then(|()| wrapped.act(&line, arguments, posture));
-    if let (Err(error), Some(log)) = (&acted, &line.log) {
-        runtime_log::append(log, line.json_log, &error.to_string());
-    }
-    let status = acted?;
+    logging::init(&wrapped.config)?;
+    let status = wrapped.act(line, arguments, posture)?;
     posture.restore();
     match status {
         Some(status) => Ok(status),
