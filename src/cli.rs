@@ -272,7 +272,7 @@ pub struct Configure {
     /// Hooks in hooks.d in place of a runtime: podman before 4.6, and CRI-O.
     #[arg(long)]
     pub hooks: bool,
-    /// Take away what the same command without this had put there.
+    /// Take away what the same command without this had put there, but for a link oci-link-runtime.
     #[arg(long)]
     pub remove: bool,
     /// Only say what would change, and what the files would say.

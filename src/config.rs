@@ -7,7 +7,9 @@ use crate::model::{BackendName, BridgeName};
 use crate::sys::file;
 use log::LevelFilter;
 use serde::Deserialize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use toml::Spanned;
 
 /// Where config.toml is looked for.
 pub const CONFIG_FILE: &str = "/etc/oci-link/config.toml";
@@ -64,7 +66,7 @@ struct File {
 #[serde(default, deny_unknown_fields)]
 struct FirewallTable {
     backend: Backend,
-    isolate: Vec<String>,
+    isolate: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
@@ -102,7 +104,7 @@ struct RuntimeTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct LogTable {
-    level: Option<String>,
+    level: Option<Spanned<String>>,
     file: Option<PathBuf>,
 }
 
@@ -135,28 +137,27 @@ impl Config {
     }
 
     pub(crate) fn parse(path: &str, text: &str) -> Result<Self> {
-        let refuse = |line: Option<usize>, why: &str| {
+        let refuse = |span: Option<Range<usize>>, why: &str| {
+            let line = span.map(|span| text[..span.start].matches('\n').count() + 1);
             let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
             Error::new(Kind::Input, format!("{path}{line}: {why}"))
         };
-        let file: File = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
-            refuse(line, &error.message().replace('\n', ", "))
-        })?;
+        let file: File = toml::from_str(text)
+            .map_err(|error| refuse(error.span(), &error.message().replace('\n', ", ")))?;
         let usual = Self::default();
         let mut isolate: Vec<BridgeName> = Vec::new();
         for name in &file.firewall.isolate {
-            let bridge = BridgeName::new(name);
-            let bridge = bridge.map_err(|why| refuse(None, &format!("firewall.isolate: {why}")))?;
+            let wrong = |why| refuse(Some(name.span()), &format!("firewall.isolate: {why}"));
+            let bridge = BridgeName::new(name.as_ref()).map_err(wrong)?;
             if !isolate.contains(&bridge) {
                 isolate.push(bridge);
             }
         }
-        let log_level = match file.log.level.as_deref() {
+        let log_level = match &file.log.level {
             None => usual.log_level,
-            Some(level) => level.parse().map_err(|_| {
+            Some(level) => level.as_ref().parse().map_err(|_| {
                 let want = "want off, error, warn, info, debug or trace";
-                refuse(None, &format!("log.level {level:?}: {want}"))
+                refuse(Some(level.span()), &format!("log.level {:?}: {want}", level.as_ref()))
             })?,
         };
         Ok(Self {
@@ -208,6 +209,8 @@ mod tests {
         assert!(error("[env]\n\ndialekt = '27'").starts_with("c line 3: unknown field"));
         assert!(error("[env]\ndialect = '26'").starts_with("c line 2: "));
         assert!(error("x").starts_with("c line 1: "));
-        assert!(error("[log]\nlevel = 'loud'").contains("loud"));
+        assert!(error("\n[log]\nlevel = 'loud'").starts_with("c line 3: log.level \"loud\": want"));
+        let isolate = "[firewall]\nisolate = [\n'br0',\n'a/b']";
+        assert!(error(isolate).starts_with("c line 4: firewall.isolate: "), "{}", error(isolate));
     }
 }

@@ -1,13 +1,14 @@
 //! The log: a file, else the system's log. Runtimes hide what hooks print (crun sends it to
 //! /dev/null), so errors go here as well as to standard error. Nothing of the environment counts.
 
-use crate::config::Config;
+use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file::shown;
+use crate::sys::process::fill_standard_streams;
 use env_logger::{Builder, Target};
-use log::Level;
+use log::{Level, LevelFilter};
 use nix::libc;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -21,12 +22,28 @@ const DAEMON: u8 = 3;
 
 /// Sets the log up as `config` wants it.
 pub fn init(config: &Config) -> Result<()> {
+    let file = config.log_file.as_deref().map(open).transpose()?;
+    begin(config.log_level, file).context(Kind::Internal, || "log")
+}
+
+/// Sets the log up for an error that came before [`init`], or in it: as the flags say, for config.toml
+/// may be what is wrong. Nothing where there is a log already.
+pub fn init_by_flags(flags: &Overrides) {
+    if log::max_level() != LevelFilter::Off || fill_standard_streams().is_err() {
+        return;
+    }
+    // That a file cannot be had is for the system's log too.
+    let file = flags.log_file.as_deref().and_then(|path| open(path).ok());
+    let _ = begin(flags.log_level.unwrap_or(LevelFilter::Info), file);
+}
+
+fn begin(level: LevelFilter, file: Option<File>) -> std::result::Result<(), log::SetLoggerError> {
     let mut builder = Builder::new();
-    builder.filter_level(config.log_level);
+    builder.filter_level(level);
     let pid = std::process::id();
-    match &config.log_file {
-        Some(path) => {
-            builder.target(Target::Pipe(Box::new(open(path)?)));
+    match file {
+        Some(file) => {
+            builder.target(Target::Pipe(Box::new(file)));
             builder.format(move |to, record| {
                 let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 let at = format!("{}.{:06}", seconds.as_secs(), seconds.subsec_micros());
@@ -42,7 +59,7 @@ pub fn init(config: &Config) -> Result<()> {
             });
         }
     }
-    builder.try_init().context(Kind::Internal, || "log")
+    builder.try_init()
 }
 
 /// Says an error to the one who called and to the log.
@@ -51,7 +68,7 @@ pub fn report(error: &Error) {
     let _ = writeln!(io::stderr(), "oci-link: {error}");
 }
 
-fn open(path: &Path) -> Result<std::fs::File> {
+fn open(path: &Path) -> Result<File> {
     OpenOptions::new()
         .append(true)
         .create(true)

@@ -17,6 +17,7 @@ sys::entry::begin_with!(begin);
 fn begin(words: &[OsString]) -> u8 {
     let status = commands::early::run(words).unwrap_or_else(|| run(words));
     status.unwrap_or_else(|error| {
+        logging::init_by_flags(&commands::early::log_flags(words));
         logging::report(&error);
         error.kind as u8
     })

@@ -9,6 +9,7 @@ use crate::model::{
 };
 use crate::oci::annotations::Declared;
 use crate::oci::hooks::start_timeout;
+use crate::oci::runtime_state::{FILES, RuntimeState};
 use crate::oci::spec::{HostsTarget, MAX_CONFIG, Spec};
 use crate::oci::state::State;
 use crate::story;
@@ -16,7 +17,13 @@ use crate::sys::hosts_file::HostsFile;
 use crate::sys::netns::{Namespace, Process};
 use crate::sys::{file, process};
 use crate::waiting::Patience;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The largest state file of a runtime: runc keeps its whole configuration there.
+const MAX_STATE: u64 = 4 << 20;
+/// Where crun keeps what it knows of its containers, unless it is told otherwise.
+const CRUN: &str = "/run/crun";
 
 /// Nothing has been done for it yet.
 pub struct Newcomer {
@@ -41,7 +48,8 @@ impl Newcomer {
         let bundle = state.bundle.as_deref().ok_or_else(|| {
             Error::new(Kind::Input, format!("state of {}: names no bundle", state.id))
         })?;
-        let config = file::read(&bundle.join("config.json"), MAX_CONFIG, Kind::Input)?;
+        let (bundle, config) = configuration(bundle, state)?;
+        let bundle = bundle.as_path();
         let spec = Spec::parse(bundle, &config)?;
         if let Some(annotations) = &state.annotations {
             spec.annotations.must_agree(annotations)?;
@@ -95,6 +103,47 @@ impl Newcomer {
         let (missing, ipv6_loopback) = (declared.missing, namespace.ipv6_loopback);
         Ok(Newcomer { record, process, hosts, ipv6_loopback, missing, patience })
     }
+}
+
+/// What config.json says, and the directory from which its relative paths lead.
+///
+/// With user namespaces crun may tell its hooks that the bundle is `/` (crun#2025), and it can be
+/// given a config.json from elsewhere. It keeps a copy beside what it knows of the container. Where
+/// the bundle is not known, relative paths lead below that copy, and so nowhere.
+fn configuration(bundle: &Path, state: &State) -> Result<(PathBuf, Vec<u8>)> {
+    let read =
+        |directory: &Path| file::read(&directory.join("config.json"), MAX_CONFIG, Kind::Input);
+    let copied = || {
+        let kept = Path::new(CRUN).join(state.id.as_str());
+        // Another root of crun's may have a container of this id. Before a container is created
+        // there is no such file.
+        let pid = remembered(&kept).map(|known| known.pid);
+        if pid.is_some() && pid != state.pid { None } else { Some((read(&kept).ok()?, kept)) }
+    };
+    // What may lie in `/` is not the container's.
+    if bundle == Path::new("/")
+        && let Some((config, kept)) = copied()
+    {
+        return Ok((kept, config));
+    }
+    let there = read(bundle);
+    let is_missing = || {
+        let found = std::fs::symlink_metadata(bundle.join("config.json"));
+        found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    let config = match &there {
+        Err(_) if is_missing() => copied().map(|(config, _)| config),
+        _ => None,
+    };
+    Ok((bundle.to_owned(), config.map_or(there, Ok)?))
+}
+
+/// What the runtime's files in `directory` say of a container.
+pub fn remembered(directory: &Path) -> Option<RuntimeState> {
+    FILES.iter().find_map(|file| {
+        let text = file::read(&directory.join(file), MAX_STATE, Kind::Namespace).ok()?;
+        RuntimeState::parse(&text).ok()
+    })
 }
 
 /// Takes hold of the container's process, after making sure that it is one: in hooks that run in

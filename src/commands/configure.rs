@@ -19,7 +19,7 @@ pub fn run(arguments: &Configure) -> Result<()> {
             change.carry_out()?;
         }
         say(&format!("{} {}: {}\n", change.verb(), file::shown(&change.path), change.meaning))?;
-        if let (true, Some(text)) = (arguments.dry_run, &change.after) {
+        if let (true, false, Some(text)) = (arguments.dry_run, change.is_link, &change.after) {
             say(text)?;
             say(if text.ends_with('\n') { "" } else { "\n" })?;
         }

@@ -10,19 +10,15 @@ use crate::host::Host;
 use crate::logging;
 use crate::sys::{process, stdin};
 use clap::ValueEnum;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Runs such a call and returns its exit status; none if this is another.
 pub fn run(words: &[OsString]) -> Option<Result<u8>> {
     let (program, rest) = words.split_first()?;
-    let called = Path::new(program).file_name()?.to_str()?;
-    match called.strip_prefix("oci-link-") {
-        Some("runtime") => return Some(runtime::run(Overrides::default(), None, rest)),
-        Some(name @ ("runc" | "crun" | "youki")) => {
-            return Some(runtime::run(Overrides::default(), Some(name), rest));
-        }
-        _ => {}
+    if let Some(name) = wrapper(program) {
+        let named = Some(name).filter(|name| *name != "runtime");
+        return Some(runtime::run(Overrides::default(), named, rest));
     }
     let (overrides, command, rest) = split(rest)?;
     match command {
@@ -30,6 +26,35 @@ pub fn run(words: &[OsString]) -> Option<Result<u8>> {
         "hook" => Some(run_hook(overrides, &hook_arguments(rest)?).map(|()| 0)),
         _ => None,
     }
+}
+
+/// What the name it is called by says behind `oci-link-`, if it is one of the wrapper's: `runtime`,
+/// or the runtime below.
+fn wrapper(program: &OsStr) -> Option<&str> {
+    let name = Path::new(program).file_name()?.to_str()?.strip_prefix("oci-link-")?;
+    ["runtime", "runc", "crun", "youki"].contains(&name).then_some(name)
+}
+
+/// What is said of the log, also where clap refuses the rest: it takes these options behind the
+/// command too. A runtime's words are not ours.
+pub fn log_flags(words: &[OsString]) -> Overrides {
+    let mut flags = Overrides::default();
+    let Some((program, words)) = words.split_first() else { return flags };
+    let words = if wrapper(program).is_some() { &[] } else { words };
+    let words = words.iter().map(|word| word.to_str().unwrap_or_default());
+    let mut words = words.take_while(|word| !["runtime", "--"].contains(word)).peekable();
+    while let Some(word) = words.next() {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word, words.peek().copied().filter(|next| !next.starts_with('-'))),
+        };
+        match (name, value) {
+            ("--log-file", Some(path)) => flags.log_file = Some(PathBuf::from(path)),
+            ("--log-level", Some(level)) => flags.log_level = level.parse().ok(),
+            _ => {}
+        }
+    }
+    flags
 }
 
 fn run_hook(overrides: Overrides, arguments: &Hook) -> Result<()> {
@@ -94,6 +119,28 @@ mod tests {
         assert_eq!(overrides.state_dir, Some("/s".into()));
         assert_eq!(overrides.log_level, Some(log::LevelFilter::Debug));
         assert_eq!(overrides.log_file, Some("/l".into()));
+    }
+
+    #[test]
+    fn the_log_of_what_clap_refuses() {
+        let said = |line: &str| {
+            let flags = log_flags(&words(line));
+            (flags.log_file, flags.log_level)
+        };
+        let debug = Some(log::LevelFilter::Debug);
+        assert_eq!(said("oci-link --log-file /l hook nonsense"), (Some("/l".into()), None));
+        let line = "oci-link ls --nonsense --log-level=debug --log-file=/l";
+        assert_eq!(said(line), (Some("/l".into()), debug));
+        for line in [
+            "",
+            "oci-link --log-file",
+            "oci-link --log-file --nonsense",
+            "oci-link runtime --log-file /l",
+            "oci-link-runtime --log-file /l",
+            "/usr/bin/oci-link-crun --log-file /l",
+        ] {
+            assert_eq!(said(line), (None, None), "{line}");
+        }
     }
 
     #[test]

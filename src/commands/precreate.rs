@@ -2,6 +2,7 @@
 //!
 //! config.json comes on standard input and goes to standard output; nothing else may go there. The
 //! id is not in it: podman and CRI-O run the hook in the bundle's directory, whose path has it.
+//! Whoever else does may have called that directory by a shorter one.
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
@@ -20,7 +21,7 @@ pub fn run(host: &Host, text: &[u8]) -> Result<()> {
         HostsTarget::Mount(path) => id_in(path),
         _ => None,
     };
-    let id = id_in(&bundle).or(mounted);
+    let id = id_in(&bundle).or(mounted).or_else(|| id_of_directory(&bundle));
     let unborn = Unborn { id: id.as_ref(), bundle: &bundle, text, starts: Starts::NowByHook };
     let edited = inject::edited(host, unborn, Hooks::Poststop)?;
     let written = stdout().write_all(edited.as_bytes()).and_then(|()| stdout().flush());
@@ -32,4 +33,25 @@ fn id_in(path: &Path) -> Option<ContainerId> {
     let is_id = |name: &str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
     let mut names = path.iter().rev().filter_map(|name| name.to_str());
     names.find(|name| is_id(name)).and_then(|name| ContainerId::new(name).ok())
+}
+
+/// By custom a container is called like the directory of its bundle; podman's is in one of that name.
+fn id_of_directory(bundle: &Path) -> Option<ContainerId> {
+    let mut names = bundle.iter().rev().filter_map(|name| name.to_str());
+    names.find(|name| *name != "userdata").and_then(|name| ContainerId::new(name).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_names_its_container() {
+        let id = |path: &str| id_of_directory(Path::new(path)).map(|id| id.to_string());
+        assert_eq!(id("/bundles/web").as_deref(), Some("web"));
+        assert_eq!(id("/containers/web/userdata").as_deref(), Some("web"));
+        for path in ["/", "/userdata", "/bundles/a web"] {
+            assert_eq!(id(path), None, "{path}");
+        }
+    }
 }

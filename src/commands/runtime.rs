@@ -11,9 +11,9 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::inject::{self, Hooks, Starts, Unborn};
 use crate::model::ContainerId;
-use crate::newcomer::Newcomer;
+use crate::newcomer::{Newcomer, remembered};
 use crate::oci::command_line::{Action, CommandLine, Creation};
-use crate::oci::runtime_state::{FILES, RuntimeState};
+use crate::oci::runtime_state::RuntimeState;
 use crate::oci::spec::MAX_CONFIG;
 use crate::oci::state::State;
 use crate::sys::exec::{self, Posture};
@@ -26,8 +26,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Instant;
 
-/// The largest state file of a runtime: runc keeps its whole configuration there.
-const MAX_STATE: u64 = 4 << 20;
 /// How long a runtime may take to say what it knows of a container, in milliseconds.
 const PATIENCE: u16 = 5000;
 
@@ -35,17 +33,26 @@ const PATIENCE: u16 = 5000;
 /// that had to be waited for, or with an error.
 pub fn run(overrides: Overrides, name: Option<&str>, arguments: &[OsString]) -> Result<u8> {
     let line = CommandLine::parse(arguments);
-    let wrapped = Wrapped::find(overrides, name, &line)?;
+    let ended = stand_in(overrides, name, &line, arguments);
+    if let (Err(error), Some(log)) = (&ended, &line.log) {
+        runtime_log::append(log, line.json_log, &error.to_string());
+    }
+    ended
+}
+
+fn stand_in(
+    overrides: Overrides,
+    name: Option<&str>,
+    line: &CommandLine,
+    arguments: &[OsString],
+) -> Result<u8> {
+    let wrapped = Wrapped::find(overrides, name, line)?;
     if line.action == Action::Other {
         return Err(exec::replace(&wrapped.program, arguments));
     }
     let posture = Posture::for_acting()?;
-    let acted =
-        logging::init(&wrapped.config).and_then(|()| wrapped.act(&line, arguments, posture));
-    if let (Err(error), Some(log)) = (&acted, &line.log) {
-        runtime_log::append(log, line.json_log, &error.to_string());
-    }
-    let status = acted?;
+    logging::init(&wrapped.config)?;
+    let status = wrapped.act(line, arguments, posture)?;
     posture.restore();
     match status {
         Some(status) => Ok(status),
@@ -103,11 +110,7 @@ impl Wrapped {
         let checked = checked(id)?;
         let name = self.program.file_name().unwrap_or_default();
         let root = line.root.clone().unwrap_or_else(|| Path::new("/run").join(name));
-        let directory = root.join(checked.as_str());
-        let known = FILES.iter().find_map(|file| {
-            let text = file::read(&directory.join(file), MAX_STATE, Kind::Namespace).ok()?;
-            RuntimeState::parse(&text).ok()
-        });
+        let known = remembered(&root.join(checked.as_str()));
         let known = match known {
             Some(known) => known,
             None => self.ask(&checked, line, arguments)?,

@@ -43,7 +43,7 @@ pub fn plan(request: &Request) -> Result<Vec<Change>> {
     let after = if gone { None } else { Some(after) };
     let file = Change::whole(drop_in, dropped, &request.meaning())?;
     let meaning = if version == 2 { request.meaning() } else { "imports".to_owned() };
-    let config = Change { path: config, before, after, meaning };
+    let config = Change { path: config, before, after, meaning, is_link: false };
     // What is imported must be there as long as it is imported.
     Ok(if request.remove { vec![config, file] } else { vec![file, config] })
 }

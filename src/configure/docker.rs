@@ -21,7 +21,7 @@ pub fn plan(request: &Request) -> Result<Vec<Change>> {
         (true, true) => before.clone(),
         (true, false) => ours.removed(text)?,
     };
-    Ok(vec![Change { path, before, after, meaning: request.meaning() }])
+    Ok(vec![Change { path, before, after, meaning: request.meaning(), is_link: false }])
 }
 
 struct Document<'a> {
@@ -95,9 +95,11 @@ impl Document<'_> {
     }
 
     fn value(&self) -> Result<String> {
-        let (path, arguments) = match self.request.link() {
-            Some(link) => (link, ""),
-            None => (self.request.program.clone(), ",\n    \"runtimeArgs\": [\"runtime\"]"),
+        let link = self.request.wrapper();
+        let (path, arguments) = if link.exists() {
+            (link, "")
+        } else {
+            (self.request.program.clone(), ",\n    \"runtimeArgs\": [\"runtime\"]")
         };
         let path = template::quoted(&path)?;
         Ok(format!("{{\n    \"path\": {path}{arguments}\n}}"))

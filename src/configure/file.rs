@@ -4,7 +4,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file::{read_text, replace, shown};
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// No engine's configuration is larger.
@@ -21,6 +21,8 @@ pub struct Change {
     pub after: Option<String>,
     /// What that means.
     pub meaning: String,
+    /// Whether it is a symbolic link, and `after` is where it leads.
+    pub is_link: bool,
 }
 
 /// What a file says; none if there is no such file.
@@ -40,7 +42,13 @@ impl Change {
     /// A file that is all ours: says `after`, or is not there.
     pub fn whole(path: PathBuf, after: Option<String>, meaning: &str) -> Result<Self> {
         let before = current(&path)?;
-        Ok(Self { path, before, after, meaning: meaning.to_owned() })
+        Ok(Self { path, before, after, meaning: meaning.to_owned(), is_link: false })
+    }
+
+    /// A link to the file called `name` beside it, where nothing is yet.
+    pub fn link(path: PathBuf, name: &str) -> Self {
+        let meaning = format!("a link to {name}");
+        Self { path, before: None, after: Some(name.to_owned()), meaning, is_link: true }
     }
 
     /// Whether there is something to do.
@@ -60,6 +68,10 @@ impl Change {
     /// Does it. Who reads the file at any moment finds the old or the new, never a part.
     pub fn carry_out(&self) -> Result<()> {
         match &self.after {
+            // This too fails if somebody else made it meanwhile.
+            Some(name) if self.is_link => {
+                symlink(name, &self.path).context(Kind::Input, || shown(&self.path))
+            }
             Some(text) if self.before.is_some() => {
                 replace(&target(&self.path)?, text.as_bytes(), Kind::Input)
             }

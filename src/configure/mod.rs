@@ -17,6 +17,7 @@ mod toml_text;
 pub use file::Change;
 
 use crate::error::{Error, Kind, Result};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Whose configuration.
@@ -87,26 +88,36 @@ impl Request {
         format!("{}runtime {}{default}", if self.remove { "no " } else { "" }, self.name.0)
     }
 
-    /// The wrapper's own name, a link beside the program: most engines take a path and no arguments.
-    fn link(&self) -> Option<PathBuf> {
-        Some(self.program.with_file_name("oci-link-runtime")).filter(|link| link.exists())
+    /// The wrapper's own name, beside the program: most engines take a path and no arguments.
+    fn wrapper(&self) -> PathBuf {
+        self.program.with_file_name("oci-link-runtime")
     }
 
-    /// The path of the wrapper where there is no way to do without.
-    fn wrapper(&self) -> Result<PathBuf> {
-        // What is taken away need not be there any more.
-        let link = self.program.with_file_name("oci-link-runtime");
+    /// What makes it, for engines that cannot do without. Nobody takes it away: packages bring it,
+    /// another engine may call it, and containers remember their runtime.
+    fn wrappers_link(&self) -> Result<Option<Change>> {
+        let link = self.wrapper();
         if self.remove || link.exists() {
-            return Ok(link);
+            return Ok(None);
         }
-        let (program, link) = (shown(&self.program), shown(&link));
-        let message = format!("{link} is missing: ln -s {program} {link}");
-        Err(Error::new(Kind::Input, message))
+        if link.is_symlink() {
+            let message = format!("{}: leads nowhere: remove it", shown(&link));
+            return Err(Error::new(Kind::Input, message));
+        }
+        let name = self.program.file_name().and_then(OsStr::to_str).ok_or_else(|| {
+            Error::new(Kind::Input, format!("{}: a path that is not UTF-8", shown(&self.program)))
+        })?;
+        Ok(Some(Change::link(link, name)))
     }
 }
 
 /// What has to be done to the files, in this order; nothing when all is as it should be.
 pub fn plan(request: &Request) -> Result<Vec<Change>> {
+    // What an engine is told to call must be there before.
+    let link = match (request.engine, request.hooks) {
+        (Engine::Docker, _) | (_, true) => None,
+        (_, false) => request.wrappers_link()?,
+    };
     let changes = match (request.engine, request.hooks) {
         (Engine::Docker, false) => docker::plan(request)?,
         (Engine::Containerd, false) => containerd::plan(request)?,
@@ -118,7 +129,7 @@ pub fn plan(request: &Request) -> Result<Vec<Change>> {
             return Err(Error::new(Kind::Usage, "--hooks: only podman and crio have hooks.d"));
         }
     };
-    Ok(changes.into_iter().filter(Change::is_one).collect())
+    Ok(link.into_iter().chain(changes).filter(Change::is_one).collect())
 }
 
 /// Where an engine looks for hooks, if it does.

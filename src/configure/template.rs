@@ -20,7 +20,7 @@ pub fn quoted(path: &Path) -> Result<String> {
 pub fn runtime(text: &str, request: &Request) -> Result<String> {
     let name = request.name.as_str();
     let text = text
-        .replace(WRAPPER, &quoted(&request.wrapper()?)?)
+        .replace(WRAPPER, &quoted(&request.wrapper())?)
         .replace("runtimes.oci-link", &format!("runtimes.{name}"))
         .replace("= \"oci-link\"", &format!("= \"{name}\""))
         .replace("\noci-link = ", &format!("\n{name} = "));

@@ -5,6 +5,7 @@ mod any_order;
 mod connecting;
 mod dead;
 mod drift;
+mod lost_bundle;
 mod removed;
 mod returning;
 mod unrecorded;

@@ -12,6 +12,7 @@ mod compose;
 mod configure;
 mod doctor;
 mod documents;
+mod early;
 mod firewall;
 mod golden;
 mod graph;

@@ -1,7 +1,11 @@
 //! podman and CRI-O: files that are all ours, and hooks.d.
 
 use super::site::Site;
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, symlink},
+    path::Path,
+};
 
 const PODMAN: &str = "/etc/containers/containers.conf.d/oci-link.conf";
 const CRIO: &str = "/etc/crio/crio.conf.d/50-oci-link.conf";
@@ -75,9 +79,38 @@ fn what_cannot_be_is_refused() {
     site.write("/etc/containers/containers.conf", "[engine\n");
     site.refuses("podman --hooks", 3, "containers.conf");
     site.refuses("podman --hooks --default", 2, "--default");
+    // What is in the link's place is not ours to replace.
     fs::remove_file(site.link()).expect("removed");
+    symlink("/nowhere", site.link()).expect("linked");
+    for engine in ["podman", "crio", "containerd", "podman --dry-run"] {
+        site.refuses(engine, 3, "oci-link-runtime: leads nowhere");
+    }
+    assert_eq!(fs::read_link(site.link()).expect("a link"), Path::new("/nowhere"));
+}
+
+#[test]
+fn the_link_is_made_where_there_is_none() {
     for engine in ["podman", "crio", "containerd"] {
-        site.refuses(engine, 3, "ln -s");
+        let site = Site::new();
+        fs::remove_file(site.link()).expect("removed");
+        let line = format!("create {}: a link to oci-link\n", site.link().display());
+        let dry = site.configure(&format!("{engine} --dry-run")).ok();
+        assert!(dry.starts_with(&line), "{dry}");
+        assert!(!site.link().is_symlink() && site.all().is_empty(), "a dry run");
+
+        let said = site.configure(engine).ok();
+        assert!(said.starts_with(&line), "{said}");
+        assert_eq!(fs::read_link(site.link()).expect("a link"), Path::new("oci-link"));
+        assert_eq!(site.configure(engine).ok(), "nothing to change\n");
+        site.configure(&format!("{engine} --remove")).ok();
+        assert!(site.link().exists() && site.all().is_empty(), "{:?}", site.all());
+    }
+    // Who needs none gets none.
+    for arguments in ["docker", "podman --hooks", "crio --hooks", "podman --remove"] {
+        let site = Site::new();
+        fs::remove_file(site.link()).expect("removed");
+        site.configure(arguments).ok();
+        assert!(!site.link().is_symlink(), "{arguments}");
     }
 }
 

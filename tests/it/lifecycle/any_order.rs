@@ -272,3 +272,25 @@ fn precreate_defers_and_waits() {
         assert!(edited.contains("MYSQL_PORT_3306_TCP_PORT=3306"), "{edited}");
     });
 }
+
+/// Where no engine's id is in the path, the directory has the container's name, as for `prepare`.
+#[test]
+fn precreate_takes_the_name_of_its_directory() {
+    let host = iptables_host(Runtime::Runc);
+    let config = json!({ "ociVersion": "1.0.2", "root": { "path": "rootfs" },
+        "annotations": { "org.oci-link.links": "db", "org.oci-link.missing": "defer" },
+        "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", "args": ["sh"] } });
+    let _db = source(&host, "db", "3306");
+    let precreate = |directory: &str| {
+        let mut call = host.oci_link(&["precreate"]);
+        host.feed(call.current_dir(directory), config.to_string().as_bytes())
+    };
+    for directory in ["bundles/web", "bundles/web/userdata"] {
+        let directory = host.path(directory);
+        std::fs::create_dir_all(&directory).expect("made");
+        let edited = precreate(&directory.display().to_string()).ok();
+        assert!(edited.contains("DB_NAME=/web/db"), "{edited}");
+    }
+    let complaint = precreate("/").refused(3);
+    assert!(complaint.contains("the container has no name"), "{complaint}");
+}
