@@ -28,10 +28,11 @@ pub(crate) fn host_of(backend: BackendName, runtime: Runtime) -> Host {
     host
 }
 
-/// The same with either runtime: what is tried on all backends is tried on both.
+/// The same with either runtime: what is tried on all backends is tried on both. Which has which can be
+/// turned round.
 pub(crate) fn host_with(backend: BackendName) -> Host {
     let runtime = if backend == BackendName::Ipset { Runtime::Crun } else { Runtime::Runc };
-    host_of(backend, runtime)
+    host_of(backend, runtime.turned())
 }
 
 /// `oci-link` with these words.

@@ -80,8 +80,9 @@ each_runtime! {
     fn cve_2026_15809_a_newline_in_a_name_makes_no_line(runtime) {
         let host = iptables_host(runtime);
         let db = source(&host, "db", "3306");
-        // What was refused there, and what got past the first mend of it.
-        let evil = ["\n6.6.6.6 evil", "\r\n6.6.6.6\tevil", "\\n6.6.6.6 evil", "\u{85}evil", "\u{2028}evil"];
+        // What was refused there, what got past the first mend of it, and what runc hands on and crun
+        // cuts off.
+        let evil = ["\0x", "\n6.6.6.6 evil", "\r\n6.6.6.6\tevil", "\\n6.6.6.6 evil", "\u{85}evil", "\u{2028}evil"];
         for (at, evil) in evil.into_iter().enumerate() {
             let changes: [(&str, String); 2] = [("links", format!("db:a{evil}")), ("name", format!("web{evil}"))];
             for (key, value) in changes {

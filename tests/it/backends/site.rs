@@ -28,7 +28,7 @@ impl Site {
 
     /// Everybody reaches everybody.
     pub(super) fn open(backend: BackendName) -> Self {
-        Self { host: Host::open(Runtime::Crun), backend }
+        Self { host: Host::open(Runtime::Crun.turned()), backend }
     }
 
     /// Lets the backend do something inside the host.

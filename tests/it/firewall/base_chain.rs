@@ -33,7 +33,7 @@ fn assert_entered_once_and_first(host: &Host) {
 
 #[test]
 fn f17_a_chain_that_is_there_already_is_used_and_the_users_rules_stay() {
-    let host = iptables_host(Runtime::Runc);
+    let host = iptables_host(Runtime::Runc.turned());
     let users = "-A OCI-LINK -s 192.0.2.1/32 -j RETURN";
     host.run(Command::new("iptables").args(["-N", "OCI-LINK"])).ok();
     host.run(Command::new("iptables").args(users.split(' '))).ok();
@@ -48,7 +48,7 @@ fn f17_a_chain_that_is_there_already_is_used_and_the_users_rules_stay() {
 
 #[test]
 fn f18_jumps_that_are_too_many_or_too_late_become_one_and_the_first() {
-    let host = iptables_host(Runtime::Runc);
+    let host = iptables_host(Runtime::Runc.turned());
     both(&host, "-N OCI-LINK");
     both(&host, "-A FORWARD -j OCI-LINK");
     both(&host, "-A FORWARD -j OCI-LINK");
@@ -60,7 +60,7 @@ fn f18_jumps_that_are_too_many_or_too_late_become_one_and_the_first() {
 
 #[test]
 fn f18_many_starts_make_one_jump() {
-    let host = iptables_host(Runtime::Crun);
+    let host = iptables_host(Runtime::Crun.turned());
     let _db = source(&host, "db", "3306");
     for _ in 0..3 {
         end(&recipient(&host, "web", "db"));
@@ -92,13 +92,13 @@ fn after(host: &Host, clear: impl FnOnce()) {
 
 #[test]
 fn f15_the_next_start_repairs_a_flushed_ruleset() {
-    let host = iptables_host(Runtime::Runc);
+    let host = iptables_host(Runtime::Runc.turned());
     after(&host, || drop(host.run(Command::new("nft").args(["flush", "ruleset"])).ok()));
 }
 
 #[test]
 fn f15_the_next_start_repairs_a_flushed_forward_chain() {
-    let host = iptables_host(Runtime::Crun);
+    let host = iptables_host(Runtime::Crun.turned());
     after(&host, || both(&host, "-F FORWARD"));
 }
 

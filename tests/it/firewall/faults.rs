@@ -223,14 +223,17 @@ fn f11_a_program_that_hangs_fails_the_start_in_time_and_is_gone() {
         "(set -C; : > /run/hung) 2>&- && exec sleep {sleep}; exec /usr/sbin/real/${{0##*/}} \"$@\""
     );
     let hangs = script("iptables-restore ip6tables-restore", &body);
-    refuses_to_start(Runtime::Crun, &format!("mount -t tmpfs tmpfs /run\n{hangs}"));
+    // A /run of its own, but for the network namespaces that runc looks for there.
+    let run = "mkdir $1/netns; mount --rbind /run/netns $1/netns; mount -t tmpfs tmpfs /run
+        mkdir /run/netns; mount --rbind $1/netns /run/netns";
+    refuses_to_start(Runtime::Crun.turned(), &format!("{run}\n{hangs}"));
     assert_gone(&sleep);
 }
 
 /// A program that went on alone would make its rules after the container is gone.
 #[test]
 fn f21_a_program_does_not_outlive_the_hook() {
-    let host = iptables_host(Runtime::Runc);
+    let host = iptables_host(Runtime::Runc.turned());
     let db = source(&host, "db", "3306");
     let web = host.container("web").annotate("links", "db").build();
     web.create().ok();

@@ -115,7 +115,7 @@ fn cycle(host: &Host, db: &Container, number: usize, [first, then]: [&str; 2]) {
 
 /// Every backend after every other.
 fn cycles(count: usize, offset: usize) {
-    let host = Host::open(Runtime::Runc);
+    let host = Host::open(Runtime::Runc.turned());
     configure(&host, BACKENDS[offset % 3]);
     host.netns().enter(|| {
         // A made-up packet in the middle of a connection is still of the connection.
@@ -161,7 +161,7 @@ fn nor_does_anybody_of_five_hundred() {
 #[test]
 fn i4_no_packet_arrives_after_poststop() {
     for backend in BACKENDS {
-        let host = Host::open(Runtime::Runc);
+        let host = Host::open(Runtime::Runc.turned());
         configure(&host, backend);
         let db = source(&host, "db", "3306/udp");
         let web = prepared(&host, "web", "db");

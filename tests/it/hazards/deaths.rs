@@ -164,6 +164,10 @@ each_backend! {
             let complaint = start.join().expect("it ends").refused(9);
             assert_eq!(complaint, "oci-link: web: ended while it was started\n");
         });
+        // All was done that had to be, and then undone.
+        let log = fs::read_to_string(host.path("log")).expect("a log");
+        let at = |what: &str| log.find(what).unwrap_or_else(|| panic!("no {what:?} in {log}"));
+        assert!(at("web: record written: ready") < at("web: record removed"), "{log}");
         assert_eq!(host.state_files(), before);
         web.delete().ok();
         web.prepare().ok();

@@ -22,17 +22,18 @@ const REUSE: &str = r#"
     begin "$other"
     [ $! = $pid ] || exit 99
     wait $hook; status=$?
-    kill -KILL $pid
+    disown $pid; kill -KILL $pid
     exit $status
 "#;
 
-/// With numbers of its own: the hook runs in the mounts of the container's process.
+/// With numbers of its own: the hook runs in the mounts of the container's process. That one is
+/// disowned, or bash might say beside the hook that it was killed.
 const INSIDE: &str = r#"
     state=$1 mine=$2; shift 2
     ip netns exec "$mine" unshare --mount sleep 600 & pid=$!
     until grep -q sleep "/proc/$pid/comm"; do sleep 0.01; done
     $mounts "$@" <<<"${state/424242/$pid}"; status=$?
-    kill -KILL $pid
+    disown $pid; kill -KILL $pid
     exit $status
 "#;
 

@@ -3,11 +3,21 @@
 
 use super::scene::{Scene, after, assert_clear, isolated, system, with_mounts};
 use super::world::World;
-use crate::support::{Runtime, each_runtime};
+use crate::{
+    backends::each_backend,
+    cast::permissions,
+    lifecycle::host_with,
+    support::{Runtime, each_runtime},
+};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::inotify::{AddWatchFlags, InitFlags, Inotify},
+};
 use serde_json::json;
 use std::{
     fs,
-    os::unix::net::UnixListener,
+    os::unix::{fs::OpenOptionsExt, net::UnixListener},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -22,13 +32,32 @@ fn refused_everywhere(runtime: Runtime, word: &str, make: impl Fn(&Path)) {
     fs::remove_file(&in_image).expect("removed");
     make(&in_image);
     scene.refused(5, word);
+    never_opened(&scene, &in_image);
     scene.start_fails();
 
     let host = isolated(runtime);
     let scene = Scene::open(&host);
     mount_hosts(&scene, &scene.web.bundle().join("hosts"));
-    make(&scene.web.bundle().join("hosts"));
+    let mounted = scene.web.bundle().join("hosts");
+    make(&mounted);
     scene.refused(5, word);
+    never_opened(&scene, &mounted);
+}
+
+/// The hook looks at `node`, and that is all: to open it by `O_PATH` is to open nothing.
+#[track_caller]
+fn never_opened(scene: &Scene, node: &Path) {
+    let watch = Inotify::init(InitFlags::IN_NONBLOCK).expect("inotify");
+    watch.add_watch(node, AddWatchFlags::IN_ALL_EVENTS).expect("watched");
+    let state = scene.state().to_string();
+    let _ = scene.host.feed(&mut scene.command(), state.as_bytes()).refused(5);
+    let events = watch.read_events();
+    assert_eq!(events.err(), Some(Errno::EAGAIN), "{} was opened", node.display());
+    // Who does open it is seen; a socket, and a disk that is not there, cannot be opened.
+    let mut open = fs::OpenOptions::new();
+    if open.read(true).custom_flags(libc::O_NONBLOCK).open(node).is_ok() {
+        assert!(watch.read_events().is_ok(), "{} is not watched", node.display());
+    }
 }
 
 /// config.json says that `source` is mounted on `/etc/hosts`.
@@ -63,11 +92,12 @@ impl Drop for Immutable {
 /// The hook fails with status 8, having undone what it had begun.
 #[track_caller]
 fn fails_and_undoes(scene: &Scene, mut command: Command) {
-    let before = World::now(scene.host).timeless();
+    let before = (World::now(scene.host).timeless(), permissions(scene.host));
     let state = scene.state().to_string();
     let complaint = scene.host.feed(&mut command, state.as_bytes()).refused(8);
     assert_clear(&complaint, "hosts");
-    before.assert_still(&World::now(scene.host).timeless());
+    before.0.assert_still(&World::now(scene.host).timeless());
+    assert_eq!(permissions(scene.host), before.1);
 }
 
 each_runtime! {
@@ -128,9 +158,11 @@ each_runtime! {
         fs::write(&mounted, vec![b'\n'; (1 << 20) - 1024]).expect("written");
         scene.accepted_by(in_16_mib(&scene));
     }
+}
 
-    fn a12_hosts_is_immutable(runtime) {
-        let host = isolated(runtime);
+each_backend! {
+    fn a12_hosts_is_immutable(backend) {
+        let host = host_with(backend);
         let scene = Scene::open(&host);
         let immutable = Immutable::make(scene.rootfs("etc/hosts"));
         fails_and_undoes(&scene, scene.command());
@@ -141,8 +173,8 @@ each_runtime! {
         drop(immutable);
     }
 
-    fn a12_a_mounted_hosts_is_immutable(runtime) {
-        let host = isolated(runtime);
+    fn a12_a_mounted_hosts_is_immutable(backend) {
+        let host = host_with(backend);
         let scene = Scene::open(&host);
         let mounted = scene.web.bundle().join("hosts");
         fs::write(&mounted, "").expect("written");
@@ -152,8 +184,8 @@ each_runtime! {
         scene.start_fails();
     }
 
-    fn a12_the_file_system_is_read_only(runtime) {
-        let host = isolated(runtime);
+    fn a12_the_file_system_is_read_only(backend) {
+        let host = host_with(backend);
         let scene = Scene::open(&host);
         let rootfs = scene.rootfs("");
         let mount = r#"mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; shift"#;

@@ -22,6 +22,31 @@ fn change_address(scene: &Scene, change: &str, address: &str) {
     scene.host.run(&mut ip).ok();
 }
 
+/// Each of the addresses that web may not have, and then those that it has.
+#[track_caller]
+fn no_containers_addresses(scene: &Scene) {
+    scene.host.run(Command::new("ip").args(["addr", "add", "10.99.0.1/32", "dev", "lo"])).ok();
+    for address in [
+        "127.0.0.2/8",
+        "127.255.0.1/32",
+        "0.1.2.3/8",
+        "169.254.1.1/16",
+        "224.0.0.5/32",
+        "239.1.2.3/32",
+        "240.0.0.1/32",
+        "::ffff:10.0.0.1/128",
+        "10.77.0.1/32", // the host's own, on the bridge
+        "10.99.0.1/32", // and elsewhere
+        "fd77::1/128",
+    ] {
+        change_address(scene, "add", address);
+        let (ip, _) = address.split_once('/').expect("a prefix");
+        scene.refused(5, ip);
+        change_address(scene, "del", address);
+    }
+    scene.accepted();
+}
+
 each_backend! {
     /// The first container of a name keeps it while it lives, rules and all.
     fn a28_a_name_has_one_owner(backend) {
@@ -47,29 +72,17 @@ each_backend! {
 }
 
 each_runtime! {
+    /// Neither one that is linked to another, nor one that others may be linked to.
     fn a26_addresses_that_no_container_has(runtime) {
-        let host = isolated(runtime);
-        let scene = Scene::open(&host);
-        host.run(Command::new("ip").args(["addr", "add", "10.99.0.1/32", "dev", "lo"])).ok();
-        for address in [
-            "127.0.0.2/8",
-            "127.255.0.1/32",
-            "0.1.2.3/8",
-            "169.254.1.1/16",
-            "224.0.0.5/32",
-            "239.1.2.3/32",
-            "240.0.0.1/32",
-            "::ffff:10.0.0.1/128",
-            "10.77.0.1/32", // the host's own, on the bridge
-            "10.99.0.1/32", // and elsewhere
-            "fd77::1/128",
-        ] {
-            change_address(&scene, "add", address);
-            let (ip, _) = address.split_once('/').expect("a prefix");
-            scene.refused(5, ip);
-            change_address(&scene, "del", address);
+        for source in [false, true] {
+            let host = isolated(runtime);
+            let scene = Scene::open(&host);
+            if source {
+                let ports = serde_json::json!({ "org.oci-link.ports": "80" });
+                scene.edit(|config| config["annotations"] = ports);
+            }
+            no_containers_addresses(&scene);
         }
-        scene.accepted();
     }
 
     /// Whatever anybody wrote, and whatever they were a moment ago.

@@ -42,6 +42,15 @@ each_backend! {
         }
     }
 
+    /// Nobody can say then which container it is.
+    fn a36_standard_input_is_closed(backend) {
+        let host = host_with(backend);
+        let scene = Scene::open(&host);
+        let closed = || after("exec <&-", &[], &scene.command());
+        scene.refused_by(closed(), scene.state().to_string().as_bytes(), 3, "state");
+        scene.accepted();
+    }
+
     /// With `env`, as shells cannot.
     fn a36_signals_are_ignored_or_blocked(backend) {
         for options in ["--ignore-signal=CHLD", "--block-signal", "--ignore-signal"] {

@@ -32,17 +32,17 @@ const OLD: &str = "127.0.0.1\tlocalhost\n";
 
 /// Two names that change places, in directories that are held open: what is outside is never reached
 /// by whoever exchanges.
-struct Pair([(File, String); 2]);
+pub(super) struct Pair([(File, String); 2]);
 
 impl Pair {
-    fn new(one: &Path, other: &Path) -> Self {
+    pub(super) fn new(one: &Path, other: &Path) -> Self {
         Self([one, other].map(|path| {
             let directory = File::open(path.parent().expect("has one")).expect("there");
             (directory, path.file_name().expect("has one").to_string_lossy().into_owned())
         }))
     }
 
-    fn exchange_until(&self, done: &AtomicBool) {
+    pub(super) fn exchange_until(&self, done: &AtomicBool) {
         let [(one, name), (other, its)] = &self.0;
         while !done.load(Relaxed) {
             let flags = RenameFlags::RENAME_EXCHANGE;
@@ -324,13 +324,13 @@ each_runtime! {
         thread::scope(|scope| {
             let pair = Pair::new(&etc, &link);
             scope.spawn(move || pair.exchange_until(done));
-            for _ in 0..20 {
-                let _ = host.feed(&mut scene.command(), state.as_bytes());
-            }
+            let hook = || host.feed(&mut scene.command(), state.as_bytes()).succeeded();
+            let links = (0..20).filter(|_| hook()).count();
             scene.web.kill();
             let mut poststop = host.oci_link(&["hook", "poststop"]);
             let _ = host.feed(&mut poststop, stopped.to_string().as_bytes());
             done.store(true, Relaxed);
+            assert!(links > 0, "it never came to where it writes");
         });
         before.assert_still(&outside(World::now(&host)));
     }

@@ -1,12 +1,17 @@
 //! config.json is read once, from one file, and what is published of it is for root's eyes.
 
+use super::races::Pair;
 use super::scene::{Scene, isolated, system};
+use super::state_directory::{filled, with_state_dir};
 use crate::support::each_runtime;
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::{MetadataExt, symlink},
     path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
 };
 
 /// Everything below `dir` belongs to root, who alone may read it.
@@ -83,28 +88,52 @@ each_runtime! {
         scene.prepare_refused(5, "config.json");
     }
 
-    /// The file is exchanged all the time; the hook acts on the one or refuses the other, and
-    /// never on something between.
+    /// The file is exchanged all the time, for one that is as good; the hook acts on the one or on the
+    /// other, and never on something between.
     fn a32_config_json_is_exchanged(runtime) {
         let host = isolated(runtime);
         let scene = Scene::open(&host);
-        let state = scene.state().to_string();
+        let hosts = || fs::read_to_string(scene.rootfs("etc/hosts")).expect("readable");
+        let (before, block) = (hosts(), scene.block());
         let config = scene.web.bundle().join("config.json");
+        let ways = [("one", "first"), ("two", "second")].map(|(alias, hostname)| {
+            let mut changed = scene.config();
+            changed["annotations"]["org.oci-link.links"] = format!("db:{alias}").into();
+            changed["hostname"] = hostname.into();
+            let lines = block.replace("\tdb db\n", &format!("\t{alias} db db\n"));
+            (changed, before.clone() + &lines.replace("\tweb\n", &format!("\t{hostname}\n")))
+        });
         let other = scene.web.bundle().join("other.json");
-        let mut changed = scene.config();
-        changed["annotations"]["org.oci-link.links"] = "db:other".into();
-        fs::write(&other, changed.to_string()).expect("written");
-        let exchange = r#"while [ -e "$0" ]; do mv "$0" "$0.x"; mv "$1" "$0"; mv "$0.x" "$1"; done"#;
-        let mut exchanger = std::process::Command::new("sh");
-        exchanger.args(["-c", exchange]).arg(&config).arg(&other);
-        let mut exchanger = exchanger.stderr(std::process::Stdio::null()).spawn().expect("starts");
-        for _ in 0..20 {
-            let _ = host.feed(&mut scene.command(), state.as_bytes());
-            let hosts = fs::read_to_string(scene.rootfs("etc/hosts")).expect("readable");
-            assert!(!hosts.contains("other"), "{hosts}");
+        // What runtimes repeat of annotations would have to be of the one or of the other.
+        let mut state = scene.state();
+        state["annotations"] = Value::Null;
+        for (path, (text, _)) in [&config, &other].into_iter().zip(&ways) {
+            fs::write(path, text.to_string()).expect("written");
         }
-        exchanger.kill().expect("killed");
-        exchanger.wait().expect("ended");
+        fs::create_dir(host.path("decoys")).expect("made");
+        let first_hook = || {
+            // What an earlier stage linked stays linked: each hook finds db's record alone, and the
+            // file of the image.
+            fs::write(scene.rootfs("etc/hosts"), &before).expect("written");
+            let dir = filled(&scene, &host.path("decoys"));
+            let mut hook = with_state_dir(&scene.command(), &dir);
+            let outcome = host.feed(&mut hook, state.to_string().as_bytes());
+            fs::remove_dir_all(dir).expect("removed");
+            outcome
+        };
+        let (pair, done) = (Pair::new(&config, &other), AtomicBool::new(false));
+        let tries: Vec<_> = thread::scope(|scope| {
+            scope.spawn(|| pair.exchange_until(&done));
+            let tries = (0..40).map(|_| (first_hook(), hosts())).collect();
+            done.store(true, Relaxed);
+            tries
+        });
+        let seen: BTreeSet<usize> = tries.into_iter().map(|(outcome, found)| {
+            outcome.ok();
+            let which = ways.iter().position(|(_, expected)| *expected == found);
+            which.unwrap_or_else(|| panic!("neither of both: {found}"))
+        }).collect();
+        assert_eq!(seen.len(), 2, "both were there to be read");
     }
 
     fn a33_secrets_stay_where_they_are(runtime) {

@@ -98,7 +98,7 @@ impl Drop for Taken {
 
 /// web's hook on a host with `backend`, and what `ask` finds that it can do; then it goes on.
 fn taken_over(backend: &str, ask: impl FnOnce(&Taken)) {
-    let host = Host::isolated(Runtime::Runc);
+    let host = Host::isolated(Runtime::Runc.turned());
     fs::write(host.path("config.toml"), format!("[firewall]\nbackend = {backend:?}\n"))
         .expect("written");
     let scene = Scene::open(&host);
@@ -163,7 +163,7 @@ fn i6_with_iptables_nothing_is_written() {
 /// A source that cannot be seen would be taken for dead. (Root sees all with the other kinds of hidepid.)
 #[test]
 fn i6_a_proc_that_hides_processes_hides_no_source() {
-    let host = isolated(Runtime::Runc);
+    let host = isolated(Runtime::Runc.turned());
     let scene = Scene::open(&host);
     let command = host.oci_link(&["--log-level", "debug", "hook", "createRuntime"]);
     scene.accepted_by(with_mounts("mount -t proc -o hidepid=ptraceable proc /proc", &[], &command));

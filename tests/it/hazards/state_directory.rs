@@ -11,7 +11,7 @@ use std::{
 };
 
 /// `command` with another `--state-dir`.
-fn with_state_dir(command: &Command, dir: &Path) -> Command {
+pub(super) fn with_state_dir(command: &Command, dir: &Path) -> Command {
     let mut changed = Command::new(command.get_program());
     let mut next_is_dir = false;
     for argument in command.get_args() {
@@ -40,7 +40,7 @@ fn refused(runtime: Runtime, make: impl Fn(&Scene, &Path) -> PathBuf) {
 }
 
 /// A proper state directory with db's record in it.
-fn filled(scene: &Scene, decoys: &Path) -> PathBuf {
+pub(super) fn filled(scene: &Scene, decoys: &Path) -> PathBuf {
     let dir = decoys.join("state");
     system("cp", &["-a".as_ref(), scene.host.state_dir().as_path(), dir.as_path()]);
     dir

@@ -3,7 +3,7 @@
 use super::{call, everything, host_of, host_with, knows, record, stranger, wipe};
 use crate::{
     backends::each_backend,
-    cast::{end, inspect, ls, recipient, source},
+    cast::{end, inspect, ls, permissions, recipient, source},
     support::{Container, Flow, Host, OPEN, Proto, Runtime, SHUT},
 };
 use oci_link::model::BackendName;
@@ -101,6 +101,19 @@ each_backend! {
         [&web, &db].into_iter().for_each(end);
         host.assert_nothing_left();
     }
+
+    /// It runs, but nothing is known of it any more: nobody could end its rules later.
+    fn f33_rules_of_a_record_that_was_put_aside_go(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        fs::write(record(&host, "web"), "{").expect("written");
+        let told = call(&host, "gc").ended(0);
+        assert!(told.contains(&format!(" in {backend}: no record names them\n")), "{told}");
+        assert_eq!(permissions(&host), [""; 0]);
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
+        assert!(host.state_dir().join("broken/web.json").exists());
+    }
 }
 
 /// Linked to each other, they die together.
@@ -150,19 +163,6 @@ fn what_killed_writers_left_goes() {
     assert!(!state.join("wanted/nobody").exists() && !state.join("addresses/10.77.0.99").exists());
     assert_eq!(inspect(&host, "web")["links"][0]["connected"], "db");
     assert_eq!(call(&host, "gc").ended(0), "");
-}
-
-/// It runs, but nothing is known of it any more: nobody could end its rules later.
-#[test]
-fn f33_rules_of_a_record_that_was_put_aside_go() {
-    let host = host_of(BackendName::Nftables, Runtime::Runc);
-    let db = source(&host, "db", "3306");
-    let web = recipient(&host, "web", "db");
-    fs::write(record(&host, "web"), "{").expect("written");
-    let told = call(&host, "gc").ended(0);
-    assert!(told.contains(" in nftables: no record names them\n"), "{told}");
-    assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
-    assert!(host.state_dir().join("broken/web.json").exists());
 }
 
 fn gc_of_many(host: &Host) {

@@ -35,7 +35,7 @@ impl Drop for Process {
 #[test]
 fn f30_a_hundred_that_start_at_once_are_all_linked() {
     let _alone = storm::alone();
-    let host = Host::open(Runtime::Crun);
+    let host = Host::open(Runtime::Crun.turned());
     let config = "[firewall]\nbackend = \"ipset\"\nisolate = [\"br0\"]\n";
     fs::write(host.path("config.toml"), config).expect("written");
     let db = source(&host, "db", "3306");

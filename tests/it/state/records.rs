@@ -20,7 +20,7 @@ fn names(host: &Host) -> Vec<Value> {
 
 #[test]
 fn f33_a_record_that_cannot_be_read_is_put_aside_and_the_others_work() {
-    let host = iptables_host(Runtime::Runc);
+    let host = iptables_host(Runtime::Runc.turned());
     let db = source(&host, "db", "3306");
     let _bad = source(&host, "bad", "1");
     let path = record(&host, "bad");
@@ -54,7 +54,7 @@ fn f33_a_record_that_cannot_be_read_is_put_aside_and_the_others_work() {
 /// Its index entries lead to no record.
 #[test]
 fn f33_a_container_whose_record_was_put_aside_can_end_and_return() {
-    let host = iptables_host(Runtime::Crun);
+    let host = iptables_host(Runtime::Crun.turned());
     let db = source(&host, "db", "3306");
     fs::write(record(&host, "db"), "").expect("written");
     host.container("web").annotate("links", "db").build().prepare().refused(4);

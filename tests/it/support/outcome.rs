@@ -82,6 +82,11 @@ impl Outcome {
         self.stdout
     }
 
+    /// Whether it did, where both may be.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.status.success()
+    }
+
     /// It ended with exit status `code`; what it complained about.
     #[track_caller]
     pub(crate) fn refused(self, code: i32) -> String {

@@ -4,7 +4,7 @@ use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, unshare},
 };
-use std::path::Path;
+use std::{env, path::Path};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Runtime {
@@ -15,7 +15,20 @@ pub(crate) enum Runtime {
 /// Where a host has both cgroup hierarchies, this is the second one.
 const UNIFIED: &str = "/sys/fs/cgroup/unified";
 
+/// Turns round which runtime a test is tried with that is tried with one: `make test-hazards` tries
+/// such tests twice.
+const OTHER: &str = "OCI_LINK_OTHER_RUNTIME";
+
 impl Runtime {
+    /// This one, or the other if it was asked for.
+    pub(crate) fn turned(self) -> Self {
+        match (self, env::var_os(OTHER)) {
+            (_, None) => self,
+            (Runtime::Runc, Some(_)) => Runtime::Crun,
+            (Runtime::Crun, Some(_)) => Runtime::Runc,
+        }
+    }
+
     pub(crate) fn program(self) -> &'static str {
         match self {
             Runtime::Runc => "runc",

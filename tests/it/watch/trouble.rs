@@ -43,7 +43,7 @@ each_backend! {
 
 #[test]
 fn f35_it_waits_for_a_lock_that_somebody_holds() {
-    let host = host_of(BackendName::Ipset, Runtime::Runc);
+    let host = host_of(BackendName::Ipset, Runtime::Runc.turned());
     let db = source(&host, "db", "3306");
     let watch = Watch::begin(&host);
     watch.hears("STATUS=1 containers are followed");
