@@ -11,6 +11,7 @@ mod environment;
 mod flushes;
 mod inside;
 mod kinds;
+mod leftovers;
 mod mounts;
 mod names;
 mod network;
