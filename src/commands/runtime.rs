@@ -98,7 +98,7 @@ impl Wrapped {
             Action::Delete(id) => {
                 // `--force` kills what is to be deleted: the runtime first, then we.
                 let status = exec::wait_for(&self.program, arguments, posture)?;
-                return after_delete(&host, id, status).map(Some);
+                return Ok(Some(after_delete(&host, id, status)));
             }
             Action::Other => {}
         }
@@ -142,18 +142,23 @@ impl Wrapped {
 }
 
 /// Ends what was done for `id`, whatever the runtime said, unless the container lives on. Returns
-/// the runtime's exit status, as a shell would.
-fn after_delete(host: &Host, id: &OsString, status: ExitStatus) -> Result<u8> {
-    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+/// the runtime's exit status, as a shell would: a container that is deleted is not there any more for
+/// the engine, whatever we could not undo. That is logged, and `gc` tries again.
+fn after_delete(host: &Host, id: &OsString, status: ExitStatus) -> u8 {
     // What is no id (crun takes a regular expression) is nobody we know.
-    if let Ok(id) = checked(id) {
-        let record = host.store.get(&id)?;
-        let lives = record.map_or(Ok(false), |record| is_running(&record, host.boot))?;
-        if status.success() || !lives {
-            lifecycle::stop(host, &id, Afterwards::GoesOn)?;
-        }
+    if let Ok(id) = checked(id)
+        && let Err(error) = end(host, &id, status)
+    {
+        log::error!("{id}: its end is left for gc: {error}");
     }
-    Ok(u8::try_from(code).unwrap_or(1))
+    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    u8::try_from(code).unwrap_or(1)
+}
+
+fn end(host: &Host, id: &ContainerId, status: ExitStatus) -> Result<()> {
+    let record = host.store.get(id)?;
+    let lives = record.map_or(Ok(false), |record| is_running(&record, host.boot))?;
+    if status.success() || !lives { lifecycle::stop(host, id, Afterwards::GoesOn) } else { Ok(()) }
 }
 
 fn checked(id: &OsString) -> Result<ContainerId> {
