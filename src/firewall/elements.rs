@@ -4,7 +4,7 @@
 //! A set holds an element once. Containers of one pod share an address, and when both are linked
 //! to the same source they need the same element: its comment then names both (`tag tag`), and it
 //! goes with the last of them. That is rare, so nothing is looked at in order to add: adding what
-//! exists is refused, and only then the comments are read.
+//! exists is refused, and only then all comments are read.
 
 use super::Kept;
 use crate::model::{Flow, OwnerTag};

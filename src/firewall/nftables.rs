@@ -31,8 +31,8 @@ use super::{Firewall, Kept, Ruleset, base, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
 use crate::sys::netlink::{Netlink, Refusal};
-use messages::{MAX_COMMENT, Set, Transaction, ask_for_elements, element, elements};
-use nix::libc::{EEXIST, ENOENT};
+use messages::{MAX_COMMENT, Set, Transaction, ask_for_elements, ask_for_these, element, elements};
+use nix::libc::EEXIST;
 use std::collections::{BTreeMap, HashSet};
 
 /// Remembers the bridges whose containers the table isolates.
@@ -63,18 +63,22 @@ impl Nftables {
         self.memory.note_isolated(ISOLATION, bridges)
     }
 
-    /// Adds without looking; false if what is there is not what the record remembers.
+    /// Adds what the record does not name; false if anything is not as it says. What it names is
+    /// looked at: when it was flushed, another container of the pod may have made it again, as its
+    /// own.
     fn add(link: &mut Netlink, rules: Ruleset<'_>, flows: &[Flow]) -> Result<bool> {
         let known: HashSet<&Flow> = rules.before.iter().collect();
         let elements = flows.iter().map(|flow| owned(*flow, rules.owner));
         let (there, new): (Vec<_>, Vec<_>) =
             elements.partition(|element| known.contains(&element.key));
+        if !has_all(link, rules.owner, &there)? {
+            return Ok(false);
+        }
         let mut transaction = Transaction::default();
-        transaction.keep_elements(&there);
         transaction.add_elements(&new);
         match transaction.commit(link)? {
             None => Ok(true),
-            Some(refusal) if [EEXIST, ENOENT].contains(&refusal.code) => Ok(false),
+            Some(refusal) if refusal.code == EEXIST => Ok(false),
             Some(refusal) => Err(complaint(refusal)),
         }
     }
@@ -187,6 +191,23 @@ fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
         }
     }
     Ok(all)
+}
+
+/// Whether all of these elements are there, and the owner's. Takes no longer the more others there
+/// are.
+fn has_all(link: &mut Netlink, owner: &OwnerTag, elements: &[Element<Flow>]) -> Result<bool> {
+    let mut own = 0;
+    for (set, question) in ask_for_these(elements) {
+        let answer = link.ask(&question, |message| {
+            let found = messages::elements(&message.attributes());
+            let found = found.filter_map(|attributes| element(set, &attributes));
+            own += found.filter(|element| element.belongs_to(owner)).count();
+        })?;
+        if answer.is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(own == elements.len())
 }
 
 /// Goes from what is really there to exactly `flows`, all at once.

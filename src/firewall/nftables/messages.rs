@@ -43,6 +43,8 @@ const NOTES: usize = 256;
 /// A list's length is 16 bits. An element of many owners takes 328 bytes: its notes, a bridge, two
 /// addresses of IPv6, protocol and port, and four headers.
 const TOGETHER: usize = 192;
+/// How many elements are asked for at once: the kernel keeps a page for each answer, at worst.
+const ANSWERS: usize = 32;
 /// The longest comment: before it are its kind and its length, behind it a NUL.
 pub const MAX_COMMENT: usize = NOTES - 3;
 
@@ -73,29 +75,14 @@ impl Transaction {
         self.elements(NEW_ELEMENTS, CREATE | EXCLUSIVE, elements);
     }
 
-    /// Elements that may be there already.
-    pub fn keep_elements(&mut self, elements: &[Element<Flow>]) {
-        self.elements(NEW_ELEMENTS, CREATE, elements);
-    }
-
     /// Elements that must be there, and then are not.
     pub fn delete_elements(&mut self, elements: &[Element<Flow>]) {
         self.elements(DELETE_ELEMENTS, 0, elements);
     }
 
     fn elements(&mut self, kind: u16, flags: u16, elements: &[Element<Flow>]) {
-        for set in Set::ALL {
-            let of_set = |element: &&Element<Flow>| Set::of(&element.key) == set;
-            let elements: Vec<&Element<Flow>> = elements.iter().filter(of_set).collect();
-            for some in elements.chunks(TOGETHER) {
-                self.message(kind, flags, |body| {
-                    body.text(SET, set.name()).nest(ELEMENTS, |list| {
-                        for element in some {
-                            list.nest(ITEM, |item| write_element(item, element));
-                        }
-                    });
-                });
-            }
+        for (set, some) in by_set(elements, TOGETHER) {
+            self.message(kind, flags, |body| write_elements(body, set, &some));
         }
     }
 
@@ -161,6 +148,28 @@ pub fn ask_for_elements(set: Set) -> Batch {
     batch
 }
 
+/// Asks for each of these elements, so few at once that the answers fit the buffer of the socket.
+pub fn ask_for_these(elements: &[Element<Flow>]) -> impl Iterator<Item = (Set, Batch)> + '_ {
+    by_set(elements, ANSWERS).map(|(set, some)| {
+        let mut batch = Batch::default();
+        about_table(&mut batch, GET_ELEMENTS, 0, |body| write_elements(body, set, &some));
+        (set, batch.with_receipt())
+    })
+}
+
+/// The elements of each set, so many at a time.
+fn by_set(
+    elements: &[Element<Flow>],
+    together: usize,
+) -> impl Iterator<Item = (Set, Vec<&Element<Flow>>)> + '_ {
+    Set::ALL.into_iter().flat_map(move |set| {
+        let of_set = |element: &&Element<Flow>| Set::of(&element.key) == set;
+        let elements: Vec<&Element<Flow>> = elements.iter().filter(of_set).collect();
+        let some = elements.chunks(together).map(|some| (set, some.to_vec()));
+        some.collect::<Vec<_>>()
+    })
+}
+
 /// The elements in one part of the answer.
 pub fn elements<'a>(message: &Attributes<'a>) -> impl Iterator<Item = Attributes<'a>> + use<'a> {
     message.inside(ELEMENTS).map(|(_, item)| Attributes::new(item))
@@ -192,6 +201,14 @@ pub fn element(set: Set, item: &Attributes<'_>) -> Option<Element<Flow>> {
     let port = Port { number: u16::from_be_bytes([high, low]), protocol };
     let comment = item.get(ELEMENT_COMMENT).and_then(comment).unwrap_or_default();
     Some(Element { key: Flow { from, to, port, bridge }, comment: comment.to_owned() })
+}
+
+fn write_elements(body: &mut Body<'_>, set: Set, elements: &[&Element<Flow>]) {
+    body.text(SET, set.name()).nest(ELEMENTS, |list| {
+        for element in elements {
+            list.nest(ITEM, |item| write_element(item, element));
+        }
+    });
 }
 
 fn write_element(item: &mut Body<'_>, element: &Element<Flow>) {

@@ -10,6 +10,30 @@ fn owners() -> impl Iterator<Item = oci_link::model::OwnerTag> {
     "0123456789abcdef".chars().map(owner)
 }
 
+/// Whoever comes first makes again what was flushed; it is still the other's, too.
+#[test]
+fn f15_what_was_flushed_is_both_containers_again() {
+    let site = Site::new(BackendName::Nftables);
+    let [one, two] = ['a', 'b'].map(owner);
+    let (both, more) = (flows(11, 12, "3306"), flows(11, 12, "3306, 1000-1099/udp"));
+    for restored in [true, false] {
+        site.ensure(&one, &[], &both);
+        site.ensure(&two, &[], &more);
+        site.by_hand(&["nft flush ruleset"]);
+        if restored {
+            site.act(|firewall| firewall.restore()).expect("it can be made again");
+        }
+        site.ensure(&one, &both, &both);
+        site.ensure(&two, &more, &more);
+        site.assert_permitted(&one, &both);
+        site.assert_permitted(&two, &more);
+        site.remove(&one, &both);
+        site.assert_permitted(&two, &more);
+        site.remove(&two, &more);
+        site.host.assert_nothing_left();
+    }
+}
+
 /// Comments of many owners make the messages long.
 #[test]
 fn many_of_one_pod_are_linked_to_many_ports() {
