@@ -1,7 +1,7 @@
 //! A container's hosts file, opened once and checked before anything is done with it.
 
 use super::file::{shown, whole};
-use super::in_place::in_place;
+use super::in_place::{append, in_place};
 use super::lease;
 use super::operator_path;
 use super::rootfs::{self, Entry};
@@ -24,6 +24,10 @@ const USUAL: u64 = 1 << 10;
 /// How often a file is read again because it was written to meanwhile. Who still writes then loses
 /// his own lines: we hold the host's lock, and he may never stop.
 const ROUNDS: usize = 100;
+
+/// The same for a file that has been replaced, where each time may take as long as a lease is waited
+/// for: whoever gets there was in the middle of opening it, and the next one is about to be.
+const LATE: usize = 3;
 
 /// The file, held open, and what it held.
 #[derive(Debug)]
@@ -155,11 +159,7 @@ impl HostsFile {
                 }
                 Ok(())
             }),
-            Target::Rootfs(entry) => {
-                entry.find_again()?;
-                let now = content(entry)?;
-                entry.replace(&change(now.as_deref()))
-            }
+            Target::Rootfs(entry) => replace(entry, change),
         }
     }
 
@@ -197,10 +197,14 @@ fn to_create(content: Option<&[u8]>, entry: &Entry) -> Created {
 }
 
 fn content(entry: &Entry) -> Result<Option<Vec<u8>>> {
-    match entry.open()? {
-        Some((file, size)) => read(&file, size, "hosts file /etc/hosts").map(Some),
-        None => Ok(None),
-    }
+    Ok(opened(entry)?.map(|(_, bytes)| bytes))
+}
+
+/// The file, open for reading, and what it holds.
+fn opened(entry: &Entry) -> Result<Option<(File, Vec<u8>)>> {
+    let Some((file, size)) = entry.open()? else { return Ok(None) };
+    let bytes = read(&file, size, "hosts file /etc/hosts")?;
+    Ok(Some((file, bytes)))
 }
 
 /// The whole file from its beginning, which was `size` long when it was looked at.
@@ -211,3 +215,44 @@ fn read(file: &File, size: u64, what: &str) -> Result<Vec<u8>> {
     }
     whole(file, size, MAX_SIZE).context(Kind::Hosts, || what.to_owned())?.ok_or_else(too_large)
 }
+
+/// Puts another file in its place. The old one may be written to until then, and a moment longer by
+/// whoever has opened it before.
+fn replace(entry: &mut Entry, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
+    entry.find_again()?;
+    let Some((old, mut seen)) = opened(entry)? else {
+        return entry.replace(&change(None)).map(drop);
+    };
+    let new = entry.replace(&change(Some(&seen)))?;
+    // He did not append, he wrote another one.
+    if let Some(rewritten) = carry_over(&old, &seen, &new)? {
+        seen = rewritten;
+        let new = entry.replace(&change(Some(&seen)))?;
+        carry_over(&old, &seen, &new)?;
+    }
+    Ok(())
+}
+
+/// Appends to `new` what is appended to `old`, which held `seen`, as long as somebody is about to.
+/// Returns what `old` holds if that is something else.
+fn carry_over(old: &File, seen: &[u8], new: &File) -> Result<Option<Vec<u8>>> {
+    let mut seen = seen.to_vec();
+    for _ in 0..LATE {
+        let (later, waited_for) = lease::unwritten(old, || read(old, seen.len() as u64, ""));
+        // What is no hosts file any more is nobody's loss.
+        let Ok(later) = later else { break };
+        let Some(more) = later.strip_prefix(seen.as_slice()) else { return Ok(Some(later)) };
+        if !more.is_empty() {
+            append(new, more).context(Kind::Hosts, || "hosts file /etc/hosts")?;
+        }
+        // Nobody has it open any more; or somebody for so long that he might for ever.
+        if !waited_for {
+            break;
+        }
+        seen = later;
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests;

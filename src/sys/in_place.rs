@@ -78,7 +78,7 @@ fn from(mut file: &File, start: u64, length: u64) -> std::io::Result<Vec<u8>> {
 }
 
 /// Writes to whatever is the end by then.
-fn append(file: &File, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn append(file: &File, bytes: &[u8]) -> std::io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?);
     fcntl(file, FcntlArg::F_SETFL(flags | OFlag::O_APPEND))?;
     let mut end = file;

@@ -20,24 +20,37 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Calls `act` while nobody else can open `file`, if that can be had; it is told whether.
 pub fn with<T>(file: &File, act: impl FnOnce(bool) -> T) -> T {
+    of_kind(libc::F_WRLCK, file, act).0
+}
+
+/// Calls `act` while nobody has `file`, which is open for reading alone, open for writing, if that
+/// can be had. Says besides whether somebody waits to write to it.
+pub fn unwritten<T>(file: &File, act: impl FnOnce() -> T) -> (T, bool) {
+    of_kind(libc::F_RDLCK, file, |_| act())
+}
+
+fn of_kind<T>(kind: libc::c_int, file: &File, act: impl FnOnce(bool) -> T) -> (T, bool) {
     // SAFETY: ignoring needs no handler. Whoever waits for us makes the kernel send SIGIO, which
     // would end this process.
     let before = unsafe { signal(Signal::SIGIO, SigHandler::SigIgn) };
     let start = Instant::now();
-    let mut leased = set(file, libc::F_WRLCK);
+    let mut leased = set(file, kind);
     while !leased && Errno::last() == Errno::EAGAIN && start.elapsed() < PATIENCE {
         yield_now();
-        leased = set(file, libc::F_WRLCK);
+        leased = set(file, kind);
     }
     let done = act(leased);
+    let mut waited_for = false;
     if leased {
+        // SAFETY: a question about a descriptor that is open. A lease that has to go is another.
+        waited_for = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLEASE) } != kind;
         set(file, libc::F_UNLCK);
     }
     if let Ok(before) = before {
         // SAFETY: what is put back is what was there.
         let _ = unsafe { signal(Signal::SIGIO, before) };
     }
-    done
+    (done, waited_for)
 }
 
 fn set(file: &File, kind: libc::c_int) -> bool {

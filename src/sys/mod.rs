@@ -5,6 +5,7 @@
 
 pub mod alarm;
 pub mod bridge;
+mod capabilities;
 pub mod child;
 pub mod conntrack;
 pub mod directory;

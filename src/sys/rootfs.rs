@@ -4,36 +4,31 @@
 //! name in one directory, never followed further. Links lead where they lead inside the
 //! container, so `/etc/hosts -> ../run/hosts` works and `-> ../../../etc/shadow` stays inside.
 
+mod replace;
+
 use super::file::shown;
 use super::operator_path;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Inode;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat, stat};
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
 use nix::sys::statfs::{
     CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs,
 };
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use pathrs::Root;
 use pathrs::error::ErrorKind;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use xattr::FileExt;
 
 /// As many as the kernel follows.
 const MAX_LINKS: usize = 40;
 /// File systems whose files are not files.
 const PSEUDO: [FsType; 4] =
     [PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC];
-/// What the new file is called until it takes its place.
-const NEW: &str = ".hosts.oci-link";
-/// The same for a new `/etc`.
-const NEW_ETC: &str = ".etc.oci-link";
-
 /// One directory entry below a root.
 #[derive(Debug)]
 pub struct Entry {
@@ -115,7 +110,11 @@ impl Entry {
             let directory = match root.resolve(&parent) {
                 Ok(directory) => OwnedFd::from(directory),
                 Err(error) => {
-                    let kind = if is_ours(error.kind()) { Kind::Hosts } else { Kind::Unsafe };
+                    let kind = if errno(error.kind()).is_some_and(is_ours) {
+                        Kind::Hosts
+                    } else {
+                        Kind::Unsafe
+                    };
                     let message = format!("hosts file /etc/hosts: {}", causes(&error));
                     return Err(Error::new(kind, message));
                 }
@@ -127,6 +126,9 @@ impl Entry {
                     return Ok(Self { root, directory, name, file: None, made_etc: false });
                 }
                 Err(Errno::ENOENT) => return Err(unsafe_link("is a link that leads nowhere")),
+                Err(Errno::ENOTDIR) => return Err(unsafe_link("lies below what is no directory")),
+                // A name that is too long, perhaps.
+                Err(errno) if !is_ours(errno) => return Err(unsafe_link(errno.desc())),
                 Err(errno) => return Err(errno).context(Kind::Hosts, || "hosts file /etc/hosts"),
             };
             let stat = fstat(&file).context(Kind::Hosts, || "hosts file /etc/hosts")?;
@@ -166,91 +168,6 @@ impl Entry {
         self.made_etc
     }
 
-    /// Puts a new file in the place of the old, by rename: other names of the old one keep their
-    /// bytes, and a reader sees the one or the other. Owner, mode and attributes are kept; a file
-    /// that was not there belongs to whom its directory belongs to.
-    pub fn replace(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.made_etc {
-            self.make_etc()?;
-        }
-        let written = self.write_new(bytes);
-        let renamed = written.and_then(|()| {
-            Ok(renameat(&self.directory, NEW, &self.directory, self.name.as_os_str())?)
-        });
-        if renamed.is_err() {
-            let _ = unlinkat(&self.directory, NEW, UnlinkatFlags::NoRemoveDir);
-        }
-        renamed.context(Kind::Hosts, || "hosts file /etc/hosts")
-    }
-
-    fn write_new(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-        let create = || openat(&self.directory, NEW, flags | OFlag::O_CLOEXEC, Mode::S_IRUSR);
-        let new = match create() {
-            Err(Errno::EEXIST) => {
-                // Left by one of us that was killed.
-                unlinkat(&self.directory, NEW, UnlinkatFlags::NoRemoveDir)?;
-                create()
-            }
-            other => other,
-        };
-        let mut new = File::from(new?);
-        new.write_all(bytes)?;
-        let (owner, mode) = match &self.file {
-            Some((_, old)) => (*old, old.st_mode & 0o7777),
-            None => (fstat(&self.directory)?, 0o644),
-        };
-        let (uid, gid) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
-        fchown(&new, Some(uid), Some(gid))?;
-        fchmod(&new, Mode::from_bits_truncate(mode))?;
-        if let Ok(Some((old, _))) = self.open() {
-            for name in old.list_xattr()? {
-                if let Some(value) = old.get_xattr(&name)? {
-                    new.set_xattr(&name, &value)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whoever is killed meanwhile leaves no `/etc` that only root can enter.
-    fn make_etc(&mut self) -> Result<()> {
-        let made = (|| -> nix::Result<OwnedFd> {
-            let owner = fstat(&self.directory)?;
-            let make = || mkdirat(&self.directory, NEW_ETC, Mode::S_IRWXU);
-            make().or_else(|errno| match errno {
-                // Left by one of us that was killed: empty. An image's own would not be ours to move.
-                Errno::EEXIST => {
-                    unlinkat(&self.directory, NEW_ETC, UnlinkatFlags::RemoveDir)?;
-                    make()
-                }
-                errno => Err(errno),
-            })?;
-            let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let etc = openat(&self.directory, NEW_ETC, flags, Mode::empty())?;
-            let (uid, gid) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
-            fchown(&etc, Some(uid), Some(gid))?;
-            fchmod(&etc, Mode::from_bits_truncate(0o755))?;
-            renameat(&self.directory, NEW_ETC, &self.directory, "etc")?;
-            Ok(etc)
-        })();
-        if made.is_err() {
-            let _ = unlinkat(&self.directory, NEW_ETC, UnlinkatFlags::RemoveDir);
-        }
-        self.directory = made.context(Kind::Hosts, || "hosts file /etc")?;
-        self.made_etc = false;
-        Ok(())
-    }
-
-    /// Removes what one of us left who was killed before it took its place.
-    pub fn clear(&self) {
-        let _ = if self.made_etc {
-            unlinkat(&self.directory, NEW_ETC, UnlinkatFlags::RemoveDir)
-        } else {
-            unlinkat(&self.directory, NEW, UnlinkatFlags::NoRemoveDir)
-        };
-    }
-
     /// Removes the file, and `/etc` too if that was made for it.
     pub fn remove(&self, etc_too: bool) -> Result<()> {
         if self.made_etc {
@@ -270,10 +187,14 @@ impl Entry {
     }
 }
 
+/// What the kernel said, if it was asked.
+fn errno(why: ErrorKind) -> Option<Errno> {
+    let ErrorKind::OsError(Some(errno)) = why else { return None };
+    Some(Errno::from_raw(errno))
+}
+
 /// Whether this host is in trouble, and not what the container made of its files.
-fn is_ours(why: ErrorKind) -> bool {
-    let ErrorKind::OsError(Some(errno)) = why else { return false };
-    let errno = Errno::from_raw(errno);
+fn is_ours(errno: Errno) -> bool {
     matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EIO | Errno::EINTR)
 }
 

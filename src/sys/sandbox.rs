@@ -7,11 +7,12 @@
 
 #![allow(unsafe_code)] // Each block says why.
 
+use super::capabilities::Capabilities;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::stat::{Mode, stat};
+use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// What remains to be done.
@@ -70,8 +71,10 @@ const RUN_DIRECTORY: &str = "/run";
 /// look as they did; leases keep others out of them.
 const FILES: u64 = 1 << 0 /* CHOWN */ | 1 << 1 /* DAC_OVERRIDE */ | 1 << 3 /* FOWNER */
     | 1 << 4 /* FSETID */ | 1 << 28 /* LEASE */;
-/// Attributes that name themselves `security.`, which a file is replaced with.
-const ATTRIBUTES: u64 = 1 << 21 /* SYS_ADMIN */ | 1 << 31 /* SETFCAP */;
+/// Attributes that name themselves `security.`, which a file is replaced with; and to make it as whom
+/// its directory belongs to, on a mount of shifted ids.
+const REPLACE: u64 = 1 << 21 /* SYS_ADMIN */ | 1 << 31 /* SETFCAP */
+    | 1 << 6 /* SETGID */ | 1 << 7 /* SETUID */;
 const NET_ADMIN: u64 = 1 << 12;
 /// The older iptables opens a raw socket, and may have to load modules.
 const PROGRAMS: u64 = 1 << 13 /* NET_RAW */ | 1 << 16 /* SYS_MODULE */;
@@ -96,7 +99,7 @@ pub fn enter(needs: &Needs<'_>) -> String {
     let roots = needs.hosts.iter().any(|place| matches!(place, Place::Root(_)));
     let kept = FILES
         | NET_ADMIN
-        | if roots { ATTRIBUTES } else { 0 }
+        | if roots { REPLACE } else { 0 }
         | if needs.programs { PROGRAMS } else { 0 }
         | if fenced.is_ok() { 0 } else { SYS_PTRACE };
     let dropped = capabilities.keep(kept);
@@ -209,59 +212,6 @@ impl Fence {
         };
         Errno::result(closed).map_err(|errno| errno.desc().to_owned())?;
         Ok(self.version)
-    }
-}
-
-/// `struct __user_cap_header_struct`, version 3.
-#[repr(C)]
-struct Header {
-    version: u32,
-    pid: i32,
-}
-
-const VERSION_3: u32 = 0x2008_0522;
-
-/// `struct __user_cap_data_struct`: effective, permitted, inheritable, low words first.
-type Words = [[u32; 3]; 2];
-
-/// Those of this thread.
-#[derive(Clone, Copy)]
-struct Capabilities(Words);
-
-impl Capabilities {
-    fn own() -> nix::Result<Self> {
-        let mut header = Header { version: VERSION_3, pid: 0 };
-        let mut words = Words::default();
-        // SAFETY: the kernel reads the header and writes two structures of three words.
-        let got = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, words.as_mut_ptr()) };
-        Errno::result(got).map(|_| Self(words))
-    }
-
-    fn set(&self) -> nix::Result<()> {
-        let mut header = Header { version: VERSION_3, pid: 0 };
-        // SAFETY: the kernel reads the header and two structures of three words.
-        let set = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, self.0.as_ptr()) };
-        Errno::result(set).map(drop)
-    }
-
-    /// Whether processes of others can be seen without any capability. None is in effect then,
-    /// until some are kept.
-    fn sees_all_without(&self) -> bool {
-        let without = Self(self.0.map(|[_, permitted, inheritable]| [0, permitted, inheritable]));
-        without.set().is_ok() && stat("/proc/1/stat").is_ok()
-    }
-
-    /// Of these, only `kept`, and nothing that is inherited.
-    fn keep(&self, kept: u64) -> nix::Result<u64> {
-        let [low, high] = self.0;
-        let permitted = u64::from(high[1]) << 32 | u64::from(low[1]);
-        let left = permitted & kept;
-        let low = u32::try_from(left & u64::from(u32::MAX)).unwrap_or(0);
-        let high = u32::try_from(left >> 32).unwrap_or(0);
-        match Self([[low, low, 0], [high, high, 0]]).set() {
-            Ok(()) => Ok(left),
-            Err(errno) => self.set().and(Err(errno)),
-        }
     }
 }
 

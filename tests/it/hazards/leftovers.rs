@@ -1,11 +1,63 @@
 //! What a container leaves where we have to clean up behind it must not keep it on the books: its record
 //! would stand in the way of whoever is given its address.
 
-use super::scene::system;
+use super::scene::{Scene, isolated, system};
 use crate::support::{Host, each_runtime};
 use std::{fs, process::Command};
 
 each_runtime! {
+    /// What is there can be neither removed nor written to.
+    fn a09_a_directory_has_the_name_of_the_new_file(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let hosts = scene.rootfs("etc/hosts");
+        let content = fs::read_to_string(&hosts).expect("readable");
+        fs::create_dir_all(scene.rootfs("etc/.hosts.oci-link/full")).expect("made");
+        scene.accepted();
+        assert_eq!(fs::read_to_string(&hosts).expect("readable"), content.clone() + &scene.block());
+        scene.end();
+        assert_eq!(fs::read_to_string(&hosts).expect("readable"), content);
+        let names = fs::read_dir(scene.rootfs("etc")).expect("there");
+        let ours = |name: &String| name.contains("oci-link");
+        let names = names.map(|entry| entry.expect("there").file_name().into_string().expect("text"));
+        assert_eq!(names.filter(ours).collect::<Vec<_>>(), [".hosts.oci-link"]);
+        assert!(scene.rootfs("etc/.hosts.oci-link/full").exists());
+    }
+
+    fn a09_a_file_has_the_name_of_the_new_etc(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        fs::remove_dir_all(scene.rootfs("etc")).expect("removed");
+        fs::write(scene.rootfs(".etc.oci-link"), "image").expect("written");
+        scene.accepted();
+        let hosts = fs::read_to_string(scene.rootfs("etc/hosts")).expect("made");
+        assert!(hosts.ends_with(&scene.block()), "{hosts}");
+        scene.end();
+        assert!(!scene.rootfs("etc").exists());
+        assert_eq!(fs::read(scene.rootfs(".etc.oci-link")).expect("there"), b"image");
+    }
+
+    /// A container that starts so is refused; one that did it itself can end.
+    fn a09_etc_is_a_file(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let swap = || {
+            fs::remove_dir_all(scene.rootfs("etc")).expect("removed");
+            fs::write(scene.rootfs("etc"), "").expect("written");
+        };
+        let (etc, kept) = (scene.rootfs("etc"), scene.rootfs("tmp/etc"));
+        system("cp", &["-a".as_ref(), etc.as_os_str(), kept.as_os_str()]);
+        swap();
+        scene.refused(5, "directory");
+        fs::remove_file(&etc).expect("removed");
+        fs::rename(&kept, &etc).expect("back");
+        scene.accepted();
+        swap();
+        scene.end();
+        drop(scene);
+        host.assert_nothing_left();
+    }
+
     /// A container that is deleted is not there any more for its engine.
     fn a12_behind_the_wrapper_the_runtimes_word_counts(runtime) {
         let host = Host::isolated(runtime).wrapped();
