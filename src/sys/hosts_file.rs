@@ -25,6 +25,10 @@ const USUAL: u64 = 1 << 10;
 /// his own lines: we hold the host's lock, and he may never stop.
 const ROUNDS: usize = 100;
 
+/// The same for a file that has been replaced, where each time may take as long as a lease is waited
+/// for: whoever gets there was in the middle of opening it, and the next one is about to be.
+const LATE: usize = 3;
+
 /// The file, held open, and what it held.
 #[derive(Debug)]
 pub struct HostsFile {
@@ -219,13 +223,12 @@ fn replace(entry: &mut Entry, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Resu
     let Some((old, mut seen)) = opened(entry)? else {
         return entry.replace(&change(None)).map(drop);
     };
-    for _ in 0..ROUNDS {
+    let new = entry.replace(&change(Some(&seen)))?;
+    // He did not append, he wrote another one.
+    if let Some(rewritten) = carry_over(&old, &seen, &new)? {
+        seen = rewritten;
         let new = entry.replace(&change(Some(&seen)))?;
-        match carry_over(&old, &seen, &new)? {
-            // He did not append, he wrote another one.
-            Some(rewritten) => seen = rewritten,
-            None => break,
-        }
+        carry_over(&old, &seen, &new)?;
     }
     Ok(())
 }
@@ -234,15 +237,18 @@ fn replace(entry: &mut Entry, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Resu
 /// Returns what `old` holds if that is something else.
 fn carry_over(old: &File, seen: &[u8], new: &File) -> Result<Option<Vec<u8>>> {
     let mut seen = seen.to_vec();
-    for _ in 0..ROUNDS {
+    for _ in 0..LATE {
         let (later, waited_for) = lease::unwritten(old, || read(old, seen.len() as u64, ""));
         // What is no hosts file any more is nobody's loss.
         let Ok(later) = later else { break };
         let Some(more) = later.strip_prefix(seen.as_slice()) else { return Ok(Some(later)) };
-        if more.is_empty() && !waited_for {
+        if !more.is_empty() {
+            append(new, more).context(Kind::Hosts, || "hosts file /etc/hosts")?;
+        }
+        // Nobody has it open any more; or somebody for so long that he might for ever.
+        if !waited_for {
             break;
         }
-        append(new, more).context(Kind::Hosts, || "hosts file /etc/hosts")?;
         seen = later;
     }
     Ok(None)

@@ -62,3 +62,14 @@ fn who_writes_the_whole_file_meanwhile_is_not_undone() {
     });
     assert_eq!(left, "another\nours\n");
 }
+
+/// It is replaced under the host's lock.
+#[test]
+fn who_writes_the_whole_file_again_and_again_is_not_waited_for() {
+    let calls = Cell::new(0);
+    edited("again", |hosts| {
+        calls.set(calls.get() + 1);
+        fs::write(hosts, format!("{}\n", calls.get())).unwrap();
+    });
+    assert!(calls.get() < 5);
+}
