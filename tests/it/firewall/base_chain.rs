@@ -2,9 +2,11 @@
 
 use super::{open, probe, shut};
 use crate::{
-    cast::{end, iptables_host, link_rules, prepared, recipient, source},
-    support::{Container, Host, OPEN, Proto, Runtime},
+    cast::{end, iptables_host, link_rules, permissions, prepared, recipient, source},
+    lifecycle::{host_of, wipe},
+    support::{Container, Host, OPEN, Proto, Runtime, SHUT},
 };
+use oci_link::model::BackendName;
 use std::fs;
 use std::process::Command;
 
@@ -44,6 +46,39 @@ fn f17_a_chain_that_is_there_already_is_used_and_the_users_rules_stay() {
     end(&web);
     end(&db);
     assert!(host.rules().contains(&users.to_owned()), "{:?}", host.rules());
+}
+
+/// All that we make, as a service brings it back, with a rule and a chain of the user's in the table.
+#[test]
+fn f17_a_table_that_is_there_already_is_used_and_the_users_rules_stay() {
+    let host = host_of(BackendName::Nftables, Runtime::Runc.turned());
+    let nft = |words: &str| host.run(Command::new("nft").args(words.split(' '))).ok();
+    let db = source(&host, "db", "3306");
+    end(&recipient(&host, "web", "db"));
+    let table = nft("list table inet oci-link");
+    assert!(table.contains("set bridged4"), "{table}");
+    end(&db);
+    nft("delete table inet oci-link");
+    wipe(&host);
+    host.feed(Command::new("nft").args(["-f", "-"]), table.as_bytes()).ok();
+    nft("insert rule inet oci-link forward ip saddr 192.0.2.1 drop");
+    nft("add chain inet oci-link users");
+    nft("add rule inet oci-link users ip saddr 192.0.2.2 drop");
+    let stay = || {
+        let table = nft("list table inet oci-link");
+        assert_eq!(table.matches("192.0.2.1 drop").count(), 1, "{table}");
+        assert_eq!(table.matches("192.0.2.2 drop").count(), 1, "{table}");
+    };
+    drop(db);
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    stay();
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
+    end(&web);
+    end(&db);
+    assert_eq!(permissions(&host), [""; 0]);
+    stay();
 }
 
 #[test]

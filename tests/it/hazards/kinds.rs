@@ -74,10 +74,10 @@ fn in_16_mib(scene: &Scene) -> Command {
 }
 
 /// A file that not even root can change, until it is dropped.
-struct Immutable(PathBuf);
+pub(super) struct Immutable(PathBuf);
 
 impl Immutable {
-    fn make(path: PathBuf) -> Self {
+    pub(super) fn make(path: PathBuf) -> Self {
         system("chattr", &["+i".as_ref(), path.as_os_str()]);
         Self(path)
     }

@@ -1,9 +1,11 @@
 //! Names, aliases, ids and the like that would mean something else to a hosts file, a rule, a path
 //! or a terminal.
 
+use super::kinds::Immutable;
 use super::scene::{Scene, isolated};
 use crate::support::each_runtime;
 use serde_json::Value;
+use std::path::Path;
 
 /// What a name must not have in it. All but the first three separate nothing, so they are refused
 /// in lists too.
@@ -25,6 +27,14 @@ fn refused(scene: &Scene, code: i32, word: &str, change: impl FnOnce(&mut Value)
 fn annotation_refused(scene: &Scene, key: &str, value: &str, code: i32, word: &str) {
     let key = format!("org.oci-link.{key}");
     refused(scene, code, word, |config| config["annotations"][key] = value.into());
+}
+
+/// What a command printed does nothing to a terminal, and makes no line that looks like another.
+#[track_caller]
+fn assert_harmless(printed: &str) {
+    let harmless = |c: char| matches!(c, '\n' | '…') || c.is_ascii_graphic() || c == ' ';
+    assert!(printed.chars().all(harmless), "{printed:?}");
+    assert!(!printed.contains("\n6.6.6.6"), "{printed}");
 }
 
 each_runtime! {
@@ -163,6 +173,11 @@ each_runtime! {
             let mount = serde_json::json!({ "destination": "/etc/hosts", "source": &file, "options": ["bind"] });
             config["mounts"].as_array_mut().expect("a list").push(mount);
         });
+        std::fs::remove_file(&file).expect("removed");
+        std::fs::create_dir(&file).expect("made");
+        scene.refused(5, "directory");
+        std::fs::remove_dir(&file).expect("removed");
+        std::fs::write(&file, "").expect("written");
         scene.accepted();
         for command in [
             &["inspect", "web"][..],
@@ -173,15 +188,26 @@ each_runtime! {
             &["graph", "--format=mermaid"],
             &["graph", "--format=svg"],
         ] {
-            let printed = host.run(&mut host.oci_link(command)).ok();
-            let harmless = |c: char| c == '\n' || c.is_ascii_graphic() || c == ' ';
-            assert!(printed.chars().all(harmless), "{printed:?}");
-            assert!(!printed.contains("\n6.6.6.6"), "{printed}");
+            assert_harmless(&host.run(&mut host.oci_link(command)).ok());
         }
-        std::fs::remove_file(&file).expect("removed");
-        std::fs::create_dir(&file).expect("made");
-        scene.refused(5, "directory");
+        // What is wrong with the file, and cannot be mended, is said of it by its name.
+        std::fs::write(&file, "").expect("written");
+        let immutable = Immutable::make(file.clone());
+        let says = |words: &str, last: Option<&Path>, expected: &str| {
+            let words: Vec<&str> = words.split(' ').collect();
+            let said = host.run(host.oci_link(&words).args(last)).said();
+            assert_harmless(&said);
+            assert!(said.contains(expected), "{words:?}: {said}");
+        };
+        says("sync --check", None, "container web");
+        says("doctor", None, "container web");
+        says("sync", None, "6.6.6.6");
+        says("prepare", Some(&file), "6.6.6.6");
+        scene.web.kill();
+        says("gc", None, "6.6.6.6");
+        drop(immutable);
         let log = std::fs::read_to_string(host.path("log")).expect("readable");
+        assert!(log.contains("6.6.6.6"), "{log}");
         assert!(log.lines().all(|line| line.contains(" oci-link[")), "{log}");
         assert!(!log.contains('\u{1b}') && !log.contains('\u{202e}'), "{log:?}");
     }

@@ -24,16 +24,16 @@ each_runtime! {
     fn a16_the_root_is_no_directory(runtime) {
         let host = isolated(runtime);
         let scene = Scene::open(&host);
-        for (path, code) in [
-            ("", 3),
-            ("a\0b", 3),
-            ("gone", 8),
-            ("config.json", 8),
-            ("/dev/null", 8),
-            ("rootfs/bin/sh", 8),
+        for (path, code, named) in [
+            ("", 3, "root.path \"\""),
+            ("a\0b", 3, r#"root.path "a\u{0}b""#),
+            ("gone", 8, "web/gone"),
+            ("config.json", 8, "web/config.json"),
+            ("/dev/null", 8, "/dev/null"),
+            ("rootfs/bin/sh", 8, "web/rootfs/bin/sh"),
         ] {
             scene.edit(|config| config["root"]["path"] = path.into());
-            scene.refused(code, path.split('\0').next().unwrap_or_default());
+            scene.refused(code, named);
         }
     }
 

@@ -23,23 +23,24 @@ each_runtime! {
         let host = isolated(runtime);
         let scene = Scene::open(&host);
         let old = scene.config();
-        for (key, value, code) in [
-            ("links", "db:a -j ACCEPT", 3),
-            ("links", "db:a\nCOMMIT\n*filter\n-A FORWARD -j ACCEPT\n", 3),
-            ("links", "db\"--comment", 3),
-            ("name", "x -j ACCEPT", 3),
-            ("name", "x\"\n-A FORWARD -j ACCEPT", 3),
-            ("ports", "80 -j ACCEPT", 3),
-            ("ports", "80/tcp\n-A FORWARD -j ACCEPT", 3),
-            ("ports", "80:90", 3),
-            ("ports", "80/icmp", 3),
-            ("ports", "+80", 3),
-            ("ports", "0", 3),
-            ("ports", "65536", 3),
+        // In lists, spaces separate: what stands behind one is named.
+        for (key, value, named) in [
+            ("links", "db:a -j ACCEPT", "link source \"-j\""),
+            ("links", "db:a\nCOMMIT\n*filter\n-A FORWARD -j ACCEPT\n", "link source \"*filter\""),
+            ("links", "db\"--comment", r#"link source "db\"--comment""#),
+            ("name", "x -j ACCEPT", "container name \"x -j ACCEPT\""),
+            ("name", "x\"\n-A FORWARD -j ACCEPT", r#"container name "x\"\n-A FORWARD -j ACCEPT""#),
+            ("ports", "80 -j ACCEPT", "port \"-j\""),
+            ("ports", "80/tcp\n-A FORWARD -j ACCEPT", "port \"-A\""),
+            ("ports", "80:90", "port \"80:90\""),
+            ("ports", "80/icmp", "port \"80/icmp\""),
+            ("ports", "+80", "port \"+80\""),
+            ("ports", "0", "port \"0\""),
+            ("ports", "65536", "port \"65536\""),
         ] {
             scene.edit(|config| config["annotations"][format!("org.oci-link.{key}")] = value.into());
-            scene.refused(code, "oci-link: ");
-            scene.prepare_refused(code, "oci-link: ");
+            scene.refused(3, named);
+            scene.prepare_refused(3, named);
             scene.write_config(&old);
         }
     }

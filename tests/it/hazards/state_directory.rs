@@ -35,7 +35,8 @@ fn refused(runtime: Runtime, make: impl Fn(&Scene, &Path) -> PathBuf) {
         [scene.command(), host.oci_link(&["hook", "poststop"]), prepare, host.oci_link(&["ls"])];
     for command in commands {
         let state = scene.state().to_string();
-        scene.refused_by(with_state_dir(&command, &dir), state.as_bytes(), 7, "oci-link: ");
+        let named = format!("oci-link: {}", dir.display());
+        scene.refused_by(with_state_dir(&command, &dir), state.as_bytes(), 7, &named);
     }
 }
 

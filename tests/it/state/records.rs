@@ -1,18 +1,13 @@
 //! Records that somebody damaged: put aside, and nobody else suffers.
 
 use crate::{
-    cast::{end, iptables_host, ls, recipient, source},
-    support::{Host, OPEN, Proto, Runtime},
+    backends::each_backend,
+    cast::{end, iptables_host, ls, permissions, recipient, source},
+    lifecycle::{call, host_with, record},
+    support::{Host, OPEN, Proto, Runtime, SHUT},
 };
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf, process::Command};
-
-fn record(host: &Host, id: &str) -> PathBuf {
-    let name = format!("{id}.json");
-    let files = host.state_files();
-    let path = files.iter().find(|file| file.starts_with("records/") && file.ends_with(&name));
-    host.state_dir().join(path.expect("it has a record"))
-}
+use std::{fs, process::Command};
 
 fn names(host: &Host) -> Vec<Value> {
     ls(host).iter().map(|known| known["name"].clone()).collect()
@@ -63,6 +58,40 @@ fn f33_a_container_whose_record_was_put_aside_can_end_and_return() {
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+}
+
+each_backend! {
+    /// Containers that run while oci-link is upgraded: their records say neither where the bundle is nor
+    /// what bridge anything is on.
+    fn f34_records_of_an_earlier_version_are_read(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        for id in ["db", "web"] {
+            let path = record(&host, id);
+            let text = fs::read(&path).expect("readable");
+            let mut old: Value = serde_json::from_slice(&text).expect("JSON");
+            let fields = old.as_object_mut().expect("an object");
+            for new in ["bundle", "bridges"] {
+                assert!(fields.remove(new).is_some(), "no {new}: {fields:?}");
+            }
+            for flow in fields["flows"].as_array_mut().expect("a list") {
+                let bridge = flow.as_object_mut().expect("an object").remove("bridge");
+                assert!(bridge.is_some(), "{flow}");
+            }
+            fs::write(&path, old.to_string()).expect("written");
+        }
+        assert_eq!(names(&host), ["db", "web"]);
+        call(&host, "sync").ok();
+        assert_eq!(call(&host, "sync --check").ended(0), "");
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
+        let next = recipient(&host, "next", "db");
+        assert_eq!(next.reach(&db, Proto::Tcp, 3306), OPEN);
+        [&web, &next, &db].into_iter().for_each(end);
+        assert_eq!(permissions(&host), [""; 0]);
+        host.assert_nothing_left();
+    }
 }
 
 /// A newer version knows what to do with it; this one must not throw it away.

@@ -101,6 +101,11 @@ impl Outcome {
         self.stdout + &self.stderr
     }
 
+    /// All that it said, whatever came of it.
+    pub(crate) fn said(self) -> String {
+        self.stdout + &self.stderr
+    }
+
     /// It took no longer than `limit`, whatever came of it.
     #[track_caller]
     pub(crate) fn within(self, limit: Duration) -> Self {
