@@ -110,8 +110,12 @@ pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
     }
     if let Some(edit) = &record.hosts {
         let beside = beside(site.store, record);
-        let restored = beside.and_then(|beside| restore_hosts(site, edit, &beside));
-        failures.note(restored.inspect(|()| log::debug!("{}: hosts file restored", record.id)));
+        match beside.and_then(|beside| restore_hosts(site, edit, &beside)) {
+            Ok(()) => log::debug!("{}: hosts file restored", record.id),
+            // What the container made of it must not keep the container from being deleted.
+            Err(error) if error.kind == Kind::Unsafe => log::warn!("left as it is: {error}"),
+            failed => failures.note(failed),
+        }
     }
     failures.into_result()?;
     match site.store.commit(&Change::Remove(record), record.revision)? {
@@ -128,16 +132,7 @@ pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
 
 /// The hosts file without our block; without the file, if it was ours and nobody added to it.
 fn restore_hosts(site: Site<'_>, edit: &HostsEdit, beside: &[String]) -> Result<()> {
-    let opened = match HostsFile::again(&edit.place, site.state) {
-        // What the container put there is not opened, and holds nothing of ours; nor may it keep
-        // the container from being deleted.
-        Err(error) if error.kind == Kind::Unsafe => {
-            log::warn!("left as it is: {error}");
-            None
-        }
-        opened => opened?,
-    };
-    let Some(mut file) = opened else { return Ok(()) };
+    let Some(mut file) = HostsFile::again(&edit.place, site.state)? else { return Ok(()) };
     file.clear();
     let made =
         matches!(edit.place, HostsPlace::Rootfs { created, .. } if created != Created::Nothing);
