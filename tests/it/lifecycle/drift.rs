@@ -1,6 +1,8 @@
 //! `sync`: what was undone while containers run is done again.
 
-use super::{by_hand, call, everything, host_of, host_with, knows, record, stranger, wipe};
+use super::{
+    by_hand, call, everything, host_of, host_with, in_pod_of, knows, record, stranger, wipe,
+};
 use crate::{
     backends::each_backend,
     cast::{end, inspect, recipient, source},
@@ -208,18 +210,6 @@ fn a_change_that_was_not_finished_is_finished() {
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
 }
 
-/// Another container in the network of `first`, with the same hosts file.
-fn in_pod_of<'h>(host: &'h Host, first: &Container, id: &str, file: &str) -> Container<'h> {
-    let container = host.container(id).annotate("links", "db");
-    let container = container.bind(&host.path(file), "/etc/hosts").hooks().build();
-    let path = container.bundle().join("config.json");
-    let text = fs::read_to_string(&path).expect("a bundle");
-    let [own, pod] = [&container, first].map(|c| c.netns().path().display().to_string());
-    fs::write(&path, text.replace(&own, &pod)).expect("written");
-    container.run().ok();
-    container
-}
-
 /// Two of a pod share address and hosts file; neither is wrong because of the other.
 #[test]
 fn a_pod_is_well_and_comes_back() {
@@ -227,7 +217,8 @@ fn a_pod_is_well_and_comes_back() {
     fs::write(host.path("hosts"), "127.0.0.1\tlocalhost\n").expect("written");
     let db = source(&host, "db", "3306");
     let one = with_file(&host, "one", "hosts");
-    let two = in_pod_of(&host, &one, "two", "hosts");
+    let two = host.container("two").annotate("links", "db");
+    let two = in_pod_of(&one, two.bind(&host.path("hosts"), "/etc/hosts"));
     assert_eq!(inspect(&host, "one")["addresses"], inspect(&host, "two")["addresses"]);
     assert_well(&host);
     fs::write(host.path("hosts"), "127.0.0.1\tlocalhost\n").expect("written");

@@ -1,32 +1,15 @@
 //! Rules that stand and should not, or should and do not, though records say nothing of it: records
 //! that are lost, and containers of one pod, whose rules are the same.
 
-use super::{call, host_with, knows, record, wipe};
+use super::{call, host_with, in_pod_of, knows, record, wipe};
 use crate::{
     backends::each_backend,
     cast::{end, permissions, recipient, source},
-    support::{Container, Host, OPEN, Proto, SHUT},
+    support::{Host, OPEN, Proto, SHUT},
 };
 use oci_link::model::BackendName;
 use serde_json::Value;
 use std::{fs, process::Command};
-
-/// Another container in the network of `first`.
-fn in_pod_of<'h>(
-    host: &'h Host,
-    first: &Container,
-    id: &str,
-    key: &str,
-    value: &str,
-) -> Container<'h> {
-    let container = host.container(id).annotate(key, value).hooks().build();
-    let path = container.bundle().join("config.json");
-    let text = fs::read_to_string(&path).expect("a bundle");
-    let [own, pod] = [&container, first].map(|c| c.netns().path().display().to_string());
-    fs::write(&path, text.replace(&own, &pod)).expect("written");
-    container.run().ok();
-    container
-}
 
 fn read(host: &Host, id: &str) -> Value {
     serde_json::from_slice(&fs::read(record(host, id)).expect("readable")).expect("JSON")
@@ -81,7 +64,7 @@ each_backend! {
     fn links_to_two_of_a_pod_are_one_flow(backend) {
         let host = host_with(backend);
         let one = source(&host, "one", "3306");
-        let two = in_pod_of(&host, &one, "two", "ports", "3306");
+        let two = in_pod_of(&one, host.container("two").annotate("ports", "3306"));
         let web = recipient(&host, "web", "one two");
         assert_eq!(web.reach(&one, Proto::Tcp, 3306), OPEN);
         call(&host, "sync --check").ok();
@@ -98,7 +81,7 @@ each_backend! {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let one = recipient(&host, "one", "db");
-        let two = in_pod_of(&host, &one, "two", "ports", "80");
+        let two = in_pod_of(&one, host.container("two").annotate("ports", "80"));
         let mut killed = read(&host, "two");
         killed["ready"] = false.into();
         for field in ["flows", "backend"] {
@@ -116,7 +99,7 @@ each_backend! {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let one = recipient(&host, "one", "db");
-        let two = in_pod_of(&host, &one, "two", "links", "db");
+        let two = in_pod_of(&one, host.container("two").annotate("links", "db"));
         assert_eq!(one.reach(&db, Proto::Tcp, 3306), OPEN);
         let tracked = || {
             let list = ["-L", "-p", "tcp", "--orig-port-dst", "3306"];
