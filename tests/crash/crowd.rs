@@ -1,4 +1,5 @@
-//! A hundred containers start and end at once, linked to one source and each to the next.
+//! A hundred containers start and end at once, linked to one source, each to the next, and in pairs to
+//! each other.
 
 use crate::{
     actor::{Actor, Hosts},
@@ -32,7 +33,7 @@ impl<'h> Crowd<'h> {
         db.begin();
         db.call("createRuntime").ok();
         let member = |number: usize| {
-            let links = format!("db web{:03}:next", (number + 1) % size);
+            let links = format!("db web{:03}:next web{:03}:twin", (number + 1) % size, number ^ 1);
             let kind = if number.is_multiple_of(2) { Hosts::Mounted } else { Hosts::Inside };
             let wishes = [("links", links.as_str()), ("missing", "defer"), ("ports", "80")];
             Actor::new(host, &format!("web{number:03}"), kind, &wishes)
@@ -84,7 +85,10 @@ impl<'h> Crowd<'h> {
                 .map(|text| -> Value { serde_json::from_str(text).expect("a record") });
             assert_eq!(record.is_some(), run(number), "{}: record of web{number}", self.backend);
             let Some(record) = record else { continue };
-            let linked = 1 + usize::from(run(next));
+            // To every other one, its twin is the next as well: two names, and one way.
+            let twin = number ^ 1;
+            let others = if next == twin { &[next][..] } else { &[next, twin] };
+            let linked = 1 + others.iter().filter(|other| run(**other)).count();
             assert_eq!(record["ready"], true);
             assert_eq!(record["flows"].as_array().map(Vec::len), Some(2 * linked), "{record:#}");
             flows += 2 * linked;
@@ -93,9 +97,13 @@ impl<'h> Crowd<'h> {
                 let named = |line: &&str| line.split(['\t', ' ']).nth(1) == Some(alias);
                 text.lines().filter(named).count()
             };
-            let expected = [2, if run(next) { 2 } else { 0 }, 1];
+            let expected = [2, if run(next) { 2 } else { 0 }, if run(twin) { 2 } else { 0 }, 1];
             let block = text.matches("# BEGIN oci-link").count();
-            assert_eq!([lines("db"), lines("next"), block], expected, "web{number}:\n{text}");
+            assert_eq!(
+                [lines("db"), lines("next"), lines("twin"), block],
+                expected,
+                "web{number}:\n{text}"
+            );
         }
         let kept = found.rules.iter().filter(|rule| permits(rule)).count();
         let pair = if self.backend == "iptables" { 2 } else { 1 };

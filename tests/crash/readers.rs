@@ -116,6 +116,8 @@ fn story(host: &Host, kind: Hosts, updates: usize) -> (usize, usize) {
     let log = fs::read_to_string(host.path("log")).unwrap_or_default();
     let exposed = log.lines().filter(|line| line.contains("hosts file: no lease")).count();
     let torn: Vec<_> = seen.difference(&complete).map(|it| String::from_utf8_lossy(it)).collect();
+    // One that is renamed into its place needs no lease.
+    let exposed = if kind == Hosts::Inside { 0 } else { exposed };
     assert!(torn.len() <= exposed, "without a lease {exposed} times, a reader saw {torn:#?}");
     assert!(exposed * 5 <= updates, "no lease {exposed} times of {updates}");
     assert!(seen.len() > 1, "the reader saw no change");

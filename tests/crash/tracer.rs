@@ -48,6 +48,12 @@ pub enum Blow {
         /// What it says.
         errno: Errno,
     },
+    /// The call is made, but for one byte: a short write.
+    #[cfg(target_arch = "x86_64")]
+    Short {
+        /// Its number, as above.
+        number: u64,
+    },
 }
 
 /// What came of it.
@@ -207,6 +213,11 @@ impl Tracer {
                 self.meet(pid).error = Some(errno);
                 go_on(pid, None);
             }
+            #[cfg(target_arch = "x86_64")]
+            Blow::Short { .. } => {
+                shorten(pid);
+                go_on(pid, None);
+            }
         }
     }
 }
@@ -215,7 +226,7 @@ impl Tracer {
 fn is_it(point: Point, blow: Blow, here: Point, nr: u64) -> bool {
     match blow {
         #[cfg(target_arch = "x86_64")]
-        Blow::Fail { number, .. } => {
+        Blow::Fail { number, .. } | Blow::Short { number } => {
             point.process == here.process && here.call >= point.call && nr == number
         }
         _ => point == here,
@@ -244,6 +255,14 @@ fn go_on(pid: Pid, signal: Option<Signal>) {
 fn skip(pid: Pid) {
     let mut registers = ptrace::getregs(pid).expect("it is stopped");
     registers.orig_rax = u64::MAX;
+    ptrace::setregs(pid, registers).expect("it is stopped");
+}
+
+/// The call at whose entry the process stands is about no more than a byte.
+#[cfg(target_arch = "x86_64")]
+fn shorten(pid: Pid) {
+    let mut registers = ptrace::getregs(pid).expect("it is stopped");
+    registers.rdx = registers.rdx.min(1);
     ptrace::setregs(pid, registers).expect("it is stopped");
 }
 
