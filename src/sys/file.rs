@@ -45,24 +45,28 @@ fn read_opened(path: &Path, (file, size): (File, u64), max: u64, kind: Kind) -> 
 }
 
 /// The whole of an open regular file, whose size should be `expected`; none if it is more than
-/// `max`. A read that brings less than was asked for has met the end: small files take one.
+/// `max`. Who has read what he expected, and was brought no more, is at the end: small files take one
+/// call.
 pub fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Option<Vec<u8>>> {
     let size = |bytes: u64| usize::try_from(bytes.min(max) + 1).unwrap_or(usize::MAX);
     let mut bytes = vec![0; size(expected)];
     let mut filled = 0;
     loop {
-        match file.read_at(&mut bytes[filled..], filled as u64) {
+        let read = match file.read_at(&mut bytes[filled..], filled as u64) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            read => filled += read?,
-        }
-        if filled < bytes.len() {
+            read => read?,
+        };
+        filled += read;
+        if read == 0 || (filled < bytes.len() && filled as u64 == expected) {
             bytes.truncate(filled);
             return Ok(Some(bytes));
         }
         if filled as u64 > max {
             return Ok(None);
         }
-        bytes.resize(size(2 * filled as u64), 0);
+        if filled == bytes.len() {
+            bytes.resize(size(2 * filled as u64), 0);
+        }
     }
 }
 

@@ -67,33 +67,37 @@ pub fn boot_id() -> Result<u128> {
 pub fn start_time(pid: i32) -> Result<Option<u64>> {
     let path = format!("/proc/{pid}/stat");
     match read_line(&path) {
-        Ok(stat) => Ok(started(&stat)),
+        Ok(stat) => match state_and_start(&stat) {
+            Some((state, _)) if ["Z", "X", "x"].contains(&state) => Ok(None),
+            Some((_, started)) => Ok(Some(started)),
+            None => Err(Error::new(Kind::Namespace, format!("{path}: says nothing of use"))),
+        },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
         Err(error) => Err(error).context(Kind::Namespace, || path),
     }
 }
 
-fn started(stat: &str) -> Option<u64> {
+fn state_and_start(stat: &str) -> Option<(&str, u64)> {
     // The command's name stands in parentheses and may hold anything, parentheses too.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;
     // proc(5): starttime is field 22, the state field 3.
-    let started = fields.nth(18)?.parse().ok()?;
-    (!matches!(state, "Z" | "X" | "x")).then_some(started)
+    Some((state, fields.nth(18)?.parse().ok()?))
 }
 
-/// A file of procfs that is one line of a few hundred bytes, read at once.
+/// A file of procfs that is one line of a few hundred bytes, nearly always read at once.
 fn read_line(path: &str) -> std::io::Result<String> {
     let mut buffer = [0; 1024];
-    let mut file = fs::File::open(path)?;
-    let length = loop {
-        match file.read(&mut buffer) {
+    let (mut file, mut filled) = (fs::File::open(path)?, 0);
+    while !buffer[..filled].ends_with(b"\n") {
+        match file.read(&mut buffer[filled..]) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            read => break read?,
+            Ok(0) => break,
+            read => filled += read?,
         }
-    };
-    Ok(String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned())
+    }
+    Ok(String::from_utf8_lossy(&buffer[..filled]).into_owned())
 }
 
 /// Whether this process was started inside the container of `pid`: in its mount namespace, which

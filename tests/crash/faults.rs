@@ -69,7 +69,8 @@ const FAULTS: [(c_long, &[Errno]); 46] = [
 
 /// What need not be done at once. A datagram goes whole or not at all, so the last is a kernel that
 /// breaks its word: to be survived.
-const IN_PART: [c_long; 3] = [libc::SYS_write, libc::SYS_pwrite64, libc::SYS_sendto];
+const IN_PART: [c_long; 5] =
+    [libc::SYS_read, libc::SYS_pread64, libc::SYS_write, libc::SYS_pwrite64, libc::SYS_sendto];
 
 /// Where, and what comes of the call.
 type Fault = (Point, Blow);
