@@ -13,7 +13,7 @@ mod added;
 mod bare;
 mod config;
 mod containerd;
-mod crio;
+pub(crate) mod crio;
 pub(crate) mod docker;
 pub(crate) mod nerdctl;
 pub(crate) mod podman;

@@ -172,7 +172,7 @@ impl Base {
 
 /// The transaction from what is `there` to a chain with `rules` and none of those that are
 /// `outdated`, isolating `bridges`.
-fn missing(
+pub fn missing(
     there: &[String],
     rules: &[String],
     outdated: &[String],
@@ -224,10 +224,12 @@ fn missing(
     text
 }
 
-/// The transaction from what is `there` to nothing of ours.
-fn dismantled(there: &[String]) -> String {
+/// The transaction from what is `there` to nothing of ours. A name that is more than a word would say
+/// more than a name.
+pub fn dismantled(there: &[String]) -> String {
     let chains = there.iter().filter_map(|line| line.strip_prefix("-N "));
     let chains = chains.filter(|name| *name == BASE || name.starts_with("OCI-LINK-"));
+    let chains = chains.filter(|name| !name.contains(char::is_whitespace));
     let (mut emptied, mut removed) = (String::new(), String::new());
     for chain in chains {
         let _ = writeln!(emptied, "-F {chain}");

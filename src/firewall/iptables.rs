@@ -15,8 +15,8 @@
 //! it fails when it does not, and then nothing of the transaction has happened: so the usual case
 //! needs no look at what is there, and the unusual one notices by itself.
 
-mod chains;
-mod listing;
+pub(crate) mod chains;
+pub(crate) mod listing;
 
 use super::base::{BASE, Base};
 use super::memory::Memory;

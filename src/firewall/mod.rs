@@ -3,16 +3,16 @@
 //! One seam, one choice point: [`select`]. A further backend is one file and one line there.
 
 mod auto;
-mod base;
+pub(crate) mod base;
 mod elements;
 pub(crate) mod front;
 pub(crate) mod ipset;
-mod iptables;
+pub(crate) mod iptables;
 mod memory;
 pub(crate) mod nftables;
 mod none;
 pub mod survey;
-mod tool;
+pub(crate) mod tool;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};

@@ -105,7 +105,7 @@ impl Tool {
 
 /// One for each chain and rule. A comment may hold line breaks, and what comes after one is no rule:
 /// iptables prints it as it is, in quotes.
-fn lines(text: &str) -> Vec<String> {
+pub fn lines(text: &str) -> Vec<String> {
     let (mut lines, mut line) = (Vec::new(), String::new());
     let (mut quoted, mut escaped) = (false, false);
     for c in text.chars() {

@@ -1,7 +1,8 @@
 //! Documents and words: what is read is what was said, and what is written is read again.
 
+use crate::compose::{Options, convert};
 use crate::config::Config;
-use crate::engine::{docker, nerdctl, podman, storage};
+use crate::engine::{crio, docker, nerdctl, podman, storage};
 use crate::model::{
     ContainerId, ContainerName, EnvFilter, Link, Missing, PortSet, Variable, parse_links,
 };
@@ -114,6 +115,17 @@ pub fn engine_files(bytes: &[u8]) {
     if let Ok(label) = std::str::from_utf8(bytes) {
         let _ = nerdctl::exposed(label);
         let _ = nerdctl::published(label);
+        let _ = crio::metadata_name(label);
+    }
+}
+
+/// A Compose file. What has been converted has nothing left to convert.
+pub fn compose(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for options in [Options::default(), Options { runtime: Some("oci-link"), ports: true }] {
+        if let Ok(converted) = convert(text, &options) {
+            assert_eq!(convert(&converted, &options).ok().as_ref(), Some(&converted));
+        }
     }
 }
 

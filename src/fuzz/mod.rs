@@ -6,13 +6,18 @@
 
 mod documents;
 mod hosts;
+mod iptables;
 mod netlink;
+mod process;
 
 pub use documents::{
-    annotations, command_line, config_json, config_toml, engine_files, record, runtime_state, state,
+    annotations, command_line, compose, config_json, config_toml, engine_files, record,
+    runtime_state, state,
 };
 pub use hosts::hosts;
+pub use iptables::iptables;
 pub use netlink::netlink;
+pub use process::process_stat;
 
 #[cfg(test)]
 mod tests {
@@ -22,14 +27,17 @@ mod tests {
     type Target = (&'static str, fn(&[u8]));
 
     /// The names of the targets are those of their folders.
-    const TARGETS: [Target; 10] = [
+    const TARGETS: [Target; 13] = [
         ("annotations", super::annotations),
         ("command_line", super::command_line),
+        ("compose", super::compose),
         ("config_json", super::config_json),
         ("config_toml", super::config_toml),
         ("engine_files", super::engine_files),
         ("hosts", super::hosts),
+        ("iptables", super::iptables),
         ("netlink", super::netlink),
+        ("process_stat", super::process_stat),
         ("record", super::record),
         ("runtime_state", super::runtime_state),
         ("state", super::state),

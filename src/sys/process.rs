@@ -78,7 +78,8 @@ pub fn start_time(pid: i32) -> Result<Option<u64>> {
     }
 }
 
-fn state_and_start(stat: &str) -> Option<(&str, u64)> {
+/// The state of a process and when it started, of a line of /proc/PID/stat.
+pub fn state_and_start(stat: &str) -> Option<(&str, u64)> {
     // The command's name stands in parentheses and may hold anything, parentheses too.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;

@@ -107,7 +107,7 @@ const MAY_USE: [(&str, &[&str]); 34] = [
     ),
     ("cli", &[]),
     ("graph", &["model"]),
-    ("fuzz", &["config", "engine", "firewall", "link", "model", "oci", "store", "sys"]),
+    ("fuzz", &["compose", "config", "engine", "firewall", "link", "model", "oci", "store", "sys"]),
     (
         "commands",
         &[

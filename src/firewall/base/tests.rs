@@ -63,6 +63,12 @@ fn all_that_is_ours_is_dismantled_and_nothing_else() {
 }
 
 #[test]
+fn a_name_with_a_line_break_gives_no_command() {
+    let named = ["-N OCI-LINK-\"\n-F FORWARD\"".to_owned()];
+    assert_eq!(dismantled(&named), "");
+}
+
+#[test]
 fn who_is_isolated_is_what_the_rules_say() {
     let isolated = |there: &str, names: &[&str]| isolates(&lines(there), &bridges(names));
     assert!(isolated(STANDS, &["a"]));

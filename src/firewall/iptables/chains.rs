@@ -38,14 +38,15 @@ impl Chains {
     }
 
     /// The recipient's chains in `there`, which is what `iptables -S` printed. Their rules do not
-    /// matter: whatever they are, they go.
+    /// matter: whatever they are, they go. A jump with a line break, in somebody's comment, cannot be
+    /// named to iptables-restore.
     pub fn listed(owner: &OwnerTag, there: &[String]) -> Self {
         let names = there.iter().filter_map(|line| line.strip_prefix("-N "));
         let chain = |name: &str| {
             let into = format!(" -j {name}");
             let all = there.iter().filter_map(|line| line.strip_prefix("-A "));
             let jumps = all.filter(|rule| rule.starts_with("OCI-LINK ") && rule.ends_with(&into));
-            let jumps = jumps.map(ToOwned::to_owned).collect();
+            let jumps = jumps.filter(|rule| !rule.contains('\n')).map(ToOwned::to_owned).collect();
             Chain { name: name.to_owned(), jumps, rules: Vec::new() }
         };
         Self(names.filter(|name| is_chain_of(owner, name)).map(chain).collect())
@@ -203,5 +204,11 @@ mod tests {
         );
         assert_eq!(Chains::default().instead_of(&there), expected);
         assert_eq!(Chains::default().instead_of(&Chains::default()), "");
+
+        let comment =
+            format!("-A OCI-LINK -m comment --comment \"\n-F FORWARD\" -j OCI-LINK-{TAG}");
+        let broken = Chains::listed(&owner, &[format!("-N OCI-LINK-{TAG}"), comment]);
+        let expected = format!("-F OCI-LINK-{TAG}\n-X OCI-LINK-{TAG}\n");
+        assert_eq!(Chains::default().instead_of(&broken), expected);
     }
 }

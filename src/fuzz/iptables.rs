@@ -1,0 +1,52 @@
+//! What `iptables -S` prints: the rules of everybody, with comments that hold whatever they liked.
+
+use crate::firewall::base::{dismantled, isolates, missing};
+use crate::firewall::iptables::chains::Chains;
+use crate::firewall::iptables::listing::add_owners;
+use crate::firewall::survey::{has_chain, in_front, wide_accepts};
+use crate::firewall::tool::lines;
+use crate::model::{BridgeName, OwnerTag};
+use std::collections::BTreeMap;
+
+/// The owner in the corpus.
+const TAG: &str = "aaaaaaaaaaaaaaaa";
+
+/// A listing, given to all that read it. Whatever is in it, each line of what iptables-restore would
+/// be told is of our chains.
+pub fn iptables(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let there = lines(&text);
+    let whole = |text: &str| text.trim_end_matches('\n').to_owned();
+    assert_eq!(whole(&there.join("\n")), whole(&text), "no byte is lost");
+
+    let (Ok(owner), Ok(bridge)) = (OwnerTag::parse(TAG), BridgeName::new("br0")) else {
+        panic!("{TAG}")
+    };
+    let known = Chains::listed(&owner, &there);
+    for command in Chains::default().instead_of(&known).lines() {
+        let own = ["-F ", "-X "].map(|verb| format!("{verb}OCI-LINK-{TAG}"));
+        let is_own = own.iter().any(|own| command.starts_with(own));
+        assert!(is_own || command.starts_with("-D OCI-LINK "), "{command}");
+    }
+    for text in [dismantled(&there), missing(&there, &[], &[], &[bridge])] {
+        for command in text.lines() {
+            let (verb, chain) = command.split_once(' ').unwrap_or_default();
+            let ours = chain.starts_with("OCI-LINK") || chain == "FORWARD -j OCI-LINK";
+            let first = command == "-I FORWARD 1 -j OCI-LINK";
+            assert!(first || ours && verb.len() == 2, "{command}");
+        }
+    }
+
+    let mut owners = BTreeMap::new();
+    add_owners(&there, &mut owners);
+    for (owner, kept) in &owners {
+        let flows = kept.flows.iter().copied();
+        assert!(flows.count() <= there.len(), "{owner}: more than was listed");
+        assert!(kept.lines.iter().all(|line| there.contains(line)), "{owner}: not listed");
+    }
+    let _ = isolates(&there, &[bridge]);
+    if let Some(front) = in_front(&there) {
+        assert!(wide_accepts(&there, &front).len() <= there.len());
+        let _ = has_chain(&there);
+    }
+}

@@ -1,0 +1,12 @@
+//! A line of /proc/PID/stat: the kernel writes it, and in it the name that the process chose.
+
+use crate::sys::process::state_and_start;
+
+/// Any line; and whatever the name is, what stands behind it.
+pub fn process_stat(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = state_and_start(&text);
+    let zeros = "0 ".repeat(18);
+    let line = format!("42 ({text}) S {zeros}1234 0 0\n");
+    assert_eq!(state_and_start(&line), Some(("S", 1234)), "{line}");
+}
