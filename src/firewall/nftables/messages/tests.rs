@@ -59,6 +59,34 @@ fn a_message_has_room_for_so_many() {
     assert_eq!(read, [elements[..192].to_vec(), elements[192..].to_vec()]);
 }
 
+/// The kernel refuses an element with more.
+#[test]
+fn the_longest_comment_fills_256_bytes() {
+    let comment = "x".repeat(MAX_COMMENT);
+    let mut transaction = Transaction::default();
+    transaction.add_elements(&[Element { key: flow("10.0.0.2", "10.0.0.3", ""), comment }]);
+    let all = messages(transaction.batch.bytes()).find(|message| message.kind == NEW_ELEMENTS);
+    let item = elements(&all.unwrap().attributes()).next().unwrap();
+    assert_eq!(item.get(ELEMENT_COMMENT).map(<[u8]>::len), Some(256));
+}
+
+#[test]
+fn so_many_are_asked_for_at_once() {
+    let port = |number| Port { number, protocol: Protocol::Tcp };
+    let flow = flow("10.0.0.2", "10.0.0.3", "br0");
+    let all: Vec<_> = (1..=33).map(|number| Flow { port: port(number), ..flow }).collect();
+    let all = elements_of(&all);
+    let asked = ask_for_these(&all).map(|(set, batch)| {
+        let message = messages(batch.bytes()).next().unwrap();
+        let keys: Vec<Flow> =
+            elements(&message.attributes()).map(|item| element(set, &item).unwrap().key).collect();
+        (message.kind, set, keys)
+    });
+    let keys: Vec<Flow> = all.iter().map(|element| element.key).collect();
+    let of = |keys: &[Flow]| (GET_ELEMENTS, Set::of(&flow), keys.to_vec());
+    assert_eq!(asked.collect::<Vec<_>>(), [of(&keys[..32]), of(&keys[32..])]);
+}
+
 #[test]
 fn each_part_of_a_key_begins_at_a_multiple_of_four() {
     let expected = [
