@@ -43,13 +43,15 @@ pub fn carry_out(site: Site<'_>, plan: &Plan, file: Option<HostsFile>) -> Result
 }
 
 fn effects(site: Site<'_>, plan: &Plan, pending: &Record, file: Option<HostsFile>) -> Result<()> {
-    let rules = Ruleset { owner: &pending.owner, before: &plan.before.flows };
+    let owner = &pending.owner;
     if !pending.flows.is_empty() {
-        if plan.before.stage == Stage::Pending && !plan.before.flows.is_empty() {
+        let mut before = plan.before.flows.as_slice();
+        if plan.before.stage == Stage::Pending && !before.is_empty() {
             // It was not finished, so not all that the record names needs to be its own.
-            site.firewall.purge(&pending.owner)?;
+            site.firewall.purge(owner)?;
+            before = &[];
         }
-        site.firewall.ensure(rules, &plan.record.flows)?;
+        site.firewall.ensure(Ruleset { owner, before }, &plan.record.flows)?;
         let (id, name, now) = (&pending.id, site.firewall.name(), plan.record.flows.len());
         let before = plan.before.flows.len();
         log::debug!("{id}: rules of {name} made: {now} flows permitted, {before} before");
@@ -95,19 +97,8 @@ pub fn purge(site: Site<'_>, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
 /// done; if one failed, the record stays, so that somebody can try again.
 pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
     let mut failures = Failures::default();
-    if !record.flows.is_empty() {
-        let removed = match record.stage {
-            Stage::Ready => {
-                site.firewall.remove(Ruleset { owner: &record.owner, before: &record.flows })
-            }
-            // What it names may be there for another container of its pod.
-            Stage::Pending => site.firewall.purge(&record.owner),
-        };
-        let removed = removed.inspect(|()| {
-            log::debug!("{}: rules of {} removed", record.id, site.firewall.name());
-        });
-        failures.note(removed.and_then(|()| forget_own(site, record, record.flows.clone())));
-    }
+    failures.note(take_back_rules(site, record));
+    let rules_are_gone = failures.is_empty();
     if let Some(edit) = &record.hosts {
         let beside = beside(site.store, record);
         match beside.and_then(|beside| restore_hosts(site, edit, &beside)) {
@@ -117,7 +108,14 @@ pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
             failed => failures.note(failed),
         }
     }
-    failures.into_result()?;
+    if let Err(error) = failures.into_result() {
+        if rules_are_gone && !record.flows.is_empty() {
+            // The next to have its address may be permitted the same, and then it is not its own.
+            let rest = Record { flows: Vec::new(), ..record.clone() };
+            let _ = site.store.commit(&Change::Put(&rest), record.revision)?;
+        }
+        return Err(error);
+    }
     match site.store.commit(&Change::Remove(record), record.revision)? {
         Commit::Done(_) => {
             log::debug!("{}: record removed", record.id);
@@ -128,6 +126,20 @@ pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
             Err(Error::new(Kind::State, message))
         }
     }
+}
+
+fn take_back_rules(site: Site<'_>, record: &Record) -> Result<()> {
+    let (owner, before) = (&record.owner, record.flows.as_slice());
+    if before.is_empty() {
+        return Ok(());
+    }
+    match record.stage {
+        Stage::Ready => site.firewall.remove(Ruleset { owner, before })?,
+        // What it names may be there for another container of its pod.
+        Stage::Pending => site.firewall.purge(owner)?,
+    }
+    log::debug!("{}: rules of {} removed", record.id, site.firewall.name());
+    forget_own(site, record, before.to_vec())
 }
 
 /// The hosts file without our block; without the file, if it was ours and nobody added to it.

@@ -39,6 +39,11 @@ pub fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
     }
     linked.links.push(Wired::absent(link));
     let plan = plan(host, &linked, Some(&file), ipv6, Absent::Leave)?;
+    if plan.record.links.last().is_some_and(|wired| wired.source.is_none()) {
+        // It runs and may be linked to, as was seen above; unless the recipient has ended since.
+        let ended = process.ended(0);
+        return Err(if ended { not_running(&me) } else { Refusal::TooManyFlows.into() });
+    }
     match host.at(linked.backend, |site| carry_out(site, &plan, Some(file))) {
         Ok(Commit::Done(_)) => {}
         Ok(Commit::Conflict) => return Err(conflicts(&me.id)),

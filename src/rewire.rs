@@ -12,6 +12,7 @@ use crate::store::{Commit, beside};
 use crate::story;
 use crate::sys::hosts_file::HostsFile;
 use crate::world::{Seeker, is_running, sightings};
+use std::collections::HashSet;
 
 /// How often a plan is made again because somebody was faster.
 pub const ATTEMPTS: usize = 5;
@@ -35,11 +36,8 @@ pub fn rewire(host: &Host, recipient: &Record) -> Result<()> {
 /// true already. `found` are flows that rules of its tag permit, which its record may not name.
 pub fn settle(host: &Host, me: &Record, found: &[Flow]) -> Result<()> {
     let mut me = me.clone();
-    for flow in found {
-        if !me.flows.contains(flow) {
-            me.flows.push(*flow);
-        }
-    }
+    let named: HashSet<Flow> = me.flows.iter().copied().collect();
+    me.flows.extend(found.iter().filter(|flow| !named.contains(flow)));
     let (plan, file, hosts) = plan_again(host, &me)?;
     match host.at(me.backend, |site| carry_out(site, &plan, file))? {
         Commit::Done(_) => hosts,

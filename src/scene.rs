@@ -5,7 +5,7 @@ use crate::firewall::Kept;
 use crate::host::Host;
 use crate::model::{BackendName, Flow, OwnerTag, Record};
 use crate::world::is_running;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// The records and the rules.
 pub struct Scene {
@@ -15,6 +15,8 @@ pub struct Scene {
     pub dead: Vec<Record>,
     /// The rules of each backend that the host has.
     pub rules: Vec<(BackendName, BTreeMap<OwnerTag, Kept>)>,
+    /// Whether those are the rules of all backends.
+    pub is_complete: bool,
 }
 
 /// Whether the container of this record runs.
@@ -29,18 +31,19 @@ impl Scene {
         for record in host.store.all()? {
             if lives(host, &record)? { &mut living } else { &mut dead }.push(record);
         }
-        let mut rules = Vec::new();
+        let (mut rules, mut is_complete) = (Vec::new(), true);
         for backend in BackendName::ALL {
             match host.at(backend, |site| site.firewall.owners()) {
                 Ok(owners) => rules.push((backend, owners)),
                 // What nobody uses may be broken or not be there at all.
                 Err(error) if !is_used(host, backend, living.iter().chain(&dead)) => {
                     log::debug!("firewall: not looked at {backend}: {error}");
+                    is_complete = false;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(Self { living, dead, rules })
+        Ok(Self { living, dead, rules, is_complete })
     }
 
     /// The rules with this tag in one backend.
@@ -59,15 +62,14 @@ impl Scene {
         })
     }
 
-    /// What rules of `owner` permit in `backend` and no other's do: containers of a pod share some.
+    /// What rules of `owner` permit in `backend`, but for what those of somebody who runs do too:
+    /// containers of a pod share some.
     pub fn own_flows(&self, backend: BackendName, owner: &OwnerTag) -> Vec<Flow> {
-        let mut flows = self.kept(backend, owner).map_or_else(Vec::new, |kept| kept.flows.clone());
-        let owners = self.rules.iter().filter(|(name, _)| *name == backend);
-        let others = owners.flat_map(|(_, owners)| owners).filter(|(tag, _)| *tag != owner);
-        for (_, kept) in others {
-            flows.retain(|flow| !kept.flows.contains(flow));
-        }
-        flows
+        let others = self.living.iter().map(|record| &record.owner).filter(|tag| *tag != owner);
+        let theirs = others.filter_map(|tag| self.kept(backend, tag)).flat_map(|kept| &kept.flows);
+        let theirs: HashSet<&Flow> = theirs.collect();
+        let own = self.kept(backend, owner).into_iter().flat_map(|kept| &kept.flows);
+        own.filter(|flow| !theirs.contains(flow)).copied().collect()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::{Flow, OwnerTag};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
 
-/// The kernel takes no longer comment: room for 15 owners.
+/// ipset's elements take no longer comment, nftables' two bytes less: room for 14 owners.
 const MAX_COMMENT: usize = 255;
 
 /// What a set holds, a flow or a part of what it takes to permit one, and for whom.

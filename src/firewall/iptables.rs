@@ -168,7 +168,8 @@ impl Firewall for Iptables {
     }
 
     fn purge(&self, owner: &OwnerTag) -> Result<()> {
-        installed().try_for_each(|tool| Self::reconcile(tool, owner, &[]))
+        let mut tools = installed().filter(|tool| may_have_chains(tool.family));
+        tools.try_for_each(|tool| Self::reconcile(tool, owner, &[]))
     }
 
     fn dismantle(&self) -> Result<()> {

@@ -122,7 +122,7 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsFile, sources: &[Option<
 
 /// Docker's link line: alias, the source's host name, and its name where that is not the alias;
 /// IPv4 first, then IPv6. A source chooses its host name itself, so it is left out where it would take
-/// a name that means somebody else.
+/// the alias of another link.
 fn link_lines(
     me: &Record,
     alias: &Alias,

@@ -33,8 +33,8 @@ use std::time::Duration;
 /// How long a change waits for others: in a boot storm each has to wait for all before it. The hooks
 /// that we install are given 30 s.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A record of a source with 4096 ports and a large environment takes less.
-const MAX_RECORD: u64 = 16 << 20;
+/// A record with twice the flows that a recipient may have takes 20 MiB at most.
+const MAX_RECORD: u64 = 32 << 20;
 /// See the module.
 pub const FOLDERS: [&str; 4] = ["records", "names", "addresses", "wanted"];
 /// See the module.
@@ -62,7 +62,11 @@ impl DirectoryStore {
     pub fn open(top: Rc<Directory>) -> Result<Self> {
         // What is planted in the place of any of them must be found before the first is made.
         let found = FOLDERS.map(|name| top.existing(name));
-        let mut found = found.into_iter().collect::<Result<Vec<_>>>()?.into_iter();
+        let found = found.into_iter().collect::<Result<Vec<_>>>()?;
+        if found.iter().any(Option::is_none) {
+            top.remove(WHOLE)?; // Somebody removed a folder, and left this.
+        }
+        let mut found = found.into_iter();
         let mut folder = |name| match found.next().flatten() {
             Some(there) => Ok(there),
             None => top.subdirectory(name),

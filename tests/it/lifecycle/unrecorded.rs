@@ -94,6 +94,86 @@ each_backend! {
         host.assert_nothing_left();
     }
 
+    /// Nor does it go when what was only named is planned again.
+    fn what_a_killed_one_only_named_is_never_its_own(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let one = recipient(&host, "one", "db");
+        let two = in_pod_of(&one, host.container("two").annotate("ports", "80"));
+        let mut killed = read(&host, "two");
+        killed["ready"] = false.into();
+        for field in ["flows", "backend"] {
+            killed[field] = read(&host, "one")[field].clone();
+        }
+        fs::write(record(&host, "two"), killed.to_string()).expect("written");
+        call(&host, "sync").ok();
+        assert_eq!(one.reach(&db, Proto::Tcp, 3306), OPEN);
+        call(&host, "sync --check").ok();
+        [&two, &one, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+
+    /// Its rules went when it ended, and only its hosts file could not be restored.
+    fn who_cannot_be_buried_takes_nothing_from_its_heir(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        let etc = web.bundle().join("rootfs/etc");
+        let change = |how: &str| {
+            let done = Command::new("chattr").arg(how).arg(&etc).status().expect("chattr");
+            assert!(done.success());
+        };
+        web.kill();
+        web.unplug();
+        change("+i");
+        call(&host, "gc").refused(8);
+        let heir = host.container("heir").number(web.number()).annotate("links", "db");
+        let heir = heir.hooks().build();
+        heir.run().ok();
+        call(&host, "gc").refused(8);
+        let open = heir.reach(&db, Proto::Tcp, 3306);
+        change("-i");
+        assert_eq!(open, OPEN);
+        web.delete().ok();
+        [&heir, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+
+    fn i3_an_heir_inherits_nothing_when_the_folder_of_records_is_lost(backend) {
+        let host = host_with(backend);
+        heir_after(&host, || {
+            fs::remove_dir_all(host.state_dir().join("records")).expect("removed");
+        });
+    }
+
+    /// The record is of an earlier boot, and the rules were restored.
+    fn i3_an_heir_inherits_nothing_of_an_earlier_boot(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        web.kill();
+        web.unplug();
+        // As if all that is remembered were of that boot.
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("readable");
+        let boot = boot.trim().replace('-', "");
+        let earlier = boot.chars().rev().collect::<String>();
+        let replace = format!("s/{boot}/{earlier}/g");
+        let state = host.state_dir();
+        let find = ["-type", "f", "-exec", "sed", "-i", &replace, "{}", "+"];
+        assert!(Command::new("find").arg(&state).args(find).status().expect("find").success());
+        let other = source(&host, "other", "80");
+        let heir = host.container("heir").number(web.number()).hooks().build();
+        heir.run().ok();
+        assert_eq!(permissions(&host), [""; 0]);
+        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
+        db.kill();
+        db.delete_by_force().ok();
+        [&heir, &other].into_iter().for_each(end);
+        web.delete().ok();
+        call(&host, "gc").ok();
+        host.assert_nothing_left();
+    }
+
     /// Connections end with the last who permits them.
     fn a_pods_connections_outlive_one_of_it(backend) {
         let host = host_with(backend);
