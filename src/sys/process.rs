@@ -3,10 +3,12 @@
 #![allow(unsafe_code)] // Each block says why.
 
 use crate::error::{Context, Error, Kind, Result};
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, kill, signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::Pid;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::fd::IntoRawFd;
@@ -66,16 +68,28 @@ pub fn boot_id() -> Result<u128> {
 /// or about to become one. Not to know is an error: who only seems to be gone loses his links.
 pub fn start_time(pid: i32) -> Result<Option<u64>> {
     let path = format!("/proc/{pid}/stat");
-    match read_line(&path) {
-        Ok(stat) => match state_and_start(&stat) {
-            Some((state, _)) if ["Z", "X", "x"].contains(&state) => Ok(None),
-            Some((_, started)) => Ok(Some(started)),
-            None => Err(Error::new(Kind::Namespace, format!("{path}: says nothing of use"))),
-        },
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
-        Err(error) => Err(error).context(Kind::Namespace, || path),
+    for _ in 0..2 {
+        match read_line(&path) {
+            Ok(stat) => {
+                return match state_and_start(&stat) {
+                    Some((state, _)) if ["Z", "X", "x"].contains(&state) => Ok(None),
+                    Some((_, started)) => Ok(Some(started)),
+                    None => {
+                        Err(Error::new(Kind::Namespace, format!("{path}: says nothing of use")))
+                    }
+                };
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).context(Kind::Namespace, || path);
+            }
+            Err(_) if kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) => return Ok(None),
+            // Another process has just been given the number; or a /proc that hides processes
+            // (`hidepid`) says of this one what it says of none.
+            Err(_) => {}
+        }
     }
+    Err(Error::new(Kind::Namespace, format!("{path}: hidden from this process")))
 }
 
 /// The state of a process and when it started, of a line of /proc/PID/stat.

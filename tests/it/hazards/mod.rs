@@ -25,7 +25,7 @@ mod records;
 mod restricted;
 mod roots;
 mod rules;
-mod scene;
+pub(crate) mod scene;
 mod state_directory;
 mod state_json;
 mod table;

@@ -160,7 +160,7 @@ fn i6_with_iptables_nothing_is_written() {
     });
 }
 
-/// A source that cannot be seen would be taken for dead. (Root sees all with the other kinds of hidepid.)
+/// A source that cannot be seen would be taken for dead. (With `hidepid=2` root sees all by its group, unless `gid=` names another.)
 #[test]
 fn i6_a_proc_that_hides_processes_hides_no_source() {
     let host = isolated(Runtime::Runc.turned());

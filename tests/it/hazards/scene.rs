@@ -208,7 +208,7 @@ pub(super) fn after(script: &str, arguments: &[&Path], command: &Command) -> Com
 }
 
 /// The same in mounts of its own: what `script` mounts is nobody else's and goes with it.
-pub(super) fn with_mounts(script: &str, arguments: &[&Path], command: &Command) -> Command {
+pub(crate) fn with_mounts(script: &str, arguments: &[&Path], command: &Command) -> Command {
     let script = format!("set -e\n{script}");
     let shell = after(&script, arguments, command);
     let mut unshare = Command::new("unshare");

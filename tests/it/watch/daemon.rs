@@ -4,6 +4,7 @@ use super::{Watch, command, is_known, is_well, soon};
 use crate::{
     backends::each_backend,
     cast::{recipient, source},
+    hazards::scene::with_mounts,
     lifecycle::{by_hand, call, host_of, knows},
     support::{OPEN, Proto, Runtime},
 };
@@ -14,7 +15,7 @@ use std::{
     os::{
         linux::net::SocketAddrExt,
         unix::{
-            fs::{PermissionsExt, chown},
+            fs::{MetadataExt, PermissionsExt, chown},
             net::{SocketAddr, UnixDatagram},
         },
     },
@@ -101,7 +102,8 @@ fn capabilities() -> String {
 }
 
 each_backend! {
-    /// Rules, and hosts files that belong to whoever the container's root is.
+    /// Rules, and hosts files that belong to whoever the container's root is and have attributes,
+    /// where /proc shows processes to nobody but who might trace them.
     fn what_its_unit_leaves_it_is_enough(backend) {
         let host = host_of(backend, Runtime::Crun);
         let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
@@ -116,11 +118,19 @@ each_backend! {
             chown(&file, Some(100_000), Some(100_000)).expect("root may");
         }
         chown(other.bundle().join("rootfs/etc"), Some(100_000), None).expect("root may");
+        let replaced = other.bundle().join("rootfs/etc/hosts");
+        let mode = || fs::metadata(&replaced).expect("there").mode() & 0o7777;
+        fs::set_permissions(&replaced, fs::Permissions::from_mode(0o4640)).expect("root may");
+        let names = ["trusted.oci-link", "security.oci-link"];
+        for name in names {
+            xattr::set(&replaced, name, b"kept").expect("set");
+        }
         let all = command(&host);
         let mut bounded = Command::new("setpriv");
         bounded.args(["--no-new-privs", "--bounding-set", &capabilities(), "--"]);
         bounded.arg(all.get_program()).args(all.get_args());
-        let watch = Watch::begin_by(&host, bounded);
+        let hiding = "mount -t proc -o hidepid=ptraceable proc /proc";
+        let watch = Watch::begin_by(&host, with_mounts(hiding, &[], &bounded));
         db.kill();
         soon("cleared away", || !is_known(&host, "db"));
         fs::write(&given, "127.0.0.1\tlocalhost\n").expect("written");
@@ -130,6 +140,11 @@ each_backend! {
             assert!(knows(web, "cache", &cache) && !knows(web, "db", &db), "{}", web.hosts());
             assert_eq!(web.reach(&cache, Proto::Tcp, 6379), OPEN);
         }
+        for name in names {
+            let value = xattr::get(&replaced, name).expect("readable");
+            assert_eq!(value.as_deref(), Some(&b"kept"[..]), "{name}");
+        }
+        assert_eq!(mode(), 0o4640);
         let complaint = format!(" error oci-link[{}]", watch.child.id());
         assert!(!watch.log().contains(&complaint), "{}", watch.log());
     }
