@@ -16,6 +16,8 @@ numbered() {
 run() {
     # shellcheck disable=SC2046 # Names of tests are words.
     $cargo test --test "$1" -- --exact $2 $(cat "$logs/$3.names") 2>&1 | tee "$logs/$3.log" || true
+    # Which tests failed is said below; a run that did not end says it of none.
+    grep -q '^test result: ' "$logs/$3.log" || { echo "$3: not run to the end" >&2; exit 1; }
 }
 
 numbered it "" >"$logs/it.names"

@@ -223,18 +223,18 @@ fn replace(entry: &mut Entry, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Resu
     let Some((old, mut seen)) = opened(entry)? else {
         return entry.replace(&change(None)).map(drop);
     };
-    let new = entry.replace(&change(Some(&seen)))?;
-    // He did not append, he wrote another one.
-    if let Some(rewritten) = carry_over(&old, &seen, &new)? {
-        seen = rewritten;
+    for _ in 0..LATE {
         let new = entry.replace(&change(Some(&seen)))?;
-        carry_over(&old, &seen, &new)?;
+        match carry_over(&old, &seen, &new)? {
+            Some(rewritten) => seen = rewritten,
+            None => break,
+        }
     }
     Ok(())
 }
 
 /// Appends to `new` what is appended to `old`, which held `seen`, as long as somebody is about to.
-/// Returns what `old` holds if that is something else.
+/// Returns what `old` holds if that is something else, or begins with the rest of a line.
 fn carry_over(old: &File, seen: &[u8], new: &File) -> Result<Option<Vec<u8>>> {
     let mut seen = seen.to_vec();
     for _ in 0..LATE {
@@ -242,6 +242,9 @@ fn carry_over(old: &File, seen: &[u8], new: &File) -> Result<Option<Vec<u8>>> {
         // What is no hosts file any more is nobody's loss.
         let Ok(later) = later else { break };
         let Some(more) = later.strip_prefix(seen.as_slice()) else { return Ok(Some(later)) };
+        if !more.is_empty() && seen.last().is_some_and(|last| *last != b'\n') {
+            return Ok(Some(later));
+        }
         if !more.is_empty() {
             append(new, more).context(Kind::Hosts, || "hosts file /etc/hosts")?;
         }

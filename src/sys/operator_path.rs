@@ -9,8 +9,9 @@ use crate::error::{Context, Error, Kind, Result};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
 use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::Uid;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path};
 
@@ -60,14 +61,42 @@ fn walk(path: &Path, what: &str) -> Result<OwnedFd> {
             let message = format!("{what}: leads over the link \"{name}\", which is not root's");
             return Err(Error::new(Kind::Unsafe, message));
         }
+        if leads_elsewhere(&next, &name).context(Kind::Hosts, error)? {
+            let name = shown(Path::new(&name));
+            let message =
+                format!("{what}: leads over the link \"{name}\" in /proc, which is no path");
+            return Err(Error::new(Kind::Unsafe, message));
+        }
         let target = readlinkat(&next, "").context(Kind::Hosts, error)?;
         push(&mut left, Path::new(&target));
     }
     Ok(here)
 }
 
+/// Whether the kernel follows a link by something else than what it says: `/proc/PID/root` says `/`
+/// and leads to the root of a container.
+fn leads_elsewhere(link: &OwnedFd, name: &OsStr) -> nix::Result<bool> {
+    let is_text = ["self", "thread-self", "mounts", "net"].iter().any(|text| name == *text);
+    Ok(!is_text && fstatfs(link)?.filesystem_type() == PROC_SUPER_MAGIC)
+}
+
 /// The names of `path`, the first of them last.
 fn push(left: &mut Vec<OsString>, path: &Path) {
     let names = path.components().filter(|name| *name != Component::CurDir);
     left.extend(names.rev().map(|name| name.as_os_str().to_owned()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_proc_calls_a_link_is_followed_nowhere() {
+        for path in ["/proc/self/root/etc/hosts", "/proc/1/cwd/etc/hosts", "/proc/self/fd/0"] {
+            let refusal = pin(Path::new(path), "it").unwrap_err();
+            assert_eq!(refusal.kind, Kind::Unsafe, "{path}: {refusal}");
+            assert!(refusal.to_string().contains("in /proc, which is no path"), "{refusal}");
+        }
+        pin(Path::new("/proc/self/status"), "it").unwrap();
+    }
 }

@@ -119,6 +119,10 @@ impl Entry {
                     return Err(Error::new(kind, message));
                 }
             };
+            let here = fstat(&directory).context(Kind::Hosts, || "/etc")?;
+            if stat("/etc").is_ok_and(|host| inode(&host) == inode(&here)) {
+                return Err(unsafe_link("is the host's own"));
+            }
             let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             let file = match openat(&directory, name.as_os_str(), flags, Mode::empty()) {
                 Ok(file) => file,
