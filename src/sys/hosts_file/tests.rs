@@ -9,10 +9,14 @@ use std::os::unix::fs::MetadataExt;
 /// A root filesystem with a hosts file, and what it holds after an edit that puts `ours` at its
 /// end, during which `meanwhile` is called.
 fn edited(name: &str, meanwhile: impl Fn(&Path)) -> String {
+    edited_from("a\n", name, meanwhile)
+}
+
+fn edited_from(content: &str, name: &str, meanwhile: impl Fn(&Path)) -> String {
     let root = format!("/var/tmp/oci-link-{name}-{}", std::process::id());
     let hosts = Path::new(&root).join("etc/hosts");
     fs::create_dir_all(hosts.parent().unwrap()).unwrap();
-    fs::write(&hosts, "a\n").unwrap();
+    fs::write(&hosts, content).unwrap();
     let mut file = HostsFile::of_rootfs(root.as_ref()).unwrap();
     file.edit(|now| {
         meanwhile(&hosts);
@@ -50,6 +54,17 @@ fn what_is_appended_after_the_old_file_went_stays() {
         })
     });
     assert_eq!(left, "a\nours\nlate\n");
+}
+
+#[test]
+fn the_rest_of_a_line_stays_behind_its_beginning() {
+    let first = Cell::new(true);
+    let left = edited_from("a\nhal", "half", |hosts| {
+        if first.replace(false) {
+            appending(hosts).write_all(b"f\n").unwrap();
+        }
+    });
+    assert_eq!(left, "a\nhalf\nours\n");
 }
 
 #[test]

@@ -35,6 +35,17 @@ each_runtime! {
         }
     }
 
+    /// A directory of ours plays the host's `/etc`.
+    fn a15_etc_is_the_hosts_own(runtime) {
+        let host = isolated(runtime);
+        let scene = Scene::open(&host);
+        let (decoy, etc) = (scene.decoy("hosts"), scene.rootfs("etc"));
+        let directory = decoy.parent().expect("has one");
+        let mount = r#"mount --bind "$1" /etc; mount --bind /etc "$2"; shift 2"#;
+        let command = with_mounts(mount, &[directory, &etc], &scene.command());
+        scene.refused_by(command, scene.state().to_string().as_bytes(), 5, "the host's own");
+    }
+
     /// Whoever made it may have made it after the runtime had mounted what was there.
     fn a14_the_source_leads_over_another_users_link(runtime) {
         let host = isolated(runtime);
