@@ -36,7 +36,7 @@ BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nf
 SID            := /var/cache/oci-link-test/sid
 
 # Tests wait for the kernel more than they compute.
-THREADS = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))}
+THREADS = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(nproc)))}
 
 .PHONY: help build lint test test-release fuzz test-reuse test-crash test-hazards test-engines demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
 

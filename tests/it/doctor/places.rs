@@ -1,9 +1,10 @@
 //! Files and directories of ours: what is broken there is told, and does not break the doctor.
 
-use super::{assert_well, config, doctor, doctor_at, mode, paste};
+use super::{assert_well, command, config, doctor, mode, paste, report};
 use crate::{
     cast::source,
     configure::site::Site,
+    hazards::scene::with_mounts,
     support::{Host, Runtime},
 };
 use std::{
@@ -19,13 +20,13 @@ fn host() -> (Host, Site) {
 fn a_state_directory_that_others_can_write_to() {
     let (host, site) = host();
     fs::set_permissions(host.state_dir(), Permissions::from_mode(0o777)).expect("set");
-    let report = doctor_at(&host, &site, 2);
+    let report = doctor(&host, &site, 2);
     let said = report.of("state directory");
     said.is("fault", "others can write to it");
     assert_eq!(mode(&host.state_dir()), 0o777, "only looked at");
     paste(&host, &site, said.mend());
     // The rest is what every start mends.
-    let report = doctor_at(&host, &site, 1);
+    let report = doctor(&host, &site, 1);
     let said = report.of("state directory");
     said.is("warning", "755");
     paste(&host, &site, said.mend());
@@ -36,15 +37,28 @@ fn a_state_directory_that_others_can_write_to() {
 fn a_state_directory_of_somebody_else_or_elsewhere() {
     let (host, site) = host();
     chown(host.state_dir(), Some(1000), Some(1000)).expect("changed");
-    let report = doctor_at(&host, &site, 2);
+    let report = doctor(&host, &site, 2);
     let said = report.of("state directory");
     paste(&host, &site, said.is("fault", "belongs to somebody else").mend());
     assert_well(&host, &site);
-    fs::rename(host.state_dir(), host.path("moved")).expect("moved");
+    fs::rename(host.state_dir(), host.state_dir().with_file_name("moved")).expect("moved");
     symlink("moved", host.state_dir()).expect("made");
-    let report = doctor_at(&host, &site, 2);
+    let report = doctor(&host, &site, 2);
     let said = report.of("state directory");
     assert!(said.is("fault", "is a link or no directory").mend().contains("state_dir = "));
+}
+
+#[test]
+fn a_state_directory_on_disk() {
+    let (host, site) = host();
+    let disk = host.path("disk");
+    fs::create_dir(&disk).expect("made");
+    fs::set_permissions(&disk, Permissions::from_mode(0o700)).expect("set");
+    let asked = command(&host, &site, &["--json"]);
+    let mount = r#"mount --bind "$1" "$2"; shift 2"#;
+    let mut asked = with_mounts(mount, &[&disk, &host.state_dir()], &asked);
+    let report = report(host.run(&mut asked), 1);
+    assert_eq!(report.troubles(), ["warning state's file system"]);
 }
 
 #[test]

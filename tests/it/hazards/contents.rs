@@ -83,8 +83,10 @@ each_runtime! {
             let colour = xattr::get(&hosts, "user.colour").expect("readable");
             (file.uid(), file.gid(), file.mode(), colour, file.ino())
         };
-        let before = look();
         for act in [Scene::accepted, Scene::end] {
+            let before = look();
+            // While it is open, no other file is given its number.
+            let _held = fs::File::open(&hosts).expect("readable");
             act(&scene);
             let now = look();
             assert_eq!((now.0, now.1, now.2), (100_000, 100_001, 0o10_4640));

@@ -26,10 +26,11 @@ each_runtime! {
             let mut file = fs::OpenOptions::new().append(true).open(&file).expect("there");
             file.write_all(line.as_bytes()).expect("written");
             drop(file);
-            thread::sleep(Duration::from_micros(20));
+            thread::sleep(Duration::from_micros(400));
         };
         let written: Vec<String> = thread::scope(|scope| {
-            let lines = (0..).map(|number| format!("10.0.0.9 line-{number}\n"));
+            // With more, the file would be too large.
+            let lines = (0..40_000).map(|number| format!("10.0.0.9 line-{number}\n"));
             let unfinished = lines.take_while(|_| !done.load(Relaxed));
             let writer = scope.spawn(|| unfinished.inspect(write).collect());
             for _ in 0..TIMES {

@@ -7,6 +7,7 @@ use super::{
     program::OCI_LINK,
     runtime::Runtime,
 };
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::{
     fs::{self, DirBuilder},
     io,
@@ -81,7 +82,7 @@ impl Host {
 
     /// A place of this host's own, that only root can enter.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.0.join(name)
+        self.dir.path(name)
     }
 
     pub(crate) fn state_dir(&self) -> PathBuf {
@@ -142,19 +143,37 @@ impl Host {
 /// other place. Not in /run, where some systems forbid to execute what is in a rootfs.
 struct Directory(PathBuf);
 
+/// What lies in memory on real hosts, in /run, does so here. On ext4, which is slow to use a number
+/// again that was just given back, making it would be half of all work.
+const RUN: &str = "run";
+const IN_RUN: [&str; 3] = ["state", "root", "commands"];
+
 impl Directory {
     fn create(name: &str) -> Self {
         let dir = Self(Path::new("/var/lib").join(name));
-        for inside in ["", "state", "root", "bundles", "commands"] {
-            let path = dir.0.join(inside);
-            DirBuilder::new().mode(0o700).create(&path).expect("root may make directories");
+        let make = |path: &Path| {
+            DirBuilder::new().mode(0o700).create(path).expect("root may make directories");
+        };
+        for inside in ["", "bundles", RUN] {
+            make(&dir.0.join(inside));
+        }
+        mount(Some("tmpfs"), &dir.0.join(RUN), Some("tmpfs"), MsFlags::empty(), Some("mode=700"))
+            .expect("root may mount");
+        for inside in IN_RUN {
+            make(&dir.path(inside));
         }
         dir
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        let in_run = IN_RUN.iter().any(|first| Path::new(name).starts_with(first));
+        self.0.join(if in_run { RUN } else { "" }).join(name)
     }
 }
 
 impl Drop for Directory {
     fn drop(&mut self) {
+        let _ = umount2(&self.0.join(RUN), MntFlags::MNT_DETACH);
         let _ = fs::remove_dir_all(&self.0);
     }
 }
