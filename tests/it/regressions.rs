@@ -20,6 +20,7 @@ use std::{
     fs,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
+    time::Duration,
 };
 
 /// The rules that name an address of `container`.
@@ -115,6 +116,8 @@ each_runtime! {
                 let mut seen = HashSet::new();
                 while !done.load(Relaxed) {
                     seen.insert(fs::read_to_string(&file).expect("there"));
+                    // Others need a processor too.
+                    thread::sleep(Duration::from_micros(50));
                 }
                 seen
             });
