@@ -83,13 +83,18 @@ pub fn start_time(pid: i32) -> Result<Option<u64>> {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(error).context(Kind::Namespace, || path);
             }
-            Err(_) if kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) => return Ok(None),
+            Err(_) if !is_there(pid) => return Ok(None),
             // Another process has just been given the number; or a /proc that hides processes
             // (`hidepid`) says of this one what it says of none.
             Err(_) => {}
         }
     }
     Err(Error::new(Kind::Namespace, format!("{path}: hidden from this process")))
+}
+
+/// Whether there is a process of this number, seen or not. Numbers below 1 mean groups of them.
+fn is_there(pid: i32) -> bool {
+    pid > 0 && kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
 }
 
 /// The state of a process and when it started, of a line of /proc/PID/stat.
@@ -135,4 +140,17 @@ pub fn raise_open_files() -> Result<()> {
 /// The pid of this process.
 pub fn own_pid() -> Result<i32> {
     i32::try_from(std::process::id()).map_err(|_| Error::new(Kind::Internal, "own pid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_no_processes_are_of_nobody_that_runs() {
+        assert!(start_time(own_pid().unwrap()).unwrap().is_some());
+        for pid in [0, -1, i32::MIN, i32::MAX] {
+            assert_eq!(start_time(pid).unwrap(), None, "{pid}");
+        }
+    }
 }
