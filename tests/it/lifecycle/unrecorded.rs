@@ -36,6 +36,16 @@ fn heir_after(host: &Host, loss: impl FnOnce()) {
     host.assert_nothing_left();
 }
 
+/// The container `id` was killed when it had said that it would do what had been done for `one`.
+fn killed_before_it_did_what_one_has(host: &Host, id: &str) {
+    let mut killed = read(host, id);
+    killed["ready"] = false.into();
+    for field in ["flows", "backend"] {
+        killed[field] = read(host, "one")[field].clone();
+    }
+    fs::write(record(host, id), killed.to_string()).expect("written");
+}
+
 each_backend! {
     fn i3_an_heir_inherits_nothing_when_all_records_are_lost(backend) {
         let host = host_with(backend);
@@ -82,12 +92,7 @@ each_backend! {
         let db = source(&host, "db", "3306");
         let one = recipient(&host, "one", "db");
         let two = in_pod_of(&one, host.container("two").annotate("ports", "80"));
-        let mut killed = read(&host, "two");
-        killed["ready"] = false.into();
-        for field in ["flows", "backend"] {
-            killed[field] = read(&host, "one")[field].clone();
-        }
-        fs::write(record(&host, "two"), killed.to_string()).expect("written");
+        killed_before_it_did_what_one_has(&host, "two");
         end(&two);
         assert_eq!(one.reach(&db, Proto::Tcp, 3306), OPEN);
         [&one, &db].into_iter().for_each(end);
@@ -100,12 +105,7 @@ each_backend! {
         let db = source(&host, "db", "3306");
         let one = recipient(&host, "one", "db");
         let two = in_pod_of(&one, host.container("two").annotate("ports", "80"));
-        let mut killed = read(&host, "two");
-        killed["ready"] = false.into();
-        for field in ["flows", "backend"] {
-            killed[field] = read(&host, "one")[field].clone();
-        }
-        fs::write(record(&host, "two"), killed.to_string()).expect("written");
+        killed_before_it_did_what_one_has(&host, "two");
         call(&host, "sync").ok();
         assert_eq!(one.reach(&db, Proto::Tcp, 3306), OPEN);
         call(&host, "sync --check").ok();
