@@ -68,7 +68,10 @@ impl Container<'_> {
 
     /// A UDP socket of this container's, which waits for a moment when it is read.
     pub(crate) fn hears(&self, local: SocketAddr) -> UdpSocket {
-        let socket = self.netns().enter(|| UdpSocket::bind(local)).expect("the port is free");
+        // What had the port a moment ago may be closed, and still be held by a program that another
+        // test is about to start.
+        let bind = || patiently(ErrorKind::AddrInUse, || UdpSocket::bind(local));
+        let socket = self.netns().enter(bind).expect("the port is free");
         socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a socket");
         socket
     }
