@@ -45,7 +45,6 @@ each_runtime! {
         assert_eq!(left.matches("\tdb db\n").count(), 2, "one block");
         let left: HashSet<&str> = left.split_inclusive('\n').collect();
         let lost = written.iter().filter(|line| !left.contains(line.as_str())).count();
-        // The kernel may stop a writer in the middle of an `open`.
-        assert!(written.len() > 100 && lost <= 1, "{lost} of {} lines lost", written.len());
+        assert!(written.len() > 100 && lost == 0, "{lost} of {} lines lost", written.len());
     }
 }
