@@ -8,7 +8,6 @@
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SigHandler, Signal, signal};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::thread::yield_now;
@@ -17,6 +16,10 @@ use std::time::{Duration, Instant};
 /// How long it is tried, without a pause: who writes line after line leaves gaps of microseconds. But
 /// who has the file open may be waiting for this very processor.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Which signal a descriptor's owner gets (linux/include/uapi/asm-generic/fcntl.h); libc has it for
+/// musl alone.
+const F_SETSIG: libc::c_int = 10;
 
 /// Calls `act` while nobody else can open `file`, if that can be had; it is told whether.
 pub fn with<T>(file: &File, act: impl FnOnce(bool) -> T) -> T {
@@ -30,11 +33,8 @@ pub fn unwritten<T>(file: &File, act: impl FnOnce() -> T) -> (T, bool) {
 }
 
 fn of_kind<T>(kind: libc::c_int, file: &File, act: impl FnOnce(bool) -> T) -> (T, bool) {
-    // SAFETY: ignoring needs no handler. Whoever waits for us makes the kernel send SIGIO, which
-    // would end this process.
-    let before = unsafe { signal(Signal::SIGIO, SigHandler::SigIgn) };
     let start = Instant::now();
-    let mut leased = set(file, kind);
+    let mut leased = harmless(file) && set(file, kind);
     while !leased && Errno::last() == Errno::EAGAIN && start.elapsed() < PATIENCE {
         yield_now();
         leased = set(file, kind);
@@ -46,10 +46,6 @@ fn of_kind<T>(kind: libc::c_int, file: &File, act: impl FnOnce(bool) -> T) -> (T
         waited_for = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLEASE) } != kind;
         set(file, libc::F_UNLCK);
     }
-    if let Ok(before) = before {
-        // SAFETY: what is put back is what was there.
-        let _ = unsafe { signal(Signal::SIGIO, before) };
-    }
     (done, waited_for)
 }
 
@@ -58,13 +54,45 @@ fn set(file: &File, kind: libc::c_int) -> bool {
     unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) == 0 }
 }
 
+/// Whoever waits for us makes the kernel send SIGIO, which would end this process. What it does with
+/// that signal belongs to all its threads; which signal is sent, to the descriptor. SIGURG harms
+/// nobody who has no handler.
+fn harmless(file: &File) -> bool {
+    // SAFETY: a system call on a descriptor that is open, and an integer.
+    unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) == 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::signal::{SigHandler, Signal, signal};
     use std::fs::{OpenOptions, read_to_string, remove_file, write};
     use std::io::{Read, Seek, Write};
-    use std::os::unix::fs::FileExt;
+    use std::os::unix::fs::{FileExt, OpenOptionsExt};
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    /// Another thread, or another library, may want SIGIO for itself.
+    #[test]
+    fn who_waits_for_a_lease_ends_nobody() {
+        let path = format!("/var/tmp/oci-link-lease-broken-{}", std::process::id());
+        write(&path, "").unwrap();
+        let file = OpenOptions::new().read(true).open(&path).unwrap();
+        let open_without_waiting = || {
+            // SAFETY: the default needs no handler; nothing in this program has another.
+            unsafe { signal(Signal::SIGIO, SigHandler::SigDfl) }.unwrap();
+            let mut options = OpenOptions::new();
+            options.append(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap_err()
+        };
+        let (refused, waited_for) = loop {
+            let act = |leased: bool| leased.then(open_without_waiting);
+            if let (Some(refused), waited_for) = of_kind(libc::F_WRLCK, &file, act) {
+                break (refused, waited_for);
+            }
+        };
+        assert_eq!(refused.raw_os_error(), Some(libc::EWOULDBLOCK));
+        assert!(waited_for);
+        remove_file(&path).unwrap();
+    }
 
     #[test]
     fn lines_written_meanwhile_stay() {
