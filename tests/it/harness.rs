@@ -1,12 +1,13 @@
 //! The harness itself: before it may judge links, it must tell an open way from a shut one.
 
-use crate::support::{Container, Flow, Host, OPEN, Proto, SHUT, each_runtime, patiently};
+use crate::support::{Container, Flow, Host, Listener, OPEN, Proto, SHUT, each_runtime, patiently};
 use serde_json::json;
 use std::{
     fs,
     io::{ErrorKind, Read},
     panic::{self, AssertUnwindSafe},
     process::Command,
+    thread,
     time::Duration,
 };
 
@@ -50,6 +51,22 @@ each_runtime! {
         for proto in PROTOCOLS {
             assert_eq!(web.reach(&db, proto, 3306), OPEN, "{proto:?}");
             assert_eq!(db.reach_from(3306, &web, proto, 40_000), OPEN, "{proto:?} from 3306");
+        }
+    }
+
+    /// As a child of another test holds what has been closed, until it executes its program.
+    fn a_port_that_is_held_for_a_moment_is_waited_for(runtime) {
+        let host = Host::open(runtime);
+        let (web, db) = (running(&host, "web"), running(&host, "db"));
+        for proto in [Proto::Tcp, Proto::Udp] {
+            let held = Listener::new(&db, proto, 3306);
+            thread::scope(|scope| {
+                scope.spawn(move || {
+                    thread::sleep(Duration::from_millis(100));
+                    drop(held);
+                });
+                assert_eq!(db.reach_from(3306, &web, proto, 40_000), OPEN, "{proto:?}");
+            });
         }
     }
 

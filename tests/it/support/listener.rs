@@ -3,11 +3,11 @@
 use super::{
     container::Container,
     packets::{Proto, datagram_socket, without_ip_header},
-    patience::patiently,
+    patience::when_free,
     sctp,
 };
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{
         Arc,
@@ -54,18 +54,14 @@ impl Drop for Listener {
 /// Something that, each time it is called, answers whatever has come in since.
 type Serve = Box<dyn FnMut() + Send>;
 
-/// A child that another test has just forked holds a copy of the last probe's socket until it
-/// executes its program: hence the patience.
 fn server(proto: Proto, address: SocketAddr) -> Serve {
     if proto == Proto::Tcp {
-        let bind = || TcpListener::bind(address);
-        let listener = patiently(ErrorKind::AddrInUse, bind).expect("the port is free");
+        let listener = when_free(|| TcpListener::bind(address)).expect("the port is free");
         listener.set_nonblocking(true).expect("a socket");
         let mut streams = Vec::new();
         return Box::new(move || serve_streams(&listener, &mut streams));
     }
-    let bind = || datagram_socket(proto, address);
-    let socket = patiently(ErrorKind::AddrInUse, bind).expect("the port is free");
+    let socket = datagram_socket(proto, address).expect("the port is free");
     socket.set_nonblocking(true).expect("a socket");
     Box::new(move || serve_datagrams(&socket, proto, address))
 }

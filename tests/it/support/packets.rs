@@ -1,6 +1,11 @@
 //! The asking side: does a packet from one container get to another, and its answer back?
 
-use super::{container::Container, listener::Listener, patience::patiently, sctp};
+use super::{
+    container::Container,
+    listener::Listener,
+    patience::{patiently, when_free},
+    sctp,
+};
 use nix::{
     errno::Errno,
     sys::{
@@ -57,7 +62,9 @@ impl Container<'_> {
             let to = SocketAddr::new(to.addresses()[family], port);
             // A wait with a limit is not taken up again by the kernel after an interruption.
             let ask = || patiently(ErrorKind::Interrupted, || asks(proto, from, to));
-            self.netns().enter(ask).is_ok()
+            let answer = self.netns().enter(ask).map_err(|error| error.kind());
+            assert_ne!(answer, Err(ErrorKind::AddrInUse), "nothing was asked from port {source}");
+            answer.is_ok()
         };
         thread::scope(|scope| {
             let v4 = scope.spawn(|| probe(0));
@@ -68,10 +75,8 @@ impl Container<'_> {
 
     /// A UDP socket of this container's, which waits for a moment when it is read.
     pub(crate) fn hears(&self, local: SocketAddr) -> UdpSocket {
-        // What had the port a moment ago may be closed, and still be held by a program that another
-        // test is about to start.
-        let bind = || patiently(ErrorKind::AddrInUse, || UdpSocket::bind(local));
-        let socket = self.netns().enter(bind).expect("the port is free");
+        let socket = self.netns().enter(|| datagram_socket(Proto::Udp, local));
+        let socket = socket.expect("the port is free");
         socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a socket");
         socket
     }
@@ -142,7 +147,7 @@ fn tcp_connect(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = inet_socket(from, SockType::Stream, SockProtocol::Tcp)?;
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     setsockopt(&socket, sockopt::SendTimeout, &TimeVal::new(1, 0))?;
-    bind(socket.as_raw_fd(), &SockaddrStorage::from(from))?;
+    when_free(|| Ok(bind(socket.as_raw_fd(), &SockaddrStorage::from(from))?))?;
     connect(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -152,7 +157,7 @@ fn tcp_connect(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
 /// A UDP socket, or a raw SCTP one: to `UdpSocket` a datagram is a datagram.
 pub(crate) fn datagram_socket(proto: Proto, local: SocketAddr) -> io::Result<UdpSocket> {
     if proto == Proto::Udp {
-        return UdpSocket::bind(local);
+        return when_free(|| UdpSocket::bind(local));
     }
     raw_socket(proto, local.ip())
 }
