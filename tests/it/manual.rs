@@ -3,15 +3,9 @@
 
 use crate::{
     cast::source,
-    support::{Host, Runtime},
+    support::{Host, Runtime, script},
 };
-use std::{
-    collections::BTreeSet,
-    fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
-    process::Command,
-};
+use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 const README: &str = include_str!("../../README.md");
 
@@ -101,8 +95,7 @@ fn install(host: &Host) -> std::path::PathBuf {
     let words = [command.get_program()].into_iter().chain(command.get_args());
     let line: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     let program = dir.join("oci-link");
-    fs::write(&program, format!("#!/bin/sh\nexec {} \"$@\"\n", line.join(" "))).expect("written");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("set");
+    script(&program, &format!("#!/bin/sh\nexec {} \"$@\"\n", line.join(" ")));
     dir
 }
 

@@ -4,12 +4,11 @@ use super::scene::{Scene, after};
 use crate::{
     backends::each_backend,
     lifecycle::{by_hand, host_with},
-    support::Host,
+    support::{Host, script},
 };
 use oci_link::model::BackendName;
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -29,8 +28,7 @@ fn fakes(host: &Host) -> (PathBuf, PathBuf) {
         "sh",
     ] {
         let fake = dir.join(name);
-        fs::write(&fake, format!("#!/bin/bash\necho $0 >> {}\n", note.display())).expect("written");
-        fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).expect("set");
+        script(&fake, &format!("#!/bin/bash\necho $0 >> {}\n", note.display()));
     }
     (dir, note)
 }

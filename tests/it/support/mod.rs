@@ -14,6 +14,7 @@ mod patience;
 mod program;
 pub(crate) mod remains;
 mod runtime;
+mod script;
 mod sctp;
 pub(crate) mod storm;
 mod wires;
@@ -29,6 +30,7 @@ pub(crate) use packets::{Flow, OPEN, Proto, SHUT};
 pub(crate) use patience::patiently;
 pub(crate) use program::OCI_LINK;
 pub(crate) use runtime::Runtime;
+pub(crate) use script::script;
 pub(crate) use wires::{SECOND_BRIDGE, UPLINK};
 
 /// Makes each scenario two tests, `name::runc` and `name::crun`: what one runtime forgives, the

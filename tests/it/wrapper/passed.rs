@@ -1,8 +1,8 @@
 //! What the runtime is called with: the same as if it had been called itself.
 
-use crate::support::{Host, Runtime};
+use crate::support::{Host, Runtime, script};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 /// A "runtime" that tells how it was called. Bash: dash would unblock signals.
@@ -32,9 +32,9 @@ const CALLER: &str = "for fd in $(ls /proc/$$/fd); do [ $fd -lt 3 ] || eval \"ex
 
 /// Puts `text` where it can be executed, and makes it the runtime of `host`.
 fn parrot(host: &Host) -> String {
-    let path = host.path("parrot").display().to_string();
-    fs::write(&path, PARROT).expect("written");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
+    let path = host.path("parrot");
+    script(&path, PARROT);
+    let path = path.display().to_string();
     becomes(host, &path);
     path
 }
