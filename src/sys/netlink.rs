@@ -68,10 +68,12 @@ impl Netlink {
             answer_briefly(&fd)?;
             // From now on nobody but the kernel can put in a word.
             connect(fd.as_raw_fd(), &kernel)?;
-            Ok::<_, Errno>(fd)
+            // So much is asked of the kernel, who may refuse: that is no reason to abort.
+            let mut buffer = Vec::new();
+            buffer.try_reserve_exact(DATAGRAM).map_err(|_| Errno::ENOMEM)?;
+            Ok::<_, Errno>(Self { fd, buffer })
         };
-        let fd = open().context(Kind::Firewall, || "netlink socket")?;
-        Ok(Self { fd, buffer: Vec::with_capacity(DATAGRAM) })
+        open().context(Kind::Firewall, || "netlink socket")
     }
 
     /// See [`namespace_cookie`].

@@ -206,6 +206,13 @@ fn f06_there_is_no_memory() {
     sample(6, &[ENOMEM, ENOBUFS]);
 }
 
+/// The allocator asks for much at once, whose refusal must not abort.
+#[test]
+fn f06_there_is_no_memory_to_map() {
+    let maps = libc::SYS_mmap.cast_unsigned();
+    sample_of(6, |blow| matches!(blow, Blow::Fail { number, .. } if *number == maps));
+}
+
 #[test]
 fn f07_a_signal_comes_at_a_bad_moment() {
     sample(7, &[EINTR]);
