@@ -197,9 +197,11 @@ fn errno(why: ErrorKind) -> Option<Errno> {
     Some(Errno::from_raw(errno))
 }
 
-/// Whether this host is in trouble, and not what the container made of its files.
+/// Whether this host is in trouble, and not what the container made of its files. A disk that is
+/// full or cannot be written to has nothing to say to who only looks, but some file systems do.
 fn is_ours(errno: Errno) -> bool {
-    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EIO | Errno::EINTR)
+    use Errno::{EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, EROFS};
+    matches!(errno, EMFILE | ENFILE | ENOMEM | EIO | EINTR | ENOSPC | EROFS)
 }
 
 /// An error of pathrs says which step failed, and its source why.
