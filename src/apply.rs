@@ -9,8 +9,8 @@ use crate::firewall::{Firewall, Ruleset};
 use crate::link::{Plan, hosts};
 use crate::model::{BackendName, Created, Flow, HostsEdit, HostsPlace, OwnerTag, Record, Stage};
 use crate::store::{Change, Commit, Store, beside, mates};
-use crate::sys::conntrack;
-use crate::sys::hosts_file::HostsFile;
+use crate::sys::hosts::HostsFile;
+use crate::sys::net::conntrack;
 use std::collections::HashSet;
 use std::path::Path;
 

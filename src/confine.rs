@@ -2,13 +2,13 @@
 //!
 //! By then everything that could have lied has been read: the runtime's word, config.json, the
 //! engine's files, the container's namespace. What is opened later are records and hosts files, whose
-//! places are known from records. `sys/sandbox.rs` says how.
+//! places are known from records. `sys/restrict/landlock.rs` says how.
 
 use crate::error::Result;
 use crate::host::Host;
 use crate::model::{Family, HostsPlace, Record};
-use crate::sys::hosts_file::HostsFile;
-use crate::sys::sandbox;
+use crate::sys::hosts::HostsFile;
+use crate::sys::restrict::landlock;
 
 /// What this process does when a container has been seen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub fn confine<'a>(
     let held: Result<Vec<_>> =
         places.into_iter().filter_map(|place| HostsFile::hold(place).transpose()).collect();
     let outcome = match held {
-        Ok(hosts) => sandbox::enter(&sandbox::Needs { state: host.state(), hosts, programs }),
+        Ok(hosts) => landlock::enter(&landlock::Needs { state: host.state(), hosts, programs }),
         Err(error) => format!("not at all: {error}"),
     };
     log::debug!("restricted, {}: {outcome}", if programs { "programs" } else { "no programs" });

@@ -12,8 +12,8 @@ use crate::oci::spec::{MAX_CONFIG, Spec};
 use crate::rewire::{conflicts, plan, rewire, settle};
 use crate::store::Commit;
 use crate::sys::file;
-use crate::sys::hosts_file::HostsFile;
-use crate::sys::netns::{Namespace, Process};
+use crate::sys::hosts::HostsFile;
+use crate::sys::net::netns::{Namespace, Process};
 use crate::world::{Seeker, is_running, look_up, sightings};
 
 /// Links a container that runs to another that runs. To do it twice is to do it once.

@@ -13,9 +13,9 @@ use crate::rewire::{ATTEMPTS, conflicts, plan, rewire};
 use crate::store::{Commit, Found};
 use crate::story;
 use crate::strangers;
-use crate::sys::hosts_file::HostsFile;
-use crate::sys::lock::Lock;
-use crate::sys::netns::Process;
+use crate::sys::hosts::HostsFile;
+use crate::sys::net::netns::Process;
+use crate::sys::process::lock::Lock;
 use crate::waiting::{PAUSE, Patience};
 use crate::world::{Seeker, is_linked, is_running, recipients_of, sightings};
 

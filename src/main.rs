@@ -1,6 +1,6 @@
 //! Parses the command line, dispatches, and says how it ended.
 
-#![no_main] // See sys/entry.rs.
+#![no_main] // See sys/process/entry.rs.
 
 use clap::Parser;
 use oci_link::cli::Cli;
@@ -12,7 +12,7 @@ use std::ffi::OsString;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-sys::entry::begin_with!(begin);
+sys::process::entry::begin_with!(begin);
 
 fn begin(words: &[OsString]) -> u8 {
     let status = commands::early::run(words).unwrap_or_else(|| run(words));
@@ -34,7 +34,7 @@ fn run(words: &[OsString]) -> Result<u8> {
         Err(usage) => {
             // crun dies when a hook does not take the state that it is given.
             if words.iter().any(|word| word == "hook") {
-                let _ = sys::stdin::read(commands::MAX_STATE);
+                let _ = sys::process::stdin::read(commands::MAX_STATE);
             }
             Err(Error::new(Kind::Usage, commands::one_line(&usage)))
         }

@@ -10,7 +10,7 @@ use crate::link::{self, Absent, HostsFile as Hosts, Plan, Sighting, World};
 use crate::model::{ContainerId, Flow, Record};
 use crate::store::{Commit, beside};
 use crate::story;
-use crate::sys::hosts_file::HostsFile;
+use crate::sys::hosts::HostsFile;
 use crate::world::{Seeker, is_running, sightings};
 use std::collections::HashSet;
 

@@ -10,7 +10,7 @@ use oci_link::model::{
     PortSet, Record, Reference, Stage,
 };
 use oci_link::store::{self, Change, Commit, Found, Store};
-use oci_link::sys::directory::Directory;
+use oci_link::sys::private_dir::Directory;
 use std::time::Instant;
 
 const LOOKUPS: u32 = 1000;

@@ -6,10 +6,10 @@ use crate::{
     report::{NOTHING, Report, Target},
     sample::{PAUSE, Series, command},
 };
-use oci_link::{
-    model::{HostsPlace, Inode},
-    sys::{directory::Directory, hosts_file::HostsFile, sandbox},
-};
+use oci_link::model::{HostsPlace, Inode};
+use oci_link::sys::hosts::HostsFile;
+use oci_link::sys::private_dir::Directory;
+use oci_link::sys::restrict::landlock;
 use std::{
     fs,
     hint::black_box,
@@ -58,7 +58,8 @@ fn restrict(state: &Directory, hosts: &[HostsPlace]) -> Duration {
     let begun = Instant::now();
     let held = hosts.iter().map(|place| HostsFile::hold(place).expect("file opens"));
     let hosts = held.map(|place| place.expect("file is the same")).collect();
-    let outcome = sandbox::enter(&sandbox::Needs { state: state.as_fd(), hosts, programs: false });
+    let outcome =
+        landlock::enter(&landlock::Needs { state: state.as_fd(), hosts, programs: false });
     let taken = begun.elapsed();
     assert!(!outcome.starts_with("not at all"), "{outcome}");
     taken

@@ -8,7 +8,7 @@ use crate::config::{Config, Overrides};
 use crate::error::Result;
 use crate::host::Host;
 use crate::logging;
-use crate::sys::{process, stdin};
+use crate::sys::process::{self, stdin};
 use clap::ValueEnum;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -27,7 +27,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::logging;
 use crate::oci::spec::MAX_CONFIG;
-use crate::sys::stdin;
+use crate::sys::process::stdin;
 use std::io::{Write, stdout};
 
 /// Runtimes send a hook a few kilobytes, most of it annotations.

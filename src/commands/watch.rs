@@ -3,7 +3,7 @@
 use crate::config::{Config, Overrides};
 use crate::error::Result;
 use crate::host::Host;
-use crate::sys::service::Manager;
+use crate::sys::daemon::service::Manager;
 use crate::watch::{self, Ended};
 
 /// What was said on the command line holds whatever config.toml says later.

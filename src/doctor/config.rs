@@ -3,8 +3,8 @@
 use super::check::{Check, word};
 use crate::config::{CONFIG_FILE, Config, Overrides};
 use crate::logging::SYSLOG;
-use crate::sys::directory::Directory;
 use crate::sys::file::shown;
+use crate::sys::private_dir::Directory;
 use nix::libc;
 use nix::unistd::{AccessFlags, access};
 use std::fs::{self, OpenOptions};

@@ -5,7 +5,7 @@ use super::check::Check;
 use super::containerd;
 use crate::configure::{self, Engine, Request, RuntimeName};
 use crate::error::Result;
-use crate::sys::exec::DIRECTORIES;
+use crate::sys::process::exec::DIRECTORIES;
 use std::fs;
 use std::path::Path;
 

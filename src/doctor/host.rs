@@ -2,7 +2,8 @@
 
 use super::Patient;
 use super::check::Check;
-use crate::sys::{conntrack, process};
+use crate::sys::net::conntrack;
+use crate::sys::process;
 use nix::unistd::Uid;
 use std::fs;
 

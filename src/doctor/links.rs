@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::model::{BackendName, Record};
 use crate::recovery::{self, Finding};
 use crate::store;
-use crate::sys::directory::Directory;
+use crate::sys::private_dir::Directory;
 use crate::sys::process;
 use std::rc::Rc;
 

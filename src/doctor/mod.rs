@@ -24,7 +24,7 @@ use crate::firewall::survey::{Table, tables};
 use crate::firewall::{Choice, Firewall, select};
 use crate::host::Host;
 use crate::model::{BackendName, Record};
-use crate::sys::directory::Directory;
+use crate::sys::private_dir::Directory;
 use crate::sys::process;
 use crate::world::is_running;
 pub use check::{Check, Verdict, worst};

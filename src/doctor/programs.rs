@@ -3,8 +3,8 @@
 use super::Patient;
 use super::check::{Check, word};
 use crate::config::Config;
-use crate::sys::exec;
 use crate::sys::file::shown;
+use crate::sys::process::exec;
 use std::fs::{Metadata, metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

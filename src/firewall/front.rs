@@ -8,8 +8,8 @@
 use super::base::BASE;
 use crate::error::Result;
 use crate::model::Family;
-use crate::sys::netlink::Netlink;
-use crate::sys::netlink::message::{Attributes, Batch, DUMP, family_number};
+use crate::sys::net::netlink::Netlink;
+use crate::sys::net::netlink::message::{Attributes, Batch, DUMP, family_number};
 
 /// Messages of the subsystem `nf_tables` (`linux/netfilter/nf_tables.h`).
 const GET_CHAIN: u16 = (10 << 8) + 4;
@@ -67,7 +67,7 @@ pub(crate) fn jumps_to_us(rule: &Attributes<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::netlink::message::messages;
+    use crate::sys::net::netlink::message::messages;
 
     /// A rule with a counter, and an expression of that name that goes to that chain.
     fn rule(name: &str, chain: &str) -> Batch {

@@ -24,7 +24,7 @@ use super::tool::Tool;
 use super::{Firewall, Kept, Ruleset, failed, front, host_families};
 use crate::error::{Context, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
-use crate::sys::netlink::Netlink;
+use crate::sys::net::netlink::Netlink;
 use crate::sys::process;
 use chains::{Chains, is_chain_of};
 use std::collections::BTreeMap;

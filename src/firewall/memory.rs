@@ -3,8 +3,8 @@
 
 use crate::error::Result;
 use crate::model::BridgeName;
-use crate::sys::directory::Directory;
-use crate::sys::netlink::namespace_cookie;
+use crate::sys::net::netlink::namespace_cookie;
+use crate::sys::private_dir::Directory;
 use std::cell::OnceCell;
 use std::rc::Rc;
 

@@ -16,7 +16,7 @@ pub(crate) mod tool;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
-use crate::sys::directory::Directory;
+use crate::sys::private_dir::Directory;
 use memory::Memory;
 use std::collections::BTreeMap;
 use std::fmt;

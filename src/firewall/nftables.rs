@@ -30,7 +30,7 @@ use super::memory::Memory;
 use super::{Firewall, Kept, Ruleset, base, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
-use crate::sys::netlink::{Netlink, Refusal};
+use crate::sys::net::netlink::{Netlink, Refusal};
 use messages::{MAX_COMMENT, Set, Transaction, ask_for_elements, ask_for_these, element, elements};
 use nix::libc::EEXIST;
 use std::collections::{BTreeMap, HashSet};

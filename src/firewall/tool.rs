@@ -3,7 +3,7 @@
 use super::failed;
 use crate::error::{Kind, Result};
 use crate::model::Family;
-use crate::sys::child::{self, Output};
+use crate::sys::process::child::{self, Output};
 use std::path::Path;
 
 /// Where distributions put it. `PATH` is somebody else's.

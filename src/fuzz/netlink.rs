@@ -6,9 +6,9 @@ use crate::firewall::ipset::messages::{self as ipset, Change, change_element};
 use crate::firewall::ipset::sets::Set;
 use crate::firewall::nftables::messages as nftables;
 use crate::model::{Family, Flow, Port, Protocol};
-use crate::sys::netlink::message::{Attributes, Batch, Body, Message, messages};
-use crate::sys::netlink::subscription;
-use crate::sys::{bridge, conntrack, netns};
+use crate::sys::net::netlink::message::{Attributes, Batch, Body, Message, messages};
+use crate::sys::net::netlink::subscription;
+use crate::sys::net::{bridge, conntrack, netns};
 use std::collections::HashSet;
 use std::net::IpAddr;
 

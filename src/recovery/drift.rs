@@ -9,7 +9,7 @@ use crate::link::{Absent, hosts};
 use crate::model::{BackendName, Record, Stage};
 use crate::rewire::{plan, settle};
 use crate::scene::Scene;
-use crate::sys::hosts_file::HostsFile;
+use crate::sys::hosts::HostsFile;
 
 /// All of it.
 pub fn findings(host: &Host, scene: &Scene) -> Result<Vec<Finding>> {

@@ -8,8 +8,8 @@ pub(crate) mod format;
 
 use crate::error::Result;
 use crate::model::{ContainerId, HostsEdit, Record, Reference};
-use crate::sys::directory::Directory;
-use crate::sys::lock::Lock;
+use crate::sys::private_dir::Directory;
+use crate::sys::process::lock::Lock;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::os::fd::AsFd;

@@ -1,29 +1,12 @@
-//! The only room for system calls and for unsafe code.
+//! System calls, netlink and all unsafe code.
 //!
-//! What comes from a container's file system goes through [`rootfs`] and [`hosts_file`], what comes
-//! from its process through [`netns`] and [`process`], other programs through [`child`].
+//! Files of a container are reached through [`hosts`], its namespaces through [`net`], its process
+//! and other programs through [`process`].
 
-pub mod alarm;
-pub mod bridge;
-mod capabilities;
-pub mod child;
-pub mod conntrack;
-pub mod directory;
-pub mod entry;
-pub mod epoll;
-pub mod exec;
+pub mod daemon;
 pub mod file;
-pub mod hosts_file;
-mod in_place;
-pub mod inotify;
-pub mod lease;
-pub mod lock;
-pub mod netlink;
-pub mod netns;
-pub mod operator_path;
+pub mod hosts;
+pub mod net;
+pub mod private_dir;
 pub mod process;
-pub mod rootfs;
-pub mod sandbox;
-pub mod service;
-pub mod signals;
-pub mod stdin;
+pub mod restrict;

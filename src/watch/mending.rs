@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::firewall::concerns;
 use crate::host::Host;
 use crate::recovery::{self, Mended};
-use crate::sys::netlink::subscription::Subscription;
+use crate::sys::net::netlink::subscription::Subscription;
 use std::time::{Duration, Instant};
 
 /// Reloading a firewall is hundreds of changes.

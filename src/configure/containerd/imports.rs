@@ -1,7 +1,7 @@
 //! `imports` of config.toml.
 
-use super::super::toml_text::{Document, line_of};
 use super::DROP_IN;
+use crate::configure::toml_text::{Document, line_of};
 use crate::error::Result;
 use std::path::{Path, PathBuf};
 

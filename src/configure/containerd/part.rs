@@ -1,8 +1,8 @@
 //! Our part of config.toml, between two lines that say so. It remembers what it replaced.
 
-use super::super::toml_text::{Document, line_of};
-use super::super::{Request, template};
 use super::{V2, with_cgroups};
+use crate::configure::toml_text::{Document, line_of};
+use crate::configure::{Request, template};
 use crate::error::{Error, Kind, Result};
 
 pub const CRI_V2: &str = "io.containerd.grpc.v1.cri";

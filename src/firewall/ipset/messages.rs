@@ -3,7 +3,7 @@
 use super::sets::{Entry, Kind, Set};
 use crate::firewall::elements::Element;
 use crate::model::{BridgeName, Flow, Port, Protocol};
-use crate::sys::netlink::message::{
+use crate::sys::net::netlink::message::{
     self, Attributes, Batch, Body, DUMP, EXCLUSIVE, family_number, text,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -209,7 +209,7 @@ fn parse_address(inside: &Attributes<'_>) -> Option<IpAddr> {
 mod tests {
     use super::*;
     use crate::model::Family;
-    use crate::sys::netlink::message::messages;
+    use crate::sys::net::netlink::message::messages;
 
     const FLOWS: Set = Set { family: Family::V4, kind: Kind::Bridged };
     const SEATS: Set = Set { family: Family::V6, kind: Kind::Seats };

@@ -4,8 +4,10 @@
 use crate::error::Result;
 use crate::firewall::elements::Element;
 use crate::model::{BridgeName, Family, Flow, Port, Protocol};
-use crate::sys::netlink::message::{Attributes, Batch, Body, CREATE, DUMP, EXCLUSIVE, INET, text};
-use crate::sys::netlink::{Netlink, Refusal};
+use crate::sys::net::netlink::message::{
+    Attributes, Batch, Body, CREATE, DUMP, EXCLUSIVE, INET, text,
+};
+use crate::sys::net::netlink::{Netlink, Refusal};
 use nix::libc::IFNAMSIZ;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

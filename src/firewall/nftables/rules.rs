@@ -5,7 +5,7 @@
 
 use super::messages::{ITEM, Set, VALUE, interface};
 use crate::model::{BridgeName, Family};
-use crate::sys::netlink::message::Body;
+use crate::sys::net::netlink::message::Body;
 use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFPROTO_IPV4, NFPROTO_IPV6};
 
 /// The first of the small registers.

@@ -8,8 +8,8 @@ use super::messages::{
 use super::rules::{Rule, count, rules};
 use crate::error::Result;
 use crate::model::{BridgeName, Family};
-use crate::sys::netlink::message::{APPEND, Batch, Body, CREATE, DUMP, UNSPECIFIED};
-use crate::sys::netlink::{Netlink, Refusal};
+use crate::sys::net::netlink::message::{APPEND, Batch, Body, CREATE, DUMP, UNSPECIFIED};
+use crate::sys::net::netlink::{Netlink, Refusal};
 use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP};
 
 const CHAIN: &str = "forward";

@@ -7,8 +7,8 @@
 use super::FOLDERS;
 use crate::error::Result;
 use crate::store::{Feed, News};
-use crate::sys::directory::Directory;
-use crate::sys::inotify::{Notice, Notices, Place};
+use crate::sys::daemon::inotify::{Notice, Notices, Place};
+use crate::sys::private_dir::Directory;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// See the module.

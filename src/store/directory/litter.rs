@@ -4,7 +4,7 @@ use super::DirectoryStore;
 use super::entries::Entries;
 use crate::error::Result;
 use crate::model::Record;
-use crate::sys::directory::{Directory, NEW};
+use crate::sys::private_dir::{Directory, NEW};
 use std::collections::BTreeSet;
 use std::fmt;
 

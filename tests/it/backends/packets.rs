@@ -3,7 +3,7 @@
 use super::{Site, each_backend, flows, owner};
 use crate::support::{Container, Flow as Connection, OPEN, Proto, SHUT};
 use oci_link::model::{BackendName, Flow};
-use oci_link::sys::conntrack;
+use oci_link::sys::net::conntrack;
 use std::{io::ErrorKind, process::Command};
 
 fn link(from: &Container, to: &Container, ports: &str) -> Vec<Flow> {

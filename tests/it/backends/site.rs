@@ -1,12 +1,11 @@
 //! A host and a backend on it, called as the program calls it.
 
 use crate::support::{Container, Host, Runtime};
-use oci_link::{
-    error::Result,
-    firewall::{self, Choice, Firewall, Ruleset},
-    model::{BackendName, BridgeName, Flow, OwnerTag, PortSet},
-    sys::{directory::Directory, process},
-};
+use oci_link::error::Result;
+use oci_link::firewall::{self, Choice, Firewall, Ruleset};
+use oci_link::model::{BackendName, BridgeName, Flow, OwnerTag, PortSet};
+use oci_link::sys::private_dir::Directory;
+use oci_link::sys::process;
 use std::process::Command;
 
 /// Whose containers know nothing of each other but by their links.

@@ -12,7 +12,8 @@ use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
 };
-use oci_link::{error::Result, sys::hosts_file::HostsFile};
+use oci_link::error::Result;
+use oci_link::sys::hosts::HostsFile;
 use std::{
     cell::Cell,
     env,

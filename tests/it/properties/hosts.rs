@@ -2,7 +2,7 @@
 
 use super::cases;
 use oci_link::link::hosts::{BEGIN, END, block, edited, line, stands, without};
-use oci_link::sys::hosts_file::HostsFile;
+use oci_link::sys::hosts::HostsFile;
 use proptest::prelude::*;
 use std::{
     fs,

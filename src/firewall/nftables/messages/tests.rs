@@ -3,7 +3,7 @@
 use super::*;
 use crate::firewall::elements::owned;
 use crate::model::OwnerTag;
-use crate::sys::netlink::message::messages;
+use crate::sys::net::netlink::message::messages;
 
 fn flow(from: &str, to: &str, bridge: &str) -> Flow {
     let port = Port { number: 0x0102, protocol: Protocol::Udp };

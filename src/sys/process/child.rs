@@ -4,7 +4,7 @@
 
 #![allow(unsafe_code)] // Each block says why.
 
-use super::process::own_pid;
+use super::own_pid;
 use crate::error::{Context, Error, Kind, Result};
 use nix::errno::Errno;
 use nix::libc;

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // Each block says why.
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::sys::alarm::Alarm;
+use crate::sys::process::alarm::Alarm;
 use nix::errno::Errno;
 use nix::libc;
 use std::fs::File;

@@ -1,13 +1,15 @@
 //! A file that is mounted into a container is changed where it stands, whatever the container does
 //! to it at that moment.
 
-use super::hosts_file::MAX_SIZE;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::filler;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+
+/// The largest hosts file that is edited, in bytes.
+pub(super) const MAX_SIZE: u64 = 1 << 20;
 
 /// How many pieces that others append meanwhile are moved along.
 const PIECES: usize = 1000;

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // Each block says why.
 
-use super::process::fill_standard_streams;
+use super::fill_standard_streams;
 use crate::error::{Context, Error, Kind, Result};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
@@ -27,7 +27,7 @@ pub fn find(name: &Path) -> Result<PathBuf> {
             there.is_file() && (there.dev(), there.ino()) != (us.dev(), us.ino())
         })
     };
-    let shown = super::file::shown(name);
+    let shown = crate::sys::file::shown(name);
     let candidates: Vec<PathBuf> = if name.is_absolute() {
         vec![name.to_owned()]
     } else if name.components().count() == 1 {
@@ -83,7 +83,7 @@ pub fn replace(program: &Path, arguments: &[OsString]) -> Error {
     let words =
         std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
     let words: std::result::Result<Vec<CString>, _> = words.map(text).collect();
-    let shown = super::file::shown(program);
+    let shown = crate::sys::file::shown(program);
     match (words, CString::new(program.as_os_str().as_bytes())) {
         (Ok(words), Ok(path)) => match nix::unistd::execv(&path, &words) {
             Ok(never) => match never {},
@@ -104,5 +104,5 @@ pub fn wait_for(program: &Path, arguments: &[OsString], posture: Posture) -> Res
     };
     // SAFETY: runs between fork and exec, and only makes system calls.
     unsafe { command.pre_exec(pass_on) };
-    command.status().context(Kind::Internal, || super::file::shown(program))
+    command.status().context(Kind::Internal, || crate::sys::file::shown(program))
 }

@@ -2,6 +2,12 @@
 
 #![allow(unsafe_code)] // Each block says why.
 
+pub mod alarm;
+pub mod child;
+pub mod entry;
+pub mod exec;
+pub mod lock;
+pub mod stdin;
 use crate::error::{Context, Error, Kind, Result};
 use nix::errno::Errno;
 use nix::libc;

@@ -24,7 +24,7 @@ macro_rules! __begin_with {
             words: *const *const ::std::ffi::c_char,
         ) -> ::std::ffi::c_int {
             // SAFETY: what the C library hands over is what the kernel gave this process.
-            unsafe { $crate::sys::entry::begin(count, words, $run) }
+            unsafe { $crate::sys::process::entry::begin(count, words, $run) }
         }
     };
 }

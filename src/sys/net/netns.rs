@@ -2,11 +2,12 @@
 
 #![allow(unsafe_code)] // Each block says why.
 
+use super::bridge;
 use super::netlink::message::{Attributes, Batch, DUMP, UNSPECIFIED};
 use super::netlink::{Netlink, Refusal, namespace_cookie};
-use super::{bridge, process};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Address;
+use crate::sys::process;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

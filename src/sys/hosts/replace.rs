@@ -1,9 +1,9 @@
 //! A new file, or a new `/etc`, takes its place: it is made beside it under another name, complete
 //! with owner, mode and attributes, and renamed.
 
-use super::Entry;
+use super::rootfs::Entry;
 use crate::error::{Context, Kind, Result};
-use crate::sys::capabilities::act_as;
+use crate::sys::restrict::capabilities::act_as;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, mkdirat};

@@ -4,12 +4,10 @@
 //! name in one directory, never followed further. Links lead where they lead inside the
 //! container, so `/etc/hosts -> ../run/hosts` works and `-> ../../../etc/shadow` stays inside.
 
-mod replace;
-
-use super::file::shown;
-use super::operator_path;
+use super::mount_source;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Inode;
+use crate::sys::file::shown;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
@@ -32,16 +30,16 @@ const PSEUDO: [FsType; 4] =
 /// One directory entry below a root.
 #[derive(Debug)]
 pub struct Entry {
-    root: Root,
-    directory: OwnedFd,
-    name: OsString,
-    file: Option<(OwnedFd, FileStat)>,
-    made_etc: bool,
+    pub(super) root: Root,
+    pub(super) directory: OwnedFd,
+    pub(super) name: OsString,
+    pub(super) file: Option<(OwnedFd, FileStat)>,
+    pub(super) made_etc: bool,
 }
 
 /// Opens the root filesystem at `path` and says which one it is.
 pub fn open_root(path: &Path) -> Result<(Root, Inode)> {
-    let root = operator_path::pin(path, &shown(path))?;
+    let root = mount_source::pin(path, &shown(path))?;
     let stat_of_root = fstat(&root).context(Kind::Hosts, || shown(path))?;
     if SFlag::from_bits_truncate(stat_of_root.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFDIR {
         return Err(Errno::ENOTDIR).context(Kind::Hosts, || shown(path));

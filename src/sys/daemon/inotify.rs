@@ -1,7 +1,7 @@
 //! Being told what others do in directories.
 
-use super::directory::Directory;
 use crate::error::{Context, Kind, Result};
+use crate::sys::private_dir::Directory;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use std::ffi::OsString;

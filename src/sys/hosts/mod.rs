@@ -1,11 +1,14 @@
 //! A container's hosts file, opened once and checked before anything is done with it.
 
+mod in_place;
+pub mod lease;
+pub mod mount_source;
+mod replace;
+pub mod rootfs;
+use self::in_place::{MAX_SIZE, append, in_place};
+use self::rootfs::Entry;
 use super::file::{shown, whole};
-use super::in_place::{append, in_place};
-use super::lease;
-use super::operator_path;
-use super::rootfs::{self, Entry};
-use super::sandbox::Place;
+use super::restrict::landlock::Place;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Created, HostsPlace, Inode};
 use nix::errno::Errno;
@@ -14,9 +17,6 @@ use nix::sys::stat::{Mode, fstat, stat};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-
-/// The largest hosts file we edit.
-pub(super) const MAX_SIZE: u64 = 1 << 20;
 
 /// Most of them are no longer.
 const USUAL: u64 = 1 << 10;
@@ -48,7 +48,7 @@ impl HostsFile {
     pub fn of_mount(path: &Path, state: &Path) -> Result<Self> {
         let error = || format!("hosts file {}", shown(path));
         let unsafe_file = |why| Err(Error::new(Kind::Unsafe, format!("{}: {why}", error())));
-        let pinned = operator_path::pin(path, &error())?;
+        let pinned = mount_source::pin(path, &error())?;
         let status = fstat(&pinned).context(Kind::Hosts, error)?;
         rootfs::must_be_ordinary(&pinned, &status, &shown(path))?;
         let inode = rootfs::inode(&status);
@@ -114,7 +114,7 @@ impl HostsFile {
         Ok(same.then_some(file))
     }
 
-    /// Where a recorded file is, for [`sandbox`](super::sandbox); none if it is not there any more.
+    /// Where a recorded file is, for [`landlock`](crate::sys::restrict::landlock); none if it is not there any more.
     pub fn hold(place: &HostsPlace) -> Result<Option<Place>> {
         let (path, expected) = path_and_inode(place);
         let path_only = OFlag::O_PATH | OFlag::O_CLOEXEC;

@@ -102,7 +102,7 @@ mod tests {
         for (length, rest) in [(full + 1, 0), (full, 1), (0xffff - 4 + 1, 0), (4, 0x2000)] {
             let batch = written(length, rest);
             assert!(batch.overflowed(), "{length} {rest}");
-            let refused = crate::sys::netlink::Netlink::route().unwrap().exchange(&batch);
+            let refused = crate::sys::net::netlink::Netlink::route().unwrap().exchange(&batch);
             let complaint = refused.expect_err("too long").to_string();
             assert!(complaint.contains("too long for its length"), "{complaint}");
         }

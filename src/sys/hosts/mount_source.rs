@@ -4,8 +4,8 @@
 //! make links, he can make one after the runtime has looked: the container got his own file, and we
 //! would write to whatever he likes.
 
-use super::file::shown;
 use crate::error::{Context, Error, Kind, Result};
+use crate::sys::file::shown;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
 use nix::sys::stat::{Mode, SFlag, fstat};
