@@ -3,7 +3,7 @@
 use super::Patient;
 use super::check::Check;
 use crate::firewall::Choice;
-use crate::firewall::survey::{self, ORDER, Table};
+use crate::firewall::probe::{self, ORDER, Table};
 use crate::model::{BackendName, Family};
 
 pub fn examine(patient: &Patient) -> Vec<Check> {
@@ -18,7 +18,7 @@ pub fn examine(patient: &Patient) -> Vec<Check> {
 /// Which backend is, or would be, and why not the others.
 fn backend(patient: &Patient) -> Check {
     const SUBJECT: &str = "backend";
-    let can = |name| survey::can_do(name, &patient.tables).map_err(|error| error.to_string());
+    let can = |name| probe::can_do(name, &patient.tables).map_err(|error| error.to_string());
     let (name, how) = match (patient.config.firewall, patient.decided()) {
         (Choice::Fixed(BackendName::None), _) => {
             return Check::ok(SUBJECT, "none, as config.toml says: links open nothing");
@@ -55,7 +55,7 @@ fn kinds(patient: &Patient) -> Check {
     const SUBJECT: &str = "kinds of iptables";
     let mut mixed = Vec::new();
     for table in &patient.tables {
-        match survey::rules_of_forward(table.family) {
+        match probe::rules_of_forward(table.family) {
             Ok(found) => mixed.extend(both(table.family, &found)),
             Err(error) => {
                 return Check::warning(SUBJECT, error.to_string(), "iptables-legacy-save");
@@ -95,10 +95,10 @@ fn jump(patient: &Patient, table: &Table) -> Option<Check> {
     let subject = format!("FORWARD, {}", shown(table.family));
     let needed = patient.depends_on_tables();
     if !needed {
-        let why = if survey::has_chain(lines) { "no link needs it now" } else { "no link yet" };
+        let why = if probe::has_chain(lines) { "no link needs it now" } else { "no link yet" };
         return Some(Check::ok(&subject, why));
     }
-    Some(judge(&subject, survey::in_front(lines).as_deref(), &patient.call("sync")))
+    Some(judge(&subject, probe::in_front(lines).as_deref(), &patient.call("sync")))
 }
 
 fn judge(subject: &str, in_front: Option<&[&str]>, mend: &str) -> Check {

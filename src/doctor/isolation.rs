@@ -5,7 +5,7 @@ use super::Patient;
 use super::check::Check;
 use super::firewall::shown;
 use crate::firewall::Choice;
-use crate::firewall::survey::{self, Table};
+use crate::firewall::probe::{self, Table};
 use crate::model::{BackendName, BridgeName, Family};
 use std::fs;
 
@@ -79,11 +79,11 @@ fn interfaces(bridges: &[BridgeName]) -> Check {
 fn drops(patient: &Patient, table: &Table) -> Option<Check> {
     let lines = table.lines.as_ref().ok()?;
     let subject = format!("isolation, {}", shown(table.family));
-    Some(judge_drops(patient, &subject, survey::isolates(lines, &patient.config.isolate)))
+    Some(judge_drops(patient, &subject, probe::isolates(lines, &patient.config.isolate)))
 }
 
 fn drops_of_nftables(patient: &Patient) -> Check {
-    match survey::nftables_isolates(&patient.config.isolate) {
+    match probe::nftables_isolates(&patient.config.isolate) {
         Ok(whole) => judge_drops(patient, "isolation", whole),
         Err(error) => Check::fault("isolation", error.to_string(), patient.call("sync")),
     }
@@ -107,8 +107,8 @@ fn judge_drops(patient: &Patient, subject: &str, whole: bool) -> Check {
 /// Engines that accept their whole subnet before we are asked.
 fn bypass(patient: &Patient, table: &Table) -> Option<Check> {
     let lines = table.lines.as_ref().ok()?;
-    let in_front = survey::in_front(lines)?;
-    let accepts = survey::wide_accepts(lines, &in_front);
+    let in_front = probe::in_front(lines)?;
+    let accepts = probe::wide_accepts(lines, &in_front);
     let first = accepts.first()?;
     let subject = format!("who is asked before us, {}", shown(table.family));
     let who = author(first);

@@ -20,7 +20,7 @@ mod programs;
 mod state;
 
 use crate::config::{Config, Overrides};
-use crate::firewall::survey::{Table, tables};
+use crate::firewall::probe::{Table, tables};
 use crate::firewall::{Choice, Firewall, select};
 use crate::host::Host;
 use crate::model::{BackendName, Record};

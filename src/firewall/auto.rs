@@ -1,7 +1,7 @@
 //! The first backend that the host can do: found out by making what each needs, when a container
 //! first needs it, and remembered until the next boot. Commands that only look never get here.
 
-use super::memory::Memory;
+use super::setup_cache::Memory;
 use super::{Firewall, Kept, Ruleset, open};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};

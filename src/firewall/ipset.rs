@@ -23,11 +23,12 @@ pub(crate) mod messages;
 pub(crate) mod sets;
 mod shared;
 
-use super::base::{Base, Static};
 use super::elements::{Changes, Element, by_owner, owned, shown};
-use super::memory::Memory;
-use super::tool::Tool;
-use super::{Firewall, Kept, Ruleset, failed, front};
+use super::setup_cache::Memory;
+use super::xtables::command::Tool;
+use super::xtables::common_chain::{Base, Static};
+use super::xtables::jump_order;
+use super::{Firewall, Kept, Ruleset, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::message::Batch;
@@ -91,7 +92,7 @@ impl Ipset {
     fn family_stands(&self, link: &mut Netlink, family: Family) -> Result<bool> {
         Ok(self.base.is_remembered(family)?
             && is_in_use(link, family)?
-            && front::is_ours(link, family)?.unwrap_or(true))
+            && jump_order::is_ours(link, family)?.unwrap_or(true))
     }
 
     /// Goes from what is really there to exactly `wanted`.

@@ -15,18 +15,17 @@
 //! it fails when it does not, and then nothing of the transaction has happened: so the usual case
 //! needs no look at what is there, and the unusual one notices by itself.
 
-pub(crate) mod chains;
-pub(crate) mod listing;
-
-use super::base::{BASE, Base};
-use super::memory::Memory;
-use super::tool::Tool;
-use super::{Firewall, Kept, Ruleset, failed, front, host_families};
+use super::setup_cache::Memory;
+use super::xtables::chains::{Chains, is_chain_of};
+use super::xtables::command::Tool;
+use super::xtables::common_chain::{BASE, Base};
+use super::xtables::jump_order;
+use super::xtables::listing;
+use super::{Firewall, Kept, Ruleset, failed, host_families};
 use crate::error::{Context, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::Netlink;
 use crate::sys::process;
-use chains::{Chains, is_chain_of};
 use std::collections::BTreeMap;
 
 /// Begins a transaction that must fail if the base chain is entered no more.
@@ -59,7 +58,7 @@ impl Iptables {
     /// Makes the rules of one family. First the way that fits what the record remembers, then, if
     /// the kernel disagrees, by what is really there.
     fn ensure_family(&self, tool: Tool, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
-        let front = front::is_ours(&mut Netlink::netfilter()?, tool.family)?;
+        let front = jump_order::is_ours(&mut Netlink::netfilter()?, tool.family)?;
         if front == Some(false) || !self.base.is_remembered(tool.family)? {
             self.base.make(tool)?;
         }
@@ -197,7 +196,8 @@ fn installed() -> impl Iterator<Item = Tool> {
 /// Whether there can be chains of ours: to list the rules of a host that has no table of iptables
 /// would make one. What cannot be found out may be.
 fn may_have_chains(family: Family) -> bool {
-    let nft = Netlink::netfilter().and_then(|mut link| front::has_chain(&mut link, family, BASE));
+    let nft =
+        Netlink::netfilter().and_then(|mut link| jump_order::has_chain(&mut link, family, BASE));
     let legacy = match family {
         Family::V4 => "/proc/net/ip_tables_names",
         Family::V6 => "/proc/net/ip6_tables_names",

@@ -3,21 +3,19 @@
 //! One seam, one choice point: [`select`]. A further backend is one file and one line there.
 
 mod auto;
-pub(crate) mod base;
 mod elements;
-pub(crate) mod front;
 pub(crate) mod ipset;
 pub(crate) mod iptables;
-mod memory;
 pub(crate) mod nftables;
 mod none;
-pub mod survey;
-pub(crate) mod tool;
+pub mod probe;
+mod setup_cache;
+pub(crate) mod xtables;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::private_dir::Directory;
-use memory::Memory;
+use setup_cache::Memory;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;

@@ -26,8 +26,9 @@ mod rules;
 mod table;
 
 use super::elements::{Changes, Element, by_owner, owned, shown};
-use super::memory::Memory;
-use super::{Firewall, Kept, Ruleset, base, failed};
+use super::setup_cache::Memory;
+use super::xtables::common_chain;
+use super::{Firewall, Kept, Ruleset, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
 use crate::sys::net::netlink::{Netlink, Refusal};
@@ -94,7 +95,7 @@ impl Firewall for Nftables {
     }
 
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        base::Base::plain(self.memory.clone()).end_isolation()?;
+        common_chain::Base::plain(self.memory.clone()).end_isolation()?;
         self.change_isolation(bridges)
     }
 

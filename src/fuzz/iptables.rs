@@ -1,10 +1,10 @@
 //! What `iptables -S` prints: the rules of everybody, with comments that hold whatever they liked.
 
-use crate::firewall::base::{dismantled, isolates, missing};
-use crate::firewall::iptables::chains::Chains;
-use crate::firewall::iptables::listing::add_owners;
-use crate::firewall::survey::{has_chain, in_front, wide_accepts};
-use crate::firewall::tool::lines;
+use crate::firewall::probe::{has_chain, in_front, wide_accepts};
+use crate::firewall::xtables::chains::Chains;
+use crate::firewall::xtables::command::lines;
+use crate::firewall::xtables::common_chain::{dismantled, isolates, missing};
+use crate::firewall::xtables::listing::add_owners;
 use crate::model::{BridgeName, OwnerTag};
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! Answers of the kernel. It does not lie, but what is in them (names, comments, notes of others'
 //! programs) others chose, and kernels to come may say more.
 
-use crate::firewall::front;
 use crate::firewall::ipset::messages::{self as ipset, Change, change_element};
 use crate::firewall::ipset::sets::Set;
 use crate::firewall::nftables::messages as nftables;
+use crate::firewall::xtables::jump_order;
 use crate::model::{Family, Flow, Port, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, Message, messages};
 use crate::sys::net::netlink::subscription;
@@ -24,7 +24,7 @@ pub fn netlink(datagram: &[u8]) {
         sets(&attributes);
         connections(&attributes);
         let _ = subscription::is_about(&message, crate::firewall::concerns);
-        let _ = front::jumps_to_us(&attributes);
+        let _ = jump_order::jumps_to_us(&attributes);
     }
     assert!(read * 16 <= datagram.len(), "no message is shorter than its header");
 }

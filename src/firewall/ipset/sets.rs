@@ -5,7 +5,7 @@
 //! bridge. A packet of the flow, in either direction, comes in and goes out where the recipient
 //! sits.
 
-use crate::firewall::base::BASE;
+use crate::firewall::xtables::common_chain::BASE;
 use crate::model::{BridgeName, Family, Flow};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;

@@ -5,7 +5,7 @@
 
 use super::sets::Entry;
 use crate::error::Result;
-use crate::firewall::memory::Memory;
+use crate::firewall::setup_cache::Memory;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

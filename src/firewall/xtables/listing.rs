@@ -2,7 +2,7 @@
 
 use super::chains::owner_of;
 use crate::firewall::Kept;
-use crate::firewall::base::BASE;
+use crate::firewall::xtables::common_chain::BASE;
 use crate::model::{BridgeName, Flow, OwnerTag, PortSet};
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,9 +1,9 @@
 //! What `doctor` asks: what this host could do, and what stands where packets pass. It only looks;
 //! what the backends remember does not count.
 
-use super::base::{self, BASE};
 use super::nftables;
-use super::tool::Tool;
+use super::xtables::command::Tool;
+use super::xtables::common_chain::{self, BASE};
 use super::{failed, host_families, ipset};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family};
@@ -57,7 +57,7 @@ pub fn can_do(backend: BackendName, tables: &[Table]) -> Result<()> {
 
 /// Whether rules keep the containers of `bridges` apart, in a table of iptables.
 pub fn isolates(table: &[String], bridges: &[BridgeName]) -> bool {
-    base::isolates(table, bridges)
+    common_chain::isolates(table, bridges)
 }
 
 /// The same for our table of nftables.

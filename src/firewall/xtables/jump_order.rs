@@ -5,7 +5,7 @@
 //! run of its own. It is `nf_tables` that is asked; with iptables-legacy nobody answers, and the jump
 //! is taken to be where it was put.
 
-use super::base::BASE;
+use super::common_chain::BASE;
 use crate::error::Result;
 use crate::model::Family;
 use crate::sys::net::netlink::Netlink;

@@ -1,7 +1,7 @@
 //! The programs of iptables: one transaction per run, and a listing of what is there.
 
-use super::failed;
 use crate::error::{Kind, Result};
+use crate::firewall::failed;
 use crate::model::Family;
 use crate::sys::process::child::{self, Output};
 use std::path::Path;

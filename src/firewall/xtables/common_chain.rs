@@ -10,10 +10,12 @@
 //!
 //! Everything that permits is inserted at the head of the chain, so that the drops stay behind it.
 
-use super::memory::Memory;
-use super::tool::{Tool, program_of};
-use super::{failed, host_families, nftables};
+#[cfg(test)]
+mod tests;
+use super::command::{Tool, program_of};
 use crate::error::Result;
+use crate::firewall::setup_cache::Memory;
+use crate::firewall::{failed, host_families, nftables};
 use crate::model::{BridgeName, Family};
 use std::fmt::Write;
 
@@ -255,6 +257,3 @@ fn drops(bridges: &[BridgeName]) -> Vec<String> {
     let pairs = bridges.iter().flat_map(|from| bridges.iter().map(move |to| (from, to)));
     pairs.map(|(from, to)| format!("-A {ISOLATE} -i {from} -o {to} -j DROP")).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
 //! A recipient's chains: one for each bridge that flows of it are bound to, and one for those that
 //! are bound to none. Nearly always that is one chain.
 
-use crate::firewall::base::BASE;
+use crate::firewall::xtables::common_chain::BASE;
 use crate::model::{BridgeName, Flow, OwnerTag};
 use std::fmt::Write;
 
