@@ -1,6 +1,5 @@
 //! This host: its configuration, its records, its firewall, its boot.
 
-use crate::apply::Site;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::firewall::{self, Choice, Firewall};
@@ -11,6 +10,7 @@ use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 use crate::sys::{file, process};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +18,17 @@ use std::time::Duration;
 pub const WATCH_LOCK: &str = "watch.lock";
 /// A program that a killed watch had begun may hold its lock a moment longer.
 const LAST_BREATH: Duration = Duration::from_secs(1);
+
+/// Where plans take effect.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    /// The records.
+    pub store: &'a dyn Store,
+    /// The rules.
+    pub firewall: &'a dyn Firewall,
+    /// The state directory, which holds no container's files.
+    pub state: &'a Path,
+}
 
 /// Everything that commands need, opened once.
 pub struct Host {

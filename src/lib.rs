@@ -10,14 +10,11 @@
 //! reads the `use` lines and fails on a wrong arrow. ARCHITECTURE.md has the picture, the laws and
 //! one container's way through the code.
 
-pub mod apply;
 pub mod cli;
 pub mod commands;
 pub mod compose;
 pub mod config;
 pub mod configure;
-pub mod confine;
-pub mod connect;
 pub mod doctor;
 pub mod engine;
 pub mod error;
@@ -26,20 +23,12 @@ pub mod firewall;
 pub mod fuzz;
 pub mod graph;
 pub mod host;
-pub mod inject;
 pub mod lifecycle;
 pub mod link;
 pub mod logging;
 pub mod model;
-pub mod newcomer;
 pub mod oci;
 pub mod recovery;
-pub mod rewire;
-pub mod scene;
 pub mod store;
-pub mod story;
-pub mod strangers;
 pub mod sys;
-pub mod waiting;
 pub mod watch;
-pub mod world;

@@ -15,9 +15,9 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 sys::process::entry::begin_with!(begin);
 
 fn begin(words: &[OsString]) -> u8 {
-    let status = commands::early::run(words).unwrap_or_else(|| run(words));
+    let status = commands::fast_path::run(words).unwrap_or_else(|| run(words));
     status.unwrap_or_else(|error| {
-        logging::init_by_flags(&commands::early::log_flags(words));
+        logging::init_by_flags(&commands::fast_path::log_flags(words));
         logging::report(&error);
         error.kind as u8
     })

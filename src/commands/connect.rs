@@ -1,9 +1,9 @@
 //! `connect` and `disconnect`: links of containers that run.
 
 use crate::cli::{Connect, Disconnect};
-use crate::connect;
 use crate::error::Result;
 use crate::host::Host;
+use crate::lifecycle::connect;
 use crate::model::{Alias, Link, Reference};
 
 /// Makes one.

@@ -1,8 +1,8 @@
 //! `doctor`: what on this host would keep links from working.
 
-use super::paint::{Paint, Tone};
+use super::output::color::{Paint, Tone};
+use super::output::table::{self, Cell};
 use super::say_json;
-use super::table::{self, Cell};
 use crate::cli::{Doctor, Format};
 use crate::config::Overrides;
 use crate::doctor::{self, Check, Question, Verdict, worst};

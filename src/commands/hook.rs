@@ -1,11 +1,11 @@
 //! `hook`: an OCI runtime says that a container starts or ends.
 
 use crate::cli::{Hook, Stage};
-use crate::confine::Afterwards;
 use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle;
-use crate::newcomer::Newcomer;
+use crate::lifecycle::privileges::Afterwards;
+use crate::lifecycle::starting::Newcomer;
 use crate::oci::state::State;
 use std::time::Instant;
 

@@ -1,18 +1,18 @@
 //! `inspect`: one container's record, what its links should be by now, and whether the kernel agrees.
 
-use super::paint::{Paint, Tone};
-use super::table::{self, Cell};
+use super::output::color::{Paint, Tone};
+use super::output::table::{self, Cell};
 use super::{ls, say_json};
 use crate::cli::{Format, Inspect};
 use crate::error::{Error, Result};
 use crate::firewall::Ruleset;
 use crate::host::Host;
+use crate::lifecycle::lookup::look_up;
+use crate::lifecycle::replan::plan;
 use crate::link::env::passed;
 use crate::link::{Absent, Plan};
 use crate::model::{ContainerId, Flow, HostsPlace, Record, Reference, Wired};
-use crate::rewire::plan;
 use crate::sys::file::shown;
-use crate::world::look_up;
 use serde_json::{Value, json};
 
 /// Prints one record.

@@ -1,13 +1,13 @@
 //! `ls`: who runs, and who is linked to whom.
 
-use super::paint::{Paint, Tone};
-use super::table::{self, Cell};
+use super::output::color::{Paint, Tone};
+use super::output::table::{self, Cell};
 use super::{say, say_json};
 use crate::cli::{Format, Ls};
 use crate::error::Result;
 use crate::host::Host;
+use crate::lifecycle::lookup::{is_running, look_up};
 use crate::model::{ContainerId, Network, Record, Reference, Stage};
-use crate::world::{is_running, look_up};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

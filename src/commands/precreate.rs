@@ -6,7 +6,7 @@
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
-use crate::inject::{self, Hooks, Starts, Unborn};
+use crate::lifecycle::inject::{self, Hooks, Starts, Unborn};
 use crate::model::ContainerId;
 use crate::oci::spec::{HostsTarget, Spec};
 use std::io::{Write, stdout};

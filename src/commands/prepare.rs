@@ -3,7 +3,7 @@
 use crate::cli::Prepare;
 use crate::error::{Context, Kind, Result};
 use crate::host::Host;
-use crate::inject::{self, Hooks, Starts, Unborn};
+use crate::lifecycle::inject::{self, Hooks, Starts, Unborn};
 use crate::model::ContainerId;
 use crate::oci::spec::MAX_CONFIG;
 use crate::sys::file;

@@ -6,12 +6,13 @@
 
 use super::runtime_log;
 use crate::config::{Config, Overrides};
-use crate::confine::Afterwards;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
-use crate::inject::{self, Hooks, Starts, Unborn};
+use crate::lifecycle::inject::{self, Hooks, Starts, Unborn};
+use crate::lifecycle::lookup::is_running;
+use crate::lifecycle::privileges::Afterwards;
+use crate::lifecycle::starting::{Newcomer, remembered};
 use crate::model::ContainerId;
-use crate::newcomer::{Newcomer, remembered};
 use crate::oci::command_line::{Action, CommandLine, Creation};
 use crate::oci::runtime_state::RuntimeState;
 use crate::oci::spec::MAX_CONFIG;
@@ -19,7 +20,6 @@ use crate::oci::state::State;
 use crate::sys::file;
 use crate::sys::process::child;
 use crate::sys::process::exec::{self, Posture};
-use crate::world::is_running;
 use crate::{lifecycle, logging};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;

@@ -1,9 +1,11 @@
 //! Where in the text services say what they do, and what stands there instead.
 
 use super::decide::Wanted;
+use super::nodes::{NodeId, What, refusal};
 use super::services::{Conditions, Pairs, Service, conditions, pairs};
+use super::text::{line_end, line_start};
 use super::write::{Content, Layout, always, last, quoted, short};
-use super::yaml::{Document, NodeId, What, refusal};
+use super::yaml::Document;
 use super::{ANNOTATIONS, DEPENDS_ON, LINKS, RUNTIME, Whole};
 use crate::error::Result;
 use std::collections::HashSet;
@@ -259,17 +261,4 @@ impl Edits<'_> {
         new.push_str(&self.document.text[at..]);
         new
     }
-}
-
-pub fn line_start(text: &str, at: usize) -> usize {
-    text[..at].rfind('\n').map_or(0, |newline| newline + 1)
-}
-
-/// The end of the line that something ends in at `end`. A block of lines ends where the next line
-/// begins, and so behind `from`.
-fn line_end(text: &str, end: usize, from: usize) -> usize {
-    if end > from && text[..end].ends_with('\n') {
-        return end;
-    }
-    text[end..].find('\n').map_or(text.len(), |newline| end + newline + 1)
 }

@@ -10,6 +10,7 @@ mod edits;
 mod nodes;
 mod ports;
 mod services;
+mod text;
 mod version_one;
 mod write;
 mod yaml;
@@ -17,10 +18,11 @@ mod yaml;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Invalid;
 use decide::Wanted;
+use nodes::refusal;
 use services::Service;
 use std::borrow::Cow;
 use std::collections::HashSet;
-use yaml::{Document, Value, refusal};
+use yaml::{Document, Value};
 
 /// What else is written.
 #[derive(Debug, Clone, Copy, Default)]

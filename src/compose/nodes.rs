@@ -1,10 +1,38 @@
-//! From the events of a parser to nodes.
+//! The nodes of a YAML document, built from the events of the parser.
 
-use super::yaml::{MAX_DEPTH, Node, NodeId, What, refusal};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+
+/// No file that people write nests deeper.
+pub const MAX_DEPTH: usize = 64;
+
+/// Where a node is in its document's list of nodes.
+pub type NodeId = usize;
+
+/// A piece of the document.
+pub struct Node {
+    pub what: What,
+    /// Its text, without anchor and tag.
+    pub range: Range<usize>,
+    /// Whether it stands in brackets or braces.
+    pub flow: bool,
+    pub tagged: bool,
+}
+
+/// What kind of node, and what is in it.
+pub enum What {
+    Scalar { text: String, plain: bool },
+    Alias(NodeId),
+    List(Vec<NodeId>),
+    Map(Vec<(NodeId, NodeId)>),
+}
+
+/// Says which line is wrong.
+pub fn refusal(line: usize, why: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Input, format!("line {line}: {why}"))
+}
 
 /// The nodes of a text, and which of them is the root.
 pub fn nodes(text: &str) -> Result<(Vec<Node>, NodeId)> {

@@ -1,6 +1,7 @@
 //! The services of a file, and the two forms in which they say most things.
 
-use super::yaml::{Document, NodeId, Value, refusal};
+use super::nodes::{NodeId, refusal};
+use super::yaml::{Document, Value};
 use super::{ANNOTATIONS, LINKS};
 use crate::error::{Error, Result};
 use crate::model::ContainerName;

@@ -1,7 +1,8 @@
 //! Files of the first version had services at the top. No Compose that knows annotations reads them,
 //! so they become what it does read.
 
-use super::yaml::{Document, What, refusal};
+use super::nodes::{What, refusal};
+use super::yaml::Document;
 use crate::error::Result;
 
 /// What a service has one of, and nothing else at the top of a file.

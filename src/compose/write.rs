@@ -1,8 +1,9 @@
 //! How what is added is written, so that it looks like what stands around it.
 
-use super::edits::line_start;
+use super::nodes::{NodeId, refusal};
 use super::services::Conditions;
-use super::yaml::{Document, NodeId, Value, refusal};
+use super::text::line_start;
+use super::yaml::{Document, Value};
 use crate::error::Result;
 
 /// The value of an entry that is added. Texts are ready to be written.

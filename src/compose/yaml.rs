@@ -1,38 +1,14 @@
 //! A YAML document as nodes that know where they stand, so that an edit changes nothing else; and as
 //! values, in which aliases and merge keys are followed.
 
-use super::nodes::nodes;
-use crate::error::{Error, Kind, Result};
+use super::nodes::{MAX_DEPTH, Node, NodeId, What, nodes, refusal};
+use crate::error::Result;
 use std::collections::HashSet;
-use std::ops::Range;
 
-/// No file that people write nests deeper.
-pub const MAX_DEPTH: usize = 64;
 /// Aliases of aliases can say more than fits into memory.
 const MAX_VALUES: usize = 200_000;
 /// The key that merges mappings.
 const MERGE: &str = "<<";
-
-/// Where a node is in its document's list of nodes.
-pub type NodeId = usize;
-
-/// A piece of the document.
-pub struct Node {
-    pub what: What,
-    /// Its text, without anchor and tag.
-    pub range: Range<usize>,
-    /// Whether it stands in brackets or braces.
-    pub flow: bool,
-    pub tagged: bool,
-}
-
-/// What kind of node, and what is in it.
-pub enum What {
-    Scalar { text: String, plain: bool },
-    Alias(NodeId),
-    List(Vec<NodeId>),
-    Map(Vec<(NodeId, NodeId)>),
-}
 
 /// What a node says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,9 +154,4 @@ impl<'a> Document<'a> {
         }
         Ok(())
     }
-}
-
-/// Says which line is wrong.
-pub fn refusal(line: usize, why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Input, format!("line {line}: {why}"))
 }

@@ -2,7 +2,7 @@
 //! no ports; `org.oci-link.ports` does. Annotations of pods come through only where containerd's
 //! configuration lets them (`oci-link configure containerd`).
 
-use super::added::without_added;
+use super::engine_env::without_added;
 use super::{Clues, Engine, Facts, known};
 use crate::error::Result;
 use crate::model::{ContainerName, Hostname, Variable};

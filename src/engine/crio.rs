@@ -1,8 +1,8 @@
 //! CRI-O: annotations `io.kubernetes.cri-o.…` (cri-o pkg/annotations), and images in
 //! containers/storage, as podman has them.
 
-use super::added::without_added;
 use super::containerd::without_services;
+use super::engine_env::without_added;
 use super::storage::{Graph, ImageId};
 use super::{Clues, Engine, Facts, known};
 use crate::error::Result;

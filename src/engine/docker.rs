@@ -2,7 +2,7 @@
 //! /etc/resolv.conf: `<data-root>/containers/<id>/`. What is in there is exactly what Docker's own
 //! links counted: name, `Config.ExposedPorts`, `Config.Env`, `Config.Hostname`.
 
-use super::config::Config;
+use super::image_config::Config;
 use super::{Clues, Engine, Facts, known};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerId, ContainerName, Hostname};

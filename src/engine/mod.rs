@@ -9,17 +9,15 @@
 //! A new engine is one file and one line in [`ENGINES`]. docs/engines.md says what each of them
 //! tells, and what was tried on which version.
 
-mod added;
 mod bare;
-mod config;
 mod containerd;
 pub(crate) mod crio;
 pub(crate) mod docker;
+mod engine_env;
+mod image_config;
 pub(crate) mod nerdctl;
 pub(crate) mod podman;
 pub(crate) mod storage;
-#[cfg(test)]
-mod tests;
 
 use crate::error::Result;
 use crate::model::{ContainerId, ContainerName, Hostname, Invalid, PortSet, Variable};
@@ -118,3 +116,6 @@ pub fn every_reading(text: &[u8], id: &ContainerId) -> Vec<Facts> {
 fn known<T>(value: std::result::Result<T, Invalid>) -> Option<T> {
     value.inspect_err(|error| log::warn!("unknown: {error}")).ok()
 }
+
+#[cfg(test)]
+mod tests;

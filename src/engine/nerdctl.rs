@@ -1,8 +1,8 @@
 //! nerdctl copies its labels into the annotations (nerdctl pkg/labels): `nerdctl/name`,
 //! `nerdctl/hostname`, `nerdctl/exposed-ports` since 2.3, `nerdctl/ports` for what is published.
 
-use super::added::without_added;
-use super::config::Exposed;
+use super::engine_env::without_added;
+use super::image_config::Exposed;
 use super::{Clues, Engine, Facts, known};
 use crate::error::Result;
 use crate::model::{ContainerName, Hostname, PortSet};

@@ -4,7 +4,7 @@
 //! Ports are the image's. What `--expose` and `--publish` add is in podman's database only, which is
 //! podman's own to read: `org.oci-link.ports` says it.
 
-use super::added::without_added;
+use super::engine_env::without_added;
 use super::storage::{Entry, Graph, Image};
 use super::{Clues, Engine, Facts, known};
 use crate::error::{Error, Kind, Result};

@@ -1,7 +1,7 @@
 //! containers/storage, where podman and CRI-O keep containers and images: `<graph>/<driver>-images`
 //! holds an image's configuration, `<graph>/<driver>-containers` says whose image a container's is.
 
-use super::config::Config;
+use super::image_config::Config;
 use super::known;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerId, ContainerName, PortSet, Variable};

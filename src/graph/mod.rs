@@ -7,9 +7,6 @@ mod mermaid;
 mod svg;
 mod text;
 
-#[cfg(test)]
-mod tests;
-
 pub use dot::dot;
 pub use mermaid::mermaid;
 pub use svg::svg;
@@ -182,3 +179,6 @@ fn plain(text: &str) -> String {
     };
     text.chars().map(escape).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,12 @@
 //! boot. And what is left when even their records are gone.
 
 use super::finding::Finding;
-use crate::apply::purge;
 use crate::error::{Failures, Result};
 use crate::host::Host;
+use crate::lifecycle::apply::purge;
 use crate::lifecycle::retire;
+use crate::lifecycle::snapshot::Scene;
 use crate::model::{BackendName, OwnerTag, Record};
-use crate::scene::Scene;
 
 /// All of it.
 pub fn findings(host: &Host, scene: &Scene) -> Result<Vec<Finding>> {

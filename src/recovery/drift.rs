@@ -2,13 +2,13 @@
 //! there to follow.
 
 use super::finding::Finding;
-use crate::apply::purge;
 use crate::error::Result;
 use crate::host::Host;
+use crate::lifecycle::apply::purge;
+use crate::lifecycle::replan::{plan, settle};
+use crate::lifecycle::snapshot::Scene;
 use crate::link::{Absent, hosts};
 use crate::model::{BackendName, Record, Stage};
-use crate::rewire::{plan, settle};
-use crate::scene::Scene;
 use crate::sys::hosts::HostsFile;
 
 /// All of it.

@@ -8,17 +8,17 @@
 
 mod dead;
 mod drift;
-mod end;
 mod finding;
+mod teardown;
 
 use crate::error::{Failures, Result};
 use crate::host::Host;
+use crate::lifecycle::snapshot::{self, Scene};
 use crate::model::ContainerId;
-use crate::scene::{self, Scene};
-pub use end::end_all;
 pub use finding::Finding;
 use std::thread::sleep;
 use std::time::Duration;
+pub use teardown::end_all;
 
 /// Who asks again at once may be faster than the first of those who wait for the lock.
 const TURN: Duration = Duration::from_millis(5);
@@ -86,7 +86,9 @@ fn mend(host: &Host, find: impl FnOnce(&Host, &Scene) -> Result<Vec<Finding>>) -
         sleep(TURN);
         let _lock = host.store.lock()?;
         let done = match host.store.get(container)? {
-            Some(record) if scene::lives(host, &record)? => drift::restore(host, &scene, &record),
+            Some(record) if snapshot::lives(host, &record)? => {
+                drift::restore(host, &scene, &record)
+            }
             Some(record) => dead::bury(host, &scene, &record),
             None => Ok(()),
         };

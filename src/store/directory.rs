@@ -15,7 +15,6 @@
 
 mod entries;
 mod feed;
-mod litter;
 
 use super::format;
 use super::{Change, Commit, Feed, Found, Store};
@@ -289,7 +288,7 @@ impl Store for DirectoryStore {
     }
 
     fn sweep(&self) -> Result<()> {
-        self.find_litter()?.iter().try_for_each(litter::Litter::remove)
+        self.find_litter()?.iter().try_for_each(leftovers::Litter::remove)
     }
 
     fn feed(&self) -> Result<Box<dyn Feed>> {
@@ -332,5 +331,6 @@ fn record_path(id: &str) -> String {
     path + id + ".json"
 }
 
+mod leftovers;
 #[cfg(test)]
 mod tests;

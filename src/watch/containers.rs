@@ -1,13 +1,13 @@
 //! The containers that have a record: whose process lives, and who is over.
 
-use super::calm::pause_after;
+use super::debounce::pause_after;
 use crate::error::Result;
 use crate::host::Host;
+use crate::lifecycle::lookup::is_running;
 use crate::lifecycle::stop_if_over;
 use crate::model::{ContainerId, Record};
 use crate::sys::daemon::epoll::Waiting;
 use crate::sys::net::netns::Process;
-use crate::world::is_running;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};

@@ -14,9 +14,9 @@
 //! Nothing depends on it: it holds no state that matters, takes the same lock as everybody, and when it
 //! is killed all is as if it had never run.
 
-mod calm;
 mod containers;
-mod mending;
+mod debounce;
+mod repair;
 
 use crate::error::Result;
 use crate::host::Host;
@@ -25,9 +25,9 @@ use crate::sys::daemon::epoll::Waiting;
 use crate::sys::daemon::service::Manager;
 use crate::sys::daemon::signals::{Signals, Word};
 use crate::sys::process;
-use calm::Calm;
 use containers::Containers;
-use mending::Mending;
+use debounce::Calm;
+use repair::Mending;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 

@@ -10,8 +10,6 @@
 //!
 //! Everything that permits is inserted at the head of the chain, so that the drops stay behind it.
 
-#[cfg(test)]
-mod tests;
 use super::command::{Tool, program_of};
 use crate::error::Result;
 use crate::firewall::setup_cache::Memory;
@@ -257,3 +255,6 @@ fn drops(bridges: &[BridgeName]) -> Vec<String> {
     let pairs = bridges.iter().flat_map(|from| bridges.iter().map(move |to| (from, to)));
     pairs.map(|(from, to)| format!("-A {ISOLATE} -i {from} -o {to} -j DROP")).collect()
 }
+
+#[cfg(test)]
+mod tests;

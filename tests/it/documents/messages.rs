@@ -22,9 +22,9 @@ const REASONS: [(&str, &str); 7] = [
     ("link/resolve.rs", "fn fmt("),
     ("model/address.rs", "fn unusable_v4("),
     ("model/address.rs", "fn unusable_v6("),
-    ("sys/directory.rs", "fn check("),
-    ("sys/rootfs.rs", "fn must_be_ordinary("),
-    ("waiting.rs", "fn explain("),
+    ("sys/private_dir.rs", "fn check("),
+    ("sys/hosts/rootfs.rs", "fn must_be_ordinary("),
+    ("lifecycle/wait.rs", "fn explain("),
     ("commands/mod.rs", "fn one_line("),
 ];
 /// Variables that hold a part of a message.

@@ -2,9 +2,9 @@
 //! program had never been on it.
 
 use super::{Finding, Mended, gc};
-use crate::apply::take_back;
 use crate::error::Result;
 use crate::host::Host;
+use crate::lifecycle::apply::take_back;
 use crate::model::BackendName;
 
 /// Does it. Nobody may watch meanwhile: what is removed would be restored.

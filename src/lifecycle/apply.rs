@@ -5,25 +5,14 @@
 //! alone.
 
 use crate::error::{Error, Failures, Kind, Result};
-use crate::firewall::{Firewall, Ruleset};
+use crate::firewall::Ruleset;
+use crate::host::Site;
 use crate::link::{Plan, hosts};
 use crate::model::{BackendName, Created, Flow, HostsEdit, HostsPlace, OwnerTag, Record, Stage};
-use crate::store::{Change, Commit, Store, beside, mates};
+use crate::store::{Change, Commit, beside, mates};
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::conntrack;
 use std::collections::HashSet;
-use std::path::Path;
-
-/// Where plans take effect.
-#[derive(Clone, Copy)]
-pub struct Site<'a> {
-    /// The records.
-    pub store: &'a dyn Store,
-    /// The rules.
-    pub firewall: &'a dyn Firewall,
-    /// The state directory, which holds no container's files.
-    pub state: &'a Path,
-}
 
 /// Makes everything in `plan` true. On failure the record stays `pending` and names all that may
 /// have been done; [`take_back`] undoes it.

@@ -6,11 +6,11 @@
 //! To look for them costs more than a start. It is done where records may be missing, and the store
 //! knows that. Of rules that somebody restores later it knows nothing: they are for `sync`.
 
-use crate::apply::purge;
 use crate::error::Result;
 use crate::host::Host;
+use crate::lifecycle::apply::purge;
+use crate::lifecycle::snapshot::Scene;
 use crate::model::{Flow, Record};
-use crate::scene::Scene;
 use std::collections::BTreeMap;
 
 /// Removes those that name an address of `newcomer`, and the connections that they permitted.

@@ -3,6 +3,8 @@
 use crate::engine::{self, Clues};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
+use crate::lifecycle::debug_log;
+use crate::lifecycle::wait::Patience;
 use crate::model::{
     BackendName, ContainerName, Instance, Missing, Network, OwnerTag, Record, Stage, Variable,
     Wired,
@@ -12,11 +14,9 @@ use crate::oci::hooks::start_timeout;
 use crate::oci::runtime_state::{FILES, RuntimeState};
 use crate::oci::spec::{HostsTarget, MAX_CONFIG, Spec};
 use crate::oci::state::State;
-use crate::story;
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::{Namespace, Process};
 use crate::sys::{file, process};
-use crate::waiting::Patience;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -99,7 +99,7 @@ impl Newcomer {
             bundle: Some(bundle.to_owned()),
             id: state.id.clone(),
         };
-        story::met(&record, facts.engine, hosts.as_ref().map(HostsFile::place));
+        debug_log::met(&record, facts.engine, hosts.as_ref().map(HostsFile::place));
         let (missing, ipv6_loopback) = (declared.missing, namespace.ipv6_loopback);
         Ok(Newcomer { record, process, hosts, ipv6_loopback, missing, patience })
     }

@@ -2,22 +2,32 @@
 //!
 //! All of it runs under the store's lock, so that what was planned is still true when it is done.
 
-use crate::apply::{carry_out, take_back};
-use crate::confine::{Afterwards, confine};
+pub mod apply;
+pub mod connect;
+pub mod debug_log;
+pub mod inject;
+pub mod lookup;
+pub mod orphans;
+pub mod privileges;
+pub mod replan;
+pub mod snapshot;
+pub mod starting;
+pub mod wait;
+
 use crate::error::{Error, Failures, Kind, Result};
 use crate::host::Host;
+use crate::lifecycle::apply::{carry_out, take_back};
+use crate::lifecycle::lookup::{Seeker, is_linked, is_running, recipients_of, sightings};
+use crate::lifecycle::privileges::{Afterwards, confine};
+use crate::lifecycle::replan::{ATTEMPTS, conflicts, plan, rewire};
+use crate::lifecycle::starting::Newcomer;
+use crate::lifecycle::wait::{PAUSE, Patience};
 use crate::link::{Absent, Sighting};
 use crate::model::{ContainerId, Missing, Record, Reference, Stage};
-use crate::newcomer::Newcomer;
-use crate::rewire::{ATTEMPTS, conflicts, plan, rewire};
 use crate::store::{Commit, Found};
-use crate::story;
-use crate::strangers;
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::Process;
 use crate::sys::process::lock::Lock;
-use crate::waiting::{PAUSE, Patience};
-use crate::world::{Seeker, is_linked, is_running, recipients_of, sightings};
 
 /// How long the end of a container's process may follow the word of its end, in milliseconds.
 const DYING: u16 = 1000;
@@ -31,9 +41,9 @@ pub fn start(host: &Host, newcomer: Newcomer, afterwards: Afterwards) -> Result<
     if !record.links.is_empty() {
         record.backend = host.firewall.name();
     }
-    story::turn(&record, &host.config.firewall);
+    debug_log::turn(&record, &host.config.firewall);
     let (record, cleared) = make_room(host, record)?;
-    strangers::purge_from(host, &record)?;
+    orphans::purge_from(host, &record)?;
     // It was opened before the lock was taken, and those who went may have had lines in it.
     if let Some(hosts) = hosts.as_mut().filter(|_| cleared || patience.is_some()) {
         hosts.look_again()?;
@@ -73,7 +83,7 @@ pub fn start(host: &Host, newcomer: Newcomer, afterwards: Afterwards) -> Result<
         rewire_all(host, &recipients);
         return failures.into_result();
     }
-    story::neighbours(&id, &recipients);
+    debug_log::neighbours(&id, &recipients);
     rewire_all(host, &recipients);
     Ok(())
 }
@@ -193,7 +203,7 @@ fn succeed(host: &Host, record: &Record) -> Result<()> {
 fn part(host: &Host, record: &Record) -> Result<Failures> {
     let mut failures = Failures::default();
     let recipients = recipients_of(host.store.as_ref(), record)?;
-    story::neighbours(&record.id, &recipients);
+    debug_log::neighbours(&record.id, &recipients);
     for recipient in recipients {
         match rewire(host, &recipient) {
             Err(error) if !matches!(error.kind, Kind::Hosts | Kind::Unsafe) => {

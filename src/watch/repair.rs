@@ -1,6 +1,6 @@
 //! Rules that somebody changed: looked at when it is quiet again, and mended.
 
-use super::calm::{Calm, pause_after};
+use super::debounce::{Calm, pause_after};
 use crate::error::Result;
 use crate::firewall::concerns;
 use crate::host::Host;

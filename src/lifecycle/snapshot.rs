@@ -3,8 +3,8 @@
 use crate::error::Result;
 use crate::firewall::Kept;
 use crate::host::Host;
+use crate::lifecycle::lookup::is_running;
 use crate::model::{BackendName, Flow, OwnerTag, Record};
-use crate::world::is_running;
 use std::collections::{BTreeMap, HashSet};
 
 /// The records and the rules.

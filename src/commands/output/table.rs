@@ -1,7 +1,7 @@
 //! Columns of text.
 
-use super::paint::{Paint, Tone};
-use super::say;
+use super::color::{Paint, Tone};
+use crate::commands::say;
 use crate::error::Result;
 
 /// One piece of a row.

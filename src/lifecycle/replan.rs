@@ -3,15 +3,15 @@
 //!
 //! All of it runs under the store's lock, which the caller holds.
 
-use crate::apply::carry_out;
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
+use crate::lifecycle::apply::carry_out;
+use crate::lifecycle::debug_log;
+use crate::lifecycle::lookup::{Seeker, is_running, sightings};
 use crate::link::{self, Absent, HostsFile as Hosts, Plan, Sighting, World};
 use crate::model::{ContainerId, Flow, Record};
 use crate::store::{Commit, beside};
-use crate::story;
 use crate::sys::hosts::HostsFile;
-use crate::world::{Seeker, is_running, sightings};
 use std::collections::HashSet;
 
 /// How often a plan is made again because somebody was faster.
@@ -71,7 +71,7 @@ pub fn plan(
     } else {
         sightings(host.store.as_ref(), host.boot, Seeker::of(me), &me.links)?
     };
-    story::found(me, &sightings);
+    debug_log::found(me, &sightings);
     let beside = beside(host.store.as_ref(), me)?;
     let hosts = file.map(|file| Hosts {
         place: file.place().clone(),
@@ -80,7 +80,7 @@ pub fn plan(
         beside,
     });
     let plan = link::plan(me, &World { sightings, hosts }, absent)?;
-    story::planned(&plan);
+    debug_log::planned(&plan);
     Ok(plan)
 }
 

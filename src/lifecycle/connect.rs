@@ -1,20 +1,20 @@
 //! Links of containers that run: made and ended as they are when containers start and end. Only the
 //! environment stays what it was; a process's is its own.
 
-use crate::apply::carry_out;
 use crate::error::{Context, Error, Failures, Kind, Result};
 use crate::host::Host;
+use crate::lifecycle::apply::carry_out;
+use crate::lifecycle::lookup::{Seeker, is_running, look_up, sightings};
+use crate::lifecycle::replan::{conflicts, plan, rewire, settle};
 use crate::lifecycle::retire;
+use crate::lifecycle::starting::hosts_file;
 use crate::link::{Absent, Naming, Refusal, resolve};
 use crate::model::{Alias, Invalid, Link, MAX_LINKS, Network, Record, Reference, Wired};
-use crate::newcomer::hosts_file;
 use crate::oci::spec::{MAX_CONFIG, Spec};
-use crate::rewire::{conflicts, plan, rewire, settle};
 use crate::store::Commit;
 use crate::sys::file;
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::{Namespace, Process};
-use crate::world::{Seeker, is_running, look_up, sightings};
 
 /// Links a container that runs to another that runs. To do it twice is to do it once.
 pub fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
