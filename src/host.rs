@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::firewall::{self, Choice, Firewall};
+use crate::firewall::{self, Choice, Firewall, SetupCache};
 use crate::model::BackendName;
 use crate::store::{self, Store};
 use crate::sys::net::netlink::namespace_cookie;
@@ -40,6 +40,7 @@ pub struct Host {
     pub store: Box<dyn Store>,
     /// Keeps the rules of containers that start now.
     pub firewall: Box<dyn Firewall>,
+    memory: SetupCache,
     state: Rc<Directory>,
 }
 
@@ -49,8 +50,9 @@ impl Host {
         let state = Rc::new(Directory::open(&config.state_dir)?);
         let boot = process::boot_id()?;
         let store = store::open(Rc::clone(&state))?;
-        let firewall = firewall::select(config.firewall, Rc::clone(&state), boot);
-        Ok(Self { config, boot, store, firewall, state })
+        let memory = SetupCache::new(Rc::clone(&state), boot);
+        let firewall = firewall::select(config.firewall, memory.clone());
+        Ok(Self { config, boot, store, firewall, memory, state })
     }
 
     /// The state directory.
@@ -71,6 +73,11 @@ impl Host {
         })
     }
 
+    /// Isolates the bridges that config.toml names, and no others. The caller holds the host lock.
+    pub fn isolate(&self) -> Result<()> {
+        firewall::isolate(self.firewall.as_ref(), &self.memory, &self.config.isolate)
+    }
+
     /// Calls `act` with the site whose firewall keeps the rules of a record made by `backend`,
     /// whatever config.toml says today.
     pub fn at<T>(
@@ -82,7 +89,7 @@ impl Host {
         let firewall = if self.firewall.decided() == Some(backend) {
             self.firewall.as_ref()
         } else {
-            other = firewall::select(Choice::Fixed(backend), Rc::clone(&self.state), self.boot);
+            other = firewall::select(Choice::Fixed(backend), self.memory.clone());
             other.as_ref()
         };
         act(Site { store: self.store.as_ref(), firewall, state: &self.config.state_dir })

@@ -5,7 +5,7 @@ use crate::cli::{Graph, Picture};
 use crate::error::Result;
 use crate::graph;
 use crate::host::Host;
-use crate::lifecycle::lookup::is_running;
+use crate::lifecycle::alive::is_running;
 use std::collections::HashSet;
 
 /// Prints it.

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::firewall::Ruleset;
 use crate::host::Host;
 use crate::lifecycle::lookup::look_up;
-use crate::lifecycle::replan::plan;
+use crate::lifecycle::planning::plan;
 use crate::link::env::passed;
 use crate::link::{Absent, Plan};
 use crate::model::{ContainerId, Flow, HostsPlace, Record, Reference, Wired};

@@ -3,7 +3,7 @@
 use super::check::Check;
 use super::{Patient, alive};
 use crate::config::Config;
-use crate::firewall::{Choice, select};
+use crate::firewall::{Choice, SetupCache, select};
 use crate::host::Host;
 use crate::model::{BackendName, Record};
 use crate::recovery::{self, Finding};
@@ -74,7 +74,7 @@ fn without_records(patient: &Patient) -> Vec<Check> {
     let (Some(state), Ok(boot)) = (&patient.state, process::boot_id()) else { return Vec::new() };
     let mut findings = Vec::new();
     for backend in BackendName::ALL {
-        let firewall = select(Choice::Fixed(backend), Rc::clone(state), boot);
+        let firewall = select(Choice::Fixed(backend), SetupCache::new(Rc::clone(state), boot));
         // A backend that cannot be read has no rules that somebody made.
         let owners = firewall.owners().unwrap_or_default().into_keys();
         findings.extend(owners.map(|owner| Finding::Ownerless { backend, owner }));

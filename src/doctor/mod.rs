@@ -21,9 +21,9 @@ mod state;
 
 use crate::config::{Config, Overrides};
 use crate::firewall::probe::{Table, tables};
-use crate::firewall::{Choice, Firewall, select};
+use crate::firewall::{Choice, Firewall, SetupCache, select};
 use crate::host::Host;
-use crate::lifecycle::lookup::is_running;
+use crate::lifecycle::alive::is_running;
 use crate::model::{BackendName, Record};
 use crate::sys::private_dir::Directory;
 use crate::sys::process;
@@ -121,7 +121,7 @@ impl Patient {
     /// The firewall as the configuration names it, if it can be asked what it remembers.
     fn firewall(&self) -> Option<Box<dyn Firewall>> {
         let state = Rc::clone(self.state.as_ref()?);
-        Some(select(self.config.firewall, state, process::boot_id().ok()?))
+        Some(select(self.config.firewall, SetupCache::new(state, process::boot_id().ok()?)))
     }
 
     /// Whether containers that run now have links in rules of iptables.

@@ -1,7 +1,7 @@
 //! The first backend that the host can do: found out by making what each needs, when a container
 //! first needs it, and remembered until the next boot. Commands that only look never get here.
 
-use super::setup_cache::Memory;
+use super::setup_cache::SetupCache;
 use super::{Firewall, Kept, Ruleset, open};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
@@ -17,13 +17,13 @@ const NOTE: &str = "backend";
 
 /// Stands for the backend that it chooses.
 pub struct Auto {
-    memory: Memory,
+    memory: SetupCache,
     chosen: OnceCell<Box<dyn Firewall>>,
 }
 
 impl Auto {
     /// `memory` knows what was chosen before.
-    pub fn new(memory: Memory) -> Self {
+    pub fn new(memory: SetupCache) -> Self {
         Self { memory, chosen: OnceCell::new() }
     }
 
@@ -75,8 +75,7 @@ impl Firewall for Auto {
     }
 
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        let undecided = self.known().is_none();
-        if bridges.is_empty() && undecided { Ok(()) } else { self.chosen().isolate(bridges) }
+        self.chosen().isolate(bridges)
     }
 
     fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {

@@ -24,7 +24,7 @@ pub(crate) mod sets;
 mod shared;
 
 use super::elements::{Changes, Element, by_owner, owned, shown};
-use super::setup_cache::Memory;
+use super::setup_cache::SetupCache;
 use super::xtables::command::Tool;
 use super::xtables::common_chain::{Base, Static};
 use super::xtables::jump_order;
@@ -51,7 +51,7 @@ const TOGETHER: usize = 64;
 #[derive(Debug)]
 pub struct Ipset {
     base: Base,
-    memory: Memory,
+    memory: SetupCache,
     /// Left by [`Firewall::runs_programs`] to the change that it was asked for.
     looked: RefCell<Option<Look>>,
 }
@@ -65,7 +65,7 @@ struct Look {
 
 impl Ipset {
     /// `memory` knows whether the rules were made.
-    pub fn new(memory: Memory) -> Self {
+    pub fn new(memory: SetupCache) -> Self {
         let own = Static {
             kind: "ipset on bridges",
             prepare: make_sets,

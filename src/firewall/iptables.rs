@@ -15,7 +15,7 @@
 //! it fails when it does not, and then nothing of the transaction has happened: so the usual case
 //! needs no look at what is there, and the unusual one notices by itself.
 
-use super::setup_cache::Memory;
+use super::setup_cache::SetupCache;
 use super::xtables::chains::{Chains, is_chain_of};
 use super::xtables::command::Tool;
 use super::xtables::common_chain::{BASE, Base};
@@ -39,7 +39,7 @@ pub struct Iptables {
 
 impl Iptables {
     /// `memory` knows whether the base chain was made.
-    pub fn new(memory: Memory) -> Self {
+    pub fn new(memory: SetupCache) -> Self {
         Self { base: Base::plain(memory) }
     }
 

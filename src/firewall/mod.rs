@@ -6,6 +6,7 @@ mod auto;
 mod elements;
 pub(crate) mod ipset;
 pub(crate) mod iptables;
+mod isolation;
 pub(crate) mod nftables;
 mod none;
 pub mod probe;
@@ -14,12 +15,11 @@ pub(crate) mod xtables;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
-use crate::sys::private_dir::Directory;
-use setup_cache::Memory;
+pub use isolation::isolate;
+pub use setup_cache::SetupCache;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::rc::Rc;
 
 /// The rules of one owner.
 #[derive(Debug, Clone, Copy)]
@@ -51,8 +51,9 @@ pub trait Firewall {
     /// Makes what is nobody's in particular, as far as it is missing: chains, sets, isolation. What
     /// was remembered of it does not count: somebody may have flushed it.
     fn restore(&self) -> Result<()>;
-    /// Keeps containers of `bridges` from reaching each other, but for what links permit, and
-    /// those of no other bridge. It costs nothing when it is done already.
+    /// Keeps containers of `bridges` from reaching each other except by links, and those of no
+    /// other bridge. Costs nothing if it was done before. Callers use [`isolate`], which also ends
+    /// the isolation by another backend.
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()>;
     /// Makes the owner's rules permit exactly `flows`: all of them, or nothing has changed. Doing
     /// it twice is doing it once.
@@ -98,16 +99,15 @@ impl fmt::Display for Choice {
     }
 }
 
-/// The choice point of this seam. `state` is where a backend may remember what it set up.
-pub fn select(choice: Choice, state: Rc<Directory>, boot: u128) -> Box<dyn Firewall> {
-    let memory = Memory::new(state, boot);
+/// The choice point of this seam. `memory` is where a backend keeps what it set up.
+pub fn select(choice: Choice, memory: SetupCache) -> Box<dyn Firewall> {
     match choice {
         Choice::Auto => Box::new(auto::Auto::new(memory)),
         Choice::Fixed(name) => open(name, memory),
     }
 }
 
-fn open(name: BackendName, memory: Memory) -> Box<dyn Firewall> {
+fn open(name: BackendName, memory: SetupCache) -> Box<dyn Firewall> {
     match name {
         BackendName::None => Box::new(none::NoFirewall),
         BackendName::Ipset => Box::new(ipset::Ipset::new(memory)),

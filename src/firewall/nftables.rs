@@ -26,8 +26,7 @@ mod rules;
 mod table;
 
 use super::elements::{Changes, Element, by_owner, owned, shown};
-use super::setup_cache::Memory;
-use super::xtables::common_chain;
+use super::setup_cache::SetupCache;
 use super::{Firewall, Kept, Ruleset, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
@@ -42,26 +41,13 @@ const ISOLATION: &str = "nftables-isolation";
 /// See the module.
 #[derive(Debug)]
 pub struct Nftables {
-    memory: Memory,
+    memory: SetupCache,
 }
 
 impl Nftables {
     /// `memory` knows whose containers are isolated.
-    pub fn new(memory: Memory) -> Self {
+    pub fn new(memory: SetupCache) -> Self {
         Self { memory }
-    }
-
-    /// Isolates nobody any more, for another backend does.
-    pub fn end_isolation(&self) -> Result<()> {
-        self.change_isolation(&[])
-    }
-
-    fn change_isolation(&self, bridges: &[BridgeName]) -> Result<()> {
-        if self.isolated()? == bridges {
-            return Ok(());
-        }
-        table::make(&mut Netlink::netfilter()?, bridges)?;
-        self.memory.note_isolated(ISOLATION, bridges)
     }
 
     /// Adds what the record does not name; false if anything is not as it says. What it names is
@@ -95,8 +81,11 @@ impl Firewall for Nftables {
     }
 
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        common_chain::Base::plain(self.memory.clone()).end_isolation()?;
-        self.change_isolation(bridges)
+        if self.isolated()? == bridges {
+            return Ok(());
+        }
+        table::make(&mut Netlink::netfilter()?, bridges)?;
+        self.memory.note_isolated(ISOLATION, bridges)
     }
 
     fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {

@@ -13,17 +13,17 @@ const MAX_NOTE: u64 = 4096;
 
 /// The notes of this boot and namespace.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub struct SetupCache {
     state: Rc<Directory>,
     boot: u128,
     /// Asked for when the first note is read or written.
-    netns: OnceCell<u64>,
+    netns: Rc<OnceCell<u64>>,
 }
 
-impl Memory {
+impl SetupCache {
     /// Notes in `state`, made in `boot` and the namespace this process is in.
     pub fn new(state: Rc<Directory>, boot: u128) -> Self {
-        Self { state, boot, netns: OnceCell::new() }
+        Self { state, boot, netns: Rc::default() }
     }
 
     /// The first line of a note that is true.

@@ -3,9 +3,11 @@
 
 use crate::error::{Context, Error, Failures, Kind, Result};
 use crate::host::Host;
+use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::carry_out;
-use crate::lifecycle::lookup::{Seeker, is_running, look_up, sightings};
-use crate::lifecycle::replan::{conflicts, plan, rewire, settle};
+use crate::lifecycle::lookup::{Seeker, look_up, sightings};
+use crate::lifecycle::planning::{conflicts, plan};
+use crate::lifecycle::replan::{rewire, settle};
 use crate::lifecycle::retire;
 use crate::lifecycle::starting::hosts_file;
 use crate::link::{Absent, Naming, Refusal, resolve};
@@ -32,7 +34,7 @@ pub fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
     }
     let ipv6 = Namespace::of(&process)?.ipv6_loopback;
     let file = find_hosts_file(host, &me)?;
-    host.firewall.isolate(&host.config.isolate)?;
+    host.isolate()?;
     let mut linked = me.clone();
     if me.links.is_empty() && me.flows.is_empty() {
         linked.backend = host.firewall.name();

@@ -1,18 +1,10 @@
-//! What a plan looks at: other containers' records, and whether their processes live.
+//! Finds records: by name or id, the sources of links, and the recipients of a source.
 
 use crate::error::Result;
+use crate::lifecycle::alive::is_running;
 use crate::link::{Refusal, Sighting};
 use crate::model::{ContainerId, ContainerName, Network, Record, Reference, Wired};
 use crate::store::{Found, Store};
-use crate::sys::process;
-
-/// Whether the container of `record` runs now. A record outlives its container when nobody told
-/// us of its end: then its process is gone, is a zombie, or is another one that started later, or
-/// the host has booted since.
-pub fn is_running(record: &Record, boot: u128) -> Result<bool> {
-    let instance = &record.instance;
-    Ok(instance.boot == boot && process::start_time(instance.pid)? == Some(instance.started))
-}
 
 /// The one container that somebody means.
 pub fn look_up(store: &dyn Store, reference: &Reference) -> Result<Record> {

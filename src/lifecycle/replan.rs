@@ -3,14 +3,13 @@
 //!
 //! All of it runs under the store's lock, which the caller holds.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::apply::carry_out;
-use crate::lifecycle::debug_log;
-use crate::lifecycle::lookup::{Seeker, is_running, sightings};
-use crate::link::{self, Absent, HostsFile as Hosts, Plan, Sighting, World};
-use crate::model::{ContainerId, Flow, Record};
-use crate::store::{Commit, beside};
+use crate::lifecycle::planning::{conflicts, plan};
+use crate::link::{Absent, Plan};
+use crate::model::{Flow, Record};
+use crate::store::Commit;
 use crate::sys::hosts::HostsFile;
 use std::collections::HashSet;
 
@@ -57,34 +56,9 @@ fn plan_again(host: &Host, me: &Record) -> Result<(Plan, Option<HostsFile>, Resu
     Ok((plan(host, me, file.as_ref(), true, Absent::Leave)?, file, hosts))
 }
 
-/// What `me` needs, as the world is now.
-pub fn plan(
-    host: &Host,
-    me: &Record,
-    file: Option<&HostsFile>,
-    ipv6: bool,
-    absent: Absent,
-) -> Result<Plan> {
-    // Who is dead gets nothing, whatever it is linked to: its address may be another's next.
-    let sightings = if absent == Absent::Leave && !is_running(me, host.boot)? {
-        vec![Sighting::Missing; me.links.len()]
-    } else {
-        sightings(host.store.as_ref(), host.boot, Seeker::of(me), &me.links)?
-    };
-    debug_log::found(me, &sightings);
-    let beside = beside(host.store.as_ref(), me)?;
-    let hosts = file.map(|file| Hosts {
-        place: file.place().clone(),
-        content: file.content().map(<[u8]>::to_vec),
-        ipv6,
-        beside,
-    });
-    let plan = link::plan(me, &World { sightings, hosts }, absent)?;
-    debug_log::planned(&plan);
-    Ok(plan)
-}
-
-/// Somebody who takes no lock of ours.
-pub fn conflicts(id: &ContainerId) -> Error {
-    Error::new(Kind::State, format!("record of {id}: others keep changing it"))
+/// A neighbour's trouble is not the container's that starts or ends.
+pub fn tolerate(recipient: &Record, result: Result<()>) {
+    if let Err(error) = result {
+        log::error!("links of {}: {error}", recipient.id);
+    }
 }

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::firewall::Kept;
 use crate::host::Host;
-use crate::lifecycle::lookup::is_running;
+use crate::lifecycle::alive::is_running;
 use crate::model::{BackendName, Flow, OwnerTag, Record};
 use std::collections::{BTreeMap, HashSet};
 

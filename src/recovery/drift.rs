@@ -5,7 +5,8 @@ use super::finding::Finding;
 use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::apply::purge;
-use crate::lifecycle::replan::{plan, settle};
+use crate::lifecycle::planning::plan;
+use crate::lifecycle::replan::settle;
 use crate::lifecycle::snapshot::Scene;
 use crate::link::{Absent, hosts};
 use crate::model::{BackendName, Record, Stage};
@@ -94,7 +95,7 @@ fn has_its_lines(host: &Host, record: &Record, linked: bool) -> Result<bool> {
 /// Makes what is nobody's in particular.
 pub fn mend(host: &Host, finding: &Finding) -> Result<()> {
     match finding {
-        Finding::Isolation => host.firewall.isolate(&host.config.isolate),
+        Finding::Isolation => host.isolate(),
         Finding::Base(backend) => host.at(*backend, |site| site.firewall.restore()),
         _ => Ok(()),
     }

@@ -51,7 +51,7 @@ pub fn look_for_dead(host: &Host) -> Result<Vec<Finding>> {
 pub fn gc(host: &Host) -> Result<Mended> {
     mend(host, |host, scene| {
         // Who takes rules away may put the others in order, by what it remembers to isolate.
-        if let Err(error) = host.firewall.isolate(&host.config.isolate) {
+        if let Err(error) = host.isolate() {
             log::error!("isolation: left as it is: {error}");
         }
         dead::findings(host, scene)

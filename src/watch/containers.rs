@@ -3,7 +3,7 @@
 use super::debounce::pause_after;
 use crate::error::Result;
 use crate::host::Host;
-use crate::lifecycle::lookup::is_running;
+use crate::lifecycle::alive::is_running;
 use crate::lifecycle::stop_if_over;
 use crate::model::{ContainerId, Record};
 use crate::sys::daemon::epoll::Waiting;

@@ -5,7 +5,7 @@
 
 use super::sets::Entry;
 use crate::error::Result;
-use crate::firewall::setup_cache::Memory;
+use crate::firewall::setup_cache::SetupCache;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -24,7 +24,7 @@ pub enum Shared {
 
 impl Shared {
     /// What was noted.
-    pub fn recall(memory: &Memory) -> Result<Self> {
+    pub fn recall(memory: &SetupCache) -> Result<Self> {
         let Some(note) = memory.recall(NOTE)? else { return Ok(Self::Some(BTreeSet::new())) };
         let addresses: std::result::Result<BTreeSet<IpAddr>, _> =
             note.lines().map(str::parse).collect();
@@ -34,7 +34,7 @@ impl Shared {
     }
 
     /// Notes that elements of `addresses` have several owners.
-    pub fn note(self, memory: &Memory, addresses: impl Iterator<Item = IpAddr>) -> Result<()> {
+    pub fn note(self, memory: &SetupCache, addresses: impl Iterator<Item = IpAddr>) -> Result<()> {
         let Self::Some(mut known) = self else { return Ok(()) };
         let before = known.len();
         known.extend(addresses);

@@ -12,8 +12,8 @@
 
 use super::command::{Tool, program_of};
 use crate::error::Result;
-use crate::firewall::setup_cache::Memory;
-use crate::firewall::{failed, host_families, nftables};
+use crate::firewall::setup_cache::SetupCache;
+use crate::firewall::{failed, host_families};
 use crate::model::{BridgeName, Family};
 use std::fmt::Write;
 
@@ -49,13 +49,13 @@ pub struct Static {
 /// Makes the chain, and remembers that it did.
 #[derive(Debug)]
 pub struct Base {
-    memory: Memory,
+    memory: SetupCache,
     own: Static,
 }
 
 impl Base {
     /// A chain with nothing in it that permits.
-    pub fn plain(memory: Memory) -> Self {
+    pub fn plain(memory: SetupCache) -> Self {
         let own = Static {
             kind: "iptables",
             prepare: |_, _| Ok(()),
@@ -66,7 +66,7 @@ impl Base {
     }
 
     /// A chain with rules of a backend's own.
-    pub fn with_rules(memory: Memory, own: Static) -> Self {
+    pub fn with_rules(memory: SetupCache, own: Static) -> Self {
         Self { memory, own }
     }
 
@@ -99,20 +99,9 @@ impl Base {
         self.memory.note_isolated(NOTE, &[])
     }
 
-    /// Isolates the containers of `bridges` from each other, and of no other bridge; at no cost
-    /// when that was done already. It is done in one place only: a link of another backend would
-    /// permit nothing here.
+    /// Isolates the containers of `bridges` from each other, and those of no other bridge. Does
+    /// nothing if that was done already.
     pub fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        nftables::Nftables::new(self.memory.clone()).end_isolation()?;
-        self.change_isolation(bridges)
-    }
-
-    /// Isolates nobody any more, for another backend does.
-    pub fn end_isolation(&self) -> Result<()> {
-        self.change_isolation(&[])
-    }
-
-    fn change_isolation(&self, bridges: &[BridgeName]) -> Result<()> {
         if self.memory.isolated(NOTE)? == bridges {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use crate::support::{Container, Host, Runtime};
 use oci_link::error::Result;
-use oci_link::firewall::{self, Choice, Firewall, Ruleset};
+use oci_link::firewall::{self, Choice, Firewall, Ruleset, SetupCache};
 use oci_link::model::{BackendName, BridgeName, Flow, OwnerTag, PortSet};
 use oci_link::sys::private_dir::Directory;
 use oci_link::sys::process;
@@ -32,19 +32,29 @@ impl Site {
 
     /// Lets the backend do something inside the host.
     pub(super) fn act<T: Send>(&self, act: impl FnOnce(&dyn Firewall) -> T + Send) -> T {
+        self.act_with_cache(|firewall, _| act(firewall))
+    }
+
+    fn act_with_cache<T: Send>(
+        &self,
+        act: impl FnOnce(&dyn Firewall, &SetupCache) -> T + Send,
+    ) -> T {
         self.host.netns().enter(|| {
             let state = Directory::open(&self.host.state_dir()).expect("a state directory");
             let boot = process::boot_id().expect("a boot id");
             let choice = Choice::Fixed(self.backend);
-            let firewall = firewall::select(choice, state.into(), boot);
-            act(firewall.as_ref())
+            let cache = SetupCache::new(state.into(), boot);
+            act(firewall::select(choice, cache.clone()).as_ref(), &cache)
         })
     }
 
     pub(super) fn isolate(&self, bridges: &[&str]) {
         let bridges: Vec<_> =
             bridges.iter().map(|name| BridgeName::new(name).expect("a bridge")).collect();
-        self.act(|firewall| firewall.isolate(&bridges)).expect("isolation");
+        let isolate = |firewall: &dyn Firewall, cache: &SetupCache| {
+            firewall::isolate(firewall, cache, &bridges)
+        };
+        self.act_with_cache(isolate).expect("isolation");
     }
 
     pub(super) fn ensure(&self, owner: &OwnerTag, before: &[Flow], flows: &[Flow]) {
