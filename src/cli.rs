@@ -56,7 +56,7 @@ pub enum Command {
     /// Show all about one container, and its rules as the kernel has them.
     Inspect(Inspect),
     /// Draw who is linked to whom.
-    Graph(Graph),
+    Graph(GraphArguments),
     /// Link a running container to another.
     Connect(Connect),
     /// End a link of a running container.
@@ -170,10 +170,10 @@ pub struct Inspect {
 
 /// `graph`.
 #[derive(Debug, Args)]
-pub struct Graph {
+pub struct GraphArguments {
     /// How to draw.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Picture,
+    pub format: GraphFormat,
 }
 
 /// `connect`.
@@ -244,7 +244,7 @@ pub enum Format {
 
 /// For people, or for programs that draw.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Picture {
+pub enum GraphFormat {
     /// A line per container and link.
     #[default]
     Text,
@@ -262,7 +262,7 @@ pub enum Picture {
 pub struct Configure {
     /// Whose configuration.
     #[arg(value_enum)]
-    pub engine: Engine,
+    pub engine: EngineName,
     /// What the runtime is called there.
     #[arg(long, value_name = "NAME", default_value = "oci-link")]
     pub runtime: String,
@@ -285,7 +285,7 @@ pub struct Configure {
 
 /// Those that have a configuration to register in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
+pub enum EngineName {
     /// /etc/docker/daemon.json.
     Docker,
     /// A drop-in of containers.conf, or hooks.d.

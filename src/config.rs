@@ -54,7 +54,7 @@ pub struct Config {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct File {
+struct ConfigFile {
     state_dir: Option<PathBuf>,
     firewall: FirewallTable,
     env: EnvTable,
@@ -142,7 +142,7 @@ impl Config {
             let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
             Error::new(Kind::Input, format!("{path}{line}: {why}"))
         };
-        let file: File = toml::from_str(text)
+        let file: ConfigFile = toml::from_str(text)
             .map_err(|error| refuse(error.span(), &error.message().replace('\n', ", ")))?;
         let usual = Self::default();
         let mut isolate: Vec<BridgeName> = Vec::new();

@@ -21,7 +21,7 @@ const LAST_BREATH: Duration = Duration::from_secs(1);
 
 /// Where plans take effect.
 #[derive(Clone, Copy)]
-pub struct Site<'a> {
+pub struct Effects<'a> {
     /// The records.
     pub store: &'a dyn Store,
     /// The rules.
@@ -80,18 +80,18 @@ impl Host {
 
     /// Calls `act` with the site whose firewall keeps the rules of a record made by `backend`,
     /// whatever config.toml says today.
-    pub fn at<T>(
+    pub fn effects<T>(
         &self,
         backend: BackendName,
-        act: impl FnOnce(Site<'_>) -> Result<T>,
+        act: impl FnOnce(Effects<'_>) -> Result<T>,
     ) -> Result<T> {
         let other;
-        let firewall = if self.firewall.decided() == Some(backend) {
+        let firewall = if self.firewall.chosen() == Some(backend) {
             self.firewall.as_ref()
         } else {
             other = firewall::select(Choice::Fixed(backend), self.memory.clone());
             other.as_ref()
         };
-        act(Site { store: self.store.as_ref(), firewall, state: &self.config.state_dir })
+        act(Effects { store: self.store.as_ref(), firewall, state: &self.config.state_dir })
     }
 }

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-sys::process::entry::begin_with!(begin);
+sys::process::entry::main!(begin);
 
 fn begin(words: &[OsString]) -> u8 {
     let status = commands::fast_path::run(words).unwrap_or_else(|| run(words));

@@ -6,7 +6,7 @@
 //! and Debian 12's valgrind does not know `pidfd_open`, without which no hook does anything.)
 
 use crate::{
-    once::{Stage, hooks},
+    once::{Phase, hooks},
     place::Place,
     report::{NOTHING, Report},
     sample::{Sample, command},
@@ -19,9 +19,9 @@ pub fn measure(place: &Place, report: &mut Report) {
     report.section_of_instructions("Instructions of a createRuntime");
     let nothing = count(command(&place.noop));
     report.instructions(NOTHING, nothing, nothing);
-    hooks(place, "instructions", |backend, stage, hook| match stage {
-        Stage::Start => report.instructions(backend, count(hook), nothing),
-        Stage::End => _ = hook.run(),
+    hooks(place, "instructions", |backend, phase, hook| match phase {
+        Phase::Start => report.instructions(backend, count(hook), nothing),
+        Phase::End => _ = hook.run(),
     });
 }
 

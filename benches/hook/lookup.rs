@@ -6,8 +6,8 @@ use crate::{
     sample::{Series, command},
 };
 use oci_link::model::{
-    Address, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag,
-    PortSet, Record, Reference, Stage,
+    Address, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag, Phase,
+    PortSet, Record, Reference,
 };
 use oci_link::store::{self, Change, Commit, Found, Store};
 use oci_link::sys::private_dir::Directory;
@@ -63,7 +63,7 @@ fn publish(store: &dyn Store, number: u32) {
     let address = format!("10.{}.{}.{}/8", number >> 16, (number >> 8) & 0xff, number & 0xff);
     let record = Record {
         revision: 0,
-        stage: Stage::Ready,
+        phase: Phase::Ready,
         name: ContainerName::new(&name(number)).expect("a name"),
         hostname: Hostname::new(id.short()).expect("a host name"),
         owner: OwnerTag::new(&id, &instance),

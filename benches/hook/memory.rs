@@ -2,7 +2,7 @@
 //! this process grows.
 
 use crate::{
-    once::{Stage, hooks},
+    once::{Phase, hooks},
     place::Place,
     report::{NOTHING, Report},
     sample::command,
@@ -14,11 +14,11 @@ const LIMIT: f64 = 6.0;
 pub fn measure(place: &Place, report: &mut Report) {
     report.section_of_memory("Peak memory");
     report.memory(NOTHING, command(&place.noop).run().mebibytes, None);
-    hooks(place, "memory", |backend, stage, hook| {
-        let stage = match stage {
-            Stage::Start => "createRuntime",
-            Stage::End => "poststop",
+    hooks(place, "memory", |backend, phase, hook| {
+        let phase = match phase {
+            Phase::Start => "createRuntime",
+            Phase::End => "poststop",
         };
-        report.memory(&format!("{stage}, {backend}"), hook.run().mebibytes, Some(LIMIT));
+        report.memory(&format!("{phase}, {backend}"), hook.run().mebibytes, Some(LIMIT));
     });
 }

@@ -93,7 +93,7 @@ impl Rig {
         self.hook("poststop", wish.id, "stopped", None)
     }
 
-    fn hook(&self, stage: &str, id: &str, status: &str, pid: Option<u32>) -> Sample {
+    fn hook(&self, phase: &str, id: &str, status: &str, pid: Option<u32>) -> Sample {
         let bundle = self.bundle(id);
         let mut state =
             json!({ "ociVersion": "1.0.2", "id": id, "status": status, "bundle": bundle });
@@ -102,7 +102,7 @@ impl Rig {
         }
         let file = bundle.join("state.json");
         fs::write(&file, state.to_string()).expect("state is written");
-        let hook = command(&self.program).args(self.options()).args(["hook", stage]);
+        let hook = command(&self.program).args(self.options()).args(["hook", phase]);
         hook.stdin(&file).within(&self.host)
     }
 
@@ -166,9 +166,9 @@ pub fn runnable(dir: &Path, noop: &Path, container: &Container, links: &str, hoo
         },
     });
     if let Some(program) = hook.first() {
-        for stage in ["createRuntime", "poststop"] {
-            let args = [hook, &["hook".to_owned(), stage.to_owned()]].concat();
-            config["hooks"][stage] = json!([{ "path": program, "args": args }]);
+        for phase in ["createRuntime", "poststop"] {
+            let args = [hook, &["hook".to_owned(), phase.to_owned()]].concat();
+            config["hooks"][phase] = json!([{ "path": program, "args": args }]);
         }
     }
     fs::write(dir.join("config.json"), config.to_string()).expect("config.json is written");

@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::cli::Compose;
-use crate::compose::{Options, convert};
+use crate::compose::{ComposeOptions, convert};
 use crate::error::{Context, Error, Kind, Result};
 use std::io::{Read, stdin};
 
@@ -18,6 +18,6 @@ pub fn run(arguments: &Compose) -> Result<()> {
         return Err(Error::new(Kind::Input, format!("{}: more than {MAX_FILE} bytes", what())));
     }
     let text = std::str::from_utf8(&bytes).context(Kind::Input, what)?;
-    let options = Options { runtime: arguments.runtime.as_deref(), ports: arguments.ports };
+    let options = ComposeOptions { runtime: arguments.runtime.as_deref(), ports: arguments.ports };
     say(&convert(text, &options)?)
 }

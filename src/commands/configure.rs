@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::cli::{self, Configure};
-use crate::configure::{self, Engine, Request, RuntimeName};
+use crate::configure::{self, Registering, Registration, RuntimeName};
 use crate::error::{Context, Kind, Result};
 use crate::sys::file;
 use std::path::Path;
@@ -24,17 +24,17 @@ pub fn run(arguments: &Configure) -> Result<()> {
             say(if text.ends_with('\n') { "" } else { "\n" })?;
         }
     }
-    say(&format!("{}\n", configure::afterwards(&request)))
+    say(&format!("{}\n", configure::after(&request)))
 }
 
-fn request(arguments: &Configure) -> Result<Request> {
+fn request(arguments: &Configure) -> Result<Registering> {
     let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
-    Ok(Request {
+    Ok(Registering {
         engine: match arguments.engine {
-            cli::Engine::Docker => Engine::Docker,
-            cli::Engine::Podman => Engine::Podman,
-            cli::Engine::Containerd => Engine::Containerd,
-            cli::Engine::Crio => Engine::Crio,
+            cli::EngineName::Docker => Registration::Docker,
+            cli::EngineName::Podman => Registration::Podman,
+            cli::EngineName::Containerd => Registration::Containerd,
+            cli::EngineName::Crio => Registration::Crio,
         },
         name: RuntimeName::new(&arguments.runtime)?,
         default: arguments.default,

@@ -39,8 +39,8 @@ fn row(check: &Check) -> Vec<Cell> {
         Verdict::Warning => Tone::Doubtful,
         Verdict::Fault => Tone::Bad,
     };
-    let mend = check.mend.as_deref().unwrap_or_default();
-    let words = [&check.subject, &check.detail, mend].map(Cell::from);
+    let fix = check.fix.as_deref().unwrap_or_default();
+    let words = [&check.subject, &check.detail, fix].map(Cell::from);
     std::iter::once(Cell::new(tone, check.verdict.as_str())).chain(words).collect()
 }
 
@@ -49,6 +49,6 @@ fn value(check: &Check) -> Value {
         "subject": check.subject,
         "verdict": check.verdict.as_str(),
         "detail": check.detail,
-        "mend": check.mend,
+        "mend": check.fix,
     })
 }

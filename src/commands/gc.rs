@@ -9,9 +9,9 @@ use crate::recovery;
 /// One line for each thing that is, or would be, removed.
 pub fn run(host: &Host, arguments: &Gc) -> Result<()> {
     if arguments.dry_run {
-        return tell(&recovery::look_for_dead(host)?);
+        return tell(&recovery::audit_dead(host)?);
     }
-    let mended = if arguments.all { recovery::end_all(host) } else { recovery::gc(host) }?;
-    tell(&mended.findings)?;
-    mended.failures.into_result()
+    let repaired = if arguments.all { recovery::end_all(host) } else { recovery::gc(host) }?;
+    tell(&repaired.findings)?;
+    repaired.failures.into_result()
 }

@@ -1,7 +1,7 @@
 //! `graph`: who is linked to whom, as a picture.
 
 use super::say;
-use crate::cli::{Graph, Picture};
+use crate::cli::{GraphArguments, GraphFormat};
 use crate::error::Result;
 use crate::graph;
 use crate::host::Host;
@@ -9,7 +9,7 @@ use crate::lifecycle::alive::is_running;
 use std::collections::HashSet;
 
 /// Prints it.
-pub fn run(host: &Host, arguments: &Graph) -> Result<()> {
+pub fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
     let mut records = host.store.all()?;
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     let mut running = HashSet::new();
@@ -20,9 +20,9 @@ pub fn run(host: &Host, arguments: &Graph) -> Result<()> {
     }
     let graph = graph::Graph::of(&records, |record| running.contains(&record.id));
     say(&match arguments.format {
-        Picture::Text => graph::text(&graph),
-        Picture::Dot => graph::dot(&graph),
-        Picture::Mermaid => graph::mermaid(&graph),
-        Picture::Svg => graph::svg(&graph),
+        GraphFormat::Text => graph::text(&graph),
+        GraphFormat::Dot => graph::dot(&graph),
+        GraphFormat::Mermaid => graph::mermaid(&graph),
+        GraphFormat::Svg => graph::svg(&graph),
     })
 }

@@ -4,8 +4,8 @@ use crate::cli::{Hook, Stage};
 use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle;
-use crate::lifecycle::privileges::Afterwards;
-use crate::lifecycle::starting::Newcomer;
+use crate::lifecycle::privileges::AfterHook;
+use crate::lifecycle::starting::StartingContainer;
 use crate::oci::state::State;
 use std::time::Instant;
 
@@ -20,8 +20,8 @@ pub fn run(host: &Host, arguments: &Hook, state: &[u8]) -> Result<()> {
     let (id, begun) = (&state.id, Instant::now());
     log::debug!("{id}: hook {stage:?}");
     match stage {
-        Stage::Poststop => lifecycle::stop(host, id, Afterwards::Ends)?,
-        _ => lifecycle::start(host, Newcomer::meet(host, &state)?, Afterwards::Ends)?,
+        Stage::Poststop => lifecycle::stop(host, id, AfterHook::Exit)?,
+        _ => lifecycle::start(host, StartingContainer::read(host, &state)?, AfterHook::Exit)?,
     }
     log::debug!("{id}: hook {stage:?} done after {:.1?}", begun.elapsed());
     Ok(())

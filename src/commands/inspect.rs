@@ -5,13 +5,13 @@ use super::output::table::{self, Cell};
 use super::{ls, say_json};
 use crate::cli::{Format, Inspect};
 use crate::error::{Error, Result};
-use crate::firewall::Ruleset;
+use crate::firewall::OwnerScope;
 use crate::host::Host;
 use crate::lifecycle::lookup::look_up;
 use crate::lifecycle::planning::plan;
 use crate::link::env::passed;
-use crate::link::{Absent, Plan};
-use crate::model::{ContainerId, Flow, HostsPlace, Record, Reference, Wired};
+use crate::link::{OnMissing, Plan};
+use crate::model::{ContainerId, Flow, HostsPlace, LinkState, Record, Reference};
 use crate::sys::file::shown;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     // Of one moment: a container that starts meanwhile would look like a difference.
     let lock = host.store.lock()?;
     let record = look_up(host.store.as_ref(), &reference)?;
-    let plan = Planned(plan(host, &record, None, true, Absent::Leave));
+    let plan = Planned(plan(host, &record, None, true, OnMissing::Leave));
     let rules = Rules::of(host, &record)?;
     let recipients = host.store.all()?;
     drop(lock);
@@ -74,10 +74,10 @@ struct Rules {
 
 impl Rules {
     fn of(host: &Host, record: &Record) -> Result<Self> {
-        host.at(record.backend, |site| {
-            let ruleset = Ruleset { owner: &record.owner, before: &record.flows };
-            let expected = site.firewall.expected(&record.owner, &record.flows);
-            Ok(Self { expected, actual: site.firewall.read(ruleset) })
+        host.effects(record.backend, |effects| {
+            let ruleset = OwnerScope { owner: &record.owner, before: &record.flows };
+            let expected = effects.firewall.expected(&record.owner, &record.flows);
+            Ok(Self { expected, actual: effects.firewall.read(ruleset) })
         })
     }
 
@@ -163,8 +163,8 @@ fn fields(
     for port in record.ports.iter() {
         row("port", port.to_string());
     }
-    for wired in &record.links {
-        row("link", link(wired));
+    for link_state in &record.links {
+        row("link", link(link_state));
     }
     for other in linked_by {
         row("linked by", other.name.to_string());
@@ -192,9 +192,9 @@ fn fields(
     rows
 }
 
-fn link(wired: &Wired) -> String {
-    let source = wired.source.as_ref().map_or("absent", ContainerId::as_str);
-    format!("{} as {} ({source})", wired.link.source, wired.link.alias)
+fn link(link_state: &LinkState) -> String {
+    let source = link_state.source.as_ref().map_or("absent", ContainerId::as_str);
+    format!("{} as {} ({source})", link_state.link.source, link_state.link.alias)
 }
 
 /// Whether the record is what would be planned now; what would be, where it is not.
@@ -204,7 +204,7 @@ fn plan_rows(record: &Record, plan: &Planned) -> Vec<Vec<Cell>> {
     let mut row = |field: &str, value: String| rows.push(vec![field.into(), value.into()]);
     match &plan.0 {
         Ok(plan) if verdict == DIFFER => {
-            plan.record.links.iter().for_each(|wired| row("planned link", link(wired)));
+            plan.record.links.iter().for_each(|link_state| row("planned link", link(link_state)));
             plan.record.flows.iter().for_each(|flow| row("planned flow", flow.to_string()));
         }
         Ok(_) => {}

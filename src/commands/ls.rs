@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::lookup::look_up;
-use crate::model::{ContainerId, Network, Record, Reference, Stage};
+use crate::model::{ContainerId, Network, Phase, Record, Reference};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -21,11 +21,14 @@ pub fn run(host: &Host, arguments: &Ls) -> Result<()> {
     }
     if let Some(container) = &arguments.aliases {
         let record = look_up(host.store.as_ref(), &Reference::new(container)?)?;
-        return record.links.iter().try_for_each(|wired| say(&format!("{}\n", wired.link.alias)));
+        return record
+            .links
+            .iter()
+            .try_for_each(|link_state| say(&format!("{}\n", link_state.link.alias)));
     }
     let mut linked_by: BTreeMap<&ContainerId, Vec<&Record>> = BTreeMap::new();
     for record in &records {
-        for source in record.links.iter().filter_map(|wired| wired.source.as_ref()) {
+        for source in record.links.iter().filter_map(|link_state| link_state.source.as_ref()) {
             let by = linked_by.entry(source).or_default();
             if !by.iter().any(|known| known.id == record.id) {
                 by.push(record);
@@ -48,11 +51,11 @@ pub fn run(host: &Host, arguments: &Ls) -> Result<()> {
 
 /// What a person wants to know first.
 pub fn state(host: &Host, record: &Record) -> &'static str {
-    match (is_running(record, host.boot), record.stage) {
+    match (is_running(record, host.boot), record.phase) {
         (Err(_), _) => "unknown",
         (Ok(false), _) => "dead",
-        (Ok(true), Stage::Ready) => "ready",
-        (Ok(true), Stage::Pending) => "pending",
+        (Ok(true), Phase::Ready) => "ready",
+        (Ok(true), Phase::Pending) => "pending",
     }
 }
 
@@ -83,7 +86,7 @@ fn row(host: &Host, record: &Record, linked_by: &[&Record]) -> Vec<Cell> {
     let by: Vec<_> = linked_by.iter().map(|other| other.name.to_string()).collect();
     let address =
         if record.network == Network::Host { "host".to_owned() } else { addresses.join(",") };
-    let is_waiting = record.links.iter().any(|wired| wired.source.is_none());
+    let is_waiting = record.links.iter().any(|link_state| link_state.source.is_none());
     let links = or_dash(links(record).join(","));
     vec![
         record.id.short().into(),
@@ -114,11 +117,11 @@ pub fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Value {
 
 /// Its links for programs.
 pub fn links_in_full(record: &Record) -> Value {
-    let links = record.links.iter().map(|wired| {
+    let links = record.links.iter().map(|link_state| {
         json!({
-            "source": wired.link.source.as_str(),
-            "alias": wired.link.alias.as_str(),
-            "connected": wired.source.as_ref().map(ContainerId::as_str),
+            "source": link_state.link.source.as_str(),
+            "alias": link_state.link.alias.as_str(),
+            "connected": link_state.source.as_ref().map(ContainerId::as_str),
         })
     });
     links.collect()

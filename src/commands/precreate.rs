@@ -6,7 +6,7 @@
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
-use crate::lifecycle::inject::{self, Hooks, Starts, Unborn};
+use crate::lifecycle::inject::{self, Hooks, NewContainer, Starts};
 use crate::model::ContainerId;
 use crate::oci::spec::{HostsTarget, Spec};
 use std::io::{Write, stdout};
@@ -22,8 +22,9 @@ pub fn run(host: &Host, text: &[u8]) -> Result<()> {
         _ => None,
     };
     let id = id_in(&bundle).or(mounted).or_else(|| id_of_directory(&bundle));
-    let unborn = Unborn { id: id.as_ref(), bundle: &bundle, text, starts: Starts::NowByHook };
-    let edited = inject::edited(host, unborn, Hooks::Poststop)?;
+    let container =
+        NewContainer { id: id.as_ref(), bundle: &bundle, text, starts: Starts::NowByHook };
+    let edited = inject::edited(host, container, Hooks::Poststop)?;
     let written = stdout().write_all(edited.as_bytes()).and_then(|()| stdout().flush());
     written.map_err(|error| Error::new(Kind::Internal, format!("standard output: {error}")))
 }

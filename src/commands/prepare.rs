@@ -3,7 +3,7 @@
 use crate::cli::Prepare;
 use crate::error::{Context, Kind, Result};
 use crate::host::Host;
-use crate::lifecycle::inject::{self, Hooks, Starts, Unborn};
+use crate::lifecycle::inject::{self, Hooks, NewContainer, Starts};
 use crate::model::ContainerId;
 use crate::oci::spec::MAX_CONFIG;
 use crate::sys::file;
@@ -21,7 +21,7 @@ pub fn run(host: &Host, arguments: &Prepare) -> Result<()> {
     let path = bundle.join("config.json");
     let text = file::read_text(&path, MAX_CONFIG, Kind::Input)?;
     let starts = Starts::Later;
-    let unborn = Unborn { id: id.as_ref(), bundle: &bundle, text: &text, starts };
-    let edited = inject::edited(host, unborn, Hooks::Both)?;
+    let container = NewContainer { id: id.as_ref(), bundle: &bundle, text: &text, starts };
+    let edited = inject::edited(host, container, Hooks::Both)?;
     if edited == text { Ok(()) } else { file::replace(&path, edited.as_bytes(), Kind::Input) }
 }

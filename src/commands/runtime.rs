@@ -9,9 +9,9 @@ use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::inject::{self, Hooks, Starts, Unborn};
-use crate::lifecycle::privileges::Afterwards;
-use crate::lifecycle::starting::{Newcomer, remembered};
+use crate::lifecycle::inject::{self, Hooks, NewContainer, Starts};
+use crate::lifecycle::privileges::AfterHook;
+use crate::lifecycle::starting::{StartingContainer, remembered};
 use crate::model::ContainerId;
 use crate::oci::command_line::{Action, CommandLine, Creation};
 use crate::oci::runtime_state::RuntimeState;
@@ -19,7 +19,7 @@ use crate::oci::spec::MAX_CONFIG;
 use crate::oci::state::State;
 use crate::sys::file;
 use crate::sys::process::child;
-use crate::sys::process::exec::{self, Posture};
+use crate::sys::process::exec::{self, SavedSignals};
 use crate::{lifecycle, logging};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -51,7 +51,7 @@ fn stand_in(
     if line.action == Action::Other {
         return Err(exec::replace(&wrapped.program, arguments));
     }
-    let posture = Posture::for_acting()?;
+    let posture = SavedSignals::for_acting()?;
     logging::init(&wrapped.config)?;
     let status = wrapped.act(line, arguments, posture)?;
     posture.restore();
@@ -84,7 +84,7 @@ impl Wrapped {
         &self,
         line: &CommandLine,
         arguments: &[OsString],
-        posture: Posture,
+        posture: SavedSignals,
     ) -> Result<Option<u8>> {
         let begun = Instant::now();
         let host = Host::open(self.config.clone())?;
@@ -93,7 +93,11 @@ impl Wrapped {
             Action::Run(creation) => edit(&host, creation, Hooks::Both)?,
             Action::Start(id) => {
                 let state = self.state_of(id, line, arguments)?;
-                lifecycle::start(&host, Newcomer::meet(&host, &state)?, Afterwards::GoesOn)?;
+                lifecycle::start(
+                    &host,
+                    StartingContainer::read(&host, &state)?,
+                    AfterHook::Continue,
+                )?;
                 log::debug!("{}: start: links done after {:.1?}", state.id, begun.elapsed());
             }
             Action::Delete(id) => {
@@ -159,7 +163,7 @@ fn after_delete(host: &Host, id: &OsString, status: ExitStatus) -> u8 {
 fn end(host: &Host, id: &ContainerId, status: ExitStatus) -> Result<()> {
     let record = host.store.get(id)?;
     let lives = record.map_or(Ok(false), |record| is_running(&record, host.boot))?;
-    if status.success() || !lives { lifecycle::stop(host, id, Afterwards::GoesOn) } else { Ok(()) }
+    if status.success() || !lives { lifecycle::stop(host, id, AfterHook::Continue) } else { Ok(()) }
 }
 
 fn checked(id: &OsString) -> Result<ContainerId> {
@@ -173,7 +177,7 @@ fn edit(host: &Host, creation: &Creation, hooks: Hooks) -> Result<()> {
     let path = creation.config_file();
     let text = file::read_text(&path, MAX_CONFIG, Kind::Input)?;
     let starts = Starts::Now;
-    let unborn = Unborn { id: Some(&id), bundle: &bundle, text: &text, starts };
-    let edited = inject::edited(host, unborn, hooks)?;
+    let container = NewContainer { id: Some(&id), bundle: &bundle, text: &text, starts };
+    let edited = inject::edited(host, container, hooks)?;
     if edited == text { Ok(()) } else { file::replace(&path, edited.as_bytes(), Kind::Input) }
 }

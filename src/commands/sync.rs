@@ -9,7 +9,7 @@ use std::io::{Write, stdout};
 /// One line for each thing that was, or would be, mended.
 pub fn run(host: &Host, arguments: &Sync) -> Result<()> {
     if arguments.check {
-        let findings = recovery::look(host)?;
+        let findings = recovery::audit(host)?;
         tell(&findings)?;
         return match Finding::worst(&findings) {
             Some(kind) => {
@@ -19,9 +19,9 @@ pub fn run(host: &Host, arguments: &Sync) -> Result<()> {
             None => Ok(()),
         };
     }
-    let mended = recovery::sync(host)?;
-    tell(&mended.findings)?;
-    mended.failures.into_result()
+    let repaired = recovery::sync(host)?;
+    tell(&repaired.findings)?;
+    repaired.failures.into_result()
 }
 
 /// Prints them.

@@ -3,7 +3,7 @@
 use super::ports::{exposed, last_colon};
 use super::services::{Conditions, Pairs, Service, conditions, pairs};
 use super::yaml::Value;
-use super::{ANNOTATIONS, DEPENDS_ON, Options, RUNTIME};
+use super::{ANNOTATIONS, ComposeOptions, DEPENDS_ON, RUNTIME};
 use crate::error::Result;
 use crate::model::{Alias, Invalid, Link, MAX_LINKS, parse_links};
 use std::collections::{HashMap, HashSet};
@@ -25,8 +25,8 @@ pub struct Wanted {
 }
 
 /// What each of the services is to say.
-pub fn decide(services: &[Service], options: &Options<'_>) -> Result<Vec<Wanted>> {
-    let file = File::read(services)?;
+pub fn decide(services: &[Service], options: &ComposeOptions<'_>) -> Result<Vec<Wanted>> {
+    let file = ServiceIndex::read(services)?;
     let linked: Vec<Vec<String>> =
         (0..services.len()).map(|at| file.annotation(at)).collect::<Result<_>>()?;
     // Also those that somebody has linked to by hand, or we before.
@@ -63,7 +63,7 @@ pub fn decide(services: &[Service], options: &Options<'_>) -> Result<Vec<Wanted>
 }
 
 /// The services of a file, and who of them is linked to.
-struct File<'a> {
+struct ServiceIndex<'a> {
     services: &'a [Service],
     by_name: HashMap<&'a str, usize>,
     targets: HashSet<usize>,
@@ -71,7 +71,7 @@ struct File<'a> {
     references: Vec<String>,
 }
 
-impl<'a> File<'a> {
+impl<'a> ServiceIndex<'a> {
     fn read(services: &'a [Service]) -> Result<Self> {
         let by_name = services.iter().enumerate().map(|(at, s)| (s.name.as_str(), at)).collect();
         let mut file = Self { services, by_name, targets: HashSet::new(), references: Vec::new() };

@@ -4,8 +4,8 @@ use super::decide::Wanted;
 use super::nodes::{NodeId, What, refusal};
 use super::services::{Conditions, Pairs, Service, conditions, pairs};
 use super::text::{line_end, line_start};
-use super::write::{Content, Layout, always, last, quoted, short};
-use super::yaml::Document;
+use super::write::{Content, MappingStyle, always, last, quoted, short};
+use super::yaml::ComposeFile;
 use super::{ANNOTATIONS, DEPENDS_ON, LINKS, RUNTIME, Whole};
 use crate::error::Result;
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use std::ops::Range;
 
 /// The new text; none if nothing is to be written.
 pub fn edited(
-    document: &Document<'_>,
+    document: &ComposeFile<'_>,
     services: &[Service],
     wanted: &[Wanted],
     whole: &Whole,
@@ -32,7 +32,7 @@ pub fn edited(
 }
 
 struct Edits<'d> {
-    document: &'d Document<'d>,
+    document: &'d ComposeFile<'d>,
     all: Vec<(Range<usize>, String)>,
 }
 
@@ -157,7 +157,7 @@ impl Edits<'_> {
         if let Some((key, _)) = links.iter().find(|(_, value)| document.node(*value).tagged) {
             return Err(refusal(document.line(*key), "links: have a tag"));
         }
-        let layout = Layout::of(document, map)?;
+        let layout = MappingStyle::of(document, map)?;
         let mut text: String = new.iter().map(|(key, value)| layout.entry(key, value)).collect();
         let entries = document.entries(map);
         if text.is_empty() && entries.len() == links.len() {
@@ -218,7 +218,7 @@ impl Edits<'_> {
             return Ok(());
         }
         let at = self.entry_range(map, *last)?.end;
-        let layout = Layout::of(document, map)?;
+        let layout = MappingStyle::of(document, map)?;
         self.all.push((at..at, layout.line(&format!("{key}: {value}"))));
         Ok(())
     }
@@ -244,7 +244,7 @@ impl Edits<'_> {
             ));
         }
         let at = line_end(document.text, range.end, range.start);
-        let layout = Layout::of(document, document.root)?;
+        let layout = MappingStyle::of(document, document.root)?;
         self.all.push((at..at, format!("{bullet}{item}{}", layout.newline)));
         Ok(())
     }

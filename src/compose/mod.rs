@@ -22,11 +22,11 @@ use nodes::refusal;
 use services::Service;
 use std::borrow::Cow;
 use std::collections::HashSet;
-use yaml::{Document, Value};
+use yaml::{ComposeFile, Value};
 
 /// What else is written.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options<'a> {
+pub struct ComposeOptions<'a> {
     /// The runtime of all that take part in links.
     pub runtime: Option<&'a str>,
     /// Sources' `expose` and `ports`.
@@ -44,13 +44,13 @@ const LINKS: [&str; 2] = ["links", "external_links"];
 type Whole = HashSet<(usize, &'static str)>;
 
 /// The file `text` without links, and with annotations in their place.
-pub fn convert(text: &str, options: &Options<'_>) -> Result<String> {
+pub fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<String> {
     if let Some(runtime) = options.runtime
         && !runtime.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
     {
         return Err(Invalid::new("runtime", runtime, "is no name or path").into());
     }
-    let parsed = Document::parse(text)?;
+    let parsed = ComposeFile::parse(text)?;
     let newer = version_one::rewritten(&parsed)?;
     let source = newer.as_deref().unwrap_or(text);
     let complete = if source.ends_with('\n') {
@@ -58,7 +58,7 @@ pub fn convert(text: &str, options: &Options<'_>) -> Result<String> {
     } else {
         Cow::Owned(format!("{source}\n"))
     };
-    let document = Document::parse(&complete)?;
+    let document = ComposeFile::parse(&complete)?;
     let services = services::read(&document)?;
     let wanted = decide::decide(&services, options)?;
     let mut whole = Whole::new();
@@ -85,13 +85,13 @@ pub fn convert(text: &str, options: &Options<'_>) -> Result<String> {
 /// Where the services of the text `edited` do not mean what was wanted. Everything else must mean
 /// what it did.
 fn differences(
-    before: &Document<'_>,
+    before: &ComposeFile<'_>,
     edited: &str,
     services: &[Service],
     wanted: &[Wanted],
 ) -> Result<Vec<(usize, &'static str)>> {
     let what = || "this file cannot be edited";
-    let after = Document::parse(edited).context(Kind::Input, what)?;
+    let after = ComposeFile::parse(edited).context(Kind::Input, what)?;
     let (old, new) = (before.value(before.root)?, after.value(after.root)?);
     if rest_of(&old) != rest_of(&new) {
         return Err(Error::new(Kind::Input, format!("{}: more than links would change", what())));

@@ -12,7 +12,7 @@ pub const MAX_DEPTH: usize = 64;
 pub type NodeId = usize;
 
 /// A piece of the document.
-pub struct Node {
+pub struct YamlNode {
     pub what: What,
     /// Its text, without anchor and tag.
     pub range: Range<usize>,
@@ -35,7 +35,7 @@ pub fn refusal(line: usize, why: impl std::fmt::Display) -> Error {
 }
 
 /// The nodes of a text, and which of them is the root.
-pub fn nodes(text: &str) -> Result<(Vec<Node>, NodeId)> {
+pub fn nodes(text: &str) -> Result<(Vec<YamlNode>, NodeId)> {
     let mut builder =
         Builder { text, nodes: Vec::new(), anchors: HashMap::new(), open: Vec::new(), root: None };
     for event in Parser::new_from_str(text) {
@@ -71,7 +71,7 @@ struct Open {
 /// Makes nodes of events.
 struct Builder<'a> {
     text: &'a str,
-    nodes: Vec<Node>,
+    nodes: Vec<YamlNode>,
     anchors: HashMap<usize, NodeId>,
     open: Vec<Open>,
     root: Option<NodeId>,
@@ -101,14 +101,18 @@ impl Builder<'_> {
                 let what = What::Scalar { text: text.into_owned(), plain };
                 let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 let range = if is_block { block(self.text, range) } else { range };
-                self.add(Node { what, range, flow: false, tagged: tag.is_some() }, anchor, line)?;
+                self.add(
+                    YamlNode { what, range, flow: false, tagged: tag.is_some() },
+                    anchor,
+                    line,
+                )?;
             }
             Event::Alias(anchor) => {
                 let target = self.anchors.get(&anchor).copied();
                 let target =
                     target.ok_or_else(|| refusal(line, "an alias of what it stands in"))?;
                 let what = What::Alias(target);
-                self.add(Node { what, range, flow: false, tagged: false }, 0, line)?;
+                self.add(YamlNode { what, range, flow: false, tagged: false }, 0, line)?;
             }
             _ => {}
         }
@@ -131,7 +135,7 @@ impl Builder<'_> {
             _ => start,
         };
         let what = if is_map { self.map(&children, line)? } else { What::List(children) };
-        self.add(Node { what, range: start..end.max(start), flow, tagged }, anchor, line)
+        self.add(YamlNode { what, range: start..end.max(start), flow, tagged }, anchor, line)
     }
 
     fn map(&self, children: &[NodeId], line: usize) -> Result<What> {
@@ -154,7 +158,7 @@ impl Builder<'_> {
         Ok(What::Map(entries))
     }
 
-    fn add(&mut self, mut node: Node, anchor: usize, line: usize) -> Result<()> {
+    fn add(&mut self, mut node: YamlNode, anchor: usize, line: usize) -> Result<()> {
         let id = self.nodes.len();
         match self.open.last_mut() {
             Some(open) => {

@@ -50,10 +50,10 @@ pub fn last_colon(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compose::yaml::Document;
+    use crate::compose::yaml::ComposeFile;
 
     fn of(text: &str) -> Result<Vec<String>, String> {
-        let document = Document::parse(text).unwrap();
+        let document = ComposeFile::parse(text).unwrap();
         exposed(&document.value(document.root).unwrap()).map_err(|error| error.to_string())
     }
 

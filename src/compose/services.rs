@@ -1,7 +1,7 @@
 //! The services of a file, and the two forms in which they say most things.
 
 use super::nodes::{NodeId, refusal};
-use super::yaml::{Document, Value};
+use super::yaml::{ComposeFile, Value};
 use super::{ANNOTATIONS, LINKS};
 use crate::error::{Error, Result};
 use crate::model::ContainerName;
@@ -67,7 +67,7 @@ impl Service {
 }
 
 /// All services of a file, in their order.
-pub fn read(document: &Document<'_>) -> Result<Vec<Service>> {
+pub fn read(document: &ComposeFile<'_>) -> Result<Vec<Service>> {
     let Some((_, all)) = document.entry(document.root, "services") else { return Ok(Vec::new()) };
     let value = document.value(all)?;
     let all = document.target(all);

@@ -2,11 +2,11 @@ use super::*;
 use proptest::prelude::*;
 
 fn converted(text: &str) -> String {
-    convert(text, &Options::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    convert(text, &ComposeOptions::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 fn refused(text: &str) -> String {
-    convert(text, &Options::default()).expect_err("refused").to_string()
+    convert(text, &ComposeOptions::default()).expect_err("refused").to_string()
 }
 
 /// `text` with `db` to be linked to.
@@ -65,7 +65,7 @@ fn what_is_merged_is_not_lost_and_not_passed_on() {
          heir:\n    <<: *base\n    links: []\n  other:\n    annotations: *a\n    links: ['db:x']\n",
     );
     let new = converted(&text);
-    let document = Document::parse(&new).unwrap();
+    let document = ComposeFile::parse(&new).unwrap();
     let value = document.value(document.root).unwrap();
     let annotations = |name: &str| {
         let service = value.get("services").and_then(|all| all.get(name));
@@ -111,7 +111,7 @@ fn what_is_last_ends_where_it_ends() {
     ] {
         let linked = "annotations: [org.oci-link.links=shop_db]";
         let text = with_db(&format!("  web:\n    {linked}\n    {last}{rest}  o: {{image: o}}\n"));
-        let options = Options { runtime: Some("r"), ports: false };
+        let options = ComposeOptions { runtime: Some("r"), ports: false };
         let new = convert(&text, &options).unwrap_or_else(|error| panic!("{error}: {text}"));
         let expected = format!("    {last}    runtime: r\n{rest}  o: {{image: o}}\n");
         assert!(new.ends_with(&expected), "{new}");
@@ -190,7 +190,8 @@ fn a_runtime_that_is_there_is_no_other() {
     let text =
         |runtime: &str| format!("services: {{a: {{links: [b]}}, b: {{runtime: {runtime}}}}}");
     let give = |text: &str, runtime| {
-        convert(text, &Options { runtime: Some(runtime), ports: false }).map_err(|e| e.to_string())
+        convert(text, &ComposeOptions { runtime: Some(runtime), ports: false })
+            .map_err(|e| e.to_string())
     };
     assert!(give(&text("link"), "link").is_ok());
     assert!(give(&text("nvidia"), "link").is_err_and(|e| e.contains("runtime \"nvidia\"")));
@@ -260,7 +261,7 @@ proptest! {
     /// That what is written means what was wanted, and nothing else, is looked at each time.
     #[test]
     fn twice_is_once(text in anything(), runtime: bool, ports: bool) {
-        let options = Options { runtime: runtime.then_some("oci-link"), ports };
+        let options = ComposeOptions { runtime: runtime.then_some("oci-link"), ports };
         match convert(&text, &options) {
             Ok(once) => {
                 let twice = convert(&once, &options).map_err(|error| error.to_string());
@@ -272,7 +273,7 @@ proptest! {
 
     #[test]
     fn any_text_is_answered(text in "\\PC{0,60}|[ab:&*<\\-\\[\\]{}'\"|>#!,?% \n\t]{0,60}") {
-        let _ = convert(&format!("services:\n  a:\n    {text}"), &Options::default());
-        let _ = convert(&text, &Options { runtime: Some("x"), ports: true });
+        let _ = convert(&format!("services:\n  a:\n    {text}"), &ComposeOptions::default());
+        let _ = convert(&text, &ComposeOptions { runtime: Some("x"), ports: true });
     }
 }

@@ -3,7 +3,7 @@
 use super::nodes::{NodeId, refusal};
 use super::services::Conditions;
 use super::text::line_start;
-use super::yaml::{Document, Value};
+use super::yaml::{ComposeFile, Value};
 use crate::error::Result;
 
 /// The value of an entry that is added. Texts are ready to be written.
@@ -49,15 +49,15 @@ impl Content {
 }
 
 /// How a mapping is written.
-pub struct Layout<'d> {
+pub struct MappingStyle<'d> {
     pub newline: &'static str,
     flow: bool,
     prefix: &'d str,
     step: String,
 }
 
-impl<'d> Layout<'d> {
-    pub fn of(document: &Document<'d>, map: NodeId) -> Result<Self> {
+impl<'d> MappingStyle<'d> {
+    pub fn of(document: &ComposeFile<'d>, map: NodeId) -> Result<Self> {
         let text = document.text;
         let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
         let flow = document.node(map).flow;

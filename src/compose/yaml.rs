@@ -1,7 +1,7 @@
 //! A YAML document as nodes that know where they stand, so that an edit changes nothing else; and as
 //! values, in which aliases and merge keys are followed.
 
-use super::nodes::{MAX_DEPTH, Node, NodeId, What, nodes, refusal};
+use super::nodes::{MAX_DEPTH, NodeId, What, YamlNode, nodes, refusal};
 use crate::error::Result;
 use std::collections::HashSet;
 
@@ -41,19 +41,19 @@ impl Value {
 }
 
 /// A parsed text of one document.
-pub struct Document<'a> {
+pub struct ComposeFile<'a> {
     pub text: &'a str,
     pub root: NodeId,
-    nodes: Vec<Node>,
+    nodes: Vec<YamlNode>,
 }
 
-impl<'a> Document<'a> {
+impl<'a> ComposeFile<'a> {
     pub fn parse(text: &'a str) -> Result<Self> {
         let (nodes, root) = nodes(text)?;
         Ok(Self { text, root, nodes })
     }
 
-    pub fn node(&self, id: NodeId) -> &Node {
+    pub fn node(&self, id: NodeId) -> &YamlNode {
         &self.nodes[id]
     }
 

@@ -7,9 +7,9 @@
 mod imports;
 mod part;
 
-use super::file::{Change, current};
-use super::toml_text::{Document, why};
-use super::{Request, shown, template};
+use super::file::{FileChange, current};
+use super::toml_text::{TomlText, why};
+use super::{Registering, shown, template};
 use crate::error::{Error, Kind, Result};
 use std::path::Path;
 
@@ -19,13 +19,13 @@ const DROP_IN: &str = "/etc/containerd/conf.d/oci-link.toml";
 const V2: &str = include_str!("../../hooks/containerd-v2.toml");
 const V3: &str = include_str!("../../hooks/containerd-v3.toml");
 
-pub fn plan(request: &Request) -> Result<Vec<Change>> {
+pub fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     let (config, drop_in) = (request.at(CONFIG), request.at(DROP_IN));
     let before = current(&config)?;
     let text = before.as_deref().unwrap_or_default();
     // What an earlier call put in is taken out first, so that any call ends the same way.
     let bare = imports::without(&config, &part::without(text)?)?;
-    let document = Document::parse(&config, &bare)?;
+    let document = TomlText::parse(&config, &bare)?;
     let version = version(&document, &config, request)?;
     let (mut after, mut dropped) = (bare.clone(), None);
     if request.remove {
@@ -41,15 +41,15 @@ pub fn plan(request: &Request) -> Result<Vec<Change>> {
     // An empty file says what no file says; one that somebody else made is his.
     let gone = request.remove && after.is_empty() && before.as_deref() != Some("");
     let after = if gone { None } else { Some(after) };
-    let file = Change::whole(drop_in, dropped, &request.meaning())?;
+    let file = FileChange::whole(drop_in, dropped, &request.meaning())?;
     let meaning = if version == 2 { request.meaning() } else { "imports".to_owned() };
-    let config = Change { path: config, before, after, meaning, is_link: false };
+    let config = FileChange { path: config, before, after, meaning, is_link: false };
     // What is imported must be there as long as it is imported.
     Ok(if request.remove { vec![config, file] } else { vec![file, config] })
 }
 
 /// The version of the format; an empty file may have any, and 2 is read by all.
-fn version(document: &Document<'_>, path: &Path, request: &Request) -> Result<u8> {
+fn version(document: &TomlText<'_>, path: &Path, request: &Registering) -> Result<u8> {
     let said = document.get(&["version"]).map(|(_, span)| document.text[span].trim().to_owned());
     match said.as_deref() {
         Some("2") => Ok(2),
@@ -68,14 +68,14 @@ fn version(document: &Document<'_>, path: &Path, request: &Request) -> Result<u8
 }
 
 /// A runtime must be told if the kubelet keeps cgroups by systemd, as runc is.
-fn with_cgroups(text: String, document: &Document<'_>, cri: &str) -> String {
+fn with_cgroups(text: String, document: &TomlText<'_>, cri: &str) -> String {
     let option = [&part::runtimes(cri)[..], &["runc", "options", "SystemdCgroup"]].concat();
     let systemd = document.get(&option).and_then(|(value, _)| value.as_bool());
     if systemd == Some(true) { text + "SystemdCgroup = true\n" } else { text }
 }
 
 /// What is written must be what containerd can read, and must name us exactly once.
-fn check(path: &Path, after: &str, request: &Request, version: u8) -> Result<()> {
+fn check(path: &Path, after: &str, request: &Registering, version: u8) -> Result<()> {
     let parsed: toml::Table = toml::from_str(after).map_err(why(path))?;
     if request.remove || version != 2 {
         return Ok(());

@@ -1,8 +1,8 @@
 //! CRI-O: a drop-in of crio.conf.
 
-use super::file::Change;
+use super::file::FileChange;
 use super::hooks::Setting;
-use super::{Request, template};
+use super::{Registering, template};
 use crate::error::Result;
 
 const DROP_IN: &str = "/etc/crio/crio.conf.d/50-oci-link.conf";
@@ -13,8 +13,8 @@ pub const HOOKS: Setting = Setting {
     table: &["crio", "runtime"],
 };
 
-pub fn plan(request: &Request) -> Result<Vec<Change>> {
+pub fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     let text = template::runtime(include_str!("../../hooks/crio.conf"), request)?;
     let after = (!request.remove).then_some(text);
-    Ok(vec![Change::whole(request.at(DROP_IN), after, &request.meaning())?])
+    Ok(vec![FileChange::whole(request.at(DROP_IN), after, &request.meaning())?])
 }

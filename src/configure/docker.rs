@@ -1,8 +1,8 @@
 //! docker: `runtimes` and `default-runtime` of daemon.json, which has no drop-ins.
 
-use super::file::{Change, current};
+use super::file::{FileChange, current};
 use super::json_text::{get, set, unset};
-use super::{Request, shown, template};
+use super::{Registering, shown, template};
 use crate::error::{Error, Kind, Result};
 use serde::Deserialize;
 use std::path::Path;
@@ -10,10 +10,10 @@ use std::path::Path;
 const FILE: &str = "/etc/docker/daemon.json";
 const DEFAULT: &str = "default-runtime";
 
-pub fn plan(request: &Request) -> Result<Vec<Change>> {
+pub fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     let path = request.at(FILE);
     let before = current(&path)?;
-    let ours = Document { what: shown(&path), request };
+    let ours = DaemonJson { what: shown(&path), request };
     let text = before.as_deref().unwrap_or_default();
     let after = match (request.remove, text.trim().is_empty()) {
         (false, true) => Some(ours.added("{\n}\n")?),
@@ -21,12 +21,12 @@ pub fn plan(request: &Request) -> Result<Vec<Change>> {
         (true, true) => before.clone(),
         (true, false) => ours.removed(text)?,
     };
-    Ok(vec![Change { path, before, after, meaning: request.meaning(), is_link: false }])
+    Ok(vec![FileChange { path, before, after, meaning: request.meaning(), is_link: false }])
 }
 
-struct Document<'a> {
+struct DaemonJson<'a> {
     what: String,
-    request: &'a Request,
+    request: &'a Registering,
 }
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ struct Runtime {
     runtime_args: Vec<String>,
 }
 
-impl Document<'_> {
+impl DaemonJson<'_> {
     fn added(&self, text: &str) -> Result<String> {
         let name = self.request.name.as_str();
         let mut text = text.to_owned();

@@ -12,7 +12,7 @@ const MAX: u64 = 1 << 20;
 
 /// What is to become of one file.
 #[derive(Debug)]
-pub struct Change {
+pub struct FileChange {
     /// As an engine knows it; may be a symbolic link, which stays one.
     pub path: PathBuf,
     /// What it says now; none: it is not there.
@@ -38,7 +38,7 @@ fn target(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).context(Kind::Input, || shown(path))
 }
 
-impl Change {
+impl FileChange {
     /// A file that is all ours: says `after`, or is not there.
     pub fn whole(path: PathBuf, after: Option<String>, meaning: &str) -> Result<Self> {
         let before = current(&path)?;

@@ -1,8 +1,8 @@
 //! hooks.d: podman and CRI-O run what is described there for every container. A directory of both;
 //! what `configure podman --hooks` puts there, CRI-O on the same host reads too.
 
-use super::file::{Change, current};
-use super::{Engine, Request, below, shown, template};
+use super::file::{FileChange, current};
+use super::{Registering, Registration, below, shown, template};
 use crate::error::{Context, Kind, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,13 +32,14 @@ pub struct Setting {
 }
 
 /// The hooks of all stages that the engine has, each a file of its own.
-pub fn plan(request: &Request, setting: Setting) -> Result<Vec<Change>> {
+pub fn plan(request: &Registering, setting: Setting) -> Result<Vec<FileChange>> {
     let directory = directories(&request.root, setting)?.pop().unwrap_or_default();
     let changes = FILES.iter().map(|(name, text)| {
-        let wanted = !request.remove && (request.engine == Engine::Podman || *name != PRECREATE);
+        let wanted =
+            !request.remove && (request.engine == Registration::Podman || *name != PRECREATE);
         let after = if wanted { Some(template::hook(text, request)?) } else { None };
         let meaning = if wanted { "hook" } else { "no hook" };
-        Change::whole(directory.join(name), after, meaning)
+        FileChange::whole(directory.join(name), after, meaning)
     });
     changes.collect()
 }

@@ -1,5 +1,5 @@
 //! Registers us with engines: what their configuration files are to say, and nothing else of them
-//! changed. Deciding ([`plan`]) reads files; writing is [`Change::carry_out`].
+//! changed. Deciding ([`plan`]) reads files; writing is [`FileChange::carry_out`].
 //!
 //! What is written comes from `hooks/`, which packages ship as it is: the paths and names of there
 //! are replaced by this host's.
@@ -14,7 +14,7 @@ mod podman;
 mod template;
 mod toml_text;
 
-pub use file::Change;
+pub use file::FileChange;
 
 use crate::error::{Error, Kind, Result};
 use std::ffi::OsStr;
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// Whose configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
+pub enum Registration {
     /// `daemon.json`.
     Docker,
     /// `containers.conf.d`, or hooks.d.
@@ -35,9 +35,9 @@ pub enum Engine {
 
 /// What is wanted.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct Registering {
     /// Whose configuration.
-    pub engine: Engine,
+    pub engine: Registration,
     /// What the runtime is to be called there.
     pub name: RuntimeName,
     /// Whether containers are to have it that ask for none.
@@ -76,7 +76,7 @@ impl RuntimeName {
     }
 }
 
-impl Request {
+impl Registering {
     /// `path`, below the root.
     fn at(&self, path: &str) -> PathBuf {
         below(&self.root, path)
@@ -95,7 +95,7 @@ impl Request {
 
     /// What makes it, for engines that cannot do without. Nobody takes it away: packages bring it,
     /// another engine may call it, and containers remember their runtime.
-    fn wrappers_link(&self) -> Result<Option<Change>> {
+    fn wrappers_link(&self) -> Result<Option<FileChange>> {
         let link = self.wrapper();
         if self.remove || link.exists() {
             return Ok(None);
@@ -107,54 +107,54 @@ impl Request {
         let name = self.program.file_name().and_then(OsStr::to_str).ok_or_else(|| {
             Error::new(Kind::Input, format!("{}: a path that is not UTF-8", shown(&self.program)))
         })?;
-        Ok(Some(Change::link(link, name)))
+        Ok(Some(FileChange::link(link, name)))
     }
 }
 
 /// What has to be done to the files, in this order; nothing when all is as it should be.
-pub fn plan(request: &Request) -> Result<Vec<Change>> {
+pub fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     // What an engine is told to call must be there before.
     let link = match (request.engine, request.hooks) {
-        (Engine::Docker, _) | (_, true) => None,
+        (Registration::Docker, _) | (_, true) => None,
         (_, false) => request.wrappers_link()?,
     };
     let changes = match (request.engine, request.hooks) {
-        (Engine::Docker, false) => docker::plan(request)?,
-        (Engine::Containerd, false) => containerd::plan(request)?,
-        (Engine::Podman, false) => podman::plan(request)?,
-        (Engine::Crio, false) => crio::plan(request)?,
-        (Engine::Podman, true) => hooks::plan(request, podman::HOOKS)?,
-        (Engine::Crio, true) => hooks::plan(request, crio::HOOKS)?,
-        (Engine::Docker | Engine::Containerd, true) => {
+        (Registration::Docker, false) => docker::plan(request)?,
+        (Registration::Containerd, false) => containerd::plan(request)?,
+        (Registration::Podman, false) => podman::plan(request)?,
+        (Registration::Crio, false) => crio::plan(request)?,
+        (Registration::Podman, true) => hooks::plan(request, podman::HOOKS)?,
+        (Registration::Crio, true) => hooks::plan(request, crio::HOOKS)?,
+        (Registration::Docker | Registration::Containerd, true) => {
             return Err(Error::new(Kind::Usage, "--hooks: only podman and crio have hooks.d"));
         }
     };
-    Ok(link.into_iter().chain(changes).filter(Change::is_one).collect())
+    Ok(link.into_iter().chain(changes).filter(FileChange::is_one).collect())
 }
 
 /// Where an engine looks for hooks, if it does.
-pub fn hooks_directories(engine: Engine, root: &Path) -> Result<Vec<PathBuf>> {
+pub fn hooks_directories(engine: Registration, root: &Path) -> Result<Vec<PathBuf>> {
     match engine {
-        Engine::Podman => hooks::directories(root, podman::HOOKS),
-        Engine::Crio => hooks::directories(root, crio::HOOKS),
-        Engine::Docker | Engine::Containerd => Ok(Vec::new()),
+        Registration::Podman => hooks::directories(root, podman::HOOKS),
+        Registration::Crio => hooks::directories(root, crio::HOOKS),
+        Registration::Docker | Registration::Containerd => Ok(Vec::new()),
     }
 }
 
 /// What has to be told to the engine afterwards.
-pub fn afterwards(request: &Request) -> &'static str {
+pub fn after(request: &Registering) -> &'static str {
     match (request.engine, request.hooks) {
         // A reload does not forget what is no longer said.
-        (Engine::Docker, _) if request.remove => {
+        (Registration::Docker, _) if request.remove => {
             "to do: systemctl restart docker; containers made with it must be made anew"
         }
-        (Engine::Docker, _) => "to do: systemctl reload docker (containers run on)",
-        (Engine::Podman, true) if !request.remove => {
+        (Registration::Docker, _) => "to do: systemctl reload docker (containers run on)",
+        (Registration::Podman, true) if !request.remove => {
             "nothing to restart; from podman 4.6 on, names need the runtime, not hooks"
         }
-        (Engine::Podman, _) => "nothing to restart: podman reads it for each container",
-        (Engine::Containerd, _) => "to do: systemctl restart containerd (containers run on)",
-        (Engine::Crio, _) => "to do: systemctl restart crio (containers run on)",
+        (Registration::Podman, _) => "nothing to restart: podman reads it for each container",
+        (Registration::Containerd, _) => "to do: systemctl restart containerd (containers run on)",
+        (Registration::Crio, _) => "to do: systemctl restart crio (containers run on)",
     }
 }
 

@@ -1,8 +1,8 @@
 //! podman: a drop-in of containers.conf.
 
-use super::file::Change;
+use super::file::FileChange;
 use super::hooks::Setting;
-use super::{Request, template};
+use super::{Registering, template};
 use crate::error::Result;
 
 const DROP_IN: &str = "/etc/containers/containers.conf.d/oci-link.conf";
@@ -17,8 +17,8 @@ pub const HOOKS: Setting = Setting {
     table: &["engine"],
 };
 
-pub fn plan(request: &Request) -> Result<Vec<Change>> {
+pub fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     let text = template::runtime(include_str!("../../hooks/podman.conf"), request)?;
     let after = (!request.remove).then_some(text);
-    Ok(vec![Change::whole(request.at(DROP_IN), after, &request.meaning())?])
+    Ok(vec![FileChange::whole(request.at(DROP_IN), after, &request.meaning())?])
 }

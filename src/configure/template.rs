@@ -1,6 +1,6 @@
 //! The files of `hooks/`, with this host's words in place of those that packages ship.
 
-use super::Request;
+use super::Registering;
 use crate::error::{Context, Error, Kind, Result};
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub fn quoted(path: &Path) -> Result<String> {
 }
 
 /// A runtime's entry. Settings that only a default runtime needs are comments without a space.
-pub fn runtime(text: &str, request: &Request) -> Result<String> {
+pub fn runtime(text: &str, request: &Registering) -> Result<String> {
     let name = request.name.as_str();
     let text = text
         .replace(WRAPPER, &quoted(&request.wrapper())?)
@@ -32,6 +32,6 @@ pub fn runtime(text: &str, request: &Request) -> Result<String> {
 }
 
 /// A hook of hooks.d.
-pub fn hook(text: &str, request: &Request) -> Result<String> {
+pub fn hook(text: &str, request: &Registering) -> Result<String> {
     Ok(text.replace(PROGRAM, &quoted(&request.program)?))
 }

@@ -15,12 +15,12 @@ pub fn why(path: &Path) -> impl Fn(toml::de::Error) -> Error {
 }
 
 /// A file's text and what it says.
-pub struct Document<'a> {
+pub struct TomlText<'a> {
     pub text: &'a str,
     table: DeTable<'a>,
 }
 
-impl<'a> Document<'a> {
+impl<'a> TomlText<'a> {
     pub fn parse(path: &Path, text: &'a str) -> Result<Self> {
         let table = DeTable::parse(text).map_err(why(path))?.into_inner();
         Ok(Self { text, table })
@@ -55,7 +55,7 @@ impl<'a> Document<'a> {
             end += line.len();
             let header = line.trim_start();
             let is_header = header.starts_with('[') && !header.starts_with("[[");
-            if is_header && Document::parse(Path::new(""), header).is_ok_and(|d| d.is_only(path)) {
+            if is_header && TomlText::parse(Path::new(""), header).is_ok_and(|d| d.is_only(path)) {
                 return Some(end);
             }
         }

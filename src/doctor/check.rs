@@ -37,7 +37,7 @@ pub struct Check {
     /// What is there, or the cause of the trouble.
     pub detail: String,
     /// A command, or a line for a configuration file; only where there is trouble.
-    pub mend: Option<String>,
+    pub fix: Option<String>,
 }
 
 impl Check {
@@ -47,23 +47,23 @@ impl Check {
     }
 
     /// See [`Verdict::Warning`].
-    pub fn warning(subject: &str, cause: impl AsRef<str>, mend: impl AsRef<str>) -> Self {
-        Self::new(subject, Verdict::Warning, cause.as_ref(), Some(mend.as_ref()))
+    pub fn warning(subject: &str, cause: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
+        Self::new(subject, Verdict::Warning, cause.as_ref(), Some(fix.as_ref()))
     }
 
     /// See [`Verdict::Fault`].
-    pub fn fault(subject: &str, cause: impl AsRef<str>, mend: impl AsRef<str>) -> Self {
-        Self::new(subject, Verdict::Fault, cause.as_ref(), Some(mend.as_ref()))
+    pub fn fault(subject: &str, cause: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
+        Self::new(subject, Verdict::Fault, cause.as_ref(), Some(fix.as_ref()))
     }
 
     /// A fault or, if it is not `grave`, a warning.
-    pub fn trouble(grave: bool, subject: &str, cause: &str, mend: &str) -> Self {
-        if grave { Self::fault(subject, cause, mend) } else { Self::warning(subject, cause, mend) }
+    pub fn trouble(grave: bool, subject: &str, cause: &str, fix: &str) -> Self {
+        if grave { Self::fault(subject, cause, fix) } else { Self::warning(subject, cause, fix) }
     }
 
-    fn new(subject: &str, verdict: Verdict, detail: &str, mend: Option<&str>) -> Self {
+    fn new(subject: &str, verdict: Verdict, detail: &str, fix: Option<&str>) -> Self {
         let (subject, detail) = (one_line(subject), one_line(detail));
-        Self { subject, verdict, detail, mend: mend.map(one_line) }
+        Self { subject, verdict, detail, fix: fix.map(one_line) }
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
             (check.subject.as_str(), check.detail.as_str()),
             ("a\\u{1b}[31m", "b\\nc \\u{202e}")
         );
-        assert_eq!(check.mend.as_deref(), Some("echo \"it's\" \\n"));
+        assert_eq!(check.fix.as_deref(), Some("echo \"it's\" \\n"));
         assert_eq!(word(Path::new("/run/oci-link")), "/run/oci-link");
         assert_eq!(word(Path::new("/a b;'c")), r"'/a b;\'\''c'");
     }

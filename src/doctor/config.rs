@@ -26,8 +26,8 @@ pub fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
             config
         }
         Err(error) => {
-            let mend = format!("correct or remove {}: until then no container starts", word(&path));
-            checks.push(Check::fault("config.toml", error.to_string(), mend));
+            let fix = format!("correct or remove {}: until then no container starts", word(&path));
+            checks.push(Check::fault("config.toml", error.to_string(), fix));
             checks.extend(owner(&path, there));
             Config {
                 state_dir: overrides.state_dir.clone().unwrap_or(Config::default().state_dir),
@@ -56,8 +56,8 @@ fn owner(path: &Path, there: bool) -> Option<Check> {
     }
     let above = path.parent().and_then(|above| fs::canonicalize(above).ok())?;
     let error = Directory::look(&above).err()?;
-    let mend = format!("chown root:root {0} && chmod go-w {0}", word(&above));
-    Some(Check::fault("config.toml", format!("its directory: {error}"), mend))
+    let fix = format!("chown root:root {0} && chmod go-w {0}", word(&above));
+    Some(Check::fault("config.toml", format!("its directory: {error}"), fix))
 }
 
 /// The log is opened first thing: where it cannot be, no container starts.

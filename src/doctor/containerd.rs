@@ -53,8 +53,8 @@ fn judge(file: &Path, name: &str, runtime: &Table) -> Check {
     let cause = format!("{}: {} let none of ours through", shown(file), lacks.join(" and "));
     // Without the container's own, no links of a container are ever seen.
     let grave = lacks.contains(&lists[0]);
-    let mend = format!("in {}, runtime {name}: {}", word(file), lines.join(" and "));
-    Check::trouble(grave, &subject, &cause, &mend)
+    let fix = format!("in {}, runtime {name}: {}", word(file), lines.join(" and "));
+    Check::trouble(grave, &subject, &cause, &fix)
 }
 
 /// Whether a pattern of the list matches what ours begin with.

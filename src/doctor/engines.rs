@@ -1,9 +1,9 @@
 //! Engines: whether they are here, and whether they know us.
 
-use super::Patient;
+use super::HostContext;
 use super::check::Check;
 use super::containerd;
-use crate::configure::{self, Engine, Request, RuntimeName};
+use crate::configure::{self, Registering, Registration, RuntimeName};
 use crate::error::Result;
 use crate::sys::process::exec::DIRECTORIES;
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// An engine, by its program and by the file that says what it runs.
 struct Kind {
-    engine: Engine,
+    engine: Registration,
     name: &'static str,
     program: &'static str,
     file: &'static str,
@@ -20,28 +20,28 @@ struct Kind {
 
 const KINDS: [Kind; 4] = [
     Kind {
-        engine: Engine::Docker,
+        engine: Registration::Docker,
         name: "docker",
         program: "dockerd",
         file: "etc/docker/daemon.json",
         has_hooks: false,
     },
     Kind {
-        engine: Engine::Podman,
+        engine: Registration::Podman,
         name: "podman",
         program: "podman",
         file: "etc/containers/containers.conf",
         has_hooks: true,
     },
     Kind {
-        engine: Engine::Containerd,
+        engine: Registration::Containerd,
         name: "containerd",
         program: "containerd",
         file: "etc/containerd/config.toml",
         has_hooks: false,
     },
     Kind {
-        engine: Engine::Crio,
+        engine: Registration::Crio,
         name: "crio",
         program: "crio",
         file: "etc/crio/crio.conf",
@@ -57,24 +57,24 @@ enum Standing {
     Registered,
 }
 
-pub fn examine(patient: &Patient) -> Vec<Check> {
-    let root = &patient.question.root;
+pub fn examine(context: &HostContext) -> Vec<Check> {
+    let root = &context.question.root;
     let found: Vec<(&Kind, Result<Standing>)> = KINDS
         .iter()
         .filter(|kind| is_here(root, kind))
-        .map(|kind| (kind, standing(patient, kind)))
+        .map(|kind| (kind, standing(context, kind)))
         .collect();
     // Who uses one engine need not be told of the others.
     let known = found.iter().any(|(_, standing)| !matches!(standing, Ok(Standing::Unknown)));
     let mut checks: Vec<Check> =
         found.into_iter().map(|(kind, standing)| judge(kind.name, standing, known)).collect();
-    checks.extend(docker_without_iptables(patient));
+    checks.extend(docker_without_iptables(context));
     checks.extend(containerd::annotations(root));
     checks
 }
 
 /// Whether an engine is on this host, as far as its files tell.
-pub fn is_installed(root: &Path, engine: Engine) -> bool {
+pub fn is_installed(root: &Path, engine: Registration) -> bool {
     KINDS.iter().any(|kind| kind.engine == engine && is_here(root, kind))
 }
 
@@ -85,16 +85,16 @@ fn is_here(root: &Path, kind: &Kind) -> bool {
 }
 
 /// What `configure` would change: nothing to add, or nothing to remove.
-fn standing(patient: &Patient, kind: &Kind) -> Result<Standing> {
-    let request = |default, hooks, remove| -> Result<Request> {
-        Ok(Request {
+fn standing(context: &HostContext, kind: &Kind) -> Result<Standing> {
+    let request = |default, hooks, remove| -> Result<Registering> {
+        Ok(Registering {
             engine: kind.engine,
             name: RuntimeName::new("oci-link")?,
             default,
             hooks,
             remove,
-            root: patient.question.root.clone(),
-            program: patient.question.program.clone(),
+            root: context.question.root.clone(),
+            program: context.question.program.clone(),
         })
     };
     let mut best = Standing::Unknown;
@@ -115,31 +115,31 @@ fn standing(patient: &Patient, kind: &Kind) -> Result<Standing> {
 }
 
 fn judge(name: &str, standing: Result<Standing>, known: bool) -> Check {
-    let mend = format!("oci-link configure {name}");
+    let fix = format!("oci-link configure {name}");
     match standing {
         Ok(Standing::Registered) => Check::ok(name, "knows us"),
         Ok(Standing::Outdated) => {
-            Check::warning(name, "what it knows of us is not what configure writes now", mend)
+            Check::warning(name, "what it knows of us is not what configure writes now", fix)
         }
         Ok(Standing::Unknown) if known => {
-            Check::ok(name, format!("is here, and does not know us ({mend})"))
+            Check::ok(name, format!("is here, and does not know us ({fix})"))
         }
         Ok(Standing::Unknown) => {
-            Check::warning(name, "is here, and no engine knows us by its configuration", mend)
+            Check::warning(name, "is here, and no engine knows us by its configuration", fix)
         }
-        Err(error) => Check::fault(name, error.to_string(), format!("mend that, then {mend}")),
+        Err(error) => Check::fault(name, error.to_string(), format!("mend that, then {fix}")),
     }
 }
 
 /// docker keeps no containers apart then, whatever its networks say.
-fn docker_without_iptables(patient: &Patient) -> Option<Check> {
-    let text = fs::read_to_string(patient.question.root.join(KINDS[0].file)).ok()?;
+fn docker_without_iptables(context: &HostContext) -> Option<Check> {
+    let text = fs::read_to_string(context.question.root.join(KINDS[0].file)).ok()?;
     let says: serde_json::Value = serde_json::from_str(&text).ok()?;
     let off = says.get("iptables").and_then(serde_json::Value::as_bool) == Some(false);
-    (off && patient.config.isolate.is_empty()).then(|| {
+    (off && context.config.isolate.is_empty()).then(|| {
         let cause = "iptables is false: docker keeps no containers apart, whatever icc says";
-        let mend = patient.config_line("[firewall] isolate = [\"docker0\"]");
-        Check::warning("docker's daemon.json", cause, mend)
+        let fix = context.config_line("[firewall] isolate = [\"docker0\"]");
+        Check::warning("docker's daemon.json", cause, fix)
     })
 }
 

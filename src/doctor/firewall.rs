@@ -1,25 +1,25 @@
 //! Who keeps the rules, and whether packets get to them.
 
-use super::Patient;
+use super::HostContext;
 use super::check::Check;
 use crate::firewall::Choice;
 use crate::firewall::probe::{self, ORDER, Table};
 use crate::model::{BackendName, Family};
 
-pub fn examine(patient: &Patient) -> Vec<Check> {
-    let mut checks = vec![backend(patient)];
-    if patient.config.firewall != Choice::Fixed(BackendName::None) {
-        checks.push(kinds(patient));
-        checks.extend(patient.tables.iter().filter_map(|table| jump(patient, table)));
+pub fn examine(context: &HostContext) -> Vec<Check> {
+    let mut checks = vec![backend(context)];
+    if context.config.firewall != Choice::Fixed(BackendName::None) {
+        checks.push(kinds(context));
+        checks.extend(context.tables.iter().filter_map(|table| jump(context, table)));
     }
     checks
 }
 
 /// Which backend is, or would be, and why not the others.
-fn backend(patient: &Patient) -> Check {
+fn backend(context: &HostContext) -> Check {
     const SUBJECT: &str = "backend";
-    let can = |name| probe::can_do(name, &patient.tables).map_err(|error| error.to_string());
-    let (name, how) = match (patient.config.firewall, patient.decided()) {
+    let can = |name| probe::can_do(name, &context.tables).map_err(|error| error.to_string());
+    let (name, how) = match (context.config.firewall, context.chosen()) {
         (Choice::Fixed(BackendName::None), _) => {
             return Check::ok(SUBJECT, "none, as config.toml says: links open nothing");
         }
@@ -34,8 +34,8 @@ fn backend(patient: &Patient) -> Check {
     let others: Vec<String> = others.filter_map(lacks).collect();
     match name {
         None => {
-            let mend = "apt-get install iptables, or a kernel with nf_tables";
-            Check::fault(SUBJECT, others.join("; "), mend)
+            let fix = "apt-get install iptables, or a kernel with nf_tables";
+            Check::fault(SUBJECT, others.join("; "), fix)
         }
         Some(name) => match can(name) {
             Ok(()) => {
@@ -44,17 +44,17 @@ fn backend(patient: &Patient) -> Check {
             }
             Err(why) => {
                 let cause = format!("{name}, {how}, cannot be used: {why}");
-                Check::fault(SUBJECT, cause, patient.config_line("[firewall] backend = \"auto\""))
+                Check::fault(SUBJECT, cause, context.config_line("[firewall] backend = \"auto\""))
             }
         },
     }
 }
 
 /// Two sets of tables of which each packet passes both: what one accepts, the other may drop.
-fn kinds(patient: &Patient) -> Check {
+fn kinds(context: &HostContext) -> Check {
     const SUBJECT: &str = "kinds of iptables";
     let mut mixed = Vec::new();
-    for table in &patient.tables {
+    for table in &context.tables {
         match probe::rules_of_forward(table.family) {
             Ok(found) => mixed.extend(both(table.family, &found)),
             Err(error) => {
@@ -65,8 +65,8 @@ fn kinds(patient: &Patient) -> Check {
     if mixed.is_empty() {
         Check::ok(SUBJECT, "no packet passes the rules of two")
     } else {
-        let mend = "update-alternatives --config iptables; then restart what made the others";
-        Check::warning(SUBJECT, format!("{}: packets pass both", mixed.join("; ")), mend)
+        let fix = "update-alternatives --config iptables; then restart what made the others";
+        Check::warning(SUBJECT, format!("{}: packets pass both", mixed.join("; ")), fix)
     }
 }
 
@@ -90,26 +90,26 @@ pub fn shown(family: Family) -> &'static str {
 }
 
 /// Whether FORWARD asks our chain first.
-fn jump(patient: &Patient, table: &Table) -> Option<Check> {
+fn jump(context: &HostContext, table: &Table) -> Option<Check> {
     let lines = table.lines.as_ref().ok()?;
     let subject = format!("FORWARD, {}", shown(table.family));
-    let needed = patient.depends_on_tables();
+    let needed = context.depends_on_tables();
     if !needed {
         let why = if probe::has_chain(lines) { "no link needs it now" } else { "no link yet" };
         return Some(Check::ok(&subject, why));
     }
-    Some(judge(&subject, probe::in_front(lines).as_deref(), &patient.call("sync")))
+    Some(judge(&subject, probe::in_front(lines).as_deref(), &context.call("sync")))
 }
 
-fn judge(subject: &str, in_front: Option<&[&str]>, mend: &str) -> Check {
+fn judge(subject: &str, in_front: Option<&[&str]>, fix: &str) -> Check {
     match in_front {
-        None => Check::warning(subject, "does not enter OCI-LINK: somebody flushed it", mend),
+        None => Check::warning(subject, "does not enter OCI-LINK: somebody flushed it", fix),
         Some([]) => Check::ok(subject, "enters OCI-LINK first"),
         Some([first, rest @ ..]) => {
             let more =
                 if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
             let cause = format!("in front of OCI-LINK, which links need first: {first}{more}");
-            Check::warning(subject, cause, mend)
+            Check::warning(subject, cause, fix)
         }
     }
 }

@@ -1,11 +1,11 @@
 //! hooks.d: a file there that podman cannot read keeps every container from starting, and a hook
 //! whose program is gone is skipped without a word.
 
-use super::Patient;
+use super::HostContext;
 use super::check::{Check, word};
 use super::engines::is_installed;
 use super::programs::is_executable;
-use crate::configure::{Engine, hooks_directories};
+use crate::configure::{Registration, hooks_directories};
 use crate::error::Kind;
 use crate::sys::file::{read_text, shown};
 use serde_json::Value;
@@ -17,9 +17,9 @@ const USUAL: [&str; 2] = ["usr/share/containers/oci/hooks.d", "etc/containers/oc
 /// Nobody's hook is longer.
 const MAX: u64 = 1 << 20;
 
-pub fn examine(patient: &Patient) -> Vec<Check> {
-    let root = &patient.question.root;
-    let mut engines = vec![Engine::Podman, Engine::Crio];
+pub fn examine(context: &HostContext) -> Vec<Check> {
+    let root = &context.question.root;
+    let mut engines = vec![Registration::Podman, Registration::Crio];
     if engines.iter().any(|engine| is_installed(root, *engine)) {
         engines.retain(|engine| is_installed(root, *engine));
     }
@@ -56,21 +56,21 @@ fn judge(file: &Path, is_read: bool) -> Option<Check> {
         Ok(program) => program,
         Err(why) => {
             let cause = format!("{}: {why}: podman starts no container", shown(file));
-            let mend = format!("correct it, or rm {}", word(file));
-            return Some(Check::trouble(is_read, &subject, &cause, &mend));
+            let fix = format!("correct it, or rm {}", word(file));
+            return Some(Check::trouble(is_read, &subject, &cause, &fix));
         }
     };
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     if !name.starts_with("oci-link") {
         return None;
     }
-    let mend = "oci-link configure podman --hooks";
+    let fix = "oci-link configure podman --hooks";
     Some(if !is_executable(&program) {
         let what = "is no program: podman skips the hook and says nothing";
-        Check::fault(&subject, format!("{} {what}", shown(&program)), mend)
+        Check::fault(&subject, format!("{} {what}", shown(&program)), fix)
     } else if !is_read {
         let cause = format!("{}: no engine looks there", shown(file));
-        Check::warning(&subject, cause, mend)
+        Check::warning(&subject, cause, fix)
     } else {
         Check::ok(&subject, shown(&program))
     })

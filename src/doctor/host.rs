@@ -1,6 +1,6 @@
 //! The host itself: its kernel, our power over it, and who else changes its rules.
 
-use super::Patient;
+use super::HostContext;
 use super::check::Check;
 use crate::sys::net::conntrack;
 use crate::sys::process;
@@ -52,22 +52,22 @@ fn connections() -> Check {
 }
 
 /// Daemons that flush the rules of others when they reload.
-pub fn reloaders(patient: &Patient) -> Vec<Check> {
-    let read = |path: &str| fs::read_to_string(patient.question.root.join(path)).ok();
+pub fn reloaders(context: &HostContext) -> Vec<Check> {
+    let read = |path: &str| fs::read_to_string(context.question.root.join(path)).ok();
     let firewalld = read("run/firewalld.pid").and_then(|pid| pid.trim().parse().ok());
     let firewalld = firewalld.is_some_and(|pid| matches!(process::start_time(pid), Ok(Some(_))));
     let ufw = read("etc/ufw/ufw.conf").is_some_and(|text| is_enabled(&text));
     let found = [("firewalld", firewalld), ("ufw", ufw)].into_iter().filter(|(_, runs)| *runs);
     let check = |(name, _)| {
-        if patient.watched {
+        if context.watched {
             return Check::ok(name, "flushes rules when it reloads; watch makes them again");
         }
         let cause = "is active, and flushes the rules of links when it reloads";
-        let mend = format!(
+        let fix = format!(
             "after a reload: {}; or systemctl enable --now oci-link-watch",
-            patient.call("sync")
+            context.call("sync")
         );
-        Check::warning(name, cause, mend)
+        Check::warning(name, cause, fix)
     };
     found.map(check).collect()
 }

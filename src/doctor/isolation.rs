@@ -1,7 +1,7 @@
 //! Whether what has no link is really shut: proved by rules and switches. Our notes only tell a host
 //! on which nothing has begun from one on which somebody has flushed.
 
-use super::Patient;
+use super::HostContext;
 use super::check::Check;
 use super::firewall::shown;
 use crate::firewall::Choice;
@@ -9,23 +9,23 @@ use crate::firewall::probe::{self, Table};
 use crate::model::{BackendName, BridgeName, Family};
 use std::fs;
 
-pub fn examine(patient: &Patient) -> Vec<Check> {
-    let bridges = &patient.config.isolate;
-    if patient.config.firewall == Choice::Fixed(BackendName::None) {
+pub fn examine(context: &HostContext) -> Vec<Check> {
+    let bridges = &context.config.isolate;
+    if context.config.firewall == Choice::Fixed(BackendName::None) {
         return Vec::new();
     }
-    let families = patient.tables.iter().map(|table| table.family);
+    let families = context.tables.iter().map(|table| table.family);
     let mut checks: Vec<Check> =
         families.map(|family| switch(family, !bridges.is_empty())).collect();
     if bridges.is_empty() {
         return checks;
     }
     checks.push(interfaces(bridges));
-    match patient.decided() {
-        Some(BackendName::Nftables) => checks.push(drops_of_nftables(patient)),
+    match context.chosen() {
+        Some(BackendName::Nftables) => checks.push(drops_of_nftables(context)),
         Some(_) => {
-            checks.extend(patient.tables.iter().filter_map(|table| drops(patient, table)));
-            checks.extend(patient.tables.iter().filter_map(|table| bypass(patient, table)));
+            checks.extend(context.tables.iter().filter_map(|table| drops(context, table)));
+            checks.extend(context.tables.iter().filter_map(|table| bypass(context, table)));
         }
         None => checks.push(Check::ok("isolation", "begins when the first container starts")),
     }
@@ -44,7 +44,7 @@ fn switch(family: Family, isolates: bool) -> Check {
 
 fn judge_switch(name: &str, value: Option<&str>, isolates: bool) -> Check {
     let set = format!("sysctl -w net.bridge.{name}=1");
-    let (state, mend) = match value {
+    let (state, fix) = match value {
         Some("1") => return Check::ok(name, "containers of one bridge are filtered"),
         Some(_) => ("is off", set),
         None => {
@@ -52,8 +52,8 @@ fn judge_switch(name: &str, value: Option<&str>, isolates: bool) -> Check {
         }
     };
     let cause = format!("{state}: traffic between containers of one bridge is not filtered");
-    let mend = format!("{mend}; and in /etc/sysctl.d/oci-link.conf: net.bridge.{name} = 1");
-    Check::trouble(isolates, name, &cause, &mend)
+    let fix = format!("{fix}; and in /etc/sysctl.d/oci-link.conf: net.bridge.{name} = 1");
+    Check::trouble(isolates, name, &cause, &fix)
 }
 
 /// What config.toml isolates must exist some day.
@@ -76,36 +76,36 @@ fn interfaces(bridges: &[BridgeName]) -> Check {
     }
 }
 
-fn drops(patient: &Patient, table: &Table) -> Option<Check> {
+fn drops(context: &HostContext, table: &Table) -> Option<Check> {
     let lines = table.lines.as_ref().ok()?;
     let subject = format!("isolation, {}", shown(table.family));
-    Some(judge_drops(patient, &subject, probe::isolates(lines, &patient.config.isolate)))
+    Some(judge_drops(context, &subject, probe::isolates(lines, &context.config.isolate)))
 }
 
-fn drops_of_nftables(patient: &Patient) -> Check {
-    match probe::nftables_isolates(&patient.config.isolate) {
-        Ok(whole) => judge_drops(patient, "isolation", whole),
-        Err(error) => Check::fault("isolation", error.to_string(), patient.call("sync")),
+fn drops_of_nftables(context: &HostContext) -> Check {
+    match probe::nftables_isolates(&context.config.isolate) {
+        Ok(whole) => judge_drops(context, "isolation", whole),
+        Err(error) => Check::fault("isolation", error.to_string(), context.call("sync")),
     }
 }
 
 /// Until the first container starts, nobody needs rules to be kept apart.
-fn judge_drops(patient: &Patient, subject: &str, whole: bool) -> Check {
-    let made = patient.firewall().is_some_and(|firewall| {
-        firewall.isolated().is_ok_and(|bridges| bridges == patient.config.isolate)
+fn judge_drops(context: &HostContext, subject: &str, whole: bool) -> Check {
+    let made = context.firewall().is_some_and(|firewall| {
+        firewall.isolated().is_ok_and(|bridges| bridges == context.config.isolate)
     });
     if whole {
         Check::ok(subject, "the drops come last, as they should")
-    } else if patient.running.is_empty() && !made {
+    } else if context.running.is_empty() && !made {
         Check::ok(subject, "begins when the first container starts")
     } else {
         let cause = "rules do not keep the containers of isolated bridges apart";
-        Check::fault(subject, cause, patient.call("sync"))
+        Check::fault(subject, cause, context.call("sync"))
     }
 }
 
 /// Engines that accept their whole subnet before we are asked.
-fn bypass(patient: &Patient, table: &Table) -> Option<Check> {
+fn bypass(context: &HostContext, table: &Table) -> Option<Check> {
     let lines = table.lines.as_ref().ok()?;
     let in_front = probe::in_front(lines)?;
     let accepts = probe::wide_accepts(lines, &in_front);
@@ -113,7 +113,7 @@ fn bypass(patient: &Patient, table: &Table) -> Option<Check> {
     let subject = format!("who is asked before us, {}", shown(table.family));
     let who = author(first);
     let cause = format!("{who} accepts its whole subnet before FORWARD reaches us: {first}");
-    Some(Check::fault(&subject, cause, patient.call("sync")))
+    Some(Check::fault(&subject, cause, context.call("sync")))
 }
 
 /// Whose rule it is, as far as its chain tells.
@@ -138,8 +138,8 @@ mod tests {
         assert_eq!(judge(Some("1"), true).verdict, Verdict::Ok);
         assert_eq!(judge(Some("0"), true).verdict, Verdict::Fault);
         assert_eq!(judge(Some("0"), false).verdict, Verdict::Warning);
-        let mend = judge(None, true).mend.unwrap();
-        assert!(mend.starts_with("modprobe br_netfilter && sysctl -w net.bridge."), "{mend}");
+        let fix = judge(None, true).fix.unwrap();
+        assert!(fix.starts_with("modprobe br_netfilter && sysctl -w net.bridge."), "{fix}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The links of those who run: what `sync` and `gc` would find.
 
 use super::check::Check;
-use super::{Patient, alive};
+use super::{HostContext, alive};
 use crate::config::Config;
 use crate::firewall::{Choice, SetupCache, select};
 use crate::host::Host;
@@ -24,8 +24,8 @@ pub fn open(config: &Config, state: Option<&Directory>) -> (Option<Host>, Option
     match Host::open(config.clone()) {
         Ok(host) => (Some(host), None),
         Err(error) => {
-            let mend = "remove what is no directory of ours there";
-            (None, Some(Check::fault(SUBJECT, error.to_string(), mend)))
+            let fix = "remove what is no directory of ours there";
+            (None, Some(Check::fault(SUBJECT, error.to_string(), fix)))
         }
     }
 }
@@ -35,28 +35,28 @@ pub fn running(host: Option<&Host>) -> Vec<Record> {
     host.map(alive).unwrap_or_default()
 }
 
-pub fn examine(patient: &Patient) -> Vec<Check> {
-    let Some(host) = &patient.host else { return without_records(patient) };
-    match recovery::look(host) {
+pub fn examine(context: &HostContext) -> Vec<Check> {
+    let Some(host) = &context.host else { return without_records(context) };
+    match recovery::audit(host) {
         Ok(findings) if findings.is_empty() => {
-            let count = patient.running.len();
+            let count = context.running.len();
             vec![Check::ok(SUBJECT, format!("{count} containers, all as their records say"))]
         }
-        Ok(findings) => told(patient, &findings),
+        Ok(findings) => told(context, &findings),
         Err(error) => {
-            vec![Check::fault(SUBJECT, error.to_string(), patient.call("sync"))]
+            vec![Check::fault(SUBJECT, error.to_string(), context.call("sync"))]
         }
     }
 }
 
-fn told(patient: &Patient, findings: &[Finding]) -> Vec<Check> {
+fn told(context: &HostContext, findings: &[Finding]) -> Vec<Check> {
     let check = |finding: &Finding| {
-        Check::warning(SUBJECT, finding.to_string(), patient.call(command(finding)))
+        Check::warning(SUBJECT, finding.to_string(), context.call(command(finding)))
     };
     let mut checks: Vec<Check> = findings.iter().take(SHOWN).map(check).collect();
     if findings.len() > SHOWN {
         let cause = format!("and {} more", findings.len() - SHOWN);
-        checks.push(Check::warning(SUBJECT, cause, patient.call("sync")));
+        checks.push(Check::warning(SUBJECT, cause, context.call("sync")));
     }
     checks
 }
@@ -64,24 +64,24 @@ fn told(patient: &Patient, findings: &[Finding]) -> Vec<Check> {
 /// What mends it.
 fn command(finding: &Finding) -> &'static str {
     match finding {
-        Finding::Dead(_) | Finding::Ownerless { .. } | Finding::Litter(_) => "gc",
+        Finding::Dead(_) | Finding::Orphaned { .. } | Finding::Leftover(_) => "gc",
         _ => "sync",
     }
 }
 
 /// Where the records were lost, their rules may still be there.
-fn without_records(patient: &Patient) -> Vec<Check> {
-    let (Some(state), Ok(boot)) = (&patient.state, process::boot_id()) else { return Vec::new() };
+fn without_records(context: &HostContext) -> Vec<Check> {
+    let (Some(state), Ok(boot)) = (&context.state, process::boot_id()) else { return Vec::new() };
     let mut findings = Vec::new();
     for backend in BackendName::ALL {
         let firewall = select(Choice::Fixed(backend), SetupCache::new(Rc::clone(state), boot));
         // A backend that cannot be read has no rules that somebody made.
         let owners = firewall.owners().unwrap_or_default().into_keys();
-        findings.extend(owners.map(|owner| Finding::Ownerless { backend, owner }));
+        findings.extend(owners.map(|owner| Finding::Orphaned { backend, owner }));
     }
     if findings.is_empty() {
         vec![Check::ok(SUBJECT, "no container has any yet")]
     } else {
-        told(patient, &findings)
+        told(context, &findings)
     }
 }

@@ -43,7 +43,7 @@ pub struct Question {
 }
 
 /// What several themes look at.
-struct Patient {
+struct HostContext {
     question: Question,
     config: Config,
     /// Where that is read from.
@@ -65,7 +65,7 @@ pub fn examine(question: Question) -> Vec<Check> {
     let (config, config_file, mut checks) = config::examine(&question.overrides);
     let (state, state_checks) = state::examine(&config, &config_file);
     let (host, opened) = links::open(&config, state.as_deref());
-    let patient = Patient {
+    let context = HostContext {
         running: links::running(host.as_ref()),
         watched: state.as_deref().is_some_and(state::is_watched),
         tables: tables(),
@@ -77,21 +77,21 @@ pub fn examine(question: Question) -> Vec<Check> {
     };
     checks.splice(0..0, host::examine());
     checks.extend(state_checks);
-    checks.extend(programs::examine(&patient));
-    checks.extend(firewall::examine(&patient));
-    checks.extend(isolation::examine(&patient));
-    checks.extend(host::reloaders(&patient));
-    checks.extend(engines::examine(&patient));
-    checks.extend(hooks::examine(&patient));
-    checks.push(state::watch(&patient));
+    checks.extend(programs::examine(&context));
+    checks.extend(firewall::examine(&context));
+    checks.extend(isolation::examine(&context));
+    checks.extend(host::reloaders(&context));
+    checks.extend(engines::examine(&context));
+    checks.extend(hooks::examine(&context));
+    checks.push(state::watch(&context));
     checks.extend(match opened {
         Some(broken) => vec![broken],
-        None => links::examine(&patient),
+        None => links::examine(&context),
     });
     checks
 }
 
-impl Patient {
+impl HostContext {
     /// `oci-link` with these words, as it has to be called to act on what was looked at.
     fn call(&self, words: &str) -> String {
         let given = &self.question.overrides;
@@ -111,10 +111,10 @@ impl Patient {
     }
 
     /// The backend that keeps the rules of containers that start now, if that is known.
-    fn decided(&self) -> Option<BackendName> {
+    fn chosen(&self) -> Option<BackendName> {
         match self.config.firewall {
             Choice::Fixed(name) => Some(name),
-            Choice::Auto => self.firewall()?.decided(),
+            Choice::Auto => self.firewall()?.chosen(),
         }
     }
 
@@ -129,7 +129,7 @@ impl Patient {
         let isolated = !self.config.isolate.is_empty();
         let base = |backend| matches!(backend, BackendName::Iptables | BackendName::Ipset);
         let linked = |record: &Record| base(record.backend) && !record.flows.is_empty();
-        isolated && self.decided().is_some_and(base) || self.running.iter().any(linked)
+        isolated && self.chosen().is_some_and(base) || self.running.iter().any(linked)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The names that we are called by, and the runtime that the wrapper becomes.
 
-use super::Patient;
+use super::HostContext;
 use super::check::{Check, word};
 use crate::config::Config;
 use crate::sys::file::shown;
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 const NAMES: [&str; 4] = ["oci-link-runtime", "oci-link-runc", "oci-link-crun", "oci-link-youki"];
 
-pub fn examine(patient: &Patient) -> Vec<Check> {
-    let program = &patient.question.program;
+pub fn examine(context: &HostContext) -> Vec<Check> {
+    let program = &context.question.program;
     let mut checks: Vec<Check> = NAMES.iter().map(|name| link(program, name)).collect();
-    checks.push(runtime(patient));
+    checks.push(runtime(context));
     checks
 }
 
@@ -36,17 +36,17 @@ fn link(program: &Path, name: &str) -> Check {
     }
 }
 
-fn runtime(patient: &Patient) -> Check {
+fn runtime(context: &HostContext) -> Check {
     const SUBJECT: &str = "runtime below";
-    let command = &patient.config.runtime;
+    let command = &context.config.runtime;
     // Hosts with another runtime, that is called by its own name, need none that nobody named.
     let named = *command != Config::default().runtime;
-    let mend = patient.config_line("[runtime] command = \"/usr/bin/crun\"");
-    let us = metadata(&patient.question.program);
+    let fix = context.config_line("[runtime] command = \"/usr/bin/crun\"");
+    let us = metadata(&context.question.program);
     if let (Ok(there), Ok(us)) = (metadata(command), &us)
         && is_same(&there, us)
     {
-        return Check::fault(SUBJECT, format!("{} is oci-link itself", shown(command)), mend);
+        return Check::fault(SUBJECT, format!("{} is oci-link itself", shown(command)), fix);
     }
     match exec::find(command).map(|path| (is_executable(&path), path)) {
         Ok((true, path)) => Check::ok(SUBJECT, shown(&path)),
@@ -54,7 +54,7 @@ fn runtime(patient: &Patient) -> Check {
             let cause = format!("{} is not executable", shown(&path));
             Check::fault(SUBJECT, cause, format!("chmod 755 {}", word(&path)))
         }
-        Err(error) => Check::trouble(named, SUBJECT, &error.to_string(), &mend),
+        Err(error) => Check::trouble(named, SUBJECT, &error.to_string(), &fix),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state directory.
 
-use super::Patient;
+use super::HostContext;
 use super::check::{Check, word};
 use crate::config::{Config, STATE_DIR};
 use crate::host::WATCH_LOCK;
@@ -24,8 +24,8 @@ pub fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directory>>, V
     let path = config.state_dir.as_path();
     match Directory::look(path) {
         Err(error) => {
-            let mend = mend(path, config_file);
-            (None, vec![Check::fault(SUBJECT, error.to_string(), mend)])
+            let fix = fix(path, config_file);
+            (None, vec![Check::fault(SUBJECT, error.to_string(), fix)])
         }
         Ok(None) => {
             let detail = format!("{}: made when the first container starts", shown(path));
@@ -72,16 +72,16 @@ fn room(path: &Path, config_file: &Path, room: Room) -> Vec<Check> {
     } else {
         let cause =
             format!("{} is not on tmpfs: records outlive the boot they speak of", shown(path));
-        let mend = format!("in {}: state_dir = \"{STATE_DIR}\"", word(config_file));
-        Check::warning("state's file system", cause, mend)
+        let fix = format!("in {}: state_dir = \"{STATE_DIR}\"", word(config_file));
+        Check::warning("state's file system", cause, fix)
     });
     let free = (room.bytes, room.files.unwrap_or(u64::MAX));
     let below = |limit: (u64, u64)| free.0 < limit.0 || free.1 < limit.1;
     let files = room.files.map_or(String::new(), |files| format!(" and {files} files"));
     let left = format!("{} MiB{files} are free", room.bytes >> 20);
     checks.push(if below(LITTLE) {
-        let mend = format!("df -h {0}; df -i {0}", word(path));
-        Check::trouble(below(TOO_LITTLE), "room for records", &left, &mend)
+        let fix = format!("df -h {0}; df -i {0}", word(path));
+        Check::trouble(below(TOO_LITTLE), "room for records", &left, &fix)
     } else {
         Check::ok("room for records", "enough")
     });
@@ -89,7 +89,7 @@ fn room(path: &Path, config_file: &Path, room: Room) -> Vec<Check> {
 }
 
 /// The first directory on the way that is not as it must be, and what to do about it.
-fn mend(path: &Path, config_file: &Path) -> String {
+fn fix(path: &Path, config_file: &Path) -> String {
     let mut all: Vec<&Path> = path.ancestors().collect();
     all.reverse();
     for (at, step) in all.iter().enumerate() {
@@ -113,8 +113,8 @@ pub fn is_watched(directory: &Directory) -> bool {
 }
 
 /// Links do without it; it is only said.
-pub fn watch(patient: &Patient) -> Check {
-    Check::ok("watch", if patient.watched { "runs" } else { "does not run: sync and gc are yours" })
+pub fn watch(context: &HostContext) -> Check {
+    Check::ok("watch", if context.watched { "runs" } else { "does not run: sync and gc are yours" })
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! No engine: runc, crun or youki by hand, umoci, `ctr`. All there is to know is in config.json.
 
-use super::{Clues, Engine, Facts};
+use super::{Clues, EngineFiles, Facts};
 use crate::error::Result;
 
 pub(super) struct Bare;
 
-impl Engine for Bare {
+impl EngineFiles for Bare {
     fn name(&self) -> &'static str {
         "bare"
     }

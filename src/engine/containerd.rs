@@ -3,14 +3,14 @@
 //! configuration lets them (`oci-link configure containerd`).
 
 use super::engine_env::without_added;
-use super::{Clues, Engine, Facts, known};
+use super::{Clues, EngineFiles, Facts, known};
 use crate::error::Result;
 use crate::model::{ContainerName, Hostname, Variable};
 use std::collections::HashSet;
 
 pub(super) struct Containerd;
 
-impl Engine for Containerd {
+impl EngineFiles for Containerd {
     fn name(&self) -> &'static str {
         "containerd CRI"
     }
@@ -22,7 +22,7 @@ impl Engine for Containerd {
     fn facts(&self, clues: &Clues<'_>) -> Result<Facts> {
         let get = |key: &str| clues.spec.annotations.get(&format!("io.kubernetes.cri.{key}"));
         if get("container-type") == Some("sandbox") {
-            return Ok(Facts { is_sandbox: true, ..Facts::default() });
+            return Ok(Facts { is_pod_infra: true, ..Facts::default() });
         }
         // The pod has the host name, its containers get it as a variable.
         let hostname = clues.spec.environment.iter().rfind(|variable| variable.key == "HOSTNAME");

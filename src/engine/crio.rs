@@ -3,8 +3,8 @@
 
 use super::containerd::without_services;
 use super::engine_env::without_added;
-use super::storage::{Graph, ImageId};
-use super::{Clues, Engine, Facts, known};
+use super::storage::{GraphRoot, ImageId};
+use super::{Clues, EngineFiles, Facts, known};
 use crate::error::Result;
 use crate::model::{ContainerName, Hostname};
 use crate::oci::json;
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 pub(super) struct Crio;
 
-impl Engine for Crio {
+impl EngineFiles for Crio {
     fn name(&self) -> &'static str {
         "CRI-O"
     }
@@ -26,10 +26,10 @@ impl Engine for Crio {
     fn facts(&self, clues: &Clues<'_>) -> Result<Facts> {
         let get = |key: &str| clues.spec.annotations.get(&format!("io.kubernetes.cri-o.{key}"));
         if get("ContainerType") == Some("sandbox") {
-            return Ok(Facts { is_sandbox: true, ..Facts::default() });
+            return Ok(Facts { is_pod_infra: true, ..Facts::default() });
         }
         let image = get("ImageRef").and_then(ImageId::new).and_then(|id| {
-            let image = Graph::of_rootfs(&clues.spec.root)?.image(&id);
+            let image = GraphRoot::of_rootfs(&clues.spec.root)?.image(&id);
             image
                 .inspect_err(|error| log::warn!("{}: ports unknown to CRI-O: {error}", clues.id))
                 .ok()

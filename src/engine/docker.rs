@@ -3,7 +3,7 @@
 //! links counted: name, `Config.ExposedPorts`, `Config.Env`, `Config.Hostname`.
 
 use super::image_config::Config;
-use super::{Clues, Engine, Facts, known};
+use super::{Clues, EngineFiles, Facts, known};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerId, ContainerName, Hostname};
 use crate::oci::json;
@@ -18,7 +18,7 @@ const MAX_CONFIG: u64 = 4 << 20;
 
 pub(super) struct Docker;
 
-impl Engine for Docker {
+impl EngineFiles for Docker {
     fn name(&self) -> &'static str {
         "docker"
     }
@@ -57,7 +57,7 @@ fn is_id(name: &str) -> bool {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct File<'a> {
+struct ContainerFile<'a> {
     #[serde(borrow, rename = "ID")]
     id: Cow<'a, str>,
     #[serde(borrow)]
@@ -68,7 +68,7 @@ struct File<'a> {
 
 /// Reads config.v2.json.
 pub fn parse(text: &[u8], id: &ContainerId) -> Result<Facts> {
-    let file: File<'_> = json::parse("config.v2.json", text)?;
+    let file: ContainerFile<'_> = json::parse("config.v2.json", text)?;
     if file.id != id.as_str() {
         return Err(Error::new(Kind::Input, "config.v2.json: speaks of another container"));
     }

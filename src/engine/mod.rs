@@ -50,11 +50,11 @@ pub struct Facts {
     pub hostname: Option<Hostname>,
     /// Whether it only holds a pod's namespaces. Nobody means it by a link: it exposes nothing,
     /// and a pod's annotations are there for the containers of the pod.
-    pub is_sandbox: bool,
+    pub is_pod_infra: bool,
 }
 
 /// One engine.
-trait Engine: Sync {
+trait EngineFiles: Sync {
     /// As in docs and messages.
     fn name(&self) -> &'static str;
 
@@ -67,7 +67,7 @@ trait Engine: Sync {
 
 /// The first that says that it made a container did: those that sign what they make come before
 /// the one that is told by its paths.
-const ENGINES: [&dyn Engine; 6] = [
+const ENGINES: [&dyn EngineFiles; 6] = [
     &podman::Podman,
     &crio::Crio,
     &containerd::Containerd,

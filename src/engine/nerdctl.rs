@@ -3,7 +3,7 @@
 
 use super::engine_env::without_added;
 use super::image_config::Exposed;
-use super::{Clues, Engine, Facts, known};
+use super::{Clues, EngineFiles, Facts, known};
 use crate::error::Result;
 use crate::model::{ContainerName, Hostname, PortSet};
 use crate::oci::annotations::Annotations;
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 pub(super) struct Nerdctl;
 
-impl Engine for Nerdctl {
+impl EngineFiles for Nerdctl {
     fn name(&self) -> &'static str {
         "nerdctl"
     }

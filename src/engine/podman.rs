@@ -5,8 +5,8 @@
 //! podman's own to read: `org.oci-link.ports` says it.
 
 use super::engine_env::without_added;
-use super::storage::{Entry, Graph, Image};
-use super::{Clues, Engine, Facts, known};
+use super::storage::{GraphRoot, Image, StoredContainer};
+use super::{Clues, EngineFiles, Facts, known};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerId, ContainerName};
 use crate::sys::file;
@@ -20,7 +20,7 @@ const MAX_ARGUMENTS: u64 = 256 << 10;
 
 pub(super) struct Podman;
 
-impl Engine for Podman {
+impl EngineFiles for Podman {
     fn name(&self) -> &'static str {
         "podman"
     }
@@ -48,10 +48,10 @@ impl Engine for Podman {
     }
 }
 
-fn stored(clues: &Clues<'_>) -> Result<(Entry, Image)> {
+fn stored(clues: &Clues<'_>) -> Result<(StoredContainer, Image)> {
     // crun may say that the bundle is `/`.
-    let graph = Graph::of_container(clues.bundle, clues.id)
-        .or_else(|| Graph::of_rootfs(&clues.spec.root))
+    let graph = GraphRoot::of_container(clues.bundle, clues.id)
+        .or_else(|| GraphRoot::of_rootfs(&clues.spec.root))
         .ok_or_else(|| Error::new(Kind::Input, "no path of it in config.json"))?;
     let entry = graph.entry(clues.id)?;
     let image = graph.image_of(&entry)?;

@@ -18,7 +18,7 @@ const MAX_IMAGE: u64 = 1 << 20;
 
 /// What the list of containers says of one.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct StoredContainer {
     pub name: Option<ContainerName>,
     image: Option<ImageId>,
 }
@@ -43,12 +43,12 @@ impl ImageId {
 
 /// A storage driver's part of a graph root.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Graph {
+pub(super) struct GraphRoot {
     root: PathBuf,
     driver: String,
 }
 
-impl Graph {
+impl GraphRoot {
     /// By a directory in `<graph>/<driver>-containers/<id>/`, like podman's bundles.
     pub fn of_container(directory: &Path, id: &ContainerId) -> Option<Self> {
         let mut above = directory.ancestors().skip_while(|path| !path.ends_with(id.as_str()));
@@ -65,7 +65,7 @@ impl Graph {
     }
 
     /// What it lists under `id`: `--rm` makes containers volatile.
-    pub fn entry(&self, id: &ContainerId) -> Result<Entry> {
+    pub fn entry(&self, id: &ContainerId) -> Result<StoredContainer> {
         let containers = self.root.join(format!("{}-containers", self.driver));
         for list in ["containers.json", "volatile-containers.json"] {
             let path = containers.join(list);
@@ -80,7 +80,7 @@ impl Graph {
     }
 
     /// The image of a container.
-    pub fn image_of(&self, entry: &Entry) -> Result<Image> {
+    pub fn image_of(&self, entry: &StoredContainer) -> Result<Image> {
         let none = || Error::new(Kind::Input, "containers.json: names no image");
         self.image(entry.image.as_ref().ok_or_else(none)?)
     }
@@ -105,9 +105,9 @@ struct Listed<'a> {
 }
 
 /// Reads containers.json for the one container `id`.
-pub fn parse_list(text: &[u8], id: &ContainerId) -> Result<Option<Entry>> {
+pub fn parse_list(text: &[u8], id: &ContainerId) -> Result<Option<StoredContainer>> {
     let all: Vec<Listed<'_>> = json::parse("containers.json", text)?;
-    Ok(all.iter().find(|listed| listed.id == id.as_str()).map(|listed| Entry {
+    Ok(all.iter().find(|listed| listed.id == id.as_str()).map(|listed| StoredContainer {
         name: listed.names.iter().flatten().next().and_then(|n| known(ContainerName::new(&n.0))),
         image: listed.image.as_deref().and_then(ImageId::new),
     }))
@@ -165,14 +165,14 @@ mod tests {
     #[test]
     fn a_graph_is_told_by_its_paths() {
         let id = ContainerId::new("c1").unwrap();
-        let graph = Some(Graph { root: "/g/storage".into(), driver: "vfs".into() });
-        let of = |path: &str| Graph::of_container(Path::new(path), &id);
+        let graph = Some(GraphRoot { root: "/g/storage".into(), driver: "vfs".into() });
+        let of = |path: &str| GraphRoot::of_container(Path::new(path), &id);
         assert_eq!(of("/g/storage/vfs-containers/c1/userdata"), graph);
         assert_eq!(of("/g/storage/vfs-containers/c1/userdata/hosts"), graph);
         assert_eq!(of("/g/storage/vfs-containers/c2/userdata"), None);
         assert_eq!(of("/g/storage/c1/userdata"), None);
         assert_eq!(of("/c1"), None);
-        assert_eq!(Graph::of_rootfs(Path::new("/g/storage/vfs/layer/merged")), graph);
-        assert_eq!(Graph::of_rootfs(Path::new("/rootfs")), None);
+        assert_eq!(GraphRoot::of_rootfs(Path::new("/g/storage/vfs/layer/merged")), graph);
+        assert_eq!(GraphRoot::of_rootfs(Path::new("/rootfs")), None);
     }
 }

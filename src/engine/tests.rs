@@ -225,7 +225,7 @@ fn containerd() {
     assert_eq!(facts.ports, None);
     assert_eq!(environment(&facts), ["COLOUR=green", "KUBERNETES_PORT_OF_CALL=own", "USER_SET=1"]);
     assert_eq!(facts.hostname.unwrap().as_str(), "shop-7d9f");
-    assert!(Recorded::new("containerd-cri", "sandbox.json", "pod").facts().is_sandbox);
+    assert!(Recorded::new("containerd-cri", "sandbox.json", "pod").facts().is_pod_infra);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! first needs it, and remembered until the next boot. Commands that only look never get here.
 
 use super::setup_cache::SetupCache;
-use super::{Firewall, Kept, Ruleset, open};
+use super::{Firewall, InstalledRules, OwnerScope, open};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::cell::OnceCell;
@@ -27,7 +27,7 @@ impl Auto {
         Self { memory, chosen: OnceCell::new() }
     }
 
-    fn chosen(&self) -> &dyn Firewall {
+    fn backend(&self) -> &dyn Firewall {
         self.chosen.get_or_init(|| self.remembered().unwrap_or_else(|| self.choose())).as_ref()
     }
 
@@ -47,7 +47,7 @@ impl Auto {
     fn choose(&self) -> Box<dyn Firewall> {
         for name in ORDER {
             let backend = open(name, self.memory.clone());
-            match backend.restore() {
+            match backend.ensure_base() {
                 Ok(()) => {
                     if let Err(error) = self.memory.note(NOTE, name.as_str()) {
                         log::debug!("firewall: chosen for now only: {error}");
@@ -63,55 +63,55 @@ impl Auto {
 
 impl Firewall for Auto {
     fn name(&self) -> BackendName {
-        self.chosen().name()
+        self.backend().name()
     }
 
-    fn decided(&self) -> Option<BackendName> {
+    fn chosen(&self) -> Option<BackendName> {
         self.known().map(Firewall::name)
     }
 
-    fn restore(&self) -> Result<()> {
-        self.chosen().restore()
+    fn ensure_base(&self) -> Result<()> {
+        self.backend().ensure_base()
     }
 
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        self.chosen().isolate(bridges)
+        self.backend().isolate(bridges)
     }
 
-    fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
-        self.chosen().ensure(rules, flows)
+    fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
+        self.backend().ensure(rules, flows)
     }
 
-    fn remove(&self, rules: Ruleset<'_>) -> Result<()> {
-        self.chosen().remove(rules)
+    fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
+        self.backend().remove(rules)
     }
 
-    fn read(&self, rules: Ruleset<'_>) -> Result<Vec<String>> {
-        self.chosen().read(rules)
+    fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>> {
+        self.backend().read(rules)
     }
 
     fn expected(&self, owner: &OwnerTag, flows: &[Flow]) -> Vec<String> {
-        self.chosen().expected(owner, flows)
+        self.backend().expected(owner, flows)
     }
 
-    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, InstalledRules>> {
         self.known().map_or_else(|| Ok(BTreeMap::new()), Firewall::owners)
     }
 
-    fn purge(&self, owner: &OwnerTag) -> Result<()> {
-        self.known().map_or(Ok(()), |known| known.purge(owner))
+    fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
+        self.known().map_or(Ok(()), |known| known.remove_owner(owner))
     }
 
-    fn dismantle(&self) -> Result<()> {
-        self.known().map_or(Ok(()), Firewall::dismantle)
+    fn remove_all(&self) -> Result<()> {
+        self.known().map_or(Ok(()), Firewall::remove_all)
     }
 
-    fn stands(&self) -> Result<bool> {
-        self.known().map_or(Ok(true), Firewall::stands)
+    fn is_intact(&self) -> Result<bool> {
+        self.known().map_or(Ok(true), Firewall::is_intact)
     }
 
     fn runs_programs(&self, family: Family) -> Result<bool> {
-        self.chosen().runs_programs(family)
+        self.backend().runs_programs(family)
     }
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {

@@ -6,7 +6,7 @@
 //! goes with the last of them. That is rare, so nothing is looked at in order to add: adding what
 //! exists is refused, and only then all comments are read.
 
-use super::Kept;
+use super::InstalledRules;
 use crate::model::{Flow, OwnerTag};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
@@ -83,8 +83,8 @@ pub fn by_owner<K, F: IntoIterator<Item = Flow>>(
     there: &[Element<K>],
     show: impl Fn(&K) -> Option<String>,
     flows: impl Fn(&K) -> F,
-) -> BTreeMap<OwnerTag, Kept> {
-    let mut owners: BTreeMap<OwnerTag, Kept> = BTreeMap::new();
+) -> BTreeMap<OwnerTag, InstalledRules> {
+    let mut owners: BTreeMap<OwnerTag, InstalledRules> = BTreeMap::new();
     for Element { key, comment } in there {
         for tag in comment.split(' ').filter_map(|tag| OwnerTag::parse(tag).ok()) {
             let kept = owners.entry(tag).or_default();

@@ -28,15 +28,15 @@ use super::setup_cache::SetupCache;
 use super::xtables::command::Tool;
 use super::xtables::common_chain::{Base, Static};
 use super::xtables::jump_order;
-use super::{Firewall, Kept, Ruleset, failed};
+use super::{Firewall, InstalledRules, OwnerScope, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::message::Batch;
-use crate::sys::net::netlink::{Netlink, Refusal};
+use crate::sys::net::netlink::{Netlink, NetlinkError};
 use kernel::{destroy_sets, is_in_use, is_ours, list, list_all, make_sets};
-use messages::{Change, EXISTS, FULL, MISSING, change_element};
+use messages::{EXISTS, FULL, MISSING, SetChange, change_element};
 use nix::libc::EINVAL;
-use sets::{Entry, Set};
+use sets::{IpSet, SetEntry};
 use shared::Shared;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -85,25 +85,29 @@ impl Ipset {
     }
 
     /// Sees to it that the rules of a family stand, which is when they refer to its set.
-    fn stand(&self, link: &mut Netlink, family: Family) -> Result<()> {
-        if self.family_stands(link, family)? { Ok(()) } else { self.base.make(Tool::find(family)?) }
+    fn ensure_rules(&self, link: &mut Netlink, family: Family) -> Result<()> {
+        if self.family_is_intact(link, family)? {
+            Ok(())
+        } else {
+            self.base.make(Tool::find(family)?)
+        }
     }
 
-    fn family_stands(&self, link: &mut Netlink, family: Family) -> Result<bool> {
+    fn family_is_intact(&self, link: &mut Netlink, family: Family) -> Result<bool> {
         Ok(self.base.is_remembered(family)?
             && is_in_use(link, family)?
             && jump_order::is_ours(link, family)?.unwrap_or(true))
     }
 
     /// Goes from what is really there to exactly `wanted`.
-    fn settle(&self, link: &mut Netlink, owner: &OwnerTag, wanted: &[Entry]) -> Result<()> {
+    fn settle(&self, link: &mut Netlink, owner: &OwnerTag, wanted: &[SetEntry]) -> Result<()> {
         let there = list_all(link)?;
         let changes = Changes::plan(&there, owner, wanted);
         let changes = changes.map_err(|why| failed(format!("ipset: {why}")))?;
         Shared::recall(&self.memory)?
             .note(&self.memory, changes.change.iter().map(|element| element.key.recipient()))?;
         add(link, &changes.add)?;
-        if let Some((element, refusal)) = send(link, Change::Update, &changes.change)?.first() {
+        if let Some((element, refusal)) = send(link, SetChange::Update, &changes.change)?.first() {
             return Err(undo(link, &changes.add, complaint(element, *refusal)));
         }
         delete(link, &changes.delete)
@@ -115,7 +119,7 @@ impl Firewall for Ipset {
         BackendName::Ipset
     }
 
-    fn restore(&self) -> Result<()> {
+    fn ensure_base(&self) -> Result<()> {
         self.base.make_all()
     }
 
@@ -125,21 +129,21 @@ impl Firewall for Ipset {
 
     /// Adds without looking. What is there already and no surprise is the owner's own; a surprise
     /// is settled by what is really there.
-    fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
+    fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         let Look { mut link, standing } = self.look()?;
         for family in Family::BOTH {
             let wants = flows.iter().any(|flow| Family::of(flow.from) == family);
             if wants && !standing.contains(&family) {
-                self.stand(&mut link, family)?;
+                self.ensure_rules(&mut link, family)?;
             }
         }
-        let (wanted, before) = (Entry::all(flows), Entry::all(rules.before));
-        let own = |entry: &Entry| owned(*entry, rules.owner);
+        let (wanted, before) = (SetEntry::all(flows), SetEntry::all(rules.before));
+        let own = |entry: &SetEntry| owned(*entry, rules.owner);
         if !Shared::recall(&self.memory)?.has_any(wanted.iter().chain(&before)) {
-            let known: HashSet<&Entry> = before.iter().collect();
+            let known: HashSet<&SetEntry> = before.iter().collect();
             let there = add(&mut link, &wanted.iter().map(own).collect::<Vec<_>>())?;
             if there.iter().all(|entry| known.contains(entry)) {
-                let wanted: HashSet<&Entry> = wanted.iter().collect();
+                let wanted: HashSet<&SetEntry> = wanted.iter().collect();
                 let stale = before.iter().filter(|entry| !wanted.contains(entry)).map(own);
                 return delete(&mut link, &stale.collect::<Vec<_>>());
             }
@@ -147,9 +151,9 @@ impl Firewall for Ipset {
         self.settle(&mut link, rules.owner, &wanted)
     }
 
-    fn remove(&self, rules: Ruleset<'_>) -> Result<()> {
+    fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
         let mut link = self.look()?.link;
-        let before = Entry::all(rules.before);
+        let before = SetEntry::all(rules.before);
         if before.is_empty() || Shared::recall(&self.memory)?.has_any(&before) {
             return self.settle(&mut link, rules.owner, &[]);
         }
@@ -158,30 +162,30 @@ impl Firewall for Ipset {
     }
 
     /// Elements permit nothing when no rule asks for them.
-    fn read(&self, rules: Ruleset<'_>) -> Result<Vec<String>> {
+    fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>> {
         let mut link = Netlink::netfilter()?;
         let mut entries = Vec::new();
         for family in Family::BOTH {
             if is_in_use(&mut link, family)? {
-                for set in Set::all_of(family) {
+                for set in IpSet::all_of(family) {
                     let own = list(&mut link, set)?.into_iter();
                     let own = own.filter(|element| element.belongs_to(rules.owner));
                     entries.extend(own.map(|element| element.key));
                 }
             }
         }
-        Ok(shown(entries, Entry::show))
+        Ok(shown(entries, SetEntry::show))
     }
 
     fn expected(&self, _: &OwnerTag, flows: &[Flow]) -> Vec<String> {
-        shown(Entry::all(flows), Entry::show)
+        shown(SetEntry::all(flows), SetEntry::show)
     }
 
-    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, InstalledRules>> {
         let mut link = Netlink::netfilter()?;
         let (mut there, mut asked) = (Vec::new(), Vec::new());
         for family in Family::BOTH {
-            for set in Set::all_of(family) {
+            for set in IpSet::all_of(family) {
                 there.extend(list(&mut link, set)?);
             }
             asked.extend(is_in_use(&mut link, family)?.then_some(family));
@@ -190,27 +194,28 @@ impl Firewall for Ipset {
         for (ip, bridge) in there.iter().filter_map(|element| element.key.as_seat()) {
             seats.entry(ip).or_default().push(bridge);
         }
-        let show = |entry: &Entry| asked.contains(&Set::of(entry).family).then(|| entry.show());
+        let show =
+            |entry: &SetEntry| asked.contains(&IpSet::of(entry).family).then(|| entry.show());
         Ok(by_owner(&there, show, |entry| entry.as_flows(&seats)))
     }
 
-    fn purge(&self, owner: &OwnerTag) -> Result<()> {
+    fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
         self.settle(&mut Netlink::netfilter()?, owner, &[])
     }
 
-    fn dismantle(&self) -> Result<()> {
-        self.base.dismantle()?;
+    fn remove_all(&self) -> Result<()> {
+        self.base.remove_all()?;
         destroy_sets(&mut Netlink::netfilter()?)
     }
 
-    fn stands(&self) -> Result<bool> {
-        self.base.stands()
+    fn is_intact(&self) -> Result<bool> {
+        self.base.is_intact()
     }
 
     /// A race with somebody who flushes the rules right now is lost: then `sync` makes them again.
     fn runs_programs(&self, family: Family) -> Result<bool> {
         let mut look = self.look()?;
-        let stands = self.family_stands(&mut look.link, family)?;
+        let stands = self.family_is_intact(&mut look.link, family)?;
         if stands {
             look.standing.push(family);
         }
@@ -224,11 +229,11 @@ impl Firewall for Ipset {
 }
 
 /// Adds all or nothing; returns what was there already.
-fn add(link: &mut Netlink, elements: &[Element<Entry>]) -> Result<Vec<Entry>> {
-    let refused = send(link, Change::Add, elements)?;
+fn add(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<Vec<SetEntry>> {
+    let refused = send(link, SetChange::Add, elements)?;
     match refused.iter().find(|(_, refusal)| refusal.code != EXISTS) {
         Some((element, refusal)) => {
-            let not_made: HashSet<Entry> = refused.iter().map(|(e, _)| e.key).collect();
+            let not_made: HashSet<SetEntry> = refused.iter().map(|(e, _)| e.key).collect();
             let mut made = elements.to_vec();
             made.retain(|element| !not_made.contains(&element.key));
             Err(undo(link, &made, complaint(element, *refusal)))
@@ -238,11 +243,11 @@ fn add(link: &mut Netlink, elements: &[Element<Entry>]) -> Result<Vec<Entry>> {
 }
 
 /// Deletes what is there.
-fn delete(link: &mut Netlink, elements: &[Element<Entry>]) -> Result<()> {
-    for (element, refusal) in send(link, Change::Delete, elements)? {
+fn delete(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<()> {
+    for (element, refusal) in send(link, SetChange::Delete, elements)? {
         let is_gone = [MISSING, EINVAL].contains(&refusal.code);
         // Nor is there anything of ours in a set of another kind.
-        if !is_gone && is_ours(link, Set::of(&element.key))? {
+        if !is_gone && is_ours(link, IpSet::of(&element.key))? {
             return Err(complaint(&element, refusal));
         }
     }
@@ -250,14 +255,14 @@ fn delete(link: &mut Netlink, elements: &[Element<Entry>]) -> Result<()> {
 }
 
 /// Deletes what was added before `error`.
-fn undo(link: &mut Netlink, added: &[Element<Entry>], error: Error) -> Error {
+fn undo(link: &mut Netlink, added: &[Element<SetEntry>], error: Error) -> Error {
     match delete(link, added) {
         Ok(()) => error,
         Err(another) => failed(format!("{error}; {another}")),
     }
 }
 
-fn complaint(element: &Element<Entry>, refusal: Refusal) -> Error {
+fn complaint(element: &Element<SetEntry>, refusal: NetlinkError) -> Error {
     let why = match refusal.code {
         FULL => "the set is full".to_owned(),
         code => format!("{} ({code})", refusal.errno().desc()),
@@ -268,9 +273,9 @@ fn complaint(element: &Element<Entry>, refusal: Refusal) -> Error {
 /// Sends one message per element, and returns those that the kernel refused.
 fn send(
     link: &mut Netlink,
-    change: Change,
-    elements: &[Element<Entry>],
-) -> Result<Vec<(Element<Entry>, Refusal)>> {
+    change: SetChange,
+    elements: &[Element<SetEntry>],
+) -> Result<Vec<(Element<SetEntry>, NetlinkError)>> {
     let mut refused = Vec::new();
     for some in elements.chunks(TOGETHER) {
         let mut batch = Batch::default();

@@ -21,7 +21,7 @@ use super::xtables::command::Tool;
 use super::xtables::common_chain::{BASE, Base};
 use super::xtables::jump_order;
 use super::xtables::listing;
-use super::{Firewall, Kept, Ruleset, failed, host_families};
+use super::{Firewall, InstalledRules, OwnerScope, failed, host_families};
 use crate::error::{Context, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::Netlink;
@@ -44,7 +44,7 @@ impl Iptables {
     }
 
     /// Goes from what the record remembers to `flows`, in one family.
-    fn change(&self, family: Family, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
+    fn change(&self, family: Family, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         let wanted: Vec<Flow> = of_family(flows, family).copied().collect();
         if !wanted.is_empty() {
             self.ensure_family(Tool::find(family)?, rules, &wanted)
@@ -57,7 +57,7 @@ impl Iptables {
 
     /// Makes the rules of one family. First the way that fits what the record remembers, then, if
     /// the kernel disagrees, by what is really there.
-    fn ensure_family(&self, tool: Tool, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
+    fn ensure_family(&self, tool: Tool, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         let front = jump_order::is_ours(&mut Netlink::netfilter()?, tool.family)?;
         if front == Some(false) || !self.base.is_remembered(tool.family)? {
             self.base.make(tool)?;
@@ -79,7 +79,7 @@ impl Iptables {
     }
 
     /// Where no base chain was made since the host booted, there is nothing of ours.
-    fn remove_family(&self, family: Family, rules: Ruleset<'_>) -> Result<()> {
+    fn remove_family(&self, family: Family, rules: OwnerScope<'_>) -> Result<()> {
         if !self.base.is_remembered(family)? {
             return Ok(());
         }
@@ -97,7 +97,7 @@ impl Firewall for Iptables {
         BackendName::Iptables
     }
 
-    fn restore(&self) -> Result<()> {
+    fn ensure_base(&self) -> Result<()> {
         self.base.make_all()
     }
 
@@ -107,10 +107,10 @@ impl Firewall for Iptables {
 
     /// A transaction has one family. IPv6 first: where the second fails, the one to take back is
     /// the one that fewer hosts use.
-    fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
+    fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         self.change(Family::V6, rules, flows)?;
         self.change(Family::V4, rules, flows).map_err(|error| {
-            let back = Ruleset { before: flows, ..rules };
+            let back = OwnerScope { before: flows, ..rules };
             match self.change(Family::V6, back, rules.before) {
                 Ok(()) => error,
                 Err(another) => failed(format!("{error}; {another}")),
@@ -118,7 +118,7 @@ impl Firewall for Iptables {
         })
     }
 
-    fn remove(&self, rules: Ruleset<'_>) -> Result<()> {
+    fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
         for family in families(rules.before) {
             self.remove_family(family, rules)?;
         }
@@ -126,7 +126,7 @@ impl Firewall for Iptables {
     }
 
     /// Off the way of any container, so by the library for it.
-    fn read(&self, rules: Ruleset<'_>) -> Result<Vec<String>> {
+    fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>> {
         process::scrub_environment();
         let mut lines = Vec::new();
         for family in families(rules.before) {
@@ -156,7 +156,7 @@ impl Firewall for Iptables {
             .collect()
     }
 
-    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, InstalledRules>> {
         let mut owners = BTreeMap::new();
         for tool in installed() {
             if may_have_chains(tool.family) {
@@ -166,17 +166,17 @@ impl Firewall for Iptables {
         Ok(owners)
     }
 
-    fn purge(&self, owner: &OwnerTag) -> Result<()> {
+    fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
         let mut tools = installed().filter(|tool| may_have_chains(tool.family));
         tools.try_for_each(|tool| Self::reconcile(tool, owner, &[]))
     }
 
-    fn dismantle(&self) -> Result<()> {
-        self.base.dismantle()
+    fn remove_all(&self) -> Result<()> {
+        self.base.remove_all()
     }
 
-    fn stands(&self) -> Result<bool> {
-        self.base.stands()
+    fn is_intact(&self) -> Result<bool> {
+        self.base.is_intact()
     }
 
     fn runs_programs(&self, _: Family) -> Result<bool> {

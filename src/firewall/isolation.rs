@@ -13,7 +13,7 @@ use crate::model::{BackendName, BridgeName};
 /// Costs nothing where both were done before. Nothing is chosen or set up where no bridge is to be
 /// isolated and no backend is in use yet.
 pub fn isolate(firewall: &dyn Firewall, memory: &SetupCache, bridges: &[BridgeName]) -> Result<()> {
-    if bridges.is_empty() && firewall.decided().is_none() {
+    if bridges.is_empty() && firewall.chosen().is_none() {
         return Ok(());
     }
     match firewall.name() {

@@ -23,7 +23,7 @@ use std::path::Path;
 
 /// The rules of one owner.
 #[derive(Debug, Clone, Copy)]
-pub struct Ruleset<'a> {
+pub struct OwnerScope<'a> {
     /// Whose they are.
     pub owner: &'a OwnerTag,
     /// All that may be there already, from the record, which is written before any rule is made.
@@ -33,7 +33,7 @@ pub struct Ruleset<'a> {
 
 /// An owner's rules as they were found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct InstalledRules {
     /// In the backend's own words; none that no packet gets to.
     pub lines: Vec<String>,
     /// What they permit, or would if packets got to them.
@@ -45,33 +45,33 @@ pub trait Firewall {
     /// As the record names it.
     fn name(&self) -> BackendName;
     /// The same, if it is known by now: to choose one makes what it needs.
-    fn decided(&self) -> Option<BackendName> {
+    fn chosen(&self) -> Option<BackendName> {
         Some(self.name())
     }
     /// Makes what is nobody's in particular, as far as it is missing: chains, sets, isolation. What
     /// was remembered of it does not count: somebody may have flushed it.
-    fn restore(&self) -> Result<()>;
+    fn ensure_base(&self) -> Result<()>;
     /// Keeps containers of `bridges` from reaching each other except by links, and those of no
     /// other bridge. Costs nothing if it was done before. Callers use [`isolate`], which also ends
     /// the isolation by another backend.
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()>;
     /// Makes the owner's rules permit exactly `flows`: all of them, or nothing has changed. Doing
     /// it twice is doing it once.
-    fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()>;
+    fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()>;
     /// Removes all of the owner's rules. Rules that are not there are removed already.
-    fn remove(&self, rules: Ruleset<'_>) -> Result<()>;
+    fn remove(&self, rules: OwnerScope<'_>) -> Result<()>;
     /// The owner's rules as the kernel has them, in the backend's own words.
-    fn read(&self, rules: Ruleset<'_>) -> Result<Vec<String>>;
+    fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>>;
     /// What [`Firewall::read`] would say if the rules permitted exactly `flows`.
     fn expected(&self, owner: &OwnerTag, flows: &[Flow]) -> Vec<String>;
     /// Whose rules there are, and which, whatever any record says.
-    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>>;
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, InstalledRules>>;
     /// Removes whatever carries the owner's tag, by what is there.
-    fn purge(&self, owner: &OwnerTag) -> Result<()>;
+    fn remove_owner(&self, owner: &OwnerTag) -> Result<()>;
     /// Removes all that it ever made, whoever's it is. What is not there is removed already.
-    fn dismantle(&self) -> Result<()>;
-    /// Whether [`Firewall::restore`] would find nothing to do.
-    fn stands(&self) -> Result<bool>;
+    fn remove_all(&self) -> Result<()>;
+    /// Whether [`Firewall::ensure_base`] would find nothing to do.
+    fn is_intact(&self) -> Result<bool>;
     /// Whether it would run programs to change rules of a family, as things stand.
     fn runs_programs(&self, _: Family) -> Result<bool> {
         Ok(false)

@@ -27,11 +27,13 @@ mod table;
 
 use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::setup_cache::SetupCache;
-use super::{Firewall, Kept, Ruleset, failed};
+use super::{Firewall, InstalledRules, OwnerScope, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
-use crate::sys::net::netlink::{Netlink, Refusal};
-use messages::{MAX_COMMENT, Set, Transaction, ask_for_elements, ask_for_these, element, elements};
+use crate::sys::net::netlink::{Netlink, NetlinkError};
+use messages::{
+    MAX_COMMENT, NftSet, Transaction, ask_for_elements, ask_for_these, element, elements,
+};
 use nix::libc::EEXIST;
 use std::collections::{BTreeMap, HashSet};
 
@@ -53,7 +55,7 @@ impl Nftables {
     /// Adds what the record does not name; false if anything is not as it says. What it names is
     /// looked at: when it was flushed, another container of the pod may have made it again, as its
     /// own.
-    fn add(link: &mut Netlink, rules: Ruleset<'_>, flows: &[Flow]) -> Result<bool> {
+    fn add(link: &mut Netlink, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<bool> {
         let known: HashSet<&Flow> = rules.before.iter().collect();
         let elements = flows.iter().map(|flow| owned(*flow, rules.owner));
         let (there, new): (Vec<_>, Vec<_>) =
@@ -76,7 +78,7 @@ impl Firewall for Nftables {
         BackendName::Nftables
     }
 
-    fn restore(&self) -> Result<()> {
+    fn ensure_base(&self) -> Result<()> {
         table::make(&mut Netlink::netfilter()?, &self.isolated()?)
     }
 
@@ -88,7 +90,7 @@ impl Firewall for Nftables {
         self.memory.note_isolated(ISOLATION, bridges)
     }
 
-    fn ensure(&self, rules: Ruleset<'_>, flows: &[Flow]) -> Result<()> {
+    fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         let mut link = Netlink::netfilter()?;
         let wanted: HashSet<&Flow> = flows.iter().collect();
         let grows = rules.before.iter().all(|flow| wanted.contains(flow));
@@ -103,14 +105,14 @@ impl Firewall for Nftables {
         settle(&mut link, rules.owner, flows)
     }
 
-    fn remove(&self, rules: Ruleset<'_>) -> Result<()> {
+    fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
         settle(&mut Netlink::netfilter()?, rules.owner, &[])
     }
 
     /// Elements permit nothing when no rule asks for them.
-    fn read(&self, rules: Ruleset<'_>) -> Result<Vec<String>> {
+    fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>> {
         let mut link = Netlink::netfilter()?;
-        if !table::stands(&mut link)? {
+        if !table::is_intact(&mut link)? {
             return Ok(Vec::new());
         }
         let there = list(&mut link)?.into_iter();
@@ -122,22 +124,22 @@ impl Firewall for Nftables {
         shown(flows.iter().copied(), show)
     }
 
-    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, InstalledRules>> {
         let mut link = Netlink::netfilter()?;
-        let asked = table::stands(&mut link)?;
+        let asked = table::is_intact(&mut link)?;
         Ok(by_owner(&list(&mut link)?, |flow| asked.then(|| show(flow)), |flow| [*flow]))
     }
 
-    fn purge(&self, owner: &OwnerTag) -> Result<()> {
+    fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
         settle(&mut Netlink::netfilter()?, owner, &[])
     }
 
-    fn dismantle(&self) -> Result<()> {
+    fn remove_all(&self) -> Result<()> {
         table::delete(&mut Netlink::netfilter()?)?;
         self.memory.note_isolated(ISOLATION, &[])
     }
 
-    fn stands(&self) -> Result<bool> {
+    fn is_intact(&self) -> Result<bool> {
         table::is_whole(&mut Netlink::netfilter()?, &self.isolated()?)
     }
 
@@ -162,7 +164,7 @@ pub fn isolates(bridges: &[BridgeName]) -> Result<bool> {
 /// As `nft list set` prints it.
 fn show(flow: &Flow) -> String {
     let Flow { from, to, port, bridge } = flow;
-    let set = Set::of(flow).name();
+    let set = NftSet::of(flow).name();
     let bridge = bridge.map(|name| format!("\"{name}\" . ")).unwrap_or_default();
     format!("{set} {bridge}{from} . {to} . {} . {}", port.protocol, port.number)
 }
@@ -170,7 +172,7 @@ fn show(flow: &Flow) -> String {
 /// The elements of all sets; none if there is no table.
 fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
     let mut all = Vec::new();
-    for set in Set::ALL {
+    for set in NftSet::ALL {
         let answer = link.ask(&ask_for_elements(set), |message| {
             let elements = elements(&message.attributes());
             all.extend(elements.filter_map(|attributes| element(set, &attributes)));
@@ -216,6 +218,6 @@ fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
     transaction.commit(link)?.map_or(Ok(()), |refusal| Err(complaint(refusal)))
 }
 
-fn complaint(refusal: Refusal) -> Error {
+fn complaint(refusal: NetlinkError) -> Error {
     failed(format!("nftables: {} ({})", refusal.errno().desc(), refusal.code))
 }

@@ -1,6 +1,6 @@
 //! For hosts that do not filter between containers: links are names and variables only.
 
-use super::{Firewall, Kept, Ruleset};
+use super::{Firewall, InstalledRules, OwnerScope};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ impl Firewall for NoFirewall {
         BackendName::None
     }
 
-    fn restore(&self) -> Result<()> {
+    fn ensure_base(&self) -> Result<()> {
         Ok(())
     }
 
@@ -22,15 +22,15 @@ impl Firewall for NoFirewall {
         Ok(())
     }
 
-    fn ensure(&self, _: Ruleset<'_>, _: &[Flow]) -> Result<()> {
+    fn ensure(&self, _: OwnerScope<'_>, _: &[Flow]) -> Result<()> {
         Ok(())
     }
 
-    fn remove(&self, _: Ruleset<'_>) -> Result<()> {
+    fn remove(&self, _: OwnerScope<'_>) -> Result<()> {
         Ok(())
     }
 
-    fn read(&self, _: Ruleset<'_>) -> Result<Vec<String>> {
+    fn read(&self, _: OwnerScope<'_>) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
 
@@ -38,19 +38,19 @@ impl Firewall for NoFirewall {
         Vec::new()
     }
 
-    fn owners(&self) -> Result<BTreeMap<OwnerTag, Kept>> {
+    fn owners(&self) -> Result<BTreeMap<OwnerTag, InstalledRules>> {
         Ok(BTreeMap::new())
     }
 
-    fn purge(&self, _: &OwnerTag) -> Result<()> {
+    fn remove_owner(&self, _: &OwnerTag) -> Result<()> {
         Ok(())
     }
 
-    fn dismantle(&self) -> Result<()> {
+    fn remove_all(&self) -> Result<()> {
         Ok(())
     }
 
-    fn stands(&self) -> Result<bool> {
+    fn is_intact(&self) -> Result<bool> {
         Ok(true)
     }
 

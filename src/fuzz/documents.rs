@@ -1,13 +1,13 @@
 //! Documents and words: what is read is what was said, and what is written is read again.
 
-use crate::compose::{Options, convert};
+use crate::compose::{ComposeOptions, convert};
 use crate::config::Config;
 use crate::engine::{crio, docker, nerdctl, podman, storage};
 use crate::model::{
     ContainerId, ContainerName, EnvFilter, Link, Missing, PortSet, Variable, parse_links,
 };
 use crate::oci::command_line::{Action, CommandLine};
-use crate::oci::edit::Document;
+use crate::oci::edit::ConfigJson;
 use crate::oci::hooks::{injected_arguments, start_timeout};
 use crate::oci::runtime_state::RuntimeState;
 use crate::oci::spec::Spec;
@@ -46,7 +46,7 @@ pub fn config_json(bytes: &[u8]) {
     let before = Spec::parse(bundle, bytes);
     let _ = start_timeout(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Ok(document) = Document::parse(text) else { return };
+    let Ok(document) = ConfigJson::parse(text) else { return };
     let Ok(own) = document.own_variables() else { return };
     let added = [("DB_PORT", "tcp://10.0.0.2:3306"), ("DB_NAME", "/web/db \"\\\n")];
     let added = added.map(|(key, value)| Variable::new(key, value));
@@ -57,7 +57,7 @@ pub fn config_json(bytes: &[u8]) {
     let hooks = [("createRuntime", hook("createRuntime", &memory)), ("poststop", hook("p", &[]))];
     let Ok(edited) = document.edited(&added, &hooks) else { return };
 
-    let Ok(again) = Document::parse(&edited) else { panic!("unreadable: {edited}") };
+    let Ok(again) = ConfigJson::parse(&edited) else { panic!("unreadable: {edited}") };
     assert!(again.has_hooks());
     assert_eq!(again.own_variables().ok(), Some(own));
     assert_eq!(again.edited(&added, &hooks).ok().as_ref(), Some(&edited), "twice is once");
@@ -68,8 +68,8 @@ pub fn config_json(bytes: &[u8]) {
     }
 }
 
-fn hook(stage: &str, memory: &[String]) -> Hook {
-    let mut args: Vec<String> = ["oci-link", "hook", stage].map(str::to_owned).to_vec();
+fn hook(phase: &str, memory: &[String]) -> Hook {
+    let mut args: Vec<String> = ["oci-link", "hook", phase].map(str::to_owned).to_vec();
     args.extend_from_slice(memory);
     let hook = HookBuilder::default().path("/usr/bin/oci-link").args(args).timeout(30);
     hook.build().unwrap_or_default()
@@ -122,7 +122,9 @@ pub fn engine_files(bytes: &[u8]) {
 /// A Compose file. What has been converted has nothing left to convert.
 pub fn compose(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    for options in [Options::default(), Options { runtime: Some("oci-link"), ports: true }] {
+    for options in
+        [ComposeOptions::default(), ComposeOptions { runtime: Some("oci-link"), ports: true }]
+    {
         if let Ok(converted) = convert(text, &options) {
             assert_eq!(convert(&converted, &options).ok().as_ref(), Some(&converted));
         }

@@ -28,13 +28,13 @@ pub fn hosts(bytes: &[u8]) {
 
     // Our block with a line less, and a neighbour's block in the same file.
     let shorter = block(base, &lines[1..]);
-    let beside = [block(b"", &lines_of(tail))];
+    let shared = [block(b"", &lines_of(tail))];
     for content in [instead, &longer, &cut(&longer, instead)] {
         let written = [ours.as_str(), &shorter];
-        let left = without(content, &written, &beside);
+        let left = without(content, &written, &shared);
         only_ours_went(content, &left, &ours);
-        assert_eq!(without(&left, &[], &beside), left, "nothing of ours, nothing to do");
-        let again = edited(content, &written, &beside, &ours);
+        assert_eq!(without(&left, &[], &shared), left, "nothing of ours, nothing to do");
+        let again = edited(content, &written, &shared, &ours);
         let back = without(&again, &[&ours], &[]);
         assert!(back == left || back == [&left, &b"\n"[..]].concat(), "{back:?}, not {left:?}");
     }

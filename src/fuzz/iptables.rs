@@ -3,7 +3,7 @@
 use crate::firewall::probe::{has_chain, in_front, wide_accepts};
 use crate::firewall::xtables::chains::Chains;
 use crate::firewall::xtables::command::lines;
-use crate::firewall::xtables::common_chain::{dismantled, isolates, missing};
+use crate::firewall::xtables::common_chain::{isolates, missing, removal};
 use crate::firewall::xtables::listing::add_owners;
 use crate::model::{BridgeName, OwnerTag};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub fn iptables(bytes: &[u8]) {
         let is_own = own.iter().any(|own| command.starts_with(own));
         assert!(is_own || command.starts_with("-D OCI-LINK "), "{command}");
     }
-    for text in [dismantled(&there), missing(&there, &[], &[], &[bridge])] {
+    for text in [removal(&there), missing(&there, &[], &[], &[bridge])] {
         for command in text.lines() {
             let (verb, chain) = command.split_once(' ').unwrap_or_default();
             let ours = chain.starts_with("OCI-LINK") || chain == "FORWARD -j OCI-LINK";

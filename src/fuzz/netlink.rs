@@ -1,8 +1,8 @@
 //! Answers of the kernel. It does not lie, but what is in them (names, comments, notes of others'
 //! programs) others chose, and kernels to come may say more.
 
-use crate::firewall::ipset::messages::{self as ipset, Change, change_element};
-use crate::firewall::ipset::sets::Set;
+use crate::firewall::ipset::messages::{self as ipset, SetChange, change_element};
+use crate::firewall::ipset::sets::IpSet;
 use crate::firewall::nftables::messages as nftables;
 use crate::firewall::xtables::jump_order;
 use crate::model::{Family, Flow, Port, Protocol};
@@ -38,23 +38,23 @@ fn addresses(message: &Message<'_>) {
 
 /// An element that can be read is written as one that says the same.
 fn sets(answer: &Attributes<'_>) {
-    for set in Family::BOTH.into_iter().flat_map(Set::all_of) {
+    for set in Family::BOTH.into_iter().flat_map(IpSet::all_of) {
         let _ = ipset::is_ours(set, answer);
         for element in ipset::elements(answer).filter_map(|item| ipset::element(set, &item)) {
             let mut batch = Batch::default();
-            change_element(&mut batch, Change::Add, &element);
+            change_element(&mut batch, SetChange::Add, &element);
             let back = messages(batch.bytes()).next();
             let data = back.map(|message| message.attributes().inside(ipset::DATA));
-            let back = data.and_then(|data| ipset::element(Set::of(&element.key), &data));
+            let back = data.and_then(|data| ipset::element(IpSet::of(&element.key), &data));
             assert_eq!(back, Some(element));
         }
     }
     for family in Family::BOTH {
         for bridged in [true, false] {
-            let set = nftables::Set { family, bridged };
+            let set = nftables::NftSet { family, bridged };
             for item in nftables::elements(answer) {
                 let element = nftables::element(set, &item);
-                assert!(element.is_none_or(|element| nftables::Set::of(&element.key) == set));
+                assert!(element.is_none_or(|element| nftables::NftSet::of(&element.key) == set));
             }
         }
     }
@@ -68,7 +68,7 @@ fn connections(entry: &Attributes<'_>) {
     let [from, to] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
     let port = Port { number: 3306, protocol: Protocol::Tcp };
     let flows = HashSet::from([Flow { from, to, port, bridge: None }]);
-    if let Some(entry) = conntrack::Entry::of(entry, &flows) {
+    if let Some(entry) = conntrack::Connection::of(entry, &flows) {
         let mut batch = Batch::default();
         batch.message(0, 0, 0, |body: &mut Body<'_>| entry.write(body));
         assert_eq!(messages(batch.bytes()).count(), 1);

@@ -1,6 +1,6 @@
 //! For Graphviz.
 
-use super::{Graph, State, plain};
+use super::{Graph, NodeState, plain};
 use std::fmt::Write;
 
 /// A digraph from recipients to sources.
@@ -14,10 +14,10 @@ pub fn dot(graph: &Graph) -> String {
         let lines = [&node.name].into_iter().chain(&node.addresses).map(|line| quoted(line));
         let lines: Vec<_> = lines.chain(node.state.word().map(|w| format!("({w})"))).collect();
         let style = match node.state {
-            State::Ready => "",
-            State::Pending => ", color=darkorange",
-            State::Dead => ", color=red, fontcolor=red",
-            State::Awaited => ", style=\"rounded,dashed\", color=gray, fontcolor=gray",
+            NodeState::Ready => "",
+            NodeState::Pending => ", color=darkorange",
+            NodeState::Dead => ", color=red, fontcolor=red",
+            NodeState::Awaited => ", style=\"rounded,dashed\", color=gray, fontcolor=gray",
         };
         let _ = writeln!(out, "  n{at} [label=\"{}\"{style}];", lines.join("\\n"));
     }

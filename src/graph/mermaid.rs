@@ -1,6 +1,6 @@
 //! For Markdown on code forges, which draw it.
 
-use super::{Graph, State, plain};
+use super::{Graph, NodeState, plain};
 use std::fmt::Write;
 
 /// A flow chart from recipients to sources.
@@ -18,9 +18,9 @@ pub fn mermaid(graph: &Graph) -> String {
         let _ = writeln!(out, "    n{from} {arrow}|\"{label}\"| n{to}");
     }
     for (state, style) in [
-        (State::Pending, "stroke:#d97706"),
-        (State::Dead, "stroke:#dc2626,color:#dc2626"),
-        (State::Awaited, "stroke-dasharray:4 3,color:#6b7280"),
+        (NodeState::Pending, "stroke:#d97706"),
+        (NodeState::Dead, "stroke:#dc2626,color:#dc2626"),
+        (NodeState::Awaited, "stroke-dasharray:4 3,color:#6b7280"),
     ] {
         if let (Some(word), true) = (state.word(), graph.nodes.iter().any(|n| n.state == state)) {
             let _ = writeln!(out, "    classDef {word} {style}");

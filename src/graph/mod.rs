@@ -12,7 +12,7 @@ pub use mermaid::mermaid;
 pub use svg::svg;
 pub use text::text;
 
-use crate::model::{Network, PortSet, Record, Stage, Wired};
+use crate::model::{LinkState, Network, Phase, PortSet, Record};
 use std::collections::BTreeMap;
 
 /// Containers and their links.
@@ -32,12 +32,12 @@ pub struct Node {
     /// Where it can be reached.
     pub addresses: Vec<String>,
     /// How it is.
-    pub state: State,
+    pub state: NodeState,
 }
 
 /// How a container is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum NodeState {
     /// It runs.
     Ready,
     /// It runs, and its links are being changed, or were left half changed.
@@ -63,7 +63,7 @@ pub struct Edge {
     pub connected: bool,
 }
 
-impl State {
+impl NodeState {
     /// A word for it; none where there is nothing to say.
     pub fn word(self) -> Option<&'static str> {
         match self {
@@ -89,10 +89,10 @@ impl Graph {
         let node = |record: &Record| Node {
             name: called(record, records),
             addresses: addresses(record),
-            state: match (runs(record), record.stage) {
-                (false, _) => State::Dead,
-                (true, Stage::Pending) => State::Pending,
-                (true, Stage::Ready) => State::Ready,
+            state: match (runs(record), record.phase) {
+                (false, _) => NodeState::Dead,
+                (true, Phase::Pending) => NodeState::Pending,
+                (true, Phase::Ready) => NodeState::Ready,
             },
         };
         let mut graph = Self { nodes: records.iter().map(node).collect(), edges: Vec::new() };
@@ -100,17 +100,17 @@ impl Graph {
             records.iter().enumerate().map(|(at, record)| (record.id.as_str(), at)).collect();
         let mut awaited: BTreeMap<&str, usize> = BTreeMap::new();
         for (recipient, record) in records.iter().enumerate() {
-            for wired in &record.links {
-                let standing = wired.source.as_ref().and_then(|id| places.get(id.as_str()));
-                let source = standing.copied().or_else(|| meant(records, recipient, wired));
+            for link_state in &record.links {
+                let standing = link_state.source.as_ref().and_then(|id| places.get(id.as_str()));
+                let source = standing.copied().or_else(|| meant(records, recipient, link_state));
                 let source = source.unwrap_or_else(|| {
-                    let name = wired.link.source.as_str();
+                    let name = link_state.link.source.as_str();
                     *awaited.entry(name).or_insert_with(|| graph.await_somebody(name))
                 });
                 graph.edges.push(Edge {
                     recipient,
                     source,
-                    alias: wired.link.alias.to_string(),
+                    alias: link_state.link.alias.to_string(),
                     ports: standing.map_or_else(String::new, |at| open(record, &records[*at])),
                     connected: standing.is_some(),
                 });
@@ -123,7 +123,7 @@ impl Graph {
         self.nodes.push(Node {
             name: name.to_owned(),
             addresses: Vec::new(),
-            state: State::Awaited,
+            state: NodeState::Awaited,
         });
         self.nodes.len() - 1
     }
@@ -152,8 +152,8 @@ fn addresses(record: &Record) -> Vec<String> {
 
 /// Who answers to the name of a link that is not connected: by id, then by name, then by the
 /// beginning of an id that no other begins with.
-fn meant(records: &[Record], recipient: usize, wired: &Wired) -> Option<usize> {
-    let name = wired.link.source.as_str();
+fn meant(records: &[Record], recipient: usize, link_state: &LinkState) -> Option<usize> {
+    let name = link_state.link.source.as_str();
     let others = || records.iter().enumerate().filter(|(at, _)| *at != recipient);
     let by_id = others().find(|(_, record)| record.id.as_str() == name);
     let by_name = others().find(|(_, record)| record.name.as_str() == name);

@@ -2,7 +2,7 @@
 //! and dark paper.
 
 use super::layout::{Layout, PITCH, Route, lay_out};
-use super::{Edge, Graph, Node, State, plain};
+use super::{Edge, Graph, Node, NodeState, plain};
 use std::fmt::Write;
 
 const STYLE: &str = "\
@@ -113,10 +113,10 @@ impl Shape {
         let height = (rows * LINE + 18.0).max(count(ends) * PITCH / 2.0 + 12.0);
         let title = [&node.name].into_iter().chain(&node.addresses).cloned().collect::<Vec<_>>();
         let class = match node.state {
-            State::Ready => "ready",
-            State::Pending => "pending",
-            State::Dead => "dead",
-            State::Awaited => "awaited",
+            NodeState::Ready => "ready",
+            NodeState::Pending => "pending",
+            NodeState::Dead => "dead",
+            NodeState::Awaited => "awaited",
         };
         Self { class, title: title.join(" "), name, lines, state, width, height }
     }

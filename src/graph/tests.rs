@@ -23,16 +23,16 @@ fn world() -> Graph {
 }
 
 fn ready(record: Record) -> Record {
-    Record { stage: Stage::Ready, ..record }
+    Record { phase: Phase::Ready, ..record }
 }
 
 /// As it is when its links are connected to these.
 fn connected(recipient: Record, sources: &[Option<&Record>]) -> Record {
     let mut recipient = ready(recipient);
     let from = recipient.network.addresses()[0].ip();
-    for (wired, source) in recipient.links.iter_mut().zip(sources) {
+    for (link_state, source) in recipient.links.iter_mut().zip(sources) {
         let Some(source) = source else { continue };
-        wired.source = Some(source.id.clone());
+        link_state.source = Some(source.id.clone());
         let to = source.network.addresses()[0].ip();
         recipient.flows.extend(source.ports.iter().map(|port| Flow {
             from,
@@ -96,7 +96,7 @@ fn namesakes_are_told_apart_by_their_ids() {
 #[test]
 fn hostile_text_comes_out_harmless() {
     let evil = "\u{1b}[2J\n\u{202e}\"]; & <script>|x|</text> \\\" #quot; -->";
-    let node = || Node { name: evil.into(), addresses: vec![evil.into()], state: State::Ready };
+    let node = || Node { name: evil.into(), addresses: vec![evil.into()], state: NodeState::Ready };
     let edge =
         Edge { recipient: 0, source: 1, alias: evil.into(), ports: evil.into(), connected: true };
     let graph = Graph { nodes: vec![node(), node()], edges: vec![edge] };
@@ -117,7 +117,8 @@ fn hostile_text_comes_out_harmless() {
 /// Circles, long ways, parallel links, and nobody at all.
 #[test]
 fn every_shape_is_drawn() {
-    let node = |at: usize| Node { name: format!("n{at}"), addresses: vec![], state: State::Ready };
+    let node =
+        |at: usize| Node { name: format!("n{at}"), addresses: vec![], state: NodeState::Ready };
     let edge = |(recipient, source): (usize, usize)| Edge {
         recipient,
         source,
@@ -156,7 +157,8 @@ fn every_shape_is_drawn() {
 /// Boxes of one column do not touch.
 #[test]
 fn nothing_overlaps() {
-    let node = |at: usize| Node { name: format!("n{at}"), addresses: vec![], state: State::Ready };
+    let node =
+        |at: usize| Node { name: format!("n{at}"), addresses: vec![], state: NodeState::Ready };
     let links =
         (0..40).flat_map(|from| [(from, (from * 7 + 3) % 40), (from, (from * 11 + 5) % 40)]);
     let links = links.filter(|(from, to)| from != to);
@@ -234,6 +236,6 @@ fn a_source_without_a_record_is_waited_for() {
     let mut web = ready(record("web", "none", &["10.0.0.5/24"]).linked(&["db"]));
     web.links[0].source = Some(ContainerId::new("gone").unwrap());
     let graph = Graph::of(&[web], |_| true);
-    assert_eq!(graph.nodes[1].state, State::Awaited);
+    assert_eq!(graph.nodes[1].state, NodeState::Awaited);
     assert!(!graph.edges[0].connected);
 }

@@ -1,6 +1,6 @@
 //! For terminals: each container, and below it what it is linked to.
 
-use super::{Graph, Node, State, plain};
+use super::{Graph, Node, NodeState, plain};
 use std::fmt::Write;
 
 /// A line per container and a line per link.
@@ -8,7 +8,7 @@ pub fn text(graph: &Graph) -> String {
     let mut out = String::new();
     let nodes = graph.nodes.iter().enumerate();
     // Who is only waited for is named where he is waited for.
-    for (at, node) in nodes.filter(|(_, node)| node.state != State::Awaited) {
+    for (at, node) in nodes.filter(|(_, node)| node.state != NodeState::Awaited) {
         let addresses = plain(&node.addresses.join(", "));
         let _ = writeln!(out, "{}", format!("{}  {addresses}", name(node)).trim_end());
         let count = graph.links_of(at).count();

@@ -5,52 +5,57 @@
 //! alone.
 
 use crate::error::{Error, Failures, Kind, Result};
-use crate::firewall::Ruleset;
-use crate::host::Site;
+use crate::firewall::OwnerScope;
+use crate::host::Effects;
 use crate::link::{Plan, hosts};
-use crate::model::{BackendName, Created, Flow, HostsEdit, HostsPlace, OwnerTag, Record, Stage};
-use crate::store::{Change, Commit, beside, mates};
+use crate::model::{BackendName, Created, Flow, HostsEdit, HostsPlace, OwnerTag, Phase, Record};
+use crate::store::{Change, Commit, pod_peers, shared_hosts_blocks};
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::conntrack;
 use std::collections::HashSet;
 
 /// Makes everything in `plan` true. On failure the record stays `pending` and names all that may
-/// have been done; [`take_back`] undoes it.
-pub fn carry_out(site: Site<'_>, plan: &Plan, file: Option<HostsFile>) -> Result<Commit> {
+/// have been done; [`rollback`] undoes it.
+pub fn carry_out(effects: Effects<'_>, plan: &Plan, file: Option<HostsFile>) -> Result<Commit> {
     let pending = plan.pending();
-    match site.store.commit(&Change::Put(&pending), plan.before.revision)? {
+    match effects.store.commit(&Change::Put(&pending), plan.before.revision)? {
         Commit::Conflict => Ok(Commit::Conflict),
         Commit::Done(revision) => {
             let id = &pending.id;
             log::debug!("{id}: record written: pending");
-            effects(site, plan, &pending, file)?;
-            let done = site.store.commit(&Change::Put(&plan.record), revision)?;
+            apply_effects(effects, plan, &pending, file)?;
+            let done = effects.store.commit(&Change::Put(&plan.record), revision)?;
             log::debug!("{id}: record written: ready");
             Ok(done)
         }
     }
 }
 
-fn effects(site: Site<'_>, plan: &Plan, pending: &Record, file: Option<HostsFile>) -> Result<()> {
+fn apply_effects(
+    effects: Effects<'_>,
+    plan: &Plan,
+    pending: &Record,
+    file: Option<HostsFile>,
+) -> Result<()> {
     let owner = &pending.owner;
     if !pending.flows.is_empty() {
         let mut before = plan.before.flows.as_slice();
-        if plan.before.stage == Stage::Pending && !before.is_empty() {
+        if plan.before.phase == Phase::Pending && !before.is_empty() {
             // It was not finished, so not all that the record names needs to be its own.
-            site.firewall.purge(owner)?;
+            effects.firewall.remove_owner(owner)?;
             before = &[];
         }
-        site.firewall.ensure(Ruleset { owner, before }, &plan.record.flows)?;
-        let (id, name, now) = (&pending.id, site.firewall.name(), plan.record.flows.len());
+        effects.firewall.ensure(OwnerScope { owner, before }, &plan.record.flows)?;
+        let (id, name, now) = (&pending.id, effects.firewall.name(), plan.record.flows.len());
         let before = plan.before.flows.len();
         log::debug!("{id}: rules of {name} made: {now} flows permitted, {before} before");
-        forget_own(site, pending, plan.ended())?;
+        drop_own_connections(effects, pending, plan.ended())?;
     }
     let (Some(mut file), Some(planned)) = (file, &plan.hosts_content) else { return Ok(()) };
     let written: Vec<&str> = plan.before.hosts.iter().flat_map(HostsEdit::blocks).collect();
     let block = plan.record.hosts.as_ref().map_or("", |edit| edit.block.as_str());
     file.edit(|now| match now {
-        Some(now) => hosts::edited(now, &written, &plan.beside, block),
+        Some(now) => hosts::edited(now, &written, &plan.shared, block),
         None => planned.clone(),
     })?;
     log::debug!("{}: hosts file written", pending.id);
@@ -59,38 +64,38 @@ fn effects(site: Site<'_>, plan: &Plan, pending: &Record, file: Option<HostsFile
 
 /// Ends the connections that `flows` permitted: rules that let established ones pass, like most
 /// hosts have, would carry them on. After the rules, or a packet in between would begin them anew.
-fn forget(site: Site<'_>, flows: &[Flow]) -> Result<()> {
-    if flows.is_empty() || site.firewall.name() == BackendName::None {
+fn drop_connections(effects: Effects<'_>, flows: &[Flow]) -> Result<()> {
+    if flows.is_empty() || effects.firewall.name() == BackendName::None {
         return Ok(());
     }
-    conntrack::forget(flows).map(|count| log::debug!("connections ended: {count}"))
+    conntrack::drop_connections(flows).map(|count| log::debug!("connections ended: {count}"))
 }
 
 /// The same, but for those that another container of the pod has too: they have one address.
-fn forget_own(site: Site<'_>, record: &Record, mut flows: Vec<Flow>) -> Result<()> {
+fn drop_own_connections(effects: Effects<'_>, record: &Record, mut flows: Vec<Flow>) -> Result<()> {
     if !flows.is_empty() {
-        let mates = mates(site.store, record)?;
-        let theirs: HashSet<&Flow> = mates.iter().flat_map(|mate| &mate.flows).collect();
+        let pod_peers = pod_peers(effects.store, record)?;
+        let theirs: HashSet<&Flow> = pod_peers.iter().flat_map(|peer| &peer.flows).collect();
         flows.retain(|flow| !theirs.contains(flow));
     }
-    forget(site, &flows)
+    drop_connections(effects, &flows)
 }
 
 /// Removes rules by their tag alone, and ends the connections that only they permitted: `flows`.
-pub fn purge(site: Site<'_>, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
-    site.firewall.purge(owner)?;
-    forget(site, flows)
+pub fn remove_owner(effects: Effects<'_>, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
+    effects.firewall.remove_owner(owner)?;
+    drop_connections(effects, flows)
 }
 
 /// Undoes all that `record` names and removes it. Every step is tried, and tolerates having been
 /// done; if one failed, the record stays, so that somebody can try again.
-pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
+pub fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
     let mut failures = Failures::default();
-    failures.note(take_back_rules(site, record));
+    failures.note(rollback_rules(effects, record));
     let rules_are_gone = failures.is_empty();
     if let Some(edit) = &record.hosts {
-        let beside = beside(site.store, record);
-        match beside.and_then(|beside| restore_hosts(site, edit, &beside)) {
+        let shared = shared_hosts_blocks(effects.store, record);
+        match shared.and_then(|shared| restore_hosts(effects, edit, &shared)) {
             Ok(()) => log::debug!("{}: hosts file restored", record.id),
             // What the container made of it must not keep the container from being deleted.
             Err(error) if error.kind == Kind::Unsafe => log::warn!("left as it is: {error}"),
@@ -101,11 +106,11 @@ pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
         if rules_are_gone && !record.flows.is_empty() {
             // The next to have its address may be permitted the same, and then it is not its own.
             let rest = Record { flows: Vec::new(), ..record.clone() };
-            let _ = site.store.commit(&Change::Put(&rest), record.revision)?;
+            let _ = effects.store.commit(&Change::Put(&rest), record.revision)?;
         }
         return Err(error);
     }
-    match site.store.commit(&Change::Remove(record), record.revision)? {
+    match effects.store.commit(&Change::Remove(record), record.revision)? {
         Commit::Done(_) => {
             log::debug!("{}: record removed", record.id);
             Ok(())
@@ -117,23 +122,23 @@ pub fn take_back(site: Site<'_>, record: &Record) -> Result<()> {
     }
 }
 
-fn take_back_rules(site: Site<'_>, record: &Record) -> Result<()> {
+fn rollback_rules(effects: Effects<'_>, record: &Record) -> Result<()> {
     let (owner, before) = (&record.owner, record.flows.as_slice());
     if before.is_empty() {
         return Ok(());
     }
-    match record.stage {
-        Stage::Ready => site.firewall.remove(Ruleset { owner, before })?,
+    match record.phase {
+        Phase::Ready => effects.firewall.remove(OwnerScope { owner, before })?,
         // What it names may be there for another container of its pod.
-        Stage::Pending => site.firewall.purge(owner)?,
+        Phase::Pending => effects.firewall.remove_owner(owner)?,
     }
-    log::debug!("{}: rules of {} removed", record.id, site.firewall.name());
-    forget_own(site, record, before.to_vec())
+    log::debug!("{}: rules of {} removed", record.id, effects.firewall.name());
+    drop_own_connections(effects, record, before.to_vec())
 }
 
 /// The hosts file without our block; without the file, if it was ours and nobody added to it.
-fn restore_hosts(site: Site<'_>, edit: &HostsEdit, beside: &[String]) -> Result<()> {
-    let Some(mut file) = HostsFile::again(&edit.place, site.state)? else { return Ok(()) };
+fn restore_hosts(effects: Effects<'_>, edit: &HostsEdit, shared: &[String]) -> Result<()> {
+    let Some(mut file) = HostsFile::again(&edit.place, effects.state)? else { return Ok(()) };
     file.clear();
     let made =
         matches!(edit.place, HostsPlace::Rootfs { created, .. } if created != Created::Nothing);
@@ -142,12 +147,12 @@ fn restore_hosts(site: Site<'_>, edit: &HostsEdit, beside: &[String]) -> Result<
         return if made { file.remove() } else { Ok(()) };
     };
     let blocks: Vec<&str> = edit.blocks().collect();
-    let restored = hosts::without(content, &blocks, beside);
+    let restored = hosts::without(content, &blocks, shared);
     let ours = [true, false].map(|ipv6| hosts::preamble(ipv6).into_bytes());
     if made && ours.contains(&restored) {
         file.remove()
     } else if restored != content {
-        file.edit(|now| hosts::without(now.unwrap_or_default(), &blocks, beside))
+        file.edit(|now| hosts::without(now.unwrap_or_default(), &blocks, shared))
     } else {
         Ok(())
     }

@@ -5,13 +5,13 @@ use crate::error::{Context, Error, Failures, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::carry_out;
-use crate::lifecycle::lookup::{Seeker, look_up, sightings};
+use crate::lifecycle::lookup::{Requester, candidates, look_up};
 use crate::lifecycle::planning::{conflicts, plan};
-use crate::lifecycle::replan::{rewire, settle};
-use crate::lifecycle::retire;
+use crate::lifecycle::remove;
+use crate::lifecycle::replan::{replan, settle};
 use crate::lifecycle::starting::hosts_file;
-use crate::link::{Absent, Naming, Refusal, resolve};
-use crate::model::{Alias, Invalid, Link, MAX_LINKS, Network, Record, Reference, Wired};
+use crate::link::{OnMissing, RecipientNames, Refusal, resolve};
+use crate::model::{Alias, Invalid, Link, LinkState, MAX_LINKS, Network, Record, Reference};
 use crate::oci::spec::{MAX_CONFIG, Spec};
 use crate::store::Commit;
 use crate::sys::file;
@@ -26,7 +26,7 @@ pub fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
         return Err(Refusal::HostNetwork.into());
     }
     if is_there(host, &me, &link)? {
-        return rewire(host, &me);
+        return replan(host, &me);
     }
     let process = Process::pin(me.instance.pid)?;
     if process.started() != me.instance.started {
@@ -39,20 +39,20 @@ pub fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
     if me.links.is_empty() && me.flows.is_empty() {
         linked.backend = host.firewall.name();
     }
-    linked.links.push(Wired::absent(link));
-    let plan = plan(host, &linked, Some(&file), ipv6, Absent::Leave)?;
-    if plan.record.links.last().is_some_and(|wired| wired.source.is_none()) {
+    linked.links.push(LinkState::waiting(link));
+    let plan = plan(host, &linked, Some(&file), ipv6, OnMissing::Leave)?;
+    if plan.record.links.last().is_some_and(|link_state| link_state.source.is_none()) {
         // It runs and may be linked to, as was seen above; unless the recipient has ended since.
         let ended = process.ended(0);
         return Err(if ended { not_running(&me) } else { Refusal::TooManyFlows.into() });
     }
-    match host.at(linked.backend, |site| carry_out(site, &plan, Some(file))) {
+    match host.effects(linked.backend, |effects| carry_out(effects, &plan, Some(file))) {
         Ok(Commit::Done(_)) => {}
         Ok(Commit::Conflict) => return Err(conflicts(&me.id)),
         Err(error) => return Err(without(host, &me, error)),
     }
     if process.ended(0) {
-        retire(host, &plan.record)?;
+        remove(host, &plan.record)?;
         return Err(not_running(&me));
     }
     Ok(())
@@ -62,7 +62,7 @@ pub fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
 pub fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> Result<()> {
     let _lock = host.store.lock()?;
     let mut me = running(host, recipient)?;
-    let is_it = |wired: &Wired| wired.link.alias.same_host(alias.as_str());
+    let is_it = |link_state: &LinkState| link_state.link.alias.same_host(alias.as_str());
     let Some(at) = me.links.iter().position(is_it) else {
         let message = format!("container {}: is not linked to anybody as {alias}", me.name);
         return Err(Error::new(Kind::Source, message));
@@ -73,15 +73,15 @@ pub fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> Result<(
 
 /// Whether `link`, which must be possible, is there already.
 fn is_there(host: &Host, me: &Record, link: &Link) -> Result<bool> {
-    let wanted = [Wired::absent(link.clone())];
-    let sightings = sightings(host.store.as_ref(), host.boot, Seeker::of(me), &wanted)?;
+    let wanted = [LinkState::waiting(link.clone())];
+    let candidates = candidates(host.store.as_ref(), host.boot, Requester::of(me), &wanted)?;
     let links = std::slice::from_ref(link);
-    let source = resolve(Naming::of(me), links, &sightings, Absent::Refuse)?;
+    let source = resolve(RecipientNames::of(me), links, &candidates, OnMissing::Refuse)?;
     let source = source.first().copied().flatten().map(|source| &source.id);
-    let same_alias = |wired: &&Wired| wired.link.alias.same_host(link.alias.as_str());
+    let same_alias = |link_state: &&LinkState| link_state.link.alias.same_host(link.alias.as_str());
     match me.links.iter().find(same_alias) {
         Some(known) if known.link == *link || known.source.as_ref() == source => Ok(true),
-        Some(Wired { link: known, .. }) => {
+        Some(LinkState { link: known, .. }) => {
             let both =
                 format!("{}:{} and {}:{}", known.source, known.alias, link.source, link.alias);
             Err(Invalid::new("links", &both, "one alias for two sources").into())

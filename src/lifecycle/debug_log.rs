@@ -1,7 +1,7 @@
 //! What the log at level `debug` tells of a start or an end: what was read, who was found, what was
 //! planned. Nothing is put into words unless somebody wants to read it.
 
-use crate::link::{Plan, Sighting};
+use crate::link::{Candidate, Plan};
 use crate::model::{Flow, HostsEdit, HostsPlace, Network, Record};
 use crate::sys::file::shown;
 use std::fmt::{self, Display, Formatter};
@@ -11,10 +11,12 @@ use std::path::Path;
 const NAMED: usize = 6;
 
 /// Who has come, as a container's files and its namespace say. `engine` made it.
-pub fn met(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
+pub fn started(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
     let id = &me.id;
     let bundle = me.bundle.as_deref().unwrap_or(Path::new(""));
-    let links = All(&me.links, |wired, f| write!(f, "{}:{}", wired.link.source, wired.link.alias));
+    let links = All(&me.links, |link_state, f| {
+        write!(f, "{}:{}", link_state.link.source, link_state.link.alias)
+    });
     let (name, ports, variables) = (&me.name, &me.ports, me.environment.len());
     log::debug!(
         "{id}: {} read: engine {engine}, called {name}, links {links}, exposes {}{ports}, \
@@ -45,7 +47,7 @@ pub fn met(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
 }
 
 /// Its turn has come. `choice` is why its rules are kept by whom they are.
-pub fn turn(me: &Record, choice: &impl Display) {
+pub fn backend(me: &Record, choice: &impl Display) {
     if me.links.is_empty() {
         log::debug!("{}: has the lock", me.id);
     } else {
@@ -54,22 +56,22 @@ pub fn turn(me: &Record, choice: &impl Display) {
 }
 
 /// Who was found for each of its links.
-pub fn found(me: &Record, sightings: &[Sighting]) {
+pub fn candidates(me: &Record, candidates: &[Candidate]) {
     if me.links.is_empty() || !log::log_enabled!(log::Level::Debug) {
         return;
     }
-    let pairs: Vec<_> = me.links.iter().zip(sightings).collect();
-    let found = All(&pairs, |(wired, sighting), f| {
-        write!(f, "{} is ", wired.link.source)?;
-        match sighting {
-            Sighting::Running(source) => match source.network.addresses().first() {
+    let pairs: Vec<_> = me.links.iter().zip(candidates).collect();
+    let found = All(&pairs, |(link_state, candidate), f| {
+        write!(f, "{} is ", link_state.link.source)?;
+        match candidate {
+            Candidate::Running(source) => match source.network.addresses().first() {
                 Some(address) => write!(f, "{} at {}", source.id.short(), address.ip()),
                 None => write!(f, "{} without an address", source.id.short()),
             },
-            Sighting::Stopped(name) => write!(f, "{name}, which does not run"),
-            Sighting::Ambiguous => f.write_str("the beginning of several ids"),
-            Sighting::Missing => f.write_str("nobody"),
-            Sighting::Itself => f.write_str("itself"),
+            Candidate::Stopped(name) => write!(f, "{name}, which does not run"),
+            Candidate::Ambiguous => f.write_str("the beginning of several ids"),
+            Candidate::Missing => f.write_str("nobody"),
+            Candidate::Itself => f.write_str("itself"),
         }
     });
     log::debug!("{}: found: {found}", me.id);

@@ -6,13 +6,13 @@ use crate::config::STATE_DIR;
 use crate::engine::{self, Clues};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
-use crate::lifecycle::lookup::{Seeker, sightings};
+use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::wait::{PAUSE, Patience};
 use crate::link::env::link_variables;
-use crate::link::{Absent, Naming, Sighting, resolve};
-use crate::model::{ContainerId, ContainerName, Missing, Variable, Wired};
+use crate::link::{Candidate, OnMissing, RecipientNames, resolve};
+use crate::model::{ContainerId, ContainerName, LinkState, Missing, Variable};
 use crate::oci::annotations::Declared;
-use crate::oci::edit::Document;
+use crate::oci::edit::ConfigJson;
 use crate::oci::hooks::{injected_arguments, start_timeout};
 use crate::oci::spec::Spec;
 use crate::sys::file;
@@ -37,7 +37,7 @@ pub enum Hooks {
 
 /// A container that does not exist yet.
 #[derive(Debug, Clone, Copy)]
-pub struct Unborn<'a> {
+pub struct NewContainer<'a> {
     /// The id that it will have, where that is known.
     pub id: Option<&'a ContainerId>,
     /// The directory of its bundle.
@@ -61,31 +61,32 @@ pub enum Starts {
 
 /// Its config.json with the variables of its links, from the sources that run now, and with hooks.
 /// Without links, hooks that only unmake them are left out too: nothing changes.
-pub fn edited(host: &Host, unborn: Unborn<'_>, hooks: Hooks) -> Result<String> {
-    let document = Document::parse(unborn.text)?;
-    let spec = Spec::parse(unborn.bundle, unborn.text.as_bytes())?;
+pub fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> Result<String> {
+    let document = ConfigJson::parse(container.text)?;
+    let spec = Spec::parse(container.bundle, container.text.as_bytes())?;
     let declared = spec.annotations.declared()?;
     if hooks == Hooks::Poststop && declared.links.is_empty() && !document.has_hooks() {
-        return Ok(unborn.text.to_owned());
+        return Ok(container.text.to_owned());
     }
-    let facts =
-        unborn.id.map(|id| engine::describe(&Clues { id, bundle: unborn.bundle, spec: &spec }));
+    let facts = container
+        .id
+        .map(|id| engine::describe(&Clues { id, bundle: container.bundle, spec: &spec }));
     let facts = facts.unwrap_or_default();
-    if facts.is_sandbox {
-        return Ok(unborn.text.to_owned());
+    if facts.is_pod_infra {
+        return Ok(container.text.to_owned());
     }
-    let name = declared.name.clone().or(facts.name).or(unborn.id.map(ContainerName::from));
+    let name = declared.name.clone().or(facts.name).or(container.id.map(ContainerName::from));
     let name = name.ok_or_else(|| {
         let message = "the container has no name: set org.oci-link.name, or give its id";
         Error::new(Kind::Input, message)
     })?;
-    let hostname = match unborn.id {
+    let hostname = match container.id {
         Some(id) => Some(facts.hostname.map_or_else(|| spec.hostname_or(id), Ok)?),
         None => spec.hostname.clone(),
     };
-    let naming = Naming { name: &name, hostname: hostname.as_ref() };
+    let naming = RecipientNames { name: &name, hostname: hostname.as_ref() };
     let own = document.own_variables()?;
-    let variables = variables(host, unborn, naming, &declared, &own)?;
+    let variables = variables(host, container, naming, &declared, &own)?;
     let memory = injected_arguments(&variables);
     let waits = match declared.missing {
         Missing::Wait(time) => time,
@@ -104,34 +105,38 @@ pub fn edited(host: &Host, unborn: Unborn<'_>, hooks: Hooks) -> Result<String> {
 /// What the sources have to say that run now, or in time.
 fn variables(
     host: &Host,
-    unborn: Unborn<'_>,
-    recipient: Naming<'_>,
+    container: NewContainer<'_>,
+    recipient: RecipientNames<'_>,
     declared: &Declared,
     own: &[Variable],
 ) -> Result<Vec<Variable>> {
     let links = &declared.links;
-    let wired: Vec<Wired> = links.iter().cloned().map(Wired::absent).collect();
-    let seeker = Seeker { id: unborn.id, name: recipient.name };
-    let look = || sightings(host.store.as_ref(), host.boot, seeker, &wired);
-    let patience = match unborn.starts {
+    let link_state: Vec<LinkState> = links.iter().cloned().map(LinkState::waiting).collect();
+    let requester = Requester { id: container.id, name: recipient.name };
+    let look = || candidates(host.store.as_ref(), host.boot, requester, &link_state);
+    let patience = match container.starts {
         Starts::Later => None,
         Starts::Now => Patience::of(declared.missing, None),
-        Starts::NowByHook => Patience::of(declared.missing, start_timeout(unborn.text.as_bytes())?),
+        Starts::NowByHook => {
+            Patience::of(declared.missing, start_timeout(container.text.as_bytes())?)
+        }
     };
     if let Some(patience) = &patience {
-        let absent = || Ok(look()?.iter().any(Sighting::is_absence));
+        let absent = || Ok(look()?.iter().any(Candidate::is_absence));
         let pause = || {
             sleep(PAUSE);
             Ok(())
         };
         patience.wait(absent, pause)?;
     }
-    let absent = match (declared.missing, unborn.starts) {
-        (Missing::Fail, _) | (Missing::Wait(_), Starts::Now | Starts::NowByHook) => Absent::Refuse,
-        (Missing::Defer, _) | (Missing::Wait(_), Starts::Later) => Absent::Defer,
+    let absent = match (declared.missing, container.starts) {
+        (Missing::Fail, _) | (Missing::Wait(_), Starts::Now | Starts::NowByHook) => {
+            OnMissing::Refuse
+        }
+        (Missing::Defer, _) | (Missing::Wait(_), Starts::Later) => OnMissing::Defer,
     };
-    let sightings = look()?;
-    let sources = resolve(recipient, links, &sightings, absent).map_err(|refusal| {
+    let candidates = look()?;
+    let sources = resolve(recipient, links, &candidates, absent).map_err(|refusal| {
         let error = Error::from(refusal);
         match &patience {
             Some(patience) => patience.explain(error),
@@ -140,7 +145,7 @@ fn variables(
     })?;
     for (link, _) in links.iter().zip(&sources).filter(|(_, source)| source.is_none()) {
         say(
-            unborn.starts,
+            container.starts,
             &format!("{} does not run: no variables of {}", link.source, link.alias),
         );
     }
@@ -160,7 +165,7 @@ fn say(starts: Starts, note: &str) {
 }
 
 /// A hook that calls this very program, with the files that it was given now.
-fn hook(host: &Host, stage: &str, waits: Duration, memory: &[String]) -> Result<Hook> {
+fn hook(host: &Host, phase: &str, waits: Duration, memory: &[String]) -> Result<Hook> {
     let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
     let mut args = vec!["oci-link".to_owned()];
     let mut option = |name: &str, path: &Path| -> Result<()> {
@@ -179,7 +184,7 @@ fn hook(host: &Host, stage: &str, waits: Duration, memory: &[String]) -> Result<
     if let Some(log) = &host.config.log_file {
         option("--log-file", log)?;
     }
-    args.extend(["hook".to_owned(), stage.to_owned()]);
+    args.extend(["hook".to_owned(), phase.to_owned()]);
     args.extend_from_slice(memory);
     let waits = i64::try_from(waits.as_secs()).unwrap_or(0);
     let hook = HookBuilder::default().path(program).args(args).timeout(TIMEOUT + waits);

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::lifecycle::alive::is_running;
-use crate::link::{Refusal, Sighting};
-use crate::model::{ContainerId, ContainerName, Network, Record, Reference, Wired};
+use crate::link::{Candidate, Refusal};
+use crate::model::{ContainerId, ContainerName, LinkState, Network, Record, Reference};
 use crate::store::{Found, Store};
 
 /// The one container that somebody means.
@@ -28,9 +28,9 @@ pub fn recipients_of(store: &dyn Store, record: &Record) -> Result<Vec<Record>> 
     }
     let mut all: Vec<Record> = Vec::new();
     let [name, id] = record.answers_to();
-    let mut found = store.wanting(&name)?;
-    found.extend(store.wanting(&id)?);
-    found.extend(store.hoping_for(&record.id)?);
+    let mut found = store.recipients_naming(&name)?;
+    found.extend(store.recipients_naming(&id)?);
+    found.extend(store.unresolved_by_prefix(&record.id)?);
     for recipient in found {
         let known = all.iter().any(|other| other.id == recipient.id);
         if !known && recipient.id != record.id {
@@ -42,14 +42,14 @@ pub fn recipients_of(store: &dyn Store, record: &Record) -> Result<Vec<Record>> 
 
 /// Whose links are looked at. It may have no record yet.
 #[derive(Debug, Clone, Copy)]
-pub struct Seeker<'a> {
+pub struct Requester<'a> {
     /// Its id, where that is known.
     pub id: Option<&'a ContainerId>,
     /// Its name.
     pub name: &'a ContainerName,
 }
 
-impl<'a> Seeker<'a> {
+impl<'a> Requester<'a> {
     /// The container of this record.
     pub fn of(record: &'a Record) -> Self {
         Self { id: Some(&record.id), name: &record.name }
@@ -57,33 +57,38 @@ impl<'a> Seeker<'a> {
 }
 
 /// What there is under the name of each link of `me`.
-pub fn sightings(
+pub fn candidates(
     store: &dyn Store,
     boot: u128,
-    me: Seeker<'_>,
-    links: &[Wired],
-) -> Result<Vec<Sighting>> {
-    links.iter().map(|wired| sighting(store, boot, me, wired)).collect()
+    me: Requester<'_>,
+    links: &[LinkState],
+) -> Result<Vec<Candidate>> {
+    links.iter().map(|link_state| candidate(store, boot, me, link_state)).collect()
 }
 
 /// A name means what it would mean if `me` had its record already: an exact id comes before an
 /// exact name, and that before a unique prefix of an id.
-fn sighting(store: &dyn Store, boot: u128, me: Seeker<'_>, wired: &Wired) -> Result<Sighting> {
-    let name = wired.link.source.as_str();
+fn candidate(
+    store: &dyn Store,
+    boot: u128,
+    me: Requester<'_>,
+    link_state: &LinkState,
+) -> Result<Candidate> {
+    let name = link_state.link.source.as_str();
     let own_id = me.id.map(ContainerId::as_str);
     let own_prefix = own_id.is_some_and(|id| id.starts_with(name));
-    let seen = |record: Box<Record>| -> Result<Sighting> {
+    let seen = |record: Box<Record>| -> Result<Candidate> {
         Ok(if is_running(&record, boot)? {
-            Sighting::Running(record)
+            Candidate::Running(record)
         } else {
-            Sighting::Stopped(record.name)
+            Candidate::Stopped(record.name)
         })
     };
     if own_id == Some(name) {
-        return Ok(Sighting::Itself);
+        return Ok(Candidate::Itself);
     }
-    let found = match store.find(&wired.link.source)? {
-        Found::One(record) if Some(&record.id) == me.id => return Ok(Sighting::Itself),
+    let found = match store.find(&link_state.link.source)? {
+        Found::One(record) if Some(&record.id) == me.id => return Ok(Candidate::Itself),
         found => found,
     };
     let found_by_id = matches!(&found, Found::One(other) if other.id.as_str() == name);
@@ -91,22 +96,22 @@ fn sighting(store: &dyn Store, boot: u128, me: Seeker<'_>, wired: &Wired) -> Res
         Found::One(record) if found_by_id => seen(record)?,
         // Who had the name first keeps it while it runs.
         Found::One(record) if record.name.as_str() == name => match seen(record)? {
-            Sighting::Stopped(_) if me.name.as_str() == name => Sighting::Itself,
+            Candidate::Stopped(_) if me.name.as_str() == name => Candidate::Itself,
             seen => seen,
         },
-        _ if me.name.as_str() == name => Sighting::Itself,
-        Found::One(_) | Found::Several if own_prefix => Sighting::Ambiguous,
-        Found::Nothing if own_prefix => Sighting::Itself,
+        _ if me.name.as_str() == name => Candidate::Itself,
+        Found::One(_) | Found::Several if own_prefix => Candidate::Ambiguous,
+        Found::Nothing if own_prefix => Candidate::Itself,
         Found::One(record) => seen(record)?,
-        Found::Several => connected(store, boot, wired)?.unwrap_or(Sighting::Ambiguous),
-        Found::Nothing => Sighting::Missing,
+        Found::Several => connected(store, boot, link_state)?.unwrap_or(Candidate::Ambiguous),
+        Found::Nothing => Candidate::Missing,
     })
 }
 
 /// A link that stands is not torn down because another id has come to start like its source's.
-fn connected(store: &dyn Store, boot: u128, wired: &Wired) -> Result<Option<Sighting>> {
-    let Some(id) = &wired.source else { return Ok(None) };
-    let meant = |record: &Record| record.id.as_str().starts_with(wired.link.source.as_str());
+fn connected(store: &dyn Store, boot: u128, link_state: &LinkState) -> Result<Option<Candidate>> {
+    let Some(id) = &link_state.source else { return Ok(None) };
+    let meant = |record: &Record| record.id.as_str().starts_with(link_state.link.source.as_str());
     let Some(record) = store.get(id)?.filter(meant) else { return Ok(None) };
-    Ok(is_running(&record, boot)?.then(|| Sighting::Running(Box::new(record))))
+    Ok(is_running(&record, boot)?.then(|| Candidate::Running(Box::new(record))))
 }

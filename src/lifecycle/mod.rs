@@ -19,4 +19,4 @@ pub mod stop;
 pub mod wait;
 
 pub use start::start;
-pub use stop::{retire, stop, stop_if_over};
+pub use stop::{remove, stop, stop_if_dead};

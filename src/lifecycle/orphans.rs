@@ -8,19 +8,19 @@
 
 use crate::error::Result;
 use crate::host::Host;
-use crate::lifecycle::apply::purge;
-use crate::lifecycle::snapshot::Scene;
+use crate::lifecycle::apply::remove_owner;
+use crate::lifecycle::snapshot::HostSnapshot;
 use crate::model::{Flow, Record};
 use std::collections::BTreeMap;
 
-/// Removes those that name an address of `newcomer`, and the connections that they permitted.
-pub fn purge_from(host: &Host, newcomer: &Record) -> Result<()> {
+/// Removes those that name an address of `container`, and the connections that they permitted.
+pub fn purge_from(host: &Host, container: &Record) -> Result<()> {
     let epoch = host.epoch()?;
-    if host.store.is_whole(&epoch)? {
+    if host.store.is_complete(&epoch)? {
         return Ok(());
     }
-    let scene = match Scene::look(host) {
-        Ok(scene) => scene,
+    let snapshot = match HostSnapshot::read(host) {
+        Ok(snapshot) => snapshot,
         // Who has no links must not wait for a firewall that fails. The next start looks again.
         Err(error) => {
             log::error!("rules that no record names: not looked for: {error}");
@@ -30,22 +30,22 @@ pub fn purge_from(host: &Host, newcomer: &Record) -> Result<()> {
     // An earlier boot's may go unseen when their record is removed: the backend has no memory of it.
     let of_earlier = |record: &Record| {
         let has_rules = |(_, owners): &(_, BTreeMap<_, _>)| owners.contains_key(&record.owner);
-        record.instance.boot != host.boot && scene.rules.iter().any(has_rules)
+        record.instance.boot != host.boot && snapshot.rules.iter().any(has_rules)
     };
-    let mut others = !scene.is_complete || scene.dead.iter().any(of_earlier);
-    for (backend, owner, kept) in scene.strangers() {
-        if kept.flows.iter().any(|flow| concerns(flow, newcomer)) {
+    let mut others = !snapshot.is_complete || snapshot.dead.iter().any(of_earlier);
+    for (backend, owner, installed) in snapshot.orphans() {
+        if installed.flows.iter().any(|flow| concerns(flow, container)) {
             log::warn!("rules of {owner} in {backend}: no record names them: removed");
             // While they stand, nobody may have its address.
-            let flows = scene.own_flows(backend, owner);
-            host.at(backend, |site| purge(site, owner, &flows))?;
+            let flows = snapshot.own_flows(backend, owner);
+            host.effects(backend, |effects| remove_owner(effects, owner, &flows))?;
         } else {
             others = true;
         }
     }
-    if others { Ok(()) } else { host.store.vouch(&epoch) }
+    if others { Ok(()) } else { host.store.mark_complete(&epoch) }
 }
 
-fn concerns(flow: &Flow, newcomer: &Record) -> bool {
-    newcomer.network.addresses().iter().any(|own| [flow.from, flow.to].contains(&own.ip()))
+fn concerns(flow: &Flow, container: &Record) -> bool {
+    container.network.addresses().iter().any(|own| [flow.from, flow.to].contains(&own.ip()))
 }

@@ -5,10 +5,10 @@ use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::debug_log;
-use crate::lifecycle::lookup::{Seeker, sightings};
-use crate::link::{self, Absent, HostsFile as Hosts, Plan, Sighting, World};
+use crate::lifecycle::lookup::{Requester, candidates};
+use crate::link::{self, Candidate, HostsInput, OnMissing, Plan, World};
 use crate::model::{ContainerId, Record};
-use crate::store::beside;
+use crate::store::shared_hosts_blocks;
 use crate::sys::hosts::HostsFile;
 
 /// What `me` needs, as the world is now.
@@ -17,23 +17,23 @@ pub fn plan(
     me: &Record,
     file: Option<&HostsFile>,
     ipv6: bool,
-    absent: Absent,
+    absent: OnMissing,
 ) -> Result<Plan> {
     // Who is dead gets nothing, whatever it is linked to: its address may be another's next.
-    let sightings = if absent == Absent::Leave && !is_running(me, host.boot)? {
-        vec![Sighting::Missing; me.links.len()]
+    let candidates = if absent == OnMissing::Leave && !is_running(me, host.boot)? {
+        vec![Candidate::Missing; me.links.len()]
     } else {
-        sightings(host.store.as_ref(), host.boot, Seeker::of(me), &me.links)?
+        candidates(host.store.as_ref(), host.boot, Requester::of(me), &me.links)?
     };
-    debug_log::found(me, &sightings);
-    let beside = beside(host.store.as_ref(), me)?;
-    let hosts = file.map(|file| Hosts {
+    debug_log::candidates(me, &candidates);
+    let shared = shared_hosts_blocks(host.store.as_ref(), me)?;
+    let hosts = file.map(|file| HostsInput {
         place: file.place().clone(),
         content: file.content().map(<[u8]>::to_vec),
         ipv6,
-        beside,
+        shared,
     });
-    let plan = link::plan(me, &World { sightings, hosts }, absent)?;
+    let plan = link::plan(me, &World { candidates, hosts }, absent)?;
     debug_log::planned(&plan);
     Ok(plan)
 }

@@ -12,11 +12,11 @@ use crate::sys::restrict::landlock;
 
 /// What this process does when a container has been seen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Afterwards {
+pub enum AfterHook {
     /// It ends: a hook.
-    Ends,
+    Exit,
     /// It goes on, perhaps as a runtime, which needs all that it was given.
-    GoesOn,
+    Continue,
 }
 
 /// From now on, only the links of `records` can be changed. `places` are hosts files that are in no
@@ -48,7 +48,7 @@ fn runs_programs<'a>(host: &Host, records: impl Iterator<Item = &'a Record>) -> 
             if asked.contains(&(backend, family)) {
                 continue;
             }
-            if host.at(backend, |site| site.firewall.runs_programs(family))? {
+            if host.effects(backend, |effects| effects.firewall.runs_programs(family))? {
                 return Ok(true);
             }
             asked.push((backend, family));

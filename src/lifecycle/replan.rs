@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::apply::carry_out;
 use crate::lifecycle::planning::{conflicts, plan};
-use crate::link::{Absent, Plan};
+use crate::link::{OnMissing, Plan};
 use crate::model::{Flow, Record};
 use crate::store::Commit;
 use crate::sys::hosts::HostsFile;
@@ -17,14 +17,16 @@ use std::collections::HashSet;
 pub const ATTEMPTS: usize = 5;
 
 /// Plans a recipient's links again and carries out what changed.
-pub fn rewire(host: &Host, recipient: &Record) -> Result<()> {
+pub fn replan(host: &Host, recipient: &Record) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let Some(me) = host.store.get(&recipient.id)? else { return Ok(()) };
         let (plan, file, hosts) = plan_again(host, &me)?;
         if plan.record == me && plan.hosts_content.is_none() {
             return hosts;
         }
-        if let Commit::Done(_) = host.at(me.backend, |site| carry_out(site, &plan, file))? {
+        if let Commit::Done(_) =
+            host.effects(me.backend, |effects| carry_out(effects, &plan, file))?
+        {
             return hosts;
         }
     }
@@ -38,7 +40,7 @@ pub fn settle(host: &Host, me: &Record, found: &[Flow]) -> Result<()> {
     let named: HashSet<Flow> = me.flows.iter().copied().collect();
     me.flows.extend(found.iter().filter(|flow| !named.contains(flow)));
     let (plan, file, hosts) = plan_again(host, &me)?;
-    match host.at(me.backend, |site| carry_out(site, &plan, file))? {
+    match host.effects(me.backend, |effects| carry_out(effects, &plan, file))? {
         Commit::Done(_) => hosts,
         Commit::Conflict => Err(conflicts(&me.id)),
     }
@@ -53,11 +55,11 @@ fn plan_again(host: &Host, me: &Record) -> Result<(Plan, Option<HostsFile>, Resu
         Ok(file) => (file.flatten(), Ok(())),
         Err(refused) => (None, Err(refused)),
     };
-    Ok((plan(host, me, file.as_ref(), true, Absent::Leave)?, file, hosts))
+    Ok((plan(host, me, file.as_ref(), true, OnMissing::Leave)?, file, hosts))
 }
 
 /// A neighbour's trouble is not the container's that starts or ends.
-pub fn tolerate(recipient: &Record, result: Result<()>) {
+pub fn log_failure(recipient: &Record, result: Result<()>) {
     if let Err(error) = result {
         log::error!("links of {}: {error}", recipient.id);
     }

@@ -1,20 +1,20 @@
 //! All that there is, read once: the records, and the rules of every backend by their tags.
 
 use crate::error::Result;
-use crate::firewall::Kept;
+use crate::firewall::InstalledRules;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::model::{BackendName, Flow, OwnerTag, Record};
 use std::collections::{BTreeMap, HashSet};
 
 /// The records and the rules.
-pub struct Scene {
+pub struct HostSnapshot {
     /// Who runs.
     pub living: Vec<Record>,
     /// Who does not.
     pub dead: Vec<Record>,
     /// The rules of each backend that the host has.
-    pub rules: Vec<(BackendName, BTreeMap<OwnerTag, Kept>)>,
+    pub rules: Vec<(BackendName, BTreeMap<OwnerTag, InstalledRules>)>,
     /// Whether those are the rules of all backends.
     pub is_complete: bool,
 }
@@ -24,16 +24,16 @@ pub fn lives(host: &Host, record: &Record) -> Result<bool> {
     is_running(record, host.boot)
 }
 
-impl Scene {
+impl HostSnapshot {
     /// Reads all of it.
-    pub fn look(host: &Host) -> Result<Self> {
+    pub fn read(host: &Host) -> Result<Self> {
         let (mut living, mut dead) = (Vec::new(), Vec::new());
         for record in host.store.all()? {
             if lives(host, &record)? { &mut living } else { &mut dead }.push(record);
         }
         let (mut rules, mut is_complete) = (Vec::new(), true);
         for backend in BackendName::ALL {
-            match host.at(backend, |site| site.firewall.owners()) {
+            match host.effects(backend, |effects| effects.firewall.owners()) {
                 Ok(owners) => rules.push((backend, owners)),
                 // What nobody uses may be broken or not be there at all.
                 Err(error) if !is_used(host, backend, living.iter().chain(&dead)) => {
@@ -47,15 +47,15 @@ impl Scene {
     }
 
     /// The rules with this tag in one backend.
-    pub fn kept(&self, backend: BackendName, owner: &OwnerTag) -> Option<&Kept> {
+    pub fn installed(&self, backend: BackendName, owner: &OwnerTag) -> Option<&InstalledRules> {
         let (_, owners) = self.rules.iter().find(|(name, _)| *name == backend)?;
         owners.get(owner)
     }
 
     /// Rules with a tag that no record has.
-    pub fn strangers(&self) -> impl Iterator<Item = (BackendName, &OwnerTag, &Kept)> {
+    pub fn orphans(&self) -> impl Iterator<Item = (BackendName, &OwnerTag, &InstalledRules)> {
         let all = self.rules.iter().flat_map(|(backend, owners)| {
-            owners.iter().map(move |(owner, kept)| (*backend, owner, kept))
+            owners.iter().map(move |(owner, installed)| (*backend, owner, installed))
         });
         all.filter(|(_, owner, _)| {
             !self.living.iter().chain(&self.dead).any(|record| record.owner == **owner)
@@ -66,9 +66,11 @@ impl Scene {
     /// containers of a pod share some.
     pub fn own_flows(&self, backend: BackendName, owner: &OwnerTag) -> Vec<Flow> {
         let others = self.living.iter().map(|record| &record.owner).filter(|tag| *tag != owner);
-        let theirs = others.filter_map(|tag| self.kept(backend, tag)).flat_map(|kept| &kept.flows);
+        let theirs = others
+            .filter_map(|tag| self.installed(backend, tag))
+            .flat_map(|installed| &installed.flows);
         let theirs: HashSet<&Flow> = theirs.collect();
-        let own = self.kept(backend, owner).into_iter().flat_map(|kept| &kept.flows);
+        let own = self.installed(backend, owner).into_iter().flat_map(|installed| &installed.flows);
         own.filter(|flow| !theirs.contains(flow)).copied().collect()
     }
 }
@@ -78,6 +80,6 @@ fn is_used<'a>(
     backend: BackendName,
     mut records: impl Iterator<Item = &'a Record>,
 ) -> bool {
-    host.firewall.decided() == Some(backend)
+    host.firewall.chosen() == Some(backend)
         || records.any(|record| record.backend == backend && !record.flows.is_empty())
 }

@@ -4,33 +4,34 @@
 use crate::error::{Error, Failures, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::apply::{carry_out, take_back};
-use crate::lifecycle::lookup::{Seeker, is_linked, recipients_of, sightings};
+use crate::lifecycle::apply::{carry_out, rollback};
+use crate::lifecycle::lookup::{Requester, candidates, is_linked, recipients_of};
 use crate::lifecycle::planning::{conflicts, plan};
-use crate::lifecycle::privileges::{Afterwards, confine};
-use crate::lifecycle::replan::{ATTEMPTS, rewire, tolerate};
-use crate::lifecycle::starting::Newcomer;
-use crate::lifecycle::stop::{forget, part, retire};
+use crate::lifecycle::privileges::{AfterHook, confine};
+use crate::lifecycle::replan::{ATTEMPTS, log_failure, replan};
+use crate::lifecycle::starting::StartingContainer;
+use crate::lifecycle::stop::{part, remove, rollback_current};
 use crate::lifecycle::wait::{PAUSE, Patience};
 use crate::lifecycle::{debug_log, orphans};
-use crate::link::{Absent, Sighting};
-use crate::model::{Missing, Record, Reference, Stage};
+use crate::link::{Candidate, OnMissing};
+use crate::model::{Missing, Phase, Record, Reference};
 use crate::store::{Commit, Found};
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::Process;
 use crate::sys::process::lock::Lock;
 
 /// Publishes a container and makes its links; or leaves nothing of it.
-pub fn start(host: &Host, newcomer: Newcomer, afterwards: Afterwards) -> Result<()> {
-    let Newcomer { mut record, process, mut hosts, ipv6_loopback, missing, patience } = newcomer;
+pub fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
+    let StartingContainer { mut record, process, mut hosts, ipv6_loopback, missing, patience } =
+        container;
     let _lock = lock_when_ready(host, &record, &process, patience.as_ref())?;
     host.isolate()?;
     // Who has no links needs no rules, and nothing need be set up for them.
     if !record.links.is_empty() {
         record.backend = host.firewall.name();
     }
-    debug_log::turn(&record, &host.config.firewall);
-    let (record, cleared) = make_room(host, record)?;
+    debug_log::backend(&record, &host.config.firewall);
+    let (record, cleared) = replace_previous(host, record)?;
     orphans::purge_from(host, &record)?;
     // It was opened before the lock was taken, and those who went may have had lines in it.
     if let Some(hosts) = hosts.as_mut().filter(|_| cleared || patience.is_some()) {
@@ -40,14 +41,14 @@ pub fn start(host: &Host, newcomer: Newcomer, afterwards: Afterwards) -> Result<
         // It has links only because somebody connected it since an earlier stage.
         hosts = HostsFile::again(&edit.place, &host.config.state_dir)?;
     }
-    let absent = match (record.stage, missing) {
-        (Stage::Ready, _) => Absent::Leave,
-        (Stage::Pending, Missing::Defer) => Absent::Defer,
-        (Stage::Pending, Missing::Fail | Missing::Wait(_)) => Absent::Refuse,
+    let absent = match (record.phase, missing) {
+        (Phase::Ready, _) => OnMissing::Leave,
+        (Phase::Pending, Missing::Defer) => OnMissing::Defer,
+        (Phase::Pending, Missing::Fail | Missing::Wait(_)) => OnMissing::Refuse,
     };
     let id = record.id.clone();
     let recipients = living_recipients(host, &record);
-    if afterwards == Afterwards::Ends {
+    if after == AfterHook::Exit {
         let place = hosts.as_ref().map(HostsFile::place);
         confine(host, recipients.iter().chain([&record]), place);
     }
@@ -64,40 +65,40 @@ pub fn start(host: &Host, newcomer: Newcomer, afterwards: Afterwards) -> Result<
             None => error,
         }));
         failures.note(host.store.get(&id).and_then(|record| match record {
-            Some(record) => host.at(record.backend, |site| take_back(site, &record)),
+            Some(record) => host.effects(record.backend, |effects| rollback(effects, &record)),
             None => Ok(()),
         }));
         // An earlier stage may have linked others to it.
-        rewire_all(host, &recipients);
+        replan_recipients(host, &recipients);
         return failures.into_result();
     }
     debug_log::neighbours(&id, &recipients);
-    rewire_all(host, &recipients);
+    replan_recipients(host, &recipients);
     Ok(())
 }
 
-fn rewire_all(host: &Host, recipients: &[Record]) {
+fn replan_recipients(host: &Host, recipients: &[Record]) {
     for recipient in recipients {
-        tolerate(recipient, rewire(host, recipient));
+        log_failure(recipient, replan(host, recipient));
     }
 }
 
 /// Who is linked to a newcomer. A dead one goes first: it must not be given rules, because its
 /// address may be another's next.
-fn living_recipients(host: &Host, newcomer: &Record) -> Vec<Record> {
-    let mut recipients = recipients_of(host.store.as_ref(), newcomer).unwrap_or_else(|error| {
-        let id = &newcomer.id;
+fn living_recipients(host: &Host, container: &Record) -> Vec<Record> {
+    let mut recipients = recipients_of(host.store.as_ref(), container).unwrap_or_else(|error| {
+        let id = &container.id;
         log::error!("{id}: who is linked to it is unknown, and left for sync: {error}");
         Vec::new()
     });
     recipients.retain(|recipient| match is_running(recipient, host.boot) {
         Ok(true) => true,
         Ok(false) => {
-            tolerate(recipient, retire(host, recipient));
+            log_failure(recipient, remove(host, recipient));
             false
         }
         Err(error) => {
-            tolerate(recipient, Err(error));
+            log_failure(recipient, Err(error));
             false
         }
     });
@@ -108,21 +109,21 @@ fn living_recipients(host: &Host, newcomer: &Record) -> Vec<Record> {
 /// is not held while waiting.
 fn lock_when_ready(
     host: &Host,
-    newcomer: &Record,
+    container: &Record,
     process: &Process,
     patience: Option<&Patience>,
 ) -> Result<Lock> {
     let Some(patience) = patience else { return host.store.lock() };
-    log::debug!("{}: waits for its sources, as its annotation says", newcomer.id);
+    log::debug!("{}: waits for its sources, as its annotation says", container.id);
     let absent = || {
-        let seeker = Seeker::of(newcomer);
-        let sightings = sightings(host.store.as_ref(), host.boot, seeker, &newcomer.links)?;
-        Ok(sightings.iter().any(Sighting::is_absence))
+        let requester = Requester::of(container);
+        let candidates = candidates(host.store.as_ref(), host.boot, requester, &container.links)?;
+        Ok(candidates.iter().any(Candidate::is_absence))
     };
     let pause = u16::try_from(PAUSE.as_millis()).unwrap_or(u16::MAX);
     let pause = || {
         if process.ended(pause) {
-            let message = format!("{}: ended while it waited for its sources", newcomer.id);
+            let message = format!("{}: ended while it waited for its sources", container.id);
             return Err(Error::new(Kind::Namespace, message));
         }
         Ok(())
@@ -142,57 +143,57 @@ fn publish(
     mut record: Record,
     hosts: Option<HostsFile>,
     ipv6_loopback: bool,
-    absent: Absent,
+    absent: OnMissing,
 ) -> Result<()> {
     let mut hosts = hosts;
     for _ in 0..ATTEMPTS {
         let plan = plan(host, &record, hosts.as_ref(), ipv6_loopback, absent)?;
         if let Commit::Done(_) =
-            host.at(record.backend, |site| carry_out(site, &plan, hosts.take()))?
+            host.effects(record.backend, |effects| carry_out(effects, &plan, hosts.take()))?
         {
             return Ok(());
         }
-        (record, _) = make_room(host, record)?;
+        (record, _) = replace_previous(host, record)?;
     }
     Err(conflicts(&record.id))
 }
 
 /// Clears away those whose id, address or name the newcomer has, as far as they are dead. What the
 /// newcomer itself left in an earlier stage is where it goes on from. Says whether anybody went.
-fn make_room(host: &Host, newcomer: Record) -> Result<(Record, bool)> {
-    let (mut newcomer, mut cleared) = (newcomer, false);
-    newcomer.revision = 0;
-    if let Some(old) = host.store.get(&newcomer.id)? {
-        if old.instance == newcomer.instance {
-            newcomer.revision = old.revision;
-            newcomer.flows = old.flows;
-            newcomer.hosts = old.hosts;
-            newcomer.backend = old.backend;
-            if old.stage == Stage::Ready {
+fn replace_previous(host: &Host, container: Record) -> Result<(Record, bool)> {
+    let (mut container, mut cleared) = (container, false);
+    container.revision = 0;
+    if let Some(old) = host.store.get(&container.id)? {
+        if old.instance == container.instance {
+            container.revision = old.revision;
+            container.flows = old.flows;
+            container.hosts = old.hosts;
+            container.backend = old.backend;
+            if old.phase == Phase::Ready {
                 // It has started. What it declared may have been changed by hand since.
-                newcomer.stage = old.stage;
-                newcomer.links = old.links;
+                container.phase = old.phase;
+                container.links = old.links;
             }
         } else if is_running(&old, host.boot)? {
             let message = format!("container id \"{}\": belongs to a container that runs", old.id);
             return Err(Error::new(Kind::Unsafe, message));
         } else {
-            succeed(host, &old)?;
+            finish(host, &old)?;
             cleared = true;
         }
     }
-    for address in newcomer.network.addresses() {
+    for address in container.network.addresses() {
         for holder in host.store.holders_of(address.ip())? {
-            let shared = holder.instance.boot == newcomer.instance.boot
-                && holder.instance.netns == newcomer.instance.netns;
-            if shared || holder.id == newcomer.id {
+            let shared = holder.instance.boot == container.instance.boot
+                && holder.instance.netns == container.instance.netns;
+            if shared || holder.id == container.id {
                 continue;
             }
             if !is_running(&holder, host.boot)? {
-                match retire(host, &holder) {
+                match remove(host, &holder) {
                     // Its rules have gone, and its file is its own trouble.
-                    Err(error) if error.kind == Kind::Hosts => tolerate(&holder, Err(error)),
-                    retired => retired?,
+                    Err(error) if error.kind == Kind::Hosts => log_failure(&holder, Err(error)),
+                    removed => removed?,
                 }
                 cleared = true;
             } else if is_linked(host.store.as_ref(), &holder)? {
@@ -205,21 +206,21 @@ fn make_room(host: &Host, newcomer: Record) -> Result<(Record, bool)> {
             }
         }
     }
-    if let Found::One(other) = host.store.find(&Reference::from(&newcomer.name))? {
-        let same_name = other.name == newcomer.name && other.id != newcomer.id;
+    if let Found::One(other) = host.store.find(&Reference::from(&container.name))? {
+        let same_name = other.name == container.name && other.id != container.id;
         if same_name && !is_running(&other, host.boot)? {
-            succeed(host, &other)?;
+            finish(host, &other)?;
             cleared = true;
         }
     }
-    Ok((newcomer, cleared))
+    Ok((container, cleared))
 }
 
 /// The same for the sake of one that takes its place. It does not wait for neighbours whose firewall
 /// fails: what their rules still let through is in their records, where `sync` finds it.
-fn succeed(host: &Host, record: &Record) -> Result<()> {
+fn finish(host: &Host, record: &Record) -> Result<()> {
     if let Err(error) = part(host, record)?.into_result() {
         log::error!("{}: its end is left for sync: {error}", record.id);
     }
-    forget(host, record)
+    rollback_current(host, record)
 }

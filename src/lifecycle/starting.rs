@@ -6,8 +6,8 @@ use crate::host::Host;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::wait::Patience;
 use crate::model::{
-    BackendName, ContainerName, Instance, Missing, Network, OwnerTag, Record, Stage, Variable,
-    Wired,
+    BackendName, ContainerName, Instance, LinkState, Missing, Network, OwnerTag, Phase, Record,
+    Variable,
 };
 use crate::oci::annotations::Declared;
 use crate::oci::hooks::start_timeout;
@@ -26,7 +26,7 @@ const MAX_STATE: u64 = 4 << 20;
 const CRUN: &str = "/run/crun";
 
 /// Nothing has been done for it yet.
-pub struct Newcomer {
+pub struct StartingContainer {
     /// Its record, without any effect.
     pub record: Record,
     /// Its first process.
@@ -41,9 +41,9 @@ pub struct Newcomer {
     pub patience: Option<Patience>,
 }
 
-impl Newcomer {
+impl StartingContainer {
     /// Looks at all that the runtime's word, config.json and the container's namespace say.
-    pub fn meet(host: &Host, state: &State) -> Result<Self> {
+    pub fn read(host: &Host, state: &State) -> Result<Self> {
         let process = pin(state)?;
         let bundle = state.bundle.as_deref().ok_or_else(|| {
             Error::new(Kind::Input, format!("state of {}: names no bundle", state.id))
@@ -62,7 +62,7 @@ impl Newcomer {
         let patience = Patience::of(declared.missing, timeout);
         let facts = engine::describe(&Clues { id: &state.id, bundle, spec: &spec });
         // A pod's pause container has the pod's annotations; they are meant for the others.
-        let declared = if facts.is_sandbox { Declared::default() } else { declared };
+        let declared = if facts.is_pod_infra { Declared::default() } else { declared };
         let namespace = Namespace::of(&process)?;
         let hosts = if declared.links.is_empty() || namespace.is_ours {
             None
@@ -79,7 +79,7 @@ impl Newcomer {
         let shown = |variable: &&Variable| declared.env.allows(&variable.key);
         let record = Record {
             revision: 0,
-            stage: Stage::Pending,
+            phase: Phase::Pending,
             name: declared.name.or(facts.name).unwrap_or_else(|| ContainerName::from(&state.id)),
             hostname: facts.hostname.map_or_else(|| spec.hostname_or(&state.id), Ok)?,
             owner: OwnerTag::new(&state.id, &instance),
@@ -91,7 +91,7 @@ impl Newcomer {
             },
             ports: declared.ports.or(facts.ports).unwrap_or_default(),
             environment: environment.iter().filter(shown).cloned().collect(),
-            links: declared.links.into_iter().map(Wired::absent).collect(),
+            links: declared.links.into_iter().map(LinkState::waiting).collect(),
             // Chosen under the lock, if there are links to make rules for.
             backend: BackendName::None,
             flows: Vec::new(),
@@ -99,9 +99,9 @@ impl Newcomer {
             bundle: Some(bundle.to_owned()),
             id: state.id.clone(),
         };
-        debug_log::met(&record, facts.engine, hosts.as_ref().map(HostsFile::place));
+        debug_log::started(&record, facts.engine, hosts.as_ref().map(HostsFile::place));
         let (missing, ipv6_loopback) = (declared.missing, namespace.ipv6_loopback);
-        Ok(Newcomer { record, process, hosts, ipv6_loopback, missing, patience })
+        Ok(StartingContainer { record, process, hosts, ipv6_loopback, missing, patience })
     }
 }
 

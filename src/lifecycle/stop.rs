@@ -4,11 +4,11 @@
 use crate::error::{Error, Failures, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::apply::take_back;
+use crate::lifecycle::apply::rollback;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::lookup::recipients_of;
-use crate::lifecycle::privileges::{Afterwards, confine};
-use crate::lifecycle::replan::{rewire, tolerate};
+use crate::lifecycle::privileges::{AfterHook, confine};
+use crate::lifecycle::replan::{log_failure, replan};
 use crate::model::{ContainerId, Record};
 use crate::sys::net::netns::Process;
 
@@ -17,7 +17,7 @@ const DYING: u16 = 1000;
 
 /// Ends what was done for the container `id`. Saying so twice, or of a container that nobody knew,
 /// is fine. If its process lives, the word is about an earlier container of that id.
-pub fn stop(host: &Host, id: &ContainerId, afterwards: Afterwards) -> Result<()> {
+pub fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()> {
     let _lock = host.store.lock()?;
     let Some(record) = host.store.get(id)? else {
         log::debug!("{id}: has no record: nothing to do");
@@ -31,28 +31,28 @@ pub fn stop(host: &Host, id: &ContainerId, afterwards: Afterwards) -> Result<()>
             return Ok(());
         }
     }
-    if afterwards == Afterwards::Ends {
+    if after == AfterHook::Exit {
         confine(host, recipients_of(host.store.as_ref(), &record)?.iter().chain([&record]), None);
     }
-    retire(host, &record)
+    remove(host, &record)
 }
 
 /// The same where nobody has said it: looks whether its process lives. If it does, its record.
-pub fn stop_if_over(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
+pub fn stop_if_dead(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
     let _lock = host.store.lock()?;
     let Some(record) = host.store.get(id)? else { return Ok(None) };
     if is_running(&record, host.boot)? {
         return Ok(Some(record));
     }
     log::info!("{} ({}): is over, and nobody has said so", record.name, id.short());
-    retire(host, &record).map(|()| None)
+    remove(host, &record).map(|()| None)
 }
 
 /// Everything of a container that is over goes: from its neighbours, then its own. Where a rule of a
 /// neighbour's may still name its address, its record stays, so that somebody tries again.
-pub fn retire(host: &Host, record: &Record) -> Result<()> {
+pub fn remove(host: &Host, record: &Record) -> Result<()> {
     part(host, record)?.into_result()?;
-    forget(host, record)
+    rollback_current(host, record)
 }
 
 /// Takes a container that is over from its neighbours' rules and hosts files. The files come after
@@ -62,20 +62,20 @@ pub(super) fn part(host: &Host, record: &Record) -> Result<Failures> {
     let recipients = recipients_of(host.store.as_ref(), record)?;
     debug_log::neighbours(&record.id, &recipients);
     for recipient in recipients {
-        match rewire(host, &recipient) {
+        match replan(host, &recipient) {
             Err(error) if !matches!(error.kind, Kind::Hosts | Kind::Unsafe) => {
                 let message = format!("links of {}: {error}", recipient.id);
                 failures.note(Err(Error::new(error.kind, message)));
             }
-            done => tolerate(&recipient, done),
+            done => log_failure(&recipient, done),
         }
     }
     Ok(failures)
 }
 
 /// Takes back what was done for a container that is over.
-pub(super) fn forget(host: &Host, record: &Record) -> Result<()> {
+pub(super) fn rollback_current(host: &Host, record: &Record) -> Result<()> {
     // A container that was linked to itself in a circle has a new record by now.
     let Some(record) = host.store.get(&record.id)? else { return Ok(()) };
-    host.at(record.backend, |site| take_back(site, &record))
+    host.effects(record.backend, |effects| rollback(effects, &record))
 }

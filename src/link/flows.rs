@@ -1,6 +1,6 @@
 //! Which connections a link permits, and between which of the two containers' addresses.
 
-use super::{Absent, Refusal};
+use super::{OnMissing, Refusal};
 use crate::model::{Address, Family, Flow, Record};
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -38,7 +38,7 @@ pub fn source_address(recipient: &Record, source: &Record, family: Family) -> Op
 pub fn flows(
     recipient: &Record,
     sources: &mut [Option<&Record>],
-    absent: Absent,
+    absent: OnMissing,
 ) -> Result<Vec<Flow>, Refusal> {
     let (mut flows, mut known) = (Vec::new(), HashSet::<Flow>::new());
     for connected in sources {
@@ -48,7 +48,7 @@ pub fn flows(
         if flows.len() + new.len() <= MAX_FLOWS {
             known.extend(&new);
             flows.extend(new);
-        } else if absent == Absent::Leave {
+        } else if absent == OnMissing::Leave {
             *connected = None;
         } else {
             return Err(Refusal::TooManyFlows);
@@ -102,7 +102,8 @@ mod tests {
     fn containers_of_one_pod_are_reached_by_the_same_flows_once() {
         let web = record("web", "none", &["10.0.0.2/24"]);
         let [a, b] = ["a", "b"].map(|name| record(name, "80, 81/udp", &["10.0.0.3/24"]));
-        let found = flows(&web, &mut [Some(&a), None, Some(&b), Some(&a)], Absent::Refuse).unwrap();
+        let found =
+            flows(&web, &mut [Some(&a), None, Some(&b), Some(&a)], OnMissing::Refuse).unwrap();
         assert_eq!(found, between(&web, &a));
     }
 
@@ -112,10 +113,13 @@ mod tests {
         let many = |n: usize| record("many", "1-4096", &[&format!("10.0.1.{n}/16")]);
         let all: Vec<Record> = (1..=17).map(many).collect();
         let mut sources: Vec<Option<&Record>> = all.iter().map(Some).collect();
-        let refused = flows(&web, &mut sources, Absent::Defer);
+        let refused = flows(&web, &mut sources, OnMissing::Defer);
         assert_eq!(refused, Err(Refusal::TooManyFlows));
-        assert_eq!(flows(&web, &mut sources, Absent::Leave).map(|all| all.len()), Ok(MAX_FLOWS));
+        assert_eq!(flows(&web, &mut sources, OnMissing::Leave).map(|all| all.len()), Ok(MAX_FLOWS));
         assert_eq!(sources.iter().position(Option::is_none), Some(16));
-        assert_eq!(flows(&web, &mut sources, Absent::Refuse).map(|all| all.len()), Ok(MAX_FLOWS));
+        assert_eq!(
+            flows(&web, &mut sources, OnMissing::Refuse).map(|all| all.len()),
+            Ok(MAX_FLOWS)
+        );
     }
 }

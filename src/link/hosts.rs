@@ -38,7 +38,7 @@ pub fn mentions(content: &[u8], ip: IpAddr) -> bool {
 }
 
 /// Whether `content` holds the block as it was written.
-pub fn stands(content: &[u8], block: &str) -> bool {
+pub fn contains(content: &[u8], block: &str) -> bool {
     cut_exact(content, block).is_some()
 }
 
@@ -54,8 +54,8 @@ pub fn block(base: &[u8], lines: &[String]) -> String {
 
 /// `content` with `block` in place of what was `written` before. Whatever became of its last line
 /// since the block was made, the block does not run into it.
-pub fn edited(content: &[u8], written: &[&str], beside: &[String], block: &str) -> Vec<u8> {
-    let mut edited = without(content, written, beside);
+pub fn edited(content: &[u8], written: &[&str], shared: &[String], block: &str) -> Vec<u8> {
+    let mut edited = without(content, written, shared);
     let runs_on = !edited.is_empty() && !edited.ends_with(b"\n") && !block.starts_with('\n');
     if runs_on && !block.is_empty() {
         edited.push(b'\n');
@@ -65,14 +65,14 @@ pub fn edited(content: &[u8], written: &[&str], beside: &[String], block: &str) 
 }
 
 /// `content` without our block. `written` are the blocks that may stand there, as recorded;
-/// `beside` are those of other containers that have the same file, and stay.
+/// `shared` are those of other containers that have the same file, and stay.
 ///
 /// 1. A block that stands there as it was written is cut out: what is left is, byte for byte, what
 ///    was there before.
 /// 2. If somebody edited inside it, our lines and markers go and theirs stay. A pair of markers
 ///    around nothing of ours is not our block.
 /// 3. If an engine rewrote the file and dropped the markers, our bare lines go.
-pub fn without(content: &[u8], written: &[&str], beside: &[String]) -> Vec<u8> {
+pub fn without(content: &[u8], written: &[&str], shared: &[String]) -> Vec<u8> {
     let written: Vec<&str> = written.iter().copied().filter(|block| !block.is_empty()).collect();
     let content = unfilled(content, &written);
     if let Some(left) = written.iter().find_map(|block| cut_exact(content, block)) {
@@ -88,7 +88,7 @@ pub fn without(content: &[u8], written: &[&str], beside: &[String]) -> Vec<u8> {
         return content.to_vec();
     }
     let mut lines: Vec<&[u8]> = content.split_inclusive(|b| *b == b'\n').collect();
-    let theirs = occupied(&lines, beside);
+    let theirs = occupied(&lines, shared);
     match edited_block(&lines, &ours, &theirs) {
         Some((begin, end)) => {
             let mut at = 0;
@@ -126,7 +126,7 @@ fn unfilled<'a>(content: &'a [u8], written: &[&str]) -> &'a [u8] {
     };
     let is_left = |longer: &&str| {
         let shorter = written.iter().copied().chain([""]);
-        shorter.into_iter().any(|shorter| fits(longer, shorter)) && !stands(content, longer)
+        shorter.into_iter().any(|shorter| fits(longer, shorter)) && !contains(content, longer)
     };
     let is_filler = there == filler(there.len());
     if is_filler && written.iter().any(is_left) { left } else { content }
@@ -151,10 +151,10 @@ fn cut_exact(content: &[u8], block: &str) -> Option<Vec<u8>> {
     Some([before, kept, after].concat())
 }
 
-/// Which lines are in a block of `beside` that stands as it was written.
-fn occupied(lines: &[&[u8]], beside: &[String]) -> Vec<bool> {
+/// Which lines are in a block of `shared` that stands as it was written.
+fn occupied(lines: &[&[u8]], shared: &[String]) -> Vec<bool> {
     let mut occupied = vec![false; lines.len()];
-    for block in beside {
+    for block in shared {
         let block: Vec<&[u8]> = block.trim_start_matches('\n').lines().map(str::as_bytes).collect();
         let stands = |at: &usize| {
             let there = lines[*at..*at + block.len()].iter().map(|line| text(line));
@@ -287,13 +287,13 @@ mod tests {
     fn a_block_of_another_is_not_ours_whatever_it_says() {
         let ours = block(b"", &["10.0.0.2\tdb db".to_owned()]);
         let theirs = block(b"", &["10.0.0.2\tdb db".to_owned(), "10.0.0.4\tpod".to_owned()]);
-        let beside = std::slice::from_ref(&theirs);
-        assert_eq!(without(theirs.as_bytes(), &[&ours], beside), theirs.as_bytes());
+        let shared = std::slice::from_ref(&theirs);
+        assert_eq!(without(theirs.as_bytes(), &[&ours], shared), theirs.as_bytes());
         let bare = format!("10.0.0.2\tdb db\n{theirs}");
-        assert_eq!(without(bare.as_bytes(), &[&ours], beside), theirs.as_bytes());
+        assert_eq!(without(bare.as_bytes(), &[&ours], shared), theirs.as_bytes());
         let edited = format!("{theirs}{}", ours.replace("# END", "1.1.1.1 user\n# END"));
         let left = format!("{theirs}1.1.1.1 user\n");
-        assert_eq!(without(edited.as_bytes(), &[&ours], beside), left.as_bytes());
+        assert_eq!(without(edited.as_bytes(), &[&ours], shared), left.as_bytes());
     }
 
     #[test]

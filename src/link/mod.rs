@@ -10,5 +10,5 @@ pub mod hosts;
 mod plan;
 mod resolve;
 
-pub use plan::{HostsFile, Plan, World, plan};
-pub use resolve::{Absent, Naming, Refusal, Sighting, resolve};
+pub use plan::{HostsInput, Plan, World, plan};
+pub use resolve::{Candidate, OnMissing, RecipientNames, Refusal, resolve};

@@ -1,9 +1,9 @@
 //! The plan: everything that must be true of one container's links, as data.
 
 use super::flows::{flows, source_address};
-use super::{Absent, Naming, Refusal, Sighting, hosts, resolve};
+use super::{Candidate, OnMissing, RecipientNames, Refusal, hosts, resolve};
 use crate::model::{
-    Address, Alias, Family, Flow, HostsEdit, HostsPlace, Link, Network, Record, Stage, Wired,
+    Address, Alias, Family, Flow, HostsEdit, HostsPlace, Link, LinkState, Network, Phase, Record,
     is_reserved,
 };
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 /// The container's hosts file as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostsFile {
+pub struct HostsInput {
     /// Where it is.
     pub place: HostsPlace,
     /// What is in it; none where there is no file.
@@ -19,16 +19,16 @@ pub struct HostsFile {
     /// Whether the container's loopback speaks IPv6.
     pub ipv6: bool,
     /// What stands in it for other containers, which have the same file.
-    pub beside: Vec<String>,
+    pub shared: Vec<String>,
 }
 
 /// What planning looks at, read beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
     /// What was found for each of the recipient's links, in their order.
-    pub sightings: Vec<Sighting>,
+    pub candidates: Vec<Candidate>,
     /// The recipient's hosts file; none where nothing is to be written.
-    pub hosts: Option<HostsFile>,
+    pub hosts: Option<HostsInput>,
 }
 
 /// What to do for one container. `apply` carries it out and looks at nothing else.
@@ -42,14 +42,14 @@ pub struct Plan {
     /// The hosts file's new content, if it is to be written.
     pub hosts_content: Option<Vec<u8>>,
     /// What stands in it for other containers.
-    pub beside: Vec<String>,
+    pub shared: Vec<String>,
 }
 
 impl Plan {
     /// The record to write before anything is done: it names everything that may exist from now
     /// on, the old rules and lines as well as the new ones.
     pub fn pending(&self) -> Record {
-        let mut record = Record { stage: Stage::Pending, ..self.record.clone() };
+        let mut record = Record { phase: Phase::Pending, ..self.record.clone() };
         record.flows.extend(self.ended());
         if let (Some(edit), Some(before)) = (&mut record.hosts, &self.before.hosts) {
             let blocks = before.blocks().filter(|block| **block != edit.block);
@@ -67,19 +67,20 @@ impl Plan {
 
 /// Decides what `me` needs, from what it wants and what the world holds. `me` is its record so
 /// far: new, or as it was when its world was another.
-pub fn plan(me: &Record, world: &World, absent: Absent) -> Result<Plan, Refusal> {
-    let links: Vec<Link> = me.links.iter().map(|wired| wired.link.clone()).collect();
+pub fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan, Refusal> {
+    let links: Vec<Link> = me.links.iter().map(|link_state| link_state.link.clone()).collect();
     if !links.is_empty() && me.network == Network::Host {
         return Err(Refusal::HostNetwork);
     }
-    let mut sources = resolve(Naming::of(me), &links, &world.sightings, absent)?;
+    let mut sources = resolve(RecipientNames::of(me), &links, &world.candidates, absent)?;
     let flows = flows(me, &mut sources, absent)?;
-    let mut record = Record { stage: Stage::Ready, flows, ..me.clone() };
-    for (wired, source) in record.links.iter_mut().zip(&sources) {
-        *wired = Wired { link: wired.link.clone(), source: source.map(|s| s.id.clone()) };
+    let mut record = Record { phase: Phase::Ready, flows, ..me.clone() };
+    for (link_state, source) in record.links.iter_mut().zip(&sources) {
+        *link_state =
+            LinkState { link: link_state.link.clone(), source: source.map(|s| s.id.clone()) };
     }
-    let beside = world.hosts.as_ref().map_or_else(Vec::new, |file| file.beside.clone());
-    let mut plan = Plan { record, before: me.clone(), hosts_content: None, beside };
+    let shared = world.hosts.as_ref().map_or_else(Vec::new, |file| file.shared.clone());
+    let mut plan = Plan { record, before: me.clone(), hosts_content: None, shared };
     if let Some(file) = &world.hosts {
         plan_hosts(&mut plan, me, file, &sources);
     }
@@ -88,15 +89,16 @@ pub fn plan(me: &Record, world: &World, absent: Absent) -> Result<Plan, Refusal>
 
 /// The hosts file: link lines in the order of the links, then the container's own where nobody
 /// wrote them.
-fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsFile, sources: &[Option<&Record>]) {
+fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsInput, sources: &[Option<&Record>]) {
     let written: Vec<&str> = me.hosts.iter().flat_map(HostsEdit::blocks).collect();
     let base = match &file.content {
-        Some(content) => hosts::without(content, &written, &file.beside),
+        Some(content) => hosts::without(content, &written, &file.shared),
         None => hosts::preamble(file.ipv6).into_bytes(),
     };
-    let connected = me.links.iter().zip(sources).filter_map(|(wired, s)| Some((wired, (*s)?)));
+    let connected =
+        me.links.iter().zip(sources).filter_map(|(link_state, s)| Some((link_state, (*s)?)));
     let mut lines: Vec<String> = connected
-        .flat_map(|(wired, source)| link_lines(me, &wired.link.alias, source, sources))
+        .flat_map(|(link_state, source)| link_lines(me, &link_state.link.alias, source, sources))
         .collect();
     let own = me.network.addresses().iter().map(Address::ip);
     // Who has no links any more has what it had before it was linked.
@@ -111,7 +113,7 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsFile, sources: &[Option<
     if let ([known], Some(content)) = (written.as_slice(), &file.content)
         && !known.is_empty()
         && says(known) == says(&block)
-        && hosts::stands(content, known)
+        && hosts::contains(content, known)
     {
         return;
     }
@@ -132,8 +134,8 @@ fn link_lines(
     let (hostname, name) = (source.hostname.as_str(), source.name.as_str());
     let mut names = vec![alias.as_str()];
     let mut links = me.links.iter().zip(sources);
-    let anothers = links.any(|(wired, other)| {
-        wired.link.alias.same_host(hostname) && other.is_none_or(|other| other.id != source.id)
+    let anothers = links.any(|(link_state, other)| {
+        link_state.link.alias.same_host(hostname) && other.is_none_or(|other| other.id != source.id)
     });
     if !anothers && !is_taken(me, hostname) {
         names.push(hostname);
@@ -171,8 +173,8 @@ mod tests {
             HostsPlace::Mount { path: PathBuf::from("/h"), inode: Inode { device: 1, number: 2 } };
         let content = content.map(|text| text.as_bytes().to_vec());
         World {
-            sightings: sources.iter().map(|s| Sighting::Running(Box::new(s.clone()))).collect(),
-            hosts: Some(HostsFile { place, content, ipv6: true, beside: vec![] }),
+            candidates: sources.iter().map(|s| Candidate::Running(Box::new(s.clone()))).collect(),
+            hosts: Some(HostsInput { place, content, ipv6: true, shared: vec![] }),
         }
     }
 
@@ -187,7 +189,7 @@ mod tests {
         let web = record("web", "none", &["10.0.0.4/24", "fd00::4/64"]);
         let web = web.linked(&["cache", "mysql:db", "mysql:sql"]);
         let world = world(&[cache, db.clone(), db], Some("10.0.0.4\tengine\n"));
-        let plan = plan(&web, &world, Absent::Refuse).unwrap();
+        let plan = plan(&web, &world, OnMissing::Refuse).unwrap();
         assert_eq!(
             text(&plan),
             "10.0.0.4\tengine\n# BEGIN oci-link\n10.0.0.3\tcache cache\n\
@@ -203,7 +205,7 @@ mod tests {
     fn a_missing_file_is_made_as_docker_makes_it() {
         let db = record("db", "none", &["10.0.0.2/24"]);
         let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
-        let plan = plan(&web, &world(&[db], None), Absent::Refuse).unwrap();
+        let plan = plan(&web, &world(&[db], None), OnMissing::Refuse).unwrap();
         assert!(text(&plan).starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost"));
         assert!(text(&plan).ends_with("10.0.0.2\tdb db\n10.0.0.4\tweb\n# END oci-link\n"));
     }
@@ -213,14 +215,14 @@ mod tests {
         let db = record("db", "80", &["10.0.0.2/24"]);
         let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
         let first =
-            plan(&web, &world(std::slice::from_ref(&db), Some("x\n")), Absent::Refuse).unwrap();
+            plan(&web, &world(std::slice::from_ref(&db), Some("x\n")), OnMissing::Refuse).unwrap();
         let again = world(std::slice::from_ref(&db), Some(&text(&first)));
-        let second = plan(&first.record, &again, Absent::Refuse).unwrap();
+        let second = plan(&first.record, &again, OnMissing::Refuse).unwrap();
         assert_eq!(second.hosts_content, None);
         assert_eq!(second.record, first.record);
         let neighbours = hosts::block(b"", &["10.0.0.9\tother".to_owned()]);
         let shared = world(&[db], Some(&(text(&first) + &neighbours)));
-        let third = plan(&first.record, &shared, Absent::Refuse).unwrap();
+        let third = plan(&first.record, &shared, OnMissing::Refuse).unwrap();
         assert_eq!(third.hosts_content, None, "nor does a block that came behind ours");
     }
 
@@ -228,14 +230,14 @@ mod tests {
     fn a_source_that_goes_takes_its_rules_and_line_along() {
         let db = record("db", "80", &["10.0.0.2/24"]);
         let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
-        let linked = plan(&web, &world(&[db], Some("x\n")), Absent::Refuse).unwrap();
+        let linked = plan(&web, &world(&[db], Some("x\n")), OnMissing::Refuse).unwrap();
         let mut gone = world(&[], Some(&text(&linked)));
-        gone.sightings = vec![Sighting::Stopped(ContainerName::new("db").unwrap())];
-        let plan = plan(&linked.record, &gone, Absent::Leave).unwrap();
+        gone.candidates = vec![Candidate::Stopped(ContainerName::new("db").unwrap())];
+        let plan = plan(&linked.record, &gone, OnMissing::Leave).unwrap();
         assert!(plan.record.flows.is_empty());
         assert_eq!(text(&plan), "x\n# BEGIN oci-link\n10.0.0.4\tweb\n# END oci-link\n");
         assert_eq!(plan.pending().flows, linked.record.flows, "until it is done");
-        assert_eq!((plan.pending().stage, plan.record.stage), (Stage::Pending, Stage::Ready));
+        assert_eq!((plan.pending().phase, plan.record.phase), (Phase::Pending, Phase::Ready));
         let before = linked.record.hosts.unwrap().block;
         assert_eq!(plan.pending().hosts.unwrap().previous, [before]);
     }
@@ -244,7 +246,7 @@ mod tests {
     fn of_several_networks_the_shared_one_counts() {
         let db = record("db", "80", &["10.1.0.2/24", "10.0.0.2/24"]);
         let web = record("web", "none", &["10.2.0.4/24", "10.0.0.4/24"]).linked(&["db"]);
-        let plan = plan(&web, &world(&[db], Some("")), Absent::Refuse).unwrap();
+        let plan = plan(&web, &world(&[db], Some("")), OnMissing::Refuse).unwrap();
         assert_eq!(plan.record.flows[0].to_string(), "10.0.0.4 -> 10.0.0.2 80/tcp");
         assert!(text(&plan).contains("10.0.0.2\tdb db\n"));
     }
@@ -252,33 +254,33 @@ mod tests {
     #[test]
     fn refusals_say_what_docker_says() {
         let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:sql"]);
-        let refused = |sighting: Sighting| {
-            let world = World { sightings: vec![sighting], hosts: None };
-            plan(&web, &world, Absent::Refuse).unwrap_err().to_string()
+        let refused = |candidate: Candidate| {
+            let world = World { candidates: vec![candidate], hosts: None };
+            plan(&web, &world, OnMissing::Refuse).unwrap_err().to_string()
         };
         assert_eq!(
-            refused(Sighting::Missing),
+            refused(Candidate::Missing),
             "could not get container for db: No such container: db"
         );
         assert_eq!(
-            refused(Sighting::Stopped(ContainerName::new("db").unwrap())),
+            refused(Candidate::Stopped(ContainerName::new("db").unwrap())),
             "Cannot link to a non running container: /db AS /web/sql"
         );
-        assert_eq!(refused(Sighting::Ambiguous), "multiple IDs found with provided prefix: db");
+        assert_eq!(refused(Candidate::Ambiguous), "multiple IDs found with provided prefix: db");
         let mut on_host = record("db", "80", &[]);
         on_host.network = Network::Host;
-        assert!(refused(Sighting::Running(Box::new(on_host))).starts_with("conflicting options"));
+        assert!(refused(Candidate::Running(Box::new(on_host))).starts_with("conflicting options"));
     }
 
     #[test]
     fn on_the_hosts_network_only_links_are_refused() {
         let on_host = Record { network: Network::Host, ..record("web", "none", &[]) };
-        let nobody = World { sightings: vec![], hosts: None };
-        assert!(plan(&on_host, &nobody, Absent::Refuse).is_ok());
+        let nobody = World { candidates: vec![], hosts: None };
+        assert!(plan(&on_host, &nobody, OnMissing::Refuse).is_ok());
         let linked = on_host.linked(&["db"]);
         let db = record("db", "80", &["10.0.0.2/24"]);
         let there = World { hosts: None, ..world(&[db], None) };
-        for absent in [Absent::Refuse, Absent::Leave] {
+        for absent in [OnMissing::Refuse, OnMissing::Leave] {
             assert_eq!(plan(&linked, &there, absent), Err(Refusal::HostNetwork));
         }
     }
@@ -290,7 +292,7 @@ mod tests {
             evil.hostname = Hostname::new(hostname).unwrap();
             let db = record("db", "none", &["10.0.0.3/24"]);
             let web = record("web", "none", &["10.0.0.4/24"]).linked(&["evil:e", "db"]);
-            let plan = plan(&web, &world(&[evil, db], Some("")), Absent::Refuse).unwrap();
+            let plan = plan(&web, &world(&[evil, db], Some("")), OnMissing::Refuse).unwrap();
             text(&plan).lines().nth(1).unwrap().to_owned()
         };
         assert_eq!(line("other"), "10.0.0.2\te other evil");
@@ -303,7 +305,7 @@ mod tests {
     #[test]
     fn nobody_is_linked_under_his_own_name() {
         let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:WEB"]);
-        let world = World { sightings: vec![Sighting::Missing], hosts: None };
-        assert!(matches!(plan(&web, &world, Absent::Leave), Err(Refusal::OwnHostname(_))));
+        let world = World { candidates: vec![Candidate::Missing], hosts: None };
+        assert!(matches!(plan(&web, &world, OnMissing::Leave), Err(Refusal::OwnHostname(_))));
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// What was found under the name of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sighting {
+pub enum Candidate {
     /// A container that runs.
     Running(Box<Record>),
     /// A container that does not.
@@ -19,7 +19,7 @@ pub enum Sighting {
     Itself,
 }
 
-impl Sighting {
+impl Candidate {
     /// Whether there is only to wait for the source.
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::Stopped(_) | Self::Missing)
@@ -28,7 +28,7 @@ impl Sighting {
 
 /// What becomes of a link whose source is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Absent {
+pub enum OnMissing {
     /// The container must not start, as in Docker.
     Refuse,
     /// It starts, if the link could be once its source is there.
@@ -97,52 +97,52 @@ impl fmt::Display for Refusal {
 
 /// What a recipient is called.
 #[derive(Debug, Clone, Copy)]
-pub struct Naming<'a> {
+pub struct RecipientNames<'a> {
     /// By others.
     pub name: &'a ContainerName,
     /// By itself, where that is known.
     pub hostname: Option<&'a Hostname>,
 }
 
-impl<'a> Naming<'a> {
+impl<'a> RecipientNames<'a> {
     /// What the container of this record is called.
     pub fn of(record: &'a Record) -> Self {
         Self { name: &record.name, hostname: Some(&record.hostname) }
     }
 }
 
-/// The container behind each link, or none where it may be absent. `sightings` are in the order
+/// The container behind each link, or none where it may be absent. `candidates` are in the order
 /// of `links`.
 pub fn resolve<'a>(
-    recipient: Naming<'_>,
+    recipient: RecipientNames<'_>,
     links: &[Link],
-    sightings: &'a [Sighting],
-    absent: Absent,
+    candidates: &'a [Candidate],
+    absent: OnMissing,
 ) -> Result<Vec<Option<&'a Record>>, Refusal> {
     let is_own =
         |link: &Link| recipient.hostname.is_some_and(|own| link.alias.same_host(own.as_str()));
     links
         .iter()
-        .zip(sightings)
-        .map(|(link, sighting)| match sighting {
-            Sighting::Itself if absent != Absent::Leave => {
+        .zip(candidates)
+        .map(|(link, candidate)| match candidate {
+            Candidate::Itself if absent != OnMissing::Leave => {
                 Err(Refusal::Itself(link.source.clone()))
             }
             _ if is_own(link) => Err(Refusal::OwnHostname(link.alias.clone())),
-            Sighting::Running(record) if record.network != Network::Host => {
+            Candidate::Running(record) if record.network != Network::Host => {
                 Ok(Some(record.as_ref()))
             }
-            Sighting::Itself => Ok(None),
-            _ if absent == Absent::Leave => Ok(None),
-            Sighting::Running(_) => Err(Refusal::HostNetwork),
-            Sighting::Ambiguous => Err(Refusal::Ambiguous(link.source.clone())),
-            Sighting::Stopped(_) | Sighting::Missing if absent == Absent::Defer => Ok(None),
-            Sighting::Stopped(source) => Err(Refusal::NotRunning {
+            Candidate::Itself => Ok(None),
+            _ if absent == OnMissing::Leave => Ok(None),
+            Candidate::Running(_) => Err(Refusal::HostNetwork),
+            Candidate::Ambiguous => Err(Refusal::Ambiguous(link.source.clone())),
+            Candidate::Stopped(_) | Candidate::Missing if absent == OnMissing::Defer => Ok(None),
+            Candidate::Stopped(source) => Err(Refusal::NotRunning {
                 source: source.clone(),
                 recipient: recipient.name.clone(),
                 alias: link.alias.clone(),
             }),
-            Sighting::Missing => Err(Refusal::NoSuchContainer(link.source.clone())),
+            Candidate::Missing => Err(Refusal::NoSuchContainer(link.source.clone())),
         })
         .collect()
 }
@@ -158,9 +158,9 @@ mod tests {
         let links = [web.links[0].link.clone()];
         let db = record("db", "80", &["10.0.0.2/24"]);
         let on_host = Record { network: Network::Host, ..db.clone() };
-        let outcome = |sighting: &Sighting, absent| {
-            let sightings = std::slice::from_ref(sighting);
-            match resolve(Naming::of(&web), &links, sightings, absent).as_deref() {
+        let outcome = |candidate: &Candidate, absent| {
+            let candidates = std::slice::from_ref(candidate);
+            match resolve(RecipientNames::of(&web), &links, candidates, absent).as_deref() {
                 Ok([Some(_)]) => "linked",
                 Ok([None]) => "unconnected",
                 Ok(_) => "forgotten",
@@ -170,17 +170,17 @@ mod tests {
         let always = ["linked"; 3];
         let absent = ["refused", "unconnected", "unconnected"];
         let wrong = ["refused", "refused", "unconnected"];
-        for (sighting, expected) in [
-            (Sighting::Running(Box::new(db.clone())), always),
-            (Sighting::Stopped(db.name), absent),
-            (Sighting::Missing, absent),
-            (Sighting::Running(Box::new(on_host)), wrong),
-            (Sighting::Ambiguous, wrong),
-            (Sighting::Itself, wrong),
+        for (candidate, expected) in [
+            (Candidate::Running(Box::new(db.clone())), always),
+            (Candidate::Stopped(db.name), absent),
+            (Candidate::Missing, absent),
+            (Candidate::Running(Box::new(on_host)), wrong),
+            (Candidate::Ambiguous, wrong),
+            (Candidate::Itself, wrong),
         ] {
-            let all = [Absent::Refuse, Absent::Defer, Absent::Leave];
-            assert_eq!(all.map(|absent| outcome(&sighting, absent)), expected, "{sighting:?}");
-            assert_eq!(sighting.is_absence(), expected == absent, "that alone is waited for");
+            let all = [OnMissing::Refuse, OnMissing::Defer, OnMissing::Leave];
+            assert_eq!(all.map(|absent| outcome(&candidate, absent)), expected, "{candidate:?}");
+            assert_eq!(candidate.is_absence(), expected == absent, "that alone is waited for");
         }
     }
 }

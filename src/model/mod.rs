@@ -23,6 +23,6 @@ pub use missing::Missing;
 pub use names::{Alias, BridgeName, ContainerId, ContainerName, Hostname, Reference, is_reserved};
 pub use ports::{Port, PortSet, Protocol};
 pub use record::{
-    BackendName, Created, Flow, HostsEdit, HostsPlace, Inode, Instance, OwnerTag, Record, Stage,
-    Wired, filler,
+    BackendName, Created, Flow, HostsEdit, HostsPlace, Inode, Instance, LinkState, OwnerTag, Phase,
+    Record, filler,
 };

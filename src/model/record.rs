@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 /// Where a record is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum Phase {
     /// Its effects are being made or unmade: they may be there in part.
     Pending,
     /// Its effects are all there.
@@ -213,16 +213,16 @@ pub fn filler(length: usize) -> Vec<u8> {
 
 /// A declared link, and which container it is connected to now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wired {
+pub struct LinkState {
     /// As declared.
     pub link: Link,
     /// The source, while it runs.
     pub source: Option<ContainerId>,
 }
 
-impl Wired {
+impl LinkState {
     /// A link that is not connected.
-    pub fn absent(link: Link) -> Self {
+    pub fn waiting(link: Link) -> Self {
         Self { link, source: None }
     }
 }
@@ -233,7 +233,7 @@ pub struct Record {
     /// Counts the changes; 0 has never been written.
     pub revision: u64,
     /// Where it is in its life.
-    pub stage: Stage,
+    pub phase: Phase,
     /// The OCI container id.
     pub id: ContainerId,
     /// What people call it.
@@ -249,7 +249,7 @@ pub struct Record {
     /// What recipients may see of its environment: already filtered.
     pub environment: Vec<Variable>,
     /// Its own links.
-    pub links: Vec<Wired>,
+    pub links: Vec<LinkState>,
     /// The name its rules carry.
     pub owner: OwnerTag,
     /// Who keeps its rules.
@@ -267,8 +267,8 @@ impl Record {
     pub fn alias_of(&self, source: &ContainerId) -> Option<&Alias> {
         self.links
             .iter()
-            .find(|wired| wired.source.as_ref() == Some(source))
-            .map(|wired| &wired.link.alias)
+            .find(|link_state| link_state.source.as_ref() == Some(source))
+            .map(|link_state| &link_state.link.alias)
     }
 
     /// All names by which other containers' links may want this one.

@@ -1,8 +1,8 @@
 //! Records for tests.
 
 use super::{
-    Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Link, Network,
-    OwnerTag, PortSet, Record, Reference, Stage, Variable, Wired,
+    Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Link, LinkState,
+    Network, OwnerTag, Phase, PortSet, Record, Reference, Variable,
 };
 
 /// A container called `name`, exposing `ports`, at `addresses`.
@@ -12,7 +12,7 @@ pub fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
     let addresses = addresses.iter().map(|text| Address::parse(text).unwrap()).collect();
     Record {
         revision: 0,
-        stage: Stage::Pending,
+        phase: Phase::Pending,
         name: ContainerName::new(name).unwrap(),
         hostname: Hostname::new(name).unwrap(),
         owner: OwnerTag::new(&id, &instance),
@@ -33,7 +33,7 @@ impl Record {
     /// The same with these links, `source:alias` each.
     pub fn linked(mut self, links: &[&str]) -> Self {
         let parsed = links.iter().map(|link| Link::parse(link).unwrap());
-        self.links = parsed.map(|link| Wired { link, source: None }).collect();
+        self.links = parsed.map(|link| LinkState { link, source: None }).collect();
         self
     }
 

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 /// A config.json being edited.
-pub struct Document<'a> {
+pub struct ConfigJson<'a> {
     text: &'a str,
     top: Members<'a>,
     process: &'a RawValue,
@@ -20,7 +20,7 @@ pub struct Document<'a> {
     hooked: bool,
 }
 
-impl<'a> Document<'a> {
+impl<'a> ConfigJson<'a> {
     /// Reads the parts that an edit may change.
     pub fn parse(text: &'a str) -> Result<Self> {
         let top: Members<'a> = json::parse("config.json", text.as_bytes())?;
@@ -187,7 +187,7 @@ mod tests {
 
     fn edited(text: &str, variables: &[Variable]) -> String {
         let hooks = [("createRuntime", hook(variables)), ("poststop", hook(&[]))];
-        Document::parse(text).unwrap().edited(variables, &hooks).unwrap()
+        ConfigJson::parse(text).unwrap().edited(variables, &hooks).unwrap()
     }
 
     fn parsed(text: &str) -> Value {
@@ -214,10 +214,10 @@ mod tests {
     fn twice_is_once_and_new_values_replace_old_ones() {
         let old = [Variable::new("DB_PORT", "old"), Variable::new("DB_ENV_a,b", "x")];
         let first = edited(CONFIG, &old);
-        let hooked = |text: &str| Document::parse(text).unwrap().has_hooks();
+        let hooked = |text: &str| ConfigJson::parse(text).unwrap().has_hooks();
         assert_eq!((hooked(CONFIG), hooked(&first)), (false, true));
         assert_eq!(edited(&first, &old), first);
-        let own = Document::parse(&first).unwrap().own_variables().unwrap();
+        let own = ConfigJson::parse(&first).unwrap().own_variables().unwrap();
         assert_eq!(own, [Variable::new("PATH", "/bin"), Variable::new("DB_NAME", "mine")]);
         let second = edited(&first, &[Variable::new("DB_PORT", "new")]);
         assert_eq!(
@@ -246,10 +246,10 @@ mod tests {
     #[test]
     fn only_what_a_runtime_accepts_is_written() {
         let text = r#"{"ociVersion":"1.0.2","process":{"cwd":"/","env":[],"args":"x"}}"#;
-        let document = Document::parse(text).unwrap();
+        let document = ConfigJson::parse(text).unwrap();
         assert!(document.edited(&[], &[]).is_err());
         for bad in ["{}", r#"{"process":{"env":[1]}}"#, r#"{"process":1}"#, "[]"] {
-            let outcome = Document::parse(bad).and_then(|document| document.edited(&[], &[]));
+            let outcome = ConfigJson::parse(bad).and_then(|document| document.edited(&[], &[]));
             assert!(outcome.is_err(), "{bad}");
         }
     }

@@ -182,8 +182,8 @@ mod tests {
         let etc = r#"{"destination":"/etc","type":"tmpfs","source":"tmpfs"}"#;
         assert_eq!(target(&format!("[{first},{etc}]")), HostsTarget::Hidden);
         assert_eq!(target(&format!("[{etc},{first}]")), HostsTarget::Mount("/h1".into()));
-        let beside = bind("/etc/hosts.d", "/other");
-        assert_eq!(target(&format!("[{first},{beside}]")), HostsTarget::Mount("/h1".into()));
+        let shared = bind("/etc/hosts.d", "/other");
+        assert_eq!(target(&format!("[{first},{shared}]")), HostsTarget::Mount("/h1".into()));
         for (how, expected) in [
             (r#""options":["rbind","ro"]"#, HostsTarget::Mount("/h".into())),
             (r#""options":["ro","bind"]"#, HostsTarget::Mount("/h".into())),

@@ -4,28 +4,28 @@
 use super::finding::Finding;
 use crate::error::Result;
 use crate::host::Host;
-use crate::lifecycle::apply::purge;
+use crate::lifecycle::apply::remove_owner;
 use crate::lifecycle::planning::plan;
 use crate::lifecycle::replan::settle;
-use crate::lifecycle::snapshot::Scene;
-use crate::link::{Absent, hosts};
-use crate::model::{BackendName, Record, Stage};
+use crate::lifecycle::snapshot::HostSnapshot;
+use crate::link::{OnMissing, hosts};
+use crate::model::{BackendName, Phase, Record};
 use crate::sys::hosts::HostsFile;
 
 /// All of it.
-pub fn findings(host: &Host, scene: &Scene) -> Result<Vec<Finding>> {
-    let mut findings = base(host, scene)?;
-    for record in &scene.living {
+pub fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
+    let mut findings = base(host, snapshot)?;
+    for record in &snapshot.living {
         let linked = is_linked(host, record)?;
-        if record.stage == Stage::Pending {
+        if record.phase == Phase::Pending {
             findings.push(Finding::Unfinished(record.into()));
         } else if !linked {
             findings.push(Finding::Links(record.into()));
         }
-        if !has_its_rules(host, scene, record)? {
+        if !has_its_rules(host, snapshot, record)? {
             findings.push(Finding::Rules(record.into()));
         }
-        if record.stage == Stage::Ready && !has_its_lines(host, record, linked)? {
+        if record.phase == Phase::Ready && !has_its_lines(host, record, linked)? {
             findings.push(Finding::Hosts(record.into()));
         }
     }
@@ -33,9 +33,9 @@ pub fn findings(host: &Host, scene: &Scene) -> Result<Vec<Finding>> {
 }
 
 /// What is nobody's in particular, as far as somebody needs it.
-fn base(host: &Host, scene: &Scene) -> Result<Vec<Finding>> {
+fn base(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let chosen = host.firewall.decided();
+    let chosen = host.firewall.chosen();
     let wanted = &host.config.isolate;
     if chosen != Some(BackendName::None) && host.firewall.isolated()? != *wanted {
         findings.push(Finding::Isolation);
@@ -43,8 +43,8 @@ fn base(host: &Host, scene: &Scene) -> Result<Vec<Finding>> {
     for backend in BackendName::ALL {
         let has_rules = |record: &Record| record.backend == backend && !record.flows.is_empty();
         let isolates = chosen == Some(backend) && !wanted.is_empty();
-        let needed = isolates || scene.living.iter().any(has_rules);
-        if needed && !host.at(backend, |site| site.firewall.stands())? {
+        let needed = isolates || snapshot.living.iter().any(has_rules);
+        if needed && !host.effects(backend, |effects| effects.firewall.is_intact())? {
             findings.push(Finding::Base(backend));
         }
     }
@@ -53,19 +53,20 @@ fn base(host: &Host, scene: &Scene) -> Result<Vec<Finding>> {
 
 /// Whether its links are connected to those who answer to their names.
 fn is_linked(host: &Host, record: &Record) -> Result<bool> {
-    let plan = plan(host, record, None, true, Absent::Leave)?;
+    let plan = plan(host, record, None, true, OnMissing::Leave)?;
     Ok(plan.record.links == record.links && plan.record.flows == record.flows)
 }
 
 /// Whether the kernel has the rules that the record names, and no other with its tag.
-fn has_its_rules(host: &Host, scene: &Scene, record: &Record) -> Result<bool> {
-    let mut expected =
-        host.at(record.backend, |site| Ok(site.firewall.expected(&record.owner, &record.flows)))?;
+fn has_its_rules(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<bool> {
+    let mut expected = host.effects(record.backend, |effects| {
+        Ok(effects.firewall.expected(&record.owner, &record.flows))
+    })?;
     expected.sort();
-    let Some(kept) = scene.kept(record.backend, &record.owner) else {
+    let Some(installed) = snapshot.installed(record.backend, &record.owner) else {
         return Ok(expected.is_empty());
     };
-    let mut lines = kept.lines.clone();
+    let mut lines = installed.lines.clone();
     lines.sort();
     // A chain that is there for nothing is one too many.
     Ok(lines == expected && !record.flows.is_empty())
@@ -82,31 +83,31 @@ fn has_its_lines(host: &Host, record: &Record, linked: bool) -> Result<bool> {
         Err(_) => return Ok(false),
         Ok(Some(file)) => file,
     };
-    let holds = |content| edit.block.is_empty() || hosts::stands(content, &edit.block);
+    let holds = |content| edit.block.is_empty() || hosts::contains(content, &edit.block);
     if !linked {
         return Ok(file.content().is_some_and(holds));
     }
-    let planned = plan(host, record, Some(&file), true, Absent::Leave)?.record.hosts;
+    let planned = plan(host, record, Some(&file), true, OnMissing::Leave)?.record.hosts;
     let meant = planned.as_ref().map_or("", |edit| &edit.block);
     let same = edit.block.trim_start_matches('\n') == meant.trim_start_matches('\n');
     Ok(same && file.content().is_some_and(holds))
 }
 
 /// Makes what is nobody's in particular.
-pub fn mend(host: &Host, finding: &Finding) -> Result<()> {
+pub fn repair(host: &Host, finding: &Finding) -> Result<()> {
     match finding {
         Finding::Isolation => host.isolate(),
-        Finding::Base(backend) => host.at(*backend, |site| site.firewall.restore()),
+        Finding::Base(backend) => host.effects(*backend, |effects| effects.firewall.ensure_base()),
         _ => Ok(()),
     }
 }
 
 /// Makes true what the record of a container says, and what the world means by it now.
-pub fn restore(host: &Host, scene: &Scene, record: &Record) -> Result<()> {
-    let kept = scene.kept(record.backend, &record.owner);
-    let found = kept.map_or(&[][..], |kept| &kept.flows);
-    if record.flows.is_empty() && kept.is_some() {
-        host.at(record.backend, |site| purge(site, &record.owner, found))?;
+pub fn restore(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
+    let installed = snapshot.installed(record.backend, &record.owner);
+    let found = installed.map_or(&[][..], |installed| &installed.flows);
+    if record.flows.is_empty() && installed.is_some() {
+        host.effects(record.backend, |effects| remove_owner(effects, &record.owner, found))?;
     }
     settle(host, record, found)
 }

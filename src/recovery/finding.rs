@@ -8,43 +8,43 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
     /// The container is over, and nobody has said so.
-    Dead(Who),
+    Dead(ContainerLabel),
     /// Rules with a tag that no record names: the state directory was wiped, or rules of an earlier
     /// boot were restored.
-    Ownerless {
+    Orphaned {
         /// Who keeps them.
         backend: BackendName,
         /// Their tag.
         owner: OwnerTag,
     },
     /// The container runs, and its links are to end all the same.
-    Linked(Who),
+    Linked(ContainerLabel),
     /// What a writer left in the state directory who was killed.
-    Litter(String),
+    Leftover(String),
     /// Chains, sets or rules that are nobody's in particular are missing, or not where they belong.
     Base(BackendName),
     /// Other bridges are isolated than config.toml says.
     Isolation,
     /// A change of the container's links was begun and not finished.
-    Unfinished(Who),
+    Unfinished(ContainerLabel),
     /// Its links are not connected to those who answer to their names now.
-    Links(Who),
+    Links(ContainerLabel),
     /// Its rules are not those of its record.
-    Rules(Who),
+    Rules(ContainerLabel),
     /// Its hosts file does not hold what its record says.
-    Hosts(Who),
+    Hosts(ContainerLabel),
 }
 
 /// A container for people and for the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Who {
+pub struct ContainerLabel {
     /// By this it is found again.
     pub id: ContainerId,
     /// By this it is known.
     pub name: ContainerName,
 }
 
-impl From<&Record> for Who {
+impl From<&Record> for ContainerLabel {
     fn from(record: &Record) -> Self {
         Self { id: record.id.clone(), name: record.name.clone() }
     }
@@ -54,26 +54,26 @@ impl Finding {
     /// Whose trouble it is; none if nobody's in particular.
     pub fn container(&self) -> Option<&ContainerId> {
         match self {
-            Self::Dead(who)
-            | Self::Linked(who)
-            | Self::Unfinished(who)
-            | Self::Links(who)
-            | Self::Rules(who)
-            | Self::Hosts(who) => Some(&who.id),
-            Self::Ownerless { .. } | Self::Litter(_) | Self::Base(_) | Self::Isolation => None,
+            Self::Dead(container)
+            | Self::Linked(container)
+            | Self::Unfinished(container)
+            | Self::Links(container)
+            | Self::Rules(container)
+            | Self::Hosts(container) => Some(&container.id),
+            Self::Orphaned { .. } | Self::Leftover(_) | Self::Base(_) | Self::Isolation => None,
         }
     }
 
     /// What kind of thing is wrong.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Ownerless { .. } | Self::Base(_) | Self::Isolation | Self::Rules(_) => {
+            Self::Orphaned { .. } | Self::Base(_) | Self::Isolation | Self::Rules(_) => {
                 Kind::Firewall
             }
             Self::Hosts(_) => Kind::Hosts,
             Self::Dead(_)
             | Self::Linked(_)
-            | Self::Litter(_)
+            | Self::Leftover(_)
             | Self::Unfinished(_)
             | Self::Links(_) => Kind::State,
         }
@@ -89,23 +89,29 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dead(who) => write!(f, "{who}: is over, and left its record"),
-            Self::Linked(who) => write!(f, "{who}: ran, and its links have ended"),
-            Self::Ownerless { backend, owner } => {
+            Self::Dead(container) => write!(f, "{container}: is over, and left its record"),
+            Self::Linked(container) => write!(f, "{container}: ran, and its links have ended"),
+            Self::Orphaned { backend, owner } => {
                 write!(f, "rules of {owner} in {backend}: no record names them")
             }
-            Self::Litter(name) => write!(f, "state directory: {name}: leads nowhere"),
+            Self::Leftover(name) => write!(f, "state directory: {name}: leads nowhere"),
             Self::Base(backend) => write!(f, "firewall: {backend} is not set up as it should be"),
             Self::Isolation => f.write_str("firewall: isolates other bridges than config.toml"),
-            Self::Unfinished(who) => write!(f, "{who}: a change of its links was not finished"),
-            Self::Links(who) => write!(f, "{who}: is not linked to those who run now"),
-            Self::Rules(who) => write!(f, "{who}: its rules are not those of its record"),
-            Self::Hosts(who) => write!(f, "{who}: its hosts file is not that of its record"),
+            Self::Unfinished(container) => {
+                write!(f, "{container}: a change of its links was not finished")
+            }
+            Self::Links(container) => write!(f, "{container}: is not linked to those who run now"),
+            Self::Rules(container) => {
+                write!(f, "{container}: its rules are not those of its record")
+            }
+            Self::Hosts(container) => {
+                write!(f, "{container}: its hosts file is not that of its record")
+            }
         }
     }
 }
 
-impl fmt::Display for Who {
+impl fmt::Display for ContainerLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "container {} ({})", self.name, self.id.short())
     }

@@ -1,6 +1,6 @@
 //! What should be there and is not, and what is there and should not be.
 //!
-//! Records say what should be; processes, rules and hosts files say what is. [`look`] compares them
+//! Records say what should be; processes, rules and hosts files say what is. [`audit`] compares them
 //! and gives the differences as data; [`sync`] mends all of them, [`gc`] those that the dead left.
 //! To look changes nothing and takes the lock, for containers start meanwhile. To mend takes it once
 //! for what is nobody's in particular, then anew for each container: it looks again, and a host
@@ -13,7 +13,7 @@ mod teardown;
 
 use crate::error::{Failures, Result};
 use crate::host::Host;
-use crate::lifecycle::snapshot::{self, Scene};
+use crate::lifecycle::snapshot::{self, HostSnapshot};
 use crate::model::ContainerId;
 pub use finding::Finding;
 use std::thread::sleep;
@@ -25,7 +25,7 @@ const TURN: Duration = Duration::from_millis(5);
 
 /// What came of mending.
 #[derive(Debug, Default)]
-pub struct Mended {
+pub struct Repaired {
     /// What was wrong and is not any more.
     pub findings: Vec<Finding>,
     /// What could not be mended.
@@ -33,52 +33,57 @@ pub struct Mended {
 }
 
 /// Everything that is not as it should be.
-pub fn look(host: &Host) -> Result<Vec<Finding>> {
+pub fn audit(host: &Host) -> Result<Vec<Finding>> {
     let _lock = host.store.lock()?;
-    let scene = Scene::look(host)?;
-    let mut findings = dead::findings(host, &scene)?;
-    findings.extend(drift::findings(host, &scene)?);
+    let snapshot = HostSnapshot::read(host)?;
+    let mut findings = dead::findings(host, &snapshot)?;
+    findings.extend(drift::findings(host, &snapshot)?);
     Ok(findings)
 }
 
 /// What containers left behind that nobody ended.
-pub fn look_for_dead(host: &Host) -> Result<Vec<Finding>> {
+pub fn audit_dead(host: &Host) -> Result<Vec<Finding>> {
     let _lock = host.store.lock()?;
-    dead::findings(host, &Scene::look(host)?)
+    dead::findings(host, &HostSnapshot::read(host)?)
 }
 
 /// Removes what containers left behind that nobody ended.
-pub fn gc(host: &Host) -> Result<Mended> {
-    mend(host, |host, scene| {
+pub fn gc(host: &Host) -> Result<Repaired> {
+    repair(host, |host, snapshot| {
         // Who takes rules away may put the others in order, by what it remembers to isolate.
         if let Err(error) = host.isolate() {
             log::error!("isolation: left as it is: {error}");
         }
-        dead::findings(host, scene)
+        dead::findings(host, snapshot)
     })
 }
 
 /// Makes true what the records say, and removes what the dead left behind.
-pub fn sync(host: &Host) -> Result<Mended> {
-    mend(host, |host, scene| {
-        let mut findings = dead::findings(host, scene)?;
-        findings.extend(drift::findings(host, scene)?);
+pub fn sync(host: &Host) -> Result<Repaired> {
+    repair(host, |host, snapshot| {
+        let mut findings = dead::findings(host, snapshot)?;
+        findings.extend(drift::findings(host, snapshot)?);
         Ok(findings)
     })
 }
 
-fn mend(host: &Host, find: impl FnOnce(&Host, &Scene) -> Result<Vec<Finding>>) -> Result<Mended> {
-    let mut mended = Mended::default();
+fn repair(
+    host: &Host,
+    find: impl FnOnce(&Host, &HostSnapshot) -> Result<Vec<Finding>>,
+) -> Result<Repaired> {
+    let mut repaired = Repaired::default();
     let lock = host.store.lock()?;
-    let scene = Scene::look(host)?;
+    let snapshot = HostSnapshot::read(host)?;
     let (containers, nobodys): (Vec<_>, Vec<_>) =
-        find(host, &scene)?.into_iter().partition(|finding| finding.container().is_some());
+        find(host, &snapshot)?.into_iter().partition(|finding| finding.container().is_some());
     for finding in nobodys {
         let done = match &finding {
-            Finding::Ownerless { .. } | Finding::Litter(_) => dead::mend(host, &scene, &finding),
-            _ => drift::mend(host, &finding),
+            Finding::Orphaned { .. } | Finding::Leftover(_) => {
+                dead::repair(host, &snapshot, &finding)
+            }
+            _ => drift::repair(host, &finding),
         };
-        mended.note(vec![finding], done);
+        repaired.note(vec![finding], done);
     }
     drop(lock);
     for findings in by_container(containers) {
@@ -87,17 +92,17 @@ fn mend(host: &Host, find: impl FnOnce(&Host, &Scene) -> Result<Vec<Finding>>) -
         let _lock = host.store.lock()?;
         let done = match host.store.get(container)? {
             Some(record) if snapshot::lives(host, &record)? => {
-                drift::restore(host, &scene, &record)
+                drift::restore(host, &snapshot, &record)
             }
-            Some(record) => dead::bury(host, &scene, &record),
+            Some(record) => dead::remove_dead(host, &snapshot, &record),
             None => Ok(()),
         };
-        mended.note(findings, done);
+        repaired.note(findings, done);
     }
-    Ok(mended)
+    Ok(repaired)
 }
 
-impl Mended {
+impl Repaired {
     /// Whether all was well.
     pub fn is_nothing(&self) -> bool {
         self.findings.is_empty() && self.failures.is_empty()

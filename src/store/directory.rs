@@ -14,10 +14,10 @@
 //! so a crash leaves entries too many, never too few; one that leads to no record is no entry.
 
 mod entries;
-mod feed;
+mod subscription;
 
 use super::format;
-use super::{Change, Commit, Feed, Found, Store};
+use super::{Change, Commit, Found, Store, Subscription};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerId, Record, Reference};
 use crate::sys::private_dir::Directory;
@@ -249,16 +249,16 @@ impl Store for DirectoryStore {
         self.behind(&self.addresses, &address.to_string())
     }
 
-    fn wanting(&self, reference: &Reference) -> Result<Vec<Record>> {
+    fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>> {
         self.behind(&self.wanted, reference.as_str())
     }
 
-    fn hoping_for(&self, id: &ContainerId) -> Result<Vec<Record>> {
+    fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>> {
         let Some(key) = hope(id.as_str()) else { return Ok(Vec::new()) };
         let mut records = self.behind(&self.wanted, &key)?;
         records.retain(|record| {
-            let mut absent = record.links.iter().filter(|wired| wired.source.is_none());
-            absent.any(|wired| id.as_str().starts_with(wired.link.source.as_str()))
+            let mut absent = record.links.iter().filter(|link_state| link_state.source.is_none());
+            absent.any(|link_state| id.as_str().starts_with(link_state.link.source.as_str()))
         });
         Ok(records)
     }
@@ -275,24 +275,24 @@ impl Store for DirectoryStore {
         Ok(records)
     }
 
-    fn is_whole(&self, epoch: &str) -> Result<bool> {
+    fn is_complete(&self, epoch: &str) -> Result<bool> {
         Ok(self.top.read(WHOLE, MAX_EPOCH)?.is_some_and(|mark| mark == epoch.as_bytes()))
     }
 
-    fn vouch(&self, epoch: &str) -> Result<()> {
+    fn mark_complete(&self, epoch: &str) -> Result<()> {
         self.top.write(WHOLE, epoch.as_bytes())
     }
 
-    fn litter(&self) -> Result<Vec<String>> {
-        Ok(self.find_litter()?.iter().map(ToString::to_string).collect())
+    fn leftovers(&self) -> Result<Vec<String>> {
+        Ok(self.find_leftovers()?.iter().map(ToString::to_string).collect())
     }
 
-    fn sweep(&self) -> Result<()> {
-        self.find_litter()?.iter().try_for_each(leftovers::Litter::remove)
+    fn remove_leftovers(&self) -> Result<()> {
+        self.find_leftovers()?.iter().try_for_each(leftovers::Leftover::remove)
     }
 
-    fn feed(&self) -> Result<Box<dyn Feed>> {
-        Ok(Box::new(feed::DirectoryFeed::open(&self.top, &self.records)?))
+    fn subscribe(&self) -> Result<Box<dyn Subscription>> {
+        Ok(Box::new(subscription::DirectorySubscription::open(&self.top, &self.records)?))
     }
 
     fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {

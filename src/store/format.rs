@@ -4,8 +4,8 @@
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{
     Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Created, Flow, Hostname,
-    HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, Network, OwnerTag, PortSet, Record,
-    Reference, Stage, Variable, Wired,
+    HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, LinkState, Network, OwnerTag, Phase,
+    PortSet, Record, Reference, Variable,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -81,7 +81,7 @@ pub fn encode(record: &Record) -> Result<Vec<u8>> {
     let stored = Stored {
         version: VERSION,
         revision: record.revision,
-        ready: record.stage == Stage::Ready,
+        ready: record.phase == Phase::Ready,
         id: record.id.to_string(),
         name: record.name.to_string(),
         hostname: record.hostname.to_string(),
@@ -116,7 +116,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record> {
     let stored: Stored = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
     Ok(Record {
         revision: stored.revision,
-        stage: if stored.ready { Stage::Ready } else { Stage::Pending },
+        phase: if stored.ready { Phase::Ready } else { Phase::Pending },
         id: ContainerId::new(&stored.id)?,
         name: ContainerName::new(&stored.name)?,
         hostname: Hostname::new(&stored.hostname)?,
@@ -136,7 +136,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record> {
         },
         ports: PortSet::parse(&stored.ports.join(","))?,
         environment: stored.env.iter().filter_map(|entry| Variable::parse(entry)).collect(),
-        links: all(&stored.links, Wired::try_from)?,
+        links: all(&stored.links, LinkState::try_from)?,
         owner: OwnerTag::parse(&stored.owner)?,
         backend: BackendName::parse(&stored.backend)?,
         flows: all(&stored.flows, StoredFlow::check)?.concat(),
@@ -157,17 +157,17 @@ fn all<'a, S, T>(
     stored.iter().map(check).collect()
 }
 
-impl From<&Wired> for StoredLink {
-    fn from(wired: &Wired) -> Self {
+impl From<&LinkState> for StoredLink {
+    fn from(link_state: &LinkState) -> Self {
         Self {
-            source: wired.link.source.to_string(),
-            alias: wired.link.alias.to_string(),
-            connected: wired.source.as_ref().map(ToString::to_string),
+            source: link_state.link.source.to_string(),
+            alias: link_state.link.alias.to_string(),
+            connected: link_state.source.as_ref().map(ToString::to_string),
         }
     }
 }
 
-impl TryFrom<&StoredLink> for Wired {
+impl TryFrom<&StoredLink> for LinkState {
     type Error = Invalid;
 
     fn try_from(stored: &StoredLink) -> std::result::Result<Self, Invalid> {

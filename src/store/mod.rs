@@ -58,31 +58,31 @@ pub trait Store {
     /// Who published this address.
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
     /// Whose links name `reference`.
-    fn wanting(&self, reference: &Reference) -> Result<Vec<Record>>;
+    fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>>;
     /// Whose links are not connected and may mean this container by a prefix of its id.
-    fn hoping_for(&self, id: &ContainerId) -> Result<Vec<Record>>;
+    fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>>;
     /// Whose records there are.
     fn ids(&self) -> Result<BTreeSet<ContainerId>>;
     /// Every record.
     fn all(&self) -> Result<Vec<Record>>;
     /// Whether no record was lost since somebody vouched for it, in the same `epoch`. It is not so
     /// where the store is new, nor where a record could not be read.
-    fn is_whole(&self, epoch: &str) -> Result<bool>;
+    fn is_complete(&self, epoch: &str) -> Result<bool>;
     /// Vouches for it: no rule stands that a record should name. Under the lock.
-    fn vouch(&self, epoch: &str) -> Result<()>;
+    fn mark_complete(&self, epoch: &str) -> Result<()>;
     /// What somebody who was killed while he wrote left behind, in words. Under the lock.
-    fn litter(&self) -> Result<Vec<String>>;
+    fn leftovers(&self) -> Result<Vec<String>>;
     /// Removes it. Under the lock.
-    fn sweep(&self) -> Result<()>;
+    fn remove_leftovers(&self) -> Result<()>;
     /// From now on, what changes.
-    fn feed(&self) -> Result<Box<dyn Feed>>;
+    fn subscribe(&self) -> Result<Box<dyn Subscription>>;
     /// Makes one change, if the record is still at revision `seen` (0: there is none).
     fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit>;
 }
 
 /// What happened to a store that somebody listens to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
+pub enum StoreEvent {
     /// Nothing of interest.
     Nothing,
     /// Records were written, perhaps; some may have gone.
@@ -92,24 +92,24 @@ pub enum News {
 }
 
 /// Hears of records that are written, whoever writes them. Can be read when there are news.
-pub trait Feed: AsFd {
+pub trait Subscription: AsFd {
     /// What happened since this was last asked.
-    fn take(&mut self) -> Result<News>;
+    fn poll(&mut self) -> Result<StoreEvent>;
 }
 
 /// The other containers that have the first address of `record`: those of its pod.
-pub fn mates(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
+pub fn pod_peers(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
     let Some(address) = record.network.addresses().first() else { return Ok(Vec::new()) };
-    let mut mates = store.holders_of(address.ip())?;
-    mates.retain(|mate| mate.id != record.id);
-    Ok(mates)
+    let mut pod_peers = store.holders_of(address.ip())?;
+    pod_peers.retain(|peer| peer.id != record.id);
+    Ok(pod_peers)
 }
 
 /// What stands in the hosts file of `record` for others: containers of one pod share it.
-pub fn beside(store: &dyn Store, record: &Record) -> Result<Vec<String>> {
+pub fn shared_hosts_blocks(store: &dyn Store, record: &Record) -> Result<Vec<String>> {
     let Some(edit) = &record.hosts else { return Ok(Vec::new()) };
-    let mates = mates(store, record)?;
-    let edits = mates.iter().filter_map(|mate| mate.hosts.as_ref());
+    let pod_peers = pod_peers(store, record)?;
+    let edits = pod_peers.iter().filter_map(|peer| peer.hosts.as_ref());
     let shared = edits.filter(|other| other.place == edit.place);
     Ok(shared.flat_map(HostsEdit::blocks).map(str::to_owned).collect())
 }

@@ -4,7 +4,7 @@ use super::debounce::pause_after;
 use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::stop_if_over;
+use crate::lifecycle::stop_if_dead;
 use crate::model::{ContainerId, Record};
 use crate::sys::daemon::epoll::Waiting;
 use crate::sys::net::netns::Process;
@@ -53,7 +53,7 @@ impl Containers {
             match host.store.get(&id) {
                 Ok(Some(record)) => self.follow(host, waiting, &record, now),
                 Ok(None) => {}
-                Err(error) => self.wonder(&id, &error),
+                Err(error) => self.log_unknown(&id, &error),
             }
         }
         Ok(())
@@ -116,11 +116,11 @@ impl Containers {
                 self.strange.remove(id);
                 self.running.insert(id.clone(), process);
             }
-            Err(error) => self.wonder(id, &error),
+            Err(error) => self.log_unknown(id, &error),
         }
     }
 
-    fn wonder(&mut self, id: &ContainerId, error: &crate::error::Error) {
+    fn log_unknown(&mut self, id: &ContainerId, error: &crate::error::Error) {
         if self.strange.insert(id.clone()) {
             log::error!("{id}: is not followed: {error}");
         }
@@ -130,7 +130,7 @@ impl Containers {
 /// Most who are over were cleared away by their engine: that is seen without the lock.
 fn end(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
     match host.store.get(id)? {
-        Some(_) => stop_if_over(host, id),
+        Some(_) => stop_if_dead(host, id),
         None => Ok(None),
     }
 }

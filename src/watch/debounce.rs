@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// Many events that are answered once: when none has come for a while, or at last when the first has
 /// waited long enough.
 #[derive(Debug)]
-pub struct Calm {
+pub struct Debounce {
     quiet: Duration,
     limit: Duration,
     /// The first event that is not answered yet, and the last.
@@ -13,14 +13,14 @@ pub struct Calm {
     rest: Option<Instant>,
 }
 
-impl Calm {
+impl Debounce {
     /// Quiet is what lasts for `quiet`; no event waits longer than `limit`.
     pub const fn new(quiet: Duration, limit: Duration) -> Self {
         Self { quiet, limit, span: None, rest: None }
     }
 
     /// An event.
-    pub fn disturb(&mut self, now: Instant) {
+    pub fn notify(&mut self, now: Instant) {
         let first = self.span.map_or(now, |(first, _)| first);
         self.span = Some((first, now));
     }
@@ -63,37 +63,37 @@ mod tests {
 
     #[test]
     fn quiet_means_nothing_to_do() {
-        let mut calm = Calm::new(ms(100), ms(500));
-        assert_eq!(calm.due(), None);
-        assert!(!calm.is_over(Instant::now()));
+        let mut debounce = Debounce::new(ms(100), ms(500));
+        assert_eq!(debounce.due(), None);
+        assert!(!debounce.is_over(Instant::now()));
     }
 
     #[test]
     fn many_events_are_answered_once_and_none_waits_for_ever() {
-        let (mut calm, start) = (Calm::new(ms(100), ms(500)), Instant::now());
+        let (mut debounce, start) = (Debounce::new(ms(100), ms(500)), Instant::now());
         for at in [0, 10, 90, 180] {
-            calm.disturb(start + ms(at));
-            assert!(!calm.is_over(start + ms(at)));
+            debounce.notify(start + ms(at));
+            assert!(!debounce.is_over(start + ms(at)));
         }
-        assert_eq!(calm.due(), Some(start + ms(280)));
+        assert_eq!(debounce.due(), Some(start + ms(280)));
         for at in [250, 340, 430, 490] {
-            calm.disturb(start + ms(at));
+            debounce.notify(start + ms(at));
         }
-        assert_eq!(calm.due(), Some(start + ms(500)));
-        assert!(calm.is_over(start + ms(500)));
-        assert_eq!(calm.due(), None);
+        assert_eq!(debounce.due(), Some(start + ms(500)));
+        assert!(debounce.is_over(start + ms(500)));
+        assert_eq!(debounce.due(), None);
     }
 
     #[test]
     fn a_rest_is_kept_but_nothing_is_forgotten() {
-        let (mut calm, start) = (Calm::new(ms(100), ms(500)), Instant::now());
-        calm.rest(start + ms(1000));
-        assert_eq!(calm.due(), None);
-        calm.disturb(start);
-        assert_eq!(calm.due(), Some(start + ms(1000)));
-        assert!(!calm.is_over(start + ms(999)) && calm.is_over(start + ms(1000)));
-        calm.disturb(start + ms(2000));
-        assert_eq!(calm.due(), Some(start + ms(2100)));
+        let (mut debounce, start) = (Debounce::new(ms(100), ms(500)), Instant::now());
+        debounce.rest(start + ms(1000));
+        assert_eq!(debounce.due(), None);
+        debounce.notify(start);
+        assert_eq!(debounce.due(), Some(start + ms(1000)));
+        assert!(!debounce.is_over(start + ms(999)) && debounce.is_over(start + ms(1000)));
+        debounce.notify(start + ms(2000));
+        assert_eq!(debounce.due(), Some(start + ms(2100)));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! One thread waits for all of it. Nothing is acted on at once: who ended a container says so a
-//! moment later, and who reloads a firewall changes it a hundred times ([`calm`]). When nothing is
+//! moment later, and who reloads a firewall changes it a hundred times ([`debounce`]). When nothing is
 //! due there is no timer, and nothing wakes this process.
 //!
 //! Nothing depends on it: it holds no state that matters, takes the same lock as everybody, and when it
@@ -20,21 +20,21 @@ mod repair;
 
 use crate::error::Result;
 use crate::host::Host;
-use crate::store::{Feed, News};
+use crate::store::{StoreEvent, Subscription};
 use crate::sys::daemon::epoll::Waiting;
 use crate::sys::daemon::service::Manager;
-use crate::sys::daemon::signals::{Signals, Word};
+use crate::sys::daemon::signals::{Request, Signals};
 use crate::sys::process;
 use containers::Containers;
-use debounce::Calm;
-use repair::Mending;
+use debounce::Debounce;
+use repair::Repair;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// Records come in twos: pending, ready.
-const RECORDS: Calm = Calm::new(Duration::from_millis(30), Duration::from_millis(150));
+const RECORDS: Debounce = Debounce::new(Duration::from_millis(30), Duration::from_millis(150));
 /// Who removes a state directory should be done with it before it is made anew.
-const STORE: Calm = Calm::new(Duration::from_millis(100), Duration::from_secs(1));
+const STORE: Debounce = Debounce::new(Duration::from_millis(100), Duration::from_secs(1));
 /// Before a store that could not be listed is listed again.
 const LATER: Duration = Duration::from_secs(2);
 
@@ -52,11 +52,11 @@ struct Watch<'a> {
     host: &'a Host,
     waiting: Waiting,
     signals: Signals,
-    feed: Box<dyn Feed>,
-    records: Calm,
-    store: Calm,
+    subscription: Box<dyn Subscription>,
+    records: Debounce,
+    store: Debounce,
     containers: Containers,
-    mending: Mending<'a>,
+    repair: Repair<'a>,
     status: String,
 }
 
@@ -65,7 +65,7 @@ pub fn run(host: &Host, manager: &Manager) -> Result<Ended> {
     let _sole = host.sole_watch()?;
     let mut watch = Watch::begin(host)?;
     // Listening comes first: what happens while we look is looked at again.
-    watch.mending.act(Instant::now());
+    watch.repair.act(Instant::now());
     watch.list(Instant::now());
     manager.tell("READY=1");
     loop {
@@ -77,8 +77,8 @@ pub fn run(host: &Host, manager: &Manager) -> Result<Ended> {
         for source in watch.waiting.ready(patience)? {
             if let Some(word) = watch.hear(source, Instant::now())? {
                 return Ok(match word {
-                    Word::Again => Ended::ToBeginAnew,
-                    Word::End => {
+                    Request::Reload => Ended::ToBeginAnew,
+                    Request::Stop => {
                         manager.tell("STOPPING=1");
                         Ended::ForGood
                     }
@@ -100,39 +100,39 @@ impl<'a> Watch<'a> {
         }
         let waiting = Waiting::new()?;
         let signals = Signals::new()?;
-        let feed = host.store.feed()?;
-        let mending = Mending::of(host);
+        let subscription = host.store.subscribe()?;
+        let repair = Repair::of(host);
         waiting.add(&signals)?;
-        waiting.add(&feed)?;
-        if let Some(changes) = mending.changes() {
+        waiting.add(&subscription)?;
+        if let Some(changes) = repair.changes() {
             waiting.add(changes)?;
         }
         Ok(Self {
             host,
             waiting,
             signals,
-            feed,
+            subscription,
             records: RECORDS,
             store: STORE,
             containers: Containers::default(),
-            mending,
+            repair,
             status: String::new(),
         })
     }
 
     /// Takes note of what one descriptor has to say.
-    fn hear(&mut self, source: RawFd, now: Instant) -> Result<Option<Word>> {
+    fn hear(&mut self, source: RawFd, now: Instant) -> Result<Option<Request>> {
         if source == self.signals.as_fd().as_raw_fd() {
             return self.signals.take();
         }
-        if source == self.feed.as_fd().as_raw_fd() {
-            match self.feed.take()? {
-                News::Nothing => {}
-                News::Written => self.records.disturb(now),
-                News::Gone => self.store.disturb(now),
+        if source == self.subscription.as_fd().as_raw_fd() {
+            match self.subscription.poll()? {
+                StoreEvent::Nothing => {}
+                StoreEvent::Written => self.records.notify(now),
+                StoreEvent::Gone => self.store.notify(now),
             }
-        } else if self.mending.changes().is_some_and(|it| it.as_fd().as_raw_fd() == source) {
-            self.mending.hear(now)?;
+        } else if self.repair.changes().is_some_and(|it| it.as_fd().as_raw_fd() == source) {
+            self.repair.hear(now)?;
         } else {
             self.containers.ended(source, now);
         }
@@ -141,7 +141,7 @@ impl<'a> Watch<'a> {
 
     /// When something is to be done; never, as long as nothing happens.
     fn due(&self) -> Option<Instant> {
-        let all = [self.records.due(), self.store.due(), self.containers.due(), self.mending.due()];
+        let all = [self.records.due(), self.store.due(), self.containers.due(), self.repair.due()];
         all.into_iter().flatten().min()
     }
 
@@ -151,21 +151,21 @@ impl<'a> Watch<'a> {
         if self.records.is_over(now) {
             self.list(now);
         }
-        if self.mending.due().is_some_and(|due| due <= now) {
-            self.mending.act(now);
+        if self.repair.due().is_some_and(|due| due <= now) {
+            self.repair.act(now);
         }
     }
 
     fn list(&mut self, now: Instant) {
         if let Err(error) = self.containers.list(self.host, &self.waiting, now) {
             log::error!("records: {error}");
-            self.records.disturb(now + LATER);
+            self.records.notify(now + LATER);
         }
     }
 
     /// How it is, if that is not what was said last.
     fn new_status(&mut self) -> Option<&str> {
-        let trouble = if self.mending.is_done() { "" } else { "; not all is well, see the log" };
+        let trouble = if self.repair.is_done() { "" } else { "; not all is well, see the log" };
         let status = format!("{} containers are followed{trouble}", self.containers.count());
         if status == self.status {
             return None;

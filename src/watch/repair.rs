@@ -1,25 +1,25 @@
 //! Rules that somebody changed: looked at when it is quiet again, and mended.
 
-use super::debounce::{Calm, pause_after};
+use super::debounce::{Debounce, pause_after};
 use crate::error::Result;
 use crate::firewall::concerns;
 use crate::host::Host;
-use crate::recovery::{self, Mended};
-use crate::sys::net::netlink::subscription::Subscription;
+use crate::recovery::{self, Repaired};
+use crate::sys::net::netlink::subscription::NetlinkSubscription;
 use std::time::{Duration, Instant};
 
 /// Reloading a firewall is hundreds of changes.
-const RULES: Calm = Calm::new(Duration::from_millis(100), Duration::from_millis(500));
+const RULES: Debounce = Debounce::new(Duration::from_millis(100), Duration::from_millis(500));
 /// Looking takes no more than every fifth moment, however much is changed: others need the lock.
 const REST: u32 = 4;
 /// But nobody waits longer than this for it.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// See the module.
-pub struct Mending<'a> {
+pub struct Repair<'a> {
     host: &'a Host,
-    changes: Option<Subscription>,
-    calm: Calm,
+    changes: Option<NetlinkSubscription>,
+    debounce: Debounce,
     /// When what could not be mended is tried again, and how often it was.
     again: Option<Instant>,
     failed: u32,
@@ -27,25 +27,25 @@ pub struct Mending<'a> {
     said: String,
 }
 
-impl<'a> Mending<'a> {
+impl<'a> Repair<'a> {
     /// Listens from now on.
     pub fn of(host: &'a Host) -> Self {
-        let changes = Subscription::open().map_err(|error| {
+        let changes = NetlinkSubscription::open().map_err(|error| {
             log::warn!("nobody tells of rules that are flushed: {error}");
         });
         let changes = changes.ok();
-        Self { host, changes, calm: RULES, again: None, failed: 0, said: String::new() }
+        Self { host, changes, debounce: RULES, again: None, failed: 0, said: String::new() }
     }
 
     /// Where changes are told of, if the kernel can.
-    pub fn changes(&self) -> Option<&Subscription> {
+    pub fn changes(&self) -> Option<&NetlinkSubscription> {
         self.changes.as_ref()
     }
 
     /// Takes note of changes.
     pub fn hear(&mut self, now: Instant) -> Result<()> {
         if self.has_heard()? {
-            self.calm.disturb(now);
+            self.debounce.notify(now);
         }
         Ok(())
     }
@@ -56,7 +56,7 @@ impl<'a> Mending<'a> {
 
     /// When to look.
     pub fn due(&self) -> Option<Instant> {
-        self.calm.due().into_iter().chain(self.again).min()
+        self.debounce.due().into_iter().chain(self.again).min()
     }
 
     /// Whether all was well when it was last looked at.
@@ -67,10 +67,10 @@ impl<'a> Mending<'a> {
     /// Looks at everything, and mends it.
     pub fn act(&mut self, now: Instant) {
         log::debug!("watch: looks at everything");
-        self.calm.is_over(now);
-        let trouble = self.mend().unwrap_or_else(|error| error.to_string());
+        self.debounce.is_over(now);
+        let trouble = self.repair().unwrap_or_else(|error| error.to_string());
         let then = Instant::now();
-        self.calm.rest(then + (then.duration_since(now) * REST).min(LONGEST_REST));
+        self.debounce.rest(then + (then.duration_since(now) * REST).min(LONGEST_REST));
         if trouble != self.said {
             self.failed = 0;
             if !trouble.is_empty() {
@@ -86,21 +86,21 @@ impl<'a> Mending<'a> {
     }
 
     /// Says what is wrong still.
-    fn mend(&mut self) -> Result<String> {
-        let mended = recovery::sync(self.host);
-        if mended.as_ref().is_ok_and(Mended::is_nothing) {
+    fn repair(&mut self) -> Result<String> {
+        let repaired = recovery::sync(self.host);
+        if repaired.as_ref().is_ok_and(Repaired::is_nothing) {
             return Ok(String::new());
         }
         // What we do ourselves is told to us as well. Somebody else's change among it is found by
         // looking once more; without that, mending in vain would make us mend for ever.
         self.has_heard()?;
-        let mended = mended?;
-        for finding in &mended.findings {
+        let repaired = repaired?;
+        for finding in &repaired.findings {
             log::info!("mended: {finding}");
         }
         let mut trouble: Vec<String> =
-            recovery::look(self.host)?.iter().map(ToString::to_string).collect();
-        trouble.extend(mended.failures.into_result().err().map(|error| error.to_string()));
+            recovery::audit(self.host)?.iter().map(ToString::to_string).collect();
+        trouble.extend(repaired.failures.into_result().err().map(|error| error.to_string()));
         Ok(trouble.join("; "))
     }
 }

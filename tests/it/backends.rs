@@ -52,7 +52,7 @@ each_backend! {
             site.assert_permitted(&web, &wanted);
             assert_eq!(site.snapshot().lines().count(), once.lines().count());
         }
-        site.act(|firewall| firewall.restore()).expect("nothing is missing");
+        site.act(|firewall| firewall.ensure_base()).expect("nothing is missing");
         assert_eq!(site.snapshot().lines().count(), once.lines().count());
     }
 
@@ -109,7 +109,7 @@ each_backend! {
         site.ensure(&web, &ours, &flows(11, 12, "3307"));
         site.remove(&web, &flows(11, 12, "3307"));
         assert_eq!(site.snapshot().lines().count(), before.lines().count());
-        site.act(|firewall| firewall.restore()).expect("what is ours stands");
+        site.act(|firewall| firewall.ensure_base()).expect("what is ours stands");
         site.assert_permitted(&other, &theirs);
         let after = site.snapshot();
         assert!(after.contains("9999") && after.contains("9998"), "{after}");
@@ -135,10 +135,10 @@ each_backend! {
     fn i2_owners_are_found_and_purged_by_their_tags(backend) {
         let site = Site::open(backend);
         let owners = || site.act(|firewall| firewall.owners()).expect("rules are read");
-        let purge = |owner| site.act(|firewall| firewall.purge(owner)).expect("rules are removed");
+        let remove_owner = |owner| site.act(|firewall| firewall.remove_owner(owner)).expect("rules are removed");
         assert!(owners().is_empty(), "where nothing was made");
         let (one, two) = (owner('a'), owner('b'));
-        purge(&one);
+        remove_owner(&one);
         let (both, more) = (flows(11, 12, "3306"), flows(11, 12, "3306, 53/udp"));
         site.ensure(&one, &[], &both);
         site.ensure(&two, &[], &more);
@@ -152,8 +152,8 @@ each_backend! {
             assert_eq!(kept.flows.len(), flows.len());
             assert!(flows.iter().all(|flow| kept.flows.contains(flow)));
         }
-        assert!(site.act(|firewall| firewall.stands()).expect("looked"));
-        purge(&one);
+        assert!(site.act(|firewall| firewall.is_intact()).expect("looked"));
+        remove_owner(&one);
         assert!(owners().keys().eq([&two]));
         site.assert_permitted(&two, &more);
         if backend == BackendName::Iptables {
@@ -161,7 +161,7 @@ each_backend! {
             site.by_hand(&[&flush, &format!("ip6{}", &flush[2..])]);
             assert!(owners()[&two].lines.is_empty(), "a chain of nothing is still one");
         }
-        purge(&two);
+        remove_owner(&two);
         assert!(owners().is_empty());
         site.host.assert_nothing_left();
     }

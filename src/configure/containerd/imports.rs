@@ -1,12 +1,12 @@
 //! `imports` of config.toml.
 
 use super::DROP_IN;
-use crate::configure::toml_text::{Document, line_of};
+use crate::configure::toml_text::{TomlText, line_of};
 use crate::error::Result;
 use std::path::{Path, PathBuf};
 
 /// With an import of `file`, unless there is one that takes it in.
-pub fn with(document: &Document<'_>, file: &str) -> String {
+pub fn with(document: &TomlText<'_>, file: &str) -> String {
     let mut text = document.text.to_owned();
     let Some((imports, span)) = document.get(&["imports"]) else {
         // Before the version, which no table can precede.
@@ -25,7 +25,7 @@ pub fn with(document: &Document<'_>, file: &str) -> String {
 
 /// Without the import that [`with`] made.
 pub fn without(path: &Path, text: &str) -> Result<String> {
-    let document = Document::parse(path, text)?;
+    let document = TomlText::parse(path, text)?;
     let Some((_, span)) = document.get(&["imports"]) else { return Ok(text.to_owned()) };
     let entry = format!("\"{DROP_IN}\"");
     let array = &text[span.clone()];

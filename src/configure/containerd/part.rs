@@ -1,8 +1,8 @@
 //! Our part of config.toml, between two lines that say so. It remembers what it replaced.
 
 use super::{V2, with_cgroups};
-use crate::configure::toml_text::{Document, line_of};
-use crate::configure::{Request, template};
+use crate::configure::toml_text::{TomlText, line_of};
+use crate::configure::{Registering, template};
 use crate::error::{Error, Kind, Result};
 
 pub const CRI_V2: &str = "io.containerd.grpc.v1.cri";
@@ -19,7 +19,7 @@ pub fn runtimes(cri: &str) -> [&str; 4] {
 }
 
 /// The text with our part at its end.
-pub fn with(document: &Document<'_>, request: &Request) -> Result<String> {
+pub fn with(document: &TomlText<'_>, request: &Registering) -> Result<String> {
     let name = request.name.as_str();
     let there = document.keys(&runtimes(CRI_V2));
     if there.iter().any(|runtime| runtime == name) {
@@ -47,7 +47,7 @@ pub fn with(document: &Document<'_>, request: &Request) -> Result<String> {
 }
 
 /// The tables of the template that this config.toml lacks.
-fn sections(template: &str, document: &Document<'_>, there: &[String]) -> String {
+fn sections(template: &str, document: &TomlText<'_>, there: &[String]) -> String {
     let sections = template.split_inclusive("\n\n").enumerate().filter(|(place, section)| {
         let version = *place == 0;
         let runc = section.contains("runtimes.runc]");
@@ -84,7 +84,7 @@ fn our_name(part: &str) -> Option<&str> {
 /// The default that stood here before ours.
 fn restored(text: String, was: &str, name: &str) -> Result<String> {
     let path = [&runtimes(CRI_V2)[..3], &[KEY]].concat();
-    let document = Document::parse(std::path::Path::new("config.toml"), &text)?;
+    let document = TomlText::parse(std::path::Path::new("config.toml"), &text)?;
     let found = document.get(&path).map(|(value, span)| (value.as_str() == Some(name), span));
     // Somebody may have chosen another since.
     let Some((true, span)) = found else { return Ok(text) };

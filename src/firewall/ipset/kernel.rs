@@ -4,13 +4,13 @@ use super::messages::{
     self, BUSY, MISSING, REFERENCED, ask_for_header, ask_for_set, create_set, destroy_set, element,
     rename_to_itself, swap,
 };
-use super::sets::{self, Entry, Kind, Set};
+use super::sets::{self, IpSet, Kind, SetEntry};
 use crate::error::{Error, Result};
 use crate::firewall::elements::Element;
 use crate::firewall::failed;
 use crate::model::Family;
 use crate::sys::net::netlink::message::Batch;
-use crate::sys::net::netlink::{Netlink, Refusal};
+use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::{EEXIST, EINVAL};
 use std::thread::sleep;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 200;
 /// could let through more than its elements say.
 pub fn make_sets(family: Family, there: &[String]) -> Result<()> {
     let mut link = Netlink::netfilter()?;
-    let [bridged, seats, routed] = Set::all_of(family);
+    let [bridged, seats, routed] = IpSet::all_of(family);
     make_set(&mut link, bridged)?;
     make_set(&mut link, seats)?;
     let is_new = make_set(&mut link, routed)?;
@@ -39,7 +39,7 @@ pub fn make_sets(family: Family, there: &[String]) -> Result<()> {
 }
 
 /// Makes one; says whether it was missing.
-fn make_set(link: &mut Netlink, set: Set) -> Result<bool> {
+fn make_set(link: &mut Netlink, set: IpSet) -> Result<bool> {
     let mut batch = Batch::default();
     create_set(&mut batch, set);
     match link.exchange(&batch.with_receipt())?.first() {
@@ -51,7 +51,7 @@ fn make_set(link: &mut Netlink, set: Set) -> Result<bool> {
 
 /// Unmakes the sets of both families. One that is not of our kind is not ours.
 pub fn destroy_sets(link: &mut Netlink) -> Result<()> {
-    for set in Family::BOTH.into_iter().flat_map(Set::all_of) {
+    for set in Family::BOTH.into_iter().flat_map(IpSet::all_of) {
         if is_ours(link, set)? {
             destroy(link, set)?;
         }
@@ -59,7 +59,7 @@ pub fn destroy_sets(link: &mut Netlink) -> Result<()> {
     Ok(())
 }
 
-fn destroy(link: &mut Netlink, set: Set) -> Result<()> {
+fn destroy(link: &mut Netlink, set: IpSet) -> Result<()> {
     let mut attempts = 0..ATTEMPTS;
     loop {
         let mut batch = Batch::default();
@@ -72,13 +72,13 @@ fn destroy(link: &mut Netlink, set: Set) -> Result<()> {
     }
 }
 
-fn refused(set: Set, what: &str, refusal: Refusal) -> Error {
+fn refused(set: IpSet, what: &str, refusal: NetlinkError) -> Error {
     let (set, why) = (set.name(), refusal.errno().desc());
     failed(format!("ipset {set}: {what}: {why} ({})", refusal.code))
 }
 
 /// Whether the set that is there compares what ours does.
-pub fn is_ours(link: &mut Netlink, set: Set) -> Result<bool> {
+pub fn is_ours(link: &mut Netlink, set: IpSet) -> Result<bool> {
     let mut ours = false;
     let mut batch = Batch::default();
     ask_for_header(&mut batch, set);
@@ -91,7 +91,7 @@ pub fn is_ours(link: &mut Netlink, set: Set) -> Result<bool> {
 /// Fails where the kernel has no sets.
 pub fn is_in_kernel() -> Result<()> {
     let mut batch = Batch::default();
-    ask_for_header(&mut batch, Set { family: Family::V4, kind: Kind::Bridged });
+    ask_for_header(&mut batch, IpSet { family: Family::V4, kind: Kind::Bridged });
     match Netlink::netfilter()?.ask(&batch.with_receipt(), |_| ())? {
         Err(refusal) if refusal.code != MISSING => {
             Err(failed(format!("ipset: not in the kernel ({})", refusal.errno().desc())))
@@ -105,22 +105,22 @@ pub fn is_in_kernel() -> Result<()> {
 /// and says so at once.
 pub fn is_in_use(link: &mut Netlink, family: Family) -> Result<bool> {
     let mut batch = Batch::default();
-    rename_to_itself(&mut batch, Set { family, kind: Kind::Bridged });
+    rename_to_itself(&mut batch, IpSet { family, kind: Kind::Bridged });
     let refused = link.exchange(&batch.with_receipt())?;
     Ok(refused.iter().any(|refusal| refusal.code == REFERENCED))
 }
 
 /// The elements of all sets.
-pub fn list_all(link: &mut Netlink) -> Result<Vec<Element<Entry>>> {
+pub fn list_all(link: &mut Netlink) -> Result<Vec<Element<SetEntry>>> {
     let mut all = Vec::new();
-    for set in Family::BOTH.into_iter().flat_map(Set::all_of) {
+    for set in Family::BOTH.into_iter().flat_map(IpSet::all_of) {
         all.extend(list(link, set)?);
     }
     Ok(all)
 }
 
 /// The elements of a set; none if there is no set.
-pub fn list(link: &mut Netlink, set: Set) -> Result<Vec<Element<Entry>>> {
+pub fn list(link: &mut Netlink, set: IpSet) -> Result<Vec<Element<SetEntry>>> {
     let mut all = Vec::new();
     let mut batch = Batch::default();
     ask_for_set(&mut batch, set);

@@ -1,6 +1,6 @@
 //! What the kernel's ipset understands (`linux/netfilter/ipset/ip_set.h`).
 
-use super::sets::{Entry, Kind, Set};
+use super::sets::{IpSet, Kind, SetEntry};
 use crate::firewall::elements::Element;
 use crate::model::{BridgeName, Flow, Port, Protocol};
 use crate::sys::net::netlink::message::{
@@ -59,7 +59,7 @@ pub const REFERENCED: i32 = 4108;
 
 /// What to do to an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum SetChange {
     /// Make it, unless there is one.
     Add,
     /// Give it another comment.
@@ -69,7 +69,7 @@ pub enum Change {
 }
 
 /// The type of a set, and its first revision that has comments (Linux 3.14).
-fn type_of(set: Set) -> (&'static str, u8) {
+fn type_of(set: IpSet) -> (&'static str, u8) {
     match set.kind {
         Kind::Seats => ("hash:net,iface", 4),
         Kind::Bridged | Kind::Routed => ("hash:ip,port,ip", 3),
@@ -77,7 +77,7 @@ fn type_of(set: Set) -> (&'static str, u8) {
 }
 
 /// Makes the set, unless there is one.
-pub fn create_set(batch: &mut Batch, set: Set) {
+pub fn create_set(batch: &mut Batch, set: IpSet) {
     let (kind, revision) = type_of(set);
     let family = family_number(set.family);
     batch.message(CREATE, message::CREATE | EXCLUSIVE, family, |body| {
@@ -90,71 +90,71 @@ pub fn create_set(batch: &mut Batch, set: Set) {
 }
 
 /// Unmakes the set, with what is in it.
-pub fn destroy_set(batch: &mut Batch, set: Set) {
+pub fn destroy_set(batch: &mut Batch, set: IpSet) {
     batch.message(DESTROY, 0, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
 /// Asks for a set with its elements.
-pub fn ask_for_set(batch: &mut Batch, set: Set) {
+pub fn ask_for_set(batch: &mut Batch, set: IpSet) {
     batch.message(LIST, DUMP, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
 /// Asks what kind of set there is.
-pub fn ask_for_header(batch: &mut Batch, set: Set) {
+pub fn ask_for_header(batch: &mut Batch, set: IpSet) {
     batch.message(HEADER, 0, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
 /// Whether the header is that of a set that compares what ours does.
-pub fn is_ours(set: Set, header: &Attributes<'_>) -> bool {
+pub fn is_ours(set: IpSet, header: &Attributes<'_>) -> bool {
     header.text(TYPE_NAME) == Some(type_of(set).0)
 }
 
 /// Never changes anything: refused with [`REFERENCED`] where rules ask for the set, else because
 /// the name is taken, or there is no set.
-pub fn rename_to_itself(batch: &mut Batch, set: Set) {
+pub fn rename_to_itself(batch: &mut Batch, set: IpSet) {
     batch.message(RENAME, 0, family_number(set.family), |body| {
         about(body, set).text(SET_NAME_2, set.name());
     });
 }
 
 /// Each set is given the other's elements.
-pub fn swap(batch: &mut Batch, one: Set, other: Set) {
+pub fn swap(batch: &mut Batch, one: IpSet, other: IpSet) {
     batch.message(SWAP, 0, family_number(one.family), |body| {
         about(body, one).text(SET_NAME_2, other.name());
     });
 }
 
 /// A message about one element.
-pub fn change_element(batch: &mut Batch, change: Change, element: &Element<Entry>) {
+pub fn change_element(batch: &mut Batch, change: SetChange, element: &Element<SetEntry>) {
     let Element { key, comment } = element;
     let (kind, flags) = match change {
-        Change::Add => (ADD, EXCLUSIVE),
-        Change::Update => (ADD, 0),
-        Change::Delete => (DELETE, 0),
+        SetChange::Add => (ADD, EXCLUSIVE),
+        SetChange::Update => (ADD, 0),
+        SetChange::Delete => (DELETE, 0),
     };
-    let set = Set::of(key);
+    let set = IpSet::of(key);
     batch.message(kind, flags, family_number(set.family), |body| {
         about(body, set).nest(DATA, |data| {
             match key {
-                Entry::Flow { flow, .. } => {
+                SetEntry::Flow { flow, .. } => {
                     address(data, IP, flow.from);
                     data.network(PORT, &flow.port.number.to_be_bytes());
                     data.byte(PROTO, flow.port.protocol.number());
                     address(data, IP2, flow.to);
                 }
-                Entry::Seat { ip, bridge } => {
+                SetEntry::Seat { ip, bridge } => {
                     address(data, IP, *ip);
                     data.text(INTERFACE, bridge.as_str());
                 }
             }
             data.network(LINE, &0u32.to_be_bytes());
-            if change != Change::Delete {
+            if change != SetChange::Delete {
                 data.text(COMMENT, comment);
             }
         });
@@ -170,22 +170,22 @@ pub fn elements<'a>(message: &Attributes<'a>) -> impl Iterator<Item = Attributes
 }
 
 /// An element of `set`; none if somebody put in what we do not.
-pub fn element(set: Set, data: &Attributes<'_>) -> Option<Element<Entry>> {
+pub fn element(set: IpSet, data: &Attributes<'_>) -> Option<Element<SetEntry>> {
     let ip = parse_address(&data.inside(IP))?;
     let key = if set.kind == Kind::Seats {
-        Entry::Seat { ip, bridge: BridgeName::new(data.text(INTERFACE)?).ok()? }
+        SetEntry::Seat { ip, bridge: BridgeName::new(data.text(INTERFACE)?).ok()? }
     } else {
         let protocol = Protocol::from_number(*data.get(PROTO)?.first()?)?;
         let number = u16::from_be_bytes(*data.get(PORT)?.first_chunk()?);
         let to = parse_address(&data.inside(IP2))?;
         let flow = Flow { from: ip, to, port: Port { number, protocol }, bridge: None };
-        Entry::Flow { flow, bridged: set.kind == Kind::Bridged }
+        SetEntry::Flow { flow, bridged: set.kind == Kind::Bridged }
     };
     let comment = data.get(COMMENT).and_then(text).unwrap_or_default();
     Some(Element { key, comment: comment.to_owned() })
 }
 
-fn about<'a, 'b>(body: &'a mut Body<'b>, set: Set) -> &'a mut Body<'b> {
+fn about<'a, 'b>(body: &'a mut Body<'b>, set: IpSet) -> &'a mut Body<'b> {
     body.byte(PROTOCOL, VERSION).text(SET_NAME, set.name())
 }
 
@@ -211,8 +211,8 @@ mod tests {
     use crate::model::Family;
     use crate::sys::net::netlink::message::messages;
 
-    const FLOWS: Set = Set { family: Family::V4, kind: Kind::Bridged };
-    const SEATS: Set = Set { family: Family::V6, kind: Kind::Seats };
+    const FLOWS: IpSet = IpSet { family: Family::V4, kind: Kind::Bridged };
+    const SEATS: IpSet = IpSet { family: Family::V6, kind: Kind::Seats };
 
     /// The command of the only message of a batch, and what it names.
     fn said(write: impl FnOnce(&mut Batch)) -> (u16, Option<String>, Option<String>) {
@@ -238,9 +238,11 @@ mod tests {
         assert_eq!(said(|batch| ask_for_set(batch, FLOWS)), one(7));
         assert_eq!(said(|batch| ask_for_header(batch, FLOWS)), one(12));
         let ip = [10, 0, 0, 2].into();
-        let key = Entry::Seat { ip, bridge: BridgeName::new("br0").unwrap() };
+        let key = SetEntry::Seat { ip, bridge: BridgeName::new("br0").unwrap() };
         let element = Element { key, comment: String::new() };
-        for (change, command) in [(Change::Add, 9), (Change::Update, 9), (Change::Delete, 10)] {
+        for (change, command) in
+            [(SetChange::Add, 9), (SetChange::Update, 9), (SetChange::Delete, 10)]
+        {
             let name = Some("oci-link4-at".to_owned());
             let expected = (0x600 | command, name, None);
             assert_eq!(said(|batch| change_element(batch, change, &element)), expected);
@@ -261,22 +263,22 @@ mod tests {
         let port = Port { number: 0x0102, protocol: Protocol::Sctp };
         let flow = |from, to, bridged| {
             let flow = Flow { from, to, port, bridge: None };
-            Entry::Flow { flow, bridged }
+            SetEntry::Flow { flow, bridged }
         };
-        let seat = |ip| Entry::Seat { ip, bridge: BridgeName::new("br-0123456789ab").unwrap() };
+        let seat = |ip| SetEntry::Seat { ip, bridge: BridgeName::new("br-0123456789ab").unwrap() };
         for key in [flow(v4, other, true), flow(v6, v6, false), seat(v4), seat(v6)] {
             let read = |change, comment: &str| {
                 let mut batch = Batch::default();
                 let written = Element { key, comment: comment.to_owned() };
                 change_element(&mut batch, change, &written);
                 let message = messages(batch.bytes()).next().unwrap();
-                let read = element(Set::of(&key), &message.attributes().inside(DATA)).unwrap();
+                let read = element(IpSet::of(&key), &message.attributes().inside(DATA)).unwrap();
                 (read.key, read.comment)
             };
-            for change in [Change::Add, Change::Update] {
+            for change in [SetChange::Add, SetChange::Update] {
                 assert_eq!(read(change, "a b"), (key, "a b".to_owned()));
             }
-            assert_eq!(read(Change::Delete, "a b"), (key, String::new()), "whoever's it is");
+            assert_eq!(read(SetChange::Delete, "a b"), (key, String::new()), "whoever's it is");
         }
     }
 

@@ -23,25 +23,25 @@ pub enum Kind {
 
 /// One of our sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Set {
+pub struct IpSet {
     /// Of which family.
     pub family: Family,
     /// What for.
     pub kind: Kind,
 }
 
-impl Set {
+impl IpSet {
     /// Those of one family.
     pub fn all_of(family: Family) -> [Self; 3] {
         [Kind::Bridged, Kind::Seats, Kind::Routed].map(|kind| Self { family, kind })
     }
 
     /// Where `entry` belongs.
-    pub fn of(entry: &Entry) -> Self {
+    pub fn of(entry: &SetEntry) -> Self {
         let (ip, kind) = match entry {
-            Entry::Flow { flow, bridged: true } => (flow.from, Kind::Bridged),
-            Entry::Flow { flow, bridged: false } => (flow.from, Kind::Routed),
-            Entry::Seat { ip, .. } => (*ip, Kind::Seats),
+            SetEntry::Flow { flow, bridged: true } => (flow.from, Kind::Bridged),
+            SetEntry::Flow { flow, bridged: false } => (flow.from, Kind::Routed),
+            SetEntry::Seat { ip, .. } => (*ip, Kind::Seats),
         };
         Self { family: Family::of(ip), kind }
     }
@@ -61,7 +61,7 @@ impl Set {
 
 /// What an element says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Entry {
+pub enum SetEntry {
     /// A connection is permitted.
     Flow {
         /// Which. Its bridge is its seat's.
@@ -78,7 +78,7 @@ pub enum Entry {
     },
 }
 
-impl Entry {
+impl SetEntry {
     /// The entries that permit `flows`: one for each, and a seat for each address and bridge.
     pub fn all(flows: &[Flow]) -> Vec<Self> {
         let mut seats = HashSet::new();
@@ -124,7 +124,7 @@ impl Entry {
 
     /// As `ipset save` prints it.
     pub fn show(&self) -> String {
-        let set = Set::of(self).name();
+        let set = IpSet::of(self).name();
         match self {
             Self::Flow { flow: Flow { from, to, port, .. }, .. } => {
                 format!("add {set} {from},{}:{},{to}", port.protocol, port.number)
@@ -137,7 +137,7 @@ impl Entry {
 /// There: what is in the set. Back: only what belongs to a connection. The first word of a match
 /// says which address is compared, the last which interface: in (src) and out (dst).
 pub fn rules(family: Family) -> Vec<String> {
-    let [flows, seats, routed] = Set::all_of(family).map(Set::name);
+    let [flows, seats, routed] = IpSet::all_of(family).map(IpSet::name);
     let at =
         |end| format!("-m set --match-set {seats} {end},src -m set --match-set {seats} {end},dst ");
     let mut all = plain(flows);
@@ -150,7 +150,7 @@ pub fn rules(family: Family) -> Vec<String> {
 
 /// What earlier versions asked, who did not know of bridges.
 pub fn outdated(family: Family) -> Vec<String> {
-    plain(Set { family, kind: Kind::Bridged }.name())
+    plain(IpSet { family, kind: Kind::Bridged }.name())
 }
 
 fn plain(set: &str) -> Vec<String> {
@@ -183,8 +183,8 @@ mod tests {
             flow("fd00::2", "fd00::3", 80, "br1"),
             flow("fd00::2", "fd00:1::3", 80, ""),
         ];
-        let all = Entry::all(&flows);
-        let shown: Vec<String> = all.iter().map(Entry::show).collect();
+        let all = SetEntry::all(&flows);
+        let shown: Vec<String> = all.iter().map(SetEntry::show).collect();
         let expected = [
             "add oci-link4 10.0.0.2,tcp:80,10.0.0.3",
             "add oci-link4 10.0.0.2,tcp:81,10.0.0.3",
@@ -197,14 +197,14 @@ mod tests {
         assert_eq!(shown, expected);
 
         let mut seats: HashMap<_, Vec<_>> = HashMap::new();
-        for (ip, bridge) in all.iter().filter_map(Entry::as_seat) {
+        for (ip, bridge) in all.iter().filter_map(SetEntry::as_seat) {
             seats.entry(ip).or_default().push(bridge);
         }
         let again: Vec<Flow> = all.iter().flat_map(|entry| entry.as_flows(&seats)).collect();
         assert_eq!(again, flows);
         let unseated = all[0].as_flows(&HashMap::new());
         assert_eq!(unseated, [Flow { bridge: None, ..flows[0] }], "it would with any seat");
-        let recipients: HashSet<_> = all.iter().map(Entry::recipient).collect();
+        let recipients: HashSet<_> = all.iter().map(SetEntry::recipient).collect();
         assert_eq!(recipients, flows.iter().map(|flow| flow.from).collect());
     }
 

@@ -3,7 +3,7 @@
 //! Of all others an owner's elements are nobody else's, and come and go without a look at the rest.
 //! Containers of one pod share an address, and its seat.
 
-use super::sets::Entry;
+use super::sets::SetEntry;
 use crate::error::Result;
 use crate::firewall::setup_cache::SetupCache;
 use std::collections::BTreeSet;
@@ -47,7 +47,7 @@ impl Shared {
     }
 
     /// Whether one of `entries` may be somebody else's too.
-    pub fn has_any<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) -> bool {
+    pub fn has_any<'a>(&self, entries: impl IntoIterator<Item = &'a SetEntry>) -> bool {
         match self {
             Self::Some(known) if known.is_empty() => false,
             Self::Some(known) => {

@@ -7,7 +7,7 @@ use crate::model::{BridgeName, Family, Flow, Port, Protocol};
 use crate::sys::net::netlink::message::{
     Attributes, Batch, Body, CREATE, DUMP, EXCLUSIVE, INET, text,
 };
-use crate::sys::net::netlink::{Netlink, Refusal};
+use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::IFNAMSIZ;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -89,7 +89,7 @@ impl Transaction {
     }
 
     /// Carries it out, or returns why nothing has changed.
-    pub fn commit(mut self, link: &mut Netlink) -> Result<Option<Refusal>> {
+    pub fn commit(mut self, link: &mut Netlink) -> Result<Option<NetlinkError>> {
         if self.empty {
             return Ok(None);
         }
@@ -101,14 +101,14 @@ impl Transaction {
 
 /// One of our sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Set {
+pub struct NftSet {
     /// Of which family's flows.
     pub family: Family,
     /// Whether of those that are bound to a bridge, which their keys begin with.
     pub bridged: bool,
 }
 
-impl Set {
+impl NftSet {
     /// All of them.
     pub const ALL: [Self; 4] = [
         Self { family: Family::V4, bridged: true },
@@ -142,7 +142,7 @@ pub fn about_table(batch: &mut Batch, kind: u16, flags: u16, write: impl FnOnce(
 }
 
 /// Asks for all elements of a set.
-pub fn ask_for_elements(set: Set) -> Batch {
+pub fn ask_for_elements(set: NftSet) -> Batch {
     let mut batch = Batch::default();
     about_table(&mut batch, GET_ELEMENTS, DUMP, |body| {
         body.text(SET, set.name());
@@ -151,7 +151,7 @@ pub fn ask_for_elements(set: Set) -> Batch {
 }
 
 /// Asks for each of these elements, so few at once that the answers fit the buffer of the socket.
-pub fn ask_for_these(elements: &[Element<Flow>]) -> impl Iterator<Item = (Set, Batch)> + '_ {
+pub fn ask_for_these(elements: &[Element<Flow>]) -> impl Iterator<Item = (NftSet, Batch)> + '_ {
     by_set(elements, ANSWERS).map(|(set, some)| {
         let mut batch = Batch::default();
         about_table(&mut batch, GET_ELEMENTS, 0, |body| write_elements(body, set, &some));
@@ -163,9 +163,9 @@ pub fn ask_for_these(elements: &[Element<Flow>]) -> impl Iterator<Item = (Set, B
 fn by_set(
     elements: &[Element<Flow>],
     together: usize,
-) -> impl Iterator<Item = (Set, Vec<&Element<Flow>>)> + '_ {
-    Set::ALL.into_iter().flat_map(move |set| {
-        let of_set = |element: &&Element<Flow>| Set::of(&element.key) == set;
+) -> impl Iterator<Item = (NftSet, Vec<&Element<Flow>>)> + '_ {
+    NftSet::ALL.into_iter().flat_map(move |set| {
+        let of_set = |element: &&Element<Flow>| NftSet::of(&element.key) == set;
         let elements: Vec<&Element<Flow>> = elements.iter().filter(of_set).collect();
         let some = elements.chunks(together).map(|some| (set, some.to_vec()));
         some.collect::<Vec<_>>()
@@ -178,7 +178,7 @@ pub fn elements<'a>(message: &Attributes<'a>) -> impl Iterator<Item = Attributes
 }
 
 /// An element; none if somebody put in what is no flow.
-pub fn element(set: Set, item: &Attributes<'_>) -> Option<Element<Flow>> {
+pub fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow>> {
     let key = item.inside(KEY).get(VALUE)?;
     let (bridge, key) = if set.bridged {
         let (name, rest) = key.split_at_checked(IFNAMSIZ)?;
@@ -205,7 +205,7 @@ pub fn element(set: Set, item: &Attributes<'_>) -> Option<Element<Flow>> {
     Some(Element { key: Flow { from, to, port, bridge }, comment: comment.to_owned() })
 }
 
-fn write_elements(body: &mut Body<'_>, set: Set, elements: &[&Element<Flow>]) {
+fn write_elements(body: &mut Body<'_>, set: NftSet, elements: &[&Element<Flow>]) {
     body.text(SET, set.name()).nest(ELEMENTS, |list| {
         for element in elements {
             list.nest(ITEM, |item| write_element(item, element));

@@ -3,7 +3,7 @@
 //!
 //! Registers are 4 bytes wide here; a set's key is put together in several that follow each other.
 
-use super::messages::{ITEM, Set, VALUE, interface};
+use super::messages::{ITEM, NftSet, VALUE, interface};
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::Body;
 use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFPROTO_IPV4, NFPROTO_IPV6};
@@ -69,7 +69,7 @@ pub fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
     let mut all = Vec::new();
     for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
         for (bridged, place) in [(true, " on a bridge"), (false, "")] {
-            let set = Set { family, bridged };
+            let set = NftSet { family, bridged };
             all.push(Rule::new(&format!("{name}{place}, there"), there(set)));
             all.push(Rule::new(&format!("{name}{place}, back"), back(set)));
         }
@@ -88,14 +88,14 @@ pub fn count(bridges: &[BridgeName]) -> usize {
 }
 
 /// Source, destination, protocol and destination port are in the set.
-fn there(set: Set) -> Vec<Expression> {
+fn there(set: NftSet) -> Vec<Expression> {
     let mut rule = is_in(set, false);
     rule.push(Expression::Verdict(NF_ACCEPT));
     rule
 }
 
 /// The same the other way round, for packets of a connection.
-fn back(set: Set) -> Vec<Expression> {
+fn back(set: NftSet) -> Vec<Expression> {
     let mut rule = is_in(set, true);
     rule.extend([
         Expression::State { to: REGISTER },
@@ -108,7 +108,7 @@ fn back(set: Set) -> Vec<Expression> {
 
 /// The packet is in the set; where its flow is bound to a bridge, by the interface that it comes
 /// in by as well as by the one that it goes out by.
-fn is_in(set: Set, back: bool) -> Vec<Expression> {
+fn is_in(set: NftSet, back: bool) -> Vec<Expression> {
     let protocol = match set.family {
         Family::V4 => NFPROTO_IPV4,
         Family::V6 => NFPROTO_IPV6,

@@ -3,13 +3,13 @@
 use super::complaint;
 use super::messages::{
     DELETE_RULE, DELETE_TABLE, GET_CHAIN, GET_GENERATION, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_SET,
-    NEW_TABLE, Set, Transaction, about_table, comment, write_comment,
+    NEW_TABLE, NftSet, Transaction, about_table, comment, write_comment,
 };
 use super::rules::{Rule, count, rules};
 use crate::error::Result;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{APPEND, Batch, Body, CREATE, DUMP, UNSPECIFIED};
-use crate::sys::net::netlink::{Netlink, Refusal};
+use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP};
 
 const CHAIN: &str = "forward";
@@ -51,7 +51,7 @@ pub fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
     let there = our_rules(link)?;
     let mut transaction = Transaction::default();
     transaction.message(NEW_TABLE, CREATE, |_| ());
-    for (number, set) in (1..).zip(Set::ALL) {
+    for (number, set) in (1..).zip(NftSet::ALL) {
         transaction.message(NEW_SET, CREATE, |body| describe(set, number, body));
     }
     transaction.message(NEW_CHAIN, CREATE, |body| {
@@ -85,7 +85,7 @@ pub fn delete(link: &mut Netlink) -> Result<()> {
 }
 
 /// A set's name and what its keys are made of.
-fn describe(set: Set, number: u32, body: &mut Body<'_>) {
+fn describe(set: NftSet, number: u32, body: &mut Body<'_>) {
     let (address, length) = match set.family {
         Family::V4 => (IPV4_ADDR, 16),
         Family::V6 => (IPV6_ADDR, 40),
@@ -98,7 +98,7 @@ fn describe(set: Set, number: u32, body: &mut Body<'_>) {
 }
 
 /// Whether the rules that ask the sets are there.
-pub fn stands(link: &mut Netlink) -> Result<bool> {
+pub fn is_intact(link: &mut Netlink) -> Result<bool> {
     let there = our_rules(link)?;
     let has = |rule: &Rule| there.iter().any(|(_, comment)| *comment == rule.comment);
     Ok(rules(&[]).iter().all(has))
@@ -129,14 +129,14 @@ pub fn seems_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
 }
 
 /// Asks how often the rules have changed: the shortest question that only `nf_tables` answers.
-pub fn generation(link: &mut Netlink) -> Result<std::result::Result<(), Refusal>> {
+pub fn generation(link: &mut Netlink) -> Result<std::result::Result<(), NetlinkError>> {
     let mut batch = Batch::default();
     batch.message(GET_GENERATION, 0, UNSPECIFIED, |_| ());
     link.ask(&batch.with_receipt(), |_| ())
 }
 
 /// Whether that is the answer where there is no table, or no `nf_tables` in the kernel.
-pub fn is_absent(refusal: Refusal) -> bool {
+pub fn is_absent(refusal: NetlinkError) -> bool {
     [ENOENT, EINVAL, EOPNOTSUPP].contains(&refusal.code)
 }
 

@@ -87,10 +87,10 @@ impl Base {
     }
 
     /// Takes the chain away, and whatever is entered from it: owners' chains too.
-    pub fn dismantle(&self) -> Result<()> {
+    pub fn remove_all(&self) -> Result<()> {
         for family in host_families() {
             let Ok(tool) = Tool::find(family) else { continue };
-            let text = dismantled(&tool.list()?);
+            let text = removal(&tool.list()?);
             if !text.is_empty() {
                 tool.restore(&text)?.map_err(failed)?;
             }
@@ -121,7 +121,7 @@ impl Base {
     }
 
     /// Whether nothing is missing, in both families.
-    pub fn stands(&self) -> Result<bool> {
+    pub fn is_intact(&self) -> Result<bool> {
         let bridges = self.isolated()?;
         for family in host_families() {
             // Where a family's programs are not installed, none of its rules can be made.
@@ -215,7 +215,7 @@ pub fn missing(
 
 /// The transaction from what is `there` to nothing of ours. A name that is more than a word would say
 /// more than a name.
-pub fn dismantled(there: &[String]) -> String {
+pub fn removal(there: &[String]) -> String {
     let chains = there.iter().filter_map(|line| line.strip_prefix("-N "));
     let chains = chains.filter(|name| *name == BASE || name.starts_with("OCI-LINK-"));
     let chains = chains.filter(|name| !name.contains(char::is_whitespace));

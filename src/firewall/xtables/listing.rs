@@ -1,7 +1,7 @@
 //! What a listing of `iptables -S` says of all owners.
 
 use super::chains::owner_of;
-use crate::firewall::Kept;
+use crate::firewall::InstalledRules;
 use crate::firewall::xtables::common_chain::BASE;
 use crate::model::{BridgeName, Flow, OwnerTag, PortSet};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 /// Adds what `there` has of each owner. Neither a chain that nothing leads to is shown nor one that
 /// permits nothing, but what its rules would permit is told.
-pub fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, Kept>) {
+pub fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, InstalledRules>) {
     for name in there.iter().filter_map(|line| line.strip_prefix("-N ")) {
         let Some(owner) = owner_of(name) else { continue };
         let (into, own) = (format!(" -j {name}"), format!("-A {name} "));

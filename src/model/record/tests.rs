@@ -39,8 +39,8 @@ fn a_filler_is_a_comment_of_any_length() {
 fn a_source_has_the_alias_of_its_first_link() {
     let [db, cache, other] = ["db", "cache", "other"].map(|id| ContainerId::new(id).unwrap());
     let mut web = record("web", "none", &[]).linked(&["cache", "db:sql", "db:again", "other"]);
-    for (wired, source) in web.links.iter_mut().zip([&cache, &db, &db]) {
-        wired.source = Some(source.clone());
+    for (link_state, source) in web.links.iter_mut().zip([&cache, &db, &db]) {
+        link_state.source = Some(source.clone());
     }
     assert_eq!(web.alias_of(&db).map(Alias::as_str), Some("sql"));
     assert_eq!(web.alias_of(&cache).map(Alias::as_str), Some("cache"));

@@ -17,10 +17,10 @@ impl Entries {
     /// returns.
     pub fn of(record: &Record) -> Self {
         let addresses = record.network.addresses().iter();
-        let names = record.links.iter().map(|wired| wired.link.source.to_string());
-        let ids = record.links.iter().filter_map(|wired| wired.source.as_ref());
-        let absent = record.links.iter().filter(|wired| wired.source.is_none());
-        let hopes = absent.filter_map(|wired| hope(wired.link.source.as_str()));
+        let names = record.links.iter().map(|link_state| link_state.link.source.to_string());
+        let ids = record.links.iter().filter_map(|link_state| link_state.source.as_ref());
+        let absent = record.links.iter().filter(|link_state| link_state.source.is_none());
+        let hopes = absent.filter_map(|link_state| hope(link_state.link.source.as_str()));
         Self {
             addresses: addresses.map(|address| address.ip().to_string()).collect(),
             wanted: names.chain(ids.map(ToString::to_string)).chain(hopes).collect(),

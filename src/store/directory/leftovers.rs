@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// One name too many.
-pub struct Litter<'a> {
+pub struct Leftover<'a> {
     place: &'a Directory,
     folder: &'static str,
     name: String,
 }
 
-impl Litter<'_> {
+impl Leftover<'_> {
     /// Removes it, and the directory that it leaves empty.
     pub fn remove(&self) -> Result<()> {
         let directory = match self.name.rsplit_once('/') {
@@ -31,7 +31,7 @@ impl Litter<'_> {
     }
 }
 
-impl fmt::Display for Litter<'_> {
+impl fmt::Display for Leftover<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.folder, self.name.escape_debug())
     }
@@ -39,18 +39,18 @@ impl fmt::Display for Litter<'_> {
 
 impl DirectoryStore {
     /// Looks at everything.
-    pub fn find_litter(&self) -> Result<Vec<Litter<'_>>> {
+    pub fn find_leftovers(&self) -> Result<Vec<Leftover<'_>>> {
         let mut found = Vec::new();
         for (place, folder) in [(&*self.top, ""), (&self.records, "records/")] {
             if place.has(NEW) {
-                found.push(Litter { place, folder, name: NEW.to_owned() });
+                found.push(Leftover { place, folder, name: NEW.to_owned() });
             }
         }
         for name in names(&self.names, ".")? {
             let owner = self.names.read_link(&name)?;
             let record = owner.map(|id| self.read(&id)).transpose()?.flatten();
             if record.is_none_or(|record| record.name.as_str() != name) {
-                found.push(Litter { place: &self.names, folder: "names/", name });
+                found.push(Leftover { place: &self.names, folder: "names/", name });
             }
         }
         self.find_empty(&mut found)?;
@@ -60,10 +60,10 @@ impl DirectoryStore {
     }
 
     /// Directories that were made for a record, which did not come.
-    fn find_empty<'a>(&'a self, found: &mut Vec<Litter<'a>>) -> Result<()> {
+    fn find_empty<'a>(&'a self, found: &mut Vec<Leftover<'a>>) -> Result<()> {
         let place = &self.records;
         let mut add = |name: &str| {
-            found.push(Litter { place, folder: "records/", name: format!("{name}/") });
+            found.push(Leftover { place, folder: "records/", name: format!("{name}/") });
         };
         for above in names(place, ".")?.into_iter().filter(|name| name != NEW) {
             let below = names(place, &above)?;
@@ -86,17 +86,17 @@ impl DirectoryStore {
         place: &'a Directory,
         folder: &'static str,
         keys: impl Fn(&Entries) -> &BTreeSet<String>,
-        found: &mut Vec<Litter<'a>>,
+        found: &mut Vec<Leftover<'a>>,
     ) -> Result<()> {
         for key in names(place, ".")? {
             let ids = names(place, &key)?;
             if ids.is_empty() {
-                found.push(Litter { place, folder, name: format!("{key}/") });
+                found.push(Leftover { place, folder, name: format!("{key}/") });
             }
             for id in ids {
                 let has = |record: &Record| keys(&Entries::of(record)).contains(&key);
                 if !self.read(&id)?.is_some_and(|record| has(&record)) {
-                    found.push(Litter { place, folder, name: format!("{key}/{id}") });
+                    found.push(Leftover { place, folder, name: format!("{key}/{id}") });
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::sample::{record, reference};
-use crate::model::{Address, BackendName, BridgeName, Flow, Network, PortSet, Stage};
+use crate::model::{Address, BackendName, BridgeName, Flow, Network, Phase, PortSet};
 use std::path::PathBuf;
 
 /// A store of its own for each test, in a directory that only root can change.
@@ -41,7 +41,7 @@ fn a_record_comes_back_whole() {
     let scratch = Scratch::new("whole");
     let web = record("web", "80,53/udp", &["10.0.0.2/24", "fd00::2/64"]);
     let web = web.linked(&["db:sql"]).showing(&["A=b=c", "UNI=héllo", "EMPTY="]);
-    let web = Record { stage: Stage::Ready, backend: BackendName::Iptables, ..web };
+    let web = Record { phase: Phase::Ready, backend: BackendName::Iptables, ..web };
     let stored = scratch.put(&web);
     assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
 }
@@ -119,12 +119,12 @@ fn indexes_follow_the_record() {
     let api = scratch.put(&record("api", "", &["10.0.0.2/24"]).linked(&["db"]));
     let ip = "10.0.0.2".parse().unwrap();
     assert_eq!(ids(scratch.1.holders_of(ip).unwrap()), ["api", "web"]);
-    assert_eq!(ids(scratch.1.wanting(&reference("db")).unwrap()), ["api", "web"]);
+    assert_eq!(ids(scratch.1.recipients_naming(&reference("db")).unwrap()), ["api", "web"]);
 
     let moved = record("web", "", &["10.0.0.3/24"]).linked(&["mq"]);
     let web = scratch.put(&Record { revision: web.revision, ..moved });
     assert_eq!(ids(scratch.1.holders_of(ip).unwrap()), ["api"]);
-    assert_eq!(ids(scratch.1.wanting(&reference("db")).unwrap()), ["api"]);
+    assert_eq!(ids(scratch.1.recipients_naming(&reference("db")).unwrap()), ["api"]);
     for gone in [&web, &api] {
         let commit = scratch.1.commit(&Change::Remove(gone), gone.revision).unwrap();
         assert_eq!(commit, Commit::Done(0));

@@ -18,15 +18,15 @@ const LEAVES: AddWatchFlags = AddWatchFlags::IN_MOVED_FROM
 pub struct Notices(Inotify);
 
 /// Which directory a notice is about.
-pub type Place = WatchDescriptor;
+pub type Watched = WatchDescriptor;
 
 /// One thing that happened.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Notice {
     /// What had this name in that directory is there no more: removed, or moved.
-    Left(Place, OsString),
+    Left(Watched, OsString),
     /// The directory itself was moved or is gone.
-    Gone(Place),
+    Gone(Watched),
     /// So much happened that the kernel did not keep all of it.
     Overflow,
 }
@@ -39,7 +39,7 @@ impl Notices {
     }
 
     /// From now on of `directory` too.
-    pub fn add(&self, directory: &Directory) -> Result<Place> {
+    pub fn add(&self, directory: &Directory) -> Result<Watched> {
         let held = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
         self.0.add_watch(held.as_str(), LEAVES).context(Kind::State, || "inotify")
     }

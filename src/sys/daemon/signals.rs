@@ -9,11 +9,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// What somebody wants of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
+pub enum Request {
     /// SIGTERM, SIGINT.
-    End,
+    Stop,
     /// SIGHUP.
-    Again,
+    Reload,
 }
 
 /// Where these signals are read from now on. They stay blocked when this is dropped: one that
@@ -32,15 +32,15 @@ impl Signals {
     }
 
     /// The next that has come; the end before everything else.
-    pub fn take(&self) -> Result<Option<Word>> {
-        let mut word = None;
+    pub fn take(&self) -> Result<Option<Request>> {
+        let mut request = None;
         loop {
             match self.0.read_signal() {
                 Ok(Some(signal)) if signal.ssi_signo == libc::SIGHUP.unsigned_abs() => {
-                    word = word.or(Some(Word::Again));
+                    request = request.or(Some(Request::Reload));
                 }
-                Ok(Some(_)) => word = Some(Word::End),
-                Ok(None) => return Ok(word),
+                Ok(Some(_)) => request = Some(Request::Stop),
+                Ok(None) => return Ok(request),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno).context(Kind::Internal, || "signalfd"),
             }

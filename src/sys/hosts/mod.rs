@@ -6,7 +6,7 @@ pub mod mount_source;
 mod replace;
 pub mod rootfs;
 use self::in_place::{MAX_SIZE, append, in_place};
-use self::rootfs::Entry;
+use self::rootfs::HostsEntry;
 use super::file::{shown, whole};
 use super::restrict::landlock::Place;
 use crate::error::{Context, Error, Kind, Result};
@@ -34,13 +34,13 @@ const LATE: usize = 3;
 pub struct HostsFile {
     place: HostsPlace,
     content: Option<Vec<u8>>,
-    target: Target,
+    target: Source,
 }
 
 #[derive(Debug)]
-enum Target {
+enum Source {
     Mount(File),
-    Rootfs(Box<Entry>),
+    Rootfs(Box<HostsEntry>),
 }
 
 impl HostsFile {
@@ -67,25 +67,25 @@ impl HostsFile {
         let size = u64::try_from(status.st_size).unwrap_or(u64::MAX);
         let content = Some(read(&file, size, &error())?);
         let place = HostsPlace::Mount { path: path.to_owned(), inode };
-        Ok(Self { place, content, target: Target::Mount(file) })
+        Ok(Self { place, content, target: Source::Mount(file) })
     }
 
     /// `/etc/hosts` below the root filesystem `path`, or where it would be.
     pub fn of_rootfs(path: &Path) -> Result<Self> {
         let (root, inode) = rootfs::open_root(path)?;
-        let entry = Entry::find(root)?;
+        let entry = HostsEntry::find(root)?;
         let content = content(&entry)?;
         let created = to_create(content.as_deref(), &entry);
         let place = HostsPlace::Rootfs { path: path.to_owned(), inode, created };
-        Ok(Self { place, content, target: Target::Rootfs(Box::new(entry)) })
+        Ok(Self { place, content, target: Source::Rootfs(Box::new(entry)) })
     }
 
     /// Looks again, before anything is planned: what stood there may have been somebody else's, and
     /// gone with him.
     pub fn look_again(&mut self) -> Result<()> {
         match &mut self.target {
-            Target::Mount(file) => self.content = Some(read(file, USUAL, "hosts file")?),
-            Target::Rootfs(entry) => {
+            Source::Mount(file) => self.content = Some(read(file, USUAL, "hosts file")?),
+            Source::Rootfs(entry) => {
                 entry.find_again()?;
                 self.content = content(entry)?;
                 if let HostsPlace::Rootfs { created, .. } = &mut self.place {
@@ -143,7 +143,7 @@ impl HostsFile {
     /// is no file). The container may have written to it since it was opened: its lines stay.
     pub fn edit(&mut self, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
         match &mut self.target {
-            Target::Mount(file) => lease::with(file, |alone| {
+            Source::Mount(file) => lease::with(file, |alone| {
                 if !alone {
                     log::debug!(
                         "hosts file: no lease: who has it open may see the change half made"
@@ -159,13 +159,13 @@ impl HostsFile {
                 }
                 Ok(())
             }),
-            Target::Rootfs(entry) => replace(entry, change),
+            Source::Rootfs(entry) => replace(entry, change),
         }
     }
 
     /// Removes what is left beside it where one of us was killed while writing it.
     pub fn clear(&self) {
-        if let Target::Rootfs(entry) = &self.target {
+        if let Source::Rootfs(entry) = &self.target {
             entry.clear();
         }
     }
@@ -173,7 +173,7 @@ impl HostsFile {
     /// Removes it, if it was made by us.
     pub fn remove(&self) -> Result<()> {
         match (&self.target, &self.place) {
-            (Target::Rootfs(entry), HostsPlace::Rootfs { created, .. }) => {
+            (Source::Rootfs(entry), HostsPlace::Rootfs { created, .. }) => {
                 entry.remove(*created == Created::FileAndDirectory)
             }
             _ => Ok(()),
@@ -188,7 +188,7 @@ fn path_and_inode(place: &HostsPlace) -> (&Path, &Inode) {
 }
 
 /// What has to be made for the file to be there.
-fn to_create(content: Option<&[u8]>, entry: &Entry) -> Created {
+fn to_create(content: Option<&[u8]>, entry: &HostsEntry) -> Created {
     match (content, entry.lacks_etc()) {
         (Some(_), _) => Created::Nothing,
         (None, false) => Created::File,
@@ -196,12 +196,12 @@ fn to_create(content: Option<&[u8]>, entry: &Entry) -> Created {
     }
 }
 
-fn content(entry: &Entry) -> Result<Option<Vec<u8>>> {
+fn content(entry: &HostsEntry) -> Result<Option<Vec<u8>>> {
     Ok(opened(entry)?.map(|(_, bytes)| bytes))
 }
 
 /// The file, open for reading, and what it holds.
-fn opened(entry: &Entry) -> Result<Option<(File, Vec<u8>)>> {
+fn opened(entry: &HostsEntry) -> Result<Option<(File, Vec<u8>)>> {
     let Some((file, size)) = entry.open()? else { return Ok(None) };
     let bytes = read(&file, size, "hosts file /etc/hosts")?;
     Ok(Some((file, bytes)))
@@ -218,7 +218,7 @@ fn read(file: &File, size: u64, what: &str) -> Result<Vec<u8>> {
 
 /// Puts another file in its place. The old one may be written to until then, and a moment longer by
 /// whoever has opened it before.
-fn replace(entry: &mut Entry, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
+fn replace(entry: &mut HostsEntry, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
     entry.find_again()?;
     let Some((old, mut seen)) = opened(entry)? else {
         return entry.replace(&change(None)).map(drop);

@@ -1,7 +1,7 @@
 //! A new file, or a new `/etc`, takes its place: it is made beside it under another name, complete
 //! with owner, mode and attributes, and renamed.
 
-use super::rootfs::Entry;
+use super::rootfs::HostsEntry;
 use crate::error::{Context, Kind, Result};
 use crate::sys::restrict::capabilities::act_as;
 use nix::errno::Errno;
@@ -20,7 +20,7 @@ const NEW: &str = ".hosts.oci-link";
 /// The same for a new `/etc`.
 const NEW_ETC: &str = ".etc.oci-link";
 
-impl Entry {
+impl HostsEntry {
     /// Puts a new file in the place of the old, by rename: other names of the old one keep their
     /// bytes, and a reader sees the one or the other. Owner, mode and attributes are kept; a file
     /// that was not there belongs to whom its directory belongs to. Returns the new one.
@@ -28,7 +28,8 @@ impl Entry {
         if self.made_etc {
             self.make_etc()?;
         }
-        let place = Place { directory: &self.directory, name: &self.name, new: NEW, is_file: true };
+        let place =
+            Replacement { directory: &self.directory, name: &self.name, new: NEW, is_file: true };
         let replaced = place.take(|new| self.write_new(new, bytes));
         replaced.context(Kind::Hosts, || "hosts file /etc/hosts")
     }
@@ -56,7 +57,8 @@ impl Entry {
     /// Whoever is killed meanwhile leaves no `/etc` that only root can enter.
     fn make_etc(&mut self) -> Result<()> {
         let root = &self.directory;
-        let place = Place { directory: root, name: "etc".as_ref(), new: NEW_ETC, is_file: false };
+        let place =
+            Replacement { directory: root, name: "etc".as_ref(), new: NEW_ETC, is_file: false };
         let made = place.take(|new| {
             mkdirat(root, new, Mode::S_IRWXU)?;
             let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -86,14 +88,14 @@ fn give(new: impl AsFd, owner: &FileStat, mode: u32) -> nix::Result<()> {
 }
 
 /// Where something new belongs, and what it is called before.
-struct Place<'a> {
+struct Replacement<'a> {
     directory: &'a OwnedFd,
     name: &'a OsStr,
     new: &'a str,
     is_file: bool,
 }
 
-impl Place<'_> {
+impl Replacement<'_> {
     /// Has it made by `make`, under the name that this is given. On a mount of shifted ids root can
     /// make nothing unless it is one of them; then it is made as whom the directory belongs to.
     fn take<T>(&self, make: impl Fn(&str) -> io::Result<T>) -> io::Result<T> {

@@ -29,7 +29,7 @@ const PSEUDO: [FsType; 4] =
     [PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC];
 /// One directory entry below a root.
 #[derive(Debug)]
-pub struct Entry {
+pub struct HostsEntry {
     pub(super) root: Root,
     pub(super) directory: OwnedFd,
     pub(super) name: OsString,
@@ -87,7 +87,7 @@ pub fn must_be_ordinary(file: impl AsFd, stat: &FileStat, what: &str) -> Result<
     Err(Error::new(Kind::Unsafe, format!("hosts file {what}: {name}")))
 }
 
-impl Entry {
+impl HostsEntry {
     /// Finds what `/etc/hosts` is inside `root`. Nothing is opened but directories and, by `O_PATH`,
     /// the file itself.
     pub fn find(root: Root) -> Result<Self> {

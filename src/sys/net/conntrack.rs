@@ -34,7 +34,7 @@ const TOGETHER: usize = 64;
 
 /// Deletes the entries of connections that `flows` permitted, and no other; says how many there
 /// were. A client's port is in no flow, so all entries are looked at, once.
-pub fn forget(flows: &[Flow]) -> Result<usize> {
+pub fn drop_connections(flows: &[Flow]) -> Result<usize> {
     let mut link = Netlink::netfilter()?;
     if flows.is_empty() || count(&mut link)? == Some(0) {
         return Ok(0);
@@ -71,24 +71,24 @@ fn count(link: &mut Netlink) -> Result<Option<u32>> {
 }
 
 /// The entries of both families that belong to `flows`.
-fn find(link: &mut Netlink, flows: &HashSet<Flow>) -> Result<Vec<Entry>> {
+fn find(link: &mut Netlink, flows: &HashSet<Flow>) -> Result<Vec<Connection>> {
     let mut found = Vec::new();
     let mut question = Batch::default();
     question.message(GET, DUMP, UNSPECIFIED, |_| ());
     let answer = link.ask(&question, |message| {
-        found.extend(Entry::of(&message.attributes(), flows));
+        found.extend(Connection::of(&message.attributes(), flows));
     })?;
     answer.map_err(|refusal| failed(refusal.errno()))?;
     Ok(found)
 }
 
 /// What tells an entry from every other: its attributes as they came.
-pub(crate) struct Entry {
+pub(crate) struct Connection {
     family: Family,
     attributes: Vec<(u16, Vec<u8>)>,
 }
 
-impl Entry {
+impl Connection {
     /// The entry, if one of `flows` permitted its connection: the client is the flow's recipient,
     /// and who answers, whatever address the client used, is its source. A connection that the
     /// source began from that very port belongs as well: no rule of ours permits one, but

@@ -25,14 +25,14 @@ const AT_ONCE: usize = 64 << 10;
 
 /// What the kernel has against one message of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct NetlinkError {
     /// Which message.
     pub sequence: u32,
     /// Why: an errno, or a code of the subsystem's own from 4096 on.
     pub code: i32,
 }
 
-impl Refusal {
+impl NetlinkError {
     /// The code by its name, where it has one.
     pub fn errno(self) -> Errno {
         Errno::from_raw(self.code)
@@ -83,7 +83,7 @@ impl Netlink {
 
     /// Sends `batch`, whose last message asks for a receipt, and returns the messages that the
     /// kernel refused; none if it carried out all.
-    pub fn exchange(&mut self, batch: &Batch) -> Result<Vec<Refusal>> {
+    pub fn exchange(&mut self, batch: &Batch) -> Result<Vec<NetlinkError>> {
         self.send(batch)?;
         let mut refusals = Vec::new();
         let mut answered = false;
@@ -92,7 +92,7 @@ impl Netlink {
                 answered = true;
                 match message.code() {
                     Some(0) => {}
-                    Some(code) => refusals.push(Refusal { sequence: message.sequence, code }),
+                    Some(code) => refusals.push(NetlinkError { sequence: message.sequence, code }),
                     None => return Err(failed("a complaint without a reason")),
                 }
             }
@@ -107,14 +107,14 @@ impl Netlink {
         &mut self,
         batch: &Batch,
         mut visit: impl FnMut(&Message<'_>),
-    ) -> Result<std::result::Result<(), Refusal>> {
+    ) -> Result<std::result::Result<(), NetlinkError>> {
         self.send(batch)?;
         while let Some(datagram) = self.receive()? {
             for message in messages(datagram) {
                 match (message.kind, message.code().unwrap_or(0)) {
                     (DONE | ERROR, 0) => return Ok(Ok(())),
                     (DONE | ERROR, code) => {
-                        return Ok(Err(Refusal { sequence: message.sequence, code }));
+                        return Ok(Err(NetlinkError { sequence: message.sequence, code }));
                     }
                     _ => visit(&message),
                 }

@@ -4,7 +4,7 @@
 
 use super::bridge;
 use super::netlink::message::{Attributes, Batch, DUMP, UNSPECIFIED};
-use super::netlink::{Netlink, Refusal, namespace_cookie};
+use super::netlink::{Netlink, NetlinkError, namespace_cookie};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Address;
 use crate::sys::process;
@@ -155,7 +155,7 @@ fn read(host: &File) -> Result<Namespace> {
         }
     });
     let refused = answer.context(Kind::Namespace, || "addresses")?;
-    refused.map_err(Refusal::errno).context(Kind::Namespace, || "addresses")?;
+    refused.map_err(NetlinkError::errno).context(Kind::Namespace, || "addresses")?;
 
     found.sort_by_key(|(interface, ..)| *interface);
     let ipv6_loopback = found.iter().any(|(at, ip, _)| *at == LOOPBACK && ip.is_ipv6());

@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 /// program begins with. The crate it stands in has `#![no_main]`.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __begin_with {
+macro_rules! __main {
     ($run:path) => {
         // C knows it by this name, which nothing else in the program has.
         #[allow(unsafe_code)]
@@ -31,7 +31,7 @@ macro_rules! __begin_with {
 
 // A macro is exported to the top of a crate; its place is here.
 #[doc(inline)]
-pub use __begin_with as begin_with;
+pub use __main as main;
 
 /// C's `main`.
 ///

@@ -42,14 +42,14 @@ pub fn find(name: &Path) -> Result<PathBuf> {
 
 /// What a process passes on by exec and we change while we act: kept, to be put back.
 #[derive(Debug, Clone, Copy)]
-pub struct Posture {
+pub struct SavedSignals {
     mask: SigSet,
     umask: Mode,
     children: SigHandler,
     pipes: SigHandler,
 }
 
-impl Posture {
+impl SavedSignals {
     /// Children can be waited for, signals arrive, and files are ours alone.
     pub fn for_acting() -> Result<Self> {
         fill_standard_streams()?;
@@ -94,12 +94,12 @@ pub fn replace(program: &Path, arguments: &[OsString]) -> Error {
 }
 
 /// Runs `program` to its end, with our descriptors, directory and environment, and in the caller's
-/// `posture`.
-pub fn wait_for(program: &Path, arguments: &[OsString], posture: Posture) -> Result<ExitStatus> {
+/// `saved`.
+pub fn wait_for(program: &Path, arguments: &[OsString], saved: SavedSignals) -> Result<ExitStatus> {
     let mut command = Command::new(program);
     command.arg0(program).args(arguments);
     let pass_on = move || {
-        posture.restore();
+        saved.restore();
         Ok(())
     };
     // SAFETY: runs between fork and exec, and only makes system calls.

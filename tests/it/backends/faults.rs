@@ -24,7 +24,7 @@ each_backend! {
         for flush in flushes {
             site.by_hand(flush);
             assert_ne!(site.snapshot().lines().count(), whole.lines().count());
-            site.act(|firewall| firewall.restore()).expect("it can be made again");
+            site.act(|firewall| firewall.ensure_base()).expect("it can be made again");
             site.ensure(&web, &wanted, &wanted);
             site.assert_permitted(&web, &wanted);
             assert_eq!(site.snapshot().lines().count(), whole.lines().count(), "{flush:?}");

@@ -73,7 +73,7 @@ each_backend! {
         // Somebody flushes, and `sync` looks.
         site.by_hand(&["nft flush ruleset"]);
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
-        site.act(|firewall| firewall.restore()).expect("it can be made again");
+        site.act(|firewall| firewall.ensure_base()).expect("it can be made again");
         assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
         for bridges in [&["br1"][..], &[]] {
             site.isolate(bridges);
@@ -97,11 +97,11 @@ each_backend! {
 
         site.remove(&owner('a'), &ours);
         assert!(!ending.is_alive());
-        let forgotten = site.host.netns().enter(|| conntrack::forget(&ours)).expect("forgotten");
+        let forgotten = site.host.netns().enter(|| conntrack::drop_connections(&ours)).expect("forgotten");
         assert_eq!(forgotten, before);
         assert_eq!((tracked(&site, &web), tracked(&site, &other)), (0, others));
         assert!(staying.is_alive());
-        let again = site.host.netns().enter(|| conntrack::forget(&ours)).expect("nothing is left");
+        let again = site.host.netns().enter(|| conntrack::drop_connections(&ours)).expect("nothing is left");
         assert_eq!(again, 0);
     }
 }

@@ -21,7 +21,7 @@ fn f15_what_was_flushed_is_both_containers_again() {
         site.ensure(&two, &[], &more);
         site.by_hand(&["nft flush ruleset"]);
         if restored {
-            site.act(|firewall| firewall.restore()).expect("it can be made again");
+            site.act(|firewall| firewall.ensure_base()).expect("it can be made again");
         }
         site.ensure(&one, &both, &both);
         site.ensure(&two, &more, &more);

@@ -2,7 +2,7 @@
 
 use crate::support::{Container, Host, Runtime};
 use oci_link::error::Result;
-use oci_link::firewall::{self, Choice, Firewall, Ruleset, SetupCache};
+use oci_link::firewall::{self, Choice, Firewall, OwnerScope, SetupCache};
 use oci_link::model::{BackendName, BridgeName, Flow, OwnerTag, PortSet};
 use oci_link::sys::private_dir::Directory;
 use oci_link::sys::process;
@@ -67,11 +67,11 @@ impl Site {
         before: &[Flow],
         flows: &[Flow],
     ) -> Result<()> {
-        self.act(|firewall| firewall.ensure(Ruleset { owner, before }, flows))
+        self.act(|firewall| firewall.ensure(OwnerScope { owner, before }, flows))
     }
 
     pub(super) fn remove(&self, owner: &OwnerTag, before: &[Flow]) {
-        let removed = self.act(|firewall| firewall.remove(Ruleset { owner, before }));
+        let removed = self.act(|firewall| firewall.remove(OwnerScope { owner, before }));
         removed.expect("rules are removed");
     }
 
@@ -95,7 +95,7 @@ impl Site {
                 .filter(|rule| rule.starts_with("-A ") && rule.contains(&chain))
                 .collect();
         }
-        self.act(|firewall| firewall.read(Ruleset { owner, before })).expect("rules are read")
+        self.act(|firewall| firewall.read(OwnerScope { owner, before })).expect("rules are read")
     }
 
     /// Everything there is: rules, chains, sets, and elements.

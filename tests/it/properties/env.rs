@@ -5,7 +5,7 @@ use super::cases;
 use oci_link::link::env::{Dialect, link_variables};
 use oci_link::model::{
     Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag,
-    Port, PortSet, Protocol, Record, Stage, Variable,
+    Phase, Port, PortSet, Protocol, Record, Variable,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
     let address = Address::parse(&format!("{IP}/16")).expect("an address");
     Record {
         revision: 0,
-        stage: Stage::Ready,
+        phase: Phase::Ready,
         name: ContainerName::new("source").expect("a name"),
         hostname: Hostname::new("source").expect("a name"),
         owner: OwnerTag::new(&id, &instance),

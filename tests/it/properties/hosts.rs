@@ -1,7 +1,7 @@
 //! Bytes of a hosts file that are not ours never change: as functions of bytes, and in files.
 
 use super::cases;
-use oci_link::link::hosts::{BEGIN, END, block, edited, line, stands, without};
+use oci_link::link::hosts::{BEGIN, END, block, contains, edited, line, without};
 use oci_link::sys::hosts::HostsFile;
 use proptest::prelude::*;
 use std::{
@@ -56,7 +56,7 @@ proptest! {
         let one = block(&base, &first);
         let content = edited(&base, &[], &[], &one);
         prop_assert_eq!(&content, &[&base[..], one.as_bytes()].concat());
-        prop_assert!(stands(&content, &one));
+        prop_assert!(contains(&content, &one));
         let runs_on = !base.is_empty() && !base.ends_with(b"\n");
         prop_assert_eq!(one.starts_with('\n'), runs_on, "no empty line without need");
         let two = block(&base, &second);
@@ -105,7 +105,7 @@ proptest! {
         let (mine, other) = if mine_first { (one, two) } else { (two, one) };
         prop_assume!(mine.trim_start() != other.trim_start());
         let left = without(&content, &[&mine], std::slice::from_ref(&other));
-        prop_assert!(stands(&left, &other) || stands(&left, other.trim_start_matches('\n')));
+        prop_assert!(contains(&left, &other) || contains(&left, other.trim_start_matches('\n')));
         let left = without(&left, &[&other], &[]);
         prop_assert_eq!(lines_of(&left), lines_of(&base));
     }

@@ -17,14 +17,14 @@ fn elements_of(flows: &[Flow]) -> Vec<Element<Flow>> {
 }
 
 /// The set and the elements of each message of a transaction that adds `elements`.
-fn read(added: &[Element<Flow>]) -> Vec<(Set, Vec<Element<Flow>>)> {
+fn read(added: &[Element<Flow>]) -> Vec<(NftSet, Vec<Element<Flow>>)> {
     let mut transaction = Transaction::default();
     transaction.add_elements(added);
     assert!(!transaction.batch.overflowed());
     let all = messages(transaction.batch.bytes()).filter(|message| message.kind == NEW_ELEMENTS);
     let all = all.map(|message| {
         let body = message.attributes();
-        let set = Set::ALL.into_iter().find(|set| body.text(SET) == Some(set.name())).unwrap();
+        let set = NftSet::ALL.into_iter().find(|set| body.text(SET) == Some(set.name())).unwrap();
         (set, elements(&body).filter_map(|item| element(set, &item)).collect())
     });
     all.collect()
@@ -40,7 +40,7 @@ fn what_is_written_is_read() {
     ];
     let all = elements_of(&flows);
     let one = |set, at: usize| (set, vec![all[at].clone()]);
-    let [bridged4, links4, bridged6, links6] = Set::ALL;
+    let [bridged4, links4, bridged6, links6] = NftSet::ALL;
     let expected = [one(bridged4, 1), one(links4, 3), one(bridged6, 2), one(links6, 0)];
     assert_eq!(read(&all), expected);
     assert_eq!(read(&[]), []);
@@ -55,7 +55,7 @@ fn a_message_has_room_for_so_many() {
         |n| Element { key: Flow { port: port(n), ..flow }, comment: "x".repeat(MAX_COMMENT) };
     let elements: Vec<_> = (1..=193).map(element).collect();
     let (sets, read): (Vec<_>, Vec<_>) = read(&elements).into_iter().unzip();
-    assert_eq!(sets, [Set::of(&flow); 2]);
+    assert_eq!(sets, [NftSet::of(&flow); 2]);
     assert_eq!(read, [elements[..192].to_vec(), elements[192..].to_vec()]);
 }
 
@@ -83,7 +83,7 @@ fn so_many_are_asked_for_at_once() {
         (message.kind, set, keys)
     });
     let keys: Vec<Flow> = all.iter().map(|element| element.key).collect();
-    let of = |keys: &[Flow]| (GET_ELEMENTS, Set::of(&flow), keys.to_vec());
+    let of = |keys: &[Flow]| (GET_ELEMENTS, NftSet::of(&flow), keys.to_vec());
     assert_eq!(asked.collect::<Vec<_>>(), [of(&keys[..32]), of(&keys[32..])]);
 }
 

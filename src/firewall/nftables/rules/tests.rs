@@ -74,7 +74,7 @@ impl Packet {
                 }
                 Expression::Lookup { set, register } => {
                     let there = registers[at(*register)..].starts_with(&key(flow));
-                    if *set != Set::of(flow).name() || !there {
+                    if *set != NftSet::of(flow).name() || !there {
                         return None;
                     }
                     continue;

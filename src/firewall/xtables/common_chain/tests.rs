@@ -58,14 +58,14 @@ fn all_that_is_ours_is_dismantled_and_nothing_else() {
     let there = format!("{STANDS}-N OCI-LINK-0a\n-N OCI-LINKED\n-N LINK\n-A LINK -j OCI-LINK\n");
     let expected = "-D FORWARD -j OCI-LINK\n-F OCI-LINK\n-F OCI-LINK-ISOLATE\n-F OCI-LINK-0a\n\
         -X OCI-LINK\n-X OCI-LINK-ISOLATE\n-X OCI-LINK-0a\n";
-    assert_eq!(dismantled(&lines(&there)), expected);
-    assert_eq!(dismantled(&lines("-P FORWARD ACCEPT\n-A FORWARD -j LINK\n")), "");
+    assert_eq!(removal(&lines(&there)), expected);
+    assert_eq!(removal(&lines("-P FORWARD ACCEPT\n-A FORWARD -j LINK\n")), "");
 }
 
 #[test]
 fn a_name_with_a_line_break_gives_no_command() {
     let named = ["-N OCI-LINK-\"\n-F FORWARD\"".to_owned()];
-    assert_eq!(dismantled(&named), "");
+    assert_eq!(removal(&named), "");
 }
 
 #[test]

@@ -21,12 +21,12 @@ const DATAGRAM: usize = 32 << 10;
 
 /// Changes in the network namespace that it was made in.
 #[derive(Debug)]
-pub struct Subscription {
+pub struct NetlinkSubscription {
     fd: OwnedFd,
     buffer: Vec<u8>,
 }
 
-impl Subscription {
+impl NetlinkSubscription {
     /// From now on.
     pub fn open() -> Result<Self> {
         let open = || {
@@ -71,7 +71,7 @@ pub(crate) fn is_about(message: &Message<'_>, concerns: fn(&str) -> bool) -> boo
     of_a_table && message.attributes().text(TABLE).is_some_and(concerns)
 }
 
-impl AsFd for Subscription {
+impl AsFd for NetlinkSubscription {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

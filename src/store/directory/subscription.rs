@@ -6,19 +6,19 @@
 
 use super::FOLDERS;
 use crate::error::Result;
-use crate::store::{Feed, News};
-use crate::sys::daemon::inotify::{Notice, Notices, Place};
+use crate::store::{StoreEvent, Subscription};
+use crate::sys::daemon::inotify::{Notice, Notices, Watched};
 use crate::sys::private_dir::Directory;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// See the module.
 #[derive(Debug)]
-pub struct DirectoryFeed {
+pub struct DirectorySubscription {
     notices: Notices,
-    top: Place,
+    top: Watched,
 }
 
-impl DirectoryFeed {
+impl DirectorySubscription {
     /// Of the records in the state directory `top`.
     pub fn open(top: &Directory, records: &Directory) -> Result<Self> {
         let notices = Notices::new()?;
@@ -26,32 +26,37 @@ impl DirectoryFeed {
         Ok(Self { top: notices.add(top)?, notices })
     }
 
-    fn meaning(&self, notice: &Notice) -> News {
+    fn meaning(&self, notice: &Notice) -> StoreEvent {
         match notice {
-            Notice::Gone(_) => News::Gone,
+            Notice::Gone(_) => StoreEvent::Gone,
             Notice::Left(place, name) if *place == self.top => {
                 // One that is held open is only seen to go from where it is.
-                if FOLDERS.iter().any(|folder| name == folder) { News::Gone } else { News::Nothing }
+                if FOLDERS.iter().any(|folder| name == folder) {
+                    StoreEvent::Gone
+                } else {
+                    StoreEvent::Nothing
+                }
             }
-            Notice::Left(..) => News::Written,
+            Notice::Left(..) => StoreEvent::Written,
             Notice::Overflow => {
                 log::warn!("state directory: more happened than could be told");
-                News::Written
+                StoreEvent::Written
             }
         }
     }
 }
 
-impl Feed for DirectoryFeed {
-    fn take(&mut self) -> Result<News> {
-        let all: Vec<News> =
+impl Subscription for DirectorySubscription {
+    fn poll(&mut self) -> Result<StoreEvent> {
+        let all: Vec<StoreEvent> =
             self.notices.take()?.iter().map(|notice| self.meaning(notice)).collect();
-        let worst = [News::Gone, News::Written].into_iter().find(|news| all.contains(news));
-        Ok(worst.unwrap_or(News::Nothing))
+        let worst =
+            [StoreEvent::Gone, StoreEvent::Written].into_iter().find(|news| all.contains(news));
+        Ok(worst.unwrap_or(StoreEvent::Nothing))
     }
 }
 
-impl AsFd for DirectoryFeed {
+impl AsFd for DirectorySubscription {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.notices.as_fd()
     }
