@@ -14,35 +14,35 @@ const ALIAS: ValueHint = ValueHint::Username;
 /// Docker's --link for every OCI runtime and engine.
 #[derive(Debug, Parser)]
 #[command(name = "oci-link", version, disable_help_subcommand = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What holds for every command.
     #[command(flatten)]
-    pub global: Global,
+    pub(crate) global: Global,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// Flags that every command takes. They win over config.toml.
 #[derive(Debug, Args)]
-pub struct Global {
+pub(crate) struct Global {
     /// Read this config.toml [default: /etc/oci-link/config.toml, which may be absent].
     #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Where the records of running containers are [default: /run/oci-link].
     #[arg(long, global = true, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
     /// off, error, warn, info, debug or trace [default: info].
     #[arg(long, global = true, value_name = "LEVEL")]
-    pub log_level: Option<LevelFilter>,
+    pub(crate) log_level: Option<LevelFilter>,
     /// Log to this file [default: the system's log].
     #[arg(long, global = true, value_name = "FILE")]
-    pub log_file: Option<PathBuf>,
+    pub(crate) log_file: Option<PathBuf>,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Act as an OCI hook: the container's state comes on standard input.
     Hook(Hook),
     /// Put hooks and link variables into a bundle's config.json.
@@ -100,19 +100,19 @@ pub enum Command {
 
 /// `hook`.
 #[derive(Debug, Args)]
-pub struct Hook {
+pub(crate) struct Hook {
     /// The stage; when absent, poststop for a stopped container, else createRuntime.
     #[arg(value_enum)]
-    pub stage: Option<Stage>,
+    pub(crate) stage: Option<Stage>,
     /// Names the variables that were put into config.json along with this hook (see `oci::hooks`).
     #[arg(long, value_name = "NAMES", hide = true)]
-    pub injected: Vec<String>,
+    pub(crate) injected: Vec<String>,
 }
 
 /// The stages of the OCI runtime spec that links need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "camelCase")]
-pub enum Stage {
+pub(crate) enum Stage {
     /// The namespaces are there, the program has not started.
     CreateRuntime,
     /// The same, in runtimes before 1.0.2 of the spec.
@@ -125,116 +125,116 @@ pub enum Stage {
 
 /// `prepare`.
 #[derive(Debug, Args)]
-pub struct Prepare {
+pub(crate) struct Prepare {
     /// The directory that holds config.json.
     #[arg(value_hint = ValueHint::DirPath)]
-    pub bundle: PathBuf,
+    pub(crate) bundle: PathBuf,
     /// The id that the container will be created with [default: the name of the directory].
     #[arg(long)]
-    pub id: Option<String>,
+    pub(crate) id: Option<String>,
 }
 
 /// `runtime`.
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
-pub struct Runtime {
+pub(crate) struct Runtime {
     /// The runtime's own arguments.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
-    pub arguments: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
 }
 
 /// `ls`.
 #[derive(Debug, Args)]
-pub struct Ls {
+pub(crate) struct Ls {
     /// Names only, one in a line: for completions of shells.
     #[arg(long, hide = true)]
-    pub names: bool,
+    pub(crate) names: bool,
     /// The aliases that one container has for others, for the same.
     #[arg(long, value_name = "CONTAINER", hide = true)]
-    pub aliases: Option<String>,
+    pub(crate) aliases: Option<String>,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub(crate) format: Format,
 }
 
 /// `inspect`.
 #[derive(Debug, Args)]
-pub struct Inspect {
+pub(crate) struct Inspect {
     /// Name, id or unique id prefix.
     #[arg(value_hint = CONTAINER)]
-    pub container: String,
+    pub(crate) container: String,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub(crate) format: Format,
 }
 
 /// `graph`.
 #[derive(Debug, Args)]
-pub struct GraphArguments {
+pub(crate) struct GraphArguments {
     /// How to draw.
     #[arg(long, value_enum, default_value_t)]
-    pub format: GraphFormat,
+    pub(crate) format: GraphFormat,
 }
 
 /// `connect`.
 #[derive(Debug, Args)]
-pub struct Connect {
+pub(crate) struct Connect {
     /// Who is linked: name, id or unique id prefix.
     #[arg(value_hint = CONTAINER)]
-    pub recipient: String,
+    pub(crate) recipient: String,
     /// To whom, and by what name [default: the source's].
     #[arg(value_name = "SOURCE[:ALIAS]", value_hint = CONTAINER)]
-    pub link: String,
+    pub(crate) link: String,
 }
 
 /// `disconnect`.
 #[derive(Debug, Args)]
-pub struct Disconnect {
+pub(crate) struct Disconnect {
     /// Whose link: name, id or unique id prefix.
     #[arg(value_hint = CONTAINER)]
-    pub recipient: String,
+    pub(crate) recipient: String,
     /// By what name it knows the source.
     #[arg(value_hint = ALIAS)]
-    pub alias: String,
+    pub(crate) alias: String,
 }
 
 /// `sync`.
 #[derive(Debug, Args)]
-pub struct Sync {
+pub(crate) struct Sync {
     /// Only say what would be mended: status 6 where rules are wrong, 8 a hosts file, 7 a record.
     #[arg(long)]
-    pub check: bool,
+    pub(crate) check: bool,
 }
 
 /// `gc`.
 #[derive(Debug, Args)]
-pub struct Gc {
+pub(crate) struct Gc {
     /// Only say what would be removed.
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// End the links of those who run too, and take all that is ours out of the firewall: before
     /// this program is removed, for nobody would close a link after that.
     #[arg(long, conflicts_with = "dry_run")]
-    pub all: bool,
+    pub(crate) all: bool,
 }
 
 /// `doctor`.
 #[derive(Debug, Args)]
-pub struct Doctor {
+pub(crate) struct Doctor {
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub(crate) format: Format,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Where the engines' files are, if not in `/`.
     #[arg(long, value_name = "DIR", hide = true)]
-    pub root: Option<PathBuf>,
+    pub(crate) root: Option<PathBuf>,
 }
 
 /// For people or for programs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Columns.
     #[default]
     Table,
@@ -244,7 +244,7 @@ pub enum Format {
 
 /// For people, or for programs that draw.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum GraphFormat {
+pub(crate) enum GraphFormat {
     /// A line per container and link.
     #[default]
     Text,
@@ -259,33 +259,33 @@ pub enum GraphFormat {
 /// `configure`.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // Each is a flag.
-pub struct Configure {
+pub(crate) struct Configure {
     /// Whose configuration.
     #[arg(value_enum)]
-    pub engine: EngineName,
+    pub(crate) engine: EngineName,
     /// What the runtime is called there.
     #[arg(long, value_name = "NAME", default_value = "oci-link")]
-    pub runtime: String,
+    pub(crate) runtime: String,
     /// Make it the runtime of containers that ask for none.
     #[arg(long, conflicts_with = "hooks")]
-    pub default: bool,
+    pub(crate) default: bool,
     /// Hooks in hooks.d in place of a runtime: podman before 4.6, and CRI-O.
     #[arg(long)]
-    pub hooks: bool,
+    pub(crate) hooks: bool,
     /// Take away what the same command without this had put there, but for a link oci-link-runtime.
     #[arg(long)]
-    pub remove: bool,
+    pub(crate) remove: bool,
     /// Only say what would change, and what the files would say.
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Where the engine's files are, if not in `/`.
     #[arg(long, value_name = "DIR", hide = true)]
-    pub root: Option<PathBuf>,
+    pub(crate) root: Option<PathBuf>,
 }
 
 /// Those that have a configuration to register in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum EngineName {
+pub(crate) enum EngineName {
     /// /etc/docker/daemon.json.
     Docker,
     /// A drop-in of containers.conf, or hooks.d.
@@ -298,28 +298,28 @@ pub enum EngineName {
 
 /// `compose`.
 #[derive(Debug, Args)]
-pub struct Compose {
+pub(crate) struct Compose {
     /// Give both ends of each link this runtime [default: oci-link].
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true,
           default_missing_value = "oci-link", hide_default_value = true)]
-    pub runtime: Option<String>,
+    pub(crate) runtime: Option<String>,
     /// Write expose and ports of those who are linked to into annotations, in the place of the
     /// image's: podman does not tell them.
     #[arg(long)]
-    pub ports: bool,
+    pub(crate) ports: bool,
 }
 
 /// `completions`.
 #[derive(Debug, Args)]
-pub struct Completions {
+pub(crate) struct Completions {
     /// Which shell.
     #[arg(value_enum)]
-    pub shell: Shell,
+    pub(crate) shell: Shell,
 }
 
 /// Those that are completed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
+pub(crate) enum Shell {
     /// For `/usr/share/bash-completion/completions`.
     Bash,
     /// For a directory of `$fpath`, as `_oci-link`.
@@ -330,8 +330,8 @@ pub enum Shell {
 
 /// `man`.
 #[derive(Debug, Args)]
-pub struct Man {
+pub(crate) struct Man {
     /// Where they are written; it is made if it is not there.
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub directory: PathBuf,
+    pub(crate) directory: PathBuf,
 }

@@ -12,44 +12,44 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 /// Where config.toml is looked for.
-pub const CONFIG_FILE: &str = "/etc/oci-link/config.toml";
+pub(crate) const CONFIG_FILE: &str = "/etc/oci-link/config.toml";
 /// Where the records are: on tmpfs, like the containers they speak of.
-pub const STATE_DIR: &str = "/run/oci-link";
+pub(crate) const STATE_DIR: &str = "/run/oci-link";
 /// The size of a config.toml that somebody wrote by hand, many times over.
 const MAX_CONFIG: u64 = 64 << 10;
 
 /// What was said on the command line; it wins over the file.
 #[derive(Debug, Default, Clone)]
-pub struct Overrides {
+pub(crate) struct Overrides {
     /// `--config`.
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// `--state-dir`.
-    pub state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
     /// `--log-level`.
-    pub log_level: Option<LevelFilter>,
+    pub(crate) log_level: Option<LevelFilter>,
     /// `--log-file`.
-    pub log_file: Option<PathBuf>,
+    pub(crate) log_file: Option<PathBuf>,
 }
 
 /// How this host wants its links.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
+pub(crate) struct Config {
     /// The file that was named on the command line, if one was.
-    pub named: Option<PathBuf>,
+    pub(crate) named: Option<PathBuf>,
     /// Where the records are.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// Who keeps the rules.
-    pub firewall: Choice,
+    pub(crate) firewall: Choice,
     /// Bridges whose containers reach each other by links only.
-    pub isolate: Vec<BridgeName>,
+    pub(crate) isolate: Vec<BridgeName>,
     /// Which Docker the variables sound like.
-    pub dialect: Dialect,
+    pub(crate) dialect: Dialect,
     /// What the wrapper becomes.
-    pub runtime: PathBuf,
+    pub(crate) runtime: PathBuf,
     /// What is logged.
-    pub log_level: LevelFilter,
+    pub(crate) log_level: LevelFilter,
     /// Where to; else to the system's log.
-    pub log_file: Option<PathBuf>,
+    pub(crate) log_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -125,7 +125,7 @@ impl Default for Config {
 
 impl Config {
     /// Reads the file, which may be absent, and lets the flags win.
-    pub fn load(overrides: Overrides) -> Result<Self> {
+    pub(crate) fn load(overrides: Overrides) -> Result<Self> {
         let path = overrides.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
         let text = file::read_text_if_there(path, MAX_CONFIG, Kind::Input)?.unwrap_or_default();
         let mut config = Self::parse(&file::shown(path), &text)?;

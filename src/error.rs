@@ -7,7 +7,7 @@ use std::fmt;
 /// What kind of thing failed. The number is the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Something of ours is broken.
     Internal = 1,
     /// The command line.
@@ -33,7 +33,7 @@ pub enum Kind {
 #[error("{message}")]
 pub struct Error {
     /// The exit status.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     message: String,
 }
 
@@ -42,7 +42,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// `message` must be one line in which values from outside are escaped or checked.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 }
@@ -68,7 +68,7 @@ impl From<Refusal> for Error {
 }
 
 /// Says which step failed, and for what, where a lower layer only knows how.
-pub trait Context<T> {
+pub(crate) trait Context<T> {
     /// `what: cause`, as an [`Error`] of `kind`.
     fn context<D: fmt::Display>(self, kind: Kind, what: impl FnOnce() -> D) -> Result<T>;
 }
@@ -81,23 +81,23 @@ impl<T, E: fmt::Display> Context<T> for std::result::Result<T, E> {
 
 /// Steps that must all be tried: collects what failed and goes on.
 #[derive(Debug, Default)]
-pub struct Failures(Vec<Error>);
+pub(crate) struct Failures(Vec<Error>);
 
 impl Failures {
     /// Remembers the error, if there is one.
-    pub fn note(&mut self, result: Result<()>) {
+    pub(crate) fn note(&mut self, result: Result<()>) {
         if let Err(error) = result {
             self.0.push(error);
         }
     }
 
     /// Whether nothing has failed.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// All that failed in one line, with the status of the first.
-    pub fn into_result(self) -> Result<()> {
+    pub(crate) fn into_result(self) -> Result<()> {
         let Some(first) = self.0.first() else { return Ok(()) };
         let kind = first.kind;
         let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();

@@ -15,38 +15,38 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Held by `watch` while it runs, in the state directory.
-pub const WATCH_LOCK: &str = "watch.lock";
+pub(crate) const WATCH_LOCK: &str = "watch.lock";
 /// A program that a killed watch had begun may hold its lock a moment longer.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
 /// Where plans take effect.
 #[derive(Clone, Copy)]
-pub struct Effects<'a> {
+pub(crate) struct Effects<'a> {
     /// The records.
-    pub store: &'a dyn Store,
+    pub(crate) store: &'a dyn Store,
     /// The rules.
-    pub firewall: &'a dyn Firewall,
+    pub(crate) firewall: &'a dyn Firewall,
     /// The state directory, which holds no container's files.
-    pub state: &'a Path,
+    pub(crate) state: &'a Path,
 }
 
 /// Everything that commands need, opened once.
-pub struct Host {
+pub(crate) struct Host {
     /// How it wants its links.
-    pub config: Config,
+    pub(crate) config: Config,
     /// Its boot id.
-    pub boot: u128,
+    pub(crate) boot: u128,
     /// The records.
-    pub store: Box<dyn Store>,
+    pub(crate) store: Box<dyn Store>,
     /// Keeps the rules of containers that start now.
-    pub firewall: Box<dyn Firewall>,
+    pub(crate) firewall: Box<dyn Firewall>,
     memory: SetupCache,
     state: Rc<Directory>,
 }
 
 impl Host {
     /// Opens the state directory, and refuses one that others could have touched.
-    pub fn open(config: Config) -> Result<Self> {
+    pub(crate) fn open(config: Config) -> Result<Self> {
         let state = Rc::new(Directory::open(&config.state_dir)?);
         let boot = process::boot_id()?;
         let store = store::open(Rc::clone(&state))?;
@@ -56,17 +56,17 @@ impl Host {
     }
 
     /// The state directory.
-    pub fn state(&self) -> BorrowedFd<'_> {
+    pub(crate) fn state(&self) -> BorrowedFd<'_> {
         self.state.as_fd()
     }
 
     /// What rules and records cannot outlast: this boot, and the network namespace we are in.
-    pub fn epoch(&self) -> Result<String> {
+    pub(crate) fn epoch(&self) -> Result<String> {
         Ok(format!("{:032x} {}", self.boot, namespace_cookie()?))
     }
 
     /// The right to watch this state directory, which one process has until it drops this.
-    pub fn sole_watch(&self) -> Result<Lock> {
+    pub(crate) fn sole_watch(&self) -> Result<Lock> {
         lock::within(LAST_BREATH, self.state.open_lock(WATCH_LOCK)?)?.ok_or_else(|| {
             let place = file::shown(&self.config.state_dir);
             Error::new(Kind::State, format!("{place}: is watched by another process already"))
@@ -74,13 +74,13 @@ impl Host {
     }
 
     /// Isolates the bridges that config.toml names, and no others. The caller holds the host lock.
-    pub fn isolate(&self) -> Result<()> {
+    pub(crate) fn isolate(&self) -> Result<()> {
         firewall::isolate(self.firewall.as_ref(), &self.memory, &self.config.isolate)
     }
 
     /// Calls `act` with the site whose firewall keeps the rules of a record made by `backend`,
     /// whatever config.toml says today.
-    pub fn effects<T>(
+    pub(crate) fn effects<T>(
         &self,
         backend: BackendName,
         act: impl FnOnce(Effects<'_>) -> Result<T>,

@@ -16,19 +16,19 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where syslogd and journald listen.
-pub const SYSLOG: &str = "/dev/log";
+pub(crate) const SYSLOG: &str = "/dev/log";
 /// The facility "daemon" (RFC 5424).
 const DAEMON: u8 = 3;
 
 /// Sets the log up as `config` wants it.
-pub fn init(config: &Config) -> Result<()> {
+pub(crate) fn init(config: &Config) -> Result<()> {
     let file = config.log_file.as_deref().map(open).transpose()?;
     begin(config.log_level, file).context(Kind::Internal, || "log")
 }
 
 /// Sets the log up for an error that came before [`init`], or in it: as the flags say, for config.toml
 /// may be what is wrong. Nothing where there is a log already.
-pub fn init_by_flags(flags: &Overrides) {
+pub(crate) fn init_by_flags(flags: &Overrides) {
     if log::max_level() != LevelFilter::Off || fill_standard_streams().is_err() {
         return;
     }
@@ -63,7 +63,7 @@ fn begin(level: LevelFilter, file: Option<File>) -> std::result::Result<(), log:
 }
 
 /// Says an error to the one who called and to the log.
-pub fn report(error: &Error) {
+pub(crate) fn report(error: &Error) {
     log::error!("{error}");
     let _ = writeln!(io::stderr(), "oci-link: {error}");
 }

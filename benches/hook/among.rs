@@ -3,7 +3,7 @@
 
 use crate::{crowd::Crowd, hooks::Hooks, packets::Packets, place::Place, report::Report, rig::Rig};
 
-pub fn measure(place: &Place, report: &mut Report) {
+pub(crate) fn measure(place: &Place, report: &mut Report) {
     let rigs = Rig::all_isolating(place, "crowd");
     // Minutes later the machine is another: what is compared to a host without others is measured
     // in turns with it.

@@ -15,10 +15,10 @@ use std::{
 };
 
 /// A network namespace with one interface.
-pub struct Network(Namespace);
+pub(crate) struct Network(Namespace);
 
 impl Network {
-    pub fn new(v4: &str, v6: Option<&str>) -> Self {
+    pub(crate) fn new(v4: &str, v6: Option<&str>) -> Self {
         let namespace = Namespace::new();
         let v6 = v6.map_or(String::new(), |v6| format!("addr add {v6}/64 dev eth0 nodad\n"));
         namespace.ip(&format!(
@@ -29,23 +29,23 @@ impl Network {
     }
 
     /// Whose only interface is to be plugged in from outside.
-    pub fn bare() -> Self {
+    pub(crate) fn bare() -> Self {
         Self(Namespace::new())
     }
 
-    pub fn namespace(&self) -> &Namespace {
+    pub(crate) fn namespace(&self) -> &Namespace {
         &self.0
     }
 
     /// Gives it another address instead of the one it has. Thousands are wanted, so no program is
     /// run for it.
-    pub fn readdress(&self, v4: Ipv4Addr) {
+    pub(crate) fn readdress(&self, v4: Ipv4Addr) {
         let done = self.0.enter(|| set_address("eth0", v4));
         assert_eq!(done, 0, "address {v4}");
     }
 
     /// A process in it, until dropped.
-    pub fn start(&self) -> Container {
+    pub(crate) fn start(&self) -> Container {
         self.0.enter(|| {
             // Every container has mounts of its own; a hook is wary of one that has not.
             unshare(CloneFlags::CLONE_NEWNS).expect("root may unshare");
@@ -73,10 +73,10 @@ fn set_address(interface: &str, v4: Ipv4Addr) -> libc::c_int {
 }
 
 /// The first process of a container, killed when dropped.
-pub struct Container(Child);
+pub(crate) struct Container(Child);
 
 impl Container {
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
 }

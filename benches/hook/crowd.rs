@@ -12,7 +12,7 @@ use std::{net::Ipv4Addr, thread};
 const MOST_OF_IPTABLES: usize = 1000;
 
 /// One on each host.
-pub struct Crowd<'a> {
+pub(crate) struct Crowd<'a> {
     hosts: Vec<Others<'a>>,
 }
 
@@ -27,7 +27,7 @@ struct Others<'a> {
 
 impl<'a> Crowd<'a> {
     /// There must be a source called `db` on each host.
-    pub fn new(rigs: &'a [Rig]) -> Self {
+    pub(crate) fn new(rigs: &'a [Rig]) -> Self {
         let others = |rig| {
             let network = Network::new("10.2.0.1", None);
             Others { rig, process: network.start(), network, size: 0 }
@@ -36,7 +36,7 @@ impl<'a> Crowd<'a> {
     }
 
     /// Grows to `size` on every host that is to hold so many.
-    pub fn grow(&mut self, size: usize) {
+    pub(crate) fn grow(&mut self, size: usize) {
         thread::scope(|scope| {
             for others in self.hosts.iter_mut().filter(|others| holds(others.rig, size)) {
                 scope.spawn(move || others.grow(size));
@@ -46,7 +46,7 @@ impl<'a> Crowd<'a> {
 }
 
 /// Whether so many others are made with this backend.
-pub fn holds(rig: &Rig, size: usize) -> bool {
+pub(crate) fn holds(rig: &Rig, size: usize) -> bool {
     rig.backend != "iptables" || size <= MOST_OF_IPTABLES
 }
 

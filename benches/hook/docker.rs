@@ -39,7 +39,7 @@ const RECIPIENTS: [(&str, &str); 6] = [
     ("our link, 50 ports", "--runtime oci-link --annotation org.oci-link.links=fifty:db"),
 ];
 
-pub fn measure(place: &Place, report: &mut Report) {
+pub(crate) fn measure(place: &Place, report: &mut Report) {
     if !Path::new(SID).join(".complete").exists() {
         println!("\ndocker start: left out, for want of {SID}: make bench-deps");
         return;

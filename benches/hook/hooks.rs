@@ -25,7 +25,7 @@ const PORTS: &str = ", 50 ports";
 const ALONE: &str = ", no others";
 
 /// One recipient on each host, and more where there are no others.
-pub struct Hooks<'a> {
+pub(crate) struct Hooks<'a> {
     crowd: &'a [Rig],
     alone: &'a [Rig],
     web: Network,
@@ -45,7 +45,7 @@ struct Subject<'a> {
 
 impl<'a> Hooks<'a> {
     /// Starts the sources. Others are to come to `crowd`, and never to `alone`.
-    pub fn new(crowd: &'a [Rig], alone: &'a [Rig]) -> Self {
+    pub(crate) fn new(crowd: &'a [Rig], alone: &'a [Rig]) -> Self {
         let db = Network::new("10.0.0.2", Some("fd00::2")).start();
         let db50 = Network::new("10.0.0.3", None).start();
         for rig in crowd.iter().chain(alone) {
@@ -58,7 +58,7 @@ impl<'a> Hooks<'a> {
     }
 
     /// Measures it where so many others are.
-    pub fn measure(&self, others: usize, place: &Place, report: &mut Report) {
+    pub(crate) fn measure(&self, others: usize, place: &Place, report: &mut Report) {
         let mut subjects = self.subjects(others);
         let nothing = rounds(place, &mut subjects);
         report.section(&format!("Hook, {others} links of others"), NOTHING, &nothing);

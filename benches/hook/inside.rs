@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 const ROUNDS: usize = 40;
 
-pub fn measure(place: &Place, report: &mut Report) {
+pub(crate) fn measure(place: &Place, report: &mut Report) {
     let rigs = Rig::all(place, "inside");
     let db = Network::new("10.0.0.2", None).start();
     for rig in &rigs {

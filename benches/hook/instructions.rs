@@ -15,7 +15,7 @@ use crate::{
 use nix::{libc::user_regs_struct, sys::ptrace::getregs};
 use std::{collections::HashSet, fmt::Write, fs, path::Path};
 
-pub fn measure(place: &Place, report: &mut Report) {
+pub(crate) fn measure(place: &Place, report: &mut Report) {
     report.section_of_instructions("Instructions of a createRuntime");
     let nothing = count(command(&place.noop));
     report.instructions(NOTHING, nothing, nothing);
@@ -27,7 +27,7 @@ pub fn measure(place: &Place, report: &mut Report) {
 
 /// Writes the addresses that hooks are at into `file`, each once, in the order in which they get
 /// there.
-pub fn record(place: &Place, file: &Path) {
+pub(crate) fn record(place: &Place, file: &Path) {
     let (mut known, mut text) = (HashSet::new(), String::new());
     hooks(place, "layout", |_, _, hook| {
         walk(hook, |process| {

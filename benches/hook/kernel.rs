@@ -4,7 +4,7 @@ use crate::rig::Rig;
 use std::process::Command;
 
 /// How many links to the first port of `db` a host's rules permit, if its backend makes rules.
-pub fn links(rig: &Rig) -> Option<usize> {
+pub(crate) fn links(rig: &Rig) -> Option<usize> {
     let (tool, arguments, rule): (_, &[&str], _) = match rig.backend {
         "iptables" => ("iptables-save", &["-t", "filter"], "--dport 3306 "),
         "ipset" => ("ipset", &["save"], ",tcp:3306,"),
@@ -15,7 +15,7 @@ pub fn links(rig: &Rig) -> Option<usize> {
 }
 
 /// What a program prints on the host.
-pub fn output(rig: &Rig, command: &mut Command) -> String {
+pub(crate) fn output(rig: &Rig, command: &mut Command) -> String {
     let output = rig.host.enter(|| command.output().expect("program starts"));
     assert!(output.status.success(), "{command:?}: {output:?}");
     String::from_utf8(output.stdout).expect("text")

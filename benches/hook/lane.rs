@@ -31,7 +31,7 @@ const PONG: &str = "10.9.0.2";
 const OPEN: u16 = 7;
 const SHUT: u16 = 9;
 
-pub struct Lane {
+pub(crate) struct Lane {
     ping: Namespace,
     sender: UdpSocket,
     receiver: UdpSocket,
@@ -45,14 +45,14 @@ pub struct Lane {
 }
 
 /// Whether this kernel shows iptables what crosses a bridge, once it is asked to.
-pub fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     let there = || Path::new(SWITCH).exists();
     there() || (Command::new("modprobe").arg("br_netfilter").status().is_ok() && there())
 }
 
 impl Lane {
     /// The rules of a link that is made later come first: this one's packets pass them all.
-    pub fn open(rig: &Rig) -> Self {
+    pub(crate) fn open(rig: &Rig) -> Self {
         rig.host.ip("link add br0 type bridge\nlink set br0 up\n");
         rig.host.enter(|| fs::write(SWITCH, "1").expect("bridge is shown to iptables"));
         let (ping, pong) = (Network::bare(), Network::bare());
@@ -89,7 +89,7 @@ impl Lane {
     }
 
     /// The time that one packet takes from one container to the other, on average.
-    pub fn burst(&self) -> Duration {
+    pub(crate) fn burst(&self) -> Duration {
         self.send(WARM_UP);
         let begun = Instant::now();
         self.send(BURST);
@@ -106,7 +106,7 @@ impl Lane {
     }
 
     /// The time that a connection takes until both ends have it, on average.
-    pub fn connect(&self) -> Duration {
+    pub(crate) fn connect(&self) -> Duration {
         self.ping.join();
         let mut spent = Duration::ZERO;
         for _ in 0..CONNECTIONS {
@@ -124,7 +124,7 @@ impl Lane {
 
     /// Whether nothing but the link lets packets through: or rules would be measured that nobody
     /// asks.
-    pub fn is_isolated(&self) -> bool {
+    pub(crate) fn is_isolated(&self) -> bool {
         self.ping.join();
         let address = SocketAddr::new(PONG.parse().expect("an address"), SHUT);
         // Nobody listens there: if the way is open, the answer comes at once.

@@ -5,21 +5,21 @@ use crate::{
     report::{NOTHING, Report, Target},
     sample::{Series, command},
 };
-use oci_link::model::{
+use oci_link::testing::Directory;
+use oci_link::testing::{
     Address, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag, Phase,
     PortSet, Record, Reference,
 };
-use oci_link::store::{self, Change, Commit, Found, Store};
-use oci_link::sys::private_dir::Directory;
+use oci_link::testing::{Change, Commit, Found, Store, open_store};
 use std::time::Instant;
 
 const LOOKUPS: u32 = 1000;
 /// The target: times the same among the fewest records, which a processor's caches hold.
 const GROWTH: f64 = 2.0;
 
-pub fn measure(place: &Place, report: &mut Report) {
+pub(crate) fn measure(place: &Place, report: &mut Report) {
     let directory = Directory::open(&place.directory("records")).expect("directory opens");
-    let store = store::open(directory.into()).expect("store opens");
+    let store = open_store(directory.into()).expect("store opens");
     let (mut size, mut fewest) = (0, Vec::new());
     for records in [10, 1000, 100_000] {
         for number in size..records {

@@ -11,7 +11,7 @@ use crate::{
 /// MiB, of a hook or of a program that it runs.
 const LIMIT: f64 = 6.0;
 
-pub fn measure(place: &Place, report: &mut Report) {
+pub(crate) fn measure(place: &Place, report: &mut Report) {
     report.section_of_memory("Peak memory");
     report.memory(NOTHING, command(&place.noop).run().mebibytes, None);
     hooks(place, "memory", |backend, phase, hook| {

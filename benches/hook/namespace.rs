@@ -11,11 +11,11 @@ use std::{
 
 /// One of them, for as long as somebody has it.
 #[derive(Clone)]
-pub struct Namespace(Arc<File>);
+pub(crate) struct Namespace(Arc<File>);
 
 impl Namespace {
     /// With its loopback interface up.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let make = || {
             unshare(CloneFlags::CLONE_NEWNET).expect("root may unshare");
             ip("link set lo up\n");
@@ -26,12 +26,12 @@ impl Namespace {
     }
 
     /// Moves the calling thread into it, for good. Its children belong to it, and its new sockets.
-    pub fn join(&self) {
+    pub(crate) fn join(&self) {
         setns(&self.0, CloneFlags::CLONE_NEWNET).expect("root may enter");
     }
 
     /// Does some work in it.
-    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let inside = || {
             self.join();
             work()
@@ -40,7 +40,7 @@ impl Namespace {
     }
 
     /// Runs `ip` in it, with a command per line.
-    pub fn ip(&self, lines: &str) {
+    pub(crate) fn ip(&self, lines: &str) {
         self.enter(|| ip(lines));
     }
 }

@@ -9,14 +9,14 @@ use crate::{
 
 /// Which end of a container's life.
 #[derive(Clone, Copy)]
-pub enum Phase {
+pub(crate) enum Phase {
     Start,
     End,
 }
 
 /// Gives `each` the hook that starts a container with a link, not the first of its host, and the one
 /// that ends it, on a host of each backend.
-pub fn hooks(place: &Place, what: &str, mut each: impl FnMut(&'static str, Phase, Sample)) {
+pub(crate) fn hooks(place: &Place, what: &str, mut each: impl FnMut(&'static str, Phase, Sample)) {
     let db = Network::new("10.0.0.2", None).start();
     let (first, web) = (Network::new("10.0.1.1", None).start(), Network::new("10.0.1.2", None));
     for rig in &Rig::all(place, what) {

@@ -17,7 +17,7 @@ const NO_RULES: &str = "no rules";
 const GROWTH: f64 = 1.1;
 
 /// A lane on every host, among others and alone.
-pub struct Packets<'a> {
+pub(crate) struct Packets<'a> {
     pairs: Vec<Pair<'a>>,
     /// The lane of the backend that makes no rules.
     free: Option<Lane>,
@@ -42,7 +42,7 @@ struct Times {
 
 impl<'a> Packets<'a> {
     /// Before there are any others in `crowd`; there are never any in `alone`.
-    pub fn new(crowd: &'a [Rig], alone: &[Rig]) -> Self {
+    pub(crate) fn new(crowd: &'a [Rig], alone: &[Rig]) -> Self {
         if !lane::is_possible() {
             eprintln!("\npackets: left out: the kernel has no br_netfilter");
             return Self { pairs: Vec::new(), free: None };
@@ -59,7 +59,7 @@ impl<'a> Packets<'a> {
     }
 
     /// Measures where so many others are.
-    pub fn measure(&self, others: usize, place: &Place, report: &mut Report) {
+    pub(crate) fn measure(&self, others: usize, place: &Place, report: &mut Report) {
         if others == 0 {
             return;
         }

@@ -12,7 +12,7 @@ const ROUNDS: usize = 200;
 /// The target: as much again as the runtime's own start, at most, were the runtime nothing.
 const WRAPPED: f64 = 2.0;
 
-pub fn measure(place: &Place, report: &mut Report) {
+pub(crate) fn measure(place: &Place, report: &mut Report) {
     let config = place.directory("passed").join("config.toml");
     let text = format!("[runtime]\ncommand = \"{}\"\n", place.noop.display());
     fs::write(&config, text).expect("config.toml is written");

@@ -17,11 +17,11 @@ const NOTHING: Option<&str> = None;
 /// Mounted over in our own mount namespace: the state directory must be on a path that is root's.
 const DIR: &str = "/run";
 
-pub struct Place {
+pub(crate) struct Place {
     /// The program that is measured.
-    pub oci_link: PathBuf,
+    pub(crate) oci_link: PathBuf,
     /// A static program that does nothing.
-    pub noop: PathBuf,
+    pub(crate) noop: PathBuf,
     /// A tenth of the rounds, for who works on the benchmark itself.
     quick: bool,
     /// Where to write what hooks call, instead of measuring: `make layout`.
@@ -30,7 +30,7 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn take() -> Self {
+    pub(crate) fn take() -> Self {
         let quick = std::env::args().any(|argument| argument == "--quick");
         let record = std::env::args().find_map(|word| Some(word.strip_prefix("--record=")?.into()));
         // Cargo adds options of its own.
@@ -52,21 +52,21 @@ impl Place {
     }
 
     /// The file to record into.
-    pub fn record(&self) -> Option<&Path> {
+    pub(crate) fn record(&self) -> Option<&Path> {
         self.record.as_deref()
     }
 
-    pub fn is_quick(&self) -> bool {
+    pub(crate) fn is_quick(&self) -> bool {
         self.quick
     }
 
     /// How often to measure what wants `rounds`.
-    pub fn rounds(&self, rounds: usize) -> usize {
+    pub(crate) fn rounds(&self, rounds: usize) -> usize {
         if self.quick { rounds.div_ceil(10) } else { rounds }
     }
 
     /// A directory below ours.
-    pub fn directory(&self, name: &str) -> PathBuf {
+    pub(crate) fn directory(&self, name: &str) -> PathBuf {
         let path = self.dir.join(name);
         fs::create_dir_all(&path).expect("directory is made");
         path

@@ -57,7 +57,7 @@ struct Line {
 }
 
 /// A picture of the rows that are marked for it.
-pub fn draw(rows: &[Value]) -> String {
+pub(crate) fn draw(rows: &[Value]) -> String {
     let (width, height) = SIZE;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \

@@ -5,21 +5,21 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// The first row of most sections: what everything is compared to.
-pub const NOTHING: &str = "program that does nothing";
+pub(crate) const NOTHING: &str = "program that does nothing";
 
 /// A median so many times the least time means waiting for a processor, not working. That makes
 /// what counts as 1 large and every ratio small, so nothing is judged by it.
 const BUSY: f64 = 2.5;
 
 /// What was promised of a figure, and whether it holds.
-pub struct Target {
+pub(crate) struct Target {
     limit: f64,
     value: f64,
     unit: String,
 }
 
 #[derive(Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// What counts as 1 in this section, in microseconds.
     unit: f64,
     section: String,
@@ -32,7 +32,7 @@ pub struct Report {
 
 impl Target {
     /// `value` is to be no more than `limit`, which is in times of `what`.
-    pub fn at_most(limit: f64, value: f64, what: &str) -> Self {
+    pub(crate) fn at_most(limit: f64, value: f64, what: &str) -> Self {
         Self { limit, value, unit: format!("×{what}") }
     }
 
@@ -43,19 +43,19 @@ impl Target {
 
 impl Report {
     /// A section of instructions.
-    pub fn section_of_instructions(&mut self, title: &str) {
+    pub(crate) fn section_of_instructions(&mut self, title: &str) {
         title.clone_into(&mut self.section);
         println!("\n{title:<46}{:>9}{:>20}", "×", "million");
     }
 
     /// A section of MiB.
-    pub fn section_of_memory(&mut self, title: &str) {
+    pub(crate) fn section_of_memory(&mut self, title: &str) {
         title.clone_into(&mut self.section);
         println!("\n{title:<46}{:>9}{:>20}", "MiB", "target");
     }
 
     /// Figures from here on are times `unit`.
-    pub fn section(&mut self, title: &str, what: &str, unit: &Series) {
+    pub(crate) fn section(&mut self, title: &str, what: &str, unit: &Series) {
         self.unit = unit.median();
         self.busy |= what == NOTHING && unit.median() > BUSY * unit.least();
         title.clone_into(&mut self.section);
@@ -63,7 +63,7 @@ impl Report {
         self.row(what, unit, None);
     }
 
-    pub fn row(&mut self, what: &str, series: &Series, target: Option<Target>) {
+    pub(crate) fn row(&mut self, what: &str, series: &Series, target: Option<Target>) {
         let (median, p95) = (series.median() / self.unit, series.p95() / self.unit);
         let (ms, verdict) = (series.median() / 1000.0, self.verdict(target.as_ref(), !self.busy));
         let digits = if ms < 0.1 { 5 } else { 3 };
@@ -75,7 +75,7 @@ impl Report {
     }
 
     /// Makes the last row a point of a chart's line.
-    pub fn mark(&mut self, chart: &str, backend: &str, links: usize) {
+    pub(crate) fn mark(&mut self, chart: &str, backend: &str, links: usize) {
         if let Some(row) = self.rows.last_mut() {
             row["chart"] = chart.into();
             row["backend"] = backend.into();
@@ -85,7 +85,7 @@ impl Report {
 
     /// Instructions of the processor's in user mode, and how many times those of `nothing`.
     #[allow(clippy::cast_precision_loss)] // of numbers that are printed with three digits
-    pub fn instructions(&mut self, what: &str, count: u64, nothing: u64) {
+    pub(crate) fn instructions(&mut self, what: &str, count: u64, nothing: u64) {
         let (millions, ratio) = (count as f64 / 1e6, count as f64 / nothing as f64);
         println!("  {what:<44}{:>9}{millions:>20.3}", three(ratio));
         self.rows.push(json!({
@@ -94,7 +94,7 @@ impl Report {
     }
 
     /// In MiB, and so the limit.
-    pub fn memory(&mut self, what: &str, mebibytes: f64, limit: Option<f64>) {
+    pub(crate) fn memory(&mut self, what: &str, mebibytes: f64, limit: Option<f64>) {
         let target = limit.map(|limit| Target { limit, value: mebibytes, unit: " MiB".into() });
         let verdict = self.verdict(target.as_ref(), true);
         println!("  {what:<44}{:>9}{:14}{verdict}", three(mebibytes), "");
@@ -105,7 +105,7 @@ impl Report {
     }
 
     /// Writes target/bench.json and target/bench.svg.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         // Built for a named target, cargo puts its folder in between.
         let above = Path::new(env!("CARGO_TARGET_TMPDIR")).ancestors();
         let target = above.filter(|dir| dir.join("CACHEDIR.TAG").exists()).last();

@@ -6,10 +6,10 @@ use crate::{
     report::{NOTHING, Report, Target},
     sample::{PAUSE, Series, command},
 };
-use oci_link::model::{HostsPlace, Inode};
-use oci_link::sys::hosts::HostsFile;
-use oci_link::sys::private_dir::Directory;
-use oci_link::sys::restrict::landlock;
+use oci_link::testing::Directory;
+use oci_link::testing::HostsFile;
+use oci_link::testing::{HostsPlace, Inode};
+use oci_link::testing::{Needs, enter};
 use std::{
     fs,
     hint::black_box,
@@ -23,7 +23,7 @@ const ROUNDS: usize = 500;
 /// The target: times a program that does nothing.
 const LIMIT: f64 = 0.1;
 
-pub fn measure(place: &Place, report: &mut Report) {
+pub(crate) fn measure(place: &Place, report: &mut Report) {
     let dir = place.directory("restriction");
     let state = Directory::open(&dir).expect("directory opens");
     let hosts = ["web", "db"].map(|name| hosts_file(dir.join(name)));
@@ -58,8 +58,7 @@ fn restrict(state: &Directory, hosts: &[HostsPlace]) -> Duration {
     let begun = Instant::now();
     let held = hosts.iter().map(|place| HostsFile::hold(place).expect("file opens"));
     let hosts = held.map(|place| place.expect("file is the same")).collect();
-    let outcome =
-        landlock::enter(&landlock::Needs { state: state.as_fd(), hosts, programs: false });
+    let outcome = enter(&Needs { state: state.as_fd(), hosts, programs: false });
     let taken = begun.elapsed();
     assert!(!outcome.starts_with("not at all"), "{outcome}");
     taken

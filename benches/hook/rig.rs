@@ -15,36 +15,36 @@ use std::{
 /// As many system calls as Docker's default profile names: they make most of a config.json.
 const SYSCALLS: usize = 400;
 
-pub struct Rig {
-    pub backend: &'static str,
+pub(crate) struct Rig {
+    pub(crate) backend: &'static str,
     /// Nobody else's rules are there: many rules of one backend make all the others slower.
-    pub host: Namespace,
+    pub(crate) host: Namespace,
     program: PathBuf,
     dir: PathBuf,
 }
 
 /// What a container wants to be.
 #[derive(Clone, Copy)]
-pub struct Wish<'a> {
-    pub id: &'a str,
+pub(crate) struct Wish<'a> {
+    pub(crate) id: &'a str,
     /// As in the annotation.
-    pub links: &'a str,
+    pub(crate) links: &'a str,
     /// How many it exposes.
-    pub ports: u16,
+    pub(crate) ports: u16,
 }
 
 impl Rig {
     /// Those that are measured.
-    pub const BACKENDS: [&str; 4] = ["iptables", "ipset", "nftables", "none"];
+    pub(crate) const BACKENDS: [&str; 4] = ["iptables", "ipset", "nftables", "none"];
 
     /// One for each backend that is measured.
-    pub fn all(place: &Place, name: &str) -> [Self; 4] {
+    pub(crate) fn all(place: &Place, name: &str) -> [Self; 4] {
         Self::BACKENDS.map(|backend| Self::new(place, name, backend, ""))
     }
 
     /// The same on hosts whose containers reach each other by links only, as with Docker's
     /// `icc=false`.
-    pub fn all_isolating(place: &Place, name: &str) -> [Self; 4] {
+    pub(crate) fn all_isolating(place: &Place, name: &str) -> [Self; 4] {
         Self::BACKENDS.map(|backend| {
             let isolate = if backend == "none" { "" } else { "isolate = [\"br0\"]\n" };
             Self::new(place, name, backend, isolate)
@@ -59,7 +59,7 @@ impl Rig {
     }
 
     /// The hook's command line, up to its command.
-    pub fn command_line(&self) -> Vec<String> {
+    pub(crate) fn command_line(&self) -> Vec<String> {
         [vec![self.program.display().to_string()], self.options()].concat()
     }
 
@@ -72,14 +72,19 @@ impl Rig {
 
     /// The hook that makes the container's links. Before it, a bundle as from an engine, with a
     /// hosts file to mount.
-    pub fn create(&self, wish: &Wish, container: &Container) -> Sample {
+    pub(crate) fn create(&self, wish: &Wish, container: &Container) -> Sample {
         let ports: Vec<_> = (0..wish.ports).map(|port| (3306 + 2 * port).to_string()).collect();
         let ports = if ports.is_empty() { "none".into() } else { ports.join(",") };
         self.create_exposing(&ports, wish, container)
     }
 
     /// The same with `ports` as in the annotation.
-    pub fn create_exposing(&self, ports: &str, wish: &Wish, container: &Container) -> Sample {
+    pub(crate) fn create_exposing(
+        &self,
+        ports: &str,
+        wish: &Wish,
+        container: &Container,
+    ) -> Sample {
         let bundle = self.bundle(wish.id);
         fs::create_dir_all(bundle.join("rootfs")).expect("bundle is made");
         fs::write(bundle.join("hosts"), "127.0.0.1\tlocalhost\n").expect("hosts file is written");
@@ -89,7 +94,7 @@ impl Rig {
     }
 
     /// The hook that ends them.
-    pub fn delete(&self, wish: &Wish) -> Sample {
+    pub(crate) fn delete(&self, wish: &Wish) -> Sample {
         self.hook("poststop", wish.id, "stopped", None)
     }
 
@@ -107,7 +112,7 @@ impl Rig {
     }
 
     /// Removes the bundle of a container that nobody asks for any more.
-    pub fn forget_bundle(&self, id: &str) {
+    pub(crate) fn forget_bundle(&self, id: &str) {
         fs::remove_dir_all(self.bundle(id)).expect("bundle goes");
     }
 
@@ -141,7 +146,13 @@ fn config(wish: &Wish, ports: &str, bundle: &Path) -> Value {
 }
 
 /// A bundle for a real runtime, whose program does nothing; `hook` is run at both its ends.
-pub fn runnable(dir: &Path, noop: &Path, container: &Container, links: &str, hook: &[String]) {
+pub(crate) fn runnable(
+    dir: &Path,
+    noop: &Path,
+    container: &Container,
+    links: &str,
+    hook: &[String],
+) {
     let rootfs = dir.join("rootfs");
     for inside in ["dev", "etc", "proc"] {
         fs::create_dir_all(rootfs.join(inside)).expect("rootfs is made");

@@ -14,10 +14,10 @@ use std::{
 
 /// Before each run, in which the kernel can finish what the last one left to it: namespaces, control
 /// groups and rules end in the background.
-pub const PAUSE: Duration = Duration::from_millis(25);
+pub(crate) const PAUSE: Duration = Duration::from_millis(25);
 
 /// A program to run, with a file for its standard input.
-pub struct Sample {
+pub(crate) struct Sample {
     command: Command,
     stdin: Option<File>,
     host: Option<Namespace>,
@@ -25,41 +25,44 @@ pub struct Sample {
 
 /// One run: the time from before its start to after its end, and its peak memory, or that of the
 /// largest program it ran.
-pub struct Run {
-    pub elapsed: Duration,
-    pub mebibytes: f64,
+pub(crate) struct Run {
+    pub(crate) elapsed: Duration,
+    pub(crate) mebibytes: f64,
 }
 
 /// What many runs of one program took.
 #[derive(Default)]
-pub struct Series {
+pub(crate) struct Series {
     values: Vec<f64>,
 }
 
 /// `program` with an empty environment.
-pub fn command(program: &Path) -> Sample {
+pub(crate) fn command(program: &Path) -> Sample {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     Sample { command, stdin: None, host: None }
 }
 
 impl Sample {
-    pub fn args<A: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn args<A: AsRef<std::ffi::OsStr>>(
+        mut self,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
         self.command.args(args);
         self
     }
 
-    pub fn stdin(self, path: &Path) -> Self {
+    pub(crate) fn stdin(self, path: &Path) -> Self {
         Self { stdin: Some(File::open(path).expect("input is there")), ..self }
     }
 
     /// Runs it on `host`, not on whichever the calling thread is.
-    pub fn within(self, host: &Namespace) -> Self {
+    pub(crate) fn within(self, host: &Namespace) -> Self {
         Self { host: Some(host.clone()), ..self }
     }
 
     /// Ready to be started by the calling thread, which stays on the host.
-    pub fn into_command(mut self) -> Command {
+    pub(crate) fn into_command(mut self) -> Command {
         if let Some(host) = &self.host {
             host.join();
         }
@@ -68,7 +71,7 @@ impl Sample {
     }
 
     /// Runs it to its end, which must be a good one. The calling thread stays on the host.
-    pub fn run(self) -> Run {
+    pub(crate) fn run(self) -> Run {
         let mut command = self.into_command();
         let begun = Instant::now();
         #[allow(clippy::zombie_processes)] // wait4 waits, and tells what std does not
@@ -88,41 +91,41 @@ impl Sample {
 
 impl Series {
     /// Runs it once more, after a pause.
-    pub fn measure(&mut self, sample: Sample) {
+    pub(crate) fn measure(&mut self, sample: Sample) {
         sleep(PAUSE);
         self.push_time(sample.run().elapsed);
     }
 
-    pub fn push_time(&mut self, time: Duration) {
+    pub(crate) fn push_time(&mut self, time: Duration) {
         self.push(time.as_secs_f64() * 1e6);
     }
 
     /// Times are in microseconds; anything else is what its caller says.
-    pub fn push(&mut self, value: f64) {
+    pub(crate) fn push(&mut self, value: f64) {
         self.values.push(value);
     }
 
     /// How many times `other` it is, by the median of what they are to each other in each round of a
     /// measurement in turns: what else the machine does in a round slows both.
-    pub fn compared_to(&self, other: &Self) -> f64 {
+    pub(crate) fn compared_to(&self, other: &Self) -> f64 {
         let pairs = self.values.iter().zip(&other.values);
         let values = pairs.map(|(ours, theirs)| ours / theirs).collect();
         Self { values }.median()
     }
 
-    pub fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }
 
-    pub fn least(&self) -> f64 {
+    pub(crate) fn least(&self) -> f64 {
         self.quantile(0.0)
     }
 
-    pub fn p95(&self) -> f64 {
+    pub(crate) fn p95(&self) -> f64 {
         self.quantile(0.95)
     }
 
-    pub fn p99(&self) -> f64 {
+    pub(crate) fn p99(&self) -> f64 {
         self.quantile(0.99)
     }
 

@@ -30,7 +30,7 @@ struct Times {
     slowest: Series,
 }
 
-pub fn measure(place: &Place, report: &mut Report) {
+pub(crate) fn measure(place: &Place, report: &mut Report) {
     let db = Network::new("10.0.0.2", None).start();
     let recipients: Vec<_> =
         (1..=CONTAINERS).map(|n| Network::new(&format!("10.4.0.{n}"), None).start()).collect();

@@ -12,7 +12,7 @@ use nix::{
 use std::{os::unix::process::CommandExt, thread};
 
 /// Leads the program up to its end, which must be a good one; calls `step` before each instruction.
-pub fn walk(sample: Sample, mut step: impl FnMut(Pid) + Send) {
+pub(crate) fn walk(sample: Sample, mut step: impl FnMut(Pid) + Send) {
     // Only the thread that started a program may lead it.
     let lead = move || {
         go_first();

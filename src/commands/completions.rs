@@ -11,7 +11,7 @@ use clap_complete::shells::{Bash, Fish, Zsh};
 const NAME: &str = "oci-link";
 
 /// Prints it.
-pub fn run(arguments: &Completions) -> Result<()> {
+pub(crate) fn run(arguments: &Completions) -> Result<()> {
     let mut command = Cli::command();
     let mut script = Vec::new();
     match arguments.shell {

@@ -10,7 +10,7 @@ use std::io::{Read, stdin};
 const MAX_FILE: u64 = 1 << 20;
 
 /// Standard input to standard output. Somebody may type it: there is no hurry.
-pub fn run(arguments: &Compose) -> Result<()> {
+pub(crate) fn run(arguments: &Compose) -> Result<()> {
     let what = || "standard input";
     let mut bytes = Vec::new();
     stdin().take(MAX_FILE + 1).read_to_end(&mut bytes).context(Kind::Input, what)?;

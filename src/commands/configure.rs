@@ -8,7 +8,7 @@ use crate::sys::file;
 use std::path::Path;
 
 /// Changes the engine's configuration, or says how it would.
-pub fn run(arguments: &Configure) -> Result<()> {
+pub(crate) fn run(arguments: &Configure) -> Result<()> {
     let request = request(arguments)?;
     let changes = configure::plan(&request)?;
     if changes.is_empty() {

@@ -7,13 +7,13 @@ use crate::lifecycle::connect;
 use crate::model::{Alias, Link, Reference};
 
 /// Makes one.
-pub fn run(host: &Host, arguments: &Connect) -> Result<()> {
+pub(crate) fn run(host: &Host, arguments: &Connect) -> Result<()> {
     let recipient = Reference::new(&arguments.recipient)?;
     connect::connect(host, &recipient, Link::parse(&arguments.link)?)
 }
 
 /// Ends one.
-pub fn end(host: &Host, arguments: &Disconnect) -> Result<()> {
+pub(crate) fn end(host: &Host, arguments: &Disconnect) -> Result<()> {
     let recipient = Reference::new(&arguments.recipient)?;
     connect::disconnect(host, &recipient, &Alias::new(&arguments.alias)?)
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// Prints a line for each check; the exit status is that of the worst.
-pub fn run(overrides: Overrides, arguments: &Doctor) -> Result<u8> {
+pub(crate) fn run(overrides: Overrides, arguments: &Doctor) -> Result<u8> {
     let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
     let root = arguments.root.clone().unwrap_or_else(|| Path::new("/").to_path_buf());
     let checks = doctor::examine(Question { overrides, root, program });

@@ -14,7 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Runs such a call and returns its exit status; none if this is another.
-pub fn run(words: &[OsString]) -> Option<Result<u8>> {
+pub(crate) fn run(words: &[OsString]) -> Option<Result<u8>> {
     let (program, rest) = words.split_first()?;
     if let Some(name) = wrapper(program) {
         let named = Some(name).filter(|name| *name != "runtime");
@@ -37,7 +37,7 @@ fn wrapper(program: &OsStr) -> Option<&str> {
 
 /// What is said of the log, also where clap refuses the rest: it takes these options behind the
 /// command too. A runtime's words are not ours.
-pub fn log_flags(words: &[OsString]) -> Overrides {
+pub(crate) fn log_flags(words: &[OsString]) -> Overrides {
     let mut flags = Overrides::default();
     let Some((program, words)) = words.split_first() else { return flags };
     let words = if wrapper(program).is_some() { &[] } else { words };

@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::recovery;
 
 /// One line for each thing that is, or would be, removed.
-pub fn run(host: &Host, arguments: &Gc) -> Result<()> {
+pub(crate) fn run(host: &Host, arguments: &Gc) -> Result<()> {
     if arguments.dry_run {
         return tell(&recovery::audit_dead(host)?);
     }

@@ -9,7 +9,7 @@ use crate::lifecycle::alive::is_running;
 use std::collections::HashSet;
 
 /// Prints it.
-pub fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
+pub(crate) fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
     let mut records = host.store.all()?;
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     let mut running = HashSet::new();

@@ -10,7 +10,7 @@ use crate::oci::state::State;
 use std::time::Instant;
 
 /// Runs the hook on the `state` that the runtime sent.
-pub fn run(host: &Host, arguments: &Hook, state: &[u8]) -> Result<()> {
+pub(crate) fn run(host: &Host, arguments: &Hook, state: &[u8]) -> Result<()> {
     let state = State::parse(state)?;
     let stage = match arguments.stage {
         Some(stage) => stage,

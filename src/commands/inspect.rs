@@ -16,7 +16,7 @@ use crate::sys::file::shown;
 use serde_json::{Value, json};
 
 /// Prints one record.
-pub fn run(host: &Host, arguments: &Inspect) -> Result<()> {
+pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     // Reading rules back empties the environment.
     let paint = Paint::for_stdout();
     let reference = Reference::new(&arguments.container)?;

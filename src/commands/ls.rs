@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Prints all records.
-pub fn run(host: &Host, arguments: &Ls) -> Result<()> {
+pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     let mut records = host.store.all()?;
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     if arguments.names {
@@ -50,7 +50,7 @@ pub fn run(host: &Host, arguments: &Ls) -> Result<()> {
 }
 
 /// What a person wants to know first.
-pub fn state(host: &Host, record: &Record) -> &'static str {
+pub(crate) fn state(host: &Host, record: &Record) -> &'static str {
     match (is_running(record, host.boot), record.phase) {
         (Err(_), _) => "unknown",
         (Ok(false), _) => "dead",
@@ -60,7 +60,7 @@ pub fn state(host: &Host, record: &Record) -> &'static str {
 }
 
 /// The same in its colour.
-pub fn state_cell(host: &Host, record: &Record) -> Cell {
+pub(crate) fn state_cell(host: &Host, record: &Record) -> Cell {
     let state = state(host, record);
     let tone = match state {
         "ready" => Tone::Good,
@@ -100,7 +100,7 @@ fn row(host: &Host, record: &Record, linked_by: &[&Record]) -> Vec<Cell> {
 }
 
 /// The same for programs, ids in full.
-pub fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Value {
+pub(crate) fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Value {
     let addresses = record.network.addresses().iter().map(|address| address.ip().to_string());
     json!({
         "id": record.id.as_str(),
@@ -116,7 +116,7 @@ pub fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Value {
 }
 
 /// Its links for programs.
-pub fn links_in_full(record: &Record) -> Value {
+pub(crate) fn links_in_full(record: &Record) -> Value {
     let links = record.links.iter().map(|link_state| {
         json!({
             "source": link_state.link.source.as_str(),

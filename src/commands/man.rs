@@ -20,7 +20,7 @@ const SOURCE: &str = concat!("oci-link ", env!("CARGO_PKG_VERSION"));
 const BESIDES: &str = include_str!("man/oci-link.1");
 
 /// Writes them all.
-pub fn run(arguments: &Man) -> Result<()> {
+pub(crate) fn run(arguments: &Man) -> Result<()> {
     let directory = &arguments.directory;
     make(directory).context(Kind::Usage, || shown(directory))?;
     for (name, page) in pages().context(Kind::Internal, || "manual pages")? {

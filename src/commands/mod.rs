@@ -5,7 +5,7 @@ mod compose;
 mod configure;
 mod connect;
 mod doctor;
-pub mod fast_path;
+mod fast_path;
 mod gc;
 mod graph;
 mod hook;
@@ -26,14 +26,45 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::logging;
 use crate::oci::spec::MAX_CONFIG;
-use crate::sys::process::stdin;
+use crate::sys::process::{self, stdin};
+use clap::Parser;
+use std::ffi::OsString;
 use std::io::{Write, stdout};
 
 /// Runtimes send a hook a few kilobytes, most of it annotations.
-pub const MAX_STATE: usize = 1 << 20;
+pub(crate) const MAX_STATE: usize = 1 << 20;
+
+/// Runs the program with these arguments, its own name first. Reports an error, and returns the exit
+/// status.
+pub fn run(arguments: &[OsString]) -> u8 {
+    let status = fast_path::run(arguments).unwrap_or_else(|| parse(arguments));
+    status.unwrap_or_else(|error| {
+        logging::init_by_flags(&fast_path::log_flags(arguments));
+        logging::report(&error);
+        error.kind as u8
+    })
+}
+
+fn parse(arguments: &[OsString]) -> Result<u8> {
+    process::normalise()?;
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => dispatch(cli),
+        Err(help) if !help.use_stderr() => {
+            let _ = help.print();
+            Ok(0)
+        }
+        Err(usage) => {
+            // crun dies of SIGPIPE when a hook does not read the state that it is given.
+            if arguments.iter().any(|word| word == "hook") {
+                let _ = stdin::read(MAX_STATE);
+            }
+            Err(Error::new(Kind::Usage, one_line(&usage)))
+        }
+    }
+}
 
 /// Runs what the command line asks for, and returns the exit status.
-pub fn run(cli: Cli) -> Result<u8> {
+fn dispatch(cli: Cli) -> Result<u8> {
     // Before anything can fail: crun dies when a hook does not take the state that it is given.
     let input = match &cli.command {
         Command::Hook(_) => stdin::read(MAX_STATE)?,
@@ -99,7 +130,7 @@ fn say_json(value: &serde_json::Value) -> Result<()> {
 }
 
 /// What clap says in a paragraph.
-pub fn one_line(usage: &clap::Error) -> String {
+fn one_line(usage: &clap::Error) -> String {
     if usage.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return "no command given; see oci-link --help".to_owned();
     }

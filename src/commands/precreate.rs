@@ -13,7 +13,7 @@ use std::io::{Write, stdout};
 use std::path::Path;
 
 /// Edits the config.json `text`.
-pub fn run(host: &Host, text: &[u8]) -> Result<()> {
+pub(crate) fn run(host: &Host, text: &[u8]) -> Result<()> {
     let text = std::str::from_utf8(text).context(Kind::Input, || "config.json")?;
     let bundle = std::env::current_dir().context(Kind::Input, || "current directory")?;
     let spec = Spec::parse(&bundle, text.as_bytes())?;

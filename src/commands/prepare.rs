@@ -9,7 +9,7 @@ use crate::oci::spec::MAX_CONFIG;
 use crate::sys::file;
 
 /// Edits the bundle's config.json.
-pub fn run(host: &Host, arguments: &Prepare) -> Result<()> {
+pub(crate) fn run(host: &Host, arguments: &Prepare) -> Result<()> {
     let bundle = std::fs::canonicalize(&arguments.bundle)
         .context(Kind::Input, || file::shown(&arguments.bundle))?;
     // By custom a container is called like the directory of its bundle.

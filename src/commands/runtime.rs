@@ -32,7 +32,7 @@ const PATIENCE: u16 = 5000;
 
 /// Acts on `arguments` and becomes the runtime. Comes back only with the exit status of a runtime
 /// that had to be waited for, or with an error.
-pub fn run(overrides: Overrides, name: Option<&str>, arguments: &[OsString]) -> Result<u8> {
+pub(crate) fn run(overrides: Overrides, name: Option<&str>, arguments: &[OsString]) -> Result<u8> {
     let line = CommandLine::parse(arguments);
     let ended = stand_in(overrides, name, &line, arguments);
     if let (Err(error), Some(log)) = (&ended, &line.log) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Adds an error, in the form of runc and crun. Nobody is helped by a second error.
-pub fn append(path: &Path, as_json: bool, message: &str) {
+pub(crate) fn append(path: &Path, as_json: bool, message: &str) {
     let message = format!("oci-link: {message}");
     let time = rfc3339(SystemTime::now());
     let line = if as_json {

@@ -7,7 +7,7 @@ use crate::recovery::{self, Finding};
 use std::io::{Write, stdout};
 
 /// One line for each thing that was, or would be, mended.
-pub fn run(host: &Host, arguments: &Sync) -> Result<()> {
+pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<()> {
     if arguments.check {
         let findings = recovery::audit(host)?;
         tell(&findings)?;
@@ -25,7 +25,7 @@ pub fn run(host: &Host, arguments: &Sync) -> Result<()> {
 }
 
 /// Prints them.
-pub fn tell(findings: &[Finding]) -> Result<()> {
+pub(crate) fn tell(findings: &[Finding]) -> Result<()> {
     let mut out = stdout().lock();
     let told = findings.iter().try_for_each(|finding| writeln!(out, "{finding}"));
     told.context(Kind::Internal, || "standard output")

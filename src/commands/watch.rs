@@ -7,7 +7,7 @@ use crate::sys::daemon::service::Manager;
 use crate::watch::{self, Ended};
 
 /// What was said on the command line holds whatever config.toml says later.
-pub fn run(host: Host, overrides: &Overrides) -> Result<()> {
+pub(crate) fn run(host: Host, overrides: &Overrides) -> Result<()> {
     let manager = Manager::find();
     let mut host = host;
     while watch::run(&host, &manager)? == Ended::ToBeginAnew {

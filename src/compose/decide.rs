@@ -17,15 +17,15 @@ const OUR_PORTS: &str = "org.oci-link.ports";
 
 /// What a service is to say in the end, by itself and by what it merges.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    pub annotations: Pairs,
-    pub depends_on: Conditions,
+pub(crate) struct Wanted {
+    pub(crate) annotations: Pairs,
+    pub(crate) depends_on: Conditions,
     /// If it is to be written.
-    pub runtime: Option<String>,
+    pub(crate) runtime: Option<String>,
 }
 
 /// What each of the services is to say.
-pub fn decide(services: &[Service], options: &ComposeOptions<'_>) -> Result<Vec<Wanted>> {
+pub(crate) fn decide(services: &[Service], options: &ComposeOptions<'_>) -> Result<Vec<Wanted>> {
     let file = ServiceIndex::read(services)?;
     let linked: Vec<Vec<String>> =
         (0..services.len()).map(|at| file.annotation(at)).collect::<Result<_>>()?;

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 /// The new text; none if nothing is to be written.
-pub fn edited(
+pub(crate) fn edited(
     document: &ComposeFile<'_>,
     services: &[Service],
     wanted: &[Wanted],

@@ -26,11 +26,11 @@ use yaml::{ComposeFile, Value};
 
 /// What else is written.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ComposeOptions<'a> {
+pub(crate) struct ComposeOptions<'a> {
     /// The runtime of all that take part in links.
-    pub runtime: Option<&'a str>,
+    pub(crate) runtime: Option<&'a str>,
     /// Sources' `expose` and `ports`.
-    pub ports: bool,
+    pub(crate) ports: bool,
 }
 
 /// The keys of a service that links become. All others stay.
@@ -44,7 +44,7 @@ const LINKS: [&str; 2] = ["links", "external_links"];
 type Whole = HashSet<(usize, &'static str)>;
 
 /// The file `text` without links, and with annotations in their place.
-pub fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<String> {
+pub(crate) fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<String> {
     if let Some(runtime) = options.runtime
         && !runtime.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
     {

@@ -6,23 +6,23 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// No file that people write nests deeper.
-pub const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// Where a node is in its document's list of nodes.
-pub type NodeId = usize;
+pub(crate) type NodeId = usize;
 
 /// A piece of the document.
-pub struct YamlNode {
-    pub what: What,
+pub(crate) struct YamlNode {
+    pub(crate) what: What,
     /// Its text, without anchor and tag.
-    pub range: Range<usize>,
+    pub(crate) range: Range<usize>,
     /// Whether it stands in brackets or braces.
-    pub flow: bool,
-    pub tagged: bool,
+    pub(crate) flow: bool,
+    pub(crate) tagged: bool,
 }
 
 /// What kind of node, and what is in it.
-pub enum What {
+pub(crate) enum What {
     Scalar { text: String, plain: bool },
     Alias(NodeId),
     List(Vec<NodeId>),
@@ -30,12 +30,12 @@ pub enum What {
 }
 
 /// Says which line is wrong.
-pub fn refusal(line: usize, why: impl std::fmt::Display) -> Error {
+pub(crate) fn refusal(line: usize, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Input, format!("line {line}: {why}"))
 }
 
 /// The nodes of a text, and which of them is the root.
-pub fn nodes(text: &str) -> Result<(Vec<YamlNode>, NodeId)> {
+pub(crate) fn nodes(text: &str) -> Result<(Vec<YamlNode>, NodeId)> {
     let mut builder =
         Builder { text, nodes: Vec::new(), anchors: HashMap::new(), open: Vec::new(), root: None };
     for event in Parser::new_from_str(text) {

@@ -4,7 +4,7 @@ use super::yaml::Value;
 use crate::model::{Invalid, PortSet};
 
 /// The ports of the container's side, as `org.oci-link.ports` takes them.
-pub fn exposed(service: &Value) -> Result<Vec<String>, Invalid> {
+pub(crate) fn exposed(service: &Value) -> Result<Vec<String>, Invalid> {
     let mut all = Vec::new();
     for key in ["expose", "ports"] {
         let Some(Value::List(items)) = service.get(key) else { continue };
@@ -33,7 +33,7 @@ pub fn exposed(service: &Value) -> Result<Vec<String>, Invalid> {
 }
 
 /// Where the last `:` is that does not belong to a variable: `${A:-b}`.
-pub fn last_colon(text: &str) -> Option<usize> {
+pub(crate) fn last_colon(text: &str) -> Option<usize> {
     let mut depth = 0usize;
     let mut last = None;
     for (at, c) in text.char_indices() {

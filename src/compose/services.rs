@@ -12,34 +12,34 @@ const MAX_SERVICES: usize = 1000;
 const MAX_CHAIN: usize = 32;
 
 /// A service as its file has it.
-pub struct Service {
-    pub name: String,
-    pub line: usize,
+pub(crate) struct Service {
+    pub(crate) name: String,
+    pub(crate) line: usize,
     /// Its mapping, or an alias of one.
-    pub node: NodeId,
+    pub(crate) node: NodeId,
     /// What it says by itself, and by what it merges.
-    pub value: Value,
+    pub(crate) value: Value,
     /// It, the one that it extends, and so on, as far as they are in the same file.
-    pub chain: Vec<usize>,
+    pub(crate) chain: Vec<usize>,
 }
 
-pub type Pairs = BTreeMap<String, String>;
+pub(crate) type Pairs = BTreeMap<String, String>;
 /// Services, and what must be true of them if it is more than that they were started.
-pub type Conditions = BTreeMap<String, Option<Value>>;
+pub(crate) type Conditions = BTreeMap<String, Option<Value>>;
 
 impl Service {
     /// Says what is wrong with it.
-    pub fn refuse(&self, why: impl std::fmt::Display) -> Error {
+    pub(crate) fn refuse(&self, why: impl std::fmt::Display) -> Error {
         refusal(self.line, format_args!("service {}: {why}", self.name))
     }
 
     /// An annotation of its own.
-    pub fn own(&self, annotation: &str) -> Option<String> {
+    pub(crate) fn own(&self, annotation: &str) -> Option<String> {
         pairs(self.value.get(ANNOTATIONS)).remove(annotation)
     }
 
     /// All that it is linked to by itself: `links`, then `external_links`.
-    pub fn links(&self) -> Result<[Vec<&str>; 2]> {
+    pub(crate) fn links(&self) -> Result<[Vec<&str>; 2]> {
         let mut both = [Vec::new(), Vec::new()];
         for (key, found) in LINKS.into_iter().zip(&mut both) {
             match self.value.get(key) {
@@ -54,20 +54,20 @@ impl Service {
         Ok(both)
     }
 
-    pub fn has_links(&self) -> bool {
+    pub(crate) fn has_links(&self) -> bool {
         LINKS
             .iter()
             .any(|key| matches!(self.value.get(key), Some(Value::List(all)) if !all.is_empty()))
     }
 
-    pub fn network(&self) -> &str {
+    pub(crate) fn network(&self) -> &str {
         let mode = self.value.get("network_mode").or(self.value.get("net"));
         mode.and_then(Value::text).unwrap_or_default()
     }
 }
 
 /// All services of a file, in their order.
-pub fn read(document: &ComposeFile<'_>) -> Result<Vec<Service>> {
+pub(crate) fn read(document: &ComposeFile<'_>) -> Result<Vec<Service>> {
     let Some((_, all)) = document.entry(document.root, "services") else { return Ok(Vec::new()) };
     let value = document.value(all)?;
     let all = document.target(all);
@@ -120,7 +120,7 @@ fn chain(services: &[Service], at: usize) -> Result<Vec<usize>> {
 }
 
 /// A mapping of texts, in either of the forms that Compose takes.
-pub fn pairs(value: Option<&Value>) -> Pairs {
+pub(crate) fn pairs(value: Option<&Value>) -> Pairs {
     let text = |value: &Value| value.text().unwrap_or_default().to_owned();
     match value {
         Some(Value::Map(entries)) => {
@@ -139,7 +139,7 @@ pub fn pairs(value: Option<&Value>) -> Pairs {
 }
 
 /// `depends_on`, in either of its forms.
-pub fn conditions(value: Option<&Value>) -> Conditions {
+pub(crate) fn conditions(value: Option<&Value>) -> Conditions {
     match value {
         Some(Value::List(items)) => {
             items.iter().filter_map(|item| Some((item.text()?.to_owned(), None))).collect()

@@ -11,7 +11,7 @@ const SIGNS: [&str; 3] = ["image", "build", "extends"];
 const RENAMED: [&str; 5] = ["net", "log_driver", "log_opt", "dockerfile", "volume_driver"];
 
 /// The text with its services under `services`; none if that is where they are.
-pub fn rewritten(document: &ComposeFile<'_>) -> Result<Option<String>> {
+pub(crate) fn rewritten(document: &ComposeFile<'_>) -> Result<Option<String>> {
     let root = document.node(document.root);
     if document.entry(document.root, "services").is_some() {
         return Ok(None);

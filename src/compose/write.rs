@@ -7,7 +7,7 @@ use super::yaml::{ComposeFile, Value};
 use crate::error::Result;
 
 /// The value of an entry that is added. Texts are ready to be written.
-pub enum Content {
+pub(crate) enum Content {
     Text(String),
     List(Vec<String>),
     Map(Vec<(String, String)>),
@@ -15,7 +15,7 @@ pub enum Content {
 
 impl Content {
     /// `depends_on`, in its short form where that says all.
-    pub fn of_conditions(conditions: &Conditions) -> Self {
+    pub(crate) fn of_conditions(conditions: &Conditions) -> Self {
         if conditions.values().all(Option::is_none) {
             return Self::List(conditions.keys().map(|name| short(name)).collect());
         }
@@ -49,15 +49,15 @@ impl Content {
 }
 
 /// How a mapping is written.
-pub struct MappingStyle<'d> {
-    pub newline: &'static str,
+pub(crate) struct MappingStyle<'d> {
+    pub(crate) newline: &'static str,
     flow: bool,
     prefix: &'d str,
     step: String,
 }
 
 impl<'d> MappingStyle<'d> {
-    pub fn of(document: &ComposeFile<'d>, map: NodeId) -> Result<Self> {
+    pub(crate) fn of(document: &ComposeFile<'d>, map: NodeId) -> Result<Self> {
         let text = document.text;
         let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
         let flow = document.node(map).flow;
@@ -80,7 +80,7 @@ impl<'d> MappingStyle<'d> {
     }
 
     /// An entry as it stands before others.
-    pub fn entry(&self, key: &str, value: &Content) -> String {
+    pub(crate) fn entry(&self, key: &str, value: &Content) -> String {
         let (prefix, step, newline) = (self.prefix, &self.step, self.newline);
         let lines: Vec<String> = match value {
             _ if self.flow => return format!("\"{key}\": {}, ", value.as_json().in_brackets()),
@@ -98,28 +98,28 @@ impl<'d> MappingStyle<'d> {
     }
 
     /// A line as long as the mapping's others are deep.
-    pub fn line(&self, text: &str) -> String {
+    pub(crate) fn line(&self, text: &str) -> String {
         format!("{}{text}{}", self.prefix, self.newline)
     }
 
     /// What stands for a mapping that has lost all its entries.
-    pub fn nothing(&self) -> String {
+    pub(crate) fn nothing(&self) -> String {
         if self.flow { String::new() } else { self.line("{}") }
     }
 }
 
 /// Entries behind which comes a closing brace.
-pub fn last(entries: &str) -> String {
+pub(crate) fn last(entries: &str) -> String {
     entries.trim_end_matches(", ").to_owned()
 }
 
 /// In quotes.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 /// Without quotes, where it cannot be taken for anything but text.
-pub fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let harmless = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
     let is_text = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
@@ -129,7 +129,7 @@ pub fn short(text: &str) -> String {
 }
 
 /// In quotes, if it is not.
-pub fn always(text: &str) -> String {
+pub(crate) fn always(text: &str) -> String {
     if text.starts_with('"') { text.to_owned() } else { quoted(text) }
 }
 

@@ -12,7 +12,7 @@ const MERGE: &str = "<<";
 
 /// What a node says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// Without quotes it may be a number, or nothing.
     Scalar {
         text: String,
@@ -24,67 +24,67 @@ pub enum Value {
 
 impl Value {
     /// Whether nothing is said.
-    pub fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(self, Self::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
     }
 
     /// The member `key` of a mapping, if it says anything.
-    pub fn get(&self, key: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         let Self::Map(entries) = self else { return None };
         let found = entries.iter().find(|(name, _)| name == key);
         found.map(|(_, value)| value).filter(|value| !value.is_null())
     }
 
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         if let Self::Scalar { text, .. } = self { Some(text) } else { None }
     }
 }
 
 /// A parsed text of one document.
-pub struct ComposeFile<'a> {
-    pub text: &'a str,
-    pub root: NodeId,
+pub(crate) struct ComposeFile<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) root: NodeId,
     nodes: Vec<YamlNode>,
 }
 
 impl<'a> ComposeFile<'a> {
-    pub fn parse(text: &'a str) -> Result<Self> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self> {
         let (nodes, root) = nodes(text)?;
         Ok(Self { text, root, nodes })
     }
 
-    pub fn node(&self, id: NodeId) -> &YamlNode {
+    pub(crate) fn node(&self, id: NodeId) -> &YamlNode {
         &self.nodes[id]
     }
 
     /// The line that a node begins in.
-    pub fn line(&self, id: NodeId) -> usize {
+    pub(crate) fn line(&self, id: NodeId) -> usize {
         let before = self.text.get(..self.nodes[id].range.start).unwrap_or_default();
         before.matches('\n').count() + 1
     }
 
     /// The node itself, or what it is an alias of.
-    pub fn target(&self, id: NodeId) -> NodeId {
+    pub(crate) fn target(&self, id: NodeId) -> NodeId {
         if let What::Alias(target) = self.nodes[id].what { target } else { id }
     }
 
     /// The entries of a mapping as they stand there.
-    pub fn entries(&self, id: NodeId) -> &[(NodeId, NodeId)] {
+    pub(crate) fn entries(&self, id: NodeId) -> &[(NodeId, NodeId)] {
         if let What::Map(entries) = &self.nodes[id].what { entries } else { &[] }
     }
 
     /// The entry `key` of a mapping, as it stands there.
-    pub fn entry(&self, id: NodeId, key: &str) -> Option<(NodeId, NodeId)> {
+    pub(crate) fn entry(&self, id: NodeId, key: &str) -> Option<(NodeId, NodeId)> {
         self.entries(id).iter().copied().find(|(name, _)| self.key(*name) == key)
     }
 
     /// The text of a key.
-    pub fn key(&self, id: NodeId) -> &str {
+    pub(crate) fn key(&self, id: NodeId) -> &str {
         if let What::Scalar { text, .. } = &self.nodes[self.target(id)].what { text } else { "" }
     }
 
     /// The mapping `id`, and those that are merged into it.
-    pub fn merged(&self, id: NodeId) -> Vec<NodeId> {
+    pub(crate) fn merged(&self, id: NodeId) -> Vec<NodeId> {
         let mut found = Vec::new();
         let (mut seen, mut next) = (HashSet::new(), vec![id]);
         while let Some(id) = next.pop() {
@@ -105,7 +105,7 @@ impl<'a> ComposeFile<'a> {
     }
 
     /// What a node says, aliases and merge keys followed.
-    pub fn value(&self, id: NodeId) -> Result<Value> {
+    pub(crate) fn value(&self, id: NodeId) -> Result<Value> {
         let mut left = MAX_VALUES;
         self.read(id, &mut left, 0)
     }

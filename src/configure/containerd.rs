@@ -19,7 +19,7 @@ const DROP_IN: &str = "/etc/containerd/conf.d/oci-link.toml";
 const V2: &str = include_str!("../../hooks/containerd-v2.toml");
 const V3: &str = include_str!("../../hooks/containerd-v3.toml");
 
-pub fn plan(request: &Registering) -> Result<Vec<FileChange>> {
+pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     let (config, drop_in) = (request.at(CONFIG), request.at(DROP_IN));
     let before = current(&config)?;
     let text = before.as_deref().unwrap_or_default();

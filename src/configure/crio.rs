@@ -8,12 +8,12 @@ use crate::error::Result;
 const DROP_IN: &str = "/etc/crio/crio.conf.d/50-oci-link.conf";
 
 /// Where `hooks_dir` may be set.
-pub const HOOKS: Setting = Setting {
+pub(crate) const HOOKS: Setting = Setting {
     files: &["/etc/crio/crio.conf", "/etc/crio/crio.conf.d/"],
     table: &["crio", "runtime"],
 };
 
-pub fn plan(request: &Registering) -> Result<Vec<FileChange>> {
+pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     let text = template::runtime(include_str!("../../hooks/crio.conf"), request)?;
     let after = (!request.remove).then_some(text);
     Ok(vec![FileChange::whole(request.at(DROP_IN), after, &request.meaning())?])

@@ -10,7 +10,7 @@ use std::path::Path;
 const FILE: &str = "/etc/docker/daemon.json";
 const DEFAULT: &str = "default-runtime";
 
-pub fn plan(request: &Registering) -> Result<Vec<FileChange>> {
+pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     let path = request.at(FILE);
     let before = current(&path)?;
     let ours = DaemonJson { what: shown(&path), request };

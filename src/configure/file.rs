@@ -12,21 +12,21 @@ const MAX: u64 = 1 << 20;
 
 /// What is to become of one file.
 #[derive(Debug)]
-pub struct FileChange {
+pub(crate) struct FileChange {
     /// As an engine knows it; may be a symbolic link, which stays one.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What it says now; none: it is not there.
-    pub before: Option<String>,
+    pub(crate) before: Option<String>,
     /// What it is to say; none: it is to go.
-    pub after: Option<String>,
+    pub(crate) after: Option<String>,
     /// What that means.
-    pub meaning: String,
+    pub(crate) meaning: String,
     /// Whether it is a symbolic link, and `after` is where it leads.
-    pub is_link: bool,
+    pub(crate) is_link: bool,
 }
 
 /// What a file says; none if there is no such file.
-pub fn current(path: &Path) -> Result<Option<String>> {
+pub(crate) fn current(path: &Path) -> Result<Option<String>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         _ => read_text(&target(path)?, MAX, Kind::Input).map(Some),
@@ -40,24 +40,24 @@ fn target(path: &Path) -> Result<PathBuf> {
 
 impl FileChange {
     /// A file that is all ours: says `after`, or is not there.
-    pub fn whole(path: PathBuf, after: Option<String>, meaning: &str) -> Result<Self> {
+    pub(crate) fn whole(path: PathBuf, after: Option<String>, meaning: &str) -> Result<Self> {
         let before = current(&path)?;
         Ok(Self { path, before, after, meaning: meaning.to_owned(), is_link: false })
     }
 
     /// A link to the file called `name` beside it, where nothing is yet.
-    pub fn link(path: PathBuf, name: &str) -> Self {
+    pub(crate) fn link(path: PathBuf, name: &str) -> Self {
         let meaning = format!("a link to {name}");
         Self { path, before: None, after: Some(name.to_owned()), meaning, is_link: true }
     }
 
     /// Whether there is something to do.
-    pub fn is_one(&self) -> bool {
+    pub(crate) fn is_one(&self) -> bool {
         self.before != self.after
     }
 
     /// One word for it.
-    pub fn verb(&self) -> &'static str {
+    pub(crate) fn verb(&self) -> &'static str {
         match (&self.before, &self.after) {
             (None, _) => "create",
             (_, None) => "remove",
@@ -66,7 +66,7 @@ impl FileChange {
     }
 
     /// Does it. Who reads the file at any moment finds the old or the new, never a part.
-    pub fn carry_out(&self) -> Result<()> {
+    pub(crate) fn carry_out(&self) -> Result<()> {
         match &self.after {
             // This too fails if somebody else made it meanwhile.
             Some(name) if self.is_link => {

@@ -24,15 +24,15 @@ const FILES: [(&str, &str); 3] = [
 
 /// Where an engine says that its hooks are elsewhere.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Files, the last that says it counts; what ends in `/` is a directory of them.
-    pub files: &'static [&'static str],
+    pub(crate) files: &'static [&'static str],
     /// The table of `hooks_dir`.
-    pub table: &'static [&'static str],
+    pub(crate) table: &'static [&'static str],
 }
 
 /// The hooks of all stages that the engine has, each a file of its own.
-pub fn plan(request: &Registering, setting: Setting) -> Result<Vec<FileChange>> {
+pub(crate) fn plan(request: &Registering, setting: Setting) -> Result<Vec<FileChange>> {
     let directory = directories(&request.root, setting)?.pop().unwrap_or_default();
     let changes = FILES.iter().map(|(name, text)| {
         let wanted =
@@ -45,7 +45,7 @@ pub fn plan(request: &Registering, setting: Setting) -> Result<Vec<FileChange>> 
 }
 
 /// Where an engine looks for hooks; in the last of them before all.
-pub fn directories(root: &Path, setting: Setting) -> Result<Vec<PathBuf>> {
+pub(crate) fn directories(root: &Path, setting: Setting) -> Result<Vec<PathBuf>> {
     let mut directories = vec![below(root, DIRECTORY)];
     for file in files(root, setting)? {
         let Some(text) = current(&file)? else { continue };

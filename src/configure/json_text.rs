@@ -19,14 +19,14 @@ fn object<'a>(what: &str, text: &'a str, path: &[&str]) -> Result<Option<(usize,
 }
 
 /// The text of a value.
-pub fn get<'a>(what: &str, text: &'a str, path: &[&str]) -> Result<Option<&'a RawValue>> {
+pub(crate) fn get<'a>(what: &str, text: &'a str, path: &[&str]) -> Result<Option<&'a RawValue>> {
     let Some((key, above)) = path.split_last() else { return Ok(None) };
     Ok(object(what, text, above)?.and_then(|(_, members)| members.get(key)))
 }
 
 /// `text` with `value` at `path`, all of which but the last must be there: in the place of the old
 /// value, else as the object's first member, indented as the next.
-pub fn set(what: &str, text: &str, path: &[&str], value: &str) -> Result<String> {
+pub(crate) fn set(what: &str, text: &str, path: &[&str], value: &str) -> Result<String> {
     let Some((key, above)) = path.split_last() else { return Ok(text.to_owned()) };
     let Some((at, members)) = object(what, text, above)? else { return Ok(text.to_owned()) };
     let (range, new) = match members.get(key) {
@@ -46,7 +46,7 @@ pub fn set(what: &str, text: &str, path: &[&str], value: &str) -> Result<String>
 }
 
 /// `text` without the member at `path`.
-pub fn unset(what: &str, text: &str, path: &[&str]) -> Result<String> {
+pub(crate) fn unset(what: &str, text: &str, path: &[&str]) -> Result<String> {
     let Some((key, above)) = path.split_last() else { return Ok(text.to_owned()) };
     let Some((at, members)) = object(what, text, above)? else { return Ok(text.to_owned()) };
     let Some(place) = members.0.iter().position(|(name, _)| name == key) else {

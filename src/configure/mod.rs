@@ -14,7 +14,7 @@ mod podman;
 mod template;
 mod toml_text;
 
-pub use file::FileChange;
+pub(crate) use file::FileChange;
 
 use crate::error::{Error, Kind, Result};
 use std::ffi::OsStr;
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// Whose configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Registration {
+pub(crate) enum Registration {
     /// `daemon.json`.
     Docker,
     /// `containers.conf.d`, or hooks.d.
@@ -35,30 +35,30 @@ pub enum Registration {
 
 /// What is wanted.
 #[derive(Debug, Clone)]
-pub struct Registering {
+pub(crate) struct Registering {
     /// Whose configuration.
-    pub engine: Registration,
+    pub(crate) engine: Registration,
     /// What the runtime is to be called there.
-    pub name: RuntimeName,
+    pub(crate) name: RuntimeName,
     /// Whether containers are to have it that ask for none.
-    pub default: bool,
+    pub(crate) default: bool,
     /// Hooks in hooks.d in place of a runtime.
-    pub hooks: bool,
+    pub(crate) hooks: bool,
     /// Take away what was registered.
-    pub remove: bool,
+    pub(crate) remove: bool,
     /// What stands before every path of a configuration file.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// The program itself.
-    pub program: PathBuf,
+    pub(crate) program: PathBuf,
 }
 
 /// The name of a runtime: a word that needs no quotes in JSON, TOML or a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuntimeName(String);
+pub(crate) struct RuntimeName(String);
 
 impl RuntimeName {
     /// Checks `name`.
-    pub fn new(name: &str) -> Result<Self> {
+    pub(crate) fn new(name: &str) -> Result<Self> {
         let fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || name.len() > 64 || !name.chars().all(fine) {
             let want = "want up to 64 letters, digits, - and _";
@@ -71,7 +71,7 @@ impl RuntimeName {
     }
 
     /// As it was given.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -112,7 +112,7 @@ impl Registering {
 }
 
 /// What has to be done to the files, in this order; nothing when all is as it should be.
-pub fn plan(request: &Registering) -> Result<Vec<FileChange>> {
+pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     // What an engine is told to call must be there before.
     let link = match (request.engine, request.hooks) {
         (Registration::Docker, _) | (_, true) => None,
@@ -133,7 +133,7 @@ pub fn plan(request: &Registering) -> Result<Vec<FileChange>> {
 }
 
 /// Where an engine looks for hooks, if it does.
-pub fn hooks_directories(engine: Registration, root: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn hooks_directories(engine: Registration, root: &Path) -> Result<Vec<PathBuf>> {
     match engine {
         Registration::Podman => hooks::directories(root, podman::HOOKS),
         Registration::Crio => hooks::directories(root, crio::HOOKS),
@@ -142,7 +142,7 @@ pub fn hooks_directories(engine: Registration, root: &Path) -> Result<Vec<PathBu
 }
 
 /// What has to be told to the engine afterwards.
-pub fn after(request: &Registering) -> &'static str {
+pub(crate) fn after(request: &Registering) -> &'static str {
     match (request.engine, request.hooks) {
         // A reload does not forget what is no longer said.
         (Registration::Docker, _) if request.remove => {

@@ -8,7 +8,7 @@ use crate::error::Result;
 const DROP_IN: &str = "/etc/containers/containers.conf.d/oci-link.conf";
 
 /// Where `hooks_dir` may be set.
-pub const HOOKS: Setting = Setting {
+pub(crate) const HOOKS: Setting = Setting {
     files: &[
         "/usr/share/containers/containers.conf",
         "/etc/containers/containers.conf",
@@ -17,7 +17,7 @@ pub const HOOKS: Setting = Setting {
     table: &["engine"],
 };
 
-pub fn plan(request: &Registering) -> Result<Vec<FileChange>> {
+pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     let text = template::runtime(include_str!("../../hooks/podman.conf"), request)?;
     let after = (!request.remove).then_some(text);
     Ok(vec![FileChange::whole(request.at(DROP_IN), after, &request.meaning())?])

@@ -9,7 +9,7 @@ const WRAPPER: &str = "\"/usr/bin/oci-link-runtime\"";
 const PROGRAM: &str = "\"/usr/bin/oci-link\"";
 
 /// A path in quotes, as JSON and TOML write it.
-pub fn quoted(path: &Path) -> Result<String> {
+pub(crate) fn quoted(path: &Path) -> Result<String> {
     let text = path.to_str().ok_or_else(|| {
         Error::new(Kind::Input, format!("{}: a path that is not UTF-8", super::shown(path)))
     })?;
@@ -17,7 +17,7 @@ pub fn quoted(path: &Path) -> Result<String> {
 }
 
 /// A runtime's entry. Settings that only a default runtime needs are comments without a space.
-pub fn runtime(text: &str, request: &Registering) -> Result<String> {
+pub(crate) fn runtime(text: &str, request: &Registering) -> Result<String> {
     let name = request.name.as_str();
     let text = text
         .replace(WRAPPER, &quoted(&request.wrapper())?)
@@ -32,6 +32,6 @@ pub fn runtime(text: &str, request: &Registering) -> Result<String> {
 }
 
 /// A hook of hooks.d.
-pub fn hook(text: &str, request: &Registering) -> Result<String> {
+pub(crate) fn hook(text: &str, request: &Registering) -> Result<String> {
     Ok(text.replace(PROGRAM, &quoted(&request.program)?))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 /// What is wrong in a file, in one line.
-pub fn why(path: &Path) -> impl Fn(toml::de::Error) -> Error {
+pub(crate) fn why(path: &Path) -> impl Fn(toml::de::Error) -> Error {
     let path = super::shown(path);
     move |error| {
         let why = error.message().replace('\n', ", ");
@@ -15,19 +15,19 @@ pub fn why(path: &Path) -> impl Fn(toml::de::Error) -> Error {
 }
 
 /// A file's text and what it says.
-pub struct TomlText<'a> {
-    pub text: &'a str,
+pub(crate) struct TomlText<'a> {
+    pub(crate) text: &'a str,
     table: DeTable<'a>,
 }
 
 impl<'a> TomlText<'a> {
-    pub fn parse(path: &Path, text: &'a str) -> Result<Self> {
+    pub(crate) fn parse(path: &Path, text: &'a str) -> Result<Self> {
         let table = DeTable::parse(text).map_err(why(path))?.into_inner();
         Ok(Self { text, table })
     }
 
     /// What stands at `path`, and where.
-    pub fn get(&self, path: &[&str]) -> Option<(&DeValue<'a>, Range<usize>)> {
+    pub(crate) fn get(&self, path: &[&str]) -> Option<(&DeValue<'a>, Range<usize>)> {
         let (first, rest) = path.split_first()?;
         let mut found = self.table.get(*first)?;
         for key in rest {
@@ -37,19 +37,19 @@ impl<'a> TomlText<'a> {
     }
 
     /// The keys of the table at `path`.
-    pub fn keys(&self, path: &[&str]) -> Vec<String> {
+    pub(crate) fn keys(&self, path: &[&str]) -> Vec<String> {
         let table = self.get(path).and_then(|(value, _)| value.as_table());
         table
             .map(|table| table.keys().map(|key| key.get_ref().to_string()).collect())
             .unwrap_or_default()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
     /// The end of the line that says `[path]`, if one does.
-    pub fn end_of_header(&self, path: &[&str]) -> Option<usize> {
+    pub(crate) fn end_of_header(&self, path: &[&str]) -> Option<usize> {
         let mut end = 0;
         for line in self.text.split_inclusive('\n') {
             end += line.len();
@@ -74,7 +74,7 @@ impl<'a> TomlText<'a> {
 }
 
 /// The line that `at` is in, with its end.
-pub fn line_of(text: &str, at: usize) -> Range<usize> {
+pub(crate) fn line_of(text: &str, at: usize) -> Range<usize> {
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     start..text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1)
 }

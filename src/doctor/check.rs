@@ -7,7 +7,7 @@ use std::path::Path;
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Nothing to do.
     Ok = 0,
     /// Links work, but not as somebody may expect, or not for long.
@@ -18,7 +18,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// In a word.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warning => "warning",
@@ -29,35 +29,35 @@ impl Verdict {
 
 /// What was looked at, what came of it, and what to do about it. Every text is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub(crate) struct Check {
     /// What was looked at.
-    pub subject: String,
+    pub(crate) subject: String,
     /// What came of it.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// What is there, or the cause of the trouble.
-    pub detail: String,
+    pub(crate) detail: String,
     /// A command, or a line for a configuration file; only where there is trouble.
-    pub fix: Option<String>,
+    pub(crate) fix: Option<String>,
 }
 
 impl Check {
     /// All is well.
-    pub fn ok(subject: &str, detail: impl AsRef<str>) -> Self {
+    pub(crate) fn ok(subject: &str, detail: impl AsRef<str>) -> Self {
         Self::new(subject, Verdict::Ok, detail.as_ref(), None)
     }
 
     /// See [`Verdict::Warning`].
-    pub fn warning(subject: &str, cause: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
+    pub(crate) fn warning(subject: &str, cause: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
         Self::new(subject, Verdict::Warning, cause.as_ref(), Some(fix.as_ref()))
     }
 
     /// See [`Verdict::Fault`].
-    pub fn fault(subject: &str, cause: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
+    pub(crate) fn fault(subject: &str, cause: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
         Self::new(subject, Verdict::Fault, cause.as_ref(), Some(fix.as_ref()))
     }
 
     /// A fault or, if it is not `grave`, a warning.
-    pub fn trouble(grave: bool, subject: &str, cause: &str, fix: &str) -> Self {
+    pub(crate) fn trouble(grave: bool, subject: &str, cause: &str, fix: &str) -> Self {
         if grave { Self::fault(subject, cause, fix) } else { Self::warning(subject, cause, fix) }
     }
 
@@ -68,7 +68,7 @@ impl Check {
 }
 
 /// The worst of them; no checks are well.
-pub fn worst(checks: &[Check]) -> Verdict {
+pub(crate) fn worst(checks: &[Check]) -> Verdict {
     checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok)
 }
 
@@ -88,7 +88,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// A path as a word of a shell.
-pub fn word(path: &Path) -> String {
+pub(crate) fn word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,".contains(c);
     if text.chars().all(plain) {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf, absolute};
 
 /// What holds here: the file's word, or without a file that can be read, the defaults and the
 /// command line's. And the file's place.
-pub fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
+pub(crate) fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
     let path = overrides.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
     let path = absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut checks = Vec::new();

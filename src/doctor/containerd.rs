@@ -12,7 +12,7 @@ const FILES: [&str; 2] = ["etc/containerd/config.toml", "etc/containerd/conf.d/o
 const OURS: &str = "org.oci-link.";
 
 /// A check for each of its runtimes that is us.
-pub fn annotations(root: &Path) -> Vec<Check> {
+pub(crate) fn annotations(root: &Path) -> Vec<Check> {
     let mut checks = Vec::new();
     for file in FILES.map(|file| root.join(file)) {
         let text = fs::read_to_string(&file).unwrap_or_default();

@@ -57,7 +57,7 @@ enum Standing {
     Registered,
 }
 
-pub fn examine(context: &HostContext) -> Vec<Check> {
+pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let root = &context.question.root;
     let found: Vec<(&Kind, Result<Standing>)> = KINDS
         .iter()
@@ -74,7 +74,7 @@ pub fn examine(context: &HostContext) -> Vec<Check> {
 }
 
 /// Whether an engine is on this host, as far as its files tell.
-pub fn is_installed(root: &Path, engine: Registration) -> bool {
+pub(crate) fn is_installed(root: &Path, engine: Registration) -> bool {
     KINDS.iter().any(|kind| kind.engine == engine && is_here(root, kind))
 }
 

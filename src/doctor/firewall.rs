@@ -6,7 +6,7 @@ use crate::firewall::Choice;
 use crate::firewall::probe::{self, ORDER, Table};
 use crate::model::{BackendName, Family};
 
-pub fn examine(context: &HostContext) -> Vec<Check> {
+pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let mut checks = vec![backend(context)];
     if context.config.firewall != Choice::Fixed(BackendName::None) {
         checks.push(kinds(context));
@@ -82,7 +82,7 @@ fn both(family: Family, found: &[(&str, usize)]) -> Option<String> {
 }
 
 /// How people call it.
-pub fn shown(family: Family) -> &'static str {
+pub(crate) fn shown(family: Family) -> &'static str {
     match family {
         Family::V4 => "IPv4",
         Family::V6 => "IPv6",

@@ -17,7 +17,7 @@ const USUAL: [&str; 2] = ["usr/share/containers/oci/hooks.d", "etc/containers/oc
 /// Nobody's hook is longer.
 const MAX: u64 = 1 << 20;
 
-pub fn examine(context: &HostContext) -> Vec<Check> {
+pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let root = &context.question.root;
     let mut engines = vec![Registration::Podman, Registration::Crio];
     if engines.iter().any(|engine| is_installed(root, *engine)) {

@@ -10,7 +10,7 @@ use std::fs;
 /// The first kernel that has all the calls we make.
 const KERNEL: (u32, u32) = (5, 9);
 
-pub fn examine() -> Vec<Check> {
+pub(crate) fn examine() -> Vec<Check> {
     vec![user(), kernel(), connections()]
 }
 
@@ -52,7 +52,7 @@ fn connections() -> Check {
 }
 
 /// Daemons that flush the rules of others when they reload.
-pub fn reloaders(context: &HostContext) -> Vec<Check> {
+pub(crate) fn reloaders(context: &HostContext) -> Vec<Check> {
     let read = |path: &str| fs::read_to_string(context.question.root.join(path)).ok();
     let firewalld = read("run/firewalld.pid").and_then(|pid| pid.trim().parse().ok());
     let firewalld = firewalld.is_some_and(|pid| matches!(process::start_time(pid), Ok(Some(_))));

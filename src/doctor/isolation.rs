@@ -9,7 +9,7 @@ use crate::firewall::probe::{self, Table};
 use crate::model::{BackendName, BridgeName, Family};
 use std::fs;
 
-pub fn examine(context: &HostContext) -> Vec<Check> {
+pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let bridges = &context.config.isolate;
     if context.config.firewall == Choice::Fixed(BackendName::None) {
         return Vec::new();

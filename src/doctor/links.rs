@@ -17,7 +17,7 @@ const SUBJECT: &str = "links";
 const SHOWN: usize = 20;
 
 /// The host, where there are records: to open it makes what is missing.
-pub fn open(config: &Config, state: Option<&Directory>) -> (Option<Host>, Option<Check>) {
+pub(crate) fn open(config: &Config, state: Option<&Directory>) -> (Option<Host>, Option<Check>) {
     if !state.is_some_and(store::is_there) {
         return (None, None);
     }
@@ -31,11 +31,11 @@ pub fn open(config: &Config, state: Option<&Directory>) -> (Option<Host>, Option
 }
 
 /// The records of those who run.
-pub fn running(host: Option<&Host>) -> Vec<Record> {
+pub(crate) fn running(host: Option<&Host>) -> Vec<Record> {
     host.map(alive).unwrap_or_default()
 }
 
-pub fn examine(context: &HostContext) -> Vec<Check> {
+pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let Some(host) = &context.host else { return without_records(context) };
     match recovery::audit(host) {
         Ok(findings) if findings.is_empty() => {

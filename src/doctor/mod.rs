@@ -27,19 +27,19 @@ use crate::lifecycle::alive::is_running;
 use crate::model::{BackendName, Record};
 use crate::sys::private_dir::Directory;
 use crate::sys::process;
-pub use check::{Check, Verdict, worst};
+pub(crate) use check::{Check, Verdict, worst};
 use std::path::PathBuf;
 use std::rc::Rc;
 
 /// Who asks, and about what.
 #[derive(Debug)]
-pub struct Question {
+pub(crate) struct Question {
     /// The global options.
-    pub overrides: Overrides,
+    pub(crate) overrides: Overrides,
     /// What stands before every path of an engine's files.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// The program itself.
-    pub program: PathBuf,
+    pub(crate) program: PathBuf,
 }
 
 /// What several themes look at.
@@ -61,7 +61,7 @@ struct HostContext {
 }
 
 /// All checks, in the order in which an administrator would mend what they find.
-pub fn examine(question: Question) -> Vec<Check> {
+pub(crate) fn examine(question: Question) -> Vec<Check> {
     let (config, config_file, mut checks) = config::examine(&question.overrides);
     let (state, state_checks) = state::examine(&config, &config_file);
     let (host, opened) = links::open(&config, state.as_deref());

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 const NAMES: [&str; 4] = ["oci-link-runtime", "oci-link-runc", "oci-link-crun", "oci-link-youki"];
 
-pub fn examine(context: &HostContext) -> Vec<Check> {
+pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let program = &context.question.program;
     let mut checks: Vec<Check> = NAMES.iter().map(|name| link(program, name)).collect();
     checks.push(runtime(context));
@@ -63,6 +63,6 @@ fn is_same(a: &Metadata, b: &Metadata) -> bool {
 }
 
 /// Whether root may execute it.
-pub fn is_executable(path: &PathBuf) -> bool {
+pub(crate) fn is_executable(path: &PathBuf) -> bool {
     metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
 }

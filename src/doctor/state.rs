@@ -20,7 +20,7 @@ const LITTLE: (u64, u64) = (16 << 20, 1000);
 const TOO_LITTLE: (u64, u64) = (1 << 20, 32);
 
 /// The directory, if it is as it should be, and what is to say about it.
-pub fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directory>>, Vec<Check>) {
+pub(crate) fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directory>>, Vec<Check>) {
     let path = config.state_dir.as_path();
     match Directory::look(path) {
         Err(error) => {
@@ -107,13 +107,13 @@ fn fix(path: &Path, config_file: &Path) -> String {
 }
 
 /// Whether `watch` runs.
-pub fn is_watched(directory: &Directory) -> bool {
+pub(crate) fn is_watched(directory: &Directory) -> bool {
     directory.has(WATCH_LOCK)
         && directory.open_lock(WATCH_LOCK).is_ok_and(|file| lock::is_held(&file))
 }
 
 /// Links do without it; it is only said.
-pub fn watch(context: &HostContext) -> Check {
+pub(crate) fn watch(context: &HostContext) -> Check {
     Check::ok("watch", if context.watched { "runs" } else { "does not run: sync and gc are yours" })
 }
 

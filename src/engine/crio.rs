@@ -58,7 +58,7 @@ struct Metadata<'a> {
 }
 
 /// `{"name":"web","attempt":1}`.
-pub fn metadata_name(value: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn metadata_name(value: &str) -> Option<Cow<'_, str>> {
     let metadata = json::parse::<Metadata<'_>>("metadata", value.as_bytes());
     metadata.inspect_err(|error| log::debug!("name unknown: {error}")).ok().map(|known| known.name)
 }

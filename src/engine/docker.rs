@@ -67,7 +67,7 @@ struct ContainerFile<'a> {
 }
 
 /// Reads config.v2.json.
-pub fn parse(text: &[u8], id: &ContainerId) -> Result<Facts> {
+pub(crate) fn parse(text: &[u8], id: &ContainerId) -> Result<Facts> {
     let file: ContainerFile<'_> = json::parse("config.v2.json", text)?;
     if file.id != id.as_str() {
         return Err(Error::new(Kind::Input, "config.v2.json: speaks of another container"));

@@ -18,7 +18,7 @@ const MAX_PORTS: usize = 4096;
 pub(super) struct Config<'a> {
     /// None in images.
     #[serde(borrow, default)]
-    pub hostname: Option<Cow<'a, str>>,
+    pub(crate) hostname: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     exposed_ports: Option<Exposed<'a>>,
     #[serde(borrow, default)]
@@ -27,11 +27,11 @@ pub(super) struct Config<'a> {
 
 impl Config<'_> {
     /// What is exposed; a port that no link could mean, like that of another protocol, is not.
-    pub fn ports(&self) -> PortSet {
+    pub(crate) fn ports(&self) -> PortSet {
         self.exposed_ports.as_ref().map(Exposed::ports).unwrap_or_default()
     }
 
-    pub fn environment(&self) -> Vec<Variable> {
+    pub(crate) fn environment(&self) -> Vec<Variable> {
         let entries = self.env.iter().flatten();
         entries.filter_map(|entry| Variable::parse(&entry.0)).collect()
     }
@@ -41,7 +41,7 @@ impl Config<'_> {
 pub(super) struct Exposed<'a>(Vec<Cow<'a, str>>);
 
 impl Exposed<'_> {
-    pub fn ports(&self) -> PortSet {
+    pub(crate) fn ports(&self) -> PortSet {
         let understood: Vec<&str> = self
             .0
             .iter()

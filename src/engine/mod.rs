@@ -26,31 +26,31 @@ use std::path::Path;
 
 /// What there is to tell an engine by.
 #[derive(Debug, Clone, Copy)]
-pub struct Clues<'a> {
+pub(crate) struct Clues<'a> {
     /// The container's id.
-    pub id: &'a ContainerId,
+    pub(crate) id: &'a ContainerId,
     /// The directory that holds its config.json.
-    pub bundle: &'a Path,
+    pub(crate) bundle: &'a Path,
     /// Its config.json.
-    pub spec: &'a Spec,
+    pub(crate) spec: &'a Spec,
 }
 
 /// What an engine knows. The container's own annotations say more than any of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The engine's name, for `inspect` and the log.
-    pub engine: &'static str,
+    pub(crate) engine: &'static str,
     /// What the container is called there.
-    pub name: Option<ContainerName>,
+    pub(crate) name: Option<ContainerName>,
     /// What it exposes there.
-    pub ports: Option<PortSet>,
+    pub(crate) ports: Option<PortSet>,
     /// What its user and its image configured; none: its `process.env`, as it is.
-    pub environment: Option<Vec<Variable>>,
+    pub(crate) environment: Option<Vec<Variable>>,
     /// Its host name, where config.json has none or another.
-    pub hostname: Option<Hostname>,
+    pub(crate) hostname: Option<Hostname>,
     /// Whether it only holds a pod's namespaces. Nobody means it by a link: it exposes nothing,
     /// and a pod's annotations are there for the containers of the pod.
-    pub is_pod_infra: bool,
+    pub(crate) is_pod_infra: bool,
 }
 
 /// One engine.
@@ -77,7 +77,7 @@ const ENGINES: [&dyn EngineFiles; 6] = [
 ];
 
 /// Asks the engine that made the container.
-pub fn describe(clues: &Clues<'_>) -> Facts {
+pub(crate) fn describe(clues: &Clues<'_>) -> Facts {
     let Some(engine) = ENGINES.iter().find(|engine| engine.made(clues)) else {
         return Facts::default();
     };
@@ -90,26 +90,6 @@ pub fn describe(clues: &Clues<'_>) -> Facts {
         Facts::default()
     });
     Facts { engine: engine.name(), ..facts }
-}
-
-/// What each parser makes of `text`, for fuzzing: what engines write is read from files, and none
-/// of it may stop us.
-#[doc(hidden)]
-pub fn every_reading(text: &[u8], id: &ContainerId) -> Vec<Facts> {
-    let mut facts: Vec<Facts> = docker::parse(text, id).into_iter().collect();
-    let named = |name| Facts { name, ..Facts::default() };
-    facts.extend(storage::parse_list(text, id).ok().flatten().map(|entry| named(entry.name)));
-    facts.extend(storage::parse_image(text).map(|image| Facts {
-        ports: Some(image.ports),
-        environment: Some(image.environment),
-        ..Facts::default()
-    }));
-    facts.push(named(podman::parse_conmon(text, id)));
-    let text = String::from_utf8_lossy(text);
-    let ports = [nerdctl::exposed(&text), nerdctl::published(&text)];
-    facts.extend(ports.map(|ports| Facts { ports: ports.ok(), ..Facts::default() }));
-    facts.push(named(crio::metadata_name(&text).and_then(|n| ContainerName::new(&n).ok())));
-    facts
 }
 
 /// A value in a form that we do not take is as good as none.

@@ -51,7 +51,7 @@ fn ports(annotations: &Annotations) -> Option<PortSet> {
 }
 
 /// An object like an image's, a list of its keys, or these with commas between them.
-pub fn exposed(value: &str) -> Result<PortSet> {
+pub(crate) fn exposed(value: &str) -> Result<PortSet> {
     match value.trim_start().bytes().next() {
         Some(b'{') => {
             let all: Exposed<'_> = json::parse("exposed ports", value.as_bytes())?;
@@ -75,7 +75,7 @@ struct Mapping<'a> {
 }
 
 /// `[{"HostPort":8080,"ContainerPort":80,"Protocol":"tcp","HostIP":"0.0.0.0"}]`, or `null`.
-pub fn published(value: &str) -> Result<PortSet> {
+pub(crate) fn published(value: &str) -> Result<PortSet> {
     let all: Option<Vec<Mapping<'_>>> = json::parse("published ports", value.as_bytes())?;
     let all = all.unwrap_or_default();
     let all: Vec<String> =

@@ -82,7 +82,7 @@ pub(crate) fn parse_parent(status: &[u8]) -> Option<u32> {
 }
 
 /// Reads `conmon … -c <id> … -n <name> …`, each argument ended by a NUL.
-pub fn parse_conmon(arguments: &[u8], id: &ContainerId) -> Option<ContainerName> {
+pub(crate) fn parse_conmon(arguments: &[u8], id: &ContainerId) -> Option<ContainerName> {
     let mut words = arguments.split(|byte| *byte == 0).map(|word| std::str::from_utf8(word).ok());
     if Path::new(words.next()??).file_name()? != "conmon" {
         return None;

@@ -19,15 +19,15 @@ const MAX_IMAGE: u64 = 1 << 20;
 /// What the list of containers says of one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StoredContainer {
-    pub name: Option<ContainerName>,
+    pub(crate) name: Option<ContainerName>,
     image: Option<ImageId>,
 }
 
 /// What an image brings along.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Image {
-    pub ports: PortSet,
-    pub environment: Vec<Variable>,
+    pub(crate) ports: PortSet,
+    pub(crate) environment: Vec<Variable>,
 }
 
 /// Sixty-four hexadecimal digits, which go into a path.
@@ -35,7 +35,7 @@ pub(crate) struct Image {
 pub(crate) struct ImageId(String);
 
 impl ImageId {
-    pub fn new(value: &str) -> Option<Self> {
+    pub(crate) fn new(value: &str) -> Option<Self> {
         let digits = value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         (value.len() == 64 && digits).then(|| Self(value.to_owned()))
     }
@@ -50,7 +50,7 @@ pub(super) struct GraphRoot {
 
 impl GraphRoot {
     /// By a directory in `<graph>/<driver>-containers/<id>/`, like podman's bundles.
-    pub fn of_container(directory: &Path, id: &ContainerId) -> Option<Self> {
+    pub(crate) fn of_container(directory: &Path, id: &ContainerId) -> Option<Self> {
         let mut above = directory.ancestors().skip_while(|path| !path.ends_with(id.as_str()));
         let containers = above.nth(1)?;
         let driver = containers.file_name()?.to_str()?.strip_suffix("-containers")?;
@@ -58,14 +58,14 @@ impl GraphRoot {
     }
 
     /// By a root filesystem, `<graph>/<driver>/<layer>/merged`.
-    pub fn of_rootfs(root: &Path) -> Option<Self> {
+    pub(crate) fn of_rootfs(root: &Path) -> Option<Self> {
         let driver = root.parent()?.parent()?;
         let name = driver.file_name()?.to_str()?.to_owned();
         Some(Self { root: driver.parent()?.to_path_buf(), driver: name })
     }
 
     /// What it lists under `id`: `--rm` makes containers volatile.
-    pub fn entry(&self, id: &ContainerId) -> Result<StoredContainer> {
+    pub(crate) fn entry(&self, id: &ContainerId) -> Result<StoredContainer> {
         let containers = self.root.join(format!("{}-containers", self.driver));
         for list in ["containers.json", "volatile-containers.json"] {
             let path = containers.join(list);
@@ -80,13 +80,13 @@ impl GraphRoot {
     }
 
     /// The image of a container.
-    pub fn image_of(&self, entry: &StoredContainer) -> Result<Image> {
+    pub(crate) fn image_of(&self, entry: &StoredContainer) -> Result<Image> {
         let none = || Error::new(Kind::Input, "containers.json: names no image");
         self.image(entry.image.as_ref().ok_or_else(none)?)
     }
 
     /// An image by its id, which is the digest of its configuration and so the name of the file.
-    pub fn image(&self, image: &ImageId) -> Result<Image> {
+    pub(crate) fn image(&self, image: &ImageId) -> Result<Image> {
         let images = self.root.join(format!("{}-images", self.driver));
         let key = format!("sha256:{}", image.0);
         let blob = images.join(&image.0).join(format!("={}", base64(key.as_bytes())));
@@ -105,7 +105,7 @@ struct Listed<'a> {
 }
 
 /// Reads containers.json for the one container `id`.
-pub fn parse_list(text: &[u8], id: &ContainerId) -> Result<Option<StoredContainer>> {
+pub(crate) fn parse_list(text: &[u8], id: &ContainerId) -> Result<Option<StoredContainer>> {
     let all: Vec<Listed<'_>> = json::parse("containers.json", text)?;
     Ok(all.iter().find(|listed| listed.id == id.as_str()).map(|listed| StoredContainer {
         name: listed.names.iter().flatten().next().and_then(|n| known(ContainerName::new(&n.0))),
@@ -120,7 +120,7 @@ struct ImageFile<'a> {
 }
 
 /// Reads an image's configuration.
-pub fn parse_image(text: &[u8]) -> Result<Image> {
+pub(crate) fn parse_image(text: &[u8]) -> Result<Image> {
     let file: ImageFile<'_> = json::parse("image configuration", text)?;
     let config = file.config.unwrap_or_default();
     Ok(Image { ports: config.ports(), environment: config.environment() })

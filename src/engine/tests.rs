@@ -1,7 +1,7 @@
 //! What engines wrote (`test-bundles/recorded`; its README says which of it is written by hand),
 //! read back; and what nobody should write.
 
-use super::{Clues, Facts, describe, docker, nerdctl, podman, storage};
+use super::{Clues, Facts, crio, describe, docker, nerdctl, podman, storage};
 use crate::model::{ContainerId, ContainerName};
 use crate::oci::spec::Spec;
 use std::fs;
@@ -274,6 +274,24 @@ fn what_is_not_understood_is_unknown() {
     assert_eq!(recorded.facts(), Facts { engine: "docker", ..Facts::default() });
 }
 
+/// What each parser reads from `text`.
+fn every_reading(text: &[u8], id: &ContainerId) -> Vec<Facts> {
+    let mut facts: Vec<Facts> = docker::parse(text, id).into_iter().collect();
+    let named = |name| Facts { name, ..Facts::default() };
+    facts.extend(storage::parse_list(text, id).ok().flatten().map(|entry| named(entry.name)));
+    facts.extend(storage::parse_image(text).map(|image| Facts {
+        ports: Some(image.ports),
+        environment: Some(image.environment),
+        ..Facts::default()
+    }));
+    facts.push(named(podman::parse_conmon(text, id)));
+    let text = String::from_utf8_lossy(text);
+    let ports = [nerdctl::exposed(&text), nerdctl::published(&text)];
+    facts.extend(ports.map(|ports| Facts { ports: ports.ok(), ..Facts::default() }));
+    facts.push(named(crio::metadata_name(&text).and_then(|n| ContainerName::new(&n).ok())));
+    facts
+}
+
 #[test]
 fn cut_files_stop_nobody() {
     let id = ContainerId::new("c1").unwrap();
@@ -283,7 +301,7 @@ fn cut_files_stop_nobody() {
         ("podman-5.8", "conmon"),
     ] {
         let whole = read(source, file).into_bytes();
-        let readings = |bytes: &[u8]| super::every_reading(bytes, &id).len();
+        let readings = |bytes: &[u8]| every_reading(bytes, &id).len();
         // Docker's and podman's files are read only whole; the others always give an answer.
         assert!((0..whole.len()).step_by(7).all(|end| readings(&whole[..end]) == 4), "{file}");
     }

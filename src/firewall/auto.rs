@@ -9,21 +9,21 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// The best first: what costs least as links become many, then what people know to read.
-pub const ORDER: [BackendName; 3] =
+pub(crate) const ORDER: [BackendName; 3] =
     [BackendName::Ipset, BackendName::Iptables, BackendName::Nftables];
 /// Whose complaint about a host that can do none says most.
 const FALLBACK: BackendName = BackendName::Iptables;
 const NOTE: &str = "backend";
 
 /// Stands for the backend that it chooses.
-pub struct Auto {
+pub(crate) struct Auto {
     memory: SetupCache,
     chosen: OnceCell<Box<dyn Firewall>>,
 }
 
 impl Auto {
     /// `memory` knows what was chosen before.
-    pub fn new(memory: SetupCache) -> Self {
+    pub(crate) fn new(memory: SetupCache) -> Self {
         Self { memory, chosen: OnceCell::new() }
     }
 

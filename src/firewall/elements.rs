@@ -16,34 +16,38 @@ const MAX_COMMENT: usize = 255;
 
 /// What a set holds, a flow or a part of what it takes to permit one, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Element<K> {
+pub(crate) struct Element<K> {
     /// What it says.
-    pub key: K,
+    pub(crate) key: K,
     /// Whose it is.
-    pub comment: String,
+    pub(crate) comment: String,
 }
 
 impl<K> Element<K> {
     /// Whether it is one of the owner's.
-    pub fn belongs_to(&self, owner: &OwnerTag) -> bool {
+    pub(crate) fn belongs_to(&self, owner: &OwnerTag) -> bool {
         self.comment.split(' ').any(|tag| tag == owner.as_str())
     }
 }
 
 /// What is to be done to the sets.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Changes<K> {
+pub(crate) struct Changes<K> {
     /// Elements to add.
-    pub add: Vec<Element<K>>,
+    pub(crate) add: Vec<Element<K>>,
     /// Elements that are there, with their new comment.
-    pub change: Vec<Element<K>>,
+    pub(crate) change: Vec<Element<K>>,
     /// Elements to delete.
-    pub delete: Vec<Element<K>>,
+    pub(crate) delete: Vec<Element<K>>,
 }
 
 impl<K: Copy + Eq + Hash> Changes<K> {
     /// From what is `there` to exactly `keys` for `owner`, and no change for anybody else.
-    pub fn plan(there: &[Element<K>], owner: &OwnerTag, keys: &[K]) -> Result<Self, &'static str> {
+    pub(crate) fn plan(
+        there: &[Element<K>],
+        owner: &OwnerTag,
+        keys: &[K],
+    ) -> Result<Self, &'static str> {
         let mut changes = Self { add: vec![], change: vec![], delete: vec![] };
         let mut missing: HashSet<K> = keys.iter().copied().collect();
         for element in there {
@@ -73,13 +77,13 @@ impl<K: Copy + Eq + Hash> Changes<K> {
 }
 
 /// The element that nobody else has.
-pub fn owned<K>(key: K, owner: &OwnerTag) -> Element<K> {
+pub(crate) fn owned<K>(key: K, owner: &OwnerTag) -> Element<K> {
     Element { key, comment: owner.as_str().to_owned() }
 }
 
 /// The elements of each owner. `show` is none where no rule asks for them, `flows` where an element
 /// permits nothing by itself.
-pub fn by_owner<K, F: IntoIterator<Item = Flow>>(
+pub(crate) fn by_owner<K, F: IntoIterator<Item = Flow>>(
     there: &[Element<K>],
     show: impl Fn(&K) -> Option<String>,
     flows: impl Fn(&K) -> F,
@@ -99,7 +103,10 @@ pub fn by_owner<K, F: IntoIterator<Item = Flow>>(
 }
 
 /// How `inspect` shows elements: sorted, for a set has no order.
-pub fn shown<K>(keys: impl IntoIterator<Item = K>, show: impl Fn(&K) -> String) -> Vec<String> {
+pub(crate) fn shown<K>(
+    keys: impl IntoIterator<Item = K>,
+    show: impl Fn(&K) -> String,
+) -> Vec<String> {
     let mut lines: Vec<String> = keys.into_iter().map(|key| show(&key)).collect();
     lines.sort();
     lines

@@ -41,7 +41,7 @@ use shared::Shared;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-pub use kernel::is_in_kernel;
+pub(crate) use kernel::is_in_kernel;
 
 /// How many messages go out together. If the kernel refused each, its answers would still fit the
 /// buffer of the socket.
@@ -49,7 +49,7 @@ const TOGETHER: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Ipset {
+pub(crate) struct Ipset {
     base: Base,
     memory: SetupCache,
     /// Left by [`Firewall::runs_programs`] to the change that it was asked for.
@@ -65,7 +65,7 @@ struct Look {
 
 impl Ipset {
     /// `memory` knows whether the rules were made.
-    pub fn new(memory: SetupCache) -> Self {
+    pub(crate) fn new(memory: SetupCache) -> Self {
         let own = Static {
             kind: "ipset on bridges",
             prepare: make_sets,

@@ -33,13 +33,13 @@ const STANDS: &str = "-C FORWARD -j OCI-LINK\n";
 
 /// See the module.
 #[derive(Debug)]
-pub struct Iptables {
+pub(crate) struct Iptables {
     base: Base,
 }
 
 impl Iptables {
     /// `memory` knows whether the base chain was made.
-    pub fn new(memory: SetupCache) -> Self {
+    pub(crate) fn new(memory: SetupCache) -> Self {
         Self { base: Base::plain(memory) }
     }
 

@@ -9,7 +9,7 @@ pub(crate) mod iptables;
 mod isolation;
 pub(crate) mod nftables;
 mod none;
-pub mod probe;
+pub(crate) mod probe;
 mod setup_cache;
 pub(crate) mod xtables;
 
@@ -118,7 +118,7 @@ fn open(name: BackendName, memory: SetupCache) -> Box<dyn Firewall> {
 
 /// Whether rules of ours, or those that decide before them, may be in a table of this name: in
 /// iptables', which is the same in both families, or in our own.
-pub fn concerns(table: &str) -> bool {
+pub(crate) fn concerns(table: &str) -> bool {
     table == "filter" || table.starts_with("oci-link")
 }
 

@@ -42,13 +42,13 @@ const ISOLATION: &str = "nftables-isolation";
 
 /// See the module.
 #[derive(Debug)]
-pub struct Nftables {
+pub(crate) struct Nftables {
     memory: SetupCache,
 }
 
 impl Nftables {
     /// `memory` knows whose containers are isolated.
-    pub fn new(memory: SetupCache) -> Self {
+    pub(crate) fn new(memory: SetupCache) -> Self {
         Self { memory }
     }
 
@@ -149,7 +149,7 @@ impl Firewall for Nftables {
 }
 
 /// Fails where the kernel has no `nf_tables`.
-pub fn is_in_kernel() -> Result<()> {
+pub(crate) fn is_in_kernel() -> Result<()> {
     let answer = table::generation(&mut Netlink::netfilter()?)?;
     answer.map_err(|refusal| {
         failed(format!("nf_tables: not in the kernel ({})", refusal.errno().desc()))
@@ -157,7 +157,7 @@ pub fn is_in_kernel() -> Result<()> {
 }
 
 /// Whether the rules of the table keep containers of `bridges` apart.
-pub fn isolates(bridges: &[BridgeName]) -> Result<bool> {
+pub(crate) fn isolates(bridges: &[BridgeName]) -> Result<bool> {
     table::is_whole(&mut Netlink::netfilter()?, bridges)
 }
 

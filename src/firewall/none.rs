@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Makes no rules.
 #[derive(Debug)]
-pub struct NoFirewall;
+pub(crate) struct NoFirewall;
 
 impl Firewall for NoFirewall {
     fn name(&self) -> BackendName {

@@ -8,28 +8,28 @@ use super::{failed, host_families, ipset};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family};
 
-pub use super::auto::ORDER;
+pub(crate) use super::auto::ORDER;
 
 /// Which of the two kinds of iptables there are.
-pub const KINDS: [&str; 2] = ["nft", "legacy"];
+pub(crate) const KINDS: [&str; 2] = ["nft", "legacy"];
 
 /// The filter table of one family, a line for each chain and rule as `iptables -S` prints it.
 #[derive(Debug)]
-pub struct Table {
+pub(crate) struct Table {
     /// Which family.
-    pub family: Family,
+    pub(crate) family: Family,
     /// What is in it; the error is that it cannot be read.
-    pub lines: Result<Vec<String>>,
+    pub(crate) lines: Result<Vec<String>>,
 }
 
 /// The tables that the backends of iptables change.
-pub fn tables() -> Vec<Table> {
+pub(crate) fn tables() -> Vec<Table> {
     let lines = |family| Tool::find(family)?.list();
     host_families().map(|family| Table { family, lines: lines(family) }).collect()
 }
 
 /// How many rules FORWARD has in the kinds of iptables that are installed.
-pub fn rules_of_forward(family: Family) -> Result<Vec<(&'static str, usize)>> {
+pub(crate) fn rules_of_forward(family: Family) -> Result<Vec<(&'static str, usize)>> {
     let Ok(tool) = Tool::find(family) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for kind in KINDS {
@@ -42,7 +42,7 @@ pub fn rules_of_forward(family: Family) -> Result<Vec<(&'static str, usize)>> {
 }
 
 /// Fails with what keeps this host from using a backend, as far as looking can tell.
-pub fn can_do(backend: BackendName, tables: &[Table]) -> Result<()> {
+pub(crate) fn can_do(backend: BackendName, tables: &[Table]) -> Result<()> {
     let iptables = || {
         let broken = tables.iter().find_map(|table| table.lines.as_ref().err());
         broken.map_or(Ok(()), |error| Err(failed(error.to_string())))
@@ -56,17 +56,17 @@ pub fn can_do(backend: BackendName, tables: &[Table]) -> Result<()> {
 }
 
 /// Whether rules keep the containers of `bridges` apart, in a table of iptables.
-pub fn isolates(table: &[String], bridges: &[BridgeName]) -> bool {
+pub(crate) fn isolates(table: &[String], bridges: &[BridgeName]) -> bool {
     common_chain::isolates(table, bridges)
 }
 
 /// The same for our table of nftables.
-pub fn nftables_isolates(bridges: &[BridgeName]) -> Result<bool> {
+pub(crate) fn nftables_isolates(bridges: &[BridgeName]) -> Result<bool> {
     nftables::isolates(bridges)
 }
 
 /// The rules of FORWARD before the one that enters our chain; none if no rule does.
-pub fn in_front(table: &[String]) -> Option<Vec<&str>> {
+pub(crate) fn in_front(table: &[String]) -> Option<Vec<&str>> {
     let jump = format!("-A FORWARD -j {BASE}");
     let mut forward = table.iter().filter(|line| line.starts_with("-A FORWARD "));
     let rules: Vec<&str> =
@@ -75,13 +75,13 @@ pub fn in_front(table: &[String]) -> Option<Vec<&str>> {
 }
 
 /// Whether our chain was made.
-pub fn has_chain(table: &[String]) -> bool {
+pub(crate) fn has_chain(table: &[String]) -> bool {
     table.iter().any(|line| line.strip_prefix("-N ") == Some(BASE))
 }
 
 /// The rules that accept all that containers of some subnet or bridge say to each other, before
 /// our chain is asked: those in front of it, and those in the chains that these jump to.
-pub fn wide_accepts<'a>(table: &'a [String], in_front: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn wide_accepts<'a>(table: &'a [String], in_front: &[&'a str]) -> Vec<&'a str> {
     let (mut open, mut seen) = (in_front.to_vec(), Vec::new());
     let mut found = Vec::new();
     while let Some(rule) = open.pop() {

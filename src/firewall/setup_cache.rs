@@ -39,7 +39,7 @@ impl SetupCache {
     }
 
     /// What the note says; nothing if it was written elsewhere or before.
-    pub fn recall(&self, note: &str) -> Result<Option<String>> {
+    pub(crate) fn recall(&self, note: &str) -> Result<Option<String>> {
         let Some(text) = self.state.read(note, MAX_NOTE)? else { return Ok(None) };
         let (text, true_here) = (String::from_utf8_lossy(&text), self.here()?);
         Ok(text
@@ -49,18 +49,18 @@ impl SetupCache {
     }
 
     /// Writes the note.
-    pub fn note(&self, note: &str, what: &str) -> Result<()> {
+    pub(crate) fn note(&self, note: &str, what: &str) -> Result<()> {
         self.state.write(note, format!("{}\n{what}", self.here()?).as_bytes())
     }
 
     /// The bridges whose containers were last isolated, by the note of whoever did it.
-    pub fn isolated(&self, note: &str) -> Result<Vec<BridgeName>> {
+    pub(crate) fn isolated(&self, note: &str) -> Result<Vec<BridgeName>> {
         let text = self.recall(note)?.unwrap_or_default();
         Ok(text.lines().filter_map(|line| BridgeName::new(line).ok()).collect())
     }
 
     /// Remembers them.
-    pub fn note_isolated(&self, note: &str, bridges: &[BridgeName]) -> Result<()> {
+    pub(crate) fn note_isolated(&self, note: &str, bridges: &[BridgeName]) -> Result<()> {
         let lines: Vec<&str> = bridges.iter().map(BridgeName::as_str).collect();
         self.note(note, &lines.join("\n"))
     }

@@ -4,7 +4,7 @@ use super::{Graph, NodeState, plain};
 use std::fmt::Write;
 
 /// A digraph from recipients to sources.
-pub fn dot(graph: &Graph) -> String {
+pub(crate) fn dot(graph: &Graph) -> String {
     let mut out = String::from(
         "digraph \"oci-link\" {\n  rankdir=LR;\n  \
          node [shape=box, style=rounded, fontname=\"sans-serif\"];\n  \

@@ -7,7 +7,7 @@ use super::Graph;
 /// Between what stands in one column.
 const APART: f64 = 22.0;
 /// Between the ends of links on one side of a container.
-pub const PITCH: f64 = 24.0;
+pub(crate) const PITCH: f64 = 24.0;
 /// Of a link where it passes a column.
 const LANE: f64 = 14.0;
 /// More sweeps change little.
@@ -15,26 +15,26 @@ const SWEEPS: usize = 6;
 
 /// A drawing without widths.
 #[derive(Debug)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// How many columns there are.
-    pub columns: usize,
+    pub(crate) columns: usize,
     /// The column of each node, and the height of its middle; none for those without links.
-    pub nodes: Vec<Option<(usize, f64)>>,
+    pub(crate) nodes: Vec<Option<(usize, f64)>>,
     /// The way of each edge.
-    pub routes: Vec<Route>,
+    pub(crate) routes: Vec<Route>,
     /// From the top of the highest to the bottom of the lowest.
-    pub height: f64,
+    pub(crate) height: f64,
 }
 
 /// The way of an edge, from left to right.
 #[derive(Debug, Clone, Default)]
-pub struct Route {
+pub(crate) struct Route {
     /// The column in which it begins.
-    pub column: usize,
+    pub(crate) column: usize,
     /// How high it leaves each column but the last, and reaches each but the first.
-    pub steps: Vec<(f64, f64)>,
+    pub(crate) steps: Vec<(f64, f64)>,
     /// Whether the recipient is at its right end: links in a circle need one such.
-    pub backward: bool,
+    pub(crate) backward: bool,
 }
 
 /// A node, or the place where an edge passes a column.
@@ -48,7 +48,7 @@ struct Item {
 }
 
 /// Lays out nodes of these heights.
-pub fn lay_out(graph: &Graph, heights: &[f64]) -> Layout {
+pub(crate) fn lay_out(graph: &Graph, heights: &[f64]) -> Layout {
     let order = order(graph);
     let place = |node: usize| order.get(node).copied().unwrap_or_default();
     let backward = |edge: &super::Edge| place(edge.recipient) > place(edge.source);

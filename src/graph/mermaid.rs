@@ -4,7 +4,7 @@ use super::{Graph, NodeState, plain};
 use std::fmt::Write;
 
 /// A flow chart from recipients to sources.
-pub fn mermaid(graph: &Graph) -> String {
+pub(crate) fn mermaid(graph: &Graph) -> String {
     let mut out = String::from("flowchart LR\n");
     for (at, node) in graph.nodes.iter().enumerate() {
         let lines = [&node.name].into_iter().chain(&node.addresses).map(|line| quoted(line));

@@ -7,37 +7,37 @@ mod mermaid;
 mod svg;
 mod text;
 
-pub use dot::dot;
-pub use mermaid::mermaid;
-pub use svg::svg;
-pub use text::text;
+pub(crate) use dot::dot;
+pub(crate) use mermaid::mermaid;
+pub(crate) use svg::svg;
+pub(crate) use text::text;
 
 use crate::model::{LinkState, Network, Phase, PortSet, Record};
 use std::collections::BTreeMap;
 
 /// Containers and their links.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Graph {
+pub(crate) struct Graph {
     /// Those with a record, in the order of the records; then those that links wait for.
-    pub nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     /// One for each alias, in the order of the recipients and of their links.
-    pub edges: Vec<Edge>,
+    pub(crate) edges: Vec<Edge>,
 }
 
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its name, and its id where another has the same name.
-    pub name: String,
+    pub(crate) name: String,
     /// Where it can be reached.
-    pub addresses: Vec<String>,
+    pub(crate) addresses: Vec<String>,
     /// How it is.
-    pub state: NodeState,
+    pub(crate) state: NodeState,
 }
 
 /// How a container is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NodeState {
+pub(crate) enum NodeState {
     /// It runs.
     Ready,
     /// It runs, and its links are being changed, or were left half changed.
@@ -50,22 +50,22 @@ pub enum NodeState {
 
 /// A link.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edge {
+pub(crate) struct Edge {
     /// Which node has it.
-    pub recipient: usize,
+    pub(crate) recipient: usize,
     /// Which node it leads to.
-    pub source: usize,
+    pub(crate) source: usize,
     /// What the recipient calls the source.
-    pub alias: String,
+    pub(crate) alias: String,
     /// What it opens, in few words; empty if nothing.
-    pub ports: String,
+    pub(crate) ports: String,
     /// Whether it stands; else it waits for its source.
-    pub connected: bool,
+    pub(crate) connected: bool,
 }
 
 impl NodeState {
     /// A word for it; none where there is nothing to say.
-    pub fn word(self) -> Option<&'static str> {
+    pub(crate) fn word(self) -> Option<&'static str> {
         match self {
             Self::Ready => None,
             Self::Pending => Some("pending"),
@@ -77,7 +77,7 @@ impl NodeState {
 
 impl Edge {
     /// What is written beside it.
-    pub fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         let what = if self.connected { self.ports.as_str() } else { "not connected" };
         format!("{} {what}", self.alias).trim_end().to_owned()
     }
@@ -85,7 +85,7 @@ impl Edge {
 
 impl Graph {
     /// What the records say, and the kernel of those who should run.
-    pub fn of(records: &[Record], runs: impl Fn(&Record) -> bool) -> Self {
+    pub(crate) fn of(records: &[Record], runs: impl Fn(&Record) -> bool) -> Self {
         let node = |record: &Record| Node {
             name: called(record, records),
             addresses: addresses(record),

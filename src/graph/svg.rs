@@ -37,7 +37,7 @@ const ADDRESSES: usize = 2;
 const WIDE: f64 = 640.0;
 
 /// The picture.
-pub fn svg(graph: &Graph) -> String {
+pub(crate) fn svg(graph: &Graph) -> String {
     let shapes: Vec<Shape> =
         graph.nodes.iter().enumerate().map(|(at, n)| Shape::of(graph, at, n)).collect();
     let heights: Vec<f64> = shapes.iter().map(|shape| shape.height).collect();

@@ -4,7 +4,7 @@ use super::{Graph, Node, NodeState, plain};
 use std::fmt::Write;
 
 /// A line per container and a line per link.
-pub fn text(graph: &Graph) -> String {
+pub(crate) fn text(graph: &Graph) -> String {
     let mut out = String::new();
     let nodes = graph.nodes.iter().enumerate();
     // Who is only waited for is named where he is waited for.

@@ -16,7 +16,11 @@ use std::collections::HashSet;
 
 /// Makes everything in `plan` true. On failure the record stays `pending` and names all that may
 /// have been done; [`rollback`] undoes it.
-pub fn carry_out(effects: Effects<'_>, plan: &Plan, file: Option<HostsFile>) -> Result<Commit> {
+pub(crate) fn carry_out(
+    effects: Effects<'_>,
+    plan: &Plan,
+    file: Option<HostsFile>,
+) -> Result<Commit> {
     let pending = plan.pending();
     match effects.store.commit(&Change::Put(&pending), plan.before.revision)? {
         Commit::Conflict => Ok(Commit::Conflict),
@@ -82,14 +86,14 @@ fn drop_own_connections(effects: Effects<'_>, record: &Record, mut flows: Vec<Fl
 }
 
 /// Removes rules by their tag alone, and ends the connections that only they permitted: `flows`.
-pub fn remove_owner(effects: Effects<'_>, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
+pub(crate) fn remove_owner(effects: Effects<'_>, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
     effects.firewall.remove_owner(owner)?;
     drop_connections(effects, flows)
 }
 
 /// Undoes all that `record` names and removes it. Every step is tried, and tolerates having been
 /// done; if one failed, the record stays, so that somebody can try again.
-pub fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
+pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
     let mut failures = Failures::default();
     failures.note(rollback_rules(effects, record));
     let rules_are_gone = failures.is_empty();

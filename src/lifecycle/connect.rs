@@ -19,7 +19,7 @@ use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::{Namespace, Process};
 
 /// Links a container that runs to another that runs. To do it twice is to do it once.
-pub fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
+pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
     let _lock = host.store.lock()?;
     let me = running(host, recipient)?;
     if me.network == Network::Host {
@@ -59,7 +59,7 @@ pub fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
 }
 
 /// Ends the link that a container knows by `alias`, wherever it was declared.
-pub fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> Result<()> {
+pub(crate) fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> Result<()> {
     let _lock = host.store.lock()?;
     let mut me = running(host, recipient)?;
     let is_it = |link_state: &LinkState| link_state.link.alias.same_host(alias.as_str());

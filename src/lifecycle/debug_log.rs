@@ -11,7 +11,7 @@ use std::path::Path;
 const NAMED: usize = 6;
 
 /// Who has come, as a container's files and its namespace say. `engine` made it.
-pub fn started(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
+pub(crate) fn started(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
     let id = &me.id;
     let bundle = me.bundle.as_deref().unwrap_or(Path::new(""));
     let links = All(&me.links, |link_state, f| {
@@ -47,7 +47,7 @@ pub fn started(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
 }
 
 /// Its turn has come. `choice` is why its rules are kept by whom they are.
-pub fn backend(me: &Record, choice: &impl Display) {
+pub(crate) fn backend(me: &Record, choice: &impl Display) {
     if me.links.is_empty() {
         log::debug!("{}: has the lock", me.id);
     } else {
@@ -56,7 +56,7 @@ pub fn backend(me: &Record, choice: &impl Display) {
 }
 
 /// Who was found for each of its links.
-pub fn candidates(me: &Record, candidates: &[Candidate]) {
+pub(crate) fn candidates(me: &Record, candidates: &[Candidate]) {
     if me.links.is_empty() || !log::log_enabled!(log::Level::Debug) {
         return;
     }
@@ -78,7 +78,7 @@ pub fn candidates(me: &Record, candidates: &[Candidate]) {
 }
 
 /// What is to be done for it.
-pub fn planned(plan: &Plan) {
+pub(crate) fn planned(plan: &Plan) {
     if plan.record.links.is_empty() {
         return;
     }
@@ -89,7 +89,7 @@ pub fn planned(plan: &Plan) {
 }
 
 /// Who is linked to a container that comes or goes.
-pub fn neighbours(id: &impl Display, recipients: &[Record]) {
+pub(crate) fn neighbours(id: &impl Display, recipients: &[Record]) {
     let names = All(recipients, |record, f| write!(f, "{}", record.name));
     log::debug!("{id}: linked to it: {names}");
 }

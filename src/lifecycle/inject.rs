@@ -28,7 +28,7 @@ const TIMEOUT: i64 = 30;
 
 /// Which hooks go into config.json along with the variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hooks {
+pub(crate) enum Hooks {
     /// Those that make and unmake the links.
     Both,
     /// The one that unmakes them; it also remembers which variables are not the container's own.
@@ -37,20 +37,20 @@ pub enum Hooks {
 
 /// A container that does not exist yet.
 #[derive(Debug, Clone, Copy)]
-pub struct NewContainer<'a> {
+pub(crate) struct NewContainer<'a> {
     /// The id that it will have, where that is known.
-    pub id: Option<&'a ContainerId>,
+    pub(crate) id: Option<&'a ContainerId>,
     /// The directory of its bundle.
-    pub bundle: &'a Path,
+    pub(crate) bundle: &'a Path,
     /// Its config.json.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// When it starts.
-    pub starts: Starts,
+    pub(crate) starts: Starts,
 }
 
 /// When a container is made of the edited config.json, which is how long its sources have to appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Starts {
+pub(crate) enum Starts {
     /// Now.
     Now,
     /// Now, by an engine that allows us as much time as our other hooks.
@@ -61,7 +61,7 @@ pub enum Starts {
 
 /// Its config.json with the variables of its links, from the sources that run now, and with hooks.
 /// Without links, hooks that only unmake them are left out too: nothing changes.
-pub fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> Result<String> {
+pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> Result<String> {
     let document = ConfigJson::parse(container.text)?;
     let spec = Spec::parse(container.bundle, container.text.as_bytes())?;
     let declared = spec.annotations.declared()?;

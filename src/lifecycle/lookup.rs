@@ -7,7 +7,7 @@ use crate::model::{ContainerId, ContainerName, LinkState, Network, Record, Refer
 use crate::store::{Found, Store};
 
 /// The one container that somebody means.
-pub fn look_up(store: &dyn Store, reference: &Reference) -> Result<Record> {
+pub(crate) fn look_up(store: &dyn Store, reference: &Reference) -> Result<Record> {
     match store.find(reference)? {
         Found::One(record) => Ok(*record),
         Found::Several => Err(Refusal::Ambiguous(reference.clone()).into()),
@@ -16,13 +16,13 @@ pub fn look_up(store: &dyn Store, reference: &Reference) -> Result<Record> {
 }
 
 /// Whether rules name this container's address.
-pub fn is_linked(store: &dyn Store, record: &Record) -> Result<bool> {
+pub(crate) fn is_linked(store: &dyn Store, record: &Record) -> Result<bool> {
     let connected = |other: &Record| other.alias_of(&record.id).is_some();
     Ok(!record.flows.is_empty() || recipients_of(store, record)?.iter().any(connected))
 }
 
 /// Whose links name `record`, or are connected to it.
-pub fn recipients_of(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
+pub(crate) fn recipients_of(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
     if record.network == Network::Host {
         return Ok(Vec::new());
     }
@@ -42,22 +42,22 @@ pub fn recipients_of(store: &dyn Store, record: &Record) -> Result<Vec<Record>> 
 
 /// Whose links are looked at. It may have no record yet.
 #[derive(Debug, Clone, Copy)]
-pub struct Requester<'a> {
+pub(crate) struct Requester<'a> {
     /// Its id, where that is known.
-    pub id: Option<&'a ContainerId>,
+    pub(crate) id: Option<&'a ContainerId>,
     /// Its name.
-    pub name: &'a ContainerName,
+    pub(crate) name: &'a ContainerName,
 }
 
 impl<'a> Requester<'a> {
     /// The container of this record.
-    pub fn of(record: &'a Record) -> Self {
+    pub(crate) fn of(record: &'a Record) -> Self {
         Self { id: Some(&record.id), name: &record.name }
     }
 }
 
 /// What there is under the name of each link of `me`.
-pub fn candidates(
+pub(crate) fn candidates(
     store: &dyn Store,
     boot: u128,
     me: Requester<'_>,

@@ -2,21 +2,21 @@
 //!
 //! All of it runs under the host lock, so that what was planned is still true when it is applied.
 
-pub mod alive;
-pub mod apply;
-pub mod connect;
-pub mod debug_log;
-pub mod inject;
-pub mod lookup;
-pub mod orphans;
-pub mod planning;
-pub mod privileges;
-pub mod replan;
-pub mod snapshot;
-pub mod start;
-pub mod starting;
-pub mod stop;
-pub mod wait;
+pub(crate) mod alive;
+pub(crate) mod apply;
+pub(crate) mod connect;
+pub(crate) mod debug_log;
+pub(crate) mod inject;
+pub(crate) mod lookup;
+pub(crate) mod orphans;
+pub(crate) mod planning;
+pub(crate) mod privileges;
+pub(crate) mod replan;
+pub(crate) mod snapshot;
+pub(crate) mod start;
+pub(crate) mod starting;
+pub(crate) mod stop;
+pub(crate) mod wait;
 
-pub use start::start;
-pub use stop::{remove, stop, stop_if_dead};
+pub(crate) use start::start;
+pub(crate) use stop::{remove, stop, stop_if_dead};

@@ -14,7 +14,7 @@ use crate::model::{Flow, Record};
 use std::collections::BTreeMap;
 
 /// Removes those that name an address of `container`, and the connections that they permitted.
-pub fn purge_from(host: &Host, container: &Record) -> Result<()> {
+pub(crate) fn purge_from(host: &Host, container: &Record) -> Result<()> {
     let epoch = host.epoch()?;
     if host.store.is_complete(&epoch)? {
         return Ok(());

@@ -12,7 +12,7 @@ use crate::store::shared_hosts_blocks;
 use crate::sys::hosts::HostsFile;
 
 /// What `me` needs, as the world is now.
-pub fn plan(
+pub(crate) fn plan(
     host: &Host,
     me: &Record,
     file: Option<&HostsFile>,
@@ -39,6 +39,6 @@ pub fn plan(
 }
 
 /// Somebody who takes no lock of ours.
-pub fn conflicts(id: &ContainerId) -> Error {
+pub(crate) fn conflicts(id: &ContainerId) -> Error {
     Error::new(Kind::State, format!("record of {id}: others keep changing it"))
 }

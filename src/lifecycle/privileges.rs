@@ -12,7 +12,7 @@ use crate::sys::restrict::landlock;
 
 /// What this process does when a container has been seen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AfterHook {
+pub(crate) enum AfterHook {
     /// It ends: a hook.
     Exit,
     /// It goes on, perhaps as a runtime, which needs all that it was given.
@@ -21,7 +21,7 @@ pub enum AfterHook {
 
 /// From now on, only the links of `records` can be changed. `places` are hosts files that are in no
 /// record yet.
-pub fn confine<'a>(
+pub(crate) fn confine<'a>(
     host: &Host,
     records: impl Iterator<Item = &'a Record> + Clone,
     place: Option<&HostsPlace>,

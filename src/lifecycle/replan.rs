@@ -14,10 +14,10 @@ use crate::sys::hosts::HostsFile;
 use std::collections::HashSet;
 
 /// How often a plan is made again because somebody was faster.
-pub const ATTEMPTS: usize = 5;
+pub(crate) const ATTEMPTS: usize = 5;
 
 /// Plans a recipient's links again and carries out what changed.
-pub fn replan(host: &Host, recipient: &Record) -> Result<()> {
+pub(crate) fn replan(host: &Host, recipient: &Record) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let Some(me) = host.store.get(&recipient.id)? else { return Ok(()) };
         let (plan, file, hosts) = plan_again(host, &me)?;
@@ -35,7 +35,7 @@ pub fn replan(host: &Host, recipient: &Record) -> Result<()> {
 
 /// Makes true what `me` says, its record with other links perhaps, whether or not it seems to be
 /// true already. `found` are flows that rules of its tag permit, which its record may not name.
-pub fn settle(host: &Host, me: &Record, found: &[Flow]) -> Result<()> {
+pub(crate) fn settle(host: &Host, me: &Record, found: &[Flow]) -> Result<()> {
     let mut me = me.clone();
     let named: HashSet<Flow> = me.flows.iter().copied().collect();
     me.flows.extend(found.iter().filter(|flow| !named.contains(flow)));
@@ -59,7 +59,7 @@ fn plan_again(host: &Host, me: &Record) -> Result<(Plan, Option<HostsFile>, Resu
 }
 
 /// A neighbour's trouble is not the container's that starts or ends.
-pub fn log_failure(recipient: &Record, result: Result<()>) {
+pub(crate) fn log_failure(recipient: &Record, result: Result<()>) {
     if let Err(error) = result {
         log::error!("links of {}: {error}", recipient.id);
     }

@@ -8,25 +8,25 @@ use crate::model::{BackendName, Flow, OwnerTag, Record};
 use std::collections::{BTreeMap, HashSet};
 
 /// The records and the rules.
-pub struct HostSnapshot {
+pub(crate) struct HostSnapshot {
     /// Who runs.
-    pub living: Vec<Record>,
+    pub(crate) living: Vec<Record>,
     /// Who does not.
-    pub dead: Vec<Record>,
+    pub(crate) dead: Vec<Record>,
     /// The rules of each backend that the host has.
-    pub rules: Vec<(BackendName, BTreeMap<OwnerTag, InstalledRules>)>,
+    pub(crate) rules: Vec<(BackendName, BTreeMap<OwnerTag, InstalledRules>)>,
     /// Whether those are the rules of all backends.
-    pub is_complete: bool,
+    pub(crate) is_complete: bool,
 }
 
 /// Whether the container of this record runs.
-pub fn lives(host: &Host, record: &Record) -> Result<bool> {
+pub(crate) fn lives(host: &Host, record: &Record) -> Result<bool> {
     is_running(record, host.boot)
 }
 
 impl HostSnapshot {
     /// Reads all of it.
-    pub fn read(host: &Host) -> Result<Self> {
+    pub(crate) fn read(host: &Host) -> Result<Self> {
         let (mut living, mut dead) = (Vec::new(), Vec::new());
         for record in host.store.all()? {
             if lives(host, &record)? { &mut living } else { &mut dead }.push(record);
@@ -47,13 +47,19 @@ impl HostSnapshot {
     }
 
     /// The rules with this tag in one backend.
-    pub fn installed(&self, backend: BackendName, owner: &OwnerTag) -> Option<&InstalledRules> {
+    pub(crate) fn installed(
+        &self,
+        backend: BackendName,
+        owner: &OwnerTag,
+    ) -> Option<&InstalledRules> {
         let (_, owners) = self.rules.iter().find(|(name, _)| *name == backend)?;
         owners.get(owner)
     }
 
     /// Rules with a tag that no record has.
-    pub fn orphans(&self) -> impl Iterator<Item = (BackendName, &OwnerTag, &InstalledRules)> {
+    pub(crate) fn orphans(
+        &self,
+    ) -> impl Iterator<Item = (BackendName, &OwnerTag, &InstalledRules)> {
         let all = self.rules.iter().flat_map(|(backend, owners)| {
             owners.iter().map(move |(owner, installed)| (*backend, owner, installed))
         });
@@ -64,7 +70,7 @@ impl HostSnapshot {
 
     /// What rules of `owner` permit in `backend`, but for what those of somebody who runs do too:
     /// containers of a pod share some.
-    pub fn own_flows(&self, backend: BackendName, owner: &OwnerTag) -> Vec<Flow> {
+    pub(crate) fn own_flows(&self, backend: BackendName, owner: &OwnerTag) -> Vec<Flow> {
         let others = self.living.iter().map(|record| &record.owner).filter(|tag| *tag != owner);
         let theirs = others
             .filter_map(|tag| self.installed(backend, tag))

@@ -21,7 +21,7 @@ use crate::sys::net::netns::Process;
 use crate::sys::process::lock::Lock;
 
 /// Publishes a container and makes its links; or leaves nothing of it.
-pub fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
+pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
     let StartingContainer { mut record, process, mut hosts, ipv6_loopback, missing, patience } =
         container;
     let _lock = lock_when_ready(host, &record, &process, patience.as_ref())?;

@@ -26,24 +26,24 @@ const MAX_STATE: u64 = 4 << 20;
 const CRUN: &str = "/run/crun";
 
 /// Nothing has been done for it yet.
-pub struct StartingContainer {
+pub(crate) struct StartingContainer {
     /// Its record, without any effect.
-    pub record: Record,
+    pub(crate) record: Record,
     /// Its first process.
-    pub process: Process,
+    pub(crate) process: Process,
     /// Its hosts file, if it has links.
-    pub hosts: Option<HostsFile>,
+    pub(crate) hosts: Option<HostsFile>,
     /// Whether its loopback speaks IPv6.
     pub ipv6_loopback: bool,
     /// What becomes of it if a source does not run.
-    pub missing: Missing,
+    pub(crate) missing: Missing,
     /// How long it waits for its sources, if it does.
-    pub patience: Option<Patience>,
+    pub(crate) patience: Option<Patience>,
 }
 
 impl StartingContainer {
     /// Looks at all that the runtime's word, config.json and the container's namespace say.
-    pub fn read(host: &Host, state: &State) -> Result<Self> {
+    pub(crate) fn read(host: &Host, state: &State) -> Result<Self> {
         let process = pin(state)?;
         let bundle = state.bundle.as_deref().ok_or_else(|| {
             Error::new(Kind::Input, format!("state of {}: names no bundle", state.id))
@@ -139,7 +139,7 @@ fn configuration(bundle: &Path, state: &State) -> Result<(PathBuf, Vec<u8>)> {
 }
 
 /// What the runtime's files in `directory` say of a container.
-pub fn remembered(directory: &Path) -> Option<RuntimeState> {
+pub(crate) fn remembered(directory: &Path) -> Option<RuntimeState> {
     FILES.iter().find_map(|file| {
         let text = file::read(&directory.join(file), MAX_STATE, Kind::Namespace).ok()?;
         RuntimeState::parse(&text).ok()
@@ -165,7 +165,7 @@ fn pin(state: &State) -> Result<Process> {
 }
 
 /// The hosts file of a container, as its config.json says.
-pub fn hosts_file(spec: &Spec, state: &Path) -> Result<HostsFile> {
+pub(crate) fn hosts_file(spec: &Spec, state: &Path) -> Result<HostsFile> {
     match &spec.hosts {
         HostsTarget::Mount(path) => HostsFile::of_mount(path, state),
         HostsTarget::Rootfs => HostsFile::of_rootfs(&spec.root),

@@ -17,7 +17,7 @@ const DYING: u16 = 1000;
 
 /// Ends what was done for the container `id`. Saying so twice, or of a container that nobody knew,
 /// is fine. If its process lives, the word is about an earlier container of that id.
-pub fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()> {
+pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()> {
     let _lock = host.store.lock()?;
     let Some(record) = host.store.get(id)? else {
         log::debug!("{id}: has no record: nothing to do");
@@ -38,7 +38,7 @@ pub fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()> {
 }
 
 /// The same where nobody has said it: looks whether its process lives. If it does, its record.
-pub fn stop_if_dead(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
+pub(crate) fn stop_if_dead(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
     let _lock = host.store.lock()?;
     let Some(record) = host.store.get(id)? else { return Ok(None) };
     if is_running(&record, host.boot)? {
@@ -50,7 +50,7 @@ pub fn stop_if_dead(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
 
 /// Everything of a container that is over goes: from its neighbours, then its own. Where a rule of a
 /// neighbour's may still name its address, its record stays, so that somebody tries again.
-pub fn remove(host: &Host, record: &Record) -> Result<()> {
+pub(crate) fn remove(host: &Host, record: &Record) -> Result<()> {
     part(host, record)?.into_result()?;
     rollback_current(host, record)
 }

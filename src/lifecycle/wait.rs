@@ -6,13 +6,13 @@ use crate::model::Missing;
 use std::time::{Duration, Instant};
 
 /// How often it looks again.
-pub const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// What a hook keeps of its time for saying no: a runtime that loses patience only kills it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a container that starts now may wait.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub(crate) struct Patience {
     begun: Instant,
     asked: Duration,
     timeout: Option<Duration>,
@@ -20,13 +20,13 @@ pub struct Patience {
 
 impl Patience {
     /// None where it does not wait. `timeout` is what the runtime allows this hook, in seconds.
-    pub fn of(missing: Missing, timeout: Option<u64>) -> Option<Self> {
+    pub(crate) fn of(missing: Missing, timeout: Option<u64>) -> Option<Self> {
         let Missing::Wait(asked) = missing else { return None };
         Some(Self { begun: Instant::now(), asked, timeout: timeout.map(Duration::from_secs) })
     }
 
     /// Whether there is time left.
-    pub fn lasts(&self) -> bool {
+    pub(crate) fn lasts(&self) -> bool {
         self.begun.elapsed() < self.allowed()
     }
 
@@ -36,7 +36,7 @@ impl Patience {
     }
 
     /// Waits while `absent` says so and there is time left, with a `pause` after each look.
-    pub fn wait(
+    pub(crate) fn wait(
         &self,
         absent: impl Fn() -> Result<bool>,
         pause: impl Fn() -> Result<()>,
@@ -48,7 +48,7 @@ impl Patience {
     }
 
     /// The refusal, and how long it was put off.
-    pub fn explain(&self, error: Error) -> Error {
+    pub(crate) fn explain(&self, error: Error) -> Error {
         if error.kind != Kind::Source || self.lasts() {
             return error;
         }

@@ -52,7 +52,7 @@ fn describe(
 
 /// What recipients receive of a source's own variables: all that it publishes but for those that
 /// every container has.
-pub fn passed(source: &Record) -> impl Iterator<Item = &Variable> {
+pub(crate) fn passed(source: &Record) -> impl Iterator<Item = &Variable> {
     source.environment.iter().filter(|v| v.key != "HOME" && v.key != "PATH")
 }
 

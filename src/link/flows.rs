@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 /// More than any application's links come to, and what a record has room for twice: before a change
 /// it names the old ones beside the new ones.
-pub const MAX_FLOWS: usize = 1 << 16;
+pub(crate) const MAX_FLOWS: usize = 1 << 16;
 
 /// The addresses of `family` by which `recipient` reaches `source`: those on a network that both
 /// are connected to, else the first of each.
@@ -24,7 +24,11 @@ fn endpoints(recipient: &Record, source: &Record, family: Family) -> Option<(Add
 }
 
 /// The address of `family` under which `recipient` knows `source`.
-pub fn source_address(recipient: &Record, source: &Record, family: Family) -> Option<IpAddr> {
+pub(crate) fn source_address(
+    recipient: &Record,
+    source: &Record,
+    family: Family,
+) -> Option<IpAddr> {
     let first = || {
         let mut all = source.network.addresses().iter().map(Address::ip);
         all.find(|ip| Family::of(*ip) == family)
@@ -35,7 +39,7 @@ pub fn source_address(recipient: &Record, source: &Record, family: Family) -> Op
 /// Every flow that `sources` are reached by, each once: a source may have several aliases, and
 /// containers of one pod have one address. Whoever would be one too many is refused, or left
 /// unconnected.
-pub fn flows(
+pub(crate) fn flows(
     recipient: &Record,
     sources: &mut [Option<&Record>],
     absent: OnMissing,

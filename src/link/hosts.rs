@@ -14,7 +14,7 @@ pub const END: &str = "# END oci-link";
 
 /// The hosts file that Docker makes for a container (libnetwork/etchosts); without the lines of
 /// IPv6 where the container's loopback has none.
-pub fn preamble(ipv6: bool) -> String {
+pub(crate) fn preamble(ipv6: bool) -> String {
     let v4 = "127.0.0.1\tlocalhost\n";
     let v6 = "::1\tlocalhost ip6-localhost ip6-loopback\n\
               fe00::\tip6-localnet\n\
@@ -30,7 +30,7 @@ pub fn line(ip: IpAddr, names: &[&str]) -> String {
 }
 
 /// Whether some line of `content` gives a name to `ip`.
-pub fn mentions(content: &[u8], ip: IpAddr) -> bool {
+pub(crate) fn mentions(content: &[u8], ip: IpAddr) -> bool {
     content.split(|b| *b == b'\n').any(|line| {
         let first = line.split(u8::is_ascii_whitespace).find(|word| !word.is_empty());
         first.and_then(|word| std::str::from_utf8(word).ok()?.parse().ok()) == Some(ip)

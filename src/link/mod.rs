@@ -4,11 +4,11 @@
 //! which rules, which hosts file, which record. `apply` makes it so. [`env`] says which variables
 //! a recipient is given.
 
-pub mod env;
-pub mod flows;
-pub mod hosts;
+pub(crate) mod env;
+pub(crate) mod flows;
+pub(crate) mod hosts;
 mod plan;
 mod resolve;
 
-pub use plan::{HostsInput, Plan, World, plan};
-pub use resolve::{Candidate, OnMissing, RecipientNames, Refusal, resolve};
+pub(crate) use plan::{HostsInput, Plan, World, plan};
+pub(crate) use resolve::{Candidate, OnMissing, RecipientNames, Refusal, resolve};

@@ -11,44 +11,44 @@ use std::net::IpAddr;
 
 /// The container's hosts file as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostsInput {
+pub(crate) struct HostsInput {
     /// Where it is.
-    pub place: HostsPlace,
+    pub(crate) place: HostsPlace,
     /// What is in it; none where there is no file.
-    pub content: Option<Vec<u8>>,
+    pub(crate) content: Option<Vec<u8>>,
     /// Whether the container's loopback speaks IPv6.
     pub ipv6: bool,
     /// What stands in it for other containers, which have the same file.
-    pub shared: Vec<String>,
+    pub(crate) shared: Vec<String>,
 }
 
 /// What planning looks at, read beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct World {
+pub(crate) struct World {
     /// What was found for each of the recipient's links, in their order.
-    pub candidates: Vec<Candidate>,
+    pub(crate) candidates: Vec<Candidate>,
     /// The recipient's hosts file; none where nothing is to be written.
-    pub hosts: Option<HostsInput>,
+    pub(crate) hosts: Option<HostsInput>,
 }
 
 /// What to do for one container. `apply` carries it out and looks at nothing else.
 #[must_use = "a plan does nothing until it is applied"]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The record as it will be when all is done.
-    pub record: Record,
+    pub(crate) record: Record,
     /// The record as it was: its rules and lines may be there still.
-    pub before: Record,
+    pub(crate) before: Record,
     /// The hosts file's new content, if it is to be written.
-    pub hosts_content: Option<Vec<u8>>,
+    pub(crate) hosts_content: Option<Vec<u8>>,
     /// What stands in it for other containers.
-    pub shared: Vec<String>,
+    pub(crate) shared: Vec<String>,
 }
 
 impl Plan {
     /// The record to write before anything is done: it names everything that may exist from now
     /// on, the old rules and lines as well as the new ones.
-    pub fn pending(&self) -> Record {
+    pub(crate) fn pending(&self) -> Record {
         let mut record = Record { phase: Phase::Pending, ..self.record.clone() };
         record.flows.extend(self.ended());
         if let (Some(edit), Some(before)) = (&mut record.hosts, &self.before.hosts) {
@@ -59,7 +59,7 @@ impl Plan {
     }
 
     /// The flows that are permitted no more.
-    pub fn ended(&self) -> Vec<Flow> {
+    pub(crate) fn ended(&self) -> Vec<Flow> {
         let now: HashSet<&Flow> = self.record.flows.iter().collect();
         self.before.flows.iter().filter(|flow| !now.contains(flow)).copied().collect()
     }
@@ -67,7 +67,7 @@ impl Plan {
 
 /// Decides what `me` needs, from what it wants and what the world holds. `me` is its record so
 /// far: new, or as it was when its world was another.
-pub fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan, Refusal> {
+pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan, Refusal> {
     let links: Vec<Link> = me.links.iter().map(|link_state| link_state.link.clone()).collect();
     if !links.is_empty() && me.network == Network::Host {
         return Err(Refusal::HostNetwork);

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// What was found under the name of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Candidate {
+pub(crate) enum Candidate {
     /// A container that runs.
     Running(Box<Record>),
     /// A container that does not.
@@ -21,14 +21,14 @@ pub enum Candidate {
 
 impl Candidate {
     /// Whether there is only to wait for the source.
-    pub fn is_absence(&self) -> bool {
+    pub(crate) fn is_absence(&self) -> bool {
         matches!(self, Self::Stopped(_) | Self::Missing)
     }
 }
 
 /// What becomes of a link whose source is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnMissing {
+pub(crate) enum OnMissing {
     /// The container must not start, as in Docker.
     Refuse,
     /// It starts, if the link could be once its source is there.
@@ -39,7 +39,7 @@ pub enum OnMissing {
 
 /// Why a container's links cannot be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// Nobody answers to that name.
     NoSuchContainer(Reference),
     /// It is the recipient itself that answers to that name.
@@ -97,23 +97,23 @@ impl fmt::Display for Refusal {
 
 /// What a recipient is called.
 #[derive(Debug, Clone, Copy)]
-pub struct RecipientNames<'a> {
+pub(crate) struct RecipientNames<'a> {
     /// By others.
-    pub name: &'a ContainerName,
+    pub(crate) name: &'a ContainerName,
     /// By itself, where that is known.
-    pub hostname: Option<&'a Hostname>,
+    pub(crate) hostname: Option<&'a Hostname>,
 }
 
 impl<'a> RecipientNames<'a> {
     /// What the container of this record is called.
-    pub fn of(record: &'a Record) -> Self {
+    pub(crate) fn of(record: &'a Record) -> Self {
         Self { name: &record.name, hostname: Some(&record.hostname) }
     }
 }
 
 /// The container behind each link, or none where it may be absent. `candidates` are in the order
 /// of `links`.
-pub fn resolve<'a>(
+pub(crate) fn resolve<'a>(
     recipient: RecipientNames<'_>,
     links: &[Link],
     candidates: &'a [Candidate],

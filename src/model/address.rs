@@ -16,7 +16,7 @@ pub struct Address {
 impl Address {
     /// Refuses every address that would make a rule or a hosts line mean somebody else: loopback,
     /// "this network", link-local, multicast, broadcast and reserved ranges, and IPv4 in disguise.
-    pub fn new(ip: IpAddr, prefix: u8) -> Result<Self, Invalid> {
+    pub(crate) fn new(ip: IpAddr, prefix: u8) -> Result<Self, Invalid> {
         let (why, bits) = match ip {
             IpAddr::V4(ip) => (unusable_v4(ip), 32),
             IpAddr::V6(ip) => (unusable_v6(ip), 128),
@@ -39,22 +39,22 @@ impl Address {
 
     /// The same on a bridge of the host's, or on none that is known.
     #[must_use]
-    pub fn on(self, bridge: Option<BridgeName>) -> Self {
+    pub(crate) fn on(self, bridge: Option<BridgeName>) -> Self {
         Self { bridge, ..self }
     }
 
     /// The bare address.
-    pub fn ip(&self) -> IpAddr {
+    pub(crate) fn ip(&self) -> IpAddr {
         self.ip
     }
 
     /// Where packets from and to it pass; none if that is no bridge of the host's.
-    pub fn bridge(&self) -> Option<BridgeName> {
+    pub(crate) fn bridge(&self) -> Option<BridgeName> {
         self.bridge
     }
 
     /// Whether `other` is on the same network, as both see it.
-    pub fn shares_network(&self, other: &Self) -> bool {
+    pub(crate) fn shares_network(&self, other: &Self) -> bool {
         let prefix = self.prefix.min(other.prefix);
         match (self.ip, other.ip) {
             (IpAddr::V4(a), IpAddr::V4(b)) => {
@@ -114,10 +114,10 @@ pub enum Family {
 
 impl Family {
     /// Both, in the order in which they are written.
-    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+    pub(crate) const BOTH: [Self; 2] = [Self::V4, Self::V6];
 
     /// The family of an address.
-    pub fn of(ip: IpAddr) -> Self {
+    pub(crate) fn of(ip: IpAddr) -> Self {
         if ip.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 }
@@ -134,7 +134,7 @@ pub enum Network {
 
 impl Network {
     /// The addresses a link may use.
-    pub fn addresses(&self) -> &[Address] {
+    pub(crate) fn addresses(&self) -> &[Address] {
         match self {
             Self::Own(addresses) => addresses,
             Self::Host => &[],

@@ -20,7 +20,7 @@ impl Variable {
 
     /// Cuts at the first `=`. Entries without one are no variables (Docker skips them too), and
     /// neither are those with a NUL, which no process can have.
-    pub fn parse(entry: &str) -> Option<Self> {
+    pub(crate) fn parse(entry: &str) -> Option<Self> {
         let (key, value) = entry.split_once('=')?;
         (!entry.contains('\0')).then(|| Self::new(key, value))
     }
@@ -35,7 +35,7 @@ impl fmt::Display for Variable {
 /// The annotation `org.oci-link.env`: `all`, `none`, or globs of which those with `!` exclude; `all` in
 /// a list is every variable.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct EnvFilter {
+pub(crate) struct EnvFilter {
     only: Vec<String>,
     never: Vec<String>,
     nothing: bool,
@@ -43,7 +43,7 @@ pub struct EnvFilter {
 
 impl EnvFilter {
     /// Parses the annotation. A list of nothing but exclusions means all but those.
-    pub fn parse(value: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(value: &str) -> Result<Self, Invalid> {
         let mut filter = Self::default();
         match value.trim() {
             "all" => return Ok(filter),
@@ -66,7 +66,7 @@ impl EnvFilter {
     }
 
     /// Whether recipients may see the variable `key`.
-    pub fn allows(&self, key: &str) -> bool {
+    pub(crate) fn allows(&self, key: &str) -> bool {
         let any =
             |globs: &[String]| globs.iter().any(|glob| matches(glob.as_bytes(), key.as_bytes()));
         !self.nothing && (self.only.is_empty() || any(&self.only)) && !any(&self.never)

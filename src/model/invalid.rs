@@ -15,7 +15,7 @@ pub struct Invalid {
 
 impl Invalid {
     /// `what` was expected, `value` came, `why` it is refused.
-    pub fn new(what: &'static str, value: &str, why: &'static str) -> Self {
+    pub(crate) fn new(what: &'static str, value: &str, why: &'static str) -> Self {
         Self { what, value: value.chars().take(SHOWN + 1).collect(), why }
     }
 }

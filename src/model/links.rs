@@ -3,21 +3,21 @@
 use super::{Alias, Invalid, Reference};
 
 /// More links than any legacy application has; fewer than would make a start slow.
-pub const MAX_LINKS: usize = 256;
+pub(crate) const MAX_LINKS: usize = 256;
 
 /// One declared link: whom, and by what name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// Whom the link names.
-    pub source: Reference,
+    pub(crate) source: Reference,
     /// What the source is called in the recipient.
-    pub alias: Alias,
+    pub(crate) alias: Alias,
 }
 
 impl Link {
     /// Parses one `source[:alias]`. The form `/name:/recipient/alias`, which `docker inspect`
     /// prints, is read back as `name:alias`.
-    pub fn parse(value: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(value: &str) -> Result<Self, Invalid> {
         let (source, alias) = match value.split_once(':') {
             _ if value.is_empty() => {
                 return Err(Invalid::new("link", value, "empty string specified for links"));
@@ -52,7 +52,7 @@ impl Link {
 /// separated by commas or white space, in order. A link that
 /// stands there twice counts once; two sources under one alias are refused, where Docker lets the
 /// first win in silence.
-pub fn parse_links(value: &str) -> Result<Vec<Link>, Invalid> {
+pub(crate) fn parse_links(value: &str) -> Result<Vec<Link>, Invalid> {
     let mut links: Vec<Link> = Vec::new();
     if value.trim() == "none" {
         return Ok(links);

@@ -8,7 +8,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 /// What a container does about sources that do not run when it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Missing {
+pub(crate) enum Missing {
     /// It does not start, as in Docker.
     #[default]
     Fail,
@@ -20,7 +20,7 @@ pub enum Missing {
 
 impl Missing {
     /// Parses `fail`, `defer`, or `wait=` and a time in ms, s or m.
-    pub fn parse(value: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(value: &str) -> Result<Self, Invalid> {
         let refuse = |why| Err(Invalid::new("missing", value, why));
         match value.trim() {
             "fail" => return Ok(Self::Fail),

@@ -13,16 +13,19 @@ mod names;
 mod ports;
 mod record;
 #[cfg(test)]
-pub mod sample;
+pub(crate) mod sample;
 
-pub use address::{Address, Family, Network};
-pub use environment::{EnvFilter, Variable};
-pub use invalid::Invalid;
-pub use links::{Link, MAX_LINKS, parse_links};
-pub use missing::Missing;
-pub use names::{Alias, BridgeName, ContainerId, ContainerName, Hostname, Reference, is_reserved};
+pub(crate) use address::Family;
+pub use address::{Address, Network};
+pub(crate) use environment::EnvFilter;
+pub use environment::Variable;
+pub(crate) use invalid::Invalid;
+pub(crate) use links::Link;
+pub(crate) use links::{MAX_LINKS, parse_links};
+pub(crate) use missing::Missing;
+pub(crate) use names::is_reserved;
+pub use names::{Alias, BridgeName, ContainerId, ContainerName, Hostname, Reference};
 pub use ports::{Port, PortSet, Protocol};
-pub use record::{
-    BackendName, Created, Flow, HostsEdit, HostsPlace, Inode, Instance, LinkState, OwnerTag, Phase,
-    Record, filler,
-};
+pub(crate) use record::filler;
+pub use record::{BackendName, Flow, HostsPlace, Inode, Instance, OwnerTag, Phase, Record};
+pub(crate) use record::{Created, HostsEdit, LinkState};

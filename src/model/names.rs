@@ -91,7 +91,7 @@ impl BridgeName {
     }
 
     /// The text, safe wherever an interface is named.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(MAX_BRIDGE);
         // ASCII, or it would not have become a name.
         std::str::from_utf8(&self.0[..end]).unwrap_or_default()
@@ -145,25 +145,25 @@ impl From<&Reference> for Alias {
 
 impl Alias {
     /// Host names compare without case.
-    pub fn same_host(&self, other: &str) -> bool {
+    pub(crate) fn same_host(&self, other: &str) -> bool {
         self.0.eq_ignore_ascii_case(other)
     }
 
     /// See [`is_reserved`].
-    pub fn is_reserved(&self) -> bool {
+    pub(crate) fn is_reserved(&self) -> bool {
         is_reserved(&self.0)
     }
 
     /// The prefix of this link's variables: upper case, `-` to `_`, nothing else
     /// (moby daemon/links/links.go).
-    pub fn variable_prefix(&self) -> String {
+    pub(crate) fn variable_prefix(&self) -> String {
         self.0.to_ascii_uppercase().replace('-', "_")
     }
 }
 
 /// Names that the hosts file of every container already gives to somebody else: taking one
 /// over would send traffic meant for the container itself to the source.
-pub fn is_reserved(name: &str) -> bool {
+pub(crate) fn is_reserved(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name == "localhost" || name.starts_with("localhost.") || name.starts_with("ip6-")
 }

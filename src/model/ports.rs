@@ -29,7 +29,7 @@ impl Protocol {
     }
 
     /// As an IP packet has it.
-    pub fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,
@@ -38,7 +38,7 @@ impl Protocol {
     }
 
     /// The protocol of that number, if Docker can expose it.
-    pub fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         [Self::Tcp, Self::Udp, Self::Sctp].into_iter().find(|protocol| protocol.number() == number)
     }
 
@@ -100,7 +100,7 @@ impl PortSet {
     }
 
     /// Whether nothing is exposed.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

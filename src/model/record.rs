@@ -57,7 +57,7 @@ impl OwnerTag {
     }
 
     /// Sixteen hexadecimal digits.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -113,7 +113,7 @@ pub enum BackendName {
 
 impl BackendName {
     /// All that make rules.
-    pub const ALL: [Self; 3] = [Self::Ipset, Self::Iptables, Self::Nftables];
+    pub(crate) const ALL: [Self; 3] = [Self::Ipset, Self::Iptables, Self::Nftables];
 
     /// As in config.toml.
     pub fn as_str(self) -> &'static str {
@@ -126,7 +126,7 @@ impl BackendName {
     }
 
     /// Reads the name back.
-    pub fn parse(value: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(value: &str) -> Result<Self, Invalid> {
         [Self::None, Self::Ipset, Self::Iptables, Self::Nftables]
             .into_iter()
             .find(|name| name.as_str() == value)
@@ -196,14 +196,14 @@ pub struct HostsEdit {
 
 impl HostsEdit {
     /// Every block of ours that the file may hold.
-    pub fn blocks(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.block).chain(&self.previous).map(String::as_str)
     }
 }
 
 /// What stands for `length` bytes that are to be cut off the end of a hosts file, until they are: to
 /// a reader, a comment.
-pub fn filler(length: usize) -> Vec<u8> {
+pub(crate) fn filler(length: usize) -> Vec<u8> {
     let mut filler = vec![b'#'; length];
     if let [.., _, last] = &mut filler[..] {
         *last = b'\n';
@@ -222,7 +222,7 @@ pub struct LinkState {
 
 impl LinkState {
     /// A link that is not connected.
-    pub fn waiting(link: Link) -> Self {
+    pub(crate) fn waiting(link: Link) -> Self {
         Self { link, source: None }
     }
 }
@@ -264,7 +264,7 @@ pub struct Record {
 
 impl Record {
     /// The alias under which this container is connected to `source`, if it is.
-    pub fn alias_of(&self, source: &ContainerId) -> Option<&Alias> {
+    pub(crate) fn alias_of(&self, source: &ContainerId) -> Option<&Alias> {
         self.links
             .iter()
             .find(|link_state| link_state.source.as_ref() == Some(source))
@@ -272,7 +272,7 @@ impl Record {
     }
 
     /// All names by which other containers' links may want this one.
-    pub fn answers_to(&self) -> [Reference; 2] {
+    pub(crate) fn answers_to(&self) -> [Reference; 2] {
         [Reference::from(&self.name), Reference::from(&self.id)]
     }
 }

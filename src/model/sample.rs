@@ -6,7 +6,7 @@ use super::{
 };
 
 /// A container called `name`, exposing `ports`, at `addresses`.
-pub fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
+pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
     let id = ContainerId::new(name).unwrap();
     let instance = Instance { boot: 1, netns: 2, pid: 3, started: 4 };
     let addresses = addresses.iter().map(|text| Address::parse(text).unwrap()).collect();
@@ -31,25 +31,25 @@ pub fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
 
 impl Record {
     /// The same with these links, `source:alias` each.
-    pub fn linked(mut self, links: &[&str]) -> Self {
+    pub(crate) fn linked(mut self, links: &[&str]) -> Self {
         let parsed = links.iter().map(|link| Link::parse(link).unwrap());
         self.links = parsed.map(|link| LinkState { link, source: None }).collect();
         self
     }
 
     /// The same showing these variables.
-    pub fn showing(mut self, entries: &[&str]) -> Self {
+    pub(crate) fn showing(mut self, entries: &[&str]) -> Self {
         self.environment = entries.iter().filter_map(|entry| Variable::parse(entry)).collect();
         self
     }
 }
 
 /// A checked reference.
-pub fn reference(text: &str) -> Reference {
+pub(crate) fn reference(text: &str) -> Reference {
     Reference::new(text).unwrap()
 }
 
 /// A checked alias.
-pub fn alias(text: &str) -> Alias {
+pub(crate) fn alias(text: &str) -> Alias {
     Alias::new(text).unwrap()
 }

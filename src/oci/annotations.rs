@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// What all of our annotations begin with.
-pub const PREFIX: &str = "org.oci-link.";
+pub(crate) const PREFIX: &str = "org.oci-link.";
 /// Where image tools (umoci) put an image's EXPOSE.
 const IMAGE_PORTS: &str = "org.opencontainers.image.exposedPorts";
 /// Kubernetes allows 256 KiB of annotations per object.
@@ -19,26 +19,26 @@ const MAX_VALUE: usize = 64 * 1024;
 
 /// All annotations of one container.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Annotations(BTreeMap<String, String>);
+pub(crate) struct Annotations(BTreeMap<String, String>);
 
 /// What our annotations say; nothing where they say nothing.
 #[derive(Debug, Default)]
-pub struct Declared {
+pub(crate) struct Declared {
     /// `org.oci-link.links`.
-    pub links: Vec<Link>,
+    pub(crate) links: Vec<Link>,
     /// `org.oci-link.name`.
-    pub name: Option<ContainerName>,
+    pub(crate) name: Option<ContainerName>,
     /// `org.oci-link.ports`, else the image's.
-    pub ports: Option<PortSet>,
+    pub(crate) ports: Option<PortSet>,
     /// `org.oci-link.env`.
-    pub env: EnvFilter,
+    pub(crate) env: EnvFilter,
     /// `org.oci-link.missing`.
-    pub missing: Missing,
+    pub(crate) missing: Missing,
 }
 
 impl Annotations {
     /// Reads ours.
-    pub fn declared(&self) -> Result<Declared> {
+    pub(crate) fn declared(&self) -> Result<Declared> {
         let ours = |name: &str| self.ours(name);
         Ok(Declared {
             links: ours("links")?.map(parse_links).transpose()?.unwrap_or_default(),
@@ -53,7 +53,7 @@ impl Annotations {
     }
 
     /// The value of somebody else's `key`.
-    pub fn get(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 
@@ -74,7 +74,7 @@ impl Annotations {
 
     /// The state's annotations and those of config.json must tell the same story: whoever changed
     /// one after the runtime read the other wants us to act on something that was never started.
-    pub fn must_agree(&self, state: &Self) -> Result<()> {
+    pub(crate) fn must_agree(&self, state: &Self) -> Result<()> {
         let ours = |all: &'_ Self| -> Vec<(String, String)> {
             let counts = |key: &str| key.starts_with(PREFIX) || key == IMAGE_PORTS;
             all.0

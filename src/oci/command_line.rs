@@ -42,7 +42,7 @@ const QUESTIONS: [&str; 7] = ["help", "h", "?", "usage", "version", "v", "V"];
 
 /// What the runtime is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Make a container that waits.
     Create(Creation),
     /// Make one and start it.
@@ -57,19 +57,19 @@ pub enum Action {
 
 /// What a container is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Creation {
+pub(crate) struct Creation {
     /// Its id.
-    pub id: OsString,
+    pub(crate) id: OsString,
     /// The directory of its bundle; the current one unless told.
-    pub bundle: PathBuf,
+    pub(crate) bundle: PathBuf,
     /// The file to read in place of the bundle's config.json (crun).
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
 }
 
 impl Creation {
     /// The file that the runtime will read. crun looks for another than config.json where it was
     /// called, not in the bundle.
-    pub fn config_file(&self) -> PathBuf {
+    pub(crate) fn config_file(&self) -> PathBuf {
         let usual = Path::new("config.json");
         match self.config.as_deref() {
             Some(other) if other != usual => other.to_owned(),
@@ -80,22 +80,22 @@ impl Creation {
 
 /// A runtime's command line, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandLine {
+pub(crate) struct CommandLine {
     /// What to do.
-    pub action: Action,
+    pub(crate) action: Action,
     /// `--root`: where the runtime keeps its own state.
-    pub root: Option<PathBuf>,
+    pub(crate) root: Option<PathBuf>,
     /// `--log`: where engines look for the cause of a failure.
-    pub log: Option<PathBuf>,
+    pub(crate) log: Option<PathBuf>,
     /// Whether that file holds JSON.
-    pub json_log: bool,
+    pub(crate) json_log: bool,
     /// How many arguments stand before the command.
-    pub globals: usize,
+    pub(crate) globals: usize,
 }
 
 impl CommandLine {
     /// Reads the arguments that follow the program's name.
-    pub fn parse(arguments: &[OsString]) -> Self {
+    pub(crate) fn parse(arguments: &[OsString]) -> Self {
         let globals = Options::read(arguments, &GLOBAL_VALUES, true);
         let rest = globals.words.split_first().filter(|_| !globals.asks);
         let action =

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 /// A config.json being edited.
-pub struct ConfigJson<'a> {
+pub(crate) struct ConfigJson<'a> {
     text: &'a str,
     top: Members<'a>,
     process: &'a RawValue,
@@ -22,7 +22,7 @@ pub struct ConfigJson<'a> {
 
 impl<'a> ConfigJson<'a> {
     /// Reads the parts that an edit may change.
-    pub fn parse(text: &'a str) -> Result<Self> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self> {
         let top: Members<'a> = json::parse("config.json", text.as_bytes())?;
         let process = top
             .get("process")
@@ -36,12 +36,12 @@ impl<'a> ConfigJson<'a> {
     }
 
     /// Whether hooks of ours are there, from an earlier edit.
-    pub fn has_hooks(&self) -> bool {
+    pub(crate) fn has_hooks(&self) -> bool {
         self.hooked
     }
 
     /// The container's own variables: all but those of an earlier edit.
-    pub fn own_variables(&self) -> Result<Vec<Variable>> {
+    pub(crate) fn own_variables(&self) -> Result<Vec<Variable>> {
         let mut own = Vec::new();
         for raw in &self.env {
             let entry: json::Key<'_> = part("process.env", raw)?;
@@ -52,7 +52,7 @@ impl<'a> ConfigJson<'a> {
 
     /// The new text: `variables` in place of an earlier edit's, and `hooks` (stage and hook) in
     /// place of ours. The result is what `oci-spec` accepts as a config.json.
-    pub fn edited(&self, variables: &[Variable], hooks: &[(&str, Hook)]) -> Result<String> {
+    pub(crate) fn edited(&self, variables: &[Variable], hooks: &[(&str, Hook)]) -> Result<String> {
         let mut edits = vec![self.edit_env(variables)?, self.edit_hooks(hooks)?];
         edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
         let mut text = self.text.to_owned();

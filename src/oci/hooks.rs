@@ -11,7 +11,7 @@ use std::path::Path;
 /// The option by which a hook of ours remembers the variables that were put into the container's
 /// environment with it: they are the sources', so recipients of this container must not get them,
 /// and the next edit replaces them.
-pub const INJECTED: &str = "--injected";
+pub(crate) const INJECTED: &str = "--injected";
 /// What no name of a variable can hold.
 const SEPARATOR: char = '=';
 /// The longest argument of a program is 128 KiB; names are split over as many as they need.
@@ -19,7 +19,7 @@ const MAX_ARGUMENT: usize = 64 << 10;
 
 /// The hooks of one stage with `ours`: in the place of the one that was ours, else last, behind
 /// those that set up the network.
-pub fn with_ours(there: &[&RawValue], ours: &str) -> String {
+pub(crate) fn with_ours(there: &[&RawValue], ours: &str) -> String {
     let mut entries: Vec<&str> = Vec::new();
     let mut placed = false;
     for raw in there {
@@ -58,18 +58,18 @@ fn is_ours(raw: &RawValue) -> bool {
 }
 
 /// Whether any hook in `hooks` is ours.
-pub fn has_ours(hooks: &RawValue) -> Result<bool> {
+pub(crate) fn has_ours(hooks: &RawValue) -> Result<bool> {
     Ok(hooks_of(hooks)?.iter().flat_map(|(_, hooks)| hooks).any(|raw| is_ours(raw)))
 }
 
 /// The variables that came into the environment together with our hooks in `hooks`.
-pub fn injected(hooks: &RawValue) -> Result<Vec<String>> {
+pub(crate) fn injected(hooks: &RawValue) -> Result<Vec<String>> {
     let stages = hooks_of(hooks)?;
     Ok(stages.iter().flat_map(|(_, hooks)| hooks).flat_map(|raw| injected_by(raw)).collect())
 }
 
 /// The shortest time that config.json gives a hook of ours to make links, in seconds.
-pub fn start_timeout(config: &[u8]) -> Result<Option<u64>> {
+pub(crate) fn start_timeout(config: &[u8]) -> Result<Option<u64>> {
     let top: Members<'_> = json::parse("config.json", config)?;
     let stages = top.get("hooks").map(hooks_of).transpose()?.unwrap_or_default();
     let starting = stages.iter().filter(|(stage, _)| stage != "poststop");
@@ -89,7 +89,7 @@ fn injected_by(raw: &RawValue) -> Vec<String> {
 }
 
 /// The arguments that make a hook remember `variables`.
-pub fn injected_arguments(variables: &[Variable]) -> Vec<String> {
+pub(crate) fn injected_arguments(variables: &[Variable]) -> Vec<String> {
     let mut lists: Vec<String> = Vec::new();
     for variable in variables {
         match lists.last_mut() {
@@ -104,12 +104,12 @@ pub fn injected_arguments(variables: &[Variable]) -> Vec<String> {
 }
 
 /// The names in one such argument.
-pub fn injected_names(argument: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn injected_names(argument: &str) -> impl Iterator<Item = &str> {
     argument.split(SEPARATOR).filter(|name| !name.is_empty())
 }
 
 /// The stages of `hooks` and the hooks of each.
-pub fn hooks_of(raw: &RawValue) -> Result<Vec<(Cow<'_, str>, Vec<&RawValue>)>> {
+pub(crate) fn hooks_of(raw: &RawValue) -> Result<Vec<(Cow<'_, str>, Vec<&RawValue>)>> {
     let stages: Option<Members<'_>> = part("hooks", raw)?;
     let stages = stages.map_or_else(Vec::new, |members| members.0);
     stages.into_iter().map(|(stage, raw)| Ok((stage, list("hooks", raw)?))).collect()

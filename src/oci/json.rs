@@ -16,18 +16,18 @@ const MAX_DEPTH: u32 = 64;
 const MAX_MEMBERS: usize = 4096;
 
 /// Parses `text`, which messages call `what`.
-pub fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T> {
     check_depth(what, text)?;
     serde_json::from_slice(text).context(Kind::Input, || what)
 }
 
 /// An array in config.json, or null, called `what`.
-pub fn list<'a>(what: &str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>> {
+pub(crate) fn list<'a>(what: &str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>> {
     Ok(part::<Option<Vec<&'a RawValue>>>(what, raw)?.unwrap_or_default())
 }
 
 /// Any other part of config.json.
-pub fn part<'a, T: Deserialize<'a>>(what: &str, raw: &'a RawValue) -> Result<T> {
+pub(crate) fn part<'a, T: Deserialize<'a>>(what: &str, raw: &'a RawValue) -> Result<T> {
     serde_json::from_str(raw.get()).context(Kind::Input, || format!("config.json, {what}"))
 }
 
@@ -63,11 +63,11 @@ fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
 
 /// The members of an object in their order, values unparsed, no key twice: runtimes disagree on
 /// which of two equal keys counts, so nothing may depend on it.
-pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     /// The value of `key`.
-    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
 }
@@ -106,10 +106,10 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 /// A string that is borrowed wherever it holds no escapes.
 #[derive(Deserialize)]
-pub struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
+pub(crate) struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// Where `value`, parsed from `document`, stands in it.
-pub fn span(document: &str, value: &RawValue) -> Range<usize> {
+pub(crate) fn span(document: &str, value: &RawValue) -> Range<usize> {
     let start = value.get().as_ptr() as usize - document.as_ptr() as usize;
     start..start + value.get().len()
 }

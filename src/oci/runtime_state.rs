@@ -7,15 +7,15 @@ use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Where a runtime keeps them below its root, for container `id`: runc and youki, then crun.
-pub const FILES: [&str; 2] = ["state.json", "status"];
+pub(crate) const FILES: [&str; 2] = ["state.json", "status"];
 
 /// A runtime's idea of a container.
 #[derive(Debug, PartialEq, Eq)]
-pub struct RuntimeState {
+pub(crate) struct RuntimeState {
     /// Its first process.
-    pub pid: i32,
+    pub(crate) pid: i32,
     /// Its bundle.
-    pub bundle: PathBuf,
+    pub(crate) bundle: PathBuf,
 }
 
 /// runc says `init_process_pid` and keeps the bundle as a label; crun and youki say it outright.
@@ -35,7 +35,7 @@ struct RawConfig {
 
 impl RuntimeState {
     /// Parses such a file.
-    pub fn parse(text: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self> {
         let raw: Raw = json::parse("the runtime's state", text)?;
         let labels = raw.config.and_then(|config| config.labels).unwrap_or_default();
         let label =

@@ -11,11 +11,11 @@ use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 /// A config.json of podman takes 18 KB.
-pub const MAX_CONFIG: u64 = 4 << 20;
+pub(crate) const MAX_CONFIG: u64 = 4 << 20;
 
 /// What will be the container's `/etc/hosts`.
 #[derive(Debug, PartialEq, Eq)]
-pub enum HostsTarget {
+pub(crate) enum HostsTarget {
     /// This file of the host, bind-mounted.
     Mount(PathBuf),
     /// The file in the root filesystem.
@@ -26,21 +26,21 @@ pub enum HostsTarget {
 
 /// Our part of config.json.
 #[derive(Debug)]
-pub struct Spec {
+pub(crate) struct Spec {
     /// The container's host name.
-    pub hostname: Option<Hostname>,
+    pub(crate) hostname: Option<Hostname>,
     /// The environment of its process, without what an edit of ours put there: that is the
     /// sources', and links are not transitive.
-    pub environment: Vec<Variable>,
+    pub(crate) environment: Vec<Variable>,
     /// The root filesystem, absolute.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Its hosts file.
-    pub hosts: HostsTarget,
+    pub(crate) hosts: HostsTarget,
     /// The host's file on its `/etc/resolv.conf`: engines keep it beside their notes on the
     /// container, also where the user brings a hosts file of his own.
-    pub resolv_conf: Option<PathBuf>,
+    pub(crate) resolv_conf: Option<PathBuf>,
     /// All annotations.
-    pub annotations: Annotations,
+    pub(crate) annotations: Annotations,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +85,7 @@ struct RawMount<'a> {
 
 impl Spec {
     /// Parses the config.json of `bundle`.
-    pub fn parse(bundle: &Path, text: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(bundle: &Path, text: &[u8]) -> Result<Self> {
         let raw: Raw<'_> = json::parse("config.json", text)?;
         let root = raw.root.ok_or_else(|| Error::new(Kind::Input, "config.json has no root"))?;
         if root.path.is_empty() || root.path.contains('\0') {
@@ -108,7 +108,7 @@ impl Spec {
     }
 
     /// The host name that the container goes by: Docker gives the short id to those without.
-    pub fn hostname_or(&self, id: &ContainerId) -> Result<Hostname> {
+    pub(crate) fn hostname_or(&self, id: &ContainerId) -> Result<Hostname> {
         match &self.hostname {
             Some(name) => Ok(name.clone()),
             // An id may hold a plus sign, a host name may not.

@@ -12,17 +12,17 @@ use std::path::PathBuf;
 /// What a hook is told. Runtimes agree on little of it: crun says `created` where runc says
 /// `creating`, the pid of a stopped container is missing or 0, and some keys are the runtime's own.
 #[derive(Debug)]
-pub struct State {
+pub(crate) struct State {
     /// The container's id.
-    pub id: ContainerId,
+    pub(crate) id: ContainerId,
     /// Whether the runtime says that it is over.
-    pub stopped: bool,
+    pub(crate) stopped: bool,
     /// Its first process, where it has one.
-    pub pid: Option<i32>,
+    pub(crate) pid: Option<i32>,
     /// The bundle's directory.
-    pub bundle: Option<PathBuf>,
+    pub(crate) bundle: Option<PathBuf>,
     /// The annotations of config.json, where the runtime repeats them.
-    pub annotations: Option<Annotations>,
+    pub(crate) annotations: Option<Annotations>,
 }
 
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ struct Raw<'a> {
 
 impl State {
     /// Parses and checks it.
-    pub fn parse(text: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self> {
         let raw: Raw<'_> = json::parse("container state", text)?;
         let pid = match raw.pid {
             None | Some(0) => None,

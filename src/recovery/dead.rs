@@ -10,7 +10,7 @@ use crate::lifecycle::snapshot::HostSnapshot;
 use crate::model::{BackendName, OwnerTag, Record};
 
 /// All of it.
-pub fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
+pub(crate) fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings: Vec<Finding> =
         snapshot.dead.iter().map(|record| Finding::Dead(record.into())).collect();
     for (backend, owners) in &snapshot.rules {
@@ -31,7 +31,7 @@ fn is_named(snapshot: &HostSnapshot, backend: BackendName, owner: &OwnerTag) -> 
 }
 
 /// Removes what is nobody's. Under the lock under which it was found.
-pub fn repair(host: &Host, snapshot: &HostSnapshot, finding: &Finding) -> Result<()> {
+pub(crate) fn repair(host: &Host, snapshot: &HostSnapshot, finding: &Finding) -> Result<()> {
     match finding {
         Finding::Orphaned { backend, owner } => purge_from(host, snapshot, *backend, owner),
         Finding::Leftover(_) => host.store.remove_leftovers(),
@@ -41,7 +41,7 @@ pub fn repair(host: &Host, snapshot: &HostSnapshot, finding: &Finding) -> Result
 
 /// Removes all that is left of a container that is over. After a boot its backend may not remember
 /// that it made rules; what was found of them goes by its tag.
-pub fn remove_dead(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
+pub(crate) fn remove_dead(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
     let mut failures = Failures::default();
     failures.note(remove(host, record));
     for (backend, owners) in &snapshot.rules {

@@ -13,7 +13,7 @@ use crate::model::{BackendName, Phase, Record};
 use crate::sys::hosts::HostsFile;
 
 /// All of it.
-pub fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
+pub(crate) fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings = base(host, snapshot)?;
     for record in &snapshot.living {
         let linked = is_linked(host, record)?;
@@ -94,7 +94,7 @@ fn has_its_lines(host: &Host, record: &Record, linked: bool) -> Result<bool> {
 }
 
 /// Makes what is nobody's in particular.
-pub fn repair(host: &Host, finding: &Finding) -> Result<()> {
+pub(crate) fn repair(host: &Host, finding: &Finding) -> Result<()> {
     match finding {
         Finding::Isolation => host.isolate(),
         Finding::Base(backend) => host.effects(*backend, |effects| effects.firewall.ensure_base()),
@@ -103,7 +103,7 @@ pub fn repair(host: &Host, finding: &Finding) -> Result<()> {
 }
 
 /// Makes true what the record of a container says, and what the world means by it now.
-pub fn restore(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
+pub(crate) fn restore(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
     let installed = snapshot.installed(record.backend, &record.owner);
     let found = installed.map_or(&[][..], |installed| &installed.flows);
     if record.flows.is_empty() && installed.is_some() {

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// What is wrong. Its text is one line, the same whether it is mended or only told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
+pub(crate) enum Finding {
     /// The container is over, and nobody has said so.
     Dead(ContainerLabel),
     /// Rules with a tag that no record names: the state directory was wiped, or rules of an earlier
@@ -37,11 +37,11 @@ pub enum Finding {
 
 /// A container for people and for the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContainerLabel {
+pub(crate) struct ContainerLabel {
     /// By this it is found again.
-    pub id: ContainerId,
+    pub(crate) id: ContainerId,
     /// By this it is known.
-    pub name: ContainerName,
+    pub(crate) name: ContainerName,
 }
 
 impl From<&Record> for ContainerLabel {
@@ -52,7 +52,7 @@ impl From<&Record> for ContainerLabel {
 
 impl Finding {
     /// Whose trouble it is; none if nobody's in particular.
-    pub fn container(&self) -> Option<&ContainerId> {
+    pub(crate) fn container(&self) -> Option<&ContainerId> {
         match self {
             Self::Dead(container)
             | Self::Linked(container)
@@ -65,7 +65,7 @@ impl Finding {
     }
 
     /// What kind of thing is wrong.
-    pub fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Orphaned { .. } | Self::Base(_) | Self::Isolation | Self::Rules(_) => {
                 Kind::Firewall
@@ -80,7 +80,7 @@ impl Finding {
     }
 
     /// The worst of them: rules before hosts files, hosts files before records.
-    pub fn worst(findings: &[Self]) -> Option<Kind> {
+    pub(crate) fn worst(findings: &[Self]) -> Option<Kind> {
         let order = [Kind::Firewall, Kind::Hosts, Kind::State];
         order.into_iter().find(|kind| findings.iter().any(|finding| finding.kind() == *kind))
     }

@@ -15,25 +15,25 @@ use crate::error::{Failures, Result};
 use crate::host::Host;
 use crate::lifecycle::snapshot::{self, HostSnapshot};
 use crate::model::ContainerId;
-pub use finding::Finding;
+pub(crate) use finding::Finding;
 use std::thread::sleep;
 use std::time::Duration;
-pub use teardown::end_all;
+pub(crate) use teardown::end_all;
 
 /// Who asks again at once may be faster than the first of those who wait for the lock.
 const TURN: Duration = Duration::from_millis(5);
 
 /// What came of mending.
 #[derive(Debug, Default)]
-pub struct Repaired {
+pub(crate) struct Repaired {
     /// What was wrong and is not any more.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// What could not be mended.
-    pub failures: Failures,
+    pub(crate) failures: Failures,
 }
 
 /// Everything that is not as it should be.
-pub fn audit(host: &Host) -> Result<Vec<Finding>> {
+pub(crate) fn audit(host: &Host) -> Result<Vec<Finding>> {
     let _lock = host.store.lock()?;
     let snapshot = HostSnapshot::read(host)?;
     let mut findings = dead::findings(host, &snapshot)?;
@@ -42,13 +42,13 @@ pub fn audit(host: &Host) -> Result<Vec<Finding>> {
 }
 
 /// What containers left behind that nobody ended.
-pub fn audit_dead(host: &Host) -> Result<Vec<Finding>> {
+pub(crate) fn audit_dead(host: &Host) -> Result<Vec<Finding>> {
     let _lock = host.store.lock()?;
     dead::findings(host, &HostSnapshot::read(host)?)
 }
 
 /// Removes what containers left behind that nobody ended.
-pub fn gc(host: &Host) -> Result<Repaired> {
+pub(crate) fn gc(host: &Host) -> Result<Repaired> {
     repair(host, |host, snapshot| {
         // Who takes rules away may put the others in order, by what it remembers to isolate.
         if let Err(error) = host.isolate() {
@@ -59,7 +59,7 @@ pub fn gc(host: &Host) -> Result<Repaired> {
 }
 
 /// Makes true what the records say, and removes what the dead left behind.
-pub fn sync(host: &Host) -> Result<Repaired> {
+pub(crate) fn sync(host: &Host) -> Result<Repaired> {
     repair(host, |host, snapshot| {
         let mut findings = dead::findings(host, snapshot)?;
         findings.extend(drift::findings(host, snapshot)?);
@@ -104,7 +104,7 @@ fn repair(
 
 impl Repaired {
     /// Whether all was well.
-    pub fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         self.findings.is_empty() && self.failures.is_empty()
     }
 

@@ -8,7 +8,7 @@ use crate::lifecycle::apply::rollback;
 use crate::model::BackendName;
 
 /// Does it. Nobody may watch meanwhile: what is removed would be restored.
-pub fn end_all(host: &Host) -> Result<Repaired> {
+pub(crate) fn end_all(host: &Host) -> Result<Repaired> {
     let _watch = host.sole_watch()?;
     let mut repaired = gc(host)?;
     let _lock = host.store.lock()?;

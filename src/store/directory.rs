@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A record with twice the flows that a recipient may have takes 20 MiB at most.
 const MAX_RECORD: u64 = 32 << 20;
 /// See the module.
-pub const FOLDERS: [&str; 4] = ["records", "names", "addresses", "wanted"];
+pub(crate) const FOLDERS: [&str; 4] = ["records", "names", "addresses", "wanted"];
 /// See the module.
 const WHOLE: &str = "whole";
 /// More than the name of an epoch.
@@ -46,7 +46,7 @@ const WIDTH: usize = 2;
 
 /// See the module.
 #[derive(Debug)]
-pub struct DirectoryStore {
+pub(crate) struct DirectoryStore {
     top: Rc<Directory>,
     records: Directory,
     names: Directory,
@@ -58,7 +58,7 @@ pub struct DirectoryStore {
 
 impl DirectoryStore {
     /// Opens it, and makes what is missing.
-    pub fn open(top: Rc<Directory>) -> Result<Self> {
+    pub(crate) fn open(top: Rc<Directory>) -> Result<Self> {
         // What is planted in the place of any of them must be found before the first is made.
         let found = FOLDERS.map(|name| top.existing(name));
         let found = found.into_iter().collect::<Result<Vec<_>>>()?;

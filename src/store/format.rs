@@ -77,7 +77,7 @@ struct StoredHosts {
 }
 
 /// The bytes of a record.
-pub fn encode(record: &Record) -> Result<Vec<u8>> {
+pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     let stored = Stored {
         version: VERSION,
         revision: record.revision,
@@ -107,7 +107,7 @@ pub fn encode(record: &Record) -> Result<Vec<u8>> {
 }
 
 /// The record in these bytes.
-pub fn decode(bytes: &[u8]) -> Result<Record> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
     let Versioned { version } = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
     if version > VERSION {
         let message = format!("record of version {version}: this oci-link reads up to {VERSION}");

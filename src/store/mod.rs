@@ -98,7 +98,7 @@ pub trait Subscription: AsFd {
 }
 
 /// The other containers that have the first address of `record`: those of its pod.
-pub fn pod_peers(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
+pub(crate) fn pod_peers(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
     let Some(address) = record.network.addresses().first() else { return Ok(Vec::new()) };
     let mut pod_peers = store.holders_of(address.ip())?;
     pod_peers.retain(|peer| peer.id != record.id);
@@ -106,7 +106,7 @@ pub fn pod_peers(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
 }
 
 /// What stands in the hosts file of `record` for others: containers of one pod share it.
-pub fn shared_hosts_blocks(store: &dyn Store, record: &Record) -> Result<Vec<String>> {
+pub(crate) fn shared_hosts_blocks(store: &dyn Store, record: &Record) -> Result<Vec<String>> {
     let Some(edit) = &record.hosts else { return Ok(Vec::new()) };
     let pod_peers = pod_peers(store, record)?;
     let edits = pod_peers.iter().filter_map(|peer| peer.hosts.as_ref());
@@ -115,7 +115,7 @@ pub fn shared_hosts_blocks(store: &dyn Store, record: &Record) -> Result<Vec<Str
 }
 
 /// Whether there is a store: to open one makes it.
-pub fn is_there(state: &Directory) -> bool {
+pub(crate) fn is_there(state: &Directory) -> bool {
     directory::FOLDERS.iter().all(|folder| state.has(folder))
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fc
 use std::path::Path;
 
 /// A path for a message: one line, no control characters.
-pub fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     path.to_string_lossy().escape_debug().to_string()
 }
 
@@ -32,7 +32,7 @@ fn must_be_regular(path: &Path, file: File, kind: Kind) -> Result<(File, u64)> {
 }
 
 /// The whole of a regular file of at most `max` bytes, read once from one descriptor.
-pub fn read(path: &Path, max: u64, kind: Kind) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, max: u64, kind: Kind) -> Result<Vec<u8>> {
     read_opened(path, open(path, kind)?, max, kind)
 }
 
@@ -47,7 +47,7 @@ fn read_opened(path: &Path, (file, size): (File, u64), max: u64, kind: Kind) -> 
 /// The whole of an open regular file, whose size should be `expected`; none if it is more than
 /// `max`. Who has read what he expected, and was brought no more, is at the end: small files take one
 /// call.
-pub fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Option<Vec<u8>>> {
+pub(crate) fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Option<Vec<u8>>> {
     let size = |bytes: u64| usize::try_from(bytes.min(max) + 1).unwrap_or(usize::MAX);
     let mut bytes = vec![0; size(expected)];
     let mut filled = 0;
@@ -71,12 +71,12 @@ pub fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Option<Vec
 }
 
 /// The same as text.
-pub fn read_text(path: &Path, max: u64, kind: Kind) -> Result<String> {
+pub(crate) fn read_text(path: &Path, max: u64, kind: Kind) -> Result<String> {
     text(path, read(path, max, kind)?)
 }
 
 /// The same; nothing where there is no file.
-pub fn read_text_if_there(path: &Path, max: u64, kind: Kind) -> Result<Option<String>> {
+pub(crate) fn read_text_if_there(path: &Path, max: u64, kind: Kind) -> Result<Option<String>> {
     match open_any(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         opened => {
@@ -93,7 +93,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
 
 /// Replaces a file, owner and mode kept: a reader sees the old bytes or the new, and a crash at any
 /// moment leaves one or the other.
-pub fn replace(path: &Path, bytes: &[u8], kind: Kind) -> Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8], kind: Kind) -> Result<()> {
     let (old, _) = open(path, kind)?;
     let metadata = old.metadata().context(kind, || shown(path))?;
     let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -3,10 +3,10 @@
 //! Files of a container are reached through [`hosts`], its namespaces through [`net`], its process
 //! and other programs through [`process`].
 
-pub mod daemon;
-pub mod file;
-pub mod hosts;
-pub mod net;
-pub mod private_dir;
-pub mod process;
-pub mod restrict;
+pub(crate) mod daemon;
+pub(crate) mod file;
+pub(crate) mod hosts;
+pub(crate) mod net;
+pub(crate) mod private_dir;
+pub(crate) mod process;
+pub(crate) mod restrict;

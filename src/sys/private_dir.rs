@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
 
 /// What a file is called while it is written. Who is killed meanwhile leaves it there.
-pub const NEW: &str = "new";
+pub(crate) const NEW: &str = "new";
 
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
@@ -24,13 +24,13 @@ const USUAL: u64 = 2 << 10;
 
 /// What fits into a file system.
 #[derive(Debug, Clone, Copy)]
-pub struct Room {
+pub(crate) struct Room {
     /// Whether it is gone when the host boots.
-    pub in_memory: bool,
+    pub(crate) in_memory: bool,
     /// Bytes that are free.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Files that can be made, if there is a limit.
-    pub files: Option<u64>,
+    pub(crate) files: Option<u64>,
 }
 
 /// A directory held open. Names are relative to it and come from checked types.
@@ -60,7 +60,7 @@ impl Directory {
 
     /// The same for those who only look, and the directory's mode: nothing is made or changed. None
     /// if it is not there.
-    pub fn look(path: &Path) -> Result<Option<(Self, u32)>> {
+    pub(crate) fn look(path: &Path) -> Result<Option<(Self, u32)>> {
         let mut absent = false;
         let walked = Self::walk(path, |_, _| {
             absent = true;
@@ -109,7 +109,7 @@ impl Directory {
     }
 
     /// What its file system has room for.
-    pub fn room(&self) -> Result<Room> {
+    pub(crate) fn room(&self) -> Result<Room> {
         let stat = fstatfs(&self.fd).context(Kind::State, || self.shown.clone())?;
         Ok(Room {
             in_memory: stat.filesystem_type() == TMPFS_MAGIC,
@@ -120,7 +120,7 @@ impl Directory {
     }
 
     /// A directory in this one, made if it is missing.
-    pub fn subdirectory(&self, name: &str) -> Result<Self> {
+    pub(crate) fn subdirectory(&self, name: &str) -> Result<Self> {
         let open = || openat(&self.fd, name, DIRECTORY, Mode::empty());
         let fd = match open() {
             Err(Errno::ENOENT) => {
@@ -133,7 +133,7 @@ impl Directory {
     }
 
     /// A directory in this one; nothing if there is none, and an error if it is anything else.
-    pub fn existing(&self, name: &str) -> Result<Option<Self>> {
+    pub(crate) fn existing(&self, name: &str) -> Result<Option<Self>> {
         match openat(&self.fd, name, DIRECTORY, Mode::empty()) {
             Err(Errno::ENOENT) => Ok(None),
             other => Ok(Some(Self { fd: self.context(name, other)?, shown: self.at(name) })),
@@ -157,7 +157,7 @@ impl Directory {
     }
 
     /// Makes a directory, and those above it, unless they are there.
-    pub fn make_directory(&self, name: &str) -> Result<()> {
+    pub(crate) fn make_directory(&self, name: &str) -> Result<()> {
         match mkdirat(&self.fd, name, Mode::S_IRWXU) {
             Err(Errno::ENOENT) => {
                 if let Some((above, _)) = name.rsplit_once('/') {
@@ -172,14 +172,14 @@ impl Directory {
     }
 
     /// The file `name`, for locking.
-    pub fn open_lock(&self, name: &str) -> Result<File> {
+    pub(crate) fn open_lock(&self, name: &str) -> Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(&self.fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
         self.context(name, fd).map(File::from)
     }
 
     /// What the file `name` holds, if there is one.
-    pub fn read(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let Some(fd) = self.some(name, openat(&self.fd, name, flags, Mode::empty()))? else {
             return Ok(None);
@@ -191,7 +191,7 @@ impl Directory {
 
     /// Puts `bytes` into `name`: all of them, or the file stays what it was. One writer at a time:
     /// the caller holds the lock.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         let fd = openat(&self.fd, NEW, flags | OFlag::O_CLOEXEC, mode);
@@ -208,12 +208,12 @@ impl Directory {
     }
 
     /// Moves a file out of the way.
-    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
         self.context(from, renameat(&self.fd, from, &self.fd, to))
     }
 
     /// Makes a symbolic link that says `target`; false if the name is taken.
-    pub fn link(&self, target: &str, name: &str) -> Result<bool> {
+    pub(crate) fn link(&self, target: &str, name: &str) -> Result<bool> {
         match symlinkat(target, &self.fd, name) {
             Err(Errno::EEXIST) => Ok(false),
             Err(Errno::ENOENT) => match name.rsplit_once('/') {
@@ -228,7 +228,7 @@ impl Directory {
     }
 
     /// What the symbolic link `name` says.
-    pub fn read_link(&self, name: &str) -> Result<Option<String>> {
+    pub(crate) fn read_link(&self, name: &str) -> Result<Option<String>> {
         let target = match readlinkat(&self.fd, name) {
             Err(Errno::EINVAL) => return Ok(None),
             other => self.some(name, other)?,
@@ -237,12 +237,12 @@ impl Directory {
     }
 
     /// Removes a file or link; if it is not there, well.
-    pub fn remove(&self, name: &str) -> Result<()> {
+    pub(crate) fn remove(&self, name: &str) -> Result<()> {
         self.some(name, unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)).map(drop)
     }
 
     /// Removes `name` if it is an empty directory, then the one above it, and so on.
-    pub fn prune(&self, name: &str) {
+    pub(crate) fn prune(&self, name: &str) {
         let mut name = name;
         while unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir).is_ok() {
             let Some((above, _)) = name.rsplit_once('/') else { break };
@@ -251,7 +251,11 @@ impl Directory {
     }
 
     /// Calls `visit` with each entry's name until it says that it has seen enough.
-    pub fn visit(&self, name: &str, mut visit: impl FnMut(&str) -> Result<bool>) -> Result<()> {
+    pub(crate) fn visit(
+        &self,
+        name: &str,
+        mut visit: impl FnMut(&str) -> Result<bool>,
+    ) -> Result<()> {
         let dir = Dir::openat(&self.fd, name, DIRECTORY, Mode::empty());
         let Some(dir) = self.some(name, dir)? else { return Ok(()) };
         for entry in dir {
@@ -269,7 +273,7 @@ impl Directory {
     }
 
     /// Whether there is something called `name`.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 }

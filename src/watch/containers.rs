@@ -20,7 +20,7 @@ const TURN: Duration = Duration::from_millis(5);
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Containers {
+pub(crate) struct Containers {
     running: BTreeMap<ContainerId, Process>,
     over: BTreeMap<ContainerId, Over>,
     /// Whose record cannot be read, or whose process cannot be held on to: said once.
@@ -36,12 +36,12 @@ struct Over {
 
 impl Containers {
     /// How many are followed.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.running.len()
     }
 
     /// Follows those who came, and forgets those whose record is gone.
-    pub fn list(&mut self, host: &Host, waiting: &Waiting, now: Instant) -> Result<()> {
+    pub(crate) fn list(&mut self, host: &Host, waiting: &Waiting, now: Instant) -> Result<()> {
         let ids = host.store.ids()?;
         self.running.retain(|id, _| ids.contains(id));
         self.over.retain(|id, _| ids.contains(id));
@@ -60,7 +60,7 @@ impl Containers {
     }
 
     /// The process behind a descriptor has ended.
-    pub fn ended(&mut self, source: RawFd, now: Instant) {
+    pub(crate) fn ended(&mut self, source: RawFd, now: Instant) {
         let mut running = self.running.iter();
         let ended = running.find(|(_, process)| process.as_fd().as_raw_fd() == source);
         if let Some(id) = ended.map(|(id, _)| id.clone()) {
@@ -71,12 +71,12 @@ impl Containers {
     }
 
     /// When somebody is to be looked at.
-    pub fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.over.values().map(|over| over.due).min()
     }
 
     /// Ends what was done for one who is over; the next has to wait a moment.
-    pub fn act(&mut self, host: &Host, waiting: &Waiting, now: Instant) {
+    pub(crate) fn act(&mut self, host: &Host, waiting: &Waiting, now: Instant) {
         let first = self.over.iter().filter(|(_, over)| over.due <= now).min_by_key(|(_, o)| o.due);
         let Some((id, over)) = first.map(|(id, over)| (id.clone(), *over)) else { return };
         self.over.remove(&id);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// Many events that are answered once: when none has come for a while, or at last when the first has
 /// waited long enough.
 #[derive(Debug)]
-pub struct Debounce {
+pub(crate) struct Debounce {
     quiet: Duration,
     limit: Duration,
     /// The first event that is not answered yet, and the last.
@@ -15,30 +15,30 @@ pub struct Debounce {
 
 impl Debounce {
     /// Quiet is what lasts for `quiet`; no event waits longer than `limit`.
-    pub const fn new(quiet: Duration, limit: Duration) -> Self {
+    pub(crate) const fn new(quiet: Duration, limit: Duration) -> Self {
         Self { quiet, limit, span: None, rest: None }
     }
 
     /// An event.
-    pub fn notify(&mut self, now: Instant) {
+    pub(crate) fn notify(&mut self, now: Instant) {
         let first = self.span.map_or(now, |(first, _)| first);
         self.span = Some((first, now));
     }
 
     /// No event is answered before `until`.
-    pub fn rest(&mut self, until: Instant) {
+    pub(crate) fn rest(&mut self, until: Instant) {
         self.rest = Some(until);
     }
 
     /// When the events are to be answered, if there are any.
-    pub fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         let (first, last) = self.span?;
         let due = (last + self.quiet).min(first + self.limit);
         Some(self.rest.map_or(due, |rest| rest.max(due)))
     }
 
     /// Whether they are to be answered now; then they are.
-    pub fn is_over(&mut self, now: Instant) -> bool {
+    pub(crate) fn is_over(&mut self, now: Instant) -> bool {
         let over = self.due().is_some_and(|due| due <= now);
         if over {
             self.span = None;
@@ -49,7 +49,7 @@ impl Debounce {
 
 /// How long to wait before what failed `times` times is tried again: twice as long each time, from
 /// a quarter of a second to four minutes.
-pub fn pause_after(times: u32) -> Duration {
+pub(crate) fn pause_after(times: u32) -> Duration {
     Duration::from_millis(250 << times.saturating_sub(1).min(10))
 }
 

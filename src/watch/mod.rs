@@ -40,7 +40,7 @@ const LATER: Duration = Duration::from_secs(2);
 
 /// Why it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// Somebody said so.
     ForGood,
     /// Somebody asked for it, or the state directory is another one now.
@@ -61,7 +61,7 @@ struct Watch<'a> {
 }
 
 /// Sees to the links of `host` until it is told to end.
-pub fn run(host: &Host, manager: &Manager) -> Result<Ended> {
+pub(crate) fn run(host: &Host, manager: &Manager) -> Result<Ended> {
     let _sole = host.sole_watch()?;
     let mut watch = Watch::begin(host)?;
     // Listening comes first: what happens while we look is looked at again.

@@ -16,7 +16,7 @@ const REST: u32 = 4;
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// See the module.
-pub struct Repair<'a> {
+pub(crate) struct Repair<'a> {
     host: &'a Host,
     changes: Option<NetlinkSubscription>,
     debounce: Debounce,
@@ -29,7 +29,7 @@ pub struct Repair<'a> {
 
 impl<'a> Repair<'a> {
     /// Listens from now on.
-    pub fn of(host: &'a Host) -> Self {
+    pub(crate) fn of(host: &'a Host) -> Self {
         let changes = NetlinkSubscription::open().map_err(|error| {
             log::warn!("nobody tells of rules that are flushed: {error}");
         });
@@ -38,12 +38,12 @@ impl<'a> Repair<'a> {
     }
 
     /// Where changes are told of, if the kernel can.
-    pub fn changes(&self) -> Option<&NetlinkSubscription> {
+    pub(crate) fn changes(&self) -> Option<&NetlinkSubscription> {
         self.changes.as_ref()
     }
 
     /// Takes note of changes.
-    pub fn hear(&mut self, now: Instant) -> Result<()> {
+    pub(crate) fn hear(&mut self, now: Instant) -> Result<()> {
         if self.has_heard()? {
             self.debounce.notify(now);
         }
@@ -55,17 +55,17 @@ impl<'a> Repair<'a> {
     }
 
     /// When to look.
-    pub fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.debounce.due().into_iter().chain(self.again).min()
     }
 
     /// Whether all was well when it was last looked at.
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.again.is_none()
     }
 
     /// Looks at everything, and mends it.
-    pub fn act(&mut self, now: Instant) {
+    pub(crate) fn act(&mut self, now: Instant) {
         log::debug!("watch: looks at everything");
         self.debounce.is_over(now);
         let trouble = self.repair().unwrap_or_else(|error| error.to_string());

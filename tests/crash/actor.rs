@@ -12,13 +12,13 @@ use std::{
 };
 
 /// What the hosts files hold before anybody is linked.
-pub const HOSTS: &str = "127.0.0.1\tlocalhost\n";
+pub(crate) const HOSTS: &str = "127.0.0.1\tlocalhost\n";
 /// What somebody appends while the container runs.
-pub const TAIL: &str = "10.9.9.9\tuser\n";
+pub(crate) const TAIL: &str = "10.9.9.9\tuser\n";
 
 /// Where its hosts file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hosts {
+pub(crate) enum Hosts {
     /// A file of the host that is mounted over `/etc/hosts`, edited in place.
     Mounted,
     /// In its root filesystem, replaced by rename.
@@ -27,7 +27,7 @@ pub enum Hosts {
     Missing,
 }
 
-pub struct Actor<'h> {
+pub(crate) struct Actor<'h> {
     host: &'h Host,
     pub id: String,
     hosts: Hosts,
@@ -37,7 +37,7 @@ pub struct Actor<'h> {
 
 impl<'h> Actor<'h> {
     /// With these annotations; it does not run yet.
-    pub fn new(host: &'h Host, id: &str, hosts: Hosts, wishes: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(host: &'h Host, id: &str, hosts: Hosts, wishes: &[(&str, &str)]) -> Self {
         let netns = host.plug(host.next_number());
         let actor = Self { host, id: id.to_owned(), hosts, netns, process: RefCell::new(None) };
         fs::create_dir_all(actor.bundle().join("rootfs")).expect("a bundle");
@@ -66,7 +66,7 @@ impl<'h> Actor<'h> {
         self.host.path("bundles").join(&self.id)
     }
 
-    pub fn hosts_path(&self) -> PathBuf {
+    pub(crate) fn hosts_path(&self) -> PathBuf {
         match self.hosts {
             Hosts::Mounted => self.bundle().join("hosts"),
             Hosts::Inside | Hosts::Missing => self.bundle().join("rootfs/etc/hosts"),
@@ -74,7 +74,7 @@ impl<'h> Actor<'h> {
     }
 
     /// Its hosts file is what the engine made.
-    pub fn lay_hosts(&self) {
+    pub(crate) fn lay_hosts(&self) {
         if self.hosts == Hosts::Missing {
             let _ = fs::remove_dir_all(self.bundle().join("rootfs/etc"));
             return;
@@ -85,7 +85,7 @@ impl<'h> Actor<'h> {
 
     /// A mounted file, or everything in its `/etc`: what was being written, too. Our block goes
     /// behind what was appended, sooner or later, so that is told last wherever it stands.
-    pub fn files(&self) -> Vec<(String, String)> {
+    pub(crate) fn files(&self) -> Vec<(String, String)> {
         let mut all = Vec::new();
         let places = match self.hosts {
             Hosts::Mounted => vec![self.hosts_path()],
@@ -113,7 +113,7 @@ impl<'h> Actor<'h> {
     }
 
     /// Its process begins.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         let process = self.netns.enter(|| {
             // Every container has mounts of its own; a hook is wary of one that has not.
             unshare(CloneFlags::CLONE_NEWNS).expect("root may unshare");
@@ -123,7 +123,7 @@ impl<'h> Actor<'h> {
     }
 
     /// Its process ends.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("our child");
             process.wait().expect("our child");
@@ -142,11 +142,11 @@ impl<'h> Actor<'h> {
     }
 
     /// The hook's command and its input.
-    pub fn hook(&self, stage: &str) -> (Command, String) {
+    pub(crate) fn hook(&self, stage: &str) -> (Command, String) {
         (self.host.oci_link(&["hook", stage]), self.state(stage))
     }
 
-    pub fn call(&self, stage: &str) -> Outcome {
+    pub(crate) fn call(&self, stage: &str) -> Outcome {
         let (mut command, input) = self.hook(stage);
         self.host.feed(&mut command, input.as_bytes())
     }

@@ -13,7 +13,7 @@ const TOLD: usize = 8;
 
 /// Runs `attempt` for each of `points`, each in a scene that is as the last one found it. After a
 /// complaint the scene is made anew.
-pub fn all<P: Sync + std::fmt::Debug>(
+pub(crate) fn all<P: Sync + std::fmt::Debug>(
     backend: &'static str,
     stage: Stage,
     what: &str,

@@ -13,11 +13,11 @@ use std::{
     process::Command,
 };
 
-pub const BACKENDS: [&str; 4] = ["iptables", "ipset", "nftables", "none"];
+pub(crate) const BACKENDS: [&str; 4] = ["iptables", "ipset", "nftables", "none"];
 
 /// What is cut short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// A start where others are linked already.
     Start,
     /// The first start with links that the host sees: rules for all of them are made, too.
@@ -27,13 +27,13 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub fn hook(self) -> &'static str {
+    pub(crate) fn hook(self) -> &'static str {
         if self == Self::Stop { "poststop" } else { "createRuntime" }
     }
 }
 
 /// A host that isolates its bridge. It outlives its actors.
-pub fn host(backend: &str) -> Host {
+pub(crate) fn host(backend: &str) -> Host {
     let host = Host::open(Runtime::Runc);
     let isolate = if backend == "none" { "" } else { "isolate = [\"br0\"]\n" };
     let config = format!("[firewall]\nbackend = \"{backend}\"\n{isolate}");
@@ -41,7 +41,7 @@ pub fn host(backend: &str) -> Host {
     host
 }
 
-pub struct Scene<'h> {
+pub(crate) struct Scene<'h> {
     host: &'h Host,
     backend: &'static str,
     pub stage: Stage,
@@ -56,7 +56,7 @@ pub struct Scene<'h> {
 }
 
 impl<'h> Scene<'h> {
-    pub fn new(host: &'h Host, backend: &'static str, stage: Stage) -> Self {
+    pub(crate) fn new(host: &'h Host, backend: &'static str, stage: Stage) -> Self {
         // Each kind of hosts file meets two kinds of rules, which have nothing to do with it.
         let (of_web, of_app) = match backend {
             _ if stage == Stage::First => (Hosts::Missing, Hosts::Mounted),
@@ -93,23 +93,23 @@ impl<'h> Scene<'h> {
     }
 
     /// What speaks of nobody does not count where it may or may not have been made.
-    pub fn named(&self, snapshot: Snapshot) -> Snapshot {
+    pub(crate) fn named(&self, snapshot: Snapshot) -> Snapshot {
         if self.stage == Stage::First { snapshot.named() } else { snapshot }
     }
 
     /// What there is now is `expected`.
     #[track_caller]
-    pub fn must_be(&self, expected: &Snapshot, when: &str) {
+    pub(crate) fn must_be(&self, expected: &Snapshot, when: &str) {
         same(&self.named(self.look()), &self.named(expected.clone()), when);
     }
 
-    pub fn look(&self) -> Snapshot {
+    pub(crate) fn look(&self) -> Snapshot {
         let files = [&self.db, &self.app, &self.web].into_iter().flat_map(Actor::files).collect();
         Snapshot::take(self.host, self.backend, files)
     }
 
     /// After a clean run that is all there is to do.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.web.lay_hosts();
         if self.stage == Stage::First {
             self.forget_rules();
@@ -136,7 +136,7 @@ impl<'h> Scene<'h> {
     }
 
     /// Brings `web` to where its hook is to be cut short.
-    pub fn prepare(&self) {
+    pub(crate) fn prepare(&self) {
         self.web.begin();
         if self.stage == Stage::Stop {
             self.web.call("createRuntime").ok();
@@ -146,7 +146,7 @@ impl<'h> Scene<'h> {
     }
 
     /// The hook, traced; what it said on standard error.
-    pub fn attempt(&self, blow: Option<(Point, Blow)>) -> (Traced, String) {
+    pub(crate) fn attempt(&self, blow: Option<(Point, Blow)>) -> (Traced, String) {
         let (mut hook, input) = self.web.hook(self.stage.hook());
         let path = |name| self.host.path(name);
         fs::write(path("in"), input).expect("written");
@@ -158,12 +158,12 @@ impl<'h> Scene<'h> {
     }
 
     /// `oci-link` with one word or two.
-    pub fn call(&self, words: &str) -> Outcome {
+    pub(crate) fn call(&self, words: &str) -> Outcome {
         self.host.run(&mut self.host.oci_link(&words.split(' ').collect::<Vec<_>>()))
     }
 
     /// What there is when `web` is over: `idle`, but for what was appended to its file.
-    pub fn over(&self) -> Snapshot {
+    pub(crate) fn over(&self) -> Snapshot {
         let mut over = self.idle.clone();
         if self.stage == Stage::Stop {
             over.files.insert("web hosts".into(), HOSTS.to_owned() + TAIL);

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path, process::Command};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     pub rules: Vec<String>,
     /// Hosts files, and what lies beside them.
     pub files: BTreeMap<String, String>,
@@ -14,7 +14,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub fn take(host: &Host, backend: &str, files: BTreeMap<String, String>) -> Self {
+    pub(crate) fn take(host: &Host, backend: &str, files: BTreeMap<String, String>) -> Self {
         let mut state = BTreeMap::new();
         walk(&host.state_dir(), "", &mut state);
         state.retain(|path, _| !PERMANENT.contains(&path.as_str()));
@@ -22,7 +22,7 @@ impl Snapshot {
     }
 
     /// Without what speaks of nobody, which a first start makes for all later ones.
-    pub fn named(mut self) -> Self {
+    pub(crate) fn named(mut self) -> Self {
         self.rules.retain(|rule| {
             rule.contains(" -s ")
                 || rule.contains("OCI-LINK-") && !rule.contains("ISOLATE")
@@ -34,7 +34,7 @@ impl Snapshot {
 
     /// Whether this is `other` but for index entries that lead nowhere and files half written,
     /// which `gc` removes.
-    pub fn is_but_for_litter(&self, other: &Self) -> bool {
+    pub(crate) fn is_but_for_litter(&self, other: &Self) -> bool {
         let mut without = self.clone();
         without.state.retain(|path, _| {
             other.state.contains_key(path)
@@ -126,12 +126,12 @@ fn objects(ruleset: &Value, all: &mut Vec<String>) {
 }
 
 #[track_caller]
-pub fn same(found: &Snapshot, expected: &Snapshot, when: &str) {
+pub(crate) fn same(found: &Snapshot, expected: &Snapshot, when: &str) {
     assert!(found == expected, "{when}: {}", difference(found, expected));
 }
 
 #[track_caller]
-pub fn same_but_for_litter(found: &Snapshot, expected: &Snapshot, when: &str) {
+pub(crate) fn same_but_for_litter(found: &Snapshot, expected: &Snapshot, when: &str) {
     assert!(found.is_but_for_litter(expected), "{when}: {}", difference(found, expected));
 }
 

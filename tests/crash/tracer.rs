@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One system call of one process, before the kernel has begun it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Point {
+pub(crate) struct Point {
     /// 0 is the program, 1 its first child, and so on.
     pub process: usize,
     /// From 0.
@@ -34,7 +34,7 @@ pub struct Point {
 
 /// What happens there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blow {
+pub(crate) enum Blow {
     /// Who makes the call is killed.
     KillCaller,
     /// The program is killed, whoever makes the call: what a runtime does that loses patience.
@@ -58,7 +58,7 @@ pub enum Blow {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Traced {
+pub(crate) struct Traced {
     /// How the program ended.
     pub status: WaitStatus,
     /// The numbers of the calls of each process.
@@ -81,7 +81,7 @@ struct Tracer {
 }
 
 /// Runs `command`, in the namespaces of this thread, to the end of the last of its processes.
-pub fn trace(command: &mut Command, blow: Option<(Point, Blow)>) -> Traced {
+pub(crate) fn trace(command: &mut Command, blow: Option<(Point, Blow)>) -> Traced {
     // SAFETY: runs between fork and exec, and only makes a system call.
     unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) };
     #[allow(clippy::zombie_processes)] // Waited for by the one who traces it.

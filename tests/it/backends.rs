@@ -7,7 +7,7 @@ mod pods;
 mod site;
 mod whole;
 
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use site::{Site, flows, owner};
 
 /// Makes each scenario a test per backend.
@@ -17,21 +17,21 @@ macro_rules! each_backend {
             use super::*;
 
             $(#[$about])*
-            fn scenario($backend: oci_link::model::BackendName) $story
+            fn scenario($backend: oci_link::testing::BackendName) $story
 
             #[test]
             fn ipset() {
-                scenario(oci_link::model::BackendName::Ipset);
+                scenario(oci_link::testing::BackendName::Ipset);
             }
 
             #[test]
             fn iptables() {
-                scenario(oci_link::model::BackendName::Iptables);
+                scenario(oci_link::testing::BackendName::Iptables);
             }
 
             #[test]
             fn nftables() {
-                scenario(oci_link::model::BackendName::Nftables);
+                scenario(oci_link::testing::BackendName::Nftables);
             }
         }
     )*};

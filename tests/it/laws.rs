@@ -70,7 +70,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "watch",
         ],
     ),
-    ("main", &["cli", "commands", "error", "logging", "sys"]),
+    ("main", &["main", "run"]),
 ];
 
 /// The folders that decide, and use nothing but the standard library and each other.

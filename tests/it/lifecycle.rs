@@ -11,7 +11,7 @@ mod returning;
 mod unrecorded;
 
 use crate::support::{Bundle, Container, Host, Outcome, Runtime};
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use serde_json::json;
 use std::{
     fs::{self, DirBuilder},

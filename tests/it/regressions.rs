@@ -14,7 +14,7 @@ use crate::{
     lifecycle::{by_hand, call, host_of, knows},
     support::{Container, Host, OPEN, Proto, SHUT, each_runtime},
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::{
     collections::HashSet,
     fs,

@@ -6,7 +6,7 @@ use std::io::{IsTerminal, stdout};
 
 /// What a colour says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tone {
+pub(crate) enum Tone {
     /// Nothing.
     #[default]
     Plain,
@@ -22,18 +22,18 @@ pub enum Tone {
 
 /// Whether to colour.
 #[derive(Debug, Clone, Copy)]
-pub struct Paint(bool);
+pub(crate) struct Paint(bool);
 
 impl Paint {
     /// As standard output and who reads it would have it.
-    pub fn for_stdout() -> Self {
+    pub(crate) fn for_stdout() -> Self {
         let refused = var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let able = var_os("TERM").is_some_and(|term| term != "dumb");
         Self(stdout().is_terminal() && able && !refused)
     }
 
     /// `text` in its colour.
-    pub fn tinted(self, tone: Tone, text: &str) -> String {
+    pub(crate) fn tinted(self, tone: Tone, text: &str) -> String {
         let code = match tone {
             Tone::Heading => "1",
             Tone::Good => "32",

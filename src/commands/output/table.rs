@@ -6,19 +6,19 @@ use crate::error::Result;
 
 /// One piece of a row.
 #[derive(Debug)]
-pub struct Cell {
+pub(crate) struct Cell {
     text: String,
     tone: Tone,
 }
 
 impl Cell {
     /// A cell that says more by its colour.
-    pub fn new(tone: Tone, text: impl Into<String>) -> Self {
+    pub(crate) fn new(tone: Tone, text: impl Into<String>) -> Self {
         Self { text: text.into(), tone }
     }
 
     /// The same in another colour.
-    pub fn with(self, tone: Tone) -> Self {
+    pub(crate) fn with(self, tone: Tone) -> Self {
         Self { tone, ..self }
     }
 }
@@ -30,7 +30,7 @@ impl<T: Into<String>> From<T> for Cell {
 }
 
 /// Prints rows under their headings, each column as wide as its widest cell.
-pub fn print(paint: Paint, headings: &[&str], rows: &[Vec<Cell>]) -> Result<()> {
+pub(crate) fn print(paint: Paint, headings: &[&str], rows: &[Vec<Cell>]) -> Result<()> {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.len());
         cells.chain(headings.get(column).map(|heading| heading.len())).max().unwrap_or(0)

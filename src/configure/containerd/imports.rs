@@ -6,7 +6,7 @@ use crate::error::Result;
 use std::path::{Path, PathBuf};
 
 /// With an import of `file`, unless there is one that takes it in.
-pub fn with(document: &TomlText<'_>, file: &str) -> String {
+pub(crate) fn with(document: &TomlText<'_>, file: &str) -> String {
     let mut text = document.text.to_owned();
     let Some((imports, span)) = document.get(&["imports"]) else {
         // Before the version, which no table can precede.
@@ -24,7 +24,7 @@ pub fn with(document: &TomlText<'_>, file: &str) -> String {
 }
 
 /// Without the import that [`with`] made.
-pub fn without(path: &Path, text: &str) -> Result<String> {
+pub(crate) fn without(path: &Path, text: &str) -> Result<String> {
     let document = TomlText::parse(path, text)?;
     let Some((_, span)) = document.get(&["imports"]) else { return Ok(text.to_owned()) };
     let entry = format!("\"{DROP_IN}\"");

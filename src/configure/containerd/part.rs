@@ -5,8 +5,8 @@ use crate::configure::toml_text::{TomlText, line_of};
 use crate::configure::{Registering, template};
 use crate::error::{Error, Kind, Result};
 
-pub const CRI_V2: &str = "io.containerd.grpc.v1.cri";
-pub const CRI_V3: &str = "io.containerd.cri.v1.runtime";
+pub(crate) const CRI_V2: &str = "io.containerd.grpc.v1.cri";
+pub(crate) const CRI_V3: &str = "io.containerd.cri.v1.runtime";
 
 const BEGIN: &str = "\n# BEGIN oci-link\n";
 const END: &str = "# END oci-link\n";
@@ -14,12 +14,12 @@ const WAS: &str = "# default_runtime_name was ";
 const KEY: &str = "default_runtime_name";
 
 /// Where a plugin has its runtimes.
-pub fn runtimes(cri: &str) -> [&str; 4] {
+pub(crate) fn runtimes(cri: &str) -> [&str; 4] {
     ["plugins", cri, "containerd", "runtimes"]
 }
 
 /// The text with our part at its end.
-pub fn with(document: &TomlText<'_>, request: &Registering) -> Result<String> {
+pub(crate) fn with(document: &TomlText<'_>, request: &Registering) -> Result<String> {
     let name = request.name.as_str();
     let there = document.keys(&runtimes(CRI_V2));
     if there.iter().any(|runtime| runtime == name) {
@@ -57,7 +57,7 @@ fn sections(template: &str, document: &TomlText<'_>, there: &[String]) -> String
 }
 
 /// The text without our part, as it was before.
-pub fn without(text: &str) -> Result<String> {
+pub(crate) fn without(text: &str) -> Result<String> {
     let alone = text.strip_prefix(BEGIN.trim_start()).map(|ours| ("", ours));
     let Some((before, ours)) = alone.or_else(|| text.split_once(BEGIN)) else {
         return Ok(text.to_owned());

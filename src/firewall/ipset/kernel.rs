@@ -21,7 +21,7 @@ const ATTEMPTS: usize = 200;
 
 /// Makes the sets of a family. One that is there stays as it is, if it is of our kind: another
 /// could let through more than its elements say.
-pub fn make_sets(family: Family, there: &[String]) -> Result<()> {
+pub(crate) fn make_sets(family: Family, there: &[String]) -> Result<()> {
     let mut link = Netlink::netfilter()?;
     let [bridged, seats, routed] = IpSet::all_of(family);
     make_set(&mut link, bridged)?;
@@ -50,7 +50,7 @@ fn make_set(link: &mut Netlink, set: IpSet) -> Result<bool> {
 }
 
 /// Unmakes the sets of both families. One that is not of our kind is not ours.
-pub fn destroy_sets(link: &mut Netlink) -> Result<()> {
+pub(crate) fn destroy_sets(link: &mut Netlink) -> Result<()> {
     for set in Family::BOTH.into_iter().flat_map(IpSet::all_of) {
         if is_ours(link, set)? {
             destroy(link, set)?;
@@ -78,7 +78,7 @@ fn refused(set: IpSet, what: &str, refusal: NetlinkError) -> Error {
 }
 
 /// Whether the set that is there compares what ours does.
-pub fn is_ours(link: &mut Netlink, set: IpSet) -> Result<bool> {
+pub(crate) fn is_ours(link: &mut Netlink, set: IpSet) -> Result<bool> {
     let mut ours = false;
     let mut batch = Batch::default();
     ask_for_header(&mut batch, set);
@@ -89,7 +89,7 @@ pub fn is_ours(link: &mut Netlink, set: IpSet) -> Result<bool> {
 }
 
 /// Fails where the kernel has no sets.
-pub fn is_in_kernel() -> Result<()> {
+pub(crate) fn is_in_kernel() -> Result<()> {
     let mut batch = Batch::default();
     ask_for_header(&mut batch, IpSet { family: Family::V4, kind: Kind::Bridged });
     match Netlink::netfilter()?.ask(&batch.with_receipt(), |_| ())? {
@@ -103,7 +103,7 @@ pub fn is_in_kernel() -> Result<()> {
 /// Whether rules ask for a family's sets: all do or none, so one is asked about. The kernel lists a
 /// set's references only after counting its elements; a set that is referred to cannot be renamed,
 /// and says so at once.
-pub fn is_in_use(link: &mut Netlink, family: Family) -> Result<bool> {
+pub(crate) fn is_in_use(link: &mut Netlink, family: Family) -> Result<bool> {
     let mut batch = Batch::default();
     rename_to_itself(&mut batch, IpSet { family, kind: Kind::Bridged });
     let refused = link.exchange(&batch.with_receipt())?;
@@ -111,7 +111,7 @@ pub fn is_in_use(link: &mut Netlink, family: Family) -> Result<bool> {
 }
 
 /// The elements of all sets.
-pub fn list_all(link: &mut Netlink) -> Result<Vec<Element<SetEntry>>> {
+pub(crate) fn list_all(link: &mut Netlink) -> Result<Vec<Element<SetEntry>>> {
     let mut all = Vec::new();
     for set in Family::BOTH.into_iter().flat_map(IpSet::all_of) {
         all.extend(list(link, set)?);
@@ -120,7 +120,7 @@ pub fn list_all(link: &mut Netlink) -> Result<Vec<Element<SetEntry>>> {
 }
 
 /// The elements of a set; none if there is no set.
-pub fn list(link: &mut Netlink, set: IpSet) -> Result<Vec<Element<SetEntry>>> {
+pub(crate) fn list(link: &mut Netlink, set: IpSet) -> Result<Vec<Element<SetEntry>>> {
     let mut all = Vec::new();
     let mut batch = Batch::default();
     ask_for_set(&mut batch, set);

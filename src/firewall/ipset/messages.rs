@@ -30,7 +30,7 @@ const TYPE_NAME: u16 = 3;
 const SET_NAME_2: u16 = 3;
 const SET_REVISION: u16 = 4;
 const SET_FAMILY: u16 = 5;
-pub const DATA: u16 = 7;
+pub(crate) const DATA: u16 = 7;
 const ELEMENTS: u16 = 8;
 /// Attributes of a set.
 const SET_FLAGS: u16 = 8;
@@ -47,19 +47,19 @@ const LINE: u16 = 9;
 const WITH_COMMENT: u32 = 1 << 4;
 
 /// There is no such set.
-pub const MISSING: i32 = 2;
+pub(crate) const MISSING: i32 = 2;
 /// Rules ask for the set that is to go.
-pub const BUSY: i32 = 4100;
+pub(crate) const BUSY: i32 = 4100;
 /// The element to add is there.
-pub const EXISTS: i32 = 4103;
+pub(crate) const EXISTS: i32 = 4103;
 /// No room for another element.
-pub const FULL: i32 = 4352;
+pub(crate) const FULL: i32 = 4352;
 /// Rules ask for the set.
-pub const REFERENCED: i32 = 4108;
+pub(crate) const REFERENCED: i32 = 4108;
 
 /// What to do to an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SetChange {
+pub(crate) enum SetChange {
     /// Make it, unless there is one.
     Add,
     /// Give it another comment.
@@ -77,7 +77,7 @@ fn type_of(set: IpSet) -> (&'static str, u8) {
 }
 
 /// Makes the set, unless there is one.
-pub fn create_set(batch: &mut Batch, set: IpSet) {
+pub(crate) fn create_set(batch: &mut Batch, set: IpSet) {
     let (kind, revision) = type_of(set);
     let family = family_number(set.family);
     batch.message(CREATE, message::CREATE | EXCLUSIVE, family, |body| {
@@ -90,48 +90,48 @@ pub fn create_set(batch: &mut Batch, set: IpSet) {
 }
 
 /// Unmakes the set, with what is in it.
-pub fn destroy_set(batch: &mut Batch, set: IpSet) {
+pub(crate) fn destroy_set(batch: &mut Batch, set: IpSet) {
     batch.message(DESTROY, 0, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
 /// Asks for a set with its elements.
-pub fn ask_for_set(batch: &mut Batch, set: IpSet) {
+pub(crate) fn ask_for_set(batch: &mut Batch, set: IpSet) {
     batch.message(LIST, DUMP, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
 /// Asks what kind of set there is.
-pub fn ask_for_header(batch: &mut Batch, set: IpSet) {
+pub(crate) fn ask_for_header(batch: &mut Batch, set: IpSet) {
     batch.message(HEADER, 0, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
 /// Whether the header is that of a set that compares what ours does.
-pub fn is_ours(set: IpSet, header: &Attributes<'_>) -> bool {
+pub(crate) fn is_ours(set: IpSet, header: &Attributes<'_>) -> bool {
     header.text(TYPE_NAME) == Some(type_of(set).0)
 }
 
 /// Never changes anything: refused with [`REFERENCED`] where rules ask for the set, else because
 /// the name is taken, or there is no set.
-pub fn rename_to_itself(batch: &mut Batch, set: IpSet) {
+pub(crate) fn rename_to_itself(batch: &mut Batch, set: IpSet) {
     batch.message(RENAME, 0, family_number(set.family), |body| {
         about(body, set).text(SET_NAME_2, set.name());
     });
 }
 
 /// Each set is given the other's elements.
-pub fn swap(batch: &mut Batch, one: IpSet, other: IpSet) {
+pub(crate) fn swap(batch: &mut Batch, one: IpSet, other: IpSet) {
     batch.message(SWAP, 0, family_number(one.family), |body| {
         about(body, one).text(SET_NAME_2, other.name());
     });
 }
 
 /// A message about one element.
-pub fn change_element(batch: &mut Batch, change: SetChange, element: &Element<SetEntry>) {
+pub(crate) fn change_element(batch: &mut Batch, change: SetChange, element: &Element<SetEntry>) {
     let Element { key, comment } = element;
     let (kind, flags) = match change {
         SetChange::Add => (ADD, EXCLUSIVE),
@@ -162,7 +162,9 @@ pub fn change_element(batch: &mut Batch, change: SetChange, element: &Element<Se
 }
 
 /// The elements in one part of the answer.
-pub fn elements<'a>(message: &Attributes<'a>) -> impl Iterator<Item = Attributes<'a>> + use<'a> {
+pub(crate) fn elements<'a>(
+    message: &Attributes<'a>,
+) -> impl Iterator<Item = Attributes<'a>> + use<'a> {
     message
         .inside(ELEMENTS)
         .filter(|(kind, _)| *kind == DATA)
@@ -170,7 +172,7 @@ pub fn elements<'a>(message: &Attributes<'a>) -> impl Iterator<Item = Attributes
 }
 
 /// An element of `set`; none if somebody put in what we do not.
-pub fn element(set: IpSet, data: &Attributes<'_>) -> Option<Element<SetEntry>> {
+pub(crate) fn element(set: IpSet, data: &Attributes<'_>) -> Option<Element<SetEntry>> {
     let ip = parse_address(&data.inside(IP))?;
     let key = if set.kind == Kind::Seats {
         SetEntry::Seat { ip, bridge: BridgeName::new(data.text(INTERFACE)?).ok()? }

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 /// What a set is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Flows that are bound to their recipient's seat.
     Bridged,
     /// At which bridge which address is at home.
@@ -23,21 +23,21 @@ pub enum Kind {
 
 /// One of our sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IpSet {
+pub(crate) struct IpSet {
     /// Of which family.
-    pub family: Family,
+    pub(crate) family: Family,
     /// What for.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 impl IpSet {
     /// Those of one family.
-    pub fn all_of(family: Family) -> [Self; 3] {
+    pub(crate) fn all_of(family: Family) -> [Self; 3] {
         [Kind::Bridged, Kind::Seats, Kind::Routed].map(|kind| Self { family, kind })
     }
 
     /// Where `entry` belongs.
-    pub fn of(entry: &SetEntry) -> Self {
+    pub(crate) fn of(entry: &SetEntry) -> Self {
         let (ip, kind) = match entry {
             SetEntry::Flow { flow, bridged: true } => (flow.from, Kind::Bridged),
             SetEntry::Flow { flow, bridged: false } => (flow.from, Kind::Routed),
@@ -47,7 +47,7 @@ impl IpSet {
     }
 
     /// What it is called.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match (self.family, self.kind) {
             (Family::V4, Kind::Bridged) => "oci-link4",
             (Family::V4, Kind::Seats) => "oci-link4-at",
@@ -61,7 +61,7 @@ impl IpSet {
 
 /// What an element says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SetEntry {
+pub(crate) enum SetEntry {
     /// A connection is permitted.
     Flow {
         /// Which. Its bridge is its seat's.
@@ -80,7 +80,7 @@ pub enum SetEntry {
 
 impl SetEntry {
     /// The entries that permit `flows`: one for each, and a seat for each address and bridge.
-    pub fn all(flows: &[Flow]) -> Vec<Self> {
+    pub(crate) fn all(flows: &[Flow]) -> Vec<Self> {
         let mut seats = HashSet::new();
         let flow =
             |flow: &Flow| Self::Flow { flow: flow.anywhere(), bridged: flow.bridge.is_some() };
@@ -93,7 +93,7 @@ impl SetEntry {
     }
 
     /// The recipient's address.
-    pub fn recipient(&self) -> IpAddr {
+    pub(crate) fn recipient(&self) -> IpAddr {
         match self {
             Self::Flow { flow, .. } => flow.from,
             Self::Seat { ip, .. } => *ip,
@@ -101,7 +101,7 @@ impl SetEntry {
     }
 
     /// Who sits where, if that is what it says.
-    pub fn as_seat(&self) -> Option<(IpAddr, BridgeName)> {
+    pub(crate) fn as_seat(&self) -> Option<(IpAddr, BridgeName)> {
         match self {
             Self::Flow { .. } => None,
             Self::Seat { ip, bridge } => Some((*ip, *bridge)),
@@ -110,7 +110,7 @@ impl SetEntry {
 
     /// Which connections it permits: bound to each of the recipient's `seats`, if it is bound; or would
     /// permit, if the recipient had one.
-    pub fn as_flows(&self, seats: &HashMap<IpAddr, Vec<BridgeName>>) -> Vec<Flow> {
+    pub(crate) fn as_flows(&self, seats: &HashMap<IpAddr, Vec<BridgeName>>) -> Vec<Flow> {
         match self {
             Self::Flow { flow, bridged: false } => vec![*flow],
             Self::Flow { flow, bridged: true } => {
@@ -123,7 +123,7 @@ impl SetEntry {
     }
 
     /// As `ipset save` prints it.
-    pub fn show(&self) -> String {
+    pub(crate) fn show(&self) -> String {
         let set = IpSet::of(self).name();
         match self {
             Self::Flow { flow: Flow { from, to, port, .. }, .. } => {
@@ -136,7 +136,7 @@ impl SetEntry {
 
 /// There: what is in the set. Back: only what belongs to a connection. The first word of a match
 /// says which address is compared, the last which interface: in (src) and out (dst).
-pub fn rules(family: Family) -> Vec<String> {
+pub(crate) fn rules(family: Family) -> Vec<String> {
     let [flows, seats, routed] = IpSet::all_of(family).map(IpSet::name);
     let at =
         |end| format!("-m set --match-set {seats} {end},src -m set --match-set {seats} {end},dst ");
@@ -149,7 +149,7 @@ pub fn rules(family: Family) -> Vec<String> {
 }
 
 /// What earlier versions asked, who did not know of bridges.
-pub fn outdated(family: Family) -> Vec<String> {
+pub(crate) fn outdated(family: Family) -> Vec<String> {
     plain(IpSet { family, kind: Kind::Bridged }.name())
 }
 

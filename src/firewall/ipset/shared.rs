@@ -15,7 +15,7 @@ const MAX_ADDRESSES: usize = 64;
 
 /// See the module.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Shared {
+pub(crate) enum Shared {
     /// These.
     Some(BTreeSet<IpAddr>),
     /// Perhaps all.
@@ -24,7 +24,7 @@ pub enum Shared {
 
 impl Shared {
     /// What was noted.
-    pub fn recall(memory: &SetupCache) -> Result<Self> {
+    pub(crate) fn recall(memory: &SetupCache) -> Result<Self> {
         let Some(note) = memory.recall(NOTE)? else { return Ok(Self::Some(BTreeSet::new())) };
         let addresses: std::result::Result<BTreeSet<IpAddr>, _> =
             note.lines().map(str::parse).collect();
@@ -34,7 +34,11 @@ impl Shared {
     }
 
     /// Notes that elements of `addresses` have several owners.
-    pub fn note(self, memory: &SetupCache, addresses: impl Iterator<Item = IpAddr>) -> Result<()> {
+    pub(crate) fn note(
+        self,
+        memory: &SetupCache,
+        addresses: impl Iterator<Item = IpAddr>,
+    ) -> Result<()> {
         let Self::Some(mut known) = self else { return Ok(()) };
         let before = known.len();
         known.extend(addresses);
@@ -47,7 +51,7 @@ impl Shared {
     }
 
     /// Whether one of `entries` may be somebody else's too.
-    pub fn has_any<'a>(&self, entries: impl IntoIterator<Item = &'a SetEntry>) -> bool {
+    pub(crate) fn has_any<'a>(&self, entries: impl IntoIterator<Item = &'a SetEntry>) -> bool {
         match self {
             Self::Some(known) if known.is_empty() => false,
             Self::Some(known) => {

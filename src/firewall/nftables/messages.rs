@@ -13,15 +13,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const SUBSYSTEM: u16 = 10;
 const MESSAGES: u16 = SUBSYSTEM << 8;
-pub const NEW_TABLE: u16 = MESSAGES;
-pub const DELETE_TABLE: u16 = MESSAGES + 2;
-pub const NEW_CHAIN: u16 = MESSAGES + 3;
-pub const GET_CHAIN: u16 = MESSAGES + 4;
-pub const NEW_RULE: u16 = MESSAGES + 6;
-pub const GET_RULE: u16 = MESSAGES + 7;
-pub const DELETE_RULE: u16 = MESSAGES + 8;
-pub const NEW_SET: u16 = MESSAGES + 9;
-pub const GET_GENERATION: u16 = MESSAGES + 16;
+pub(crate) const NEW_TABLE: u16 = MESSAGES;
+pub(crate) const DELETE_TABLE: u16 = MESSAGES + 2;
+pub(crate) const NEW_CHAIN: u16 = MESSAGES + 3;
+pub(crate) const GET_CHAIN: u16 = MESSAGES + 4;
+pub(crate) const NEW_RULE: u16 = MESSAGES + 6;
+pub(crate) const GET_RULE: u16 = MESSAGES + 7;
+pub(crate) const DELETE_RULE: u16 = MESSAGES + 8;
+pub(crate) const NEW_SET: u16 = MESSAGES + 9;
+pub(crate) const GET_GENERATION: u16 = MESSAGES + 16;
 const NEW_ELEMENTS: u16 = MESSAGES + 12;
 const GET_ELEMENTS: u16 = MESSAGES + 13;
 const DELETE_ELEMENTS: u16 = MESSAGES + 14;
@@ -30,15 +30,15 @@ const BEGIN: u16 = 16;
 const END: u16 = 17;
 
 /// The table's name, which is attribute 1 of every message.
-pub const TABLE: &str = "oci-link";
+pub(crate) const TABLE: &str = "oci-link";
 const IN_TABLE: u16 = 1;
 const SET: u16 = 2;
 const ELEMENTS: u16 = 3;
 /// An item of any list.
-pub const ITEM: u16 = 1;
+pub(crate) const ITEM: u16 = 1;
 const KEY: u16 = 1;
 /// A value, as opposed to a verdict.
-pub const VALUE: u16 = 1;
+pub(crate) const VALUE: u16 = 1;
 const ELEMENT_COMMENT: u16 = 6;
 /// The kernel takes no more than 256 bytes of notes with an element.
 const NOTES: usize = 256;
@@ -48,11 +48,11 @@ const TOGETHER: usize = 192;
 /// How many elements are asked for at once: the kernel keeps a page for each answer, at worst.
 const ANSWERS: usize = 32;
 /// The longest comment: before it are its kind and its length, behind it a NUL.
-pub const MAX_COMMENT: usize = NOTES - 3;
+pub(crate) const MAX_COMMENT: usize = NOTES - 3;
 
 /// All or nothing.
 #[derive(Debug)]
-pub struct Transaction {
+pub(crate) struct Transaction {
     batch: Batch,
     empty: bool,
 }
@@ -67,18 +67,18 @@ impl Default for Transaction {
 
 impl Transaction {
     /// A message about the table.
-    pub fn message(&mut self, kind: u16, flags: u16, write: impl FnOnce(&mut Body<'_>)) {
+    pub(crate) fn message(&mut self, kind: u16, flags: u16, write: impl FnOnce(&mut Body<'_>)) {
         self.empty = false;
         about_table(&mut self.batch, kind, flags, write);
     }
 
     /// Elements that must not be there yet.
-    pub fn add_elements(&mut self, elements: &[Element<Flow>]) {
+    pub(crate) fn add_elements(&mut self, elements: &[Element<Flow>]) {
         self.elements(NEW_ELEMENTS, CREATE | EXCLUSIVE, elements);
     }
 
     /// Elements that must be there, and then are not.
-    pub fn delete_elements(&mut self, elements: &[Element<Flow>]) {
+    pub(crate) fn delete_elements(&mut self, elements: &[Element<Flow>]) {
         self.elements(DELETE_ELEMENTS, 0, elements);
     }
 
@@ -89,7 +89,7 @@ impl Transaction {
     }
 
     /// Carries it out, or returns why nothing has changed.
-    pub fn commit(mut self, link: &mut Netlink) -> Result<Option<NetlinkError>> {
+    pub(crate) fn commit(mut self, link: &mut Netlink) -> Result<Option<NetlinkError>> {
         if self.empty {
             return Ok(None);
         }
@@ -101,16 +101,16 @@ impl Transaction {
 
 /// One of our sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NftSet {
+pub(crate) struct NftSet {
     /// Of which family's flows.
-    pub family: Family,
+    pub(crate) family: Family,
     /// Whether of those that are bound to a bridge, which their keys begin with.
-    pub bridged: bool,
+    pub(crate) bridged: bool,
 }
 
 impl NftSet {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 4] = [
         Self { family: Family::V4, bridged: true },
         Self { family: Family::V4, bridged: false },
         Self { family: Family::V6, bridged: true },
@@ -118,12 +118,12 @@ impl NftSet {
     ];
 
     /// The set that a flow belongs in.
-    pub fn of(flow: &Flow) -> Self {
+    pub(crate) fn of(flow: &Flow) -> Self {
         Self { family: Family::of(flow.from), bridged: flow.bridge.is_some() }
     }
 
     /// What it is called.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match (self.family, self.bridged) {
             (Family::V4, true) => "bridged4",
             (Family::V4, false) => "links4",
@@ -134,7 +134,12 @@ impl NftSet {
 }
 
 /// A message about the table, with what `write` adds.
-pub fn about_table(batch: &mut Batch, kind: u16, flags: u16, write: impl FnOnce(&mut Body<'_>)) {
+pub(crate) fn about_table(
+    batch: &mut Batch,
+    kind: u16,
+    flags: u16,
+    write: impl FnOnce(&mut Body<'_>),
+) {
     batch.message(kind, flags, INET, |body| {
         body.text(IN_TABLE, TABLE);
         write(body);
@@ -142,7 +147,7 @@ pub fn about_table(batch: &mut Batch, kind: u16, flags: u16, write: impl FnOnce(
 }
 
 /// Asks for all elements of a set.
-pub fn ask_for_elements(set: NftSet) -> Batch {
+pub(crate) fn ask_for_elements(set: NftSet) -> Batch {
     let mut batch = Batch::default();
     about_table(&mut batch, GET_ELEMENTS, DUMP, |body| {
         body.text(SET, set.name());
@@ -151,7 +156,9 @@ pub fn ask_for_elements(set: NftSet) -> Batch {
 }
 
 /// Asks for each of these elements, so few at once that the answers fit the buffer of the socket.
-pub fn ask_for_these(elements: &[Element<Flow>]) -> impl Iterator<Item = (NftSet, Batch)> + '_ {
+pub(crate) fn ask_for_these(
+    elements: &[Element<Flow>],
+) -> impl Iterator<Item = (NftSet, Batch)> + '_ {
     by_set(elements, ANSWERS).map(|(set, some)| {
         let mut batch = Batch::default();
         about_table(&mut batch, GET_ELEMENTS, 0, |body| write_elements(body, set, &some));
@@ -173,12 +180,14 @@ fn by_set(
 }
 
 /// The elements in one part of the answer.
-pub fn elements<'a>(message: &Attributes<'a>) -> impl Iterator<Item = Attributes<'a>> + use<'a> {
+pub(crate) fn elements<'a>(
+    message: &Attributes<'a>,
+) -> impl Iterator<Item = Attributes<'a>> + use<'a> {
     message.inside(ELEMENTS).map(|(_, item)| Attributes::new(item))
 }
 
 /// An element; none if somebody put in what is no flow.
-pub fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow>> {
+pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow>> {
     let key = item.inside(KEY).get(VALUE)?;
     let (bridge, key) = if set.bridged {
         let (name, rest) = key.split_at_checked(IFNAMSIZ)?;
@@ -221,7 +230,7 @@ fn write_element(item: &mut Body<'_>, element: &Element<Flow>) {
 }
 
 /// Each part of a key begins at a multiple of four bytes.
-pub fn key(flow: &Flow) -> Vec<u8> {
+pub(crate) fn key(flow: &Flow) -> Vec<u8> {
     let octets = |ip| match ip {
         IpAddr::V4(ip) => Ipv4Addr::octets(&ip).to_vec(),
         IpAddr::V6(ip) => Ipv6Addr::octets(&ip).to_vec(),
@@ -233,20 +242,20 @@ pub fn key(flow: &Flow) -> Vec<u8> {
 }
 
 /// An interface's name as the kernel compares it.
-pub fn interface(bridge: &BridgeName) -> Vec<u8> {
+pub(crate) fn interface(bridge: &BridgeName) -> Vec<u8> {
     let mut name = bridge.as_str().as_bytes().to_vec();
     name.resize(IFNAMSIZ, 0);
     name
 }
 
 /// A comment is the first of the notes that `nft` keeps with an object: kind 0, length, text.
-pub fn write_comment(body: &mut Body<'_>, kind: u16, comment: &str) {
+pub(crate) fn write_comment(body: &mut Body<'_>, kind: u16, comment: &str) {
     let length = u8::try_from(comment.len() + 1).unwrap_or(u8::MAX);
     body.bytes(kind, &[&[0, length], comment.as_bytes(), &[0]].concat());
 }
 
 /// The comment among an object's notes.
-pub fn comment(notes: &[u8]) -> Option<&str> {
+pub(crate) fn comment(notes: &[u8]) -> Option<&str> {
     let mut rest = notes;
     while let [kind, length, after @ ..] = rest {
         let (note, after) = after.split_at_checked(usize::from(*length))?;

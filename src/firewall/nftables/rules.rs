@@ -31,22 +31,22 @@ const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
 /// A rule of ours, known by its comment.
 #[derive(Debug)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// What it is for; no two have the same.
-    pub comment: String,
+    pub(crate) comment: String,
     expressions: Vec<Expression>,
 }
 
 impl Rule {
     /// How the comments of our rules begin.
-    pub const MARK: &'static str = "oci-link: ";
+    pub(crate) const MARK: &'static str = "oci-link: ";
 
     fn new(purpose: &str, expressions: Vec<Expression>) -> Self {
         Self { comment: format!("{}{purpose}", Self::MARK), expressions }
     }
 
     /// Writes the list of its expressions.
-    pub fn write(&self, list: &mut Body<'_>) {
+    pub(crate) fn write(&self, list: &mut Body<'_>) {
         for expression in &self.expressions {
             list.nest(ITEM, |item| expression.write(item));
         }
@@ -65,7 +65,7 @@ enum Expression {
 }
 
 /// All rules, in order: what permits, then what drops.
-pub fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
+pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
     let mut all = Vec::new();
     for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
         for (bridged, place) in [(true, " on a bridge"), (false, "")] {
@@ -83,7 +83,7 @@ pub fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
 }
 
 /// How many they are.
-pub fn count(bridges: &[BridgeName]) -> usize {
+pub(crate) fn count(bridges: &[BridgeName]) -> usize {
     rules(&[]).len() + bridges.len().pow(2)
 }
 

@@ -46,7 +46,7 @@ const NAME_LENGTH: u32 = 16;
 
 /// Makes what is missing, in one transaction. Rules that somebody else put into the chain stay;
 /// if ours are not those of `bridges`, each once and in order, they are made again.
-pub fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
+pub(crate) fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
     let wanted = rules(bridges);
     let there = our_rules(link)?;
     let mut transaction = Transaction::default();
@@ -75,7 +75,7 @@ pub fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
 }
 
 /// Takes all of it away.
-pub fn delete(link: &mut Netlink) -> Result<()> {
+pub(crate) fn delete(link: &mut Netlink) -> Result<()> {
     let mut transaction = Transaction::default();
     transaction.message(DELETE_TABLE, 0, |_| ());
     match transaction.commit(link)? {
@@ -98,14 +98,14 @@ fn describe(set: NftSet, number: u32, body: &mut Body<'_>) {
 }
 
 /// Whether the rules that ask the sets are there.
-pub fn is_intact(link: &mut Netlink) -> Result<bool> {
+pub(crate) fn is_intact(link: &mut Netlink) -> Result<bool> {
     let there = our_rules(link)?;
     let has = |rule: &Rule| there.iter().any(|(_, comment)| *comment == rule.comment);
     Ok(rules(&[]).iter().all(has))
 }
 
 /// Whether [`make`] would change nothing.
-pub fn is_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
+pub(crate) fn is_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
     let there = our_rules(link)?;
     let wanted = rules(bridges);
     Ok(there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)))
@@ -113,7 +113,7 @@ pub fn is_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
 
 /// The same for a start: rules are told with all that they are made of, and to ask how many there
 /// are takes an eighth of the time. Only where others put theirs beside ours they have to be read.
-pub fn seems_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
+pub(crate) fn seems_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
     let mut question = Batch::default();
     about_table(&mut question, GET_CHAIN, 0, |body| {
         body.text(CHAIN_NAME, CHAIN);
@@ -129,14 +129,14 @@ pub fn seems_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
 }
 
 /// Asks how often the rules have changed: the shortest question that only `nf_tables` answers.
-pub fn generation(link: &mut Netlink) -> Result<std::result::Result<(), NetlinkError>> {
+pub(crate) fn generation(link: &mut Netlink) -> Result<std::result::Result<(), NetlinkError>> {
     let mut batch = Batch::default();
     batch.message(GET_GENERATION, 0, UNSPECIFIED, |_| ());
     link.ask(&batch.with_receipt(), |_| ())
 }
 
 /// Whether that is the answer where there is no table, or no `nf_tables` in the kernel.
-pub fn is_absent(refusal: NetlinkError) -> bool {
+pub(crate) fn is_absent(refusal: NetlinkError) -> bool {
     [ENOENT, EINVAL, EOPNOTSUPP].contains(&refusal.code)
 }
 

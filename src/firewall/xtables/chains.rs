@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 /// The chains of one recipient in one family.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Chains(Vec<Chain>);
+pub(crate) struct Chains(Vec<Chain>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Chain {
@@ -20,7 +20,7 @@ struct Chain {
 
 impl Chains {
     /// The chains that permit `flows`, which are of one family, in their order.
-    pub fn of<'a>(owner: &OwnerTag, flows: impl Iterator<Item = &'a Flow>) -> Self {
+    pub(crate) fn of<'a>(owner: &OwnerTag, flows: impl Iterator<Item = &'a Flow>) -> Self {
         let mut chains: Vec<(Option<BridgeName>, Chain)> = Vec::new();
         for flow in flows {
             let at = chains.iter().position(|(bridge, _)| *bridge == flow.bridge);
@@ -40,7 +40,7 @@ impl Chains {
     /// The recipient's chains in `there`, which is what `iptables -S` printed. Their rules do not
     /// matter: whatever they are, they go. A jump with a line break, in somebody's comment, cannot be
     /// named to iptables-restore.
-    pub fn listed(owner: &OwnerTag, there: &[String]) -> Self {
+    pub(crate) fn listed(owner: &OwnerTag, there: &[String]) -> Self {
         let names = there.iter().filter_map(|line| line.strip_prefix("-N "));
         let chain = |name: &str| {
             let into = format!(" -j {name}");
@@ -55,7 +55,7 @@ impl Chains {
     /// The transaction that leaves these where there were `others`, and which fails if there were
     /// not exactly those. The jumps go before whatever drops; they move even where nothing changes,
     /// to see that nobody has flushed them.
-    pub fn instead_of(&self, others: &Self) -> String {
+    pub(crate) fn instead_of(&self, others: &Self) -> String {
         let has = |chains: &Self, name: &str| chains.0.iter().any(|chain| chain.name == name);
         let mut text = String::new();
         for chain in &others.0 {
@@ -82,7 +82,7 @@ impl Chains {
     }
 
     /// How each is entered, and all rules in it, as `iptables -S` prints them.
-    pub fn into_rules(self) -> impl Iterator<Item = String> {
+    pub(crate) fn into_rules(self) -> impl Iterator<Item = String> {
         self.0.into_iter().flat_map(|chain| {
             let jumps = chain.jumps.into_iter().map(|jump| format!("-A {jump}"));
             jumps.chain(chain.rules)
@@ -105,12 +105,12 @@ impl Chain {
 }
 
 /// Whether a chain of this name is one of the owner's.
-pub fn is_chain_of(owner: &OwnerTag, name: &str) -> bool {
+pub(crate) fn is_chain_of(owner: &OwnerTag, name: &str) -> bool {
     owner_of(name).as_ref() == Some(owner)
 }
 
 /// Whose chain has this name.
-pub fn owner_of(name: &str) -> Option<OwnerTag> {
+pub(crate) fn owner_of(name: &str) -> Option<OwnerTag> {
     let rest = name.strip_prefix(BASE)?.strip_prefix('-')?;
     let (tag, number) = rest.split_once('-').unwrap_or((rest, "0"));
     number.bytes().all(|digit| digit.is_ascii_digit()).then(|| OwnerTag::parse(tag).ok())?

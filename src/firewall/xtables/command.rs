@@ -13,7 +13,7 @@ const LOCK_WAIT: &str = "3";
 const PATIENCE: u16 = 5000;
 
 /// What people call the programs of a family.
-pub fn program_of(family: Family) -> &'static str {
+pub(crate) fn program_of(family: Family) -> &'static str {
     match family {
         Family::V4 => "iptables",
         Family::V6 => "ip6tables",
@@ -22,15 +22,15 @@ pub fn program_of(family: Family) -> &'static str {
 
 /// The programs of one family.
 #[derive(Debug, Clone, Copy)]
-pub struct Tool {
+pub(crate) struct Tool {
     /// Which family.
-    pub family: Family,
+    pub(crate) family: Family,
     directory: &'static str,
 }
 
 impl Tool {
     /// Those that are installed.
-    pub fn find(family: Family) -> Result<Self> {
+    pub(crate) fn find(family: Family) -> Result<Self> {
         DIRECTORIES
             .into_iter()
             .map(|directory| Self { family, directory })
@@ -42,12 +42,12 @@ impl Tool {
     }
 
     /// Where the program `name` is.
-    pub fn program(self, name: &str) -> String {
+    pub(crate) fn program(self, name: &str) -> String {
         format!("{}/{name}", self.directory)
     }
 
     /// The program for transactions.
-    pub fn restore_name(self) -> &'static str {
+    pub(crate) fn restore_name(self) -> &'static str {
         match self.family {
             Family::V4 => "iptables-restore",
             Family::V6 => "ip6tables-restore",
@@ -55,13 +55,13 @@ impl Tool {
     }
 
     /// The program for everything else.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         program_of(self.family)
     }
 
     /// Carries out one transaction. The inner error is the program's word that it would not: then
     /// nothing has happened.
-    pub fn restore(self, commands: &str) -> Result<std::result::Result<(), String>> {
+    pub(crate) fn restore(self, commands: &str) -> Result<std::result::Result<(), String>> {
         let input = format!("*filter\n{commands}COMMIT\n");
         let args = ["--noflush", "--wait", LOCK_WAIT];
         let output = self.run(self.restore_name(), &args, &input)?;
@@ -69,7 +69,7 @@ impl Tool {
     }
 
     /// All chains and rules of the filter table.
-    pub fn list(self) -> Result<Vec<String>> {
+    pub(crate) fn list(self) -> Result<Vec<String>> {
         let output = self.run(self.name(), &["--wait", LOCK_WAIT, "-S"], "")?;
         if output.status.success() {
             Ok(lines(&output.stdout))
@@ -80,7 +80,7 @@ impl Tool {
 
     /// The same, as one of the two kinds of iptables has it, whichever is in use; none if that kind
     /// is not installed. Unlike a listing, saving makes no table.
-    pub fn saved(self, kind: &str) -> Result<Option<Vec<String>>> {
+    pub(crate) fn saved(self, kind: &str) -> Result<Option<Vec<String>>> {
         let name = format!("{}-{kind}-save", self.name());
         if !Path::new(&self.program(&name)).exists() {
             return Ok(None);
@@ -105,7 +105,7 @@ impl Tool {
 
 /// One for each chain and rule. A comment may hold line breaks, and what comes after one is no rule:
 /// iptables prints it as it is, in quotes.
-pub fn lines(text: &str) -> Vec<String> {
+pub(crate) fn lines(text: &str) -> Vec<String> {
     let (mut lines, mut line) = (Vec::new(), String::new());
     let (mut quoted, mut escaped) = (false, false);
     for c in text.chars() {

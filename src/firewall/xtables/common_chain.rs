@@ -18,7 +18,7 @@ use crate::model::{BridgeName, Family};
 use std::fmt::Write;
 
 /// The chain that FORWARD enters first.
-pub const BASE: &str = "OCI-LINK";
+pub(crate) const BASE: &str = "OCI-LINK";
 const JUMP_TO_BASE: &str = "-A FORWARD -j OCI-LINK";
 const ISOLATE: &str = "OCI-LINK-ISOLATE";
 /// Remembers the bridges whose containers the chain isolates.
@@ -35,27 +35,27 @@ const NEIGHBOUR_DISCOVERY: [&str; 2] = [
 /// What a backend has in the chain that is nobody's in particular. Rules are as `iptables -S`
 /// prints them.
 #[derive(Debug)]
-pub struct Static {
+pub(crate) struct Static {
     /// Tells its notes from others', and from those of versions that had other rules.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Makes what the rules need, knowing what is there.
-    pub prepare: fn(Family, &[String]) -> Result<()>,
+    pub(crate) prepare: fn(Family, &[String]) -> Result<()>,
     /// Its rules.
-    pub rules: fn(Family) -> Vec<String>,
+    pub(crate) rules: fn(Family) -> Vec<String>,
     /// Rules of earlier versions, which are to go.
-    pub outdated: fn(Family) -> Vec<String>,
+    pub(crate) outdated: fn(Family) -> Vec<String>,
 }
 
 /// Makes the chain, and remembers that it did.
 #[derive(Debug)]
-pub struct Base {
+pub(crate) struct Base {
     memory: SetupCache,
     own: Static,
 }
 
 impl Base {
     /// A chain with nothing in it that permits.
-    pub fn plain(memory: SetupCache) -> Self {
+    pub(crate) fn plain(memory: SetupCache) -> Self {
         let own = Static {
             kind: "iptables",
             prepare: |_, _| Ok(()),
@@ -66,28 +66,28 @@ impl Base {
     }
 
     /// A chain with rules of a backend's own.
-    pub fn with_rules(memory: SetupCache, own: Static) -> Self {
+    pub(crate) fn with_rules(memory: SetupCache, own: Static) -> Self {
         Self { memory, own }
     }
 
     /// Whether the chain was made since the host booted.
-    pub fn is_remembered(&self, family: Family) -> Result<bool> {
+    pub(crate) fn is_remembered(&self, family: Family) -> Result<bool> {
         let note = self.memory.recall(program_of(family))?;
         Ok(note.is_some_and(|kinds| kinds.lines().any(|kind| kind == self.own.kind)))
     }
 
     /// Makes what is missing, in one transaction. Rules that somebody else put into the chain stay.
-    pub fn make(&self, tool: Tool) -> Result<()> {
+    pub(crate) fn make(&self, tool: Tool) -> Result<()> {
         self.make_isolating(tool, &self.memory.isolated(NOTE)?)
     }
 
     /// The same for both families.
-    pub fn make_all(&self) -> Result<()> {
+    pub(crate) fn make_all(&self) -> Result<()> {
         host_families().try_for_each(|family| self.make(Tool::find(family)?))
     }
 
     /// Takes the chain away, and whatever is entered from it: owners' chains too.
-    pub fn remove_all(&self) -> Result<()> {
+    pub(crate) fn remove_all(&self) -> Result<()> {
         for family in host_families() {
             let Ok(tool) = Tool::find(family) else { continue };
             let text = removal(&tool.list()?);
@@ -101,7 +101,7 @@ impl Base {
 
     /// Isolates the containers of `bridges` from each other, and those of no other bridge. Does
     /// nothing if that was done already.
-    pub fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
+    pub(crate) fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
         if self.memory.isolated(NOTE)? == bridges {
             return Ok(());
         }
@@ -116,12 +116,12 @@ impl Base {
     }
 
     /// The bridges whose containers were last isolated.
-    pub fn isolated(&self) -> Result<Vec<BridgeName>> {
+    pub(crate) fn isolated(&self) -> Result<Vec<BridgeName>> {
         self.memory.isolated(NOTE)
     }
 
     /// Whether nothing is missing, in both families.
-    pub fn is_intact(&self) -> Result<bool> {
+    pub(crate) fn is_intact(&self) -> Result<bool> {
         let bridges = self.isolated()?;
         for family in host_families() {
             // Where a family's programs are not installed, none of its rules can be made.
@@ -161,7 +161,7 @@ impl Base {
 
 /// The transaction from what is `there` to a chain with `rules` and none of those that are
 /// `outdated`, isolating `bridges`.
-pub fn missing(
+pub(crate) fn missing(
     there: &[String],
     rules: &[String],
     outdated: &[String],
@@ -215,7 +215,7 @@ pub fn missing(
 
 /// The transaction from what is `there` to nothing of ours. A name that is more than a word would say
 /// more than a name.
-pub fn removal(there: &[String]) -> String {
+pub(crate) fn removal(there: &[String]) -> String {
     let chains = there.iter().filter_map(|line| line.strip_prefix("-N "));
     let chains = chains.filter(|name| *name == BASE || name.starts_with("OCI-LINK-"));
     let chains = chains.filter(|name| !name.contains(char::is_whitespace));
@@ -230,7 +230,7 @@ pub fn removal(there: &[String]) -> String {
 
 /// Whether what is `there` keeps containers of `bridges` apart: by what the kernel has, whatever is
 /// remembered.
-pub fn isolates(there: &[String], bridges: &[BridgeName]) -> bool {
+pub(crate) fn isolates(there: &[String], bridges: &[BridgeName]) -> bool {
     let in_chain = |chain: &str| -> Vec<&String> {
         let start = format!("-A {chain} ");
         there.iter().filter(|line| line.starts_with(&start)).collect()

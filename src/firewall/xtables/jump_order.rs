@@ -28,7 +28,7 @@ const VERDICT: u16 = 2;
 const VERDICT_CHAIN: u16 = 2;
 
 /// Whether the first rule of FORWARD jumps to our chain; none if `nf_tables` has no such chain.
-pub fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>> {
+pub(crate) fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>> {
     let number = family_number(family);
     let mut rules = Batch::default();
     rules.message(GET_RULE, DUMP, number, |body| {
@@ -49,7 +49,7 @@ pub fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>> {
 }
 
 /// Whether the filter table that `nf_tables` has of a family has this chain.
-pub fn has_chain(link: &mut Netlink, family: Family, name: &str) -> Result<bool> {
+pub(crate) fn has_chain(link: &mut Netlink, family: Family, name: &str) -> Result<bool> {
     let mut chain = Batch::default();
     chain.message(GET_CHAIN, 0, family_number(family), |body| {
         body.text(TABLE, "filter").text(CHAIN_NAME, name);

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 /// Adds what `there` has of each owner. Neither a chain that nothing leads to is shown nor one that
 /// permits nothing, but what its rules would permit is told.
-pub fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, InstalledRules>) {
+pub(crate) fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, InstalledRules>) {
     for name in there.iter().filter_map(|line| line.strip_prefix("-N ")) {
         let Some(owner) = owner_of(name) else { continue };
         let (into, own) = (format!(" -j {name}"), format!("-A {name} "));

@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 
 /// The index entries of one record.
 #[derive(Default)]
-pub struct Entries {
+pub(crate) struct Entries {
     /// Keys of the index of addresses.
-    pub addresses: BTreeSet<String>,
+    pub(crate) addresses: BTreeSet<String>,
     /// Keys of the index of wanted sources.
-    pub wanted: BTreeSet<String>,
+    pub(crate) wanted: BTreeSet<String>,
 }
 
 impl Entries {
     /// A link is wanted by what it names, and by the id it is connected to, in case that id
     /// returns.
-    pub fn of(record: &Record) -> Self {
+    pub(crate) fn of(record: &Record) -> Self {
         let addresses = record.network.addresses().iter();
         let names = record.links.iter().map(|link_state| link_state.link.source.to_string());
         let ids = record.links.iter().filter_map(|link_state| link_state.source.as_ref());
@@ -29,6 +29,6 @@ impl Entries {
 }
 
 /// Where those are found who may mean `text` or what begins like it. No name holds a tilde.
-pub fn hope(text: &str) -> Option<String> {
+pub(crate) fn hope(text: &str) -> Option<String> {
     text.chars().next().map(|first| format!("{first}~"))
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// One name too many.
-pub struct Leftover<'a> {
+pub(crate) struct Leftover<'a> {
     place: &'a Directory,
     folder: &'static str,
     name: String,
@@ -17,7 +17,7 @@ pub struct Leftover<'a> {
 
 impl Leftover<'_> {
     /// Removes it, and the directory that it leaves empty.
-    pub fn remove(&self) -> Result<()> {
+    pub(crate) fn remove(&self) -> Result<()> {
         let directory = match self.name.rsplit_once('/') {
             Some((directory, "")) => directory,
             Some((directory, _)) => {
@@ -39,7 +39,7 @@ impl fmt::Display for Leftover<'_> {
 
 impl DirectoryStore {
     /// Looks at everything.
-    pub fn find_leftovers(&self) -> Result<Vec<Leftover<'_>>> {
+    pub(crate) fn find_leftovers(&self) -> Result<Vec<Leftover<'_>>> {
         let mut found = Vec::new();
         for (place, folder) in [(&*self.top, ""), (&self.records, "records/")] {
             if place.has(NEW) {

@@ -13,14 +13,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// See the module.
 #[derive(Debug)]
-pub struct DirectorySubscription {
+pub(crate) struct DirectorySubscription {
     notices: Notices,
     top: Watched,
 }
 
 impl DirectorySubscription {
     /// Of the records in the state directory `top`.
-    pub fn open(top: &Directory, records: &Directory) -> Result<Self> {
+    pub(crate) fn open(top: &Directory, records: &Directory) -> Result<Self> {
         let notices = Notices::new()?;
         notices.add(records)?;
         Ok(Self { top: notices.add(top)?, notices })

@@ -11,17 +11,17 @@ const AT_ONCE: usize = 64;
 
 /// The descriptors that are waited for. What is closed is waited for no more.
 #[derive(Debug)]
-pub struct Waiting(Epoll);
+pub(crate) struct Waiting(Epoll);
 
 impl Waiting {
     /// For none.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC);
         epoll.map(Self).context(Kind::Internal, || "epoll")
     }
 
     /// From now on for `source` too.
-    pub fn add(&self, source: &impl AsFd) -> Result<()> {
+    pub(crate) fn add(&self, source: &impl AsFd) -> Result<()> {
         let fd = source.as_fd();
         let number = u64::try_from(fd.as_raw_fd()).unwrap_or(u64::MAX);
         let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
@@ -30,7 +30,7 @@ impl Waiting {
 
     /// Those that can be read now: waits until there is one, at most for `patience`, if that is
     /// given. None after a signal.
-    pub fn ready(&self, patience: Option<Duration>) -> Result<Vec<RawFd>> {
+    pub(crate) fn ready(&self, patience: Option<Duration>) -> Result<Vec<RawFd>> {
         let timeout = match patience {
             None => EpollTimeout::NONE,
             // What is due in less than a millisecond is not due yet.

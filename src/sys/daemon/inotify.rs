@@ -15,14 +15,14 @@ const LEAVES: AddWatchFlags = AddWatchFlags::IN_MOVED_FROM
 
 /// The directories that are watched.
 #[derive(Debug)]
-pub struct Notices(Inotify);
+pub(crate) struct Notices(Inotify);
 
 /// Which directory a notice is about.
-pub type Watched = WatchDescriptor;
+pub(crate) type Watched = WatchDescriptor;
 
 /// One thing that happened.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Notice {
+pub(crate) enum Notice {
     /// What had this name in that directory is there no more: removed, or moved.
     Left(Watched, OsString),
     /// The directory itself was moved or is gone.
@@ -33,19 +33,19 @@ pub enum Notice {
 
 impl Notices {
     /// Of no directory yet.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
         inotify.map(Self).context(Kind::State, || "inotify")
     }
 
     /// From now on of `directory` too.
-    pub fn add(&self, directory: &Directory) -> Result<Watched> {
+    pub(crate) fn add(&self, directory: &Directory) -> Result<Watched> {
         let held = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
         self.0.add_watch(held.as_str(), LEAVES).context(Kind::State, || "inotify")
     }
 
     /// What has happened since.
-    pub fn take(&self) -> Result<Vec<Notice>> {
+    pub(crate) fn take(&self) -> Result<Vec<Notice>> {
         let mut notices = Vec::new();
         loop {
             let events = match self.0.read_events() {

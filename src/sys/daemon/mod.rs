@@ -1,6 +1,6 @@
 //! What `watch` needs as a daemon: events, signals and the service manager.
 
-pub mod epoll;
-pub mod inotify;
-pub mod service;
-pub mod signals;
+pub(crate) mod epoll;
+pub(crate) mod inotify;
+pub(crate) mod service;
+pub(crate) mod signals;

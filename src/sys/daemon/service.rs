@@ -9,18 +9,18 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// The manager; or nobody, if nobody asked to be told.
 #[derive(Debug)]
-pub struct Manager(Option<(UnixDatagram, SocketAddr)>);
+pub(crate) struct Manager(Option<(UnixDatagram, SocketAddr)>);
 
 impl Manager {
     /// The one who started this process.
-    pub fn find() -> Self {
+    pub(crate) fn find() -> Self {
         let address = std::env::var_os("NOTIFY_SOCKET").and_then(|place| address(&place));
         let socket = UnixDatagram::unbound().ok();
         Self(socket.zip(address))
     }
 
     /// Tells it lines of `KEY=value`. It may be gone, or not read: nobody waits for it.
-    pub fn tell(&self, lines: &str) {
+    pub(crate) fn tell(&self, lines: &str) {
         if let Self(Some((socket, manager))) = self {
             let sent = socket
                 .set_nonblocking(true)

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// What somebody wants of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
+pub(crate) enum Request {
     /// SIGTERM, SIGINT.
     Stop,
     /// SIGHUP.
@@ -19,11 +19,11 @@ pub enum Request {
 /// Where these signals are read from now on. They stay blocked when this is dropped: one that
 /// comes then waits for who reads them next.
 #[derive(Debug)]
-pub struct Signals(SignalFd);
+pub(crate) struct Signals(SignalFd);
 
 impl Signals {
     /// Blocks them. Children have none of it: they begin with no signal blocked.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let mask = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
         mask.thread_block().context(Kind::Internal, || "cannot block signals")?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
@@ -32,7 +32,7 @@ impl Signals {
     }
 
     /// The next that has come; the end before everything else.
-    pub fn take(&self) -> Result<Option<Request>> {
+    pub(crate) fn take(&self) -> Result<Option<Request>> {
         let mut request = None;
         loop {
             match self.0.read_signal() {

@@ -22,13 +22,13 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const F_SETSIG: libc::c_int = 10;
 
 /// Calls `act` while nobody else can open `file`, if that can be had; it is told whether.
-pub fn with<T>(file: &File, act: impl FnOnce(bool) -> T) -> T {
+pub(crate) fn with<T>(file: &File, act: impl FnOnce(bool) -> T) -> T {
     of_kind(libc::F_WRLCK, file, act).0
 }
 
 /// Calls `act` while nobody has `file`, which is open for reading alone, open for writing, if that
 /// can be had. Says besides whether somebody waits to write to it.
-pub fn unwritten<T>(file: &File, act: impl FnOnce() -> T) -> (T, bool) {
+pub(crate) fn unwritten<T>(file: &File, act: impl FnOnce() -> T) -> (T, bool) {
     of_kind(libc::F_RDLCK, file, |_| act())
 }
 

@@ -1,10 +1,10 @@
 //! A container's hosts file, opened once and checked before anything is done with it.
 
 mod in_place;
-pub mod lease;
-pub mod mount_source;
+pub(crate) mod lease;
+pub(crate) mod mount_source;
 mod replace;
-pub mod rootfs;
+pub(crate) mod rootfs;
 use self::in_place::{MAX_SIZE, append, in_place};
 use self::rootfs::HostsEntry;
 use super::file::{shown, whole};
@@ -82,7 +82,7 @@ impl HostsFile {
 
     /// Looks again, before anything is planned: what stood there may have been somebody else's, and
     /// gone with him.
-    pub fn look_again(&mut self) -> Result<()> {
+    pub(crate) fn look_again(&mut self) -> Result<()> {
         match &mut self.target {
             Source::Mount(file) => self.content = Some(read(file, USUAL, "hosts file")?),
             Source::Rootfs(entry) => {
@@ -135,7 +135,7 @@ impl HostsFile {
     }
 
     /// What it held; none if there was no file.
-    pub fn content(&self) -> Option<&[u8]> {
+    pub(crate) fn content(&self) -> Option<&[u8]> {
         self.content.as_deref()
     }
 
@@ -171,7 +171,7 @@ impl HostsFile {
     }
 
     /// Removes it, if it was made by us.
-    pub fn remove(&self) -> Result<()> {
+    pub(crate) fn remove(&self) -> Result<()> {
         match (&self.target, &self.place) {
             (Source::Rootfs(entry), HostsPlace::Rootfs { created, .. }) => {
                 entry.remove(*created == Created::FileAndDirectory)

@@ -21,7 +21,7 @@ const MAX_LINKS: usize = 40;
 const PIN: OFlag = OFlag::O_PATH.union(OFlag::O_CLOEXEC);
 
 /// Holds on to what is at `path`, which is `what` in a message.
-pub fn pin(path: &Path, what: &str) -> Result<OwnedFd> {
+pub(crate) fn pin(path: &Path, what: &str) -> Result<OwnedFd> {
     // Most paths have no link in them, and the kernel says so in one call.
     let how = OpenHow::new().flags(PIN).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
     match openat2(AT_FDCWD, path, how) {

@@ -24,7 +24,7 @@ impl HostsEntry {
     /// Puts a new file in the place of the old, by rename: other names of the old one keep their
     /// bytes, and a reader sees the one or the other. Owner, mode and attributes are kept; a file
     /// that was not there belongs to whom its directory belongs to. Returns the new one.
-    pub fn replace(&mut self, bytes: &[u8]) -> Result<File> {
+    pub(crate) fn replace(&mut self, bytes: &[u8]) -> Result<File> {
         if self.made_etc {
             self.make_etc()?;
         }
@@ -72,7 +72,7 @@ impl HostsEntry {
     }
 
     /// Removes what one of us left who was killed before it took its place.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let (new, flags) = if self.made_etc {
             (NEW_ETC, UnlinkatFlags::RemoveDir)
         } else {

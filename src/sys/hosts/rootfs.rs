@@ -29,7 +29,7 @@ const PSEUDO: [FsType; 4] =
     [PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC];
 /// One directory entry below a root.
 #[derive(Debug)]
-pub struct HostsEntry {
+pub(crate) struct HostsEntry {
     pub(super) root: Root,
     pub(super) directory: OwnedFd,
     pub(super) name: OsString,
@@ -38,7 +38,7 @@ pub struct HostsEntry {
 }
 
 /// Opens the root filesystem at `path` and says which one it is.
-pub fn open_root(path: &Path) -> Result<(Root, Inode)> {
+pub(crate) fn open_root(path: &Path) -> Result<(Root, Inode)> {
     let root = mount_source::pin(path, &shown(path))?;
     let stat_of_root = fstat(&root).context(Kind::Hosts, || shown(path))?;
     if SFlag::from_bits_truncate(stat_of_root.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFDIR {
@@ -55,20 +55,20 @@ pub fn open_root(path: &Path) -> Result<(Root, Inode)> {
 
 /// Opens what `file` is held on to by, and nothing else: no path is looked up. pathrs would mount
 /// a procfs of its own for it, in case somebody had covered the host's; then more is lost than this.
-pub fn reopen(file: &impl AsRawFd, flags: OFlag) -> nix::Result<File> {
+pub(crate) fn reopen(file: &impl AsRawFd, flags: OFlag) -> nix::Result<File> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     nix::fcntl::open(path.as_str(), flags, Mode::empty()).map(File::from)
 }
 
 /// Device and number.
-pub fn inode(stat: &FileStat) -> Inode {
+pub(crate) fn inode(stat: &FileStat) -> Inode {
     Inode { device: stat.st_dev, number: stat.st_ino }
 }
 
 /// Whether this is a file we may open: a FIFO hangs, a device acts, a directory is none, and files
 /// of proc and its like are whatever the kernel makes of them.
-pub fn must_be_ordinary(file: impl AsFd, stat: &FileStat, what: &str) -> Result<()> {
+pub(crate) fn must_be_ordinary(file: impl AsFd, stat: &FileStat, what: &str) -> Result<()> {
     let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
     let name = match kind {
         SFlag::S_IFREG => {
@@ -90,7 +90,7 @@ pub fn must_be_ordinary(file: impl AsFd, stat: &FileStat, what: &str) -> Result<
 impl HostsEntry {
     /// Finds what `/etc/hosts` is inside `root`. Nothing is opened but directories and, by `O_PATH`,
     /// the file itself.
-    pub fn find(root: Root) -> Result<Self> {
+    pub(crate) fn find(root: Root) -> Result<Self> {
         let mut path = PathBuf::from("etc/hosts");
         let unsafe_link =
             |why: &str| Error::new(Kind::Unsafe, format!("hosts file /etc/hosts: {why}"));
@@ -152,13 +152,13 @@ impl HostsEntry {
     }
 
     /// Looks again: somebody may have put another file there by rename.
-    pub fn find_again(&mut self) -> Result<()> {
+    pub(crate) fn find_again(&mut self) -> Result<()> {
         *self = Self::find(self.root.try_clone().context(Kind::Hosts, || "root filesystem")?)?;
         Ok(())
     }
 
     /// The file for reading, and its size; none where there is no file.
-    pub fn open(&self) -> Result<Option<(File, u64)>> {
+    pub(crate) fn open(&self) -> Result<Option<(File, u64)>> {
         let Some((file, stat)) = &self.file else { return Ok(None) };
         let flags = OFlag::O_RDONLY;
         let file = reopen(file, flags).context(Kind::Hosts, || "hosts file /etc/hosts")?;
@@ -166,12 +166,12 @@ impl HostsEntry {
     }
 
     /// Whether `/etc` itself is missing.
-    pub fn lacks_etc(&self) -> bool {
+    pub(crate) fn lacks_etc(&self) -> bool {
         self.made_etc
     }
 
     /// Removes the file, and `/etc` too if that was made for it.
-    pub fn remove(&self, etc_too: bool) -> Result<()> {
+    pub(crate) fn remove(&self, etc_too: bool) -> Result<()> {
         if self.made_etc {
             return Ok(());
         }

@@ -35,7 +35,7 @@ const DESCRIPTOR: u16 = 3;
 
 /// The bridge in the namespace `host` under `interface` of the namespace that `link` is in. Fails
 /// where the kernel could not be asked: rules that are not bound would let through more.
-pub fn under(link: &mut Netlink, host: &File, interface: u32) -> Result<Option<BridgeName>> {
+pub(crate) fn under(link: &mut Netlink, host: &File, interface: u32) -> Result<Option<BridgeName>> {
     let mut questions = Batch::default();
     ask_for(&mut questions, interface, None);
     // Behind the other: telling where the peer is gives its namespace a number.

@@ -56,7 +56,7 @@ pub fn drop_connections(flows: &[Flow]) -> Result<usize> {
 }
 
 /// How many connections the kernel tracks; none if it does not say.
-pub fn entries() -> Result<Option<u32>> {
+pub(crate) fn entries() -> Result<Option<u32>> {
     count(&mut Netlink::netfilter()?)
 }
 

@@ -1,6 +1,6 @@
 //! Network namespaces, bridges and netlink.
 
-pub mod bridge;
-pub mod conntrack;
-pub mod netlink;
-pub mod netns;
+pub(crate) mod bridge;
+pub(crate) mod conntrack;
+pub(crate) mod netlink;
+pub(crate) mod netns;

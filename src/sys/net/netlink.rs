@@ -3,8 +3,8 @@
 
 #![allow(unsafe_code)] // Each block says why.
 
-pub mod message;
-pub mod subscription;
+pub(crate) mod message;
+pub(crate) mod subscription;
 
 use crate::error::{Context, Error, Kind, Result};
 use message::{Batch, DONE, ERROR, Message, messages};
@@ -25,23 +25,23 @@ const AT_ONCE: usize = 64 << 10;
 
 /// What the kernel has against one message of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NetlinkError {
+pub(crate) struct NetlinkError {
     /// Which message.
-    pub sequence: u32,
+    pub(crate) sequence: u32,
     /// Why: an errno, or a code of the subsystem's own from 4096 on.
-    pub code: i32,
+    pub(crate) code: i32,
 }
 
 impl NetlinkError {
     /// The code by its name, where it has one.
-    pub fn errno(self) -> Errno {
+    pub(crate) fn errno(self) -> Errno {
         Errno::from_raw(self.code)
     }
 }
 
 /// A socket of the network namespace that it was made in.
 #[derive(Debug)]
-pub struct Netlink {
+pub(crate) struct Netlink {
     fd: OwnedFd,
     /// Has room for a datagram. What the kernel does not write to is never touched, and so takes
     /// no memory: nearly all of it.
@@ -50,12 +50,12 @@ pub struct Netlink {
 
 impl Netlink {
     /// Opens a conversation with netfilter.
-    pub fn netfilter() -> Result<Self> {
+    pub(crate) fn netfilter() -> Result<Self> {
         Self::open(SockProtocol::NetlinkNetFilter)
     }
 
     /// Opens a conversation about interfaces and addresses.
-    pub fn route() -> Result<Self> {
+    pub(crate) fn route() -> Result<Self> {
         Self::open(SockProtocol::NetlinkRoute)
     }
 
@@ -77,13 +77,13 @@ impl Netlink {
     }
 
     /// See [`namespace_cookie`].
-    pub fn namespace_cookie(&self) -> u64 {
+    pub(crate) fn namespace_cookie(&self) -> u64 {
         cookie_of(&self.fd)
     }
 
     /// Sends `batch`, whose last message asks for a receipt, and returns the messages that the
     /// kernel refused; none if it carried out all.
-    pub fn exchange(&mut self, batch: &Batch) -> Result<Vec<NetlinkError>> {
+    pub(crate) fn exchange(&mut self, batch: &Batch) -> Result<Vec<NetlinkError>> {
         self.send(batch)?;
         let mut refusals = Vec::new();
         let mut answered = false;
@@ -103,7 +103,7 @@ impl Netlink {
     /// Sends `batch`, a single question, and calls `visit` with each message of the answer. What
     /// ends an answer is the end of a list, or the receipt for a question about one thing. The
     /// inner error is the kernel's refusal to answer.
-    pub fn ask(
+    pub(crate) fn ask(
         &mut self,
         batch: &Batch,
         mut visit: impl FnMut(&Message<'_>),
@@ -125,7 +125,11 @@ impl Netlink {
 
     /// Sends `batch`, questions about one thing each and without receipts, and calls `visit` with
     /// each answer, or the refusal in its place.
-    pub fn ask_each(&mut self, batch: &Batch, mut visit: impl FnMut(&Message<'_>)) -> Result<()> {
+    pub(crate) fn ask_each(
+        &mut self,
+        batch: &Batch,
+        mut visit: impl FnMut(&Message<'_>),
+    ) -> Result<()> {
         self.send(batch)?;
         for _ in 0..batch.count() {
             let answer = self.receive()?.and_then(|datagram| messages(datagram).next());
@@ -179,7 +183,7 @@ impl Netlink {
 
 /// `SO_NETNS_COOKIE` of the namespace this process is in (Linux 5.14), or 0 on kernels that have
 /// none.
-pub fn namespace_cookie() -> Result<u64> {
+pub(crate) fn namespace_cookie() -> Result<u64> {
     // Any socket knows; this kind costs least.
     let fd = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None);
     Ok(cookie_of(&fd.context(Kind::Namespace, || "socket")?))

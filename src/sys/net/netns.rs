@@ -30,7 +30,7 @@ const LOOPBACK: u32 = 1;
 
 /// A process that cannot be confused with a later one of the same number.
 #[derive(Debug)]
-pub struct Process {
+pub(crate) struct Process {
     pid: i32,
     fd: OwnedFd,
     started: u64,
@@ -38,7 +38,7 @@ pub struct Process {
 
 impl Process {
     /// Takes hold of `pid`.
-    pub fn pin(pid: i32) -> Result<Self> {
+    pub(crate) fn pin(pid: i32) -> Result<Self> {
         let gone = || Error::new(Kind::Namespace, format!("process {pid} does not run"));
         // SAFETY: the call takes two integers and returns a descriptor or -1.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0u32) };
@@ -56,17 +56,17 @@ impl Process {
     }
 
     /// Its number.
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.pid
     }
 
     /// When it started, in clock ticks since boot.
-    pub fn started(&self) -> u64 {
+    pub(crate) fn started(&self) -> u64 {
         self.started
     }
 
     /// Waits up to `milliseconds` for its end. Whoever cannot wait has not seen it.
-    pub fn ended(&self, milliseconds: u16) -> bool {
+    pub(crate) fn ended(&self, milliseconds: u16) -> bool {
         let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
         loop {
             match poll(&mut fds, PollTimeout::from(milliseconds)) {
@@ -86,21 +86,21 @@ impl AsFd for Process {
 
 /// What a network namespace says about itself.
 #[derive(Debug)]
-pub struct Namespace {
+pub(crate) struct Namespace {
     /// A number that no other namespace has in this boot.
-    pub cookie: u64,
+    pub(crate) cookie: u64,
     /// Its addresses that links may use, loopback left out, in the order of the interfaces.
-    pub addresses: Vec<Address>,
+    pub(crate) addresses: Vec<Address>,
     /// Whether its loopback has an IPv6 address.
     pub ipv6_loopback: bool,
     /// Whether it is the one this process runs in.
-    pub is_ours: bool,
+    pub(crate) is_ours: bool,
 }
 
 impl Namespace {
     /// Reads the namespace of `process`. Addresses that no container can have (somebody else's
     /// loopback, multicast, the host's own) are refused.
-    pub fn of(process: &Process) -> Result<Self> {
+    pub(crate) fn of(process: &Process) -> Result<Self> {
         let path = format!("/proc/{}/ns/net", process.pid);
         let open = |path: &str| File::open(path).context(Kind::Namespace, || path.to_owned());
         let (theirs, ours) = (open(&path)?, open("/proc/self/ns/net")?);

@@ -17,7 +17,7 @@ extern "C" fn nothing(_: libc::c_int) {}
 
 /// Rings until it is dropped.
 #[derive(Debug)]
-pub struct Alarm {
+pub(crate) struct Alarm {
     _timer: Timer,
     /// Whoever started us wants it ignored, in the programs that we start too.
     ignored: bool,
@@ -26,7 +26,7 @@ pub struct Alarm {
 impl Alarm {
     /// Rings after `time`, and then again and again.
     #[allow(unsafe_code)]
-    pub fn after(time: Duration) -> Result<Self> {
+    pub(crate) fn after(time: Duration) -> Result<Self> {
         let handler =
             SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
         // SAFETY: the handler does nothing.

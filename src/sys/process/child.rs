@@ -28,18 +28,24 @@ const NOT_STARTED: c_int = 127;
 
 /// What a program left behind.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     /// How it ended.
-    pub status: ExitStatus,
+    pub(crate) status: ExitStatus,
     /// What it printed.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// What it complained about: its first line, without control characters.
-    pub complaint: String,
+    pub(crate) complaint: String,
 }
 
 /// Runs `program` on `input`, for at most `patience` milliseconds. The streams are files in memory,
 /// so that no child of the child can keep us waiting for the end of a pipe.
-pub fn run(program: &str, args: &[&str], input: &str, patience: u16, kind: Kind) -> Result<Output> {
+pub(crate) fn run(
+    program: &str,
+    args: &[&str],
+    input: &str,
+    patience: u16,
+    kind: Kind,
+) -> Result<Output> {
     let stream = || memfd_create(c"oci-link", MFdFlags::MFD_CLOEXEC).map(File::from);
     let stream = || stream().context(kind, || "memfd");
     let (mut stdin, mut stdout, mut stderr) = (stream()?, stream()?, stream()?);

@@ -12,9 +12,8 @@ use std::os::unix::ffi::OsStrExt;
 
 /// Makes `run`, which takes the words of the command line and returns the exit status, what this
 /// program begins with. The crate it stands in has `#![no_main]`.
-#[doc(hidden)]
 #[macro_export]
-macro_rules! __main {
+macro_rules! main {
     ($run:path) => {
         // C knows it by this name, which nothing else in the program has.
         #[allow(unsafe_code)]
@@ -24,14 +23,10 @@ macro_rules! __main {
             words: *const *const ::std::ffi::c_char,
         ) -> ::std::ffi::c_int {
             // SAFETY: what the C library hands over is what the kernel gave this process.
-            unsafe { $crate::sys::process::entry::begin(count, words, $run) }
+            unsafe { $crate::entry::begin(count, words, $run) }
         }
     };
 }
-
-// A macro is exported to the top of a crate; its place is here.
-#[doc(inline)]
-pub use __main as main;
 
 /// C's `main`.
 ///

@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 /// Where runtimes are installed. `PATH` is somebody else's.
-pub const DIRECTORIES: [&str; 6] =
+pub(crate) const DIRECTORIES: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// The program called `name`: an absolute path, or a name in one of the system's directories. A
 /// link to ourselves is not it.
-pub fn find(name: &Path) -> Result<PathBuf> {
+pub(crate) fn find(name: &Path) -> Result<PathBuf> {
     let us = std::fs::metadata("/proc/self/exe").context(Kind::Internal, || "own program")?;
     let is_other = |path: &PathBuf| {
         let there = std::fs::metadata(path);
@@ -42,7 +42,7 @@ pub fn find(name: &Path) -> Result<PathBuf> {
 
 /// What a process passes on by exec and we change while we act: kept, to be put back.
 #[derive(Debug, Clone, Copy)]
-pub struct SavedSignals {
+pub(crate) struct SavedSignals {
     mask: SigSet,
     umask: Mode,
     children: SigHandler,
@@ -51,7 +51,7 @@ pub struct SavedSignals {
 
 impl SavedSignals {
     /// Children can be waited for, signals arrive, and files are ours alone.
-    pub fn for_acting() -> Result<Self> {
+    pub(crate) fn for_acting() -> Result<Self> {
         fill_standard_streams()?;
         let mut mask = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), Some(&mut mask))
@@ -66,7 +66,7 @@ impl SavedSignals {
     }
 
     /// As the caller had it. Only makes system calls.
-    pub fn restore(self) {
+    pub(crate) fn restore(self) {
         umask(self.umask);
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None);
         for (number, action) in [(Signal::SIGCHLD, self.children), (Signal::SIGPIPE, self.pipes)] {
@@ -78,7 +78,7 @@ impl SavedSignals {
 }
 
 /// Replaces this process by `program`: same descriptors, directory and environment.
-pub fn replace(program: &Path, arguments: &[OsString]) -> Error {
+pub(crate) fn replace(program: &Path, arguments: &[OsString]) -> Error {
     let text = |word: &OsStr| CString::new(word.to_owned().into_vec());
     let words =
         std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
@@ -95,7 +95,11 @@ pub fn replace(program: &Path, arguments: &[OsString]) -> Error {
 
 /// Runs `program` to its end, with our descriptors, directory and environment, and in the caller's
 /// `saved`.
-pub fn wait_for(program: &Path, arguments: &[OsString], saved: SavedSignals) -> Result<ExitStatus> {
+pub(crate) fn wait_for(
+    program: &Path,
+    arguments: &[OsString],
+    saved: SavedSignals,
+) -> Result<ExitStatus> {
     let mut command = Command::new(program);
     command.arg0(program).args(arguments);
     let pass_on = move || {

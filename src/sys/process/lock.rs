@@ -29,7 +29,7 @@ fn flock(file: &File, operation: libc::c_int) -> nix::Result<()> {
 /// Takes the lock on `file`; none after `patience`: its holder may be stopped for good. Who waits
 /// sleeps until the kernel wakes him, one after the other: a hundred that looked again and again
 /// would take the processor from the one they wait for.
-pub fn within(patience: Duration, file: File) -> Result<Option<Lock>> {
+pub(crate) fn within(patience: Duration, file: File) -> Result<Option<Lock>> {
     let start = Instant::now();
     let mut asked = flock(&file, libc::LOCK_EX | libc::LOCK_NB);
     let _alarm = asked.is_err().then(|| Alarm::after(patience)).transpose()?;
@@ -46,7 +46,7 @@ pub fn within(patience: Duration, file: File) -> Result<Option<Lock>> {
 }
 
 /// The same where it is an error to get none.
-pub fn exclusive(file: File, patience: Duration) -> Result<Lock> {
+pub(crate) fn exclusive(file: File, patience: Duration) -> Result<Lock> {
     within(patience, file)?.ok_or_else(|| {
         let message = format!("the lock is held for more than {} s", patience.as_secs());
         Error::new(Kind::State, message)
@@ -54,6 +54,6 @@ pub fn exclusive(file: File, patience: Duration) -> Result<Lock> {
 }
 
 /// Whether somebody holds the lock on `file`.
-pub fn is_held(file: &File) -> bool {
+pub(crate) fn is_held(file: &File) -> bool {
     flock(file, libc::LOCK_SH | libc::LOCK_NB) == Err(Errno::EWOULDBLOCK)
 }

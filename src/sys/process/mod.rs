@@ -2,12 +2,12 @@
 
 #![allow(unsafe_code)] // Each block says why.
 
-pub mod alarm;
-pub mod child;
+pub(crate) mod alarm;
+pub(crate) mod child;
 pub mod entry;
-pub mod exec;
-pub mod lock;
-pub mod stdin;
+pub(crate) mod exec;
+pub(crate) mod lock;
+pub(crate) mod stdin;
 use crate::error::{Context, Error, Kind, Result};
 use nix::errno::Errno;
 use nix::libc;
@@ -22,7 +22,7 @@ use std::os::fd::IntoRawFd;
 /// Undoes what a parent may have left: closed standard streams, blocked and ignored signals (waiting
 /// for a child fails while SIGCHLD is ignored), an odd umask, and open file descriptors, which would
 /// use up ours.
-pub fn normalise() -> Result<()> {
+pub(crate) fn normalise() -> Result<()> {
     fill_standard_streams()?;
     // SAFETY: ignoring needs no handler. Who no longer reads what we print ends nothing.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }
@@ -40,7 +40,7 @@ pub fn normalise() -> Result<()> {
 }
 
 /// What is opened next must not become a standard stream, or complaints are written into it.
-pub fn fill_standard_streams() -> Result<()> {
+pub(crate) fn fill_standard_streams() -> Result<()> {
     for stream in 0..3 {
         // SAFETY: a question about an integer.
         if unsafe { libc::fcntl(stream, libc::F_GETFD) } == -1 {
@@ -54,7 +54,7 @@ pub fn fill_standard_streams() -> Result<()> {
 
 /// Empties the environment but for a `PATH` of system directories, for libraries that look there
 /// for the programs they run.
-pub fn scrub_environment() {
+pub(crate) fn scrub_environment() {
     // SAFETY: this program has one thread. `remove_var` panics at a name that begins with `=`, which
     // whoever calls us may have put there.
     unsafe { libc::clearenv() };
@@ -72,7 +72,7 @@ pub fn boot_id() -> Result<u128> {
 
 /// When the process `pid` started, in clock ticks since boot; none when it is gone, or is a zombie
 /// or about to become one. Not to know is an error: who only seems to be gone loses his links.
-pub fn start_time(pid: i32) -> Result<Option<u64>> {
+pub(crate) fn start_time(pid: i32) -> Result<Option<u64>> {
     let path = format!("/proc/{pid}/stat");
     for _ in 0..2 {
         match read_line(&path) {
@@ -104,7 +104,7 @@ fn is_there(pid: i32) -> bool {
 }
 
 /// The state of a process and when it started, of a line of /proc/PID/stat.
-pub fn state_and_start(stat: &str) -> Option<(&str, u64)> {
+pub(crate) fn state_and_start(stat: &str) -> Option<(&str, u64)> {
     // The command's name stands in parentheses and may hold anything, parentheses too.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;
@@ -128,7 +128,7 @@ fn read_line(path: &str) -> std::io::Result<String> {
 
 /// Whether this process was started inside the container of `pid`: in its mount namespace, which
 /// is not the host's.
-pub fn is_inside(pid: i32) -> Result<bool> {
+pub(crate) fn is_inside(pid: i32) -> Result<bool> {
     let of = |process: &str| {
         let path = format!("/proc/{process}/ns/mnt");
         fs::read_link(&path).context(Kind::Namespace, || path)
@@ -138,13 +138,13 @@ pub fn is_inside(pid: i32) -> Result<bool> {
 }
 
 /// Lets this process have as many files open as root allows it: a descriptor for each container.
-pub fn raise_open_files() -> Result<()> {
+pub(crate) fn raise_open_files() -> Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context(Kind::Internal, || "open files")?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most).context(Kind::Internal, || "open files")
 }
 
 /// The pid of this process.
-pub fn own_pid() -> Result<i32> {
+pub(crate) fn own_pid() -> Result<i32> {
     i32::try_from(std::process::id()).map_err(|_| Error::new(Kind::Internal, "own pid"))
 }
 

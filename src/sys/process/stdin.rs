@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Everything up to the end, at most `max` bytes.
-pub fn read(max: usize) -> Result<Vec<u8>> {
+pub(crate) fn read(max: usize) -> Result<Vec<u8>> {
     let stdin = stdin();
     let deadline = Instant::now() + PATIENCE;
     let refuse = |why: String| Err(Error::new(Kind::Input, format!("standard input: {why}")));

@@ -21,11 +21,11 @@ type Words = [[u32; 3]; 2];
 
 /// Those of this thread.
 #[derive(Clone, Copy)]
-pub struct Capabilities(Words);
+pub(crate) struct Capabilities(Words);
 
 impl Capabilities {
     /// As they are.
-    pub fn own() -> nix::Result<Self> {
+    pub(crate) fn own() -> nix::Result<Self> {
         let mut header = Header { version: VERSION_3, pid: 0 };
         let mut words = Words::default();
         // SAFETY: the kernel reads the header and writes two structures of three words.
@@ -34,7 +34,7 @@ impl Capabilities {
     }
 
     /// Makes them what they are here.
-    pub fn set(&self) -> nix::Result<()> {
+    pub(crate) fn set(&self) -> nix::Result<()> {
         let mut header = Header { version: VERSION_3, pid: 0 };
         // SAFETY: the kernel reads the header and two structures of three words.
         let set = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, self.0.as_ptr()) };
@@ -43,13 +43,13 @@ impl Capabilities {
 
     /// Whether processes of others can be seen without any capability. None is in effect then,
     /// until some are kept.
-    pub fn sees_all_without(&self) -> bool {
+    pub(crate) fn sees_all_without(&self) -> bool {
         let without = Self(self.0.map(|[_, permitted, inheritable]| [0, permitted, inheritable]));
         without.set().is_ok() && stat("/proc/1/stat").is_ok()
     }
 
     /// Of these, only `kept`, and nothing that is inherited.
-    pub fn keep(&self, kept: u64) -> nix::Result<u64> {
+    pub(crate) fn keep(&self, kept: u64) -> nix::Result<u64> {
         let [low, high] = self.0;
         let permitted = u64::from(high[1]) << 32 | u64::from(low[1]);
         let left = permitted & kept;
@@ -63,7 +63,7 @@ impl Capabilities {
 }
 
 /// Calls `act` as a user and a group, as far as files are concerned: what it makes is theirs.
-pub fn act_as<T>(uid: Uid, gid: Gid, act: impl FnOnce() -> T) -> T {
+pub(crate) fn act_as<T>(uid: Uid, gid: Gid, act: impl FnOnce() -> T) -> T {
     let capabilities = Capabilities::own();
     let restore = || capabilities.and_then(|own| own.set());
     let before = (setfsgid(gid), setfsuid(uid));

@@ -1,4 +1,4 @@
 //! Giving up privileges: landlock rules and capabilities.
 
-pub mod capabilities;
-pub mod landlock;
+pub(crate) mod capabilities;
+pub(crate) mod landlock;

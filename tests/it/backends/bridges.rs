@@ -6,7 +6,7 @@ use super::{
     site::{BRIDGE, flows_on},
 };
 use crate::support::{Container, Forged, Host, Netns, OPEN, Proto, SECOND_BRIDGE, SHUT, UPLINK};
-use oci_link::model::{BackendName, Flow};
+use oci_link::testing::{BackendName, Flow};
 use std::{
     net::{IpAddr, SocketAddr},
     path::Path,

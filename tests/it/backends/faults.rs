@@ -2,7 +2,7 @@
 
 use super::{Site, each_backend, flows, owner};
 use crate::support::{OPEN, Proto, SHUT};
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 
 each_backend! {
     fn f15_what_was_flushed_returns(backend) {

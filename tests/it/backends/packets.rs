@@ -2,8 +2,8 @@
 
 use super::{Site, each_backend, flows, owner};
 use crate::support::{Container, Flow as Connection, OPEN, Proto, SHUT};
-use oci_link::model::{BackendName, Flow};
-use oci_link::sys::net::conntrack;
+use oci_link::testing::drop_connections;
+use oci_link::testing::{BackendName, Flow};
 use std::{io::ErrorKind, process::Command};
 
 fn link(from: &Container, to: &Container, ports: &str) -> Vec<Flow> {
@@ -97,11 +97,11 @@ each_backend! {
 
         site.remove(&owner('a'), &ours);
         assert!(!ending.is_alive());
-        let forgotten = site.host.netns().enter(|| conntrack::drop_connections(&ours)).expect("forgotten");
+        let forgotten = site.host.netns().enter(|| drop_connections(&ours)).expect("forgotten");
         assert_eq!(forgotten, before);
         assert_eq!((tracked(&site, &web), tracked(&site, &other)), (0, others));
         assert!(staying.is_alive());
-        let again = site.host.netns().enter(|| conntrack::drop_connections(&ours)).expect("nothing is left");
+        let again = site.host.netns().enter(|| drop_connections(&ours)).expect("nothing is left");
         assert_eq!(again, 0);
     }
 }

@@ -1,12 +1,12 @@
 //! Containers of one pod have one address, and so the same flows to the same source.
 
 use super::{Site, flows, owner};
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 
 /// As many as one comment of nftables' can name.
 const MOST: usize = 14;
 
-fn owners() -> impl Iterator<Item = oci_link::model::OwnerTag> {
+fn owners() -> impl Iterator<Item = oci_link::testing::OwnerTag> {
     "0123456789abcdef".chars().map(owner)
 }
 

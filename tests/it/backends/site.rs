@@ -1,11 +1,11 @@
 //! A host and a backend on it, called as the program calls it.
 
 use crate::support::{Container, Host, Runtime};
-use oci_link::error::Result;
-use oci_link::firewall::{self, Choice, Firewall, OwnerScope, SetupCache};
-use oci_link::model::{BackendName, BridgeName, Flow, OwnerTag, PortSet};
-use oci_link::sys::private_dir::Directory;
-use oci_link::sys::process;
+use oci_link::testing::Directory;
+use oci_link::testing::Result;
+use oci_link::testing::{BackendName, BridgeName, Flow, OwnerTag, PortSet};
+use oci_link::testing::{Choice, Firewall, OwnerScope, SetupCache};
+use oci_link::testing::{boot_id, isolate, select};
 use std::process::Command;
 
 /// Whose containers know nothing of each other but by their links.
@@ -41,19 +41,18 @@ impl Site {
     ) -> T {
         self.host.netns().enter(|| {
             let state = Directory::open(&self.host.state_dir()).expect("a state directory");
-            let boot = process::boot_id().expect("a boot id");
+            let boot = boot_id().expect("a boot id");
             let choice = Choice::Fixed(self.backend);
             let cache = SetupCache::new(state.into(), boot);
-            act(firewall::select(choice, cache.clone()).as_ref(), &cache)
+            act(select(choice, cache.clone()).as_ref(), &cache)
         })
     }
 
     pub(super) fn isolate(&self, bridges: &[&str]) {
         let bridges: Vec<_> =
             bridges.iter().map(|name| BridgeName::new(name).expect("a bridge")).collect();
-        let isolate = |firewall: &dyn Firewall, cache: &SetupCache| {
-            firewall::isolate(firewall, cache, &bridges)
-        };
+        let isolate =
+            |firewall: &dyn Firewall, cache: &SetupCache| isolate(firewall, cache, &bridges);
         self.act_with_cache(isolate).expect("isolation");
     }
 

@@ -8,7 +8,7 @@ use crate::{
     lifecycle::{by_hand, everything, host_of, host_with, wipe},
     support::{Host, Runtime, each_runtime},
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 
 each_backend! {
     fn a_host_with_links_is_well_and_stays_as_it_is(backend) {

@@ -34,7 +34,7 @@ const PASSED_ON: [&str; 7] = [
     "error.to_string()",
     "lines.join",
     "error.kind",
-    "commands::one_line",
+    "one_line(&usage)",
     "what, value, why",
     "&ip.to_string(), why",
     "Kind::Firewall, message",

@@ -6,7 +6,7 @@ use crate::{
     lifecycle::{host_of, wipe},
     support::{Container, Host, OPEN, Proto, Runtime, SHUT},
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::fs;
 use std::process::Command;
 

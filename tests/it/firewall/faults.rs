@@ -8,7 +8,7 @@ use crate::{
     support::{Container, Flow, Host, OPEN, Proto, Runtime, SHUT, each_runtime, patiently},
 };
 use nix::fcntl::{Flock, FlockArg};
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::{
     fs::{self, File},
     io::ErrorKind,

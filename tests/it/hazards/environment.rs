@@ -6,7 +6,7 @@ use crate::{
     lifecycle::{by_hand, host_with},
     support::{Host, script},
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -6,7 +6,7 @@ use crate::{
     lifecycle::{by_hand, call, host_with, knows, record},
     support::{Host, OPEN, Proto, SHUT, each_runtime},
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::{fs, path::Path, process::Command, thread};
 
 /// Every file below these places gets the time `when`.

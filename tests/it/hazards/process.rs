@@ -3,7 +3,7 @@
 use super::records::assert_private;
 use super::scene::{Scene, after};
 use crate::{backends::each_backend, lifecycle::host_with};
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::{fs, os::unix::fs::MetadataExt};
 
 /// A hook that is started behind `script` does what it always does. The hosts file is missing, so

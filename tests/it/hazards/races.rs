@@ -12,8 +12,8 @@ use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
 };
-use oci_link::error::Result;
-use oci_link::sys::hosts::HostsFile;
+use oci_link::testing::HostsFile;
+use oci_link::testing::Result;
 use std::{
     cell::Cell,
     env,

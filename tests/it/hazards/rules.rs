@@ -7,7 +7,7 @@ use crate::{
     lifecycle::{by_hand, host_with},
     support::each_runtime,
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use serde_json::json;
 use std::{fs, path::Path, process::Command};
 

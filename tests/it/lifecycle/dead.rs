@@ -6,7 +6,7 @@ use crate::{
     cast::{end, inspect, ls, permissions, recipient, source},
     support::{Container, Flow, Host, OPEN, Proto, Runtime, SHUT},
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::{fs, os::unix::fs::symlink};
 
 /// What gc says of a container that is over.

@@ -8,7 +8,7 @@ use crate::{
     cast::{end, inspect, recipient, source},
     support::{Container, Host, OPEN, Proto, Runtime, SHUT, each_runtime},
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::{fs, thread};
 
 /// What leaves nothing of anybody's rules.

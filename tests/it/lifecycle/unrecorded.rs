@@ -7,7 +7,7 @@ use crate::{
     cast::{end, permissions, recipient, source},
     support::{Host, OPEN, Proto, SHUT},
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use serde_json::Value;
 use std::{fs, process::Command};
 

@@ -2,11 +2,11 @@
 //! moby has them (daemon/links/links.go), and compared as a whole.
 
 use super::cases;
-use oci_link::link::env::{Dialect, link_variables};
-use oci_link::model::{
+use oci_link::testing::{
     Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag,
     Phase, Port, PortSet, Protocol, Record, Variable,
 };
+use oci_link::testing::{Dialect, link_variables};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
 //! Bytes of a hosts file that are not ours never change: as functions of bytes, and in files.
 
 use super::cases;
-use oci_link::link::hosts::{BEGIN, END, block, contains, edited, line, without};
-use oci_link::sys::hosts::HostsFile;
+use oci_link::testing::HostsFile;
+use oci_link::testing::hosts::{BEGIN, END, block, contains, edited, line, without};
 use proptest::prelude::*;
 use std::{
     fs,

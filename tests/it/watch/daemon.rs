@@ -9,7 +9,7 @@ use crate::{
     support::{OPEN, Proto, Runtime},
 };
 use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::{
     fs,
     os::{

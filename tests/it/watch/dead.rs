@@ -7,7 +7,7 @@ use crate::{
     lifecycle::{by_hand, host_of, host_with, knows, stranger},
     support::{Container, Flow, OPEN, Proto, Runtime, SHUT, each_runtime},
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::{thread, time::Duration};
 
 each_runtime! {

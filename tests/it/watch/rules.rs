@@ -7,7 +7,7 @@ use crate::{
     lifecycle::{by_hand, host_of, host_with},
     support::{Host, OPEN, Proto, Runtime, SHUT},
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::{
     fs,
     process::Command,

@@ -11,7 +11,7 @@ use nix::{
     fcntl::{Flock, FlockArg},
     sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP},
 };
-use oci_link::model::BackendName;
+use oci_link::testing::BackendName;
 use std::{
     fmt::Write,
     fs::{self, File},

@@ -7,32 +7,32 @@
 mod answer;
 mod batch;
 
-pub use answer::{Attributes, Message, messages, text};
-pub use batch::{Batch, Body};
+pub(crate) use answer::{Attributes, Message, messages, text};
+pub(crate) use batch::{Batch, Body};
 
 use crate::model::Family;
 
 /// A message that carries a refusal, or the receipt for a message.
-pub const ERROR: u16 = 2;
+pub(crate) const ERROR: u16 = 2;
 /// The end of an answer in several parts.
-pub const DONE: u16 = 3;
+pub(crate) const DONE: u16 = 3;
 
 /// Asks for all there is.
-pub const DUMP: u16 = 0x300;
+pub(crate) const DUMP: u16 = 0x300;
 /// Makes what is not there; what is there may be an error, or stay; goes behind the others.
-pub const CREATE: u16 = 0x400;
+pub(crate) const CREATE: u16 = 0x400;
 /// See [`CREATE`].
-pub const EXCLUSIVE: u16 = 0x200;
+pub(crate) const EXCLUSIVE: u16 = 0x200;
 /// See [`CREATE`].
-pub const APPEND: u16 = 0x800;
+pub(crate) const APPEND: u16 = 0x800;
 
 /// What netfilter calls the families: any, both (in nftables), or one.
-pub const UNSPECIFIED: u8 = 0;
+pub(crate) const UNSPECIFIED: u8 = 0;
 /// See [`UNSPECIFIED`].
-pub const INET: u8 = 1;
+pub(crate) const INET: u8 = 1;
 
 /// The number of one family.
-pub fn family_number(family: Family) -> u8 {
+pub(crate) fn family_number(family: Family) -> u8 {
     match family {
         Family::V4 => 2,
         Family::V6 => 10,

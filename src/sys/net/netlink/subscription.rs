@@ -21,14 +21,14 @@ const DATAGRAM: usize = 32 << 10;
 
 /// Changes in the network namespace that it was made in.
 #[derive(Debug)]
-pub struct NetlinkSubscription {
+pub(crate) struct NetlinkSubscription {
     fd: OwnedFd,
     buffer: Vec<u8>,
 }
 
 impl NetlinkSubscription {
     /// From now on.
-    pub fn open() -> Result<Self> {
+    pub(crate) fn open() -> Result<Self> {
         let open = || {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             let (kind, protocol) = (SockType::Raw, SockProtocol::NetlinkNetFilter);
@@ -42,7 +42,7 @@ impl NetlinkSubscription {
 
     /// Reads what has come, and says whether any of it is about a table that `concerns`. What was
     /// lost, because too much came at once, might have been.
-    pub fn take(&mut self, concerns: fn(&str) -> bool) -> Result<bool> {
+    pub(crate) fn take(&mut self, concerns: fn(&str) -> bool) -> Result<bool> {
         let mut told = false;
         loop {
             match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_TRUNC) {

@@ -12,41 +12,41 @@ const KIND: u16 = 0x3fff;
 
 /// One message of an answer.
 #[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
+pub(crate) struct Message<'a> {
     /// What it is: subsystem and command, or [`ERROR`] or [`DONE`].
-    pub kind: u16,
+    pub(crate) kind: u16,
     /// The number of the message that it answers.
-    pub sequence: u32,
+    pub(crate) sequence: u32,
     body: &'a [u8],
 }
 
 impl<'a> Message<'a> {
     /// What an [`ERROR`] or [`DONE`] says: 0 is success.
-    pub fn code(&self) -> Option<i32> {
+    pub(crate) fn code(&self) -> Option<i32> {
         let code = self.body.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))?;
         Some(code.saturating_neg())
     }
 
     /// Header and attributes of a message about an address (`struct ifaddrmsg`, rtnetlink(7)).
-    pub fn address(&self) -> Option<([u8; 8], Attributes<'a>)> {
+    pub(crate) fn address(&self) -> Option<([u8; 8], Attributes<'a>)> {
         let (header, attributes) = self.body.split_first_chunk()?;
         Some((*header, Attributes(attributes)))
     }
 
     /// The attributes of a message about an interface, behind its `struct ifinfomsg`.
-    pub fn interface(&self) -> Option<Attributes<'a>> {
+    pub(crate) fn interface(&self) -> Option<Attributes<'a>> {
         self.body.get(INTERFACE_HEADER..).map(Attributes)
     }
 
     /// The attributes of a message of netfilter's.
-    pub fn attributes(&self) -> Attributes<'a> {
+    pub(crate) fn attributes(&self) -> Attributes<'a> {
         Attributes(self.body.get(NETFILTER_HEADER..).unwrap_or_default())
     }
 }
 
 /// The messages of a datagram, as far as they are whole; of an error, which repeats a message that
 /// may not fit, the beginning is enough.
-pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
         let (length, header) = rest.split_first_chunk()?;
@@ -66,44 +66,44 @@ pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
 
 /// A list of attributes, as far as they are whole.
 #[derive(Debug, Clone)]
-pub struct Attributes<'a>(&'a [u8]);
+pub(crate) struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
     /// Attributes that `bytes` may hold.
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
     /// The value of the first attribute of that kind.
-    pub fn get(&self, kind: u16) -> Option<&'a [u8]> {
+    pub(crate) fn get(&self, kind: u16) -> Option<&'a [u8]> {
         let mut all = self.clone();
         all.find(|(found, _)| *found == kind).map(|(_, value)| value)
     }
 
     /// The attributes inside the first attribute of that kind; none if there is none.
     #[must_use]
-    pub fn inside(&self, kind: u16) -> Attributes<'a> {
+    pub(crate) fn inside(&self, kind: u16) -> Attributes<'a> {
         Attributes(self.get(kind).unwrap_or_default())
     }
 
     /// A number, big endian.
-    pub fn number(&self, kind: u16) -> Option<u32> {
+    pub(crate) fn number(&self, kind: u16) -> Option<u32> {
         Some(u32::from_be_bytes(*self.get(kind)?.first_chunk()?))
     }
 
     /// A number in the host's byte order.
-    pub fn local(&self, kind: u16) -> Option<u32> {
+    pub(crate) fn local(&self, kind: u16) -> Option<u32> {
         Some(u32::from_ne_bytes(*self.get(kind)?.first_chunk()?))
     }
 
     /// A text, without its NUL.
-    pub fn text(&self, kind: u16) -> Option<&'a str> {
+    pub(crate) fn text(&self, kind: u16) -> Option<&'a str> {
         self.get(kind).and_then(text)
     }
 }
 
 /// The text before the NUL in `bytes`.
-pub fn text(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     std::str::from_utf8(&bytes[..end]).ok()
 }

@@ -12,7 +12,7 @@ const NET_BYTE_ORDER: u16 = 0x4000;
 
 /// Messages to be sent together.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     bytes: Vec<u8>,
     count: u32,
     last: usize,
@@ -21,7 +21,7 @@ pub struct Batch {
 
 impl Batch {
     /// Adds a message for `family` with the body that `write` makes; returns its number.
-    pub fn message(
+    pub(crate) fn message(
         &mut self,
         kind: u16,
         flags: u16,
@@ -32,7 +32,7 @@ impl Batch {
     }
 
     /// Adds what begins or ends a transaction: a message to netfilter itself, about a subsystem.
-    pub fn bracket(&mut self, kind: u16, subsystem: u16) {
+    pub(crate) fn bracket(&mut self, kind: u16, subsystem: u16) {
         self.push(kind, 0, UNSPECIFIED, subsystem, |_| ());
     }
 
@@ -64,13 +64,13 @@ impl Batch {
 
     /// Asks for a receipt of the last message, which is the receipt of all.
     #[must_use]
-    pub fn with_receipt(mut self) -> Self {
+    pub(crate) fn with_receipt(mut self) -> Self {
         self.request_receipt();
         self
     }
 
     /// The same for a batch that goes on: a transaction is received before its closing bracket.
-    pub fn request_receipt(&mut self) {
+    pub(crate) fn request_receipt(&mut self) {
         if let Some(flags) = self.bytes.get_mut(self.last + 6..self.last + 8) {
             let asked = u16::from_ne_bytes([flags[0], flags[1]]) | ACK;
             flags.copy_from_slice(&asked.to_ne_bytes());
@@ -78,30 +78,25 @@ impl Batch {
     }
 
     /// How many messages there are.
-    pub fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.count
-    }
-
-    /// Whether there is nothing to send.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
     }
 
     /// Whether something in it is longer than its length can say. The kernel would read the
     /// beginning, carry that out, and say that all is well.
-    pub fn overflowed(&self) -> bool {
+    pub(crate) fn overflowed(&self) -> bool {
         self.overflowed
     }
 
     /// As the kernel reads it.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
 /// Writes a message's attributes.
 #[derive(Debug)]
-pub struct Body<'a> {
+pub(crate) struct Body<'a> {
     bytes: &'a mut Vec<u8>,
     overflowed: &'a mut bool,
 }
@@ -109,33 +104,33 @@ pub struct Body<'a> {
 impl Body<'_> {
     /// The rest of a header that is longer than netfilter's, in the host's byte order. It comes
     /// before all attributes.
-    pub fn header(&mut self, words: &[u32]) -> &mut Self {
+    pub(crate) fn header(&mut self, words: &[u32]) -> &mut Self {
         self.bytes.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
         self
     }
 
     /// An attribute as it is.
-    pub fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+    pub(crate) fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.attribute(kind, |body| body.bytes.extend(value))
     }
 
     /// One byte.
-    pub fn byte(&mut self, kind: u16, value: u8) -> &mut Self {
+    pub(crate) fn byte(&mut self, kind: u16, value: u8) -> &mut Self {
         self.bytes(kind, &[value])
     }
 
     /// A number, big endian.
-    pub fn number(&mut self, kind: u16, value: u32) -> &mut Self {
+    pub(crate) fn number(&mut self, kind: u16, value: u32) -> &mut Self {
         self.bytes(kind, &value.to_be_bytes())
     }
 
     /// A value that must say that it is big endian.
-    pub fn network(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+    pub(crate) fn network(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.bytes(kind | NET_BYTE_ORDER, value)
     }
 
     /// A text and its NUL.
-    pub fn text(&mut self, kind: u16, value: &str) -> &mut Self {
+    pub(crate) fn text(&mut self, kind: u16, value: &str) -> &mut Self {
         self.attribute(kind, |body| {
             body.bytes.extend(value.as_bytes());
             body.bytes.push(0);
@@ -143,12 +138,12 @@ impl Body<'_> {
     }
 
     /// An attribute of attributes. With 64 KiB of them the batch cannot be sent any more.
-    pub fn nest(&mut self, kind: u16, write: impl FnOnce(&mut Body<'_>)) -> &mut Self {
+    pub(crate) fn nest(&mut self, kind: u16, write: impl FnOnce(&mut Body<'_>)) -> &mut Self {
         self.attribute(kind | NESTED, write)
     }
 
     /// An attribute of attributes that were read from the kernel.
-    pub fn nested(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+    pub(crate) fn nested(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.bytes(kind | NESTED, value)
     }
 
