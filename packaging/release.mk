@@ -9,7 +9,7 @@ EPOCH     = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 REPEATABLE = SOURCE_DATE_EPOCH=$(EPOCH) TZ=UTC LC_ALL=C
 STAGED    = $(MAKE) --no-print-directory install PREFIX=/usr
 
-.PHONY: packages deb rpm package-tools release-tools release check-deps test-packages
+.PHONY: packages deb rpm package-tools release-tools release-check release check-deps test-packages
 
 packages: deb rpm ## both
 
@@ -31,12 +31,33 @@ package-tools: ## what makes packages, into target/tools
 release-tools: package-tools ## what a release needs besides
 	$(call tool,cargo-cyclonedx@0.5.9 cargo-deny@0.20.2)
 
-release: release-tools check-deps packages ## program, packages, SBOM and checksums, into target/release-files
+release: release-check release-tools check-deps packages ## program, packages, SBOM and checksums, into target/release-files
 	cp $(BINARY) $(RELEASED)/oci-link-$(firstword $(subst -, ,$(HOST)))
 	$(REPEATABLE) $(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --no-build-deps \
 	    --target $(TARGET) --override-filename oci-link.cdx
 	mv oci-link.cdx.json $(RELEASED)/
 	cd $(RELEASED) && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && cat SHA256SUMS
+
+# Prints one line for each step of RELEASING.md that was left out. `.git` is looked for here and not by
+# git, which would also find another project's checkout around an unpacked source archive.
+release-check: ## the steps of RELEASING.md that can be checked; a part of release
+	@failed=; fail() { echo "release-check: $$*" >&2; failed=1; }; \
+	version=$$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"$$/\1/p' Cargo.toml); \
+	if [ -z "$$version" ]; then fail "Cargo.toml has no version"; \
+	elif ! awk -v version="$$version" '$$1 == "##" && $$2 == version { found = 1 } END { exit !found }' \
+	    CHANGELOG.md; then fail "CHANGELOG.md has no section '## $$version': add it, with the date"; fi; \
+	for file in RELEASING.md SECURITY.md; do \
+	    [ -f $$file ] || fail "$$file is missing"; done; \
+	if [ ! -e .git ]; then \
+	    echo "release-check: not a git checkout: uncommitted changes are not checked" >&2; \
+	elif ! changes=$$(git status --porcelain 2>&1); then \
+	    fail "git status failed: $$(echo "$$changes" | head -n 1)"; \
+	elif [ -n "$$changes" ]; then \
+	    fail "the work tree has uncommitted changes ($$(echo "$$changes" | wc -l)): see git status"; fi; \
+	for manifest in Cargo.toml fuzz/Cargo.toml; do \
+	    cause=$$(cargo metadata --locked --format-version 1 --manifest-path $$manifest 2>&1 >/dev/null) \
+	        || fail "$${manifest%toml}lock is not up to date ($$(echo "$$cause" | grep -m 1 '^error'))"; done; \
+	[ -z "$$failed" ]
 
 # Advisories come from RustSec's database, which is no registry: where it cannot be fetched, say so
 # by ADVISORIES=skip.
