@@ -21,12 +21,12 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     let paint = Paint::for_stdout();
     let reference = Reference::new(&arguments.container)?;
     // Of one moment: a container that starts meanwhile would look like a difference.
-    let lock = host.store.lock()?;
+    let locked = host.lock()?;
     let record = look_up(host.store.as_ref(), &reference)?;
-    let plan = Planned(plan(host, &record, None, true, OnMissing::Leave));
+    let plan = Planned(plan(&locked, &record, None, true, OnMissing::Leave));
     let rules = Rules::of(host, &record)?;
     let recipients = host.store.all()?;
-    drop(lock);
+    drop(locked);
     let linked_by: Vec<&Record> =
         recipients.iter().filter(|other| other.alias_of(&record.id).is_some()).collect();
     match arguments.format {
@@ -74,10 +74,10 @@ struct Rules {
 
 impl Rules {
     fn of(host: &Host, record: &Record) -> Result<Self> {
-        host.effects(record.backend, |effects| {
+        host.backend(record.backend, |firewall| {
             let ruleset = OwnerScope { owner: &record.owner, before: &record.flows };
-            let expected = effects.firewall.expected(&record.owner, &record.flows);
-            Ok(Self { expected, actual: effects.firewall.read(ruleset) })
+            let expected = firewall.expected(&record.owner, &record.flows);
+            Ok(Self { expected, actual: firewall.read(ruleset) })
         })
     }
 

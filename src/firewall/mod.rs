@@ -15,6 +15,7 @@ pub(crate) mod xtables;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
+use crate::sys::net::conntrack;
 pub use isolation::isolate;
 pub use setup_cache::SetupCache;
 use std::collections::BTreeMap;
@@ -75,6 +76,10 @@ pub trait Firewall {
     /// Whether it would run programs to change rules of a family, as things stand.
     fn runs_programs(&self, _: Family) -> Result<bool> {
         Ok(false)
+    }
+    /// Ends the tracked connections that only `flows` permitted, and returns how many there were.
+    fn drop_connections(&self, flows: &[Flow]) -> Result<usize> {
+        conntrack::drop_connections(flows)
     }
     /// The bridges that it remembers to isolate.
     fn isolated(&self) -> Result<Vec<BridgeName>>;

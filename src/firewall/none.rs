@@ -54,6 +54,11 @@ impl Firewall for NoFirewall {
         Ok(true)
     }
 
+    /// No rule of ours ever permitted a connection.
+    fn drop_connections(&self, _: &[Flow]) -> Result<usize> {
+        Ok(0)
+    }
+
     fn isolated(&self) -> Result<Vec<BridgeName>> {
         Ok(Vec::new())
     }

@@ -152,8 +152,8 @@ fn arrange(items: &mut [Item], nodes: usize) -> f64 {
     for column in &columns {
         settle(items, column, |_| &[]);
     }
-    for remove_leftovers in 0..SWEEPS {
-        if remove_leftovers % 2 == 0 {
+    for sweep in 0..SWEEPS {
+        if sweep % 2 == 0 {
             for column in &mut columns {
                 sort(items, column, |item| &item.left);
                 settle(items, column, |item| &item.left);

@@ -8,10 +8,9 @@ use crate::error::{Error, Failures, Kind, Result};
 use crate::firewall::OwnerScope;
 use crate::host::Effects;
 use crate::link::{Plan, hosts};
-use crate::model::{BackendName, Created, Flow, HostsEdit, HostsPlace, OwnerTag, Phase, Record};
+use crate::model::{Created, Flow, HostsEdit, HostsPlace, OwnerTag, Phase, Record};
 use crate::store::{Change, Commit, pod_peers, shared_hosts_blocks};
 use crate::sys::hosts::HostsFile;
-use crate::sys::net::conntrack;
 use std::collections::HashSet;
 
 /// Makes everything in `plan` true. On failure the record stays `pending` and names all that may
@@ -22,13 +21,13 @@ pub(crate) fn carry_out(
     file: Option<HostsFile>,
 ) -> Result<Commit> {
     let pending = plan.pending();
-    match effects.store.commit(&Change::Put(&pending), plan.before.revision)? {
+    match effects.store.commit(effects.lock, &Change::Put(&pending), plan.before.revision)? {
         Commit::Conflict => Ok(Commit::Conflict),
         Commit::Done(revision) => {
             let id = &pending.id;
             log::debug!("{id}: record written: pending");
             apply_effects(effects, plan, &pending, file)?;
-            let done = effects.store.commit(&Change::Put(&plan.record), revision)?;
+            let done = effects.store.commit(effects.lock, &Change::Put(&plan.record), revision)?;
             log::debug!("{id}: record written: ready");
             Ok(done)
         }
@@ -69,10 +68,10 @@ fn apply_effects(
 /// Ends the connections that `flows` permitted: rules that let established ones pass, like most
 /// hosts have, would carry them on. After the rules, or a packet in between would begin them anew.
 fn drop_connections(effects: Effects<'_>, flows: &[Flow]) -> Result<()> {
-    if flows.is_empty() || effects.firewall.name() == BackendName::None {
+    if flows.is_empty() {
         return Ok(());
     }
-    conntrack::drop_connections(flows).map(|count| log::debug!("connections ended: {count}"))
+    effects.firewall.drop_connections(flows).map(|count| log::debug!("connections ended: {count}"))
 }
 
 /// The same, but for those that another container of the pod has too: they have one address.
@@ -110,11 +109,11 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
         if rules_are_gone && !record.flows.is_empty() {
             // The next to have its address may be permitted the same, and then it is not its own.
             let rest = Record { flows: Vec::new(), ..record.clone() };
-            let _ = effects.store.commit(&Change::Put(&rest), record.revision)?;
+            let _ = effects.store.commit(effects.lock, &Change::Put(&rest), record.revision)?;
         }
         return Err(error);
     }
-    match effects.store.commit(&Change::Remove(record), record.revision)? {
+    match effects.store.commit(effects.lock, &Change::Remove(record), record.revision)? {
         Commit::Done(_) => {
             log::debug!("{}: record removed", record.id);
             Ok(())

@@ -2,7 +2,7 @@
 //! hosts file itself.
 
 use crate::error::{Error, Kind, Result};
-use crate::host::Host;
+use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::lookup::{Requester, candidates};
@@ -13,7 +13,7 @@ use crate::sys::hosts::HostsFile;
 
 /// What `me` needs, as the world is now.
 pub(crate) fn plan(
-    host: &Host,
+    host: &Locked<'_>,
     me: &Record,
     file: Option<&HostsFile>,
     ipv6: bool,

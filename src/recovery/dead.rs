@@ -3,14 +3,14 @@
 
 use super::finding::Finding;
 use crate::error::{Failures, Result};
-use crate::host::Host;
+use crate::host::Locked;
 use crate::lifecycle::apply::remove_owner;
 use crate::lifecycle::remove;
 use crate::lifecycle::snapshot::HostSnapshot;
 use crate::model::{BackendName, OwnerTag, Record};
 
 /// All of it.
-pub(crate) fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
+pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings: Vec<Finding> =
         snapshot.dead.iter().map(|record| Finding::Dead(record.into())).collect();
     for (backend, owners) in &snapshot.rules {
@@ -19,7 +19,7 @@ pub(crate) fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Findi
             ownerless.map(|owner| Finding::Orphaned { backend: *backend, owner: owner.clone() }),
         );
     }
-    findings.extend(host.store.leftovers()?.into_iter().map(Finding::Leftover));
+    findings.extend(host.store.leftovers(host.lock())?.into_iter().map(Finding::Leftover));
     Ok(findings)
 }
 
@@ -31,17 +31,21 @@ fn is_named(snapshot: &HostSnapshot, backend: BackendName, owner: &OwnerTag) -> 
 }
 
 /// Removes what is nobody's. Under the lock under which it was found.
-pub(crate) fn repair(host: &Host, snapshot: &HostSnapshot, finding: &Finding) -> Result<()> {
+pub(crate) fn repair(host: &Locked<'_>, snapshot: &HostSnapshot, finding: &Finding) -> Result<()> {
     match finding {
         Finding::Orphaned { backend, owner } => purge_from(host, snapshot, *backend, owner),
-        Finding::Leftover(_) => host.store.remove_leftovers(),
+        Finding::Leftover(_) => host.store.remove_leftovers(host.lock()),
         _ => Ok(()),
     }
 }
 
 /// Removes all that is left of a container that is over. After a boot its backend may not remember
 /// that it made rules; what was found of them goes by its tag.
-pub(crate) fn remove_dead(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
+pub(crate) fn remove_dead(
+    host: &Locked<'_>,
+    snapshot: &HostSnapshot,
+    record: &Record,
+) -> Result<()> {
     let mut failures = Failures::default();
     failures.note(remove(host, record));
     for (backend, owners) in &snapshot.rules {
@@ -53,7 +57,7 @@ pub(crate) fn remove_dead(host: &Host, snapshot: &HostSnapshot, record: &Record)
 }
 
 fn purge_from(
-    host: &Host,
+    host: &Locked<'_>,
     snapshot: &HostSnapshot,
     backend: BackendName,
     owner: &OwnerTag,

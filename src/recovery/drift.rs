@@ -3,7 +3,7 @@
 
 use super::finding::Finding;
 use crate::error::Result;
-use crate::host::Host;
+use crate::host::Locked;
 use crate::lifecycle::apply::remove_owner;
 use crate::lifecycle::planning::plan;
 use crate::lifecycle::replan::settle;
@@ -13,7 +13,7 @@ use crate::model::{BackendName, Phase, Record};
 use crate::sys::hosts::HostsFile;
 
 /// All of it.
-pub(crate) fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
+pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings = base(host, snapshot)?;
     for record in &snapshot.living {
         let linked = is_linked(host, record)?;
@@ -33,7 +33,7 @@ pub(crate) fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Findi
 }
 
 /// What is nobody's in particular, as far as somebody needs it.
-fn base(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
+fn base(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let chosen = host.firewall.chosen();
     let wanted = &host.config.isolate;
@@ -44,7 +44,7 @@ fn base(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
         let has_rules = |record: &Record| record.backend == backend && !record.flows.is_empty();
         let isolates = chosen == Some(backend) && !wanted.is_empty();
         let needed = isolates || snapshot.living.iter().any(has_rules);
-        if needed && !host.effects(backend, |effects| effects.firewall.is_intact())? {
+        if needed && !host.backend(backend, |firewall| firewall.is_intact())? {
             findings.push(Finding::Base(backend));
         }
     }
@@ -52,16 +52,15 @@ fn base(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
 }
 
 /// Whether its links are connected to those who answer to their names.
-fn is_linked(host: &Host, record: &Record) -> Result<bool> {
+fn is_linked(host: &Locked<'_>, record: &Record) -> Result<bool> {
     let plan = plan(host, record, None, true, OnMissing::Leave)?;
     Ok(plan.record.links == record.links && plan.record.flows == record.flows)
 }
 
 /// Whether the kernel has the rules that the record names, and no other with its tag.
-fn has_its_rules(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<bool> {
-    let mut expected = host.effects(record.backend, |effects| {
-        Ok(effects.firewall.expected(&record.owner, &record.flows))
-    })?;
+fn has_its_rules(host: &Locked<'_>, snapshot: &HostSnapshot, record: &Record) -> Result<bool> {
+    let mut expected = host
+        .backend(record.backend, |firewall| Ok(firewall.expected(&record.owner, &record.flows)))?;
     expected.sort();
     let Some(installed) = snapshot.installed(record.backend, &record.owner) else {
         return Ok(expected.is_empty());
@@ -74,7 +73,7 @@ fn has_its_rules(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Resul
 
 /// Whether the file holds the block that the record names, and that one says what the links mean,
 /// if they are `linked` as they should be. A file that is gone holds nothing for anybody.
-fn has_its_lines(host: &Host, record: &Record, linked: bool) -> Result<bool> {
+fn has_its_lines(host: &Locked<'_>, record: &Record, linked: bool) -> Result<bool> {
     let Some(edit) = &record.hosts else { return Ok(true) };
     let file = match HostsFile::again(&edit.place, &host.config.state_dir) {
         Ok(None) => return Ok(true),
@@ -94,7 +93,7 @@ fn has_its_lines(host: &Host, record: &Record, linked: bool) -> Result<bool> {
 }
 
 /// Makes what is nobody's in particular.
-pub(crate) fn repair(host: &Host, finding: &Finding) -> Result<()> {
+pub(crate) fn repair(host: &Locked<'_>, finding: &Finding) -> Result<()> {
     match finding {
         Finding::Isolation => host.isolate(),
         Finding::Base(backend) => host.effects(*backend, |effects| effects.firewall.ensure_base()),
@@ -103,7 +102,7 @@ pub(crate) fn repair(host: &Host, finding: &Finding) -> Result<()> {
 }
 
 /// Makes true what the record of a container says, and what the world means by it now.
-pub(crate) fn restore(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
+pub(crate) fn restore(host: &Locked<'_>, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
     let installed = snapshot.installed(record.backend, &record.owner);
     let found = installed.map_or(&[][..], |installed| &installed.flows);
     if record.flows.is_empty() && installed.is_some() {

@@ -12,7 +12,7 @@ mod finding;
 mod teardown;
 
 use crate::error::{Failures, Result};
-use crate::host::Host;
+use crate::host::{Host, Locked};
 use crate::lifecycle::snapshot::{self, HostSnapshot};
 use crate::model::ContainerId;
 pub(crate) use finding::Finding;
@@ -34,7 +34,7 @@ pub(crate) struct Repaired {
 
 /// Everything that is not as it should be.
 pub(crate) fn audit(host: &Host) -> Result<Vec<Finding>> {
-    let _lock = host.store.lock()?;
+    let host = &host.lock()?;
     let snapshot = HostSnapshot::read(host)?;
     let mut findings = dead::findings(host, &snapshot)?;
     findings.extend(drift::findings(host, &snapshot)?);
@@ -43,7 +43,7 @@ pub(crate) fn audit(host: &Host) -> Result<Vec<Finding>> {
 
 /// What containers left behind that nobody ended.
 pub(crate) fn audit_dead(host: &Host) -> Result<Vec<Finding>> {
-    let _lock = host.store.lock()?;
+    let host = &host.lock()?;
     dead::findings(host, &HostSnapshot::read(host)?)
 }
 
@@ -69,27 +69,27 @@ pub(crate) fn sync(host: &Host) -> Result<Repaired> {
 
 fn repair(
     host: &Host,
-    find: impl FnOnce(&Host, &HostSnapshot) -> Result<Vec<Finding>>,
+    find: impl FnOnce(&Locked<'_>, &HostSnapshot) -> Result<Vec<Finding>>,
 ) -> Result<Repaired> {
     let mut repaired = Repaired::default();
-    let lock = host.store.lock()?;
-    let snapshot = HostSnapshot::read(host)?;
+    let locked = host.lock()?;
+    let snapshot = HostSnapshot::read(&locked)?;
     let (containers, nobodys): (Vec<_>, Vec<_>) =
-        find(host, &snapshot)?.into_iter().partition(|finding| finding.container().is_some());
+        find(&locked, &snapshot)?.into_iter().partition(|finding| finding.container().is_some());
     for finding in nobodys {
         let done = match &finding {
             Finding::Orphaned { .. } | Finding::Leftover(_) => {
-                dead::repair(host, &snapshot, &finding)
+                dead::repair(&locked, &snapshot, &finding)
             }
-            _ => drift::repair(host, &finding),
+            _ => drift::repair(&locked, &finding),
         };
         repaired.note(vec![finding], done);
     }
-    drop(lock);
+    drop(locked);
     for findings in by_container(containers) {
         let Some(container) = findings.first().and_then(Finding::container) else { continue };
         sleep(TURN);
-        let _lock = host.store.lock()?;
+        let host = &host.lock()?;
         let done = match host.store.get(container)? {
             Some(record) if snapshot::lives(host, &record)? => {
                 drift::restore(host, &snapshot, &record)

@@ -11,7 +11,7 @@ use crate::model::BackendName;
 pub(crate) fn end_all(host: &Host) -> Result<Repaired> {
     let _watch = host.sole_watch()?;
     let mut repaired = gc(host)?;
-    let _lock = host.store.lock()?;
+    let host = &host.lock()?;
     for record in host.store.all()? {
         let done = host.effects(record.backend, |effects| rollback(effects, &record));
         repaired.note(vec![Finding::Linked((&record).into())], done);

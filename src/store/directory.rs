@@ -279,15 +279,15 @@ impl Store for DirectoryStore {
         Ok(self.top.read(WHOLE, MAX_EPOCH)?.is_some_and(|mark| mark == epoch.as_bytes()))
     }
 
-    fn mark_complete(&self, epoch: &str) -> Result<()> {
+    fn mark_complete(&self, _: &Lock, epoch: &str) -> Result<()> {
         self.top.write(WHOLE, epoch.as_bytes())
     }
 
-    fn leftovers(&self) -> Result<Vec<String>> {
+    fn leftovers(&self, _: &Lock) -> Result<Vec<String>> {
         Ok(self.find_leftovers()?.iter().map(ToString::to_string).collect())
     }
 
-    fn remove_leftovers(&self) -> Result<()> {
+    fn remove_leftovers(&self, _: &Lock) -> Result<()> {
         self.find_leftovers()?.iter().try_for_each(leftovers::Leftover::remove)
     }
 
@@ -295,7 +295,7 @@ impl Store for DirectoryStore {
         Ok(Box::new(subscription::DirectorySubscription::open(&self.top, &self.records)?))
     }
 
-    fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {
+    fn commit(&self, _: &Lock, change: &Change<'_>, seen: u64) -> Result<Commit> {
         let (Change::Put(record) | Change::Remove(record)) = change;
         let old = match self.written.take().filter(|written| written.id == record.id) {
             None => self.read(record.id.as_str())?,

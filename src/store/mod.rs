@@ -68,16 +68,16 @@ pub trait Store {
     /// Whether no record was lost since somebody vouched for it, in the same `epoch`. It is not so
     /// where the store is new, nor where a record could not be read.
     fn is_complete(&self, epoch: &str) -> Result<bool>;
-    /// Vouches for it: no rule stands that a record should name. Under the lock.
-    fn mark_complete(&self, epoch: &str) -> Result<()>;
-    /// What somebody who was killed while he wrote left behind, in words. Under the lock.
-    fn leftovers(&self) -> Result<Vec<String>>;
-    /// Removes it. Under the lock.
-    fn remove_leftovers(&self) -> Result<()>;
+    /// Records that every rule of ours is named by a record, in this `epoch`.
+    fn mark_complete(&self, lock: &Lock, epoch: &str) -> Result<()>;
+    /// Descriptions of what a killed writer left behind.
+    fn leftovers(&self, lock: &Lock) -> Result<Vec<String>>;
+    /// Removes what a killed writer left behind.
+    fn remove_leftovers(&self, lock: &Lock) -> Result<()>;
     /// From now on, what changes.
     fn subscribe(&self) -> Result<Box<dyn Subscription>>;
     /// Makes one change, if the record is still at revision `seen` (0: there is none).
-    fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit>;
+    fn commit(&self, lock: &Lock, change: &Change<'_>, seen: u64) -> Result<Commit>;
 }
 
 /// What happened to a store that somebody listens to.

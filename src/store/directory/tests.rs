@@ -16,9 +16,13 @@ impl Scratch {
     }
 
     fn put(&self, record: &Record) -> Record {
-        let commit = self.1.commit(&Change::Put(record), record.revision).unwrap();
+        let commit = self.commit(&Change::Put(record), record.revision).unwrap();
         let Commit::Done(revision) = commit else { panic!("{commit:?}") };
         Record { revision, ..record.clone() }
+    }
+
+    fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {
+        self.1.commit(&self.1.lock()?, change, seen)
     }
 
     fn found(&self, name: &str) -> Option<String> {
@@ -103,7 +107,7 @@ fn the_first_owner_keeps_a_name() {
     let first = scratch.put(&first);
     scratch.put(&second);
     assert_eq!(scratch.found("db").as_deref(), Some("id1"));
-    let commit = scratch.1.commit(&Change::Remove(&first), first.revision).unwrap();
+    let commit = scratch.commit(&Change::Remove(&first), first.revision).unwrap();
     assert_eq!(commit, Commit::Done(0));
     assert_eq!(scratch.found("db"), None);
     assert_eq!(scratch.found("id2").as_deref(), Some("id2"));
@@ -126,7 +130,7 @@ fn indexes_follow_the_record() {
     assert_eq!(ids(scratch.1.holders_of(ip).unwrap()), ["api"]);
     assert_eq!(ids(scratch.1.recipients_naming(&reference("db")).unwrap()), ["api"]);
     for gone in [&web, &api] {
-        let commit = scratch.1.commit(&Change::Remove(gone), gone.revision).unwrap();
+        let commit = scratch.commit(&Change::Remove(gone), gone.revision).unwrap();
         assert_eq!(commit, Commit::Done(0));
     }
     assert_eq!(scratch.1.all().unwrap(), []);
@@ -140,10 +144,10 @@ fn indexes_follow_the_record() {
 fn who_comes_late_is_told() {
     let scratch = Scratch::new("late");
     let first = scratch.put(&record("web", "", &[]));
-    let late = scratch.1.commit(&Change::Put(&record("web", "", &[])), 0).unwrap();
+    let late = scratch.commit(&Change::Put(&record("web", "", &[])), 0).unwrap();
     assert_eq!(late, Commit::Conflict);
     let _ = scratch.put(&first);
-    let late = scratch.1.commit(&Change::Remove(&first), first.revision).unwrap();
+    let late = scratch.commit(&Change::Remove(&first), first.revision).unwrap();
     assert_eq!(late, Commit::Conflict);
 }
 
