@@ -1,4 +1,4 @@
-//! `gc`: removes what containers left behind that nobody ended.
+//! `gc`: removes what dead containers left behind, whose end no poststop hook reported.
 
 use super::sync::tell;
 use crate::cli::Gc;
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::recovery;
 
-/// One line for each thing that is, or would be, removed.
+/// Prints one line for each thing that was removed, or with `--dry-run` would be.
 pub(crate) fn run(host: &Host, arguments: &Gc) -> Result<()> {
     if arguments.dry_run {
         return tell(&recovery::audit_dead(host)?);

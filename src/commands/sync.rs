@@ -1,4 +1,4 @@
-//! `sync`: makes true what the records say.
+//! `sync`: repairs links, rules and hosts files according to the records.
 
 use crate::cli::Sync;
 use crate::error::{Context, Error, Kind, Result};
@@ -6,7 +6,8 @@ use crate::host::Host;
 use crate::recovery::{self, Finding};
 use std::io::{Write, stdout};
 
-/// One line for each thing that was, or would be, mended.
+/// Prints one line for each thing that was repaired. With `--check` nothing is repaired, and
+/// findings are an error with the status of the worst.
 pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<()> {
     if arguments.check {
         let findings = recovery::audit(host)?;
@@ -24,7 +25,7 @@ pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<()> {
     repaired.failures.into_result()
 }
 
-/// Prints them.
+/// Prints one line for each finding.
 pub(crate) fn tell(findings: &[Finding]) -> Result<()> {
     let mut out = stdout().lock();
     let told = findings.iter().try_for_each(|finding| writeln!(out, "{finding}"));
