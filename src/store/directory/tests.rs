@@ -1,11 +1,11 @@
-//! The promises of a store, on a real directory.
+//! Tests of the store's guarantees on a real directory.
 
 use super::*;
 use crate::model::sample::{record, reference};
 use crate::model::{Address, BackendName, BridgeName, Flow, Network, Phase, PortSet};
 use std::path::PathBuf;
 
-/// A store of its own for each test, in a directory that only root can change.
+/// A separate store for each test, in a directory that only root can write to.
 struct Scratch(PathBuf, DirectoryStore);
 
 impl Scratch {
@@ -50,7 +50,7 @@ fn a_record_comes_back_whole() {
     assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
 }
 
-/// Of an earlier version's records, which know of no bridges, nothing is missing but these.
+/// Records of earlier versions have no bridges; all other fields must be read.
 #[test]
 fn bridges_come_back_and_may_be_missing() {
     let scratch = Scratch::new("bridges");
