@@ -22,7 +22,7 @@ use super::xtables::common_chain::{BASE, Base};
 use super::xtables::jump_order;
 use super::xtables::listing;
 use super::{Firewall, InstalledRules, OwnerScope, failed, host_families};
-use crate::error::{Context, Kind, Result};
+use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::Netlink;
 use crate::sys::process;
@@ -125,18 +125,17 @@ impl Firewall for Iptables {
         Ok(())
     }
 
-    /// Off the way of any container, so by the library for it.
+    /// Not on the start path, so the `iptables` crate is used.
     fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>> {
         process::scrub_environment();
         let mut lines = Vec::new();
         for family in families(rules.before) {
-            let tables =
-                iptables::new(family == Family::V6).context(Kind::Firewall, || "iptables")?;
+            let tables = iptables::new(family == Family::V6).map_err(unreadable)?;
             let list = |chain: &str| -> Result<Vec<String>> {
-                let rules = tables.list("filter", chain).context(Kind::Firewall, || "iptables")?;
+                let rules = tables.list("filter", chain).map_err(unreadable)?;
                 Ok(rules.into_iter().filter(|line| line.starts_with("-A ")).collect())
             };
-            let chains = tables.list_chains("filter").context(Kind::Firewall, || "iptables")?;
+            let chains = tables.list_chains("filter").map_err(unreadable)?;
             let mut own: Vec<_> =
                 chains.iter().filter(|name| is_chain_of(rules.owner, name)).collect();
             own.sort();
@@ -186,6 +185,11 @@ impl Firewall for Iptables {
     fn isolated(&self) -> Result<Vec<BridgeName>> {
         self.base.isolated()
     }
+}
+
+#[allow(clippy::needless_pass_by_value)] // The shape that map_err wants.
+fn unreadable(error: Box<dyn std::error::Error>) -> Error {
+    failed(format!("iptables: {error}"))
 }
 
 /// The programs of this host. Where there are none, there are none of our rules.

@@ -4,7 +4,7 @@
 //! happens in between, the record names everything that may exist, and teardown works from it
 //! alone.
 
-use crate::error::{Error, Failures, Kind, Result};
+use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::firewall::OwnerScope;
 use crate::host::Effects;
 use crate::link::{Plan, hosts};
@@ -60,7 +60,8 @@ fn apply_effects(
     file.edit(|now| match now {
         Some(now) => hosts::edited(now, &written, &plan.shared, block),
         None => planned.clone(),
-    })?;
+    })
+    .map_err(Error::in_hosts_file)?;
     log::debug!("{}: hosts file written", pending.id);
     Ok(())
 }
@@ -98,10 +99,11 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
     let rules_are_gone = failures.is_empty();
     if let Some(edit) = &record.hosts {
         let shared = shared_hosts_blocks(effects.store, record);
-        match shared.and_then(|shared| restore_hosts(effects, edit, &shared)) {
+        let restored = shared.and_then(|shared| restore_hosts(effects, edit, &shared));
+        match restored.map_err(Error::in_hosts_file) {
             Ok(()) => log::debug!("{}: hosts file restored", record.id),
             // What the container made of it must not keep the container from being deleted.
-            Err(error) if error.kind == Kind::Unsafe => log::warn!("left as it is: {error}"),
+            Err(error) if error.cause == Cause::RefusedFile => log::warn!("left as it is: {error}"),
             failed => failures.note(failed),
         }
     }
@@ -120,7 +122,7 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
         }
         Commit::Conflict => {
             let message = format!("record of {}: changed while it was removed", record.id);
-            Err(Error::new(Kind::State, message))
+            Err(Error::new(Kind::State, message).because(Cause::Conflict))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reads what a plan needs and makes the plan: sources, other blocks of a shared hosts file, and the
 //! hosts file itself.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::debug_log;
@@ -41,4 +41,5 @@ pub(crate) fn plan(
 /// Somebody who takes no lock of ours.
 pub(crate) fn conflicts(id: &ContainerId) -> Error {
     Error::new(Kind::State, format!("record of {id}: others keep changing it"))
+        .because(Cause::Conflict)
 }

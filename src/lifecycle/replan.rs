@@ -53,7 +53,7 @@ fn plan_again(host: &Locked<'_>, me: &Record) -> Result<(Plan, Option<HostsFile>
     let opened = me.hosts.as_ref().map(|edit| HostsFile::again(&edit.place, state));
     let (file, hosts) = match opened.transpose() {
         Ok(file) => (file.flatten(), Ok(())),
-        Err(refused) => (None, Err(refused)),
+        Err(refused) => (None, Err(refused.in_hosts_file())),
     };
     Ok((plan(host, me, file.as_ref(), true, OnMissing::Leave)?, file, hosts))
 }

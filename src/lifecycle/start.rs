@@ -1,7 +1,7 @@
 //! A container starts: its record is published, its links are made, and the containers that are
 //! linked to it are planned again.
 
-use crate::error::{Error, Failures, Kind, Result};
+use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{carry_out, rollback};
@@ -191,7 +191,9 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
             if !is_running(&holder, host.boot)? {
                 match remove(host, &holder) {
                     // Its rules have gone, and its file is its own trouble.
-                    Err(error) if error.kind == Kind::Hosts => log_failure(&holder, Err(error)),
+                    Err(error) if error.cause == Cause::HostsFile => {
+                        log_failure(&holder, Err(error));
+                    }
                     removed => removed?,
                 }
                 cleared = true;

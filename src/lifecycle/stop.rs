@@ -1,7 +1,7 @@
 //! A container ends: its rules, its block in the hosts file and its record go, and the containers
 //! that are linked to it lose its address.
 
-use crate::error::{Error, Failures, Kind, Result};
+use crate::error::{Cause, Error, Failures, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::rollback;
@@ -63,9 +63,9 @@ pub(super) fn part(host: &Locked<'_>, record: &Record) -> Result<Failures> {
     debug_log::neighbours(&record.id, &recipients);
     for recipient in recipients {
         match replan(host, &recipient) {
-            Err(error) if !matches!(error.kind, Kind::Hosts | Kind::Unsafe) => {
+            Err(error) if !matches!(error.cause, Cause::HostsFile | Cause::RefusedFile) => {
                 let message = format!("links of {}: {error}", recipient.id);
-                failures.note(Err(Error::new(error.kind, message)));
+                failures.note(Err(Error::new(error.kind, message).because(error.cause)));
             }
             done => log_failure(&recipient, done),
         }

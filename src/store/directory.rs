@@ -20,7 +20,7 @@ mod subscription;
 
 use super::format;
 use super::{Change, Commit, Found, Store, Subscription};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::model::{ContainerId, Record, Reference};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
@@ -98,7 +98,7 @@ impl DirectoryStore {
         match format::decode(&bytes) {
             Ok(record) if record.id.as_str() == id => return Ok(Some(record)),
             Ok(_) => log::error!("record {id}: speaks of another container: put aside"),
-            Err(error) if error.kind == Kind::State => return Err(error),
+            Err(error) if error.cause == Cause::NewerRecord => return Err(error),
             Err(error) => log::error!("record {id}: {error}: put aside"),
         }
         self.top.remove(WHOLE)?;

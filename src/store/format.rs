@@ -3,7 +3,7 @@
 //! Decoding checks every value: a record may come from another version of oci-link or may be
 //! damaged.
 
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{
     Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Created, Flow, Hostname,
     HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, LinkState, Network, OwnerTag, Phase,
@@ -116,7 +116,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
     let Versioned { version } = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
     if version > VERSION {
         let message = format!("record of version {version}: this oci-link reads up to {VERSION}");
-        return Err(Error::new(Kind::State, message));
+        return Err(Error::new(Kind::State, message).because(Cause::NewerRecord));
     }
     let stored: Stored = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
     Ok(Record {

@@ -1,6 +1,6 @@
 //! The programs of iptables: one transaction per run, and a listing of what is there.
 
-use crate::error::{Kind, Result};
+use crate::error::{Cause, Kind, Result};
 use crate::firewall::failed;
 use crate::model::Family;
 use crate::sys::process::child::{self, Output};
@@ -38,6 +38,7 @@ impl Tool {
             .ok_or_else(|| {
                 let missing = Self { family, directory: "" }.restore_name();
                 failed(format!("{missing}: not installed (looked in {})", DIRECTORIES.join(", ")))
+                    .because(Cause::NotInstalled)
             })
     }
 

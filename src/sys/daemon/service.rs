@@ -1,4 +1,4 @@
-//! Status messages to the service manager (the sd_notify(3) protocol).
+//! Status messages to the service manager (the `sd_notify(3)` protocol).
 //!
 //! The manager passes its socket in `NOTIFY_SOCKET`, the only environment variable that is read.
 

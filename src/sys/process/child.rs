@@ -7,7 +7,7 @@
 #![allow(unsafe_code)] // Every block has a SAFETY comment.
 
 use super::own_pid;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -61,7 +61,8 @@ pub(crate) fn run(
     let child = Birth::of(program, args, streams).context(kind, || program)?.give();
     let status = child.context(kind, || program)?.end(patience).context(kind, || program)?;
     let Some(status) = status else {
-        return Err(Error::new(kind, format!("{program}: no end after {patience} ms: killed")));
+        let message = format!("{program}: no end after {patience} ms: killed");
+        return Err(Error::new(kind, message).because(Cause::Timeout));
     };
     // iptables-restore treats a failed read of its input as the end of the rules and exits with 0.
     let read = stdin.stream_position().context(kind, || "memfd")?;

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // Every block has a SAFETY comment.
 
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::sys::process::alarm::Alarm;
 use nix::errno::Errno;
 use nix::libc;
@@ -52,7 +52,7 @@ pub(crate) fn within(patience: Duration, file: File) -> Result<Option<Lock>> {
 pub(crate) fn exclusive(file: File, patience: Duration) -> Result<Lock> {
     within(patience, file)?.ok_or_else(|| {
         let message = format!("the lock is held for more than {} s", patience.as_secs());
-        Error::new(Kind::State, message)
+        Error::new(Kind::State, message).because(Cause::LockHeld)
     })
 }
 
