@@ -1,8 +1,8 @@
-//! The container's hosts file as bytes: what our block says, how it goes in, how it comes out.
+//! Computes the content of a container's hosts file, with and without its hosts block.
 //!
-//! The block always stands at the end, after every line of the engine and the user: the first
-//! line that has a name wins, and theirs come first in Docker's files too. Bytes that are not ours
-//! (of any encoding, with or without a final newline) are never changed.
+//! A new block is appended at the end, after all lines of the engine and the user. Resolvers use
+//! the first line that has a name, and in Docker's files the other lines come first too. Other
+//! bytes, of any encoding and with or without a final newline, are never changed.
 
 use crate::model::filler;
 use std::net::IpAddr;
@@ -12,8 +12,10 @@ pub const BEGIN: &str = "# BEGIN oci-link";
 /// The last line of a block.
 pub const END: &str = "# END oci-link";
 
-/// The hosts file that Docker makes for a container (libnetwork/etchosts); without the lines of
-/// IPv6 where the container's loopback has none.
+/// Returns the hosts file that Docker creates for a container (libnetwork/etchosts).
+///
+/// `ipv6` tells whether the container's loopback interface has IPv6. Without it the IPv6 lines are
+/// left out.
 pub(crate) fn preamble(ipv6: bool) -> String {
     let v4 = "127.0.0.1\tlocalhost\n";
     let v6 = "::1\tlocalhost ip6-localhost ip6-loopback\n\
@@ -24,7 +26,8 @@ pub(crate) fn preamble(ipv6: bool) -> String {
     if ipv6 { format!("{v4}{v6}") } else { v4.to_owned() }
 }
 
-/// One line: Docker puts a tab after the address and spaces between the names.
+/// Returns one line without a newline. As in Docker, a tab follows the address and spaces separate
+/// the names.
 pub fn line(ip: IpAddr, names: &[&str]) -> String {
     format!("{ip}\t{}", names.join(" "))
 }
@@ -37,13 +40,15 @@ pub(crate) fn mentions(content: &[u8], ip: IpAddr) -> bool {
     })
 }
 
-/// Whether `content` holds the block as it was written.
+/// Whether `content` contains `block` exactly as it was written.
 pub fn contains(content: &[u8], block: &str) -> bool {
     cut_exact(content, block).is_some()
 }
 
-/// The block that goes to the end of `base`; no lines, no block. Where `base` lacks its final
-/// newline, the block brings it and takes it along again when it goes.
+/// Returns the block that is appended to `base`, or an empty string if there are no lines.
+///
+/// If `base` lacks a final newline, the block starts with one, which is removed together with the
+/// block.
 pub fn block(base: &[u8], lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
@@ -52,8 +57,10 @@ pub fn block(base: &[u8], lines: &[String]) -> String {
     format!("{newline}{BEGIN}\n{}\n{END}\n", lines.join("\n"))
 }
 
-/// `content` with `block` in place of what was `written` before. Whatever became of its last line
-/// since the block was made, the block does not run into it.
+/// Returns `content` with `block` in place of the blocks that were `written` before.
+///
+/// If the last line has lost its newline since the block was computed, one is added before the
+/// block.
 pub fn edited(content: &[u8], written: &[&str], shared: &[String], block: &str) -> Vec<u8> {
     let mut edited = without(content, written, shared);
     let runs_on = !edited.is_empty() && !edited.ends_with(b"\n") && !block.starts_with('\n');
@@ -64,14 +71,16 @@ pub fn edited(content: &[u8], written: &[&str], shared: &[String], block: &str) 
     edited
 }
 
-/// `content` without our block. `written` are the blocks that may stand there, as recorded;
-/// `shared` are those of other containers that have the same file, and stay.
+/// Returns `content` without this container's hosts block.
 ///
-/// 1. A block that stands there as it was written is cut out: what is left is, byte for byte, what
-///    was there before.
-/// 2. If somebody edited inside it, our lines and markers go and theirs stay. A pair of markers
-///    around nothing of ours is not our block.
-/// 3. If an engine rewrote the file and dropped the markers, our bare lines go.
+/// `written` are the blocks that the file may contain according to the record. `shared` are the
+/// blocks of other containers with the same file, which stay.
+///
+/// 1. An unchanged block is cut out. The rest is, byte for byte, the file without the block.
+/// 2. If the block was edited, its remaining lines and its markers are removed; all other lines
+///    stay. A pair of markers around none of its lines is not this container's block.
+/// 3. If an engine rewrote the file without the markers, the remaining lines of the block are
+///    removed.
 pub fn without(content: &[u8], written: &[&str], shared: &[String]) -> Vec<u8> {
     let written: Vec<&str> = written.iter().copied().filter(|block| !block.is_empty()).collect();
     let content = unfilled(content, &written);
@@ -114,8 +123,11 @@ pub fn without(content: &[u8], written: &[&str], shared: &[String]) -> Vec<u8> {
     lines.concat()
 }
 
-/// `content` without the filler that a writer leaves who is killed: it is as long as what a block was
-/// longer than the next one, or than none, give or take the newline that a block may bring.
+/// Returns `content` without the filler that a killed writer left at its end.
+///
+/// Before a file is shortened, the bytes to be cut off are overwritten with a filler. Its length is
+/// that of a written block, minus that of a shorter one if there is one. It may differ by one byte,
+/// the newline at the start of a block.
 fn unfilled<'a>(content: &'a [u8], written: &[&str]) -> &'a [u8] {
     let line = content.strip_suffix(b"\n").unwrap_or(content);
     let marks = line.iter().rev().take_while(|byte| **byte == b'#').count();
@@ -132,12 +144,13 @@ fn unfilled<'a>(content: &'a [u8], written: &[&str]) -> &'a [u8] {
     if is_filler && written.iter().any(is_left) { left } else { content }
 }
 
-/// A line without its newline.
+/// Returns a line without its newline.
 fn text(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\n").unwrap_or(line)
 }
 
-/// Cuts the last occurrence of `block` that starts a line.
+/// Cuts out the last occurrence of `block`. Returns `None` if there is none or it does not start a
+/// line.
 fn cut_exact(content: &[u8], block: &str) -> Option<Vec<u8>> {
     let block = block.as_bytes();
     let at = content.windows(block.len()).rposition(|window| window == block)?;
@@ -146,12 +159,13 @@ fn cut_exact(content: &[u8], block: &str) -> Option<Vec<u8>> {
     if !(brought_newline || before.is_empty() || before.ends_with(b"\n")) {
         return None;
     }
-    // What somebody appended behind us must not run into what was the file's last line.
+    // The newline that starts the block also ends the line before it. It stays if text follows the
+    // block; otherwise two lines would become one.
     let kept = if brought_newline && !after.is_empty() { &b"\n"[..] } else { b"" };
     Some([before, kept, after].concat())
 }
 
-/// Which lines are in a block of `shared` that stands as it was written.
+/// Marks the lines that are part of an unchanged block of `shared`.
 fn occupied(lines: &[&[u8]], shared: &[String]) -> Vec<bool> {
     let mut occupied = vec![false; lines.len()];
     for block in shared {
@@ -168,7 +182,10 @@ fn occupied(lines: &[&[u8]], shared: &[String]) -> Vec<bool> {
     occupied
 }
 
-/// The last pair of markers with one of our lines between them and no other marker.
+/// Finds the last pair of markers that encloses a line of `ours` and no other marker.
+///
+/// `theirs` marks lines of other containers' blocks, which are skipped. Returns the indexes of both
+/// markers.
 fn edited_block(lines: &[&[u8]], ours: &[&[u8]], theirs: &[bool]) -> Option<(usize, usize)> {
     let mut found = None;
     let mut open = None;

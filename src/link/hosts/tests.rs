@@ -8,7 +8,7 @@ fn lines() -> Vec<String> {
     LINES.map(String::from).to_vec()
 }
 
-/// With the block, then without it again.
+/// Appends a block to `base`, applies `edit` and removes the block again.
 fn round_trip(base: &[u8], edit: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
     let block = block(base, &lines());
     let written = [base, block.as_bytes()].concat();
