@@ -252,6 +252,16 @@ mod tests {
     }
 
     #[test]
+    fn the_own_line_is_removed_with_the_last_link() {
+        let db = record("db", "80", &["10.0.0.2/24"]);
+        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
+        let linked = plan(&web, &world(&[db], Some("x\n")), OnMissing::Refuse).unwrap();
+        let unlinked = linked.record.clone().linked(&[]);
+        let plan = plan(&unlinked, &world(&[], Some(&text(&linked))), OnMissing::Leave).unwrap();
+        assert_eq!(text(&plan), "x\n");
+    }
+
+    #[test]
     fn of_several_networks_the_shared_one_counts() {
         let db = record("db", "80", &["10.1.0.2/24", "10.0.0.2/24"]);
         let web = record("web", "none", &["10.2.0.4/24", "10.0.0.4/24"]).linked(&["db"]);

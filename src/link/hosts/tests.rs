@@ -97,6 +97,12 @@ fn of_two_blocks_each_goes_with_its_own() {
 }
 
 #[test]
+fn the_last_of_equal_blocks_is_removed() {
+    let base = format!("{}10.9.9.9\tuser\n", block(b"", &lines()));
+    assert_eq!(round_trip(base.as_bytes(), |written| written), base.as_bytes());
+}
+
+#[test]
 fn a_block_of_another_is_not_ours_whatever_it_says() {
     let ours = block(b"", &["10.0.0.2\tdb db".to_owned()]);
     let theirs = block(b"", &["10.0.0.2\tdb db".to_owned(), "10.0.0.4\tpod".to_owned()]);
