@@ -32,10 +32,11 @@ use super::{Firewall, InstalledRules, OwnerScope, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::message::Batch;
+use crate::sys::net::netlink::uapi::{IPSET_ERR_EXIST, IPSET_ERR_HASH_FULL};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use kernel::{destroy_sets, is_in_use, is_ours, list, list_all, make_sets};
-use messages::{EXISTS, FULL, MISSING, SetChange, change_element};
-use nix::libc::EINVAL;
+use messages::{SetChange, change_element};
+use nix::libc::{EINVAL, ENOENT};
 use sets::{IpSet, SetEntry};
 use shared::Shared;
 use std::cell::RefCell;
@@ -231,7 +232,7 @@ impl Firewall for Ipset {
 /// Adds all or nothing; returns what was there already.
 fn add(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<Vec<SetEntry>> {
     let refused = send(link, SetChange::Add, elements)?;
-    match refused.iter().find(|(_, refusal)| refusal.code != EXISTS) {
+    match refused.iter().find(|(_, refusal)| refusal.code != IPSET_ERR_EXIST) {
         Some((element, refusal)) => {
             let not_made: HashSet<SetEntry> = refused.iter().map(|(e, _)| e.key).collect();
             let mut made = elements.to_vec();
@@ -245,7 +246,7 @@ fn add(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<Vec<SetEntr
 /// Deletes what is there.
 fn delete(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<()> {
     for (element, refusal) in send(link, SetChange::Delete, elements)? {
-        let is_gone = [MISSING, EINVAL].contains(&refusal.code);
+        let is_gone = [ENOENT, EINVAL].contains(&refusal.code);
         // Nor is there anything of ours in a set of another kind.
         if !is_gone && is_ours(link, IpSet::of(&element.key))? {
             return Err(complaint(&element, refusal));
@@ -264,7 +265,7 @@ fn undo(link: &mut Netlink, added: &[Element<SetEntry>], error: Error) -> Error 
 
 fn complaint(element: &Element<SetEntry>, refusal: NetlinkError) -> Error {
     let why = match refusal.code {
-        FULL => "the set is full".to_owned(),
+        IPSET_ERR_HASH_FULL => "the set is full".to_owned(),
         code => format!("{} ({code})", refusal.errno().desc()),
     };
     failed(format!("ipset {}: {why}", element.key.show()))

@@ -1,8 +1,7 @@
 //! The sets as the kernel has them: made, looked for, listed.
 
 use super::messages::{
-    self, BUSY, MISSING, REFERENCED, ask_for_header, ask_for_set, create_set, destroy_set, element,
-    rename_to_itself, swap,
+    self, ask_for_header, ask_for_set, create_set, destroy_set, element, rename_to_itself, swap,
 };
 use super::sets::{self, IpSet, Kind, SetEntry};
 use crate::error::{Error, Result};
@@ -10,8 +9,9 @@ use crate::firewall::elements::Element;
 use crate::firewall::failed;
 use crate::model::Family;
 use crate::sys::net::netlink::message::Batch;
+use crate::sys::net::netlink::uapi::{IPSET_ERR_BUSY, IPSET_ERR_REFERENCED};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
-use nix::libc::{EEXIST, EINVAL};
+use nix::libc::{EEXIST, EINVAL, ENOENT};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -65,7 +65,9 @@ fn destroy(link: &mut Netlink, set: IpSet) -> Result<()> {
         let mut batch = Batch::default();
         destroy_set(&mut batch, set);
         match link.exchange(&batch.with_receipt())?.first() {
-            Some(refusal) if refusal.code == BUSY && attempts.next().is_some() => sleep(LETTING_GO),
+            Some(refusal) if refusal.code == IPSET_ERR_BUSY && attempts.next().is_some() => {
+                sleep(LETTING_GO);
+            }
             Some(refusal) => return Err(refused(set, "cannot be unmade", *refusal)),
             None => return Ok(()),
         }
@@ -93,7 +95,7 @@ pub(crate) fn is_in_kernel() -> Result<()> {
     let mut batch = Batch::default();
     ask_for_header(&mut batch, IpSet { family: Family::V4, kind: Kind::Bridged });
     match Netlink::netfilter()?.ask(&batch.with_receipt(), |_| ())? {
-        Err(refusal) if refusal.code != MISSING => {
+        Err(refusal) if refusal.code != ENOENT => {
             Err(failed(format!("ipset: not in the kernel ({})", refusal.errno().desc())))
         }
         _ => Ok(()),
@@ -107,7 +109,7 @@ pub(crate) fn is_in_use(link: &mut Netlink, family: Family) -> Result<bool> {
     let mut batch = Batch::default();
     rename_to_itself(&mut batch, IpSet { family, kind: Kind::Bridged });
     let refused = link.exchange(&batch.with_receipt())?;
-    Ok(refused.iter().any(|refusal| refusal.code == REFERENCED))
+    Ok(refused.iter().any(|refusal| refusal.code == IPSET_ERR_REFERENCED))
 }
 
 /// The elements of all sets.
@@ -131,7 +133,7 @@ pub(crate) fn list(link: &mut Netlink, set: IpSet) -> Result<Vec<Element<SetEntr
     match answer {
         Ok(()) => Ok(all),
         // A kernel without sets has none of ours.
-        Err(refusal) if [MISSING, EINVAL].contains(&refusal.code) => Ok(Vec::new()),
+        Err(refusal) if [ENOENT, EINVAL].contains(&refusal.code) => Ok(Vec::new()),
         Err(refusal) => Err(refused(set, "cannot be listed", refusal)),
     }
 }

@@ -6,32 +6,16 @@
 //! another kind, a kernel that does not say) is no bridge: nothing is taken for one.
 
 use super::netlink::Netlink;
-use super::netlink::message::{Batch, Message, UNSPECIFIED};
+use super::netlink::message::{Batch, Message};
+use super::netlink::uapi::{
+    AF_UNSPEC, IFLA_EXT_MASK, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINK_NETNSID,
+    IFLA_LINKINFO, IFLA_MASTER, IFLA_TARGET_NETNSID, NETNSA_FD, NETNSA_NSID,
+    RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_GETNSID, RTM_NEWLINK, RTM_NEWNSID,
+};
 use crate::error::Result;
 use crate::model::BridgeName;
 use std::fs::File;
 use std::os::fd::AsRawFd;
-
-/// Messages of rtnetlink(7).
-const NEW_LINK: u16 = 16;
-const GET_LINK: u16 = 18;
-const NEW_NAMESPACE_NUMBER: u16 = 88;
-const GET_NAMESPACE_NUMBER: u16 = 90;
-/// Attributes of an interface.
-const NAME: u16 = 3;
-const PEER: u16 = 5;
-const MASTER: u16 = 10;
-const INFO: u16 = 18;
-const WANTED: u16 = 29;
-const PEER_NAMESPACE: u16 = 37;
-const IN_NAMESPACE: u16 = 46;
-/// Attribute of its information.
-const KIND: u16 = 1;
-/// An answer without its counters is half as long.
-const SKIP_STATISTICS: u32 = 1 << 3;
-/// Attributes of a namespace.
-const NUMBER: u16 = 1;
-const DESCRIPTOR: u16 = 3;
 
 /// The bridge in the namespace `host` under `interface` of the namespace that `link` is in. Fails
 /// where the kernel could not be asked: rules that are not bound would let through more.
@@ -39,13 +23,13 @@ pub(crate) fn under(link: &mut Netlink, host: &File, interface: u32) -> Result<O
     let mut questions = Batch::default();
     ask_for(&mut questions, interface, None);
     // Behind the other: telling where the peer is gives its namespace a number.
-    questions.message(GET_NAMESPACE_NUMBER, 0, UNSPECIFIED, |body| {
-        body.bytes(DESCRIPTOR, &host.as_raw_fd().to_ne_bytes());
+    questions.message(RTM_GETNSID, 0, AF_UNSPEC, |body| {
+        body.bytes(NETNSA_FD, &host.as_raw_fd().to_ne_bytes());
     });
     let (mut own, mut number) = (None, None);
     link.ask_each(&questions, |answer| match answer.kind {
-        NEW_LINK => own = Interface::parse(answer),
-        NEW_NAMESPACE_NUMBER => number = answer.attributes().local(NUMBER),
+        RTM_NEWLINK => own = Interface::parse(answer),
+        RTM_NEWNSID => number = answer.attributes().local(NETNSA_NSID),
         _ => {}
     })?;
     // A peer in a third namespace has an index that means another interface here.
@@ -67,7 +51,7 @@ fn elsewhere(link: &mut Netlink, namespace: u32, index: u32) -> Result<Option<In
     ask_for(&mut question, index, Some(namespace));
     let mut found = None;
     link.ask_each(&question, |answer| {
-        if answer.kind == NEW_LINK {
+        if answer.kind == RTM_NEWLINK {
             found = Interface::parse(answer);
         }
     })?;
@@ -75,11 +59,12 @@ fn elsewhere(link: &mut Netlink, namespace: u32, index: u32) -> Result<Option<In
 }
 
 fn ask_for(batch: &mut Batch, index: u32, namespace: Option<u32>) {
-    batch.message(GET_LINK, 0, UNSPECIFIED, |body| {
+    batch.message(RTM_GETLINK, 0, AF_UNSPEC, |body| {
         // Behind the family and the kind: index, flags, which flags.
-        body.header(&[index, 0, 0]).bytes(WANTED, &SKIP_STATISTICS.to_ne_bytes());
+        // An answer without its counters is half as long.
+        body.header(&[index, 0, 0]).bytes(IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
         if let Some(number) = namespace {
-            body.bytes(IN_NAMESPACE, &number.to_ne_bytes());
+            body.bytes(IFLA_TARGET_NETNSID, &number.to_ne_bytes());
         }
     });
 }
@@ -98,12 +83,12 @@ impl Interface {
     pub(crate) fn parse(message: &Message<'_>) -> Option<Self> {
         let all = message.interface()?;
         Some(Self {
-            name: all.text(NAME)?.to_owned(),
-            kind: all.inside(INFO).text(KIND).unwrap_or_default().to_owned(),
-            peer: all.local(PEER),
-            peer_namespace: all.local(PEER_NAMESPACE),
-            master: all.local(MASTER),
-            in_namespace: all.local(IN_NAMESPACE),
+            name: all.text(IFLA_IFNAME)?.to_owned(),
+            kind: all.inside(IFLA_LINKINFO).text(IFLA_INFO_KIND).unwrap_or_default().to_owned(),
+            peer: all.local(IFLA_LINK),
+            peer_namespace: all.local(IFLA_LINK_NETNSID),
+            master: all.local(IFLA_MASTER),
+            in_namespace: all.local(IFLA_TARGET_NETNSID),
         })
     }
 }

@@ -5,9 +5,10 @@
 
 pub(crate) mod message;
 pub(crate) mod subscription;
+pub(crate) mod uapi;
 
 use crate::error::{Context, Error, Kind, Result};
-use message::{Batch, DONE, ERROR, Message, messages};
+use message::{Batch, Message, messages};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
@@ -15,6 +16,7 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 use std::os::fd::{AsRawFd, OwnedFd};
+use uapi::{NLMSG_DONE, NLMSG_ERROR};
 
 /// The kernel makes the parts of a dump no larger than what is asked for, or than 8 KiB; never than
 /// 32 KiB. An interface tells all its names at once, which can be 64 KiB; what else it tells is short.
@@ -88,7 +90,7 @@ impl Netlink {
         let mut refusals = Vec::new();
         let mut answered = false;
         while let Some(datagram) = self.receive()? {
-            for message in messages(datagram).filter(|message| message.kind == ERROR) {
+            for message in messages(datagram).filter(|message| message.kind == NLMSG_ERROR) {
                 answered = true;
                 match message.code() {
                     Some(0) => {}
@@ -112,8 +114,8 @@ impl Netlink {
         while let Some(datagram) = self.receive()? {
             for message in messages(datagram) {
                 match (message.kind, message.code().unwrap_or(0)) {
-                    (DONE | ERROR, 0) => return Ok(Ok(())),
-                    (DONE | ERROR, code) => {
+                    (NLMSG_DONE | NLMSG_ERROR, 0) => return Ok(Ok(())),
+                    (NLMSG_DONE | NLMSG_ERROR, code) => {
                         return Ok(Err(NetlinkError { sequence: message.sequence, code }));
                     }
                     _ => visit(&message),

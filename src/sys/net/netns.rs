@@ -3,7 +3,10 @@
 #![allow(unsafe_code)] // Each block says why.
 
 use super::bridge;
-use super::netlink::message::{Attributes, Batch, DUMP, UNSPECIFIED};
+use super::netlink::message::{Attributes, Batch};
+use super::netlink::uapi::{
+    AF_UNSPEC, IFA_ADDRESS, IFA_LOCAL, NLM_F_DUMP, RTM_GETADDR, RTM_NEWADDR,
+};
 use super::netlink::{Netlink, NetlinkError, namespace_cookie};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Address;
@@ -20,11 +23,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
-/// Messages and attributes of rtnetlink(7).
-const GET_ADDRESS: u16 = 22;
-const NEW_ADDRESS: u16 = 20;
-const ADDRESS: u16 = 1;
-const LOCAL: u16 = 2;
 /// The loopback interface has this number in every namespace.
 const LOOPBACK: u32 = 1;
 
@@ -146,11 +144,11 @@ fn enter(namespace: &File) -> Result<()> {
 fn read(host: &File) -> Result<Namespace> {
     let mut found = Vec::new();
     let mut question = Batch::default();
-    question.message(GET_ADDRESS, DUMP, UNSPECIFIED, |_| ());
+    question.message(RTM_GETADDR, NLM_F_DUMP, AF_UNSPEC, |_| ());
     let mut link = Netlink::route()?;
     let cookie = link.namespace_cookie();
     let answer = link.ask(&question, |message| {
-        if message.kind == NEW_ADDRESS {
+        if message.kind == RTM_NEWADDR {
             found.extend(message.address().and_then(|(header, rest)| assigned(header, &rest)));
         }
     });
@@ -183,7 +181,7 @@ fn is_link_local(ip: IpAddr) -> bool {
 /// has an attribute of its own.
 pub(crate) fn assigned(header: [u8; 8], attributes: &Attributes<'_>) -> Option<(u32, IpAddr, u8)> {
     let [_family, prefix, _flags, _scope, index @ ..] = header;
-    let bytes = attributes.get(LOCAL).or_else(|| attributes.get(ADDRESS))?;
+    let bytes = attributes.get(IFA_LOCAL).or_else(|| attributes.get(IFA_ADDRESS))?;
     let ip = match bytes.len() {
         4 => IpAddr::from(*bytes.first_chunk::<4>()?),
         _ => IpAddr::from(*bytes.first_chunk::<16>()?),

@@ -48,14 +48,14 @@ impl Packet {
 
     fn run(&self, rule: &Rule, flow: &Flow) -> Option<i32> {
         let mut registers = [0xff; 64];
-        let at = |register: u32| usize::try_from(4 * (register - REGISTER)).unwrap();
+        let at = |register: u32| usize::try_from(4 * (register - NFT_REG32_00)).unwrap();
         for expression in &rule.expressions {
             let (to, loaded) = match expression {
                 Expression::Meta { key, to } => (*to, self.meta(*key)),
                 Expression::Payload { header, offset, length, to } => {
                     let header = match *header {
-                        NETWORK => &self.network,
-                        TRANSPORT => &self.transport,
+                        NFT_PAYLOAD_NETWORK_HEADER => &self.network,
+                        NFT_PAYLOAD_TRANSPORT_HEADER => &self.transport,
                         _ => panic!("no such header"),
                     };
                     let [from, length] = [*offset, *length].map(|n| usize::try_from(n).unwrap());
@@ -92,11 +92,11 @@ impl Packet {
     fn meta(&self, key: u32) -> Vec<u8> {
         let named = |name| interface(&BridgeName::new(name).unwrap());
         match (key, self.family) {
-            (IN_INTERFACE, _) => named(self.interfaces[0]),
-            (OUT_INTERFACE, _) => named(self.interfaces[1]),
-            (FAMILY, Family::V4) => vec![2],
-            (FAMILY, Family::V6) => vec![10],
-            (PROTOCOL, _) => vec![self.protocol],
+            (NFT_META_IIFNAME, _) => named(self.interfaces[0]),
+            (NFT_META_OIFNAME, _) => named(self.interfaces[1]),
+            (NFT_META_NFPROTO, Family::V4) => vec![2],
+            (NFT_META_NFPROTO, Family::V6) => vec![10],
+            (NFT_META_L4PROTO, _) => vec![self.protocol],
             _ => panic!("no such key"),
         }
     }

@@ -2,6 +2,9 @@
 //! today; the older kind tells nobody of its changes, and neither do ipsets.
 
 use super::message::{Message, messages};
+use super::uapi::{
+    NFNL_SUBSYS_NFTABLES, NFNLGRP_NFTABLES, NFT_MSG_NEWGEN, NFTA_TABLE_NAME, nfnl_type,
+};
 use crate::error::{Context, Kind, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -9,13 +12,8 @@ use nix::sys::socket::{
 };
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// `NFNLGRP_NFTABLES` of linux/netfilter/nfnetlink.h, as a set of groups.
-const NFTABLES: u32 = 1 << (7 - 1);
-/// Above all messages of nftables, and the one that ends a transaction.
-const SUBSYSTEM: u16 = 10 << 8;
-const NEW_GENERATION: u16 = SUBSYSTEM + 15;
-/// Whatever a message is about, this is the name of the table.
-const TABLE: u16 = 1;
+/// The multicast group of nftables as a set of groups: group n is bit n - 1.
+const GROUPS: u32 = 1 << (NFNLGRP_NFTABLES - 1);
 /// The kernel puts changes together, but not into more than this.
 const DATAGRAM: usize = 32 << 10;
 
@@ -33,7 +31,7 @@ impl NetlinkSubscription {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             let (kind, protocol) = (SockType::Raw, SockProtocol::NetlinkNetFilter);
             let fd = socket(AddressFamily::Netlink, kind, flags, protocol)?;
-            bind(fd.as_raw_fd(), &NetlinkAddr::new(0, NFTABLES))?;
+            bind(fd.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
             Ok::<_, Errno>(fd)
         };
         let fd = open().context(Kind::Firewall, || "changes of nftables")?;
@@ -67,8 +65,10 @@ impl NetlinkSubscription {
 }
 
 pub(crate) fn is_about(message: &Message<'_>, concerns: fn(&str) -> bool) -> bool {
-    let of_a_table = message.kind & 0xff00 == SUBSYSTEM && message.kind != NEW_GENERATION;
-    of_a_table && message.attributes().text(TABLE).is_some_and(concerns)
+    let generation = nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN);
+    let of_a_table = message.kind >> 8 == NFNL_SUBSYS_NFTABLES && message.kind != generation;
+    // Whatever else a message is about, this attribute is the name of the table.
+    of_a_table && message.attributes().text(NFTA_TABLE_NAME).is_some_and(concerns)
 }
 
 impl AsFd for NetlinkSubscription {

@@ -1,19 +1,17 @@
 //! What the kernel answers.
 
-use super::ERROR;
+use crate::sys::net::netlink::uapi::{NLA_TYPE_MASK, NLMSG_ERROR};
 
 const MESSAGE_HEADER: usize = 16;
 /// Family, version, resource: the header that all of netfilter has behind netlink's own.
 const NETFILTER_HEADER: usize = 4;
 const ATTRIBUTE_HEADER: usize = 4;
 const INTERFACE_HEADER: usize = 16;
-/// The kind of an attribute, without its flags.
-const KIND: u16 = 0x3fff;
 
 /// One message of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Message<'a> {
-    /// What it is: subsystem and command, or [`ERROR`] or [`DONE`].
+    /// What it is: subsystem and command, or `NLMSG_ERROR` or `NLMSG_DONE`.
     pub(crate) kind: u16,
     /// The number of the message that it answers.
     pub(crate) sequence: u32,
@@ -21,7 +19,7 @@ pub(crate) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// What an [`ERROR`] or [`DONE`] says: 0 is success.
+    /// What an `NLMSG_ERROR` or `NLMSG_DONE` says: 0 is success.
     pub(crate) fn code(&self) -> Option<i32> {
         let code = self.body.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))?;
         Some(code.saturating_neg())
@@ -55,7 +53,7 @@ pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
         let sequence = u32::from_ne_bytes(*header.first_chunk()?);
         let length = usize::try_from(u32::from_ne_bytes(*length)).ok()?;
         let kind = u16::from_ne_bytes(*kind);
-        if length < MESSAGE_HEADER || (length > rest.len() && kind != ERROR) {
+        if length < MESSAGE_HEADER || (length > rest.len() && kind != NLMSG_ERROR) {
             return None;
         }
         let body = rest.get(MESSAGE_HEADER..length.min(rest.len()))?;
@@ -116,6 +114,6 @@ impl<'a> Iterator for Attributes<'a> {
         let length = usize::from(u16::from_ne_bytes([a, b]));
         let value = self.0.get(ATTRIBUTE_HEADER..length)?;
         self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((u16::from_ne_bytes([c, d]) & KIND, value))
+        Some((u16::from_ne_bytes([c, d]) & NLA_TYPE_MASK, value))
     }
 }

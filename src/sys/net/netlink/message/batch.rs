@@ -1,14 +1,8 @@
 //! What is asked: messages and their attributes, written one behind the other.
 
-use super::UNSPECIFIED;
-
-/// A message's flags: a request, as all are; with receipt.
-const REQUEST: u16 = 1;
-const ACK: u16 = 4;
-
-/// An attribute's flags: it holds attributes; it is big endian.
-const NESTED: u16 = 0x8000;
-const NET_BYTE_ORDER: u16 = 0x4000;
+use crate::sys::net::netlink::uapi::{
+    NFPROTO_UNSPEC, NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST,
+};
 
 /// Messages to be sent together.
 #[derive(Debug, Default)]
@@ -33,7 +27,7 @@ impl Batch {
 
     /// Adds what begins or ends a transaction: a message to netfilter itself, about a subsystem.
     pub(crate) fn bracket(&mut self, kind: u16, subsystem: u16) {
-        self.push(kind, 0, UNSPECIFIED, subsystem, |_| ());
+        self.push(kind, 0, NFPROTO_UNSPEC, subsystem, |_| ());
     }
 
     fn push(
@@ -49,7 +43,7 @@ impl Batch {
         self.count += 1;
         self.bytes.extend([0; 4]); // The length, below.
         self.bytes.extend(kind.to_ne_bytes());
-        self.bytes.extend((REQUEST | flags).to_ne_bytes());
+        self.bytes.extend((NLM_F_REQUEST | flags).to_ne_bytes());
         self.bytes.extend(self.count.to_ne_bytes());
         self.bytes.extend([0; 4]); // From whom: the kernel knows.
         self.bytes.extend([family, 0]);
@@ -72,7 +66,7 @@ impl Batch {
     /// The same for a batch that goes on: a transaction is received before its closing bracket.
     pub(crate) fn request_receipt(&mut self) {
         if let Some(flags) = self.bytes.get_mut(self.last + 6..self.last + 8) {
-            let asked = u16::from_ne_bytes([flags[0], flags[1]]) | ACK;
+            let asked = u16::from_ne_bytes([flags[0], flags[1]]) | NLM_F_ACK;
             flags.copy_from_slice(&asked.to_ne_bytes());
         }
     }
@@ -126,7 +120,7 @@ impl Body<'_> {
 
     /// A value that must say that it is big endian.
     pub(crate) fn network(&mut self, kind: u16, value: &[u8]) -> &mut Self {
-        self.bytes(kind | NET_BYTE_ORDER, value)
+        self.bytes(kind | NLA_F_NET_BYTEORDER, value)
     }
 
     /// A text and its NUL.
@@ -139,12 +133,12 @@ impl Body<'_> {
 
     /// An attribute of attributes. With 64 KiB of them the batch cannot be sent any more.
     pub(crate) fn nest(&mut self, kind: u16, write: impl FnOnce(&mut Body<'_>)) -> &mut Self {
-        self.attribute(kind | NESTED, write)
+        self.attribute(kind | NLA_F_NESTED, write)
     }
 
     /// An attribute of attributes that were read from the kernel.
     pub(crate) fn nested(&mut self, kind: u16, value: &[u8]) -> &mut Self {
-        self.bytes(kind | NESTED, value)
+        self.bytes(kind | NLA_F_NESTED, value)
     }
 
     fn attribute(&mut self, kind: u16, write: impl FnOnce(&mut Body<'_>)) -> &mut Self {
