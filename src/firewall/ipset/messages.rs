@@ -1,4 +1,4 @@
-//! What the kernel's ipset understands (`linux/netfilter/ipset/ip_set.h`).
+//! The netlink messages of ipset (`linux/netfilter/ipset/ip_set.h`).
 
 use super::sets::{IpSet, Kind, SetEntry};
 use crate::firewall::elements::Element;
@@ -16,26 +16,26 @@ use crate::sys::net::netlink::uapi::{
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// More links than a host has containers for; the kernel reserves nothing for it.
+/// Maximum number of elements of a set. The kernel reserves no memory for it.
 const MAX_ELEMENTS: u32 = 1 << 20;
 
-/// The netlink message type of a command of ipset.
+/// The netlink message type of an ipset command.
 const fn message_type(command: u16) -> u16 {
     nfnl_type(NFNL_SUBSYS_IPSET, command)
 }
 
-/// What to do to an element.
+/// A change of one element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SetChange {
-    /// Make it, unless there is one.
+    /// Add the element. If it exists, the kernel refuses.
     Add,
-    /// Give it another comment.
+    /// Replace the comment of the element.
     Update,
-    /// Delete it, whoever's it is.
+    /// Delete the element, whatever its comment says.
     Delete,
 }
 
-/// The type of a set, and its first revision that has comments (Linux 3.14).
+/// The type name of a set, and the first revision of that type with comments (Linux 3.14).
 fn type_of(set: IpSet) -> (&'static str, u8) {
     match set.kind {
         Kind::Seats => ("hash:net,iface", 4),
@@ -43,7 +43,7 @@ fn type_of(set: IpSet) -> (&'static str, u8) {
     }
 }
 
-/// Makes the set, unless there is one.
+/// Adds a message that creates the set. If the name is taken, the kernel refuses.
 pub(crate) fn create_set(batch: &mut Batch, set: IpSet) {
     let (kind, revision) = type_of(set);
     let family = family_number(set.family);
@@ -56,48 +56,50 @@ pub(crate) fn create_set(batch: &mut Batch, set: IpSet) {
     });
 }
 
-/// Unmakes the set, with what is in it.
+/// Adds a message that destroys the set and its elements.
 pub(crate) fn destroy_set(batch: &mut Batch, set: IpSet) {
     batch.message(message_type(IPSET_CMD_DESTROY), 0, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
-/// Asks for a set with its elements.
+/// Adds a request for the elements of a set.
 pub(crate) fn ask_for_set(batch: &mut Batch, set: IpSet) {
     batch.message(message_type(IPSET_CMD_LIST), NLM_F_DUMP, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
-/// Asks what kind of set there is.
+/// Adds a request for the type of a set.
 pub(crate) fn ask_for_header(batch: &mut Batch, set: IpSet) {
     batch.message(message_type(IPSET_CMD_HEADER), 0, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
-/// Whether the header is that of a set that compares what ours does.
+/// Whether `header` describes a set of the type that we create.
 pub(crate) fn is_ours(set: IpSet, header: &Attributes<'_>) -> bool {
     header.text(IPSET_ATTR_TYPENAME) == Some(type_of(set).0)
 }
 
-/// Never changes anything: refused with `IPSET_ERR_REFERENCED` where rules ask for the set, else because
-/// the name is taken, or there is no set.
+/// Adds a message that renames a set to its own name. It never changes anything.
+///
+/// The kernel refuses it with `IPSET_ERR_REFERENCED` if rules refer to the set. Else the error says
+/// that the name is taken or that the set is missing.
 pub(crate) fn rename_to_itself(batch: &mut Batch, set: IpSet) {
     batch.message(message_type(IPSET_CMD_RENAME), 0, family_number(set.family), |body| {
         about(body, set).text(IPSET_ATTR_SETNAME2, set.name());
     });
 }
 
-/// Each set is given the other's elements.
+/// Adds a message that exchanges the elements of two sets.
 pub(crate) fn swap(batch: &mut Batch, one: IpSet, other: IpSet) {
     batch.message(message_type(IPSET_CMD_SWAP), 0, family_number(one.family), |body| {
         about(body, one).text(IPSET_ATTR_SETNAME2, other.name());
     });
 }
 
-/// A message about one element.
+/// Adds a message that changes one element.
 pub(crate) fn change_element(batch: &mut Batch, change: SetChange, element: &Element<SetEntry>) {
     let Element { key, comment } = element;
     let (command, flags) = match change {
@@ -128,7 +130,7 @@ pub(crate) fn change_element(batch: &mut Batch, change: SetChange, element: &Ele
     });
 }
 
-/// The elements in one part of the answer.
+/// The elements in one message of a listing.
 pub(crate) fn elements<'a>(
     message: &Attributes<'a>,
 ) -> impl Iterator<Item = Attributes<'a>> + use<'a> {
@@ -138,7 +140,7 @@ pub(crate) fn elements<'a>(
         .map(|(_, data)| Attributes::new(data))
 }
 
-/// An element of `set`; none if somebody put in what we do not.
+/// Parses an element of `set`. Returns `None` for an element that oci-link never adds.
 pub(crate) fn element(set: IpSet, data: &Attributes<'_>) -> Option<Element<SetEntry>> {
     let ip = parse_address(&data.inside(IPSET_ATTR_IP))?;
     let key = if set.kind == Kind::Seats {
@@ -155,11 +157,11 @@ pub(crate) fn element(set: IpSet, data: &Attributes<'_>) -> Option<Element<SetEn
 }
 
 fn about<'a, 'b>(body: &'a mut Body<'b>, set: IpSet) -> &'a mut Body<'b> {
-    // Kernels of today speak 7 and understand 6, which is all that is said here.
+    // Current kernels speak version 7 and accept 6. All messages here are part of version 6.
     body.byte(IPSET_ATTR_PROTOCOL, IPSET_PROTOCOL_MIN).text(IPSET_ATTR_SETNAME, set.name())
 }
 
-/// An IPv4 address is attribute 1 inside its attribute, an IPv6 address attribute 2.
+/// Writes an address as a nested attribute.
 fn address(data: &mut Body<'_>, kind: u16, ip: IpAddr) {
     data.nest(kind, |inside| {
         match ip {
@@ -184,7 +186,7 @@ mod tests {
     const FLOWS: IpSet = IpSet { family: Family::V4, kind: Kind::Bridged };
     const SEATS: IpSet = IpSet { family: Family::V6, kind: Kind::Seats };
 
-    /// The command of the only message of a batch, and what it names.
+    /// The type of the only message of a batch, the set name and the second set name in it.
     fn said(write: impl FnOnce(&mut Batch)) -> (u16, Option<String>, Option<String>) {
         let mut batch = Batch::default();
         write(&mut batch);
@@ -194,7 +196,7 @@ mod tests {
         (message.kind, text(IPSET_ATTR_SETNAME), text(IPSET_ATTR_SETNAME2))
     }
 
-    /// Subsystem 6, and the commands by the numbers of the kernel's header.
+    /// ipset is subsystem 6; the commands are compared with the numbers in the kernel's header.
     #[test]
     fn commands_name_their_sets() {
         let (flows, seats) = ("oci-link4".to_owned(), "oci-link6-at".to_owned());

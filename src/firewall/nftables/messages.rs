@@ -1,5 +1,5 @@
-//! What the kernel's `nf_tables` understands (`linux/netfilter/nf_tables.h`): transactions, and set
-//! elements in them.
+//! The netlink messages of `nf_tables` (`linux/netfilter/nf_tables.h`): transactions and set
+//! elements.
 
 use crate::error::Result;
 use crate::firewall::elements::Element;
@@ -16,22 +16,24 @@ use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::IFNAMSIZ;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The table's name, which is attribute 1 of every message.
+/// The name of our table.
 pub(crate) const TABLE: &str = "oci-link";
-/// A list's length is 16 bits. An element of many owners takes 328 bytes: its notes, a bridge, two
-/// addresses of IPv6, protocol and port, and four headers.
+/// Elements per message.
+///
+/// The length of a nested attribute has 16 bits. The largest element takes 328 bytes: user data,
+/// bridge, two IPv6 addresses, protocol, port, and four headers.
 const TOGETHER: usize = 192;
-/// How many elements are asked for at once: the kernel keeps a page for each answer, at worst.
+/// Elements per request. The kernel uses up to one page for each answer.
 const ANSWERS: usize = 32;
-/// The longest comment: before it are its kind and its length, behind it a NUL.
+/// The longest comment in bytes. User data adds a type byte, a length byte and a NUL.
 pub(crate) const MAX_COMMENT: usize = NFT_USERDATA_MAXLEN - 3;
 
-/// The netlink message type of a command of `nf_tables`.
+/// The netlink message type of an `nf_tables` command.
 pub(crate) const fn message_type(command: u16) -> u16 {
     nfnl_type(NFNL_SUBSYS_NFTABLES, command)
 }
 
-/// All or nothing.
+/// An `nf_tables` transaction, which the kernel carries out entirely or not at all.
 #[derive(Debug)]
 pub(crate) struct Transaction {
     batch: Batch,
@@ -47,18 +49,18 @@ impl Default for Transaction {
 }
 
 impl Transaction {
-    /// A message about the table.
+    /// Adds a message about our table. `write` adds its attributes.
     pub(crate) fn message(&mut self, command: u16, flags: u16, write: impl FnOnce(&mut Body<'_>)) {
         self.empty = false;
         about_table(&mut self.batch, command, flags, write);
     }
 
-    /// Elements that must not be there yet.
+    /// Adds elements. The kernel refuses the transaction if one of them exists.
     pub(crate) fn add_elements(&mut self, elements: &[Element<Flow>]) {
         self.elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, elements);
     }
 
-    /// Elements that must be there, and then are not.
+    /// Deletes elements. The kernel refuses the transaction if one of them is missing.
     pub(crate) fn delete_elements(&mut self, elements: &[Element<Flow>]) {
         self.elements(NFT_MSG_DELSETELEM, 0, elements);
     }
@@ -69,7 +71,8 @@ impl Transaction {
         }
     }
 
-    /// Carries it out, or returns why nothing has changed.
+    /// Sends the transaction. If the kernel refuses it, nothing has changed; the refusal is
+    /// returned.
     pub(crate) fn commit(mut self, link: &mut Netlink) -> Result<Option<NetlinkError>> {
         if self.empty {
             return Ok(None);
@@ -83,14 +86,14 @@ impl Transaction {
 /// One of our sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NftSet {
-    /// Of which family's flows.
+    /// The address family of its flows.
     pub(crate) family: Family,
-    /// Whether of those that are bound to a bridge, which their keys begin with.
+    /// Whether its flows are bound to a bridge. The key then begins with the name of the bridge.
     pub(crate) bridged: bool,
 }
 
 impl NftSet {
-    /// All of them.
+    /// All our sets.
     pub(crate) const ALL: [Self; 4] = [
         Self { family: Family::V4, bridged: true },
         Self { family: Family::V4, bridged: false },
@@ -98,12 +101,12 @@ impl NftSet {
         Self { family: Family::V6, bridged: false },
     ];
 
-    /// The set that a flow belongs in.
+    /// The set that a flow belongs to.
     pub(crate) fn of(flow: &Flow) -> Self {
         Self { family: Family::of(flow.from), bridged: flow.bridge.is_some() }
     }
 
-    /// What it is called.
+    /// The name of the set.
     pub(crate) fn name(self) -> &'static str {
         match (self.family, self.bridged) {
             (Family::V4, true) => "bridged4",
@@ -114,7 +117,7 @@ impl NftSet {
     }
 }
 
-/// A message about the table, with what `write` adds.
+/// Adds a message about our table. `write` adds its attributes.
 pub(crate) fn about_table(
     batch: &mut Batch,
     command: u16,
@@ -127,7 +130,7 @@ pub(crate) fn about_table(
     });
 }
 
-/// Asks for all elements of a set.
+/// A request for all elements of a set.
 pub(crate) fn ask_for_elements(set: NftSet) -> Batch {
     let mut batch = Batch::default();
     about_table(&mut batch, NFT_MSG_GETSETELEM, NLM_F_DUMP, |body| {
@@ -136,7 +139,7 @@ pub(crate) fn ask_for_elements(set: NftSet) -> Batch {
     batch
 }
 
-/// Asks for each of these elements, so few at once that the answers fit the buffer of the socket.
+/// Requests for these elements, split so that the answers fit the receive buffer of the socket.
 pub(crate) fn ask_for_these(
     elements: &[Element<Flow>],
 ) -> impl Iterator<Item = (NftSet, Batch)> + '_ {
@@ -147,7 +150,7 @@ pub(crate) fn ask_for_these(
     })
 }
 
-/// The elements of each set, so many at a time.
+/// Groups the elements by set, in chunks of at most `together`.
 fn by_set(
     elements: &[Element<Flow>],
     together: usize,
@@ -160,14 +163,14 @@ fn by_set(
     })
 }
 
-/// The elements in one part of the answer.
+/// The elements in one message of a listing.
 pub(crate) fn elements<'a>(
     message: &Attributes<'a>,
 ) -> impl Iterator<Item = Attributes<'a>> + use<'a> {
     message.inside(NFTA_SET_ELEM_LIST_ELEMENTS).map(|(_, item)| Attributes::new(item))
 }
 
-/// An element; none if somebody put in what is no flow.
+/// Parses an element of `set`. Returns `None` if its key is not a flow.
 pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow>> {
     let key = item.inside(NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE)?;
     let (bridge, key) = if set.bridged {
@@ -210,7 +213,7 @@ fn write_element(item: &mut Body<'_>, element: &Element<Flow>) {
     write_comment(item, NFTA_SET_ELEM_USERDATA, &element.comment);
 }
 
-/// Each part of a key begins at a multiple of four bytes.
+/// The key of a flow's element. Each part is padded to a multiple of four bytes.
 pub(crate) fn key(flow: &Flow) -> Vec<u8> {
     let octets = |ip| match ip {
         IpAddr::V4(ip) => Ipv4Addr::octets(&ip).to_vec(),
@@ -222,20 +225,20 @@ pub(crate) fn key(flow: &Flow) -> Vec<u8> {
     [bridge, octets(flow.from), octets(flow.to), rest.to_vec()].concat()
 }
 
-/// An interface's name as the kernel compares it.
+/// The name of an interface as the kernel compares it: `IFNAMSIZ` bytes, padded with NUL bytes.
 pub(crate) fn interface(bridge: &BridgeName) -> Vec<u8> {
     let mut name = bridge.as_str().as_bytes().to_vec();
     name.resize(IFNAMSIZ, 0);
     name
 }
 
-/// A comment is the first of the notes that `nft` keeps with an object: kind 0, length, text.
+/// Writes a comment in the format of the user data that `nft` stores: type 0, length, text.
 pub(crate) fn write_comment(body: &mut Body<'_>, kind: u16, comment: &str) {
     let length = u8::try_from(comment.len() + 1).unwrap_or(u8::MAX);
     body.bytes(kind, &[&[0, length], comment.as_bytes(), &[0]].concat());
 }
 
-/// The comment among an object's notes.
+/// The comment in the user data of an object.
 pub(crate) fn comment(notes: &[u8]) -> Option<&str> {
     let mut rest = notes;
     while let [kind, length, after @ ..] = rest {

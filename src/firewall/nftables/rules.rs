@@ -1,7 +1,7 @@
-//! The rules of the chain, as the small machine in the kernel runs them: each expression loads a
-//! register, compares one, looks one up in a set, or ends the packet's way.
+//! The rules of the chain, as expressions of the `nf_tables` virtual machine.
 //!
-//! Registers are 4 bytes wide here; a set's key is put together in several that follow each other.
+//! An expression loads a register, compares it, looks it up in a set, or ends with a verdict.
+//! Registers are 4 bytes wide here. The key of a set is assembled in consecutive registers.
 
 use super::messages::{NftSet, interface};
 use crate::model::{BridgeName, Family};
@@ -18,31 +18,31 @@ use crate::sys::net::netlink::uapi::{
 };
 use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP};
 
-/// How many of them an interface's name takes.
+/// The number of registers that the name of an interface takes.
 const NAME_WORDS: u32 = 4;
-/// Connection tracking's word for a packet of a connection that both sides have spoken in.
+/// `NF_CT_STATE_BIT(IP_CT_ESTABLISHED)`: packets in both directions have been seen.
 const ESTABLISHED: u32 = 1 << 1;
-/// What bridges need instead of ARP; see the chain of the other backends.
+/// ICMPv6 types of neighbor discovery. The chain of the iptables backend accepts them too.
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
-/// A rule of ours, known by its comment.
+/// One of our rules, identified by its comment.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    /// What it is for; no two have the same.
+    /// The purpose of the rule, unique in the chain.
     pub(crate) comment: String,
     expressions: Vec<Expression>,
 }
 
 impl Rule {
-    /// How the comments of our rules begin.
+    /// Prefix of the comments of our rules.
     pub(crate) const MARK: &'static str = "oci-link: ";
 
     fn new(purpose: &str, expressions: Vec<Expression>) -> Self {
         Self { comment: format!("{}{purpose}", Self::MARK), expressions }
     }
 
-    /// Writes the list of its expressions.
+    /// Writes the list of the rule's expressions.
     pub(crate) fn write(&self, list: &mut Body<'_>) {
         for expression in &self.expressions {
             list.nest(NFTA_LIST_ELEM, |item| expression.write(item));
@@ -61,7 +61,7 @@ enum Expression {
     Verdict(i32),
 }
 
-/// All rules, in order: what permits, then what drops.
+/// All rules in order: first those that accept, then those that drop.
 pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
     let mut all = Vec::new();
     for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
@@ -79,19 +79,19 @@ pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
     all
 }
 
-/// How many they are.
+/// The number of rules that [`rules`] returns.
 pub(crate) fn count(bridges: &[BridgeName]) -> usize {
     rules(&[]).len() + bridges.len().pow(2)
 }
 
-/// Source, destination, protocol and destination port are in the set.
+/// Accepts packets whose source, destination, protocol and destination port are in the set.
 fn there(set: NftSet) -> Vec<Expression> {
     let mut rule = is_in(set, false);
     rule.push(Expression::Verdict(NF_ACCEPT));
     rule
 }
 
-/// The same the other way round, for packets of a connection.
+/// Accepts reply packets of established connections: source and destination are exchanged.
 fn back(set: NftSet) -> Vec<Expression> {
     let mut rule = is_in(set, true);
     rule.extend([
@@ -103,8 +103,9 @@ fn back(set: NftSet) -> Vec<Expression> {
     rule
 }
 
-/// The packet is in the set; where its flow is bound to a bridge, by the interface that it comes
-/// in by as well as by the one that it goes out by.
+/// Matches packets of a flow in the set; `back` selects the reply direction.
+///
+/// In a set with bridges, both the input and the output interface must be the flow's bridge.
 fn is_in(set: NftSet, back: bool) -> Vec<Expression> {
     let mut rule = vec![
         Expression::Meta { key: NFT_META_NFPROTO, to: NFT_REG32_00 },
@@ -122,7 +123,7 @@ fn is_in(set: NftSet, back: bool) -> Vec<Expression> {
     rule
 }
 
-/// Puts the packet's addresses, protocol and port into the registers from `first` on.
+/// Loads addresses, protocol and port of the packet into the registers from `first` on.
 fn load(family: Family, back: bool, first: u32) -> [Expression; 4] {
     let (offset, length) = match family {
         Family::V4 => (12, 4),
@@ -202,7 +203,7 @@ impl Expression {
             Self::State { to } => {
                 data.number(NFTA_CT_DREG, *to).number(NFTA_CT_KEY, NFT_CT_STATE);
             }
-            // Connection tracking's numbers are the host's; so is the mask.
+            // The state and the mask are in host byte order.
             Self::Mask { register, mask } => {
                 data.number(NFTA_BITWISE_SREG, *register).number(NFTA_BITWISE_DREG, *register);
                 data.number(NFTA_BITWISE_LEN, NFT_REG32_SIZE).nest(NFTA_BITWISE_MASK, |inside| {
@@ -222,7 +223,7 @@ impl Expression {
             Self::Lookup { set, register } => {
                 data.text(NFTA_LOOKUP_SET, set).number(NFTA_LOOKUP_SREG, *register);
             }
-            // Into the register of verdicts, as data of that kind.
+            // The verdict goes to the verdict register, as data of type verdict.
             Self::Verdict(verdict) => {
                 data.number(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
                 data.nest(NFTA_IMMEDIATE_DATA, |inside| {

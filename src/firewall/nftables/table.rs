@@ -1,4 +1,4 @@
-//! The part of the table that is nobody's in particular: its sets, its chain, the chain's rules.
+//! The part of the table that all owners share: its sets, its chain and the rules of the chain.
 
 use super::complaint;
 use super::messages::{NftSet, Transaction, about_table, comment, message_type, write_comment};
@@ -18,20 +18,22 @@ use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP};
 
 const CHAIN: &str = "forward";
-/// `filter - 10`: what iptables and others drop later is dropped, whatever is accepted here.
+/// `filter - 10`: runs before iptables, whose drops still apply after an accept here.
 const PRIORITY: i32 = -10;
 
-/// What `nft` calls the types of a key's parts.
+/// Numbers of the data types that `nft` uses (`enum datatypes`). The kernel only stores them.
 const IPV4_ADDR: u32 = 7;
 const IPV6_ADDR: u32 = 8;
 const INET_PROTO: u32 = 12;
 const INET_SERVICE: u32 = 13;
 const INTERFACE: u32 = 41;
-/// What an interface's name adds to a key.
+/// The length in bytes that an interface name adds to a key.
 const NAME_LENGTH: u32 = 16;
 
-/// Makes what is missing, in one transaction. Rules that somebody else put into the chain stay;
-/// if ours are not those of `bridges`, each once and in order, they are made again.
+/// Creates what is missing, in one transaction.
+///
+/// Rules that other programs added to the chain stay. If our rules are not exactly those for
+/// `bridges`, in order, all of ours are deleted and created again.
 pub(crate) fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
     let wanted = rules(bridges);
     let there = our_rules(link)?;
@@ -60,7 +62,7 @@ pub(crate) fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
     transaction.commit(link)?.map_or(Ok(()), |refusal| Err(complaint(refusal)))
 }
 
-/// Takes all of it away.
+/// Deletes the table. A missing table is not an error.
 pub(crate) fn delete(link: &mut Netlink) -> Result<()> {
     let mut transaction = Transaction::default();
     transaction.message(NFT_MSG_DELTABLE, 0, |_| ());
@@ -70,7 +72,7 @@ pub(crate) fn delete(link: &mut Netlink) -> Result<()> {
     }
 }
 
-/// A set's name and what its keys are made of.
+/// Writes name, key type and key length of a set. `number` is its id within the transaction.
 fn describe(set: NftSet, number: u32, body: &mut Body<'_>) {
     let (address, length) = match set.family {
         Family::V4 => (IPV4_ADDR, 16),
@@ -85,22 +87,24 @@ fn describe(set: NftSet, number: u32, body: &mut Body<'_>) {
         .number(NFTA_SET_ID, number);
 }
 
-/// Whether the rules that ask the sets are there.
+/// Whether all rules that use the sets exist. Isolation is not checked.
 pub(crate) fn is_intact(link: &mut Netlink) -> Result<bool> {
     let there = our_rules(link)?;
     let has = |rule: &Rule| there.iter().any(|(_, comment)| *comment == rule.comment);
     Ok(rules(&[]).iter().all(has))
 }
 
-/// Whether [`make`] would change nothing.
+/// Whether our rules in the chain are exactly those for `bridges`.
 pub(crate) fn is_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
     let there = our_rules(link)?;
     let wanted = rules(bridges);
     Ok(there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)))
 }
 
-/// The same for a start: rules are told with all that they are made of, and to ask how many there
-/// are takes an eighth of the time. Only where others put theirs beside ours they have to be read.
+/// Whether our rules seem complete: a faster check than [`is_whole`], for a container start.
+///
+/// Compares the number of rules, which takes an eighth of the time of reading them. The rules are
+/// read only if the number differs, as it does if another program added rules to the chain.
 pub(crate) fn seems_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
     let mut question = Batch::default();
     about_table(&mut question, NFT_MSG_GETCHAIN, 0, |body| {
@@ -116,14 +120,14 @@ pub(crate) fn seems_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<
     Ok(as_many || is_whole(link, bridges)?)
 }
 
-/// Asks how often the rules have changed: the shortest question that only `nf_tables` answers.
+/// Requests the generation of the rule set, the shortest request that only `nf_tables` answers.
 pub(crate) fn generation(link: &mut Netlink) -> Result<std::result::Result<(), NetlinkError>> {
     let mut batch = Batch::default();
     batch.message(message_type(NFT_MSG_GETGEN), 0, NFPROTO_UNSPEC, |_| ());
     link.ask(&batch.with_receipt(), |_| ())
 }
 
-/// Whether that is the answer where there is no table, or no `nf_tables` in the kernel.
+/// Whether the error means that the table or the kernel's `nf_tables` is missing.
 pub(crate) fn is_absent(refusal: NetlinkError) -> bool {
     [ENOENT, EINVAL, EOPNOTSUPP].contains(&refusal.code)
 }
@@ -135,7 +139,7 @@ fn add_rule(transaction: &mut Transaction, rule: &Rule) {
     });
 }
 
-/// Handle and comment of each rule of ours in the chain, in order.
+/// Handle and comment of each of our rules in the chain, in order.
 fn our_rules(link: &mut Netlink) -> Result<Vec<(Vec<u8>, String)>> {
     let mut batch = Batch::default();
     about_table(&mut batch, NFT_MSG_GETRULE, NLM_F_DUMP, |body| {

@@ -1,9 +1,9 @@
-//! Whether FORWARD still begins with our jump.
+//! Whether our jump is still the first rule of FORWARD.
 //!
-//! A daemon that starts again (dockerd, firewalld) puts its own chains in front, and what these drop
-//! never reaches ours. Every start looks: one question by netlink, where iptables would be a program
-//! run of its own. It is `nf_tables` that is asked; with iptables-legacy nobody answers, and the jump
-//! is taken to be where it was put.
+//! When dockerd or firewalld restart, they insert their own chains at the head of FORWARD. Packets
+//! that these drop never reach our chain. So every container start checks the order, with one
+//! netlink request instead of a run of iptables. Only `nf_tables` answers it. With iptables-legacy
+//! the jump is assumed to be in place.
 
 use super::common_chain::BASE;
 use crate::error::Result;
@@ -16,7 +16,7 @@ use crate::sys::net::netlink::uapi::{
     NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE, NFTA_VERDICT_CHAIN, NLM_F_DUMP, nfnl_type,
 };
 
-/// Whether the first rule of FORWARD jumps to our chain; none if `nf_tables` has no such chain.
+/// Whether the first rule of FORWARD jumps to our chain; `None` if `nf_tables` has no such chain.
 pub(crate) fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>> {
     let number = family_number(family);
     let mut rules = Batch::default();
@@ -33,11 +33,11 @@ pub(crate) fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>
     if let (Ok(()), Some(ours)) = (answer, first) {
         return Ok(Some(ours));
     }
-    // No rule: somebody flushed the chain, or it is not here but in iptables-legacy.
+    // No rule: the chain was flushed, or it exists in iptables-legacy only.
     Ok(has_chain(link, family, "FORWARD")?.then_some(false))
 }
 
-/// Whether the filter table that `nf_tables` has of a family has this chain.
+/// Whether the `filter` table of a family in `nf_tables` has the chain `name`.
 pub(crate) fn has_chain(link: &mut Netlink, family: Family, name: &str) -> Result<bool> {
     let mut chain = Batch::default();
     chain.message(
@@ -66,7 +66,7 @@ mod tests {
     use crate::sys::net::netlink::message::messages;
     use crate::sys::net::netlink::uapi::NFTA_LIST_ELEM;
 
-    /// A rule with a counter, and an expression of that name that goes to that chain.
+    /// A rule with a counter and an expression `name` whose verdict leads to `chain`.
     fn rule(name: &str, chain: &str) -> Batch {
         let mut batch = Batch::default();
         batch.message(0, 0, 0, |body| {

@@ -1,4 +1,4 @@
-//! Elements and comments as bytes, and back.
+//! Elements and comments written as bytes and parsed again.
 
 use super::*;
 use crate::firewall::elements::owned;
@@ -54,7 +54,8 @@ fn what_is_written_is_read() {
     assert_eq!(read(&[]), []);
 }
 
-/// Also of the longest: their list's length would not say it, and the kernel read only a part.
+/// Elements of the greatest length must fit too. If the 16-bit length of the list overflowed, the
+/// kernel would read a part of the elements only.
 #[test]
 fn a_message_has_room_for_so_many() {
     let port = |number| Port { number, protocol: Protocol::Tcp };
@@ -67,7 +68,7 @@ fn a_message_has_room_for_so_many() {
     assert_eq!(read, [elements[..192].to_vec(), elements[192..].to_vec()]);
 }
 
-/// The kernel refuses an element with more.
+/// The kernel refuses an element with more than 256 bytes of user data.
 #[test]
 fn the_longest_comment_fills_256_bytes() {
     let comment = "x".repeat(MAX_COMMENT);
@@ -108,7 +109,7 @@ fn each_part_of_a_key_begins_at_a_multiple_of_four() {
     assert_eq!(key(&flow("10.0.0.2", "10.0.0.3", "br0")), expected.concat());
 }
 
-/// As the kernel's header numbers them, in subsystem 10.
+/// Subsystem 10; the commands are compared with the numbers in the kernel's header.
 #[test]
 fn commands_are_the_kernels() {
     for (command, number) in [
@@ -129,7 +130,7 @@ fn commands_are_the_kernels() {
     }
 }
 
-/// As `nft` writes it: the length is that of the text with its NUL.
+/// As `nft` writes it: the length includes the NUL of the text.
 #[test]
 fn a_comment_is_a_note_of_kind_0() {
     let mut batch = Batch::default();
