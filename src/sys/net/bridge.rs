@@ -1,9 +1,9 @@
-//! The bridge of the host's that a container's interface is plugged into.
+//! Finds the bridge on the host that a container's interface is attached to.
 //!
-//! The container's end of a veth pair tells the number of the host's end and its namespace, the
-//! host's end tells its master, the master its name. All are asked on the socket that is in the
-//! container's namespace already. Whatever is otherwise (macvlan, point to point, a bridge of
-//! another kind, a kernel that does not say) is no bridge: nothing is taken for one.
+//! The container's end of a veth pair names the index of the host's end and its namespace. The
+//! host's end names its master, and the master its name. All requests use the netlink socket that
+//! is already open in the container's namespace. Every other setup counts as no bridge: macvlan,
+//! point-to-point links, other kinds of bridges, and kernels that do not report the peer.
 
 use super::netlink::Netlink;
 use super::netlink::message::{Batch, Message};
@@ -17,12 +17,16 @@ use crate::model::BridgeName;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-/// The bridge in the namespace `host` under `interface` of the namespace that `link` is in. Fails
-/// where the kernel could not be asked: rules that are not bound would let through more.
+/// The bridge that `interface` is attached to; `None` if there is none.
+///
+/// `interface` is an index in the namespace of the socket `link`, and the bridge is in the
+/// namespace `host`. Fails if the kernel could not be asked: rules that are not bound to a bridge
+/// would let more packets through.
 pub(crate) fn under(link: &mut Netlink, host: &File, interface: u32) -> Result<Option<BridgeName>> {
     let mut questions = Batch::default();
     ask_for(&mut questions, interface, None);
-    // Behind the other: telling where the peer is gives its namespace a number.
+    // Must be the second request: the first answer makes the kernel assign an id to the namespace
+    // of the peer.
     questions.message(RTM_GETNSID, 0, AF_UNSPEC, |body| {
         body.bytes(NETNSA_FD, &host.as_raw_fd().to_ne_bytes());
     });
@@ -32,7 +36,8 @@ pub(crate) fn under(link: &mut Netlink, host: &File, interface: u32) -> Result<O
         RTM_NEWNSID => number = answer.attributes().local(NETNSA_NSID),
         _ => {}
     })?;
-    // A peer in a third namespace has an index that means another interface here.
+    // A negative id means "not assigned". An index in a third namespace would name another
+    // interface.
     let number = number.filter(|number| number.cast_signed() >= 0);
     let own = own.filter(|own| own.kind == "veth" && own.peer_namespace == number);
     let (Some(peer), Some(number)) = (own.and_then(|own| own.peer), number) else {
@@ -44,8 +49,10 @@ pub(crate) fn under(link: &mut Netlink, host: &File, interface: u32) -> Result<O
     Ok(master.and_then(|bridge| BridgeName::new(&bridge.name).ok()))
 }
 
-/// An interface of the namespace that has this number here. A kernel that does not know the
-/// question would answer it for the namespace that the socket is in.
+/// The interface `index` in the namespace with the id `namespace`.
+///
+/// A kernel that does not know `IFLA_TARGET_NETNSID` answers for the namespace of the socket. Such
+/// an answer is ignored.
 fn elsewhere(link: &mut Netlink, namespace: u32, index: u32) -> Result<Option<Interface>> {
     let mut question = Batch::default();
     ask_for(&mut question, index, Some(namespace));
@@ -60,8 +67,8 @@ fn elsewhere(link: &mut Netlink, namespace: u32, index: u32) -> Result<Option<In
 
 fn ask_for(batch: &mut Batch, index: u32, namespace: Option<u32>) {
     batch.message(RTM_GETLINK, 0, AF_UNSPEC, |body| {
-        // Behind the family and the kind: index, flags, which flags.
-        // An answer without its counters is half as long.
+        // The rest of `struct ifinfomsg` after family and type: index, flags, change mask. Without
+        // statistics the answer is half as long.
         body.header(&[index, 0, 0]).bytes(IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
         if let Some(number) = namespace {
             body.bytes(IFLA_TARGET_NETNSID, &number.to_ne_bytes());
@@ -69,7 +76,7 @@ fn ask_for(batch: &mut Batch, index: u32, namespace: Option<u32>) {
     });
 }
 
-/// What counts of an interface.
+/// The attributes of an interface that the search needs.
 pub(crate) struct Interface {
     name: String,
     kind: String,

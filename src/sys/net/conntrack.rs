@@ -1,6 +1,6 @@
-//! Connections that the kernel goes on tracking when the rules that let them begin are gone.
+//! Ends connections that the kernel still tracks after their rules were removed.
 //!
-//! To be called after the rules are gone: a packet in between would only begin the entry anew.
+//! Requires that the rules are already gone. Otherwise the next packet creates the entry again.
 
 use super::netlink::Netlink;
 use super::netlink::message::{Attributes, Batch, Body, family_number};
@@ -16,16 +16,18 @@ use nix::libc::ENOENT;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How many messages go out together; see the ipset backend.
+/// Messages per netlink batch. The errors for a whole batch fit the receive buffer of the socket.
 const TOGETHER: usize = 64;
 
-/// The netlink message type of a command of connection tracking.
+/// The netlink message type of a connection tracking command.
 const fn message_type(command: u16) -> u16 {
     nfnl_type(NFNL_SUBSYS_CTNETLINK, command)
 }
 
-/// Deletes the entries of connections that `flows` permitted, and no other; says how many there
-/// were. A client's port is in no flow, so all entries are looked at, once.
+/// Deletes the tracked connections that `flows` permitted. Returns their number.
+///
+/// A flow does not name the client's port, so the whole table is read once. Requires CAP_NET_ADMIN.
+/// The rules of `flows` must have been removed.
 pub fn drop_connections(flows: &[Flow]) -> Result<usize> {
     let mut link = Netlink::netfilter()?;
     if flows.is_empty() || count(&mut link)? == Some(0) {
@@ -43,7 +45,7 @@ pub fn drop_connections(flows: &[Flow]) -> Result<usize> {
             );
         }
         for refusal in link.exchange(&batch.with_receipt())? {
-            // It may have ended by itself meanwhile.
+            // The connection may have ended in the meantime.
             if refusal.code != ENOENT {
                 return Err(failed(refusal.errno()));
             }
@@ -52,12 +54,12 @@ pub fn drop_connections(flows: &[Flow]) -> Result<usize> {
     Ok(found.len())
 }
 
-/// How many connections the kernel tracks; none if it does not say.
+/// The number of tracked connections; `None` if the kernel does not report it.
 pub(crate) fn entries() -> Result<Option<u32>> {
     count(&mut Netlink::netfilter()?)
 }
 
-/// How many entries there are, if the kernel says: looking for them costs milliseconds.
+/// The number of tracked connections. Asked first, because reading the table takes milliseconds.
 fn count(link: &mut Netlink) -> Result<Option<u32>> {
     let mut count = None;
     let mut question = Batch::default();
@@ -68,7 +70,7 @@ fn count(link: &mut Netlink) -> Result<Option<u32>> {
     Ok(count.filter(|_| answer.is_ok()))
 }
 
-/// The entries of both families that belong to `flows`.
+/// Reads the table and returns the connections of both families that `flows` permitted.
 fn find(link: &mut Netlink, flows: &HashSet<Flow>) -> Result<Vec<Connection>> {
     let mut found = Vec::new();
     let mut question = Batch::default();
@@ -80,17 +82,19 @@ fn find(link: &mut Netlink, flows: &HashSet<Flow>) -> Result<Vec<Connection>> {
     Ok(found)
 }
 
-/// What tells an entry from every other: its attributes as they came.
+/// A tracked connection: the attributes that identify it, as the kernel sent them.
 pub(crate) struct Connection {
     family: Family,
     attributes: Vec<(u16, Vec<u8>)>,
 }
 
 impl Connection {
-    /// The entry, if one of `flows` permitted its connection: the client is the flow's recipient,
-    /// and who answers, whatever address the client used, is its source. A connection that the
-    /// source began from that very port belongs as well: no rule of ours permits one, but
-    /// another's may have.
+    /// Parses an entry. Returns `None` if none of `flows` permitted the connection.
+    ///
+    /// The client must be the flow's recipient. The address that replies must be the flow's source,
+    /// whatever address the client used (NAT). A connection that the source opened from the same
+    /// port belongs to the flow as well: our rules permit none, but rules of other programs may
+    /// have.
     pub(crate) fn of(entry: &Attributes<'_>, flows: &HashSet<Flow>) -> Option<Self> {
         let original = Direction::parse(&entry.inside(CTA_TUPLE_ORIG))?;
         let reply = Direction::parse(&entry.inside(CTA_TUPLE_REPLY))?;

@@ -1,8 +1,8 @@
-//! The bytes of netlink: messages of nested attributes, as linux/netlink.h has them.
+//! Netlink messages and their nested attributes as bytes (`linux/netlink.h`).
 //!
-//! Lengths and headers are in the host's byte order; what netfilter calls a network value is big
-//! endian, and each function that writes one says so. Reading trusts nothing: what does not fit
-//! ends the list it is in.
+//! Lengths and headers are in host byte order. Values in network byte order (big endian) are
+//! written by functions that say so. The parsers trust nothing: a malformed item ends the list it
+//! is in.
 
 mod answer;
 mod batch;
@@ -13,7 +13,7 @@ pub(crate) use batch::{Batch, Body};
 use super::uapi::{NFPROTO_IPV4, NFPROTO_IPV6};
 use crate::model::Family;
 
-/// The number of one family.
+/// The number of an address family; `AF_INET` and `AF_INET6` have the same values.
 pub(crate) fn family_number(family: Family) -> u8 {
     match family {
         Family::V4 => NFPROTO_IPV4,
@@ -57,7 +57,7 @@ mod tests {
         assert_eq!(attributes.get(9), None);
     }
 
-    /// Lengths of attributes are 16 bits, with those of their headers.
+    /// The length of an attribute has 16 bits and includes the headers of nested attributes.
     #[test]
     fn what_is_longer_than_a_length_can_say_is_not_sent() {
         let written = |length: usize, rest: usize| {

@@ -1,5 +1,7 @@
-//! Hearing of every change of nftables, whoever makes it. What is called iptables mostly is nftables
-//! today; the older kind tells nobody of its changes, and neither do ipsets.
+//! Notifications of the kernel about changes of nftables, whatever program makes them.
+//!
+//! On most hosts iptables is a front end of nftables, so its changes are included. The kernel sends
+//! no notification for changes of iptables-legacy or of ipsets.
 
 use super::message::{Message, messages};
 use super::uapi::{
@@ -12,12 +14,12 @@ use nix::sys::socket::{
 };
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// The multicast group of nftables as a set of groups: group n is bit n - 1.
+/// The multicast group of nftables as a bit mask; group n is bit n - 1.
 const GROUPS: u32 = 1 << (NFNLGRP_NFTABLES - 1);
-/// The kernel puts changes together, but not into more than this.
+/// The largest datagram in bytes into which the kernel combines changes.
 const DATAGRAM: usize = 32 << 10;
 
-/// Changes in the network namespace that it was made in.
+/// A subscription to changes in the network namespace in which it was opened.
 #[derive(Debug)]
 pub(crate) struct NetlinkSubscription {
     fd: OwnedFd,
@@ -25,7 +27,7 @@ pub(crate) struct NetlinkSubscription {
 }
 
 impl NetlinkSubscription {
-    /// From now on.
+    /// Subscribes to all changes from now on.
     pub(crate) fn open() -> Result<Self> {
         let open = || {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -38,8 +40,10 @@ impl NetlinkSubscription {
         Ok(Self { fd, buffer: vec![0; DATAGRAM] })
     }
 
-    /// Reads what has come, and says whether any of it is about a table that `concerns`. What was
-    /// lost, because too much came at once, might have been.
+    /// Reads the notifications that have arrived, without waiting.
+    ///
+    /// Returns whether one of them is about a table for which `concerns` is true. Also true if
+    /// notifications were lost because too many arrived at once.
     pub(crate) fn take(&mut self, concerns: fn(&str) -> bool) -> Result<bool> {
         let mut told = false;
         loop {
@@ -67,7 +71,7 @@ impl NetlinkSubscription {
 pub(crate) fn is_about(message: &Message<'_>, concerns: fn(&str) -> bool) -> bool {
     let generation = nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN);
     let of_a_table = message.kind >> 8 == NFNL_SUBSYS_NFTABLES && message.kind != generation;
-    // Whatever else a message is about, this attribute is the name of the table.
+    // In all these messages, attribute 1 is the name of the table.
     of_a_table && message.attributes().text(NFTA_TABLE_NAME).is_some_and(concerns)
 }
 

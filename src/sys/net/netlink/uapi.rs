@@ -1,18 +1,18 @@
-//! Numbers of the kernel's netlink interface, under the names that its headers give them.
+//! Numbers of the kernel's netlink interface, with the names of the kernel's headers.
 //!
-//! They are grouped by header. A value comes from `libc` where `libc` has it; most of those are
-//! `c_int` there, and the constant here has the type of the field that carries it.
+//! They are grouped by header. A value comes from `libc` if `libc` has it. Most of those are
+//! `c_int` there; the constant here has the type of the field that contains it.
 
 use nix::libc::{self, c_int};
 
-/// A number of `libc` as 16 bits. One that does not fit fails the build.
+/// Converts a number of `libc` to 16 bits. The build fails if it does not fit.
 const fn to_u16(number: c_int) -> u16 {
     let [low, high, rest @ ..] = number.to_le_bytes();
     assert!(rest[0] == 0 && rest[1] == 0, "more than 16 bits");
     u16::from_le_bytes([low, high])
 }
 
-/// A number of `libc` as 8 bits. One that does not fit fails the build.
+/// Converts a number of `libc` to 8 bits. The build fails if it does not fit.
 const fn to_u8(number: c_int) -> u8 {
     let [low, high] = to_u16(number).to_le_bytes();
     assert!(high == 0, "more than 8 bits");
@@ -68,8 +68,10 @@ pub(crate) const NFNL_MSG_BATCH_BEGIN: u16 = to_u16(libc::NFNL_MSG_BATCH_BEGIN);
 pub(crate) const NFNL_MSG_BATCH_END: u16 = to_u16(libc::NFNL_MSG_BATCH_END);
 pub(crate) const NFNLGRP_NFTABLES: u32 = libc::NFNLGRP_NFTABLES as u32;
 
-/// The netlink message type of a netfilter command: `subsystem` (`NFNL_SUBSYS_…`) in the upper
-/// byte, `command` (`NFT_MSG_…`, `IPSET_CMD_…`, `IPCTNL_MSG_…`) in the lower one.
+/// The netlink message type of a netfilter command.
+///
+/// The upper byte is `subsystem` (`NFNL_SUBSYS_…`). The lower byte is `command` (`NFT_MSG_…`,
+/// `IPSET_CMD_…`, `IPCTNL_MSG_…`).
 pub(crate) const fn nfnl_type(subsystem: u16, command: u16) -> u16 {
     (subsystem << 8) | command
 }

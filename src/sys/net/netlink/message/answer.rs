@@ -1,9 +1,9 @@
-//! What the kernel answers.
+//! Parses the kernel's answers.
 
 use crate::sys::net::netlink::uapi::{NLA_TYPE_MASK, NLMSG_ERROR};
 
 const MESSAGE_HEADER: usize = 16;
-/// Family, version, resource: the header that all of netfilter has behind netlink's own.
+/// `struct nfgenmsg`: family, version and resource id, after the netlink header.
 const NETFILTER_HEADER: usize = 4;
 const ATTRIBUTE_HEADER: usize = 4;
 const INTERFACE_HEADER: usize = 16;
@@ -11,39 +11,40 @@ const INTERFACE_HEADER: usize = 16;
 /// One message of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Message<'a> {
-    /// What it is: subsystem and command, or `NLMSG_ERROR` or `NLMSG_DONE`.
+    /// The message type: subsystem and command, or `NLMSG_ERROR`, or `NLMSG_DONE`.
     pub(crate) kind: u16,
-    /// The number of the message that it answers.
+    /// Sequence number of the message that this one answers.
     pub(crate) sequence: u32,
     body: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    /// What an `NLMSG_ERROR` or `NLMSG_DONE` says: 0 is success.
+    /// The error code of an `NLMSG_ERROR` or `NLMSG_DONE` message; 0 is success.
     pub(crate) fn code(&self) -> Option<i32> {
         let code = self.body.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))?;
         Some(code.saturating_neg())
     }
 
-    /// Header and attributes of a message about an address (`struct ifaddrmsg`, rtnetlink(7)).
+    /// Header (`struct ifaddrmsg`) and attributes of a message about an address (rtnetlink(7)).
     pub(crate) fn address(&self) -> Option<([u8; 8], Attributes<'a>)> {
         let (header, attributes) = self.body.split_first_chunk()?;
         Some((*header, Attributes(attributes)))
     }
 
-    /// The attributes of a message about an interface, behind its `struct ifinfomsg`.
+    /// The attributes of a message about an interface, after its `struct ifinfomsg`.
     pub(crate) fn interface(&self) -> Option<Attributes<'a>> {
         self.body.get(INTERFACE_HEADER..).map(Attributes)
     }
 
-    /// The attributes of a message of netfilter's.
+    /// The attributes of a netfilter message, after its `struct nfgenmsg`.
     pub(crate) fn attributes(&self) -> Attributes<'a> {
         Attributes(self.body.get(NETFILTER_HEADER..).unwrap_or_default())
     }
 }
 
-/// The messages of a datagram, as far as they are whole; of an error, which repeats a message that
-/// may not fit, the beginning is enough.
+/// Splits a datagram into its complete messages.
+///
+/// A truncated error message is accepted, because the message that it repeats may not fit.
 pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
@@ -62,12 +63,12 @@ pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     })
 }
 
-/// A list of attributes, as far as they are whole.
+/// A list of attributes. It ends at the first attribute that is incomplete.
 #[derive(Debug, Clone)]
 pub(crate) struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
-    /// Attributes that `bytes` may hold.
+    /// The attributes in `bytes`.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -78,18 +79,18 @@ impl<'a> Attributes<'a> {
         all.find(|(found, _)| *found == kind).map(|(_, value)| value)
     }
 
-    /// The attributes inside the first attribute of that kind; none if there is none.
+    /// The attributes inside the first attribute of that kind; empty if there is none.
     #[must_use]
     pub(crate) fn inside(&self, kind: u16) -> Attributes<'a> {
         Attributes(self.get(kind).unwrap_or_default())
     }
 
-    /// A number, big endian.
+    /// A 32-bit number in network byte order.
     pub(crate) fn number(&self, kind: u16) -> Option<u32> {
         Some(u32::from_be_bytes(*self.get(kind)?.first_chunk()?))
     }
 
-    /// A number in the host's byte order.
+    /// A 32-bit number in host byte order.
     pub(crate) fn local(&self, kind: u16) -> Option<u32> {
         Some(u32::from_ne_bytes(*self.get(kind)?.first_chunk()?))
     }
@@ -100,7 +101,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// The text before the NUL in `bytes`.
+/// The text before the first NUL in `bytes`; `None` if it is not UTF-8.
 pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     std::str::from_utf8(&bytes[..end]).ok()
