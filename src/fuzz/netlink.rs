@@ -8,6 +8,7 @@ use crate::firewall::xtables::jump_order;
 use crate::model::{Family, Flow, Port, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, Message, messages};
 use crate::sys::net::netlink::subscription;
+use crate::sys::net::netlink::uapi::IPSET_ATTR_DATA;
 use crate::sys::net::{bridge, conntrack, netns};
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -44,7 +45,7 @@ fn sets(answer: &Attributes<'_>) {
             let mut batch = Batch::default();
             change_element(&mut batch, SetChange::Add, &element);
             let back = messages(batch.bytes()).next();
-            let data = back.map(|message| message.attributes().inside(ipset::DATA));
+            let data = back.map(|message| message.attributes().inside(IPSET_ATTR_DATA));
             let back = data.and_then(|data| ipset::element(IpSet::of(&element.key), &data));
             assert_eq!(back, Some(element));
         }
