@@ -36,7 +36,7 @@ pub(crate) fn part<'a, T: Deserialize<'a>>(what: &str, raw: &'a RawValue) -> Res
 
 /// Checks that brackets outside of strings nest no deeper than `MAX_DEPTH`.
 ///
-/// serde_json has no depth limit of its own for members that it skips.
+/// `serde_json` has no depth limit of its own for members that it skips.
 fn check_depth(what: &str, text: &[u8]) -> Result<()> {
     let mut depth = 0u32;
     let mut rest = text.iter();

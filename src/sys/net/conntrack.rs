@@ -26,7 +26,7 @@ const fn message_type(command: u16) -> u16 {
 
 /// Deletes the tracked connections that `flows` permitted. Returns their number.
 ///
-/// A flow does not name the client's port, so the whole table is read once. Requires CAP_NET_ADMIN.
+/// A flow does not name the client's port, so the whole table is read once. Requires `CAP_NET_ADMIN`.
 /// The rules of `flows` must have been removed.
 pub fn drop_connections(flows: &[Flow]) -> Result<usize> {
     let mut link = Netlink::netfilter()?;

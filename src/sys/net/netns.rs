@@ -100,7 +100,7 @@ impl Namespace {
     ///
     /// Fails with `Kind::Unsafe` for an address that a container must not have: loopback on another
     /// interface, multicast, or one of the host's own. For the namespace of this process the
-    /// addresses are empty. Requires CAP_SYS_ADMIN.
+    /// addresses are empty. Requires `CAP_SYS_ADMIN`.
     pub(crate) fn of(process: &Process) -> Result<Self> {
         let path = format!("/proc/{}/ns/net", process.pid);
         let open = |path: &str| File::open(path).context(Kind::Namespace, || path.to_owned());
@@ -197,7 +197,7 @@ pub(crate) fn assigned(header: [u8; 8], attributes: &Attributes<'_>) -> Option<(
 
 /// Whether `ip` is an address of this host.
 ///
-/// A packet to a local address has this same address as its source. connect() on a UDP socket
+/// A packet to a local address has this same address as its source. `connect()` on a UDP socket
 /// selects the source address without sending anything. The time does not depend on the number of
 /// addresses.
 fn is_local(ip: IpAddr) -> bool {
