@@ -1,31 +1,31 @@
-//! What can go wrong, as a caller sees it: a kind, which is the exit status, and one line.
+//! Errors: a kind, which is the exit status, a cause that callers decide by, and one line of text.
 
 use crate::link::Refusal;
 use crate::model::Invalid;
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What kind of thing failed. The number is the exit status.
+/// The kind of an error. Its number is the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
-    /// Something of ours is broken.
+    /// A bug, or a host without memory, processes or descriptors.
     Internal = 1,
-    /// The command line.
+    /// The command line is wrong.
     Usage = 2,
-    /// State, config.json, an annotation or config.toml says what it must not.
+    /// OCI state, config.json, an annotation or config.toml has a bad value.
     Input = 3,
-    /// A link's source is missing or does not run.
+    /// The source of a link is missing or not running.
     Source = 4,
-    /// Doing it would put the host or another container at risk.
+    /// The operation would endanger the host or another container.
     Unsafe = 5,
     /// Rules could not be made, removed or read.
     Firewall = 6,
-    /// The state directory.
+    /// The state directory could not be used.
     State = 7,
-    /// The container's hosts file.
+    /// The hosts file of a container could not be used.
     Hosts = 8,
-    /// The container's process or network namespace.
+    /// The process or network namespace of a container could not be used.
     Namespace = 9,
 }
 
@@ -65,11 +65,11 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What most functions outside `model` and `link` return.
+/// The result type outside `model` and `link`.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// `message` must be one line in which values from outside are escaped or checked.
+    /// `message` must be one line in which foreign values are escaped or checked.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, cause: Cause::Other, message: message.into(), source: None }
     }
@@ -108,9 +108,9 @@ impl From<Refusal> for Error {
     }
 }
 
-/// Says which step failed, and for what, where a lower layer only knows how.
+/// Adds the failed step to the error of a lower layer.
 pub(crate) trait Context<T> {
-    /// `what: cause`, as an [`Error`] of `kind`.
+    /// Makes the error `what: cause` of `kind`, with the original error as its source.
     fn context<D: fmt::Display>(self, kind: Kind, what: impl FnOnce() -> D) -> Result<T>;
 }
 
@@ -125,12 +125,12 @@ impl<T, E: Into<Box<dyn StdError + Send + Sync>>> Context<T> for std::result::Re
     }
 }
 
-/// Steps that must all be tried: collects what failed and goes on.
+/// Collects the failures of steps that must all be tried.
 #[derive(Debug, Default)]
 pub(crate) struct Failures(Vec<Error>);
 
 impl Failures {
-    /// Remembers the error, if there is one.
+    /// Adds the error, if there is one.
     pub(crate) fn note(&mut self, result: Result<()>) {
         if let Err(error) = result {
             self.0.push(error);
@@ -142,7 +142,7 @@ impl Failures {
         self.0.is_empty()
     }
 
-    /// All that failed in one line, with the status of the first.
+    /// One error with all messages in one line. Kind and cause are those of the first.
     pub(crate) fn into_result(self) -> Result<()> {
         let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
         let Some(first) = self.0.into_iter().next() else { return Ok(()) };

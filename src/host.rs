@@ -1,4 +1,4 @@
-//! This host: its configuration, its records, its firewall, its boot.
+//! This host: its configuration, records, firewall and boot id.
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -15,20 +15,20 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Held by `watch` while it runs, in the state directory.
+/// The lock file of `watch` in the state directory.
 pub(crate) const WATCH_LOCK: &str = "watch.lock";
-/// A program that a killed watch had begun may hold its lock a moment longer.
+/// How long a child of a killed `watch` may still hold its lock.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
 /// Everything that commands need, opened once.
 pub(crate) struct Host {
-    /// How it wants its links.
+    /// The configuration.
     pub(crate) config: Config,
-    /// Its boot id.
+    /// The boot id.
     pub(crate) boot: u128,
     /// The records.
     pub(crate) store: Box<dyn Store>,
-    /// Keeps the rules of containers that start now.
+    /// The backend for containers that start now.
     pub(crate) firewall: Box<dyn Firewall>,
     backends: fn(BackendName, SetupCache) -> Box<dyn Firewall>,
     memory: SetupCache,
@@ -56,7 +56,7 @@ pub(crate) struct Effects<'a> {
 }
 
 impl Host {
-    /// Opens the state directory, and refuses one that others could have touched.
+    /// Opens the state directory. A directory that another user can change is an error.
     pub(crate) fn open(config: Config) -> Result<Self> {
         let state = Rc::new(Directory::open(&config.state_dir)?);
         let boot = process::boot_id()?;
@@ -72,12 +72,12 @@ impl Host {
         self.state.as_fd()
     }
 
-    /// What rules and records cannot outlast: this boot, and the network namespace we are in.
+    /// The boot and the network namespace of this process. Rules and records do not outlast either.
     pub(crate) fn epoch(&self) -> Result<String> {
         Ok(format!("{:032x} {}", self.boot, namespace_cookie()?))
     }
 
-    /// The right to watch this state directory, which one process has until it drops this.
+    /// Takes the lock of `watch`. Fails if another process watches this state directory.
     pub(crate) fn sole_watch(&self) -> Result<Lock> {
         lock::within(LAST_BREATH, self.state.open_lock(WATCH_LOCK)?)?.ok_or_else(|| {
             let place = file::shown(&self.config.state_dir);

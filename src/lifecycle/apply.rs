@@ -1,8 +1,8 @@
-//! Carries plans out, and takes back what was done.
+//! Applies plans, and undoes what was applied.
 //!
-//! The record comes first (`pending`), then its effects, then the record again (`ready`): whatever
-//! happens in between, the record names everything that may exist, and teardown works from it
-//! alone.
+//! The record is written first (`pending`), then its effects are made, then the record is written
+//! again (`ready`). At each moment the record names everything that may exist, and teardown works
+//! from the record alone.
 
 use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::firewall::OwnerScope;
@@ -13,8 +13,8 @@ use crate::store::{Change, Commit, pod_peers, shared_hosts_blocks};
 use crate::sys::hosts::HostsFile;
 use std::collections::HashSet;
 
-/// Makes everything in `plan` true. On failure the record stays `pending` and names all that may
-/// have been done; [`rollback`] undoes it.
+/// Applies `plan`: record, rules, hosts file, record. On failure the record stays `pending` and
+/// names everything that may have been done; [`rollback`] undoes it.
 pub(crate) fn carry_out(
     effects: Effects<'_>,
     plan: &Plan,
@@ -44,7 +44,7 @@ fn apply_effects(
     if !pending.flows.is_empty() {
         let mut before = plan.before.flows.as_slice();
         if plan.before.phase == Phase::Pending && !before.is_empty() {
-            // It was not finished, so not all that the record names needs to be its own.
+            // The earlier change was interrupted, so the record may name flows that are not there.
             effects.firewall.remove_owner(owner)?;
             before = &[];
         }
@@ -66,8 +66,9 @@ fn apply_effects(
     Ok(())
 }
 
-/// Ends the connections that `flows` permitted: rules that let established ones pass, like most
-/// hosts have, would carry them on. After the rules, or a packet in between would begin them anew.
+/// Ends the tracked connections that `flows` permitted. Most hosts accept established packets, so a
+/// connection would outlive its rule. Called after the rules are gone: a packet in between would
+/// create the connection again.
 fn drop_connections(effects: Effects<'_>, flows: &[Flow]) -> Result<()> {
     if flows.is_empty() {
         return Ok(());
@@ -75,7 +76,8 @@ fn drop_connections(effects: Effects<'_>, flows: &[Flow]) -> Result<()> {
     effects.firewall.drop_connections(flows).map(|count| log::debug!("connections ended: {count}"))
 }
 
-/// The same, but for those that another container of the pod has too: they have one address.
+/// Ends the tracked connections of `flows`, except those that a pod peer has too. Pod peers share
+/// their address.
 fn drop_own_connections(effects: Effects<'_>, record: &Record, mut flows: Vec<Flow>) -> Result<()> {
     if !flows.is_empty() {
         let pod_peers = pod_peers(effects.store, record)?;
@@ -85,14 +87,17 @@ fn drop_own_connections(effects: Effects<'_>, record: &Record, mut flows: Vec<Fl
     drop_connections(effects, &flows)
 }
 
-/// Removes rules by their tag alone, and ends the connections that only they permitted: `flows`.
+/// Removes all rules with the tag `owner`, and ends the connections that only they permitted:
+/// `flows`.
 pub(crate) fn remove_owner(effects: Effects<'_>, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
     effects.firewall.remove_owner(owner)?;
     drop_connections(effects, flows)
 }
 
-/// Undoes all that `record` names and removes it. Every step is tried, and tolerates having been
-/// done; if one failed, the record stays, so that somebody can try again.
+/// Undoes everything that `record` names, and removes the record.
+///
+/// Every step is tried, and each is idempotent. If one fails, the record stays, so that the
+/// rollback can be repeated. Returns all failures in one error.
 pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
     let mut failures = Failures::default();
     failures.note(rollback_rules(effects, record));
@@ -102,14 +107,14 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
         let restored = shared.and_then(|shared| restore_hosts(effects, edit, &shared));
         match restored.map_err(Error::in_hosts_file) {
             Ok(()) => log::debug!("{}: hosts file restored", record.id),
-            // What the container made of it must not keep the container from being deleted.
+            // What a container did to its file must not prevent its deletion.
             Err(error) if error.cause == Cause::RefusedFile => log::warn!("left as it is: {error}"),
             failed => failures.note(failed),
         }
     }
     if let Err(error) = failures.into_result() {
         if rules_are_gone && !record.flows.is_empty() {
-            // The next to have its address may be permitted the same, and then it is not its own.
+            // The next container of this address may be permitted the same flows.
             let rest = Record { flows: Vec::new(), ..record.clone() };
             let _ = effects.store.commit(effects.lock, &Change::Put(&rest), record.revision)?;
         }
@@ -134,21 +139,22 @@ fn rollback_rules(effects: Effects<'_>, record: &Record) -> Result<()> {
     }
     match record.phase {
         Phase::Ready => effects.firewall.remove(OwnerScope { owner, before })?,
-        // What it names may be there for another container of its pod.
+        // A pod peer may own some of the rules that the record names.
         Phase::Pending => effects.firewall.remove_owner(owner)?,
     }
     log::debug!("{}: rules of {} removed", record.id, effects.firewall.name());
     drop_own_connections(effects, record, before.to_vec())
 }
 
-/// The hosts file without our block; without the file, if it was ours and nobody added to it.
+/// Removes our block from the hosts file. A file that oci-link created is removed if nothing else
+/// was added to it.
 fn restore_hosts(effects: Effects<'_>, edit: &HostsEdit, shared: &[String]) -> Result<()> {
     let Some(mut file) = HostsFile::again(&edit.place, effects.state)? else { return Ok(()) };
     file.clear();
     let made =
         matches!(edit.place, HostsPlace::Rootfs { created, .. } if created != Created::Nothing);
     let Some(content) = file.content() else {
-        // Its directory may have been made for it.
+        // oci-link may have created its directory.
         return if made { file.remove() } else { Ok(()) };
     };
     let blocks: Vec<&str> = edit.blocks().collect();

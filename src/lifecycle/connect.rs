@@ -1,5 +1,5 @@
-//! Links of containers that run: made and ended as they are when containers start and end. Only the
-//! environment stays what it was; a process's is its own.
+//! `connect` and `disconnect`: links of running containers. They change hosts files and rules. The
+//! environment of a running process cannot be changed.
 
 use crate::error::{Context, Error, Failures, Kind, Result};
 use crate::host::{Host, Locked};
@@ -18,7 +18,10 @@ use crate::sys::file;
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::{Namespace, Process};
 
-/// Links a container that runs to another that runs. To do it twice is to do it once.
+/// Links a running container to another running one. Idempotent.
+///
+/// Fails with [`Kind::Source`] if either container is missing or dead, and undoes a link that could
+/// be made only in part.
 pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
     let host = &host.lock()?;
     let me = running(host, recipient)?;
@@ -42,7 +45,7 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
     linked.links.push(LinkState::waiting(link));
     let plan = plan(host, &linked, Some(&file), ipv6, OnMissing::Leave)?;
     if plan.record.links.last().is_some_and(|link_state| link_state.source.is_none()) {
-        // It runs and may be linked to, as was seen above; unless the recipient has ended since.
+        // `is_there` has found the source, so only the recipient can have ended since.
         let ended = process.ended(0);
         return Err(if ended { not_running(&me) } else { Refusal::TooManyFlows.into() });
     }
@@ -58,7 +61,7 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
     Ok(())
 }
 
-/// Ends the link that a container knows by `alias`, wherever it was declared.
+/// Ends the link with this alias, whether an annotation or `connect` made it.
 pub(crate) fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> Result<()> {
     let host = &host.lock()?;
     let mut me = running(host, recipient)?;
@@ -71,7 +74,7 @@ pub(crate) fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> R
     settle(host, &me, &[])
 }
 
-/// Whether `link`, which must be possible, is there already.
+/// Whether `link` exists already. An impossible link is an error.
 fn is_there(host: &Locked<'_>, me: &Record, link: &Link) -> Result<bool> {
     let wanted = [LinkState::waiting(link.clone())];
     let candidates = candidates(host.store.as_ref(), host.boot, Requester::of(me), &wanted)?;
@@ -93,7 +96,7 @@ fn is_there(host: &Locked<'_>, me: &Record, link: &Link) -> Result<bool> {
     }
 }
 
-/// A container that runs.
+/// Finds the container of `reference`. A container that is not running is an error.
 fn running(host: &Locked<'_>, reference: &Reference) -> Result<Record> {
     let record = look_up(host.store.as_ref(), reference)?;
     if is_running(&record, host.boot)? { Ok(record) } else { Err(not_running(&record)) }
@@ -103,7 +106,8 @@ fn not_running(record: &Record) -> Error {
     Error::new(Kind::Source, format!("container {}: does not run", record.name))
 }
 
-/// The hosts file of its record, or, if it had no links when it started, of its config.json.
+/// Opens the hosts file of the record. A container that started without links has none recorded;
+/// its config.json names the file.
 fn find_hosts_file(host: &Locked<'_>, me: &Record) -> Result<HostsFile> {
     let state = &host.config.state_dir;
     if let Some(edit) = &me.hosts
@@ -121,7 +125,8 @@ fn find_hosts_file(host: &Locked<'_>, me: &Record) -> Result<HostsFile> {
     hosts_file(&Spec::parse(bundle, &config)?, state)
 }
 
-/// Back to the links that `me` had, after the `error` of one more.
+/// Restores the links that `me` had before the failed change, and returns `error` with any new
+/// failure.
 fn without(host: &Locked<'_>, me: &Record, error: Error) -> Error {
     let mut failures = Failures::default();
     failures.note(Err(error));

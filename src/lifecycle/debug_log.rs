@@ -1,5 +1,5 @@
-//! What the log at level `debug` tells of a start or an end: what was read, who was found, what was
-//! planned. Nothing is put into words unless somebody wants to read it.
+//! What the log level `debug` shows of a start or an end. Texts are formatted only if the level is
+//! enabled.
 
 use crate::link::{Candidate, Plan};
 use crate::model::{Flow, HostsEdit, HostsPlace, Network, Record};
@@ -7,10 +7,10 @@ use crate::sys::file::shown;
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
-/// So many of a kind are named; of the others, how many they are.
+/// How many items of a list are printed. The rest is counted.
 const NAMED: usize = 6;
 
-/// Who has come, as a container's files and its namespace say. `engine` made it.
+/// Logs what was read of a starting container. `engine` is the engine that created it.
 pub(crate) fn started(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
     let id = &me.id;
     let bundle = me.bundle.as_deref().unwrap_or(Path::new(""));
@@ -46,7 +46,7 @@ pub(crate) fn started(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
     }
 }
 
-/// Its turn has come. `choice` is why its rules are kept by whom they are.
+/// Logs the backend, once the host lock is held. `choice` is the reason for the backend.
 pub(crate) fn backend(me: &Record, choice: &impl Display) {
     if me.links.is_empty() {
         log::debug!("{}: has the lock", me.id);
@@ -55,7 +55,7 @@ pub(crate) fn backend(me: &Record, choice: &impl Display) {
     }
 }
 
-/// Who was found for each of its links.
+/// Logs the candidate for each link.
 pub(crate) fn candidates(me: &Record, candidates: &[Candidate]) {
     if me.links.is_empty() || !log::log_enabled!(log::Level::Debug) {
         return;
@@ -77,7 +77,7 @@ pub(crate) fn candidates(me: &Record, candidates: &[Candidate]) {
     log::debug!("{}: found: {found}", me.id);
 }
 
-/// What is to be done for it.
+/// Logs what the plan changes.
 pub(crate) fn planned(plan: &Plan) {
     if plan.record.links.is_empty() {
         return;
@@ -88,13 +88,13 @@ pub(crate) fn planned(plan: &Plan) {
     log::debug!("{}: planned: {} lines of hosts; flows {flows}", plan.record.id, hosts());
 }
 
-/// Who is linked to a container that comes or goes.
-pub(crate) fn neighbours(id: &impl Display, recipients: &[Record]) {
+/// Logs the recipients of a container that starts or ends.
+pub(crate) fn recipients(id: &impl Display, recipients: &[Record]) {
     let names = All(recipients, |record, f| write!(f, "{}", record.name));
     log::debug!("{id}: linked to it: {names}");
 }
 
-/// A list in words, made when it is written.
+/// A list that is formatted when it is printed.
 struct All<'a, T, F: Fn(&T, &mut Formatter<'_>) -> fmt::Result>(&'a [T], F);
 
 impl<T, F: Fn(&T, &mut Formatter<'_>) -> fmt::Result> Display for All<'_, T, F> {

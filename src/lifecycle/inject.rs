@@ -1,6 +1,7 @@
-//! Link variables into config.json. No hook can set a container's environment (the runtime has read
-//! config.json by then), so whoever comes before the runtime (`prepare`, `precreate`, the wrapper)
-//! does it here.
+//! Writes link variables into config.json.
+//!
+//! A hook cannot set a container's environment, because the runtime has read config.json by then.
+//! So `prepare`, `precreate` and the wrapper edit config.json before the runtime reads it.
 
 use crate::config::STATE_DIR;
 use crate::engine::{self, Clues};
@@ -22,45 +23,45 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// How long the runtime lets a hook run, in seconds: longer than all our own waits together, but
-/// for the one that the container asked for.
+/// The timeout of our hooks, in seconds. It exceeds the sum of our own waits, except for the wait
+/// that the container asked for.
 const TIMEOUT: i64 = 30;
 
-/// Which hooks go into config.json along with the variables.
+/// Which hooks are written into config.json besides the variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hooks {
-    /// Those that make and unmake the links.
+    /// The hooks that make and remove links.
     Both,
-    /// The one that unmakes them; it also remembers which variables are not the container's own.
+    /// The hook that removes links. Its arguments name the variables that were injected.
     Poststop,
 }
 
-/// A container that does not exist yet.
+/// A container before its creation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewContainer<'a> {
-    /// The id that it will have, where that is known.
+    /// The future id, if it is known.
     pub(crate) id: Option<&'a ContainerId>,
-    /// The directory of its bundle.
+    /// The bundle directory.
     pub(crate) bundle: &'a Path,
-    /// Its config.json.
+    /// The content of config.json.
     pub(crate) text: &'a str,
-    /// When it starts.
+    /// When the container is created.
     pub(crate) starts: Starts,
 }
 
-/// When a container is made of the edited config.json, which is how long its sources have to appear.
+/// When the container is created from the edited config.json. That limits the wait for sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Starts {
-    /// Now.
+    /// At once.
     Now,
-    /// Now, by an engine that allows us as much time as our other hooks.
+    /// At once, and the engine applies the timeout of our hooks to this edit.
     NowByHook,
-    /// Some day, by somebody else: what waits for sources waits then.
+    /// Later, by another program. The createRuntime hook waits for sources then.
     Later,
 }
 
-/// Its config.json with the variables of its links, from the sources that run now, and with hooks.
-/// Without links, hooks that only unmake them are left out too: nothing changes.
+/// Returns config.json with the variables of the links and with our hooks. The variables describe
+/// the sources that run now. A container without links gets no hook that only removes links.
 pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> Result<String> {
     let document = ConfigJson::parse(container.text)?;
     let spec = Spec::parse(container.bundle, container.text.as_bytes())?;
@@ -102,7 +103,7 @@ pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> 
     document.edited(&variables, &edits)
 }
 
-/// What the sources have to say that run now, or in time.
+/// The link variables of all sources that are running, or that appear within the wait.
 fn variables(
     host: &Host,
     container: NewContainer<'_>,
@@ -156,7 +157,7 @@ fn variables(
     Ok(variables)
 }
 
-/// Who prepares a bundle is told at once; behind an engine nobody reads what we print.
+/// Logs `note`. `prepare` also prints it; behind an engine, standard error is lost.
 fn say(starts: Starts, note: &str) {
     log::info!("{note}");
     if starts == Starts::Later {
@@ -164,7 +165,8 @@ fn say(starts: Starts, note: &str) {
     }
 }
 
-/// A hook that calls this very program, with the files that it was given now.
+/// A hook that calls this program with the current configuration file, state directory and log
+/// file.
 fn hook(host: &Host, phase: &str, waits: Duration, memory: &[String]) -> Result<Hook> {
     let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
     let mut args = vec!["oci-link".to_owned()];

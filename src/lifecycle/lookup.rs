@@ -6,7 +6,7 @@ use crate::link::{Candidate, Refusal};
 use crate::model::{ContainerId, ContainerName, LinkState, Network, Record, Reference};
 use crate::store::{Found, Store};
 
-/// The one container that somebody means.
+/// Finds exactly one container. Several matches or none are an error.
 pub(crate) fn look_up(store: &dyn Store, reference: &Reference) -> Result<Record> {
     match store.find(reference)? {
         Found::One(record) => Ok(*record),
@@ -15,13 +15,13 @@ pub(crate) fn look_up(store: &dyn Store, reference: &Reference) -> Result<Record
     }
 }
 
-/// Whether rules name this container's address.
+/// Whether rules name an address of this container.
 pub(crate) fn is_linked(store: &dyn Store, record: &Record) -> Result<bool> {
     let connected = |other: &Record| other.alias_of(&record.id).is_some();
     Ok(!record.flows.is_empty() || recipients_of(store, record)?.iter().any(connected))
 }
 
-/// Whose links name `record`, or are connected to it.
+/// The containers with a link that names `record`, or that is connected to it.
 pub(crate) fn recipients_of(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
     if record.network == Network::Host {
         return Ok(Vec::new());
@@ -40,23 +40,23 @@ pub(crate) fn recipients_of(store: &dyn Store, record: &Record) -> Result<Vec<Re
     Ok(all)
 }
 
-/// Whose links are looked at. It may have no record yet.
+/// The container whose links are resolved. It may have no record yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Requester<'a> {
-    /// Its id, where that is known.
+    /// Its id, if it is known.
     pub(crate) id: Option<&'a ContainerId>,
     /// Its name.
     pub(crate) name: &'a ContainerName,
 }
 
 impl<'a> Requester<'a> {
-    /// The container of this record.
+    /// The container of `record`.
     pub(crate) fn of(record: &'a Record) -> Self {
         Self { id: Some(&record.id), name: &record.name }
     }
 }
 
-/// What there is under the name of each link of `me`.
+/// The candidate for each link of `me`, in the same order.
 pub(crate) fn candidates(
     store: &dyn Store,
     boot: u128,
@@ -66,8 +66,8 @@ pub(crate) fn candidates(
     links.iter().map(|link_state| candidate(store, boot, me, link_state)).collect()
 }
 
-/// A name means what it would mean if `me` had its record already: an exact id comes before an
-/// exact name, and that before a unique prefix of an id.
+/// Resolves one link as if `me` had its record already: an exact id wins over an exact name, and a
+/// name over a unique prefix of an id.
 fn candidate(
     store: &dyn Store,
     boot: u128,
@@ -94,7 +94,7 @@ fn candidate(
     let found_by_id = matches!(&found, Found::One(other) if other.id.as_str() == name);
     Ok(match found {
         Found::One(record) if found_by_id => seen(record)?,
-        // Who had the name first keeps it while it runs.
+        // The first container of a name keeps it while it is running.
         Found::One(record) if record.name.as_str() == name => match seen(record)? {
             Candidate::Stopped(_) if me.name.as_str() == name => Candidate::Itself,
             seen => seen,
@@ -108,7 +108,7 @@ fn candidate(
     })
 }
 
-/// A link that stands is not torn down because another id has come to start like its source's.
+/// Keeps a connected link although its prefix has become ambiguous through another container.
 fn connected(store: &dyn Store, boot: u128, link_state: &LinkState) -> Result<Option<Candidate>> {
     let Some(id) = &link_state.source else { return Ok(None) };
     let meant = |record: &Record| record.id.as_str().starts_with(link_state.link.source.as_str());

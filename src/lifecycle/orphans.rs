@@ -1,10 +1,9 @@
-//! Rules that no record names: the state directory was emptied, a record was put aside, or somebody
-//! restored the rules of an earlier boot. Nobody will say that their owner has ended; so a container
-//! that is given an address which they name clears them away, as it does with those of the dead.
-//! `sync` and `gc` remove them all.
+//! Orphaned rules: no record names them, because the state directory was emptied, a record was set
+//! aside, or the rules of an earlier boot were restored. No hook will remove them. A container that
+//! gets an address which they name removes them at its start; `sync` and `gc` remove all of them.
 //!
-//! To look for them costs more than a start. It is done where records may be missing, and the store
-//! knows that. Of rules that somebody restores later it knows nothing: they are for `sync`.
+//! The search costs more than a start. It runs only where records may be missing, which the store
+//! knows. Rules that another program restores later are found by `sync` only.
 
 use crate::error::Result;
 use crate::host::Locked;
@@ -13,7 +12,7 @@ use crate::lifecycle::snapshot::HostSnapshot;
 use crate::model::{Flow, Record};
 use std::collections::BTreeMap;
 
-/// Removes those that name an address of `container`, and the connections that they permitted.
+/// Removes orphaned rules that name an address of `container`, and ends their connections.
 pub(crate) fn purge_from(host: &Locked<'_>, container: &Record) -> Result<()> {
     let epoch = host.epoch()?;
     if host.store.is_complete(&epoch)? {
@@ -21,13 +20,13 @@ pub(crate) fn purge_from(host: &Locked<'_>, container: &Record) -> Result<()> {
     }
     let snapshot = match HostSnapshot::read(host) {
         Ok(snapshot) => snapshot,
-        // Who has no links must not wait for a firewall that fails. The next start looks again.
+        // A failing firewall must not prevent a start without links. The next start searches again.
         Err(error) => {
             log::error!("rules that no record names: not looked for: {error}");
             return Ok(());
         }
     };
-    // An earlier boot's may go unseen when their record is removed: the backend has no memory of it.
+    // A backend may skip the rules of an earlier boot, because its setup cache does not know them.
     let of_earlier = |record: &Record| {
         let has_rules = |(_, owners): &(_, BTreeMap<_, _>)| owners.contains_key(&record.owner);
         record.instance.boot != host.boot && snapshot.rules.iter().any(has_rules)
@@ -36,7 +35,7 @@ pub(crate) fn purge_from(host: &Locked<'_>, container: &Record) -> Result<()> {
     for (backend, owner, installed) in snapshot.orphans() {
         if installed.flows.iter().any(|flow| concerns(flow, container)) {
             log::warn!("rules of {owner} in {backend}: no record names them: removed");
-            // While they stand, nobody may have its address.
+            // A failure fails the start: these rules would apply to the new container.
             let flows = snapshot.own_flows(backend, owner);
             host.effects(backend, |effects| remove_owner(effects, owner, &flows))?;
         } else {

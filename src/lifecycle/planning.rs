@@ -1,5 +1,5 @@
-//! Reads what a plan needs and makes the plan: sources, other blocks of a shared hosts file, and the
-//! hosts file itself.
+//! Reads what a plan needs (sources, the hosts file, blocks of pod peers in it), and makes the
+//! plan.
 
 use crate::error::{Cause, Error, Kind, Result};
 use crate::host::Locked;
@@ -11,7 +11,7 @@ use crate::model::{ContainerId, Record};
 use crate::store::shared_hosts_blocks;
 use crate::sys::hosts::HostsFile;
 
-/// What `me` needs, as the world is now.
+/// Plans the links of `me` from the current records. `file` is its open hosts file, if it has one.
 pub(crate) fn plan(
     host: &Locked<'_>,
     me: &Record,
@@ -19,7 +19,7 @@ pub(crate) fn plan(
     ipv6: bool,
     absent: OnMissing,
 ) -> Result<Plan> {
-    // Who is dead gets nothing, whatever it is linked to: its address may be another's next.
+    // A dead container gets no rules: its address may be assigned to another one.
     let candidates = if absent == OnMissing::Leave && !is_running(me, host.boot)? {
         vec![Candidate::Missing; me.links.len()]
     } else {
@@ -38,7 +38,7 @@ pub(crate) fn plan(
     Ok(plan)
 }
 
-/// Somebody who takes no lock of ours.
+/// The error for a record that another program keeps changing without the host lock.
 pub(crate) fn conflicts(id: &ContainerId) -> Error {
     Error::new(Kind::State, format!("record of {id}: others keep changing it"))
         .because(Cause::Conflict)

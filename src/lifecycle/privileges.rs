@@ -1,8 +1,8 @@
-//! What a hook still needs once it knows whom it acts for; the rest it gives away before it acts.
+//! Drops privileges once a hook knows which containers it changes.
 //!
-//! By then everything that could have lied has been read: the runtime's word, config.json, the
-//! engine's files, the container's namespace. What is opened later are records and hosts files, whose
-//! places are known from records. `sys/restrict/landlock.rs` says how.
+//! By then all untrusted input has been read: OCI state, config.json, engine files and the network
+//! namespace. Only records and hosts files are opened later, and their places are known. The rules
+//! are in `sys/restrict/landlock.rs`.
 
 use crate::error::Result;
 use crate::host::Locked;
@@ -10,17 +10,17 @@ use crate::model::{Family, HostsPlace, Record};
 use crate::sys::hosts::HostsFile;
 use crate::sys::restrict::landlock;
 
-/// What this process does when a container has been seen to.
+/// What this process does after the container is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AfterHook {
-    /// It ends: a hook.
+    /// It exits: a hook.
     Exit,
-    /// It goes on, perhaps as a runtime, which needs all that it was given.
+    /// It continues, perhaps as the runtime, which needs all privileges.
     Continue,
 }
 
-/// From now on, only the links of `records` can be changed. `places` are hosts files that are in no
-/// record yet.
+/// Restricts this process to changing the links of `records`. `places` are hosts files that no
+/// record names yet.
 pub(crate) fn confine<'a>(
     host: &Locked<'_>,
     records: impl Iterator<Item = &'a Record> + Clone,
@@ -28,7 +28,7 @@ pub(crate) fn confine<'a>(
 ) {
     let recorded = records.clone().filter_map(|record| Some(&record.hosts.as_ref()?.place));
     let places: Vec<&HostsPlace> = recorded.chain(place).collect();
-    // Not to know is to need them.
+    // An unknown backend may need its programs.
     let programs = runs_programs(host, records).unwrap_or(true);
     let held: Result<Vec<_>> =
         places.into_iter().filter_map(|place| HostsFile::hold(place).transpose()).collect();
@@ -39,7 +39,7 @@ pub(crate) fn confine<'a>(
     log::debug!("restricted, {}: {outcome}", if programs { "programs" } else { "no programs" });
 }
 
-/// Each backend is asked once for each family, however many containers it is about.
+/// Whether a backend of `records` runs programs. Asks each backend once for each family.
 fn runs_programs<'a>(host: &Locked<'_>, records: impl Iterator<Item = &'a Record>) -> Result<bool> {
     let mut asked = Vec::new();
     for record in records {

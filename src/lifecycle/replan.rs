@@ -1,7 +1,5 @@
-//! The links of a container that runs, planned again: because a neighbour came or went, because
-//! somebody connects it to another, or because what was done for it was undone.
-//!
-//! All of it runs under the store's lock, which the caller holds.
+//! Plans the links of a running container again: its source started or ended, `connect` or
+//! `disconnect` was called, or rules or hosts lines were removed by another program.
 
 use crate::error::Result;
 use crate::host::Locked;
@@ -13,10 +11,10 @@ use crate::store::Commit;
 use crate::sys::hosts::HostsFile;
 use std::collections::HashSet;
 
-/// How often a plan is made again because somebody was faster.
+/// How often a plan is repeated after a conflict.
 pub(crate) const ATTEMPTS: usize = 5;
 
-/// Plans a recipient's links again and carries out what changed.
+/// Plans a recipient's links again and applies what changed.
 pub(crate) fn replan(host: &Locked<'_>, recipient: &Record) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let Some(me) = host.store.get(&recipient.id)? else { return Ok(()) };
@@ -33,8 +31,8 @@ pub(crate) fn replan(host: &Locked<'_>, recipient: &Record) -> Result<()> {
     Err(conflicts(&recipient.id))
 }
 
-/// Makes true what `me` says, its record with other links perhaps, whether or not it seems to be
-/// true already. `found` are flows that rules of its tag permit, which its record may not name.
+/// Applies the links of `me` even if they seem to be applied already. `found` are flows of rules
+/// with its tag that its record may not name.
 pub(crate) fn settle(host: &Locked<'_>, me: &Record, found: &[Flow]) -> Result<()> {
     let mut me = me.clone();
     let named: HashSet<Flow> = me.flows.iter().copied().collect();
@@ -46,8 +44,8 @@ pub(crate) fn settle(host: &Locked<'_>, me: &Record, found: &[Flow]) -> Result<(
     }
 }
 
-/// The plan, the hosts file it is for, and whether that file could be opened. A container may have
-/// made it one that is not to be opened, and that must not keep a rule alive.
+/// Returns the plan, the hosts file that was read for it, and the error if that file was refused. A
+/// file that the container made unusable must not keep a rule in place.
 fn plan_again(host: &Locked<'_>, me: &Record) -> Result<(Plan, Option<HostsFile>, Result<()>)> {
     let state = &host.config.state_dir;
     let opened = me.hosts.as_ref().map(|edit| HostsFile::again(&edit.place, state));
@@ -58,7 +56,7 @@ fn plan_again(host: &Locked<'_>, me: &Record) -> Result<(Plan, Option<HostsFile>
     Ok((plan(host, me, file.as_ref(), true, OnMissing::Leave)?, file, hosts))
 }
 
-/// A neighbour's trouble is not the container's that starts or ends.
+/// Logs a failure to update another container; the current operation continues.
 pub(crate) fn log_failure(recipient: &Record, result: Result<()>) {
     if let Err(error) = result {
         log::error!("links of {}: {error}", recipient.id);

@@ -1,4 +1,4 @@
-//! All that there is, read once: the records, and the rules of every backend by their tags.
+//! A snapshot of the host: all records, and the rules of all backends by owner tag.
 
 use crate::error::Result;
 use crate::firewall::InstalledRules;
@@ -7,25 +7,25 @@ use crate::lifecycle::alive::is_running;
 use crate::model::{BackendName, Flow, OwnerTag, Record};
 use std::collections::{BTreeMap, HashSet};
 
-/// The records and the rules.
+/// All records and rules at one moment.
 pub(crate) struct HostSnapshot {
-    /// Who runs.
+    /// Records of running containers.
     pub(crate) living: Vec<Record>,
-    /// Who does not.
+    /// Records of dead containers.
     pub(crate) dead: Vec<Record>,
-    /// The rules of each backend that the host has.
+    /// The rules of each backend that could be read.
     pub(crate) rules: Vec<(BackendName, BTreeMap<OwnerTag, InstalledRules>)>,
-    /// Whether those are the rules of all backends.
+    /// Whether all backends could be read.
     pub(crate) is_complete: bool,
 }
 
-/// Whether the container of this record runs.
+/// Whether the container of `record` is running.
 pub(crate) fn lives(host: &Locked<'_>, record: &Record) -> Result<bool> {
     is_running(record, host.boot)
 }
 
 impl HostSnapshot {
-    /// Reads all of it.
+    /// Reads all records and rules. A backend that fails is skipped if no record uses it.
     pub(crate) fn read(host: &Locked<'_>) -> Result<Self> {
         let (mut living, mut dead) = (Vec::new(), Vec::new());
         for record in host.store.all()? {
@@ -35,7 +35,7 @@ impl HostSnapshot {
         for backend in BackendName::ALL {
             match host.backend(backend, |firewall| firewall.owners()) {
                 Ok(owners) => rules.push((backend, owners)),
-                // What nobody uses may be broken or not be there at all.
+                // An unused backend may be broken or missing.
                 Err(error) if !is_used(host, backend, living.iter().chain(&dead)) => {
                     log::debug!("firewall: not looked at {backend}: {error}");
                     is_complete = false;
@@ -56,7 +56,7 @@ impl HostSnapshot {
         owners.get(owner)
     }
 
-    /// Rules with a tag that no record has.
+    /// Rules whose tag no record has.
     pub(crate) fn orphans(
         &self,
     ) -> impl Iterator<Item = (BackendName, &OwnerTag, &InstalledRules)> {
@@ -68,8 +68,8 @@ impl HostSnapshot {
         })
     }
 
-    /// What rules of `owner` permit in `backend`, but for what those of somebody who runs do too:
-    /// containers of a pod share some.
+    /// The flows that rules of `owner` permit, except those that a running container has too. Pod
+    /// peers share flows.
     pub(crate) fn own_flows(&self, backend: BackendName, owner: &OwnerTag) -> Vec<Flow> {
         let others = self.living.iter().map(|record| &record.owner).filter(|tag| *tag != owner);
         let theirs = others

@@ -19,25 +19,25 @@ use crate::store::{Commit, Found};
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::Process;
 
-/// Publishes a container and makes its links; or leaves nothing of it.
+/// Publishes a container and makes its links. On failure nothing of it is left.
 pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
     let StartingContainer { mut record, process, mut hosts, ipv6_loopback, missing, patience } =
         container;
     let host = &lock_when_ready(host, &record, &process, patience.as_ref())?;
     host.isolate()?;
-    // Who has no links needs no rules, and nothing need be set up for them.
+    // Without links there are no rules, so no backend is chosen or set up.
     if !record.links.is_empty() {
         record.backend = host.firewall.name();
     }
     debug_log::backend(&record, &host.config.firewall);
     let (record, cleared) = replace_previous(host, record)?;
     orphans::purge_from(host, &record)?;
-    // It was opened before the lock was taken, and those who went may have had lines in it.
+    // The file was opened before the lock. Removed containers may have had lines in it.
     if let Some(hosts) = hosts.as_mut().filter(|_| cleared || patience.is_some()) {
         hosts.look_again()?;
     }
     if let (None, Some(edit)) = (&hosts, &record.hosts) {
-        // It has links only because somebody connected it since an earlier stage.
+        // `connect` linked it after an earlier stage.
         hosts = HostsFile::again(&edit.place, &host.config.state_dir)?;
     }
     let absent = match (record.phase, missing) {
@@ -67,11 +67,11 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
             Some(record) => host.effects(record.backend, |effects| rollback(effects, &record)),
             None => Ok(()),
         }));
-        // An earlier stage may have linked others to it.
+        // An earlier stage may have linked recipients to it.
         replan_recipients(host, &recipients);
         return failures.into_result();
     }
-    debug_log::neighbours(&id, &recipients);
+    debug_log::recipients(&id, &recipients);
     replan_recipients(host, &recipients);
     Ok(())
 }
@@ -82,8 +82,8 @@ fn replan_recipients(host: &Locked<'_>, recipients: &[Record]) {
     }
 }
 
-/// Who is linked to a newcomer. A dead one goes first: it must not be given rules, because its
-/// address may be another's next.
+/// The running recipients of a starting container. Dead ones are removed first: rules for them
+/// would apply to the next container of their address.
 fn living_recipients(host: &Locked<'_>, container: &Record) -> Vec<Record> {
     let mut recipients = recipients_of(host.store.as_ref(), container).unwrap_or_else(|error| {
         let id = &container.id;
@@ -104,8 +104,8 @@ fn living_recipients(host: &Locked<'_>, container: &Record) -> Vec<Record> {
     recipients
 }
 
-/// The store's lock, once the sources that the newcomer waits for are there or its time is over. It
-/// is not held while waiting.
+/// Takes the host lock as soon as the awaited sources are running or the wait is over. The lock is
+/// not held while waiting.
 fn lock_when_ready<'h>(
     host: &'h Host,
     container: &Record,
@@ -130,7 +130,7 @@ fn lock_when_ready<'h>(
     loop {
         patience.wait(absent, pause)?;
         let locked = host.lock()?;
-        // One may have gone while we waited for the lock.
+        // A source may have ended while this process waited for the lock.
         if !patience.lasts() || !absent()? {
             return Ok(locked);
         }
@@ -157,8 +157,10 @@ fn publish(
     Err(conflicts(&record.id))
 }
 
-/// Clears away those whose id, address or name the newcomer has, as far as they are dead. What the
-/// newcomer itself left in an earlier stage is where it goes on from. Says whether anybody went.
+/// Removes dead containers that had the id, an address or the name of the starting one, and
+/// continues from its own record of an earlier stage. Returns whether a container was removed.
+///
+/// An id or a linked address of a running container is an error.
 fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, bool)> {
     let (mut container, mut cleared) = (container, false);
     container.revision = 0;
@@ -169,7 +171,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
             container.hosts = old.hosts;
             container.backend = old.backend;
             if old.phase == Phase::Ready {
-                // It has started. What it declared may have been changed by hand since.
+                // It has started. `connect` and `disconnect` may have changed its links since.
                 container.phase = old.phase;
                 container.links = old.links;
             }
@@ -190,7 +192,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
             }
             if !is_running(&holder, host.boot)? {
                 match remove(host, &holder) {
-                    // Its rules have gone, and its file is its own trouble.
+                    // Its rules are gone. Its own hosts file concerns no other container.
                     Err(error) if error.cause == Cause::HostsFile => {
                         log_failure(&holder, Err(error));
                     }
@@ -217,8 +219,8 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
     Ok((container, cleared))
 }
 
-/// The same for the sake of one that takes its place. It does not wait for neighbours whose firewall
-/// fails: what their rules still let through is in their records, where `sync` finds it.
+/// Removes a dead container for the sake of its successor. A recipient whose firewall fails does
+/// not prevent that: its record still names the remaining rules, and `sync` finds them.
 fn finish(host: &Locked<'_>, record: &Record) -> Result<()> {
     if let Err(error) = part(host, record)?.into_result() {
         log::error!("{}: its end is left for sync: {error}", record.id);

@@ -1,4 +1,4 @@
-//! A container that is about to start, and all that is known of it.
+//! Reads everything that is known about a starting container. Changes nothing.
 
 use crate::engine::{self, Clues};
 use crate::error::{Error, Kind, Result};
@@ -20,29 +20,29 @@ use crate::sys::{file, process};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The largest state file of a runtime: runc keeps its whole configuration there.
+/// The largest state file of a runtime, in bytes. runc stores its whole configuration there.
 const MAX_STATE: u64 = 4 << 20;
-/// Where crun keeps what it knows of its containers, unless it is told otherwise.
+/// The default state directory of crun.
 const CRUN: &str = "/run/crun";
 
-/// Nothing has been done for it yet.
+/// A container whose start has not been recorded yet.
 pub(crate) struct StartingContainer {
-    /// Its record, without any effect.
+    /// The record, without any effect.
     pub(crate) record: Record,
-    /// Its first process.
+    /// The first process, pinned by a pidfd.
     pub(crate) process: Process,
-    /// Its hosts file, if it has links.
+    /// The open hosts file, if it has links.
     pub(crate) hosts: Option<HostsFile>,
-    /// Whether its loopback speaks IPv6.
-    pub ipv6_loopback: bool,
-    /// What becomes of it if a source does not run.
+    /// Whether its loopback interface has an IPv6 address.
+    pub(crate) ipv6_loopback: bool,
+    /// What happens if a source is not running.
     pub(crate) missing: Missing,
-    /// How long it waits for its sources, if it does.
+    /// How long it waits for its sources, if it waits.
     pub(crate) patience: Option<Patience>,
 }
 
 impl StartingContainer {
-    /// Looks at all that the runtime's word, config.json and the container's namespace say.
+    /// Reads OCI state, config.json and the network namespace of a starting container.
     pub(crate) fn read(host: &Host, state: &State) -> Result<Self> {
         let process = pin(state)?;
         let bundle = state.bundle.as_deref().ok_or_else(|| {
@@ -61,7 +61,7 @@ impl StartingContainer {
         };
         let patience = Patience::of(declared.missing, timeout);
         let facts = engine::describe(&Clues { id: &state.id, bundle, spec: &spec });
-        // A pod's pause container has the pod's annotations; they are meant for the others.
+        // The infra container has the pod's annotations, which are meant for its other containers.
         let declared = if facts.is_pod_infra { Declared::default() } else { declared };
         let namespace = Namespace::of(&process)?;
         let hosts = if declared.links.is_empty() || namespace.is_ours {
@@ -92,7 +92,7 @@ impl StartingContainer {
             ports: declared.ports.or(facts.ports).unwrap_or_default(),
             environment: environment.iter().filter(shown).cloned().collect(),
             links: declared.links.into_iter().map(LinkState::waiting).collect(),
-            // Chosen under the lock, if there are links to make rules for.
+            // A backend is chosen under the host lock, if there are links.
             backend: BackendName::None,
             flows: Vec::new(),
             hosts: None,
@@ -105,22 +105,22 @@ impl StartingContainer {
     }
 }
 
-/// What config.json says, and the directory from which its relative paths lead.
+/// Reads config.json, and returns the directory of its relative paths.
 ///
-/// With user namespaces crun may tell its hooks that the bundle is `/` (crun#2025), and it can be
-/// given a config.json from elsewhere. It keeps a copy beside what it knows of the container. Where
-/// the bundle is not known, relative paths lead below that copy, and so nowhere.
+/// With user namespaces crun may pass `/` as the bundle to its hooks (crun#2025), and crun accepts
+/// a config.json from elsewhere. crun keeps a copy in its state directory. If the bundle is
+/// unknown, relative paths are resolved below that copy, where they find nothing.
 fn configuration(bundle: &Path, state: &State) -> Result<(PathBuf, Vec<u8>)> {
     let read =
         |directory: &Path| file::read(&directory.join("config.json"), MAX_CONFIG, Kind::Input);
     let copied = || {
         let kept = Path::new(CRUN).join(state.id.as_str());
-        // Another root of crun's may have a container of this id. Before a container is created
-        // there is no such file.
+        // A container of this id may exist below another root of crun. The file does not exist
+        // before a container is created.
         let pid = remembered(&kept).map(|known| known.pid);
         if pid.is_some() && pid != state.pid { None } else { Some((read(&kept).ok()?, kept)) }
     };
-    // What may lie in `/` is not the container's.
+    // A config.json in `/` is not the container's.
     if bundle == Path::new("/")
         && let Some((config, kept)) = copied()
     {
@@ -138,7 +138,7 @@ fn configuration(bundle: &Path, state: &State) -> Result<(PathBuf, Vec<u8>)> {
     Ok((bundle.to_owned(), config.map_or(there, Ok)?))
 }
 
-/// What the runtime's files in `directory` say of a container.
+/// Reads the state file that a runtime keeps in `directory`.
 pub(crate) fn remembered(directory: &Path) -> Option<RuntimeState> {
     FILES.iter().find_map(|file| {
         let text = file::read(&directory.join(file), MAX_STATE, Kind::Namespace).ok()?;
@@ -146,8 +146,8 @@ pub(crate) fn remembered(directory: &Path) -> Option<RuntimeState> {
     })
 }
 
-/// Takes hold of the container's process, after making sure that it is one: in hooks that run in
-/// the container's own namespaces, the numbers and paths mean other things.
+/// Pins the container's process by a pidfd. Refuses a process of this host: in a hook that runs
+/// inside the container's namespaces, pids and paths have other meanings.
 fn pin(state: &State) -> Result<Process> {
     let Some(pid) = state.pid else {
         let message = format!("state of {}: names no process", state.id);
@@ -164,7 +164,7 @@ fn pin(state: &State) -> Result<Process> {
     Ok(pinned)
 }
 
-/// The hosts file of a container, as its config.json says.
+/// Opens the hosts file that config.json names.
 pub(crate) fn hosts_file(spec: &Spec, state: &Path) -> Result<HostsFile> {
     match &spec.hosts {
         HostsTarget::Mount(path) => HostsFile::of_mount(path, state),

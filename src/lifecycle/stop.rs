@@ -12,11 +12,11 @@ use crate::lifecycle::replan::{log_failure, replan};
 use crate::model::{ContainerId, Record};
 use crate::sys::net::netns::Process;
 
-/// How long the end of a container's process may follow the word of its end, in milliseconds.
+/// How long a process may live on after the runtime reported its end, in milliseconds.
 const DYING: u16 = 1000;
 
-/// Ends what was done for the container `id`. Saying so twice, or of a container that nobody knew,
-/// is fine. If its process lives, the word is about an earlier container of that id.
+/// Undoes everything of the container `id`. Idempotent; an unknown id is not an error. If the
+/// recorded process lives, the hook means an earlier container of that id.
 pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()> {
     let host = &host.lock()?;
     let Some(record) = host.store.get(id)? else {
@@ -37,7 +37,8 @@ pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()
     remove(host, &record)
 }
 
-/// The same where nobody has said it: looks whether its process lives. If it does, its record.
+/// Removes the container `id` if its process is gone, although no hook reported it. Returns the
+/// record of a running one.
 pub(crate) fn stop_if_dead(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
     let host = &host.lock()?;
     let Some(record) = host.store.get(id)? else { return Ok(None) };
@@ -48,19 +49,19 @@ pub(crate) fn stop_if_dead(host: &Host, id: &ContainerId) -> Result<Option<Recor
     remove(host, &record).map(|()| None)
 }
 
-/// Everything of a container that is over goes: from its neighbours, then its own. Where a rule of a
-/// neighbour's may still name its address, its record stays, so that somebody tries again.
+/// Detaches the recipients of a dead container, then undoes its own links. If a rule of a recipient
+/// may still name its address, its record stays, so that the removal is repeated.
 pub(crate) fn remove(host: &Locked<'_>, record: &Record) -> Result<()> {
     part(host, record)?.into_result()?;
     rollback_current(host, record)
 }
 
-/// Takes a container that is over from its neighbours' rules and hosts files. The files come after
-/// the rules, and their trouble is nobody else's.
+/// Removes a dead container from the rules and hosts files of its recipients. A hosts file that
+/// cannot be changed is logged only, because its rules are gone.
 pub(super) fn part(host: &Locked<'_>, record: &Record) -> Result<Failures> {
     let mut failures = Failures::default();
     let recipients = recipients_of(host.store.as_ref(), record)?;
-    debug_log::neighbours(&record.id, &recipients);
+    debug_log::recipients(&record.id, &recipients);
     for recipient in recipients {
         match replan(host, &recipient) {
             Err(error) if !matches!(error.cause, Cause::HostsFile | Cause::RefusedFile) => {
@@ -73,9 +74,9 @@ pub(super) fn part(host: &Locked<'_>, record: &Record) -> Result<Failures> {
     Ok(failures)
 }
 
-/// Takes back what was done for a container that is over.
+/// Undoes what the current record of a dead container names.
 pub(super) fn rollback_current(host: &Locked<'_>, record: &Record) -> Result<()> {
-    // A container that was linked to itself in a circle has a new record by now.
+    // Detaching recipients changes this record too if the container is linked in a circle.
     let Some(record) = host.store.get(&record.id)? else { return Ok(()) };
     host.effects(record.backend, |effects| rollback(effects, &record))
 }

@@ -1,16 +1,16 @@
-//! A container waits for the sources of its links, where its annotation says so. Nobody is kept out
-//! meanwhile, least of all the sources.
+//! Waits for the sources of a container, if its annotation asks for that. The host lock is not held
+//! meanwhile.
 
 use crate::error::{Cause, Error, Result};
 use crate::model::Missing;
 use std::time::{Duration, Instant};
 
-/// How often it looks again.
+/// The pause between two look-ups.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
-/// What a hook keeps of its time for saying no: a runtime that loses patience only kills it.
+/// The part of a hook's timeout that is kept for the refusal: a runtime kills a late hook.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How long a container that starts now may wait.
+/// How long a starting container may wait.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     begun: Instant,
@@ -19,7 +19,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// None where it does not wait. `timeout` is what the runtime allows this hook, in seconds.
+    /// `None` if the container does not wait. `timeout` is the hook's timeout, in seconds.
     pub(crate) fn of(missing: Missing, timeout: Option<u64>) -> Option<Self> {
         let Missing::Wait(asked) = missing else { return None };
         Some(Self { begun: Instant::now(), asked, timeout: timeout.map(Duration::from_secs) })
@@ -35,7 +35,7 @@ impl Patience {
         allowed.map_or(self.asked, |allowed| allowed.min(self.asked))
     }
 
-    /// Waits while `absent` says so and there is time left, with a `pause` after each look.
+    /// Calls `pause` until `absent` is false or the time is over.
     pub(crate) fn wait(
         &self,
         absent: impl Fn() -> Result<bool>,
@@ -47,7 +47,7 @@ impl Patience {
         Ok(())
     }
 
-    /// The refusal, and how long it was put off.
+    /// Adds to a refusal how long the container waited.
     pub(crate) fn explain(&self, error: Error) -> Error {
         if error.cause != Cause::MissingSource || self.lasts() {
             return error;

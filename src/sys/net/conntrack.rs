@@ -26,8 +26,8 @@ const fn message_type(command: u16) -> u16 {
 
 /// Deletes the tracked connections that `flows` permitted. Returns their number.
 ///
-/// A flow does not name the client's port, so the whole table is read once. Requires `CAP_NET_ADMIN`.
-/// The rules of `flows` must have been removed.
+/// A flow does not name the client's port, so the whole table is read once. Requires
+/// `CAP_NET_ADMIN`. The rules of `flows` must have been removed.
 pub fn drop_connections(flows: &[Flow]) -> Result<usize> {
     let mut link = Netlink::netfilter()?;
     if flows.is_empty() || count(&mut link)? == Some(0) {
