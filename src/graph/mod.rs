@@ -45,7 +45,7 @@ pub(crate) enum NodeState {
     /// It is over, and nobody has said so.
     Dead,
     /// There is no record of it; a link waits for somebody of this name.
-    Awaited,
+    Waiting,
 }
 
 /// A link.
@@ -70,7 +70,7 @@ impl NodeState {
             Self::Ready => None,
             Self::Pending => Some("pending"),
             Self::Dead => Some("dead"),
-            Self::Awaited => Some("awaited"),
+            Self::Waiting => Some("waiting"),
         }
     }
 }
@@ -78,7 +78,7 @@ impl NodeState {
 impl Edge {
     /// What is written beside it.
     pub(crate) fn label(&self) -> String {
-        let what = if self.connected { self.ports.as_str() } else { "not connected" };
+        let what = if self.connected { self.ports.as_str() } else { "waiting" };
         format!("{} {what}", self.alias).trim_end().to_owned()
     }
 }
@@ -123,7 +123,7 @@ impl Graph {
         self.nodes.push(Node {
             name: name.to_owned(),
             addresses: Vec::new(),
-            state: NodeState::Awaited,
+            state: NodeState::Waiting,
         });
         self.nodes.len() - 1
     }
