@@ -31,7 +31,7 @@ impl<'a> Repair<'a> {
     /// Listens from now on.
     pub(crate) fn of(host: &'a Host) -> Self {
         let changes = NetlinkSubscription::open().map_err(|error| {
-            log::warn!("nobody tells of rules that are flushed: {error}");
+            log::warn!("flushed firewall rules will not be noticed: {error}");
         });
         let changes = changes.ok();
         Self { host, changes, debounce: RULES, again: None, failed: 0, said: String::new() }
@@ -66,7 +66,7 @@ impl<'a> Repair<'a> {
 
     /// Looks at everything, and mends it.
     pub(crate) fn act(&mut self, now: Instant) {
-        log::debug!("watch: looks at everything");
+        log::debug!("watch: checks everything");
         self.debounce.is_over(now);
         let trouble = self.repair().unwrap_or_else(|error| error.to_string());
         let then = Instant::now();
@@ -74,7 +74,7 @@ impl<'a> Repair<'a> {
         if trouble != self.said {
             self.failed = 0;
             if !trouble.is_empty() {
-                log::error!("not all is well: {trouble}");
+                log::error!("some problems could not be repaired: {trouble}");
             }
         }
         self.again = None;
@@ -96,7 +96,7 @@ impl<'a> Repair<'a> {
         self.has_heard()?;
         let repaired = repaired?;
         for finding in &repaired.findings {
-            log::info!("mended: {finding}");
+            log::info!("{}: {finding}", finding.outcome());
         }
         let mut trouble: Vec<String> =
             recovery::audit(self.host)?.iter().map(ToString::to_string).collect();

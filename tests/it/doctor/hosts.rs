@@ -49,7 +49,7 @@ each_backend! {
         let report = doctor(&host, &site, 1);
         assert_eq!(report.troubles(), ["warning links"]);
         let said = report.of("links");
-        assert!(said.is("warning", "web (web): is over").mend().ends_with(" gc"), "{}", said.mend());
+        assert!(said.is("warning", "web (web): the container no longer runs").mend().ends_with(" gc"), "{}", said.mend());
         paste(&host, &site, said.mend());
         assert_well(&host, &site);
     }
@@ -62,7 +62,7 @@ each_backend! {
         wipe(&host);
         let report = doctor(&host, &site, 1);
         let said = report.of("links");
-        said.is("warning", &format!(" in {backend}: no record names them"));
+        said.is("warning", &format!("orphaned rules in {backend}: no record has the owner tag "));
         assert_eq!(host.state_files(), [""; 0], "nothing is made");
         paste(&host, &site, said.mend());
         assert_well(&host, &site);
