@@ -68,7 +68,7 @@ impl<'d> MappingStyle<'d> {
         let first = document.entries(map).first().filter(|_| !flow);
         let prefix = first.map_or("", |(key, _)| indent(*key));
         if !prefix.trim_matches(' ').is_empty() {
-            let message = "cannot be edited: not on a line of its own";
+            let message = "cannot be edited: must be on a line of its own";
             return Err(refusal(document.line(map), message));
         }
         // As far as the services of this file are from their mapping.

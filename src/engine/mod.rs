@@ -83,7 +83,7 @@ pub(crate) fn describe(clues: &Clues<'_>) -> Facts {
     };
     let facts = engine.facts(clues).unwrap_or_else(|error| {
         log::warn!(
-            "{}: name, ports and environment unknown to {}: {error}",
+            "{}: cannot read name, ports and environment from the files of {}: {error}",
             clues.id,
             engine.name()
         );
@@ -94,7 +94,7 @@ pub(crate) fn describe(clues: &Clues<'_>) -> Facts {
 
 /// A value in a form that we do not take is as good as none.
 fn known<T>(value: std::result::Result<T, Invalid>) -> Option<T> {
-    value.inspect_err(|error| log::warn!("unknown: {error}")).ok()
+    value.inspect_err(|error| log::warn!("ignored: {error}")).ok()
 }
 
 #[cfg(test)]

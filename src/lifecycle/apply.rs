@@ -102,7 +102,7 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
         match shared.and_then(|shared| restore_hosts(effects, edit, &shared)) {
             Ok(()) => log::debug!("{}: hosts file restored", record.id),
             // What the container made of it must not keep the container from being deleted.
-            Err(error) if error.kind == Kind::Unsafe => log::warn!("left as it is: {error}"),
+            Err(error) if error.kind == Kind::Unsafe => log::warn!("left unchanged: {error}"),
             failed => failures.note(failed),
         }
     }
@@ -120,7 +120,8 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
             Ok(())
         }
         Commit::Conflict => {
-            let message = format!("record of {}: changed while it was removed", record.id);
+            let message =
+                format!("record of {}: changed while it was removed; try again", record.id);
             Err(Error::new(Kind::State, message))
         }
     }

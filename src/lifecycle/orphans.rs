@@ -23,7 +23,7 @@ pub(crate) fn purge_from(host: &Host, container: &Record) -> Result<()> {
         Ok(snapshot) => snapshot,
         // Who has no links must not wait for a firewall that fails. The next start looks again.
         Err(error) => {
-            log::error!("rules that no record names: not looked for: {error}");
+            log::error!("orphaned rules: cannot look for them: {error}");
             return Ok(());
         }
     };
@@ -35,7 +35,7 @@ pub(crate) fn purge_from(host: &Host, container: &Record) -> Result<()> {
     let mut others = !snapshot.is_complete || snapshot.dead.iter().any(of_earlier);
     for (backend, owner, installed) in snapshot.orphans() {
         if installed.flows.iter().any(|flow| concerns(flow, container)) {
-            log::warn!("rules of {owner} in {backend}: no record names them: removed");
+            log::warn!("removed: orphaned rules in {backend}: no record has the owner tag {owner}");
             // While they stand, nobody may have its address.
             let flows = snapshot.own_flows(backend, owner);
             host.effects(backend, |effects| remove_owner(effects, owner, &flows))?;

@@ -40,5 +40,5 @@ pub(crate) fn plan(
 
 /// Somebody who takes no lock of ours.
 pub(crate) fn conflicts(id: &ContainerId) -> Error {
-    Error::new(Kind::State, format!("record of {id}: others keep changing it"))
+    Error::new(Kind::State, format!("record of {id}: other processes keep changing it; try again"))
 }

@@ -88,7 +88,7 @@ fn replan_recipients(host: &Host, recipients: &[Record]) {
 fn living_recipients(host: &Host, container: &Record) -> Vec<Record> {
     let mut recipients = recipients_of(host.store.as_ref(), container).unwrap_or_else(|error| {
         let id = &container.id;
-        log::error!("{id}: who is linked to it is unknown, and left for sync: {error}");
+        log::error!("{id}: its recipients could not be updated; run oci-link sync: {error}");
         Vec::new()
     });
     recipients.retain(|recipient| match is_running(recipient, host.boot) {
@@ -175,7 +175,7 @@ fn replace_previous(host: &Host, container: Record) -> Result<(Record, bool)> {
                 container.links = old.links;
             }
         } else if is_running(&old, host.boot)? {
-            let message = format!("container id \"{}\": belongs to a container that runs", old.id);
+            let message = format!("container id \"{}\": belongs to a running container", old.id);
             return Err(Error::new(Kind::Unsafe, message));
         } else {
             finish(host, &old)?;
@@ -220,7 +220,7 @@ fn replace_previous(host: &Host, container: Record) -> Result<(Record, bool)> {
 /// fails: what their rules still let through is in their records, where `sync` finds it.
 fn finish(host: &Host, record: &Record) -> Result<()> {
     if let Err(error) = part(host, record)?.into_result() {
-        log::error!("{}: its end is left for sync: {error}", record.id);
+        log::error!("{}: its links could not be removed; run oci-link sync: {error}", record.id);
     }
     rollback_current(host, record)
 }

@@ -76,13 +76,13 @@ pub(crate) fn must_be_ordinary(file: impl AsFd, stat: &FileStat, what: &str) -> 
             if !PSEUDO.contains(&system.filesystem_type()) {
                 return Ok(());
             }
-            "is not on a file system for files"
+            "is not on a file system for regular files"
         }
         SFlag::S_IFDIR => "is a directory",
         SFlag::S_IFIFO => "is a FIFO",
         SFlag::S_IFSOCK => "is a socket",
         SFlag::S_IFCHR | SFlag::S_IFBLK => "is a device",
-        _ => "is no regular file",
+        _ => "is not a regular file",
     };
     Err(Error::new(Kind::Unsafe, format!("hosts file {what}: {name}")))
 }
@@ -96,7 +96,7 @@ impl HostsEntry {
             |why: &str| Error::new(Kind::Unsafe, format!("hosts file /etc/hosts: {why}"));
         for followed in 0..MAX_LINKS {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-                return Err(unsafe_link("leads to no file"));
+                return Err(unsafe_link("does not lead to a file"));
             };
             let (parent, name) = (parent.to_owned(), name.to_owned());
             // Before pathrs is asked: to say what is missing it mounts a procfs of its own.
@@ -127,8 +127,12 @@ impl HostsEntry {
                 Err(Errno::ENOENT) if followed == 0 => {
                     return Ok(Self { root, directory, name, file: None, made_etc: false });
                 }
-                Err(Errno::ENOENT) => return Err(unsafe_link("is a link that leads nowhere")),
-                Err(Errno::ENOTDIR) => return Err(unsafe_link("lies below what is no directory")),
+                Err(Errno::ENOENT) => {
+                    return Err(unsafe_link("is a symbolic link to a missing file"));
+                }
+                Err(Errno::ENOTDIR) => {
+                    return Err(unsafe_link("has a parent that is not a directory"));
+                }
                 // A name that is too long, perhaps.
                 Err(errno) if !is_ours(errno) => return Err(unsafe_link(errno.desc())),
                 Err(errno) => return Err(errno).context(Kind::Hosts, || "hosts file /etc/hosts"),
@@ -148,7 +152,7 @@ impl HostsEntry {
             // An absolute target replaces the path, and pathrs starts it at the container's root.
             path = parent.join(target);
         }
-        Err(unsafe_link("is a loop of links"))
+        Err(unsafe_link("is a loop of symbolic links"))
     }
 
     /// Looks again: somebody may have put another file there by rename.
