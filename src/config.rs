@@ -1,4 +1,4 @@
-//! config.toml and the global flags, as one checked value.
+//! Configuration: config.toml merged with the global command-line flags, fully checked.
 
 use crate::error::{Error, Kind, Result};
 use crate::firewall::Choice;
@@ -11,14 +11,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
-/// Where config.toml is looked for.
+/// Default path of config.toml; `--config` overrides it.
 pub(crate) const CONFIG_FILE: &str = "/etc/oci-link/config.toml";
-/// Where the records are: on tmpfs, like the containers they speak of.
+/// Default state directory. `/run` is a tmpfs, so records vanish at a reboot, as containers do.
 pub(crate) const STATE_DIR: &str = "/run/oci-link";
-/// The size of a config.toml that somebody wrote by hand, many times over.
+/// Upper bound for the size of config.toml in bytes, far above any file written by hand.
 const MAX_CONFIG: u64 = 64 << 10;
 
-/// What was said on the command line; it wins over the file.
+/// Global command-line flags; each flag that is set overrides config.toml.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Overrides {
     /// `--config`.
@@ -31,24 +31,24 @@ pub(crate) struct Overrides {
     pub(crate) log_file: Option<PathBuf>,
 }
 
-/// How this host wants its links.
+/// The effective configuration of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// The file that was named on the command line, if one was.
+    /// The value of `--config`, if the flag was given.
     pub(crate) named: Option<PathBuf>,
-    /// Where the records are.
+    /// The state directory, which holds the records.
     pub(crate) state_dir: PathBuf,
-    /// Who keeps the rules.
+    /// Which firewall backend is used.
     pub(crate) firewall: Choice,
-    /// Bridges whose containers reach each other by links only.
+    /// Isolated bridges: their containers reach each other only through links.
     pub(crate) isolate: Vec<BridgeName>,
-    /// Which Docker the variables sound like.
+    /// Which Docker release the link variables imitate.
     pub(crate) dialect: Dialect,
-    /// What the wrapper becomes.
+    /// The OCI runtime that the wrapper executes.
     pub(crate) runtime: PathBuf,
-    /// What is logged.
+    /// The least severe level that is logged.
     pub(crate) log_level: LevelFilter,
-    /// Where to; else to the system's log.
+    /// The log file; `None` means syslog.
     pub(crate) log_file: Option<PathBuf>,
 }
 
@@ -124,7 +124,9 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the file, which may be absent, and lets the flags win.
+    /// Reads config.toml and applies `overrides`, which take precedence.
+    ///
+    /// A missing file is not an error. Invalid content is an error of kind [`Kind::Input`].
     pub(crate) fn load(overrides: Overrides) -> Result<Self> {
         let path = overrides.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
         let text = file::read_text_if_there(path, MAX_CONFIG, Kind::Input)?.unwrap_or_default();
@@ -136,6 +138,7 @@ impl Config {
         Ok(config)
     }
 
+    /// Parses the text of config.toml. `path` names the file in error messages.
     pub(crate) fn parse(path: &str, text: &str) -> Result<Self> {
         let refuse = |span: Option<Range<usize>>, why: &str| {
             let line = span.map(|span| text[..span.start].matches('\n').count() + 1);

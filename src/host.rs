@@ -9,6 +9,7 @@ use crate::sys::net::netlink::namespace_cookie;
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 use crate::sys::{file, process};
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::rc::Rc;
@@ -18,17 +19,6 @@ use std::time::Duration;
 pub(crate) const WATCH_LOCK: &str = "watch.lock";
 /// A program that a killed watch had begun may hold its lock a moment longer.
 const LAST_BREATH: Duration = Duration::from_secs(1);
-
-/// Where plans take effect.
-#[derive(Clone, Copy)]
-pub(crate) struct Effects<'a> {
-    /// The records.
-    pub(crate) store: &'a dyn Store,
-    /// The rules.
-    pub(crate) firewall: &'a dyn Firewall,
-    /// The state directory, which holds no container's files.
-    pub(crate) state: &'a Path,
-}
 
 /// Everything that commands need, opened once.
 pub(crate) struct Host {
@@ -40,8 +30,29 @@ pub(crate) struct Host {
     pub(crate) store: Box<dyn Store>,
     /// Keeps the rules of containers that start now.
     pub(crate) firewall: Box<dyn Firewall>,
+    backends: fn(BackendName, SetupCache) -> Box<dyn Firewall>,
     memory: SetupCache,
     state: Rc<Directory>,
+}
+
+/// The host while this process holds its lock. Whatever changes records, rules or hosts files takes
+/// this in place of [`Host`]: what was planned stays true until it is dropped.
+pub(crate) struct Locked<'h> {
+    host: &'h Host,
+    lock: Lock,
+}
+
+/// What a plan changes: records, rules and hosts files. Exists only while the host lock is held.
+#[derive(Clone, Copy)]
+pub(crate) struct Effects<'a> {
+    /// The records.
+    pub(crate) store: &'a dyn Store,
+    /// The rules.
+    pub(crate) firewall: &'a dyn Firewall,
+    /// The state directory. A hosts file of a container is never in it.
+    pub(crate) state: &'a Path,
+    /// The host lock.
+    pub(crate) lock: &'a Lock,
 }
 
 impl Host {
@@ -52,7 +63,8 @@ impl Host {
         let store = store::open(Rc::clone(&state))?;
         let memory = SetupCache::new(Rc::clone(&state), boot);
         let firewall = firewall::select(config.firewall, memory.clone());
-        Ok(Self { config, boot, store, firewall, memory, state })
+        let backends = |name, memory| firewall::select(Choice::Fixed(name), memory);
+        Ok(Self { config, boot, store, firewall, backends, memory, state })
     }
 
     /// The state directory.
@@ -73,25 +85,50 @@ impl Host {
         })
     }
 
-    /// Isolates the bridges that config.toml names, and no others. The caller holds the host lock.
+    /// Waits for the host lock and takes it. Fails if another process holds it for too long.
+    pub(crate) fn lock(&self) -> Result<Locked<'_>> {
+        Ok(Locked { host: self, lock: self.store.lock()? })
+    }
+
+    /// Calls `ask` with the backend `name`, whatever config.toml says today.
+    pub(crate) fn backend<T>(
+        &self,
+        name: BackendName,
+        ask: impl FnOnce(&dyn Firewall) -> Result<T>,
+    ) -> Result<T> {
+        if self.firewall.chosen() == Some(name) {
+            return ask(self.firewall.as_ref());
+        }
+        ask((self.backends)(name, self.memory.clone()).as_ref())
+    }
+}
+
+impl Locked<'_> {
+    /// The lock itself, which changes of the store ask for.
+    pub(crate) fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// Isolates the bridges that config.toml names, and no others.
     pub(crate) fn isolate(&self) -> Result<()> {
         firewall::isolate(self.firewall.as_ref(), &self.memory, &self.config.isolate)
     }
 
-    /// Calls `act` with the site whose firewall keeps the rules of a record made by `backend`,
-    /// whatever config.toml says today.
+    /// Calls `act` with the records and the backend `name`, which keeps the rules of a record.
     pub(crate) fn effects<T>(
         &self,
-        backend: BackendName,
+        name: BackendName,
         act: impl FnOnce(Effects<'_>) -> Result<T>,
     ) -> Result<T> {
-        let other;
-        let firewall = if self.firewall.chosen() == Some(backend) {
-            self.firewall.as_ref()
-        } else {
-            other = firewall::select(Choice::Fixed(backend), self.memory.clone());
-            other.as_ref()
-        };
-        act(Effects { store: self.store.as_ref(), firewall, state: &self.config.state_dir })
+        let (store, state) = (self.store.as_ref(), self.config.state_dir.as_path());
+        self.backend(name, |firewall| act(Effects { store, firewall, state, lock: &self.lock }))
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        self.host
     }
 }

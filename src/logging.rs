@@ -1,5 +1,7 @@
-//! The log: a file, else the system's log. Runtimes hide what hooks print (crun sends it to
-//! /dev/null), so errors go here as well as to standard error. Nothing of the environment counts.
+//! Logging to a file or to syslog.
+//!
+//! Errors are written to the log as well as to standard error, because runtimes hide the output of
+//! hooks (crun sends it to /dev/null). Environment variables such as `RUST_LOG` have no effect.
 
 use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
@@ -15,24 +17,26 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Where syslogd and journald listen.
+/// The socket on which syslogd and journald listen.
 pub(crate) const SYSLOG: &str = "/dev/log";
-/// The facility "daemon" (RFC 5424).
+/// The syslog facility "daemon" (RFC 5424).
 const DAEMON: u8 = 3;
 
-/// Sets the log up as `config` wants it.
+/// Sets up the log according to `config`. Fails if the log file cannot be opened.
 pub(crate) fn init(config: &Config) -> Result<()> {
     let file = config.log_file.as_deref().map(open).transpose()?;
     begin(config.log_level, file).context(Kind::Internal, || "log")
 }
 
-/// Sets the log up for an error that came before [`init`], or in it: as the flags say, for config.toml
-/// may be what is wrong. Nothing where there is a log already.
+/// Sets up the log from the command-line flags, to report an error before or during [`init`].
+///
+/// config.toml is not consulted because it may be the cause of the error. Does nothing if a log is
+/// already set up.
 pub(crate) fn init_by_flags(flags: &Overrides) {
     if log::max_level() != LevelFilter::Off || fill_standard_streams().is_err() {
         return;
     }
-    // That a file cannot be had is for the system's log too.
+    // If the log file cannot be opened, syslog is used instead.
     let file = flags.log_file.as_deref().and_then(|path| open(path).ok());
     let _ = begin(flags.log_level.unwrap_or(LevelFilter::Info), file);
 }
@@ -62,7 +66,7 @@ fn begin(level: LevelFilter, file: Option<File>) -> std::result::Result<(), log:
     builder.try_init()
 }
 
-/// Says an error to the one who called and to the log.
+/// Prints an error on standard error and logs it.
 pub(crate) fn report(error: &Error) {
     log::error!("{error}");
     let _ = writeln!(io::stderr(), "oci-link: {error}");
@@ -87,7 +91,10 @@ fn severity(level: Level) -> u8 {
     }
 }
 
-/// One datagram per line; a host without a log loses it, no container waits for one.
+/// A writer that sends each line to syslog as one datagram.
+///
+/// The send does not block, so a busy log daemon cannot delay a container. A line that cannot be
+/// sent is lost.
 struct Syslog;
 
 impl Write for Syslog {

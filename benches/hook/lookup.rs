@@ -78,7 +78,9 @@ fn publish(store: &dyn Store, number: u32) {
         bundle: None,
         id,
     };
-    let done = store.commit(&Change::Put(&record), 0).expect("record is written");
+    let done = store
+        .commit(&store.lock().expect("the host lock"), &Change::Put(&record), 0)
+        .expect("record is written");
     assert!(matches!(done, Commit::Done(_)));
 }
 

@@ -1,5 +1,5 @@
-//! `completions`: what a shell needs to complete our command line, of the definitions that `--help`
-//! shows too. Containers' names it asks of `ls --names`.
+//! `completions`: prints a shell's completion script, generated from the definitions that `--help`
+//! uses. Container names are completed by calling `ls --names`.
 
 use super::say;
 use crate::cli::{Cli, Completions, Shell};
@@ -10,7 +10,7 @@ use clap_complete::shells::{Bash, Fish, Zsh};
 
 const NAME: &str = "oci-link";
 
-/// Prints it.
+/// Prints the script for the requested shell.
 pub(crate) fn run(arguments: &Completions) -> Result<()> {
     let mut command = Cli::command();
     let mut script = Vec::new();
@@ -21,15 +21,16 @@ pub(crate) fn run(arguments: &Completions) -> Result<()> {
     }
     let script = String::from_utf8_lossy(&script);
     say(&match arguments.shell {
-        // clap_complete takes the dash in our name for the end of a command where it handles one,
-        // and not where it finds out which it is (4.6.11).
+        // clap_complete 4.6.11 treats the dash in our name inconsistently. One place of the Bash
+        // script takes it for a subcommand separator, another one does not.
         Shell::Bash => {
             let script = script.replace("oci__subcmd__link", "oci__link");
             format!("{script}{}", include_str!("completions/names.bash"))
         }
         Shell::Fish => format!("{script}{}", include_str!("completions/names.fish")),
-        // Its last lines complete already, when zsh loads it: ours come before them. Containers
-        // and aliases are what clap knows as hosts and users (see `cli`).
+        // The last lines of the script run when zsh loads it, so our functions come before them.
+        // clap has no hints for containers and aliases; `cli` declares them as host names and user
+        // names.
         Shell::Zsh => {
             let (first, rest) = script.split_once('\n').unwrap_or_default();
             let rest = rest.replace(":_hosts", ":_oci-link_names");

@@ -1,4 +1,4 @@
-//! `compose`: a Compose file with our annotations in the place of its links.
+//! `compose`: converts the links of a Compose file to our annotations.
 
 use super::say;
 use crate::cli::Compose;
@@ -6,10 +6,12 @@ use crate::compose::{ComposeOptions, convert};
 use crate::error::{Context, Error, Kind, Result};
 use std::io::{Read, stdin};
 
-/// Compose itself takes longer than we for one of these.
+/// The largest Compose file that is read, in bytes. Compose itself needs longer than we do for such
+/// a file.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Standard input to standard output. Somebody may type it: there is no hurry.
+/// Converts standard input to standard output. There is no time limit, because a user may type the
+/// input.
 pub(crate) fn run(arguments: &Compose) -> Result<()> {
     let what = || "standard input";
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! `configure`: registers us with an engine.
+//! `configure`: registers oci-link with an engine.
 
 use super::say;
 use crate::cli::{self, Configure};
@@ -7,7 +7,7 @@ use crate::error::{Context, Kind, Result};
 use crate::sys::file;
 use std::path::Path;
 
-/// Changes the engine's configuration, or says how it would.
+/// Changes the engine's configuration, or prints the changes with `--dry-run`.
 pub(crate) fn run(arguments: &Configure) -> Result<()> {
     let request = request(arguments)?;
     let changes = configure::plan(&request)?;

@@ -1,4 +1,4 @@
-//! `connect` and `disconnect`: links of containers that run.
+//! `connect` and `disconnect`: change the links of running containers.
 
 use crate::cli::{Connect, Disconnect};
 use crate::error::Result;
@@ -6,13 +6,13 @@ use crate::host::Host;
 use crate::lifecycle::connect;
 use crate::model::{Alias, Link, Reference};
 
-/// Makes one.
+/// Adds a link to a running container.
 pub(crate) fn run(host: &Host, arguments: &Connect) -> Result<()> {
     let recipient = Reference::new(&arguments.recipient)?;
     connect::connect(host, &recipient, Link::parse(&arguments.link)?)
 }
 
-/// Ends one.
+/// Removes a link of a running container, by its alias.
 pub(crate) fn end(host: &Host, arguments: &Disconnect) -> Result<()> {
     let recipient = Reference::new(&arguments.recipient)?;
     connect::disconnect(host, &recipient, &Alias::new(&arguments.alias)?)

@@ -1,4 +1,4 @@
-//! `doctor`: what on this host would keep links from working.
+//! `doctor`: checks this host for problems that keep links from working.
 
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
@@ -10,7 +10,7 @@ use crate::error::{Context, Kind, Result};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Prints a line for each check; the exit status is that of the worst.
+/// Prints the checks and returns the exit status of the worst one.
 pub(crate) fn run(overrides: Overrides, arguments: &Doctor) -> Result<u8> {
     let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
     let root = arguments.root.clone().unwrap_or_else(|| Path::new("/").to_path_buf());
@@ -28,7 +28,7 @@ pub(crate) fn run(overrides: Overrides, arguments: &Doctor) -> Result<u8> {
     Ok(status(worst(&checks)))
 }
 
-/// 0, 1 or 2.
+/// The exit status for a verdict: 0 for ok, 1 for a warning, 2 for a fault.
 fn status(verdict: Verdict) -> u8 {
     verdict as u8
 }

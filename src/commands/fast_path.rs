@@ -1,6 +1,6 @@
-//! Calls that do not go through clap: the wrapper's, because its words are the runtime's, and a
-//! hook's, because a container waits for it and its words are few. Whatever looks unusual is left to
-//! clap, which says what is wrong with it.
+//! Handles wrapper and hook command lines without clap. The wrapper's arguments are the runtime's,
+//! and a container waits for its hook. Any other command line goes to clap, which also reports
+//! errors.
 
 use super::{MAX_STATE, hook, runtime};
 use crate::cli::{Hook, Stage};
@@ -13,7 +13,8 @@ use clap::ValueEnum;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Runs such a call and returns its exit status; none if this is another.
+/// Runs a wrapper or hook command line and returns its exit status, or `None` for any other command
+/// line.
 pub(crate) fn run(words: &[OsString]) -> Option<Result<u8>> {
     let (program, rest) = words.split_first()?;
     if let Some(name) = wrapper(program) {
@@ -28,15 +29,15 @@ pub(crate) fn run(words: &[OsString]) -> Option<Result<u8>> {
     }
 }
 
-/// What the name it is called by says behind `oci-link-`, if it is one of the wrapper's: `runtime`,
-/// or the runtime below.
+/// The part of the program name after `oci-link-`, if it is a wrapper name: `runtime`, or the name
+/// of the runtime below.
 fn wrapper(program: &OsStr) -> Option<&str> {
     let name = Path::new(program).file_name()?.to_str()?.strip_prefix("oci-link-")?;
     ["runtime", "runc", "crun", "youki"].contains(&name).then_some(name)
 }
 
-/// What is said of the log, also where clap refuses the rest: it takes these options behind the
-/// command too. A runtime's words are not ours.
+/// Collects the log options of a command line, also where clap refuses the rest of it. clap accepts
+/// these options after the command too. Arguments of the runtime are skipped.
 pub(crate) fn log_flags(words: &[OsString]) -> Overrides {
     let mut flags = Overrides::default();
     let Some((program, words)) = words.split_first() else { return flags };
@@ -59,14 +60,16 @@ pub(crate) fn log_flags(words: &[OsString]) -> Overrides {
 
 fn run_hook(overrides: Overrides, arguments: &Hook) -> Result<()> {
     process::normalise()?;
-    // Before anything can fail: crun dies when a hook does not take the state that it is given.
+    // Read standard input before anything can fail: crun is killed by SIGPIPE if a hook does not
+    // read the state.
     let state = stdin::read(MAX_STATE)?;
     let config = Config::load(overrides)?;
     logging::init(&config)?;
     hook::run(&Host::open(config)?, arguments, &state)
 }
 
-/// The global options in front of the command, the command, and what follows it.
+/// Splits a command line into the global options, the command and its arguments. Returns `None` for
+/// anything unusual, which is left to clap.
 fn split(words: &[OsString]) -> Option<(Overrides, &str, &[OsString])> {
     let mut overrides = Overrides::default();
     let mut words = words;
@@ -93,12 +96,13 @@ fn split(words: &[OsString]) -> Option<(Overrides, &str, &[OsString])> {
     }
 }
 
-/// `[STAGE] [--injected NAMES]…`, the form in which hooks are written into config.json.
+/// Parses `[STAGE] [--injected NAMES]…`, the form in which hooks are written into config.json.
 fn hook_arguments(words: &[OsString]) -> Option<Hook> {
     let stage = words.first().and_then(|word| Stage::from_str(word.to_str()?, false).ok());
     let rest = &words[usize::from(stage.is_some())..];
     let pairs = rest.chunks(2).all(|pair| pair.len() == 2 && pair[0] == "--injected");
-    // What the names are for is in oci::hooks; they are read from config.json.
+    // `--injected` only marks variables in config.json, where `oci::hooks` reads the names. The
+    // hook itself ignores them.
     pairs.then_some(Hook { stage, injected: Vec::new() })
 }
 

@@ -1,4 +1,4 @@
-//! `gc`: removes what containers left behind that died without a poststop hook.
+//! `gc`: removes what dead containers left behind, whose end no poststop hook reported.
 
 use super::sync::{print, print_repaired};
 use crate::cli::Gc;

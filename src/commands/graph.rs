@@ -1,4 +1,4 @@
-//! `graph`: who is linked to whom, as a picture.
+//! `graph`: prints the containers and their links as a graph.
 
 use super::say;
 use crate::cli::{GraphArguments, GraphFormat};
@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use std::collections::HashSet;
 
-/// Prints it.
+/// Prints the graph in the requested format.
 pub(crate) fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
     let mut records = host.store.all()?;
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));

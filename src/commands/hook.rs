@@ -1,4 +1,4 @@
-//! `hook`: an OCI runtime says that a container starts or ends.
+//! `hook`: the OCI hook, which a runtime runs when a container starts or ends.
 
 use crate::cli::{Hook, Stage};
 use crate::error::Result;
@@ -9,7 +9,8 @@ use crate::lifecycle::starting::StartingContainer;
 use crate::oci::state::State;
 use std::time::Instant;
 
-/// Runs the hook on the `state` that the runtime sent.
+/// Handles the hook. `state` is the OCI state from standard input. Without a stage on the command
+/// line, a stopped container means poststop and any other one createRuntime.
 pub(crate) fn run(host: &Host, arguments: &Hook, state: &[u8]) -> Result<()> {
     let state = State::parse(state)?;
     let stage = match arguments.stage {

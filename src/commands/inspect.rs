@@ -1,4 +1,5 @@
-//! `inspect`: one container's record, what its links should be by now, and whether the kernel agrees.
+//! `inspect`: prints one container's record, its links as they would be planned now, and its rules
+//! in the kernel.
 
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
@@ -15,18 +16,18 @@ use crate::model::{ContainerId, Flow, HostsPlace, LinkState, Record, Reference};
 use crate::sys::file::shown;
 use serde_json::{Value, json};
 
-/// Prints one record.
+/// Prints the record of one container.
 pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
-    // Reading rules back empties the environment.
+    // Reading the rules clears the environment, so `TERM` and `NO_COLOR` are read first.
     let paint = Paint::for_stdout();
     let reference = Reference::new(&arguments.container)?;
-    // Of one moment: a container that starts meanwhile would look like a difference.
-    let lock = host.store.lock()?;
+    // One lock for all reads: a container that starts meanwhile would look like a difference.
+    let locked = host.lock()?;
     let record = look_up(host.store.as_ref(), &reference)?;
-    let plan = Planned(plan(host, &record, None, true, OnMissing::Leave));
+    let plan = Planned(plan(&locked, &record, None, true, OnMissing::Leave));
     let rules = Rules::of(host, &record)?;
     let recipients = host.store.all()?;
-    drop(lock);
+    drop(locked);
     let linked_by: Vec<&Record> =
         recipients.iter().filter(|other| other.alias_of(&record.id).is_some()).collect();
     match arguments.format {
@@ -38,7 +39,7 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     }
 }
 
-/// What its links should be, as the world is now.
+/// The plan for the container's links at this moment.
 struct Planned(Result<Plan>);
 
 impl Planned {
@@ -57,7 +58,7 @@ const UNKNOWN: &str = "unknown";
 const AGREED: &str = "as recorded";
 const DIFFER: &str = "differ";
 
-/// Of a verdict.
+/// The color of a verdict.
 fn tone(verdict: &str) -> Tone {
     match verdict {
         AGREED => Tone::Good,
@@ -66,7 +67,7 @@ fn tone(verdict: &str) -> Tone {
     }
 }
 
-/// The owner's rules: as recorded, and as the kernel has them now.
+/// The owner's rules according to the record, and as read from the kernel.
 struct Rules {
     expected: Vec<String>,
     actual: std::result::Result<Vec<String>, Error>,
@@ -74,10 +75,10 @@ struct Rules {
 
 impl Rules {
     fn of(host: &Host, record: &Record) -> Result<Self> {
-        host.effects(record.backend, |effects| {
+        host.backend(record.backend, |firewall| {
             let ruleset = OwnerScope { owner: &record.owner, before: &record.flows };
-            let expected = effects.firewall.expected(&record.owner, &record.flows);
-            Ok(Self { expected, actual: effects.firewall.read(ruleset) })
+            let expected = firewall.expected(&record.owner, &record.flows);
+            Ok(Self { expected, actual: firewall.read(ruleset) })
         })
     }
 
@@ -197,7 +198,8 @@ fn link(link_state: &LinkState) -> String {
     format!("{} as {} ({source})", link_state.link.source, link_state.link.alias)
 }
 
-/// Whether the record is what would be planned now; what would be, where it is not.
+/// Rows that compare the record with the current plan. They list the planned links and flows if
+/// they differ from the record.
 fn plan_rows(record: &Record, plan: &Planned) -> Vec<Vec<Cell>> {
     let verdict = plan.verdict(record);
     let mut rows = vec![vec!["plan".into(), Cell::new(tone(verdict), verdict)]];

@@ -1,4 +1,4 @@
-//! `ls`: who runs, and who is linked to whom.
+//! `ls`: lists the containers and their links.
 
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
@@ -49,7 +49,8 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     }
 }
 
-/// What a person wants to know first.
+/// The state of a container: `ready`, `pending`, `dead`, or `unknown` if its process cannot be
+/// checked.
 pub(crate) fn state(host: &Host, record: &Record) -> &'static str {
     match (is_running(record, host.boot), record.phase) {
         (Err(_), _) => "unknown",
@@ -59,7 +60,7 @@ pub(crate) fn state(host: &Host, record: &Record) -> &'static str {
     }
 }
 
-/// The same in its colour.
+/// A table cell with the state, in its color.
 pub(crate) fn state_cell(host: &Host, record: &Record) -> Cell {
     let state = state(host, record);
     let tone = match state {
@@ -70,7 +71,7 @@ pub(crate) fn state_cell(host: &Host, record: &Record) -> Cell {
     Cell::new(tone, state)
 }
 
-/// `source:alias`, with a mark for those that are not connected.
+/// The links as `source:alias`, with a mark for those that are not connected.
 fn links(record: &Record) -> Vec<String> {
     let mark = |connected| if connected { "" } else { " (waiting)" };
     let links = record.links.iter();
@@ -99,7 +100,7 @@ fn row(host: &Host, record: &Record, linked_by: &[&Record]) -> Vec<Cell> {
     ]
 }
 
-/// The same for programs, ids in full.
+/// The JSON object for a record, with complete ids.
 pub(crate) fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Value {
     let addresses = record.network.addresses().iter().map(|address| address.ip().to_string());
     json!({
@@ -115,7 +116,7 @@ pub(crate) fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Va
     })
 }
 
-/// Its links for programs.
+/// The JSON array for the links of a record.
 pub(crate) fn links_in_full(record: &Record) -> Value {
     let links = record.links.iter().map(|link_state| {
         json!({

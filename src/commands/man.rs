@@ -1,5 +1,5 @@
-//! `man`: manual pages. Those of commands are made of the definitions that `--help` shows too, those
-//! of files and annotations are written by hand.
+//! `man`: writes the manual pages. Pages of commands are generated from the definitions that
+//! `--help` uses; those of files and annotations are written by hand.
 
 use crate::cli::{Cli, Man};
 use crate::error::{Context, Kind, Result};
@@ -14,18 +14,18 @@ const BY_HAND: [(&str, &str); 2] = [
     ("oci-link.toml.5", include_str!("man/oci-link.toml.5")),
     ("oci-link-annotations.7", include_str!("man/oci-link-annotations.7")),
 ];
-/// At the foot of pages.
+/// The version in the footer of the pages.
 const SOURCE: &str = concat!("oci-link ", env!("CARGO_PKG_VERSION"));
-/// What the page of the program itself says besides.
+/// Text that the page of the program adds to the generated one.
 const BESIDES: &str = include_str!("man/oci-link.1");
 
-/// Writes them all.
+/// Writes all pages into a directory, which is created if it is missing.
 pub(crate) fn run(arguments: &Man) -> Result<()> {
     let directory = &arguments.directory;
     make(directory).context(Kind::Usage, || shown(directory))?;
     for (name, page) in pages().context(Kind::Internal, || "manual pages")? {
         let path = directory.join(name);
-        // Everybody reads manuals, whatever our umask.
+        // Everyone must be able to read manual pages; our umask is 0077.
         let written = fs::write(&path, page)
             .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)));
         written.context(Kind::Usage, || shown(&path))?;
@@ -41,7 +41,7 @@ fn make(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, Permissions::from_mode(0o755))
 }
 
-/// Their names and contents.
+/// The file names and contents of all pages.
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut program = Cli::command();
     program.build();

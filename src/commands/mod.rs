@@ -1,4 +1,4 @@
-//! One file per command: each reads as the command's story.
+//! The commands of the program, one file each.
 
 mod completions;
 mod compose;
@@ -31,11 +31,12 @@ use clap::Parser;
 use std::ffi::OsString;
 use std::io::{Write, stdout};
 
-/// Runtimes send a hook a few kilobytes, most of it annotations.
+/// The largest OCI state that a hook reads, in bytes. Usual states have a few kilobytes, most of it
+/// annotations.
 pub(crate) const MAX_STATE: usize = 1 << 20;
 
-/// Runs the program with these arguments, its own name first. Reports an error, and returns the exit
-/// status.
+/// Runs the program and returns its exit status. `arguments` begin with the program's name. An
+/// error is printed on standard error and logged.
 pub fn run(arguments: &[OsString]) -> u8 {
     let status = fast_path::run(arguments).unwrap_or_else(|| parse(arguments));
     status.unwrap_or_else(|error| {
@@ -54,7 +55,7 @@ fn parse(arguments: &[OsString]) -> Result<u8> {
             Ok(0)
         }
         Err(usage) => {
-            // crun dies of SIGPIPE when a hook does not read the state that it is given.
+            // crun is killed by SIGPIPE if a hook does not read the state.
             if arguments.iter().any(|word| word == "hook") {
                 let _ = stdin::read(MAX_STATE);
             }
@@ -63,15 +64,17 @@ fn parse(arguments: &[OsString]) -> Result<u8> {
     }
 }
 
-/// Runs what the command line asks for, and returns the exit status.
+/// Runs the command of a parsed command line and returns the exit status.
 fn dispatch(cli: Cli) -> Result<u8> {
-    // Before anything can fail: crun dies when a hook does not take the state that it is given.
+    // Read standard input before anything can fail: crun is killed by SIGPIPE if a hook does not
+    // read the state.
     let input = match &cli.command {
         Command::Hook(_) => stdin::read(MAX_STATE)?,
         Command::Precreate => stdin::read(usize::try_from(MAX_CONFIG).unwrap_or(usize::MAX))?,
         _ => Vec::new(),
     };
-    // Engines are told of us, and manuals made, where no container ran yet: these need no host.
+    // These commands do not open the host: they also run before the first container, for example in
+    // a package build.
     match &cli.command {
         Command::Configure(arguments) => return configure::run(arguments).map(|()| 0),
         Command::Compose(arguments) => return compose::run(arguments).map(|()| 0),
@@ -79,7 +82,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Man(arguments) => return man::run(arguments).map(|()| 0),
         _ => {}
     }
-    // What is wrong with config.toml, the log or the state directory, it tells.
+    // doctor reports problems of config.toml, the log and the state directory by itself.
     if let Command::Doctor(arguments) = &cli.command {
         return doctor::run(overrides(cli.global), arguments);
     }
@@ -118,18 +121,18 @@ fn overrides(global: Global) -> Overrides {
     }
 }
 
-/// Prints what a command has to say.
+/// Writes text to standard output.
 fn say(text: &str) -> Result<()> {
     stdout().write_all(text.as_bytes()).context(Kind::Internal, || "standard output")
 }
 
-/// The same to programs.
+/// Writes a JSON value to standard output.
 fn say_json(value: &serde_json::Value) -> Result<()> {
     let text = serde_json::to_string_pretty(value).context(Kind::Internal, || "JSON")?;
     say(&format!("{text}\n"))
 }
 
-/// What clap says in a paragraph.
+/// clap's error message in one line, without its usage text.
 fn one_line(usage: &clap::Error) -> String {
     if usage.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return "no command given; see oci-link --help".to_owned();

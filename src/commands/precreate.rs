@@ -1,8 +1,9 @@
-//! `precreate`: the hooks.d stage of podman and CRI-O that may rewrite config.json.
+//! `precreate`: the hook of the hooks.d stage `precreate`, which may change config.json.
 //!
-//! config.json comes on standard input and goes to standard output; nothing else may go there. The
-//! id is not in it: podman and CRI-O run the hook in the bundle's directory, whose path has it.
-//! Whoever else does may have called that directory by a shorter one.
+//! It reads config.json from standard input and writes the result to standard output, to which
+//! nothing else may be written. The container id is not in config.json. podman and CRI-O run the
+//! hook in the bundle directory, and the id is part of its path. Other callers may use a shorter id
+//! as the name of the directory.
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
@@ -12,7 +13,7 @@ use crate::oci::spec::{HostsTarget, Spec};
 use std::io::{Write, stdout};
 use std::path::Path;
 
-/// Edits the config.json `text`.
+/// Edits the config.json `text` and writes the result to standard output.
 pub(crate) fn run(host: &Host, text: &[u8]) -> Result<()> {
     let text = std::str::from_utf8(text).context(Kind::Input, || "config.json")?;
     let bundle = std::env::current_dir().context(Kind::Input, || "current directory")?;
@@ -29,14 +30,15 @@ pub(crate) fn run(host: &Host, text: &[u8]) -> Result<()> {
     written.map_err(|error| Error::new(Kind::Internal, format!("standard output: {error}")))
 }
 
-/// The part of an engine's path that is a container's id.
+/// The last component of `path` that is an engine's container id: 64 hexadecimal digits.
 fn id_in(path: &Path) -> Option<ContainerId> {
     let is_id = |name: &str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
     let mut names = path.iter().rev().filter_map(|name| name.to_str());
     names.find(|name| is_id(name)).and_then(|name| ContainerId::new(name).ok())
 }
 
-/// By custom a container is called like the directory of its bundle; podman's is in one of that name.
+/// The name of the bundle directory, which by convention is the container id. podman's bundle is
+/// the directory `userdata` inside of that.
 fn id_of_directory(bundle: &Path) -> Option<ContainerId> {
     let mut names = bundle.iter().rev().filter_map(|name| name.to_str());
     names.find(|name| *name != "userdata").and_then(|name| ContainerId::new(name).ok())

@@ -1,4 +1,4 @@
-//! `prepare`: link variables and hooks for a bundle that no engine starts.
+//! `prepare`: adds link variables and hooks to a bundle that a runtime starts without an engine.
 
 use crate::cli::Prepare;
 use crate::error::{Context, Kind, Result};
@@ -8,11 +8,11 @@ use crate::model::ContainerId;
 use crate::oci::spec::MAX_CONFIG;
 use crate::sys::file;
 
-/// Edits the bundle's config.json.
+/// Edits the bundle's config.json, which is replaced in one step.
 pub(crate) fn run(host: &Host, arguments: &Prepare) -> Result<()> {
     let bundle = std::fs::canonicalize(&arguments.bundle)
         .context(Kind::Input, || file::shown(&arguments.bundle))?;
-    // By custom a container is called like the directory of its bundle.
+    // By convention the bundle directory is named after the container.
     let id = match (&arguments.id, bundle.file_name()) {
         (Some(id), _) => Some(ContainerId::new(id)?),
         (None, Some(name)) => name.to_str().and_then(|name| ContainerId::new(name).ok()),

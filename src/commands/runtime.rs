@@ -1,8 +1,9 @@
-//! `runtime`: stands in the place of runc, crun or youki, and becomes it.
+//! `runtime`: the wrapper that engines run in place of runc, crun or youki, and that executes the
+//! real runtime.
 //!
-//! The one point that is right under every engine: at `create` config.json can still be given
-//! variables, at `start` the network and the hosts file are final and the program has not run.
-//! Everything else is passed on untouched.
+//! It works under every engine. At `create`, variables can still be added to config.json. At
+//! `start`, network and hosts file are final, and the container's program has not started. All
+//! other commands are passed on unchanged.
 
 use super::runtime_log;
 use crate::config::{Config, Overrides};
@@ -27,11 +28,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Instant;
 
-/// How long a runtime may take to say what it knows of a container, in milliseconds.
+/// Timeout for the runtime's `state` command, in milliseconds.
 const PATIENCE: u16 = 5000;
 
-/// Acts on `arguments` and becomes the runtime. Comes back only with the exit status of a runtime
-/// that had to be waited for, or with an error.
+/// Acts on `arguments` and then replaces this process by the runtime. Returns only on an error, or
+/// with the exit status of a runtime that ran as a child.
 pub(crate) fn run(overrides: Overrides, name: Option<&str>, arguments: &[OsString]) -> Result<u8> {
     let line = CommandLine::parse(arguments);
     let ended = stand_in(overrides, name, &line, arguments);
@@ -61,7 +62,7 @@ fn stand_in(
     }
 }
 
-/// The runtime that does the work, and the host it does it on.
+/// The real runtime, and our configuration.
 struct Wrapped {
     config: Config,
     program: PathBuf,
@@ -70,7 +71,7 @@ struct Wrapped {
 impl Wrapped {
     fn find(overrides: Overrides, name: Option<&str>, line: &CommandLine) -> Result<Self> {
         let named = name.map(PathBuf::from);
-        // Who only passes through need not read what it does not need.
+        // A command that is only passed on does not need config.toml if the runtime is known.
         let config = match (&named, &line.action) {
             (Some(_), Action::Other) => Config::default(),
             _ => Config::load(overrides)?,
@@ -79,7 +80,8 @@ impl Wrapped {
         Ok(Self { config, program })
     }
 
-    /// What there is to do before the runtime; or instead of becoming it, its exit status.
+    /// Does our part of a command. Returns the runtime's exit status if the runtime already ran as
+    /// a child; otherwise the caller executes the runtime.
     fn act(
         &self,
         line: &CommandLine,
@@ -101,7 +103,8 @@ impl Wrapped {
                 log::debug!("{}: start: links done after {:.1?}", state.id, begun.elapsed());
             }
             Action::Delete(id) => {
-                // `--force` kills what is to be deleted: the runtime first, then we.
+                // `delete --force` kills the container: the runtime runs first, then the links are
+                // removed.
                 let status = exec::wait_for(&self.program, arguments, posture)?;
                 return Ok(Some(after_delete(&host, id, status)));
             }
@@ -110,7 +113,8 @@ impl Wrapped {
         Ok(None)
     }
 
-    /// Process and bundle of a container, from the runtime's own files, else from its mouth.
+    /// Reads pid and bundle of a container from the runtime's state files. If there are none, the
+    /// runtime's `state` command is asked.
     fn state_of(&self, id: &OsString, line: &CommandLine, arguments: &[OsString]) -> Result<State> {
         let checked = checked(id)?;
         let name = self.program.file_name().unwrap_or_default();
@@ -129,7 +133,7 @@ impl Wrapped {
         })
     }
 
-    /// `runtime <global options> state ID`.
+    /// Runs `runtime <global options> state ID` and parses the output.
     fn ask(
         &self,
         id: &ContainerId,
@@ -146,11 +150,12 @@ impl Wrapped {
     }
 }
 
-/// Ends what was done for `id`, whatever the runtime said, unless the container lives on. Returns
-/// the runtime's exit status, as a shell would: a container that is deleted is not there any more for
-/// the engine, whatever we could not undo. That is logged, and `gc` tries again.
+/// Removes the links of `id` unless the container still runs after a failed `delete`. Returns the
+/// runtime's exit status as a shell would.
+///
+/// Failures of our own are only logged: for the engine the container is deleted. `gc` tries again.
 fn after_delete(host: &Host, id: &OsString, status: ExitStatus) -> u8 {
-    // What is no id (crun takes a regular expression) is nobody we know.
+    // crun also accepts a regular expression in place of an id. There is no record for one.
     if let Ok(id) = checked(id)
         && let Err(error) = end(host, &id, status)
     {

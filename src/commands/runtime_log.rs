@@ -1,4 +1,4 @@
-//! The file that engines read when a runtime fails: what stands there is what their users see.
+//! The log file that a runtime writes with `--log`. Engines show their users the errors in it.
 
 use serde_json::json;
 use std::fs::OpenOptions;
@@ -6,7 +6,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Adds an error, in the form of runc and crun. Nobody is helped by a second error.
+/// Appends an error in the format of runc and crun. A failure to write is ignored: the error itself
+/// is reported in other ways too.
 pub(crate) fn append(path: &Path, as_json: bool, message: &str) {
     let message = format!("oci-link: {message}");
     let time = rfc3339(SystemTime::now());
@@ -20,7 +21,7 @@ pub(crate) fn append(path: &Path, as_json: bool, message: &str) {
     }
 }
 
-/// `2026-01-31T23:59:59Z`.
+/// Formats a time as `2026-01-31T23:59:59Z`.
 fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (mut days, clock) = (seconds / 86_400, seconds % 86_400);

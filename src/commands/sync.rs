@@ -1,4 +1,4 @@
-//! `sync`: restores what the records describe.
+//! `sync`: repairs links, rules and hosts files according to the records.
 
 use crate::cli::Sync;
 use crate::error::{Context, Error, Kind, Result};
@@ -6,7 +6,8 @@ use crate::host::Host;
 use crate::recovery::{self, Finding};
 use std::io::{Write, stdout};
 
-/// Prints one line for each thing that was repaired or removed, or with `--check` would be.
+/// Prints one line for each thing that was repaired or removed. With `--check` nothing is changed, and
+/// findings are an error with the status of the worst.
 pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<()> {
     if arguments.check {
         let findings = recovery::audit(host)?;

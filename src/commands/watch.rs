@@ -1,4 +1,4 @@
-//! `watch`: sees to the links of this host until it is told to end.
+//! `watch`: runs the daemon that repairs and removes links as containers change.
 
 use crate::config::{Config, Overrides};
 use crate::error::Result;
@@ -6,7 +6,8 @@ use crate::host::Host;
 use crate::sys::daemon::service::Manager;
 use crate::watch::{self, Ended};
 
-/// What was said on the command line holds whatever config.toml says later.
+/// Runs until a stop is requested. After a reload, options of the command line still override
+/// config.toml. An invalid config.toml is logged, and the previous configuration stays.
 pub(crate) fn run(host: Host, overrides: &Overrides) -> Result<()> {
     let manager = Manager::find();
     let mut host = host;

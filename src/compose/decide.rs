@@ -1,4 +1,5 @@
-//! What services with links are to say instead. Values in, values out: nothing is edited here.
+//! Decides which annotations, dependencies and runtime each service gets. Input and output are
+//! values; the text is edited elsewhere.
 
 use super::ports::{exposed, last_colon};
 use super::services::{Conditions, Pairs, Service, conditions, pairs};
@@ -8,28 +9,29 @@ use crate::error::Result;
 use crate::model::{Alias, Invalid, Link, MAX_LINKS, parse_links};
 use std::collections::{HashMap, HashSet};
 
-/// In its place Compose puts the name of the project.
+/// Compose replaces this variable with the project name.
 const PROJECT: &str = "${COMPOSE_PROJECT_NAME}";
-/// Our annotations.
+/// The annotations that a conversion writes.
 const OUR_LINKS: &str = "org.oci-link.links";
 const OUR_NAME: &str = "org.oci-link.name";
 const OUR_PORTS: &str = "org.oci-link.ports";
 
-/// What a service is to say in the end, by itself and by what it merges.
+/// What a service must contain after the conversion, including what it merges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) annotations: Pairs,
     pub(crate) depends_on: Conditions,
-    /// If it is to be written.
+    /// The runtime to set; `None` leaves the service's runtime as it is.
     pub(crate) runtime: Option<String>,
 }
 
-/// What each of the services is to say.
+/// Computes the wanted content of each service, in file order. Links that cannot be converted are
+/// an error that names the service and its line.
 pub(crate) fn decide(services: &[Service], options: &ComposeOptions<'_>) -> Result<Vec<Wanted>> {
     let file = ServiceIndex::read(services)?;
     let linked: Vec<Vec<String>> =
         (0..services.len()).map(|at| file.annotation(at)).collect::<Result<_>>()?;
-    // Also those that somebody has linked to by hand, or we before.
+    // Links from annotations count too: they were written by hand or by an earlier conversion.
     let links = linked.iter().flatten();
     let named: HashSet<&str> =
         links.map(|link| &link[..last_colon(link).unwrap_or(link.len())]).collect();
@@ -62,12 +64,12 @@ pub(crate) fn decide(services: &[Service], options: &ComposeOptions<'_>) -> Resu
     Ok(all)
 }
 
-/// The services of a file, and who of them is linked to.
+/// The services of a file, and which of them are link sources.
 struct ServiceIndex<'a> {
     services: &'a [Service],
     by_name: HashMap<&'a str, usize>,
     targets: HashSet<usize>,
-    /// What the containers of each go by.
+    /// The name by which links refer to each service's container.
     references: Vec<String>,
 }
 
@@ -93,13 +95,13 @@ impl<'a> ServiceIndex<'a> {
         Ok(file)
     }
 
-    /// The services that one is linked to by itself.
+    /// The services named in the `links` of service `at`; inherited links are not included.
     fn sources(&self, at: usize) -> Result<Vec<usize>> {
         let [links, _] = self.services[at].links()?;
         links.into_iter().map(|link| self.source(at, link).map(|(source, _)| source)).collect()
     }
 
-    /// The service and the alias of one of `links`.
+    /// Splits an entry of `links` into the source service and the alias.
     fn source<'l>(&self, at: usize, link: &'l str) -> Result<(usize, &'l str)> {
         let service = &self.services[at];
         let (name, alias) = link.split_once(':').unwrap_or((link, link));
@@ -112,7 +114,7 @@ impl<'a> ServiceIndex<'a> {
         Ok((source, alias))
     }
 
-    /// The first that says something: a service, then those that it extends.
+    /// The first value that `says` finds: in the service itself, then along its `extends` chain.
     fn first<T>(&self, at: usize, says: impl Fn(&Service) -> Option<T>) -> Option<T> {
         self.services[at].chain.iter().find_map(|at| says(&self.services[*at]))
     }
@@ -121,23 +123,27 @@ impl<'a> ServiceIndex<'a> {
         self.first(at, |s| s.value.get("container_name").and_then(Value::text).map(str::to_owned))
     }
 
-    /// What its container goes by. Compose's own names differ with its version; the form that the
-    /// first one had is what `external_links` of other projects know.
+    /// The name by which links refer to the service's container: its name annotation,
+    /// `container_name`, or `<project>_<service>_1`.
+    ///
+    /// Generated container names differ between Compose versions. The last form is that of the
+    /// first Compose version, which `external_links` of other projects use.
     fn reference(&self, at: usize) -> String {
         let named = self.first(at, |service| service.own(OUR_NAME));
         let name = &self.services[at].name;
         named.or_else(|| self.container_name(at)).unwrap_or_else(|| format!("{PROJECT}_{name}_1"))
     }
 
-    /// Whether it is given a name.
+    /// Whether the conversion must add a name annotation: the service is a source and has no name
+    /// of its own.
     fn is_named(&self, at: usize) -> bool {
         self.targets.contains(&at)
             && self.container_name(at).is_none()
             && self.first(at, |service| service.own(OUR_NAME)).is_none()
     }
 
-    /// Whether its annotation says anything new. Without links of its own it has that of what it
-    /// extends.
+    /// Whether the links annotation of the service must be written. A service without links of its
+    /// own inherits the annotation of the service that it extends.
     fn rewrites(&self, at: usize) -> bool {
         let service = &self.services[at];
         let has_links = |at: &usize| self.services[*at].has_links();
@@ -145,8 +151,8 @@ impl<'a> ServiceIndex<'a> {
             || service.own(OUR_LINKS).is_some() && service.chain.iter().any(has_links)
     }
 
-    /// The links of a service in the annotation's form: those that stand there, then those of what
-    /// it extends, then its own.
+    /// The links of a service in the form of the annotation: those already in the annotation, then
+    /// those of the extended services, then its own.
     fn annotation(&self, at: usize) -> Result<Vec<String>> {
         let service = &self.services[at];
         let written = self.first(at, |service| service.own(OUR_LINKS)).unwrap_or_default();
@@ -173,7 +179,8 @@ impl<'a> ServiceIndex<'a> {
                 }
             }
         }
-        // As far as it can be known before the file is used.
+        // Links with other variables cannot be checked: Compose replaces variables only when the
+        // file is used.
         let known = all.join(",").replace(PROJECT, "project");
         if !all.is_empty() && !known.contains('$') {
             parse_links(&known).map_err(|error| service.refuse(error))?;
@@ -192,7 +199,8 @@ impl<'a> ServiceIndex<'a> {
         Ok(all)
     }
 
-    /// Both ends of a link are to pass the runtime: it must not stand in another's place.
+    /// The runtime to write for a service that takes part in a link. Returns an error if the
+    /// service already uses another runtime.
     fn runtime(&self, at: usize, runtime: &str) -> Result<String> {
         match self.first(at, |s| s.value.get(RUNTIME).and_then(Value::text).map(str::to_owned)) {
             Some(other) if other != runtime => {
@@ -205,7 +213,7 @@ impl<'a> ServiceIndex<'a> {
     }
 }
 
-/// `container[:alias]`, where variables may stand for parts.
+/// Checks an external link `container[:alias]`, in which variables may replace parts.
 fn check_external(link: &str) -> std::result::Result<(), Invalid> {
     if link.contains('$') {
         let harmless = |c: char| c.is_ascii_graphic() && c != ',';

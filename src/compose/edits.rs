@@ -1,4 +1,4 @@
-//! Where in the text services say what they do, and what stands there instead.
+//! Computes the text edits that give services their wanted content.
 
 use super::decide::Wanted;
 use super::nodes::{NodeId, What, refusal};
@@ -11,7 +11,8 @@ use crate::error::Result;
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// The new text; none if nothing is to be written.
+/// Applies the edits and returns the new text, or `None` if nothing changes. `whole` names the
+/// service keys whose complete value must be written.
 pub(crate) fn edited(
     document: &ComposeFile<'_>,
     services: &[Service],
@@ -72,7 +73,8 @@ impl Edits<'_> {
         self.take_links(service.node, &new)
     }
 
-    /// Adds to the service's own annotations; else says what entry it is to have.
+    /// Edits the service's existing annotations in place. Returns the entry to add if there is none
+    /// that can be edited.
     fn annotations(
         &mut self,
         service: NodeId,
@@ -107,7 +109,8 @@ impl Edits<'_> {
         Ok(None)
     }
 
-    /// The same for those that it waits for.
+    /// Adds the missing services to an existing `depends_on`. Returns the entry to add if there is
+    /// none that can be edited.
     fn depends_on(
         &mut self,
         service: NodeId,
@@ -128,8 +131,9 @@ impl Edits<'_> {
         Ok(None)
     }
 
-    /// The service's own entry, if something can be added to it. An entry that says nothing, or by
-    /// an alias, is in the way of one that does.
+    /// Returns the service's own entry `key`, if items can be added to it. An entry that is empty,
+    /// null or an alias is removed, because a complete entry replaces it. An entry with a tag is an
+    /// error.
     fn own_collection(&mut self, service: NodeId, key: &str) -> Result<Option<(NodeId, NodeId)>> {
         let Some((name, value)) = self.document.entry(service, key) else { return Ok(None) };
         let node = self.document.node(value);
@@ -149,7 +153,8 @@ impl Edits<'_> {
         Ok(Some((name, value)))
     }
 
-    /// Removes the links of a mapping; what is `new` stands in the place of the first, else last.
+    /// Removes the link keys of a mapping and writes the entries `new`: in place of the first
+    /// removed key, otherwise at the end.
     fn take_links(&mut self, map: NodeId, new: &[(&str, Content)]) -> Result<()> {
         let document = self.document;
         let node = document.node(map);
@@ -186,7 +191,8 @@ impl Edits<'_> {
         Ok(())
     }
 
-    /// What goes when an entry goes: its lines, or in braces it and what parts it from the next.
+    /// The range that is deleted with an entry: its lines, or in a flow mapping the entry and the
+    /// separator after it.
     fn entry_range(&self, map: NodeId, entry: (NodeId, NodeId)) -> Result<Range<usize>> {
         let document = self.document;
         let (key, value) = (document.node(entry.0), document.node(entry.1));
@@ -211,7 +217,7 @@ impl Edits<'_> {
         self.all.push((self.document.node(node).range.clone(), text));
     }
 
-    /// Adds an entry to a mapping that has some.
+    /// Adds an entry to a mapping that is not empty.
     fn add_entry(&mut self, map: NodeId, key: &str, value: &str) -> Result<()> {
         let document = self.document;
         let Some(last) = document.entries(map).last() else { return Ok(()) };
@@ -226,7 +232,7 @@ impl Edits<'_> {
         Ok(())
     }
 
-    /// Adds an item to a list that has some.
+    /// Adds an item to a list that is not empty.
     fn add_item(&mut self, list: NodeId, item: &str) -> Result<()> {
         let document = self.document;
         let What::List(items) = &document.node(list).what else { return Ok(()) };
@@ -253,7 +259,7 @@ impl Edits<'_> {
     }
 
     fn applied(mut self) -> String {
-        // What is added at a place comes before what is taken from there on.
+        // An insertion at an offset must come before a deletion that starts there.
         self.all.sort_by_key(|(range, _)| (range.start, range.end));
         let (mut new, mut at) = (String::new(), 0);
         for (range, text) in self.all {

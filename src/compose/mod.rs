@@ -1,9 +1,9 @@
-//! A Compose file's links as annotations: the text is edited where links are, and stays as it is
-//! everywhere else.
+//! Converts the links of a Compose file to annotations. Only the text of links and of the entries
+//! that replace them is edited.
 //!
-//! What services mean is read from values, in which aliases and merge keys are followed
-//! (`services.rs`, `decide.rs`); what is written goes to the places of nodes (`edits.rs`). The edited text is read
-//! again and must mean what was wanted, and nothing else may have changed.
+//! Services are interpreted as values, with aliases and merge keys resolved (`services.rs`,
+//! `decide.rs`). Edits are made at the positions of YAML nodes (`edits.rs`). The edited text is
+//! parsed again: services must have the wanted content, and nothing else may have changed.
 
 mod decide;
 mod edits;
@@ -24,26 +24,28 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use yaml::{ComposeFile, Value};
 
-/// What else is written.
+/// Optional parts of the conversion.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ComposeOptions<'a> {
-    /// The runtime of all that take part in links.
+    /// The runtime to set for every service that takes part in a link.
     pub(crate) runtime: Option<&'a str>,
-    /// Sources' `expose` and `ports`.
+    /// Whether the `expose` and `ports` of sources become a ports annotation.
     pub(crate) ports: bool,
 }
 
-/// The keys of a service that links become. All others stay.
+/// The keys of a service that a conversion writes. All other keys stay.
 const ANNOTATIONS: &str = "annotations";
 const DEPENDS_ON: &str = "depends_on";
 const RUNTIME: &str = "runtime";
-/// The keys that go.
+/// The keys that a conversion removes.
 const LINKS: [&str; 2] = ["links", "external_links"];
 
-/// Services and keys whose whole value is written, because what they merge is edited.
+/// Services (by index) and keys whose complete value is written, because an edit in place would
+/// change what the service merges.
 type Whole = HashSet<(usize, &'static str)>;
 
-/// The file `text` without links, and with annotations in their place.
+/// Converts the Compose file `text` and returns the new text. Links that cannot be converted are an
+/// error that names the line.
 pub(crate) fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<String> {
     if let Some(runtime) = options.runtime
         && !runtime.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
@@ -82,8 +84,8 @@ pub(crate) fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<String
     }
 }
 
-/// Where the services of the text `edited` do not mean what was wanted. Everything else must mean
-/// what it did.
+/// Parses the text `edited` and returns the services and keys that differ from what is wanted. A
+/// change anywhere else is an error.
 fn differences(
     before: &ComposeFile<'_>,
     edited: &str,
@@ -118,8 +120,8 @@ fn differences(
     Ok(wrong)
 }
 
-/// All that must not change: services without the keys that are edited, everything else without
-/// links, which may have stood in what services merge.
+/// The part of the document that must not change: services without the edited keys, and everything
+/// else without links. Links outside of services are removed where services merge them.
 fn rest_of(root: &Value) -> Value {
     let Value::Map(entries) = root else { return root.clone() };
     let rest = entries.iter().map(|(key, value)| {
@@ -136,7 +138,7 @@ fn rest_of(root: &Value) -> Value {
     Value::Map(rest.collect())
 }
 
-/// A service without `keys`; one that says nothing is one without any.
+/// The service `value` without the entries `keys`. A null service is treated as an empty mapping.
 fn without(value: &Value, keys: &[&str]) -> Value {
     match value {
         Value::Map(entries) => {

@@ -1,27 +1,27 @@
-//! The nodes of a YAML document, built from the events of the parser.
+//! The nodes of a YAML document, built from parser events.
 
 use crate::error::{Error, Kind, Result};
 use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-/// No file that people write nests deeper.
+/// The greatest nesting depth that is accepted. It is a limit for recursion.
 pub(crate) const MAX_DEPTH: usize = 64;
 
-/// Where a node is in its document's list of nodes.
+/// Index of a node in the document's list of nodes.
 pub(crate) type NodeId = usize;
 
-/// A piece of the document.
+/// A node of the document and its position in the text.
 pub(crate) struct YamlNode {
     pub(crate) what: What,
-    /// Its text, without anchor and tag.
+    /// The byte range of its text, without anchor and tag.
     pub(crate) range: Range<usize>,
-    /// Whether it stands in brackets or braces.
+    /// Whether the node is written in brackets or braces (YAML flow style).
     pub(crate) flow: bool,
     pub(crate) tagged: bool,
 }
 
-/// What kind of node, and what is in it.
+/// The kind of a node, with its content.
 pub(crate) enum What {
     Scalar { text: String, plain: bool },
     Alias(NodeId),
@@ -29,12 +29,12 @@ pub(crate) enum What {
     Map(Vec<(NodeId, NodeId)>),
 }
 
-/// Says which line is wrong.
+/// An input error that names a line.
 pub(crate) fn refusal(line: usize, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Input, format!("line {line}: {why}"))
 }
 
-/// The nodes of a text, and which of them is the root.
+/// Parses `text` and returns its nodes and the root. The text must contain exactly one document.
 pub(crate) fn nodes(text: &str) -> Result<(Vec<YamlNode>, NodeId)> {
     let mut builder =
         Builder { text, nodes: Vec::new(), anchors: HashMap::new(), open: Vec::new(), root: None };
@@ -46,8 +46,8 @@ pub(crate) fn nodes(text: &str) -> Result<(Vec<YamlNode>, NodeId)> {
     Ok((builder.nodes, root))
 }
 
-/// The lines of a block of text. To the parser it ends where something else begins; the empty lines
-/// before that are part of it only if the line above it says so: `|+`.
+/// Trims the range of a block scalar. The parser's range ends where the next node begins. Empty
+/// lines before that belong to the scalar only if its header has a `+`, as in `|+`.
 fn block(text: &str, range: Range<usize>) -> Range<usize> {
     let (above, lines) = (&text[..range.start], &text[range.clone()]);
     let header = above.trim_end().lines().next_back().unwrap_or_default();
@@ -57,7 +57,7 @@ fn block(text: &str, range: Range<usize>) -> Range<usize> {
     range.start..range.start + rest.len()
 }
 
-/// A list or a mapping whose end has not come.
+/// A list or mapping whose end event has not been read yet.
 struct Open {
     anchor: usize,
     flow: bool,
@@ -68,7 +68,7 @@ struct Open {
     children: Vec<NodeId>,
 }
 
-/// Makes nodes of events.
+/// Builds nodes from parser events.
 struct Builder<'a> {
     text: &'a str,
     nodes: Vec<YamlNode>,
@@ -127,7 +127,8 @@ impl Builder<'_> {
         else {
             return Ok(());
         };
-        // The end of what has no bracket comes with the next thing, lines later.
+        // The parser reports the end of a block collection only with the next node, some lines
+        // later.
         let ends = children.iter().map(|id| self.nodes[*id].range.end);
         let end = if flow { end } else { ends.max().unwrap_or(start) };
         let start = match children.first() {
@@ -162,7 +163,8 @@ impl Builder<'_> {
         let id = self.nodes.len();
         match self.open.last_mut() {
             Some(open) => {
-                // What says nothing stands wherever the parser noticed it.
+                // The parser reports an empty value wherever it noticed it; the end of its key is
+                // the right place.
                 if let (true, Some(before)) = (node.range.is_empty(), open.children.last())
                     && open.is_map
                     && open.children.len() % 2 == 1

@@ -1,9 +1,9 @@
-//! What a service's `expose` and `ports` let others reach.
+//! The ports that `expose` and `ports` of a service make reachable.
 
 use super::yaml::Value;
 use crate::model::{Invalid, PortSet};
 
-/// The ports of the container's side, as `org.oci-link.ports` takes them.
+/// The container side of all ports, in the form of the annotation `org.oci-link.ports`.
 pub(crate) fn exposed(service: &Value) -> Result<Vec<String>, Invalid> {
     let mut all = Vec::new();
     for key in ["expose", "ports"] {
@@ -20,7 +20,8 @@ pub(crate) fn exposed(service: &Value) -> Result<Vec<String>, Invalid> {
                     text[last_colon(text).map_or(0, |at| at + 1)..].to_owned()
                 }
             };
-            // What a variable says is known when the file is used.
+            // Ports with variables cannot be checked: Compose replaces variables only when the file
+            // is used.
             if !port.contains('$') {
                 PortSet::parse(&port)?;
             }
@@ -32,7 +33,7 @@ pub(crate) fn exposed(service: &Value) -> Result<Vec<String>, Invalid> {
     Ok(all)
 }
 
-/// Where the last `:` is that does not belong to a variable: `${A:-b}`.
+/// The offset of the last `:` outside of a variable such as `${A:-b}`.
 pub(crate) fn last_colon(text: &str) -> Option<usize> {
     let mut depth = 0usize;
     let mut last = None;

@@ -1,4 +1,4 @@
-//! The services of a file, and the two forms in which they say most things.
+//! The services of a Compose file, and the two forms (mapping and list) of most of their entries.
 
 use super::nodes::{NodeId, refusal};
 use super::yaml::{ComposeFile, Value};
@@ -7,38 +7,41 @@ use crate::error::{Error, Result};
 use crate::model::ContainerName;
 use std::collections::BTreeMap;
 
-/// No file has more, nor extends any of them further.
+/// Limits for the number of services and for the length of an `extends` chain.
 const MAX_SERVICES: usize = 1000;
 const MAX_CHAIN: usize = 32;
 
-/// A service as its file has it.
+/// A service as read from the file.
 pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) line: usize,
     /// Its mapping, or an alias of one.
     pub(crate) node: NodeId,
-    /// What it says by itself, and by what it merges.
+    /// Its content, with merge keys and aliases resolved.
     pub(crate) value: Value,
-    /// It, the one that it extends, and so on, as far as they are in the same file.
+    /// The service itself, the service that it extends, and so on, as indexes. The chain ends at a
+    /// service of another file.
     pub(crate) chain: Vec<usize>,
 }
 
+/// Keys and values of a mapping such as `annotations`.
 pub(crate) type Pairs = BTreeMap<String, String>;
-/// Services, and what must be true of them if it is more than that they were started.
+/// The services of a `depends_on`, each with its condition. `None` stands for the default condition
+/// `service_started`.
 pub(crate) type Conditions = BTreeMap<String, Option<Value>>;
 
 impl Service {
-    /// Says what is wrong with it.
+    /// An input error that names the service and its line.
     pub(crate) fn refuse(&self, why: impl std::fmt::Display) -> Error {
         refusal(self.line, format_args!("service {}: {why}", self.name))
     }
 
-    /// An annotation of its own.
+    /// The value of an annotation that the service itself has; `extends` is not followed.
     pub(crate) fn own(&self, annotation: &str) -> Option<String> {
         pairs(self.value.get(ANNOTATIONS)).remove(annotation)
     }
 
-    /// All that it is linked to by itself: `links`, then `external_links`.
+    /// The entries of `links` and of `external_links`; `extends` is not followed.
     pub(crate) fn links(&self) -> Result<[Vec<&str>; 2]> {
         let mut both = [Vec::new(), Vec::new()];
         for (key, found) in LINKS.into_iter().zip(&mut both) {
@@ -68,7 +71,7 @@ impl Service {
     }
 }
 
-/// All services of a file, in their order.
+/// Reads all services of a file, in file order.
 pub(crate) fn read(document: &ComposeFile<'_>) -> Result<Vec<Service>> {
     let Some((_, all)) = document.entry(document.root, "services") else { return Ok(Vec::new()) };
     let value = document.value(all)?;
@@ -90,7 +93,7 @@ pub(crate) fn read(document: &ComposeFile<'_>) -> Result<Vec<Service>> {
     Ok(services)
 }
 
-/// A service, and those that it extends.
+/// The indexes of a service and of the services that it extends, directly or through others.
 fn chain(services: &[Service], at: usize) -> Result<Vec<usize>> {
     let mut chain = vec![at];
     let mut last = at;
@@ -121,7 +124,8 @@ fn chain(services: &[Service], at: usize) -> Result<Vec<usize>> {
     Ok(chain)
 }
 
-/// A mapping of texts, in either of the forms that Compose takes.
+/// Reads a mapping of strings in either form that Compose accepts: a mapping or a list of
+/// `key=value`.
 pub(crate) fn pairs(value: Option<&Value>) -> Pairs {
     let text = |value: &Value| value.text().unwrap_or_default().to_owned();
     match value {
@@ -140,7 +144,7 @@ pub(crate) fn pairs(value: Option<&Value>) -> Pairs {
     }
 }
 
-/// `depends_on`, in either of its forms.
+/// Reads a `depends_on` in either form: a list of services, or a mapping of services to conditions.
 pub(crate) fn conditions(value: Option<&Value>) -> Conditions {
     match value {
         Some(Value::List(items)) => {

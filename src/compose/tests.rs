@@ -9,7 +9,7 @@ fn refused(text: &str) -> String {
     convert(text, &ComposeOptions::default()).expect_err("refused").to_string()
 }
 
-/// `text` with `db` to be linked to.
+/// The services `text` after a service `db` that they can link to.
 fn with_db(text: &str) -> String {
     format!("services:\n  db: {{image: db, container_name: shop_db}}\n{text}")
 }
@@ -98,7 +98,7 @@ fn carriage_returns_and_no_last_newline() {
     assert_eq!(converted(&text), expected.replace('\n', "\r\n"));
 }
 
-/// Empty lines are part of a block of text where its first line says so.
+/// Trailing empty lines belong to a block scalar only if its header has a `+`.
 #[test]
 fn what_is_last_ends_where_it_ends() {
     for (last, rest) in [
@@ -205,13 +205,14 @@ fn a_runtime_that_is_there_is_no_other() {
     assert!(give(&text("link"), "link").is_ok());
     assert!(give(&text("nvidia"), "link").is_err_and(|e| e.contains("runtime \"nvidia\"")));
     assert!(give(&text("nvidia"), "a\nb").is_err());
-    // Who names the source by hand has both ends all the same.
+    // A source that is linked by a hand-written annotation gets the runtime too.
     let by_hand =
         "services:\n  a:\n    annotations: [org.oci-link.links=c]\n  b:\n    container_name: c\n";
     assert_eq!(give(by_hand, "link").unwrap().matches("runtime: link").count(), 2);
 }
 
-/// Services `a` to `d`: each says some of what services say, in one of the ways to say it.
+/// A file with services `a` to `d`. Each has a random choice of entries, in one of several
+/// notations.
 fn anything() -> impl Strategy<Value = String> {
     let say = |ways: &'static [&'static str]| prop::option::of(prop::sample::select(ways));
     let service = (
@@ -267,7 +268,7 @@ fn anything() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// That what is written means what was wanted, and nothing else, is looked at each time.
+    /// Conversion is idempotent. [`convert`] itself checks that the result has the wanted content.
     #[test]
     fn twice_is_once(text in anything(), runtime: bool, ports: bool) {
         let options = ComposeOptions { runtime: runtime.then_some("oci-link"), ports };

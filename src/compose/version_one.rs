@@ -1,16 +1,18 @@
-//! Files of the first version had services at the top. No Compose that knows annotations reads them,
-//! so they become what it does read.
+//! Converts files of the first Compose format, which has services at the top level. Compose
+//! versions that support annotations do not read that format.
 
 use super::nodes::{What, refusal};
 use super::yaml::ComposeFile;
 use crate::error::Result;
 
-/// What a service has one of, and nothing else at the top of a file.
+/// Keys that mark a mapping as a service. Each service of the first format has at least one of
+/// them.
 const SIGNS: [&str; 3] = ["image", "build", "extends"];
-/// Keys that later versions call otherwise.
+/// Keys that have another name or place in later formats.
 const RENAMED: [&str; 5] = ["net", "log_driver", "log_opt", "dockerfile", "volume_driver"];
 
-/// The text with its services under `services`; none if that is where they are.
+/// Returns the text with its services moved below `services`, or `None` if the file already has
+/// that key.
 pub(crate) fn rewritten(document: &ComposeFile<'_>) -> Result<Option<String>> {
     let root = document.node(document.root);
     if document.entry(document.root, "services").is_some() {

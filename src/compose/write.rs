@@ -1,4 +1,4 @@
-//! How what is added is written, so that it looks like what stands around it.
+//! Formats new entries in the style of the text around them.
 
 use super::nodes::{NodeId, refusal};
 use super::services::Conditions;
@@ -6,7 +6,7 @@ use super::text::line_start;
 use super::yaml::{ComposeFile, Value};
 use crate::error::Result;
 
-/// The value of an entry that is added. Texts are ready to be written.
+/// The value of an entry that is added. Its strings are already quoted where YAML needs it.
 pub(crate) enum Content {
     Text(String),
     List(Vec<String>),
@@ -14,7 +14,7 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// `depends_on`, in its short form where that says all.
+    /// Formats `depends_on`, in its short form if all conditions are the default.
     pub(crate) fn of_conditions(conditions: &Conditions) -> Self {
         if conditions.values().all(Option::is_none) {
             return Self::List(conditions.keys().map(|name| short(name)).collect());
@@ -35,7 +35,7 @@ impl Content {
         }
     }
 
-    /// The same with quotes wherever JSON wants them.
+    /// The value with all strings in double quotes, for flow mappings that are also JSON.
     fn as_json(&self) -> Self {
         let all = |texts: &[String]| texts.iter().map(|text| always(text)).collect();
         match self {
@@ -48,7 +48,7 @@ impl Content {
     }
 }
 
-/// How a mapping is written.
+/// How the entries of a mapping are formatted.
 pub(crate) struct MappingStyle<'d> {
     pub(crate) newline: &'static str,
     flow: bool,
@@ -71,7 +71,7 @@ impl<'d> MappingStyle<'d> {
             let message = "cannot be edited: must be on a line of its own";
             return Err(refusal(document.line(map), message));
         }
-        // As far as the services of this file are from their mapping.
+        // The step is the indentation of the services relative to the key `services`.
         let services = document.entry(document.root, "services");
         let outer = services.map(|(_, all)| document.entries(document.target(all)));
         let outer = outer.and_then(|all| all.first()).map_or(2, |(key, _)| indent(*key).len());
@@ -79,7 +79,7 @@ impl<'d> MappingStyle<'d> {
         Ok(Self { newline, flow, prefix, step })
     }
 
-    /// An entry as it stands before others.
+    /// Formats an entry, with the newline or the comma that separates it from the next one.
     pub(crate) fn entry(&self, key: &str, value: &Content) -> String {
         let (prefix, step, newline) = (self.prefix, &self.step, self.newline);
         let lines: Vec<String> = match value {
@@ -97,28 +97,28 @@ impl<'d> MappingStyle<'d> {
         format!("{prefix}{key}:{newline}{}", lines.collect::<String>())
     }
 
-    /// A line as long as the mapping's others are deep.
+    /// Formats a line with the indentation of the mapping's entries.
     pub(crate) fn line(&self, text: &str) -> String {
         format!("{}{text}{}", self.prefix, self.newline)
     }
 
-    /// What stands for a mapping that has lost all its entries.
+    /// The text that replaces the entries of a mapping that lost all of them.
     pub(crate) fn nothing(&self) -> String {
         if self.flow { String::new() } else { self.line("{}") }
     }
 }
 
-/// Entries behind which comes a closing brace.
+/// Removes the trailing comma of entries that a closing brace follows.
 pub(crate) fn last(entries: &str) -> String {
     entries.trim_end_matches(", ").to_owned()
 }
 
-/// In quotes.
+/// The text in double quotes.
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Without quotes, where it cannot be taken for anything but text.
+/// The text without quotes if YAML can only read it as a string, otherwise quoted.
 pub(crate) fn short(text: &str) -> String {
     const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let harmless = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
@@ -128,12 +128,12 @@ pub(crate) fn short(text: &str) -> String {
     if is_text { text.to_owned() } else { quoted(text) }
 }
 
-/// In quotes, if it is not.
+/// The text in double quotes, unless it is already quoted.
 pub(crate) fn always(text: &str) -> String {
     if text.starts_with('"') { text.to_owned() } else { quoted(text) }
 }
 
-/// Anything, in one line.
+/// Formats a value in one line, in flow style.
 fn in_braces(value: &Value) -> String {
     match value {
         Value::Scalar { text, plain: true } => {

@@ -1,19 +1,19 @@
-//! A YAML document as nodes that know where they stand, so that an edit changes nothing else; and as
-//! values, in which aliases and merge keys are followed.
+//! A YAML document in two forms. Nodes know their position in the text, so that an edit changes
+//! nothing else. Values have aliases and merge keys resolved.
 
 use super::nodes::{MAX_DEPTH, NodeId, What, YamlNode, nodes, refusal};
 use crate::error::Result;
 use std::collections::HashSet;
 
-/// Aliases of aliases can say more than fits into memory.
+/// Limit for the number of values: nested aliases can expand to more than fits into memory.
 const MAX_VALUES: usize = 200_000;
-/// The key that merges mappings.
+/// The YAML merge key.
 const MERGE: &str = "<<";
 
-/// What a node says.
+/// The value of a node, with aliases and merge keys resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// Without quotes it may be a number, or nothing.
+    /// A `plain` scalar has no quotes and no tag; YAML may read it as a number or as null.
     Scalar {
         text: String,
         plain: bool,
@@ -23,12 +23,12 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// Whether nothing is said.
+    /// Whether the value is null.
     pub(crate) fn is_null(&self) -> bool {
         matches!(self, Self::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
     }
 
-    /// The member `key` of a mapping, if it says anything.
+    /// The entry `key` of a mapping, unless it is missing or null.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         let Self::Map(entries) = self else { return None };
         let found = entries.iter().find(|(name, _)| name == key);
@@ -40,7 +40,7 @@ impl Value {
     }
 }
 
-/// A parsed text of one document.
+/// A text with one YAML document, and its nodes.
 pub(crate) struct ComposeFile<'a> {
     pub(crate) text: &'a str,
     pub(crate) root: NodeId,
@@ -57,33 +57,33 @@ impl<'a> ComposeFile<'a> {
         &self.nodes[id]
     }
 
-    /// The line that a node begins in.
+    /// The line in which a node begins, counted from 1.
     pub(crate) fn line(&self, id: NodeId) -> usize {
         let before = self.text.get(..self.nodes[id].range.start).unwrap_or_default();
         before.matches('\n').count() + 1
     }
 
-    /// The node itself, or what it is an alias of.
+    /// The node itself, or the node that it is an alias of.
     pub(crate) fn target(&self, id: NodeId) -> NodeId {
         if let What::Alias(target) = self.nodes[id].what { target } else { id }
     }
 
-    /// The entries of a mapping as they stand there.
+    /// The entries of a mapping as written; merge keys are not resolved.
     pub(crate) fn entries(&self, id: NodeId) -> &[(NodeId, NodeId)] {
         if let What::Map(entries) = &self.nodes[id].what { entries } else { &[] }
     }
 
-    /// The entry `key` of a mapping, as it stands there.
+    /// The entry `key` of a mapping as written; merge keys are not resolved.
     pub(crate) fn entry(&self, id: NodeId, key: &str) -> Option<(NodeId, NodeId)> {
         self.entries(id).iter().copied().find(|(name, _)| self.key(*name) == key)
     }
 
-    /// The text of a key.
+    /// The text of a key; empty if the node is not a scalar.
     pub(crate) fn key(&self, id: NodeId) -> &str {
         if let What::Scalar { text, .. } = &self.nodes[self.target(id)].what { text } else { "" }
     }
 
-    /// The mapping `id`, and those that are merged into it.
+    /// The mapping `id` and all mappings that are merged into it, directly or through others.
     pub(crate) fn merged(&self, id: NodeId) -> Vec<NodeId> {
         let mut found = Vec::new();
         let (mut seen, mut next) = (HashSet::new(), vec![id]);
@@ -104,7 +104,8 @@ impl<'a> ComposeFile<'a> {
         found
     }
 
-    /// What a node says, aliases and merge keys followed.
+    /// The value of a node, with aliases and merge keys resolved. Deep nesting and too many values
+    /// are errors.
     pub(crate) fn value(&self, id: NodeId) -> Result<Value> {
         let mut left = MAX_VALUES;
         self.read(id, &mut left, 0)
@@ -142,7 +143,8 @@ impl<'a> ComposeFile<'a> {
         })
     }
 
-    /// What is there already stays: own entries first, then earlier mappings'.
+    /// Adds merged entries to `all`. Existing keys win: first the mapping's own, then those of
+    /// earlier merged mappings.
     fn merge(&self, at: NodeId, value: Value, all: &mut Vec<(String, Value)>) -> Result<()> {
         let maps = if let Value::List(maps) = value { maps } else { vec![value] };
         let mut known: HashSet<String> = all.iter().map(|(key, _)| key.clone()).collect();

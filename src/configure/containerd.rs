@@ -1,8 +1,8 @@
-//! containerd: part of config.toml, or a file that it imports.
+//! Registers the runtime with containerd, in config.toml or in a file that it imports.
 //!
-//! containerd 1.x lets an imported file replace the whole section of a plugin: with version 2, which
-//! is 1.x's, our part goes into config.toml itself. From version 3 on files are merged, and all that
-//! config.toml needs is an import.
+//! In containerd 1.x an imported file replaces the complete section of a plugin. Configuration
+//! version 2, the one of containerd 1.x, therefore gets our section in config.toml itself. From
+//! version 3 on containerd merges imported files, and config.toml only needs an import.
 
 mod imports;
 mod part;
@@ -23,13 +23,13 @@ pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     let (config, drop_in) = (request.at(CONFIG), request.at(DROP_IN));
     let before = current(&config)?;
     let text = before.as_deref().unwrap_or_default();
-    // What an earlier call put in is taken out first, so that any call ends the same way.
+    // Remove what an earlier call added, so that the result does not depend on it.
     let bare = imports::without(&config, &part::without(text)?)?;
     let document = TomlText::parse(&config, &bare)?;
     let version = version(&document, &config, request)?;
     let (mut after, mut dropped) = (bare.clone(), None);
     if request.remove {
-        // Nothing to add.
+        // The registration is already removed from `bare`.
     } else if version == 2 {
         after = part::with(&document, request)?;
     } else {
@@ -38,17 +38,19 @@ pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
         dropped = Some(text.replace("version = 3", &format!("version = {version}")));
     }
     check(&config, &after, request, version)?;
-    // An empty file says what no file says; one that somebody else made is his.
+    // An empty file has the same meaning as a missing one. A file that was empty before is not ours
+    // to remove.
     let gone = request.remove && after.is_empty() && before.as_deref() != Some("");
     let after = if gone { None } else { Some(after) };
     let file = FileChange::whole(drop_in, dropped, &request.meaning())?;
     let meaning = if version == 2 { request.meaning() } else { "imports".to_owned() };
     let config = FileChange { path: config, before, after, meaning, is_link: false };
-    // What is imported must be there as long as it is imported.
+    // An imported file must exist as long as config.toml imports it.
     Ok(if request.remove { vec![config, file] } else { vec![file, config] })
 }
 
-/// The version of the format; an empty file may have any, and 2 is read by all.
+/// The version of the configuration format: 2, 3 or 4. An empty file without a version is taken as
+/// version 2, which all supported containerd versions read.
 fn version(document: &TomlText<'_>, path: &Path, request: &Registering) -> Result<u8> {
     let said = document.get(&["version"]).map(|(_, span)| document.text[span].trim().to_owned());
     match said.as_deref() {
@@ -67,14 +69,16 @@ fn version(document: &TomlText<'_>, path: &Path, request: &Registering) -> Resul
     }
 }
 
-/// A runtime must be told if the kubelet keeps cgroups by systemd, as runc is.
+/// Adds `SystemdCgroup` to our runtime's options if runc has it. With the systemd cgroup driver of
+/// the kubelet, each runtime needs this option.
 fn with_cgroups(text: String, document: &TomlText<'_>, cri: &str) -> String {
     let option = [&part::runtimes(cri)[..], &["runc", "options", "SystemdCgroup"]].concat();
     let systemd = document.get(&option).and_then(|(value, _)| value.as_bool());
     if systemd == Some(true) { text + "SystemdCgroup = true\n" } else { text }
 }
 
-/// What is written must be what containerd can read, and must name us exactly once.
+/// Checks the text to write: it must be valid TOML, and with version 2 it must define our runtime
+/// (and the default, if requested).
 fn check(path: &Path, after: &str, request: &Registering, version: u8) -> Result<()> {
     let parsed: toml::Table = toml::from_str(after).map_err(why(path))?;
     if request.remove || version != 2 {

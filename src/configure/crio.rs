@@ -1,4 +1,4 @@
-//! CRI-O: a drop-in of crio.conf.
+//! Registers the runtime with CRI-O, in a drop-in file of crio.conf.
 
 use super::file::FileChange;
 use super::hooks::Setting;
@@ -7,7 +7,7 @@ use crate::error::Result;
 
 const DROP_IN: &str = "/etc/crio/crio.conf.d/50-oci-link.conf";
 
-/// Where `hooks_dir` may be set.
+/// The files in which CRI-O may set `hooks_dir`.
 pub(crate) const HOOKS: Setting = Setting {
     files: &["/etc/crio/crio.conf", "/etc/crio/crio.conf.d/"],
     table: &["crio", "runtime"],

@@ -1,4 +1,5 @@
-//! docker: `runtimes` and `default-runtime` of daemon.json, which has no drop-ins.
+//! Registers the runtime with Docker: `runtimes` and `default-runtime` of daemon.json. Docker reads
+//! no drop-in files.
 
 use super::file::{FileChange, current};
 use super::json_text::{get, set, unset};
@@ -54,7 +55,7 @@ impl DaemonJson<'_> {
         Ok(text)
     }
 
-    /// None when nothing but ours was ever in it.
+    /// The text without our runtime, or `None` if the file contained nothing else.
     fn removed(&self, text: &str) -> Result<Option<String>> {
         let name = self.request.name.as_str();
         let (there, _) = self.there(text)?;
@@ -62,7 +63,7 @@ impl DaemonJson<'_> {
             return Ok(Some(text.to_owned()));
         }
         let mut rest = text.to_owned();
-        // Docker does not start with a default that it does not know.
+        // dockerd does not start if its default runtime is not defined.
         let default = get(&self.what, &rest, &[DEFAULT])?;
         if default.is_some_and(|default| default.get() == format!("\"{name}\"")) {
             rest = unset(&self.what, &rest, &[DEFAULT])?;
@@ -75,8 +76,8 @@ impl DaemonJson<'_> {
         Ok((rest != "{\n}\n").then_some(rest))
     }
 
-    /// Whether a runtime of the name is there, and whether it says what it should. One that is not
-    /// ours is none of our business.
+    /// Returns whether a runtime of our name exists, and whether it has the wanted settings. A
+    /// runtime of that name that is not oci-link is an error.
     fn there(&self, text: &str) -> Result<(bool, bool)> {
         let name = self.request.name.as_str();
         let Some(raw) = get(&self.what, text, &["runtimes", name])? else {

@@ -1,4 +1,4 @@
-//! Configuration files: read, compared, and replaced in one step.
+//! Reads, compares and replaces configuration files. Each file is replaced in one step.
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file::{read_text, replace, shown};
@@ -7,25 +7,25 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// No engine's configuration is larger.
+/// The largest configuration file that is read, in bytes.
 const MAX: u64 = 1 << 20;
 
-/// What is to become of one file.
+/// The change of one file.
 #[derive(Debug)]
 pub(crate) struct FileChange {
-    /// As an engine knows it; may be a symbolic link, which stays one.
+    /// The path that the engine uses. A symbolic link at this path stays one.
     pub(crate) path: PathBuf,
-    /// What it says now; none: it is not there.
+    /// The current content; `None` if the file does not exist.
     pub(crate) before: Option<String>,
-    /// What it is to say; none: it is to go.
+    /// The wanted content; `None` removes the file.
     pub(crate) after: Option<String>,
-    /// What that means.
+    /// Description of the change, for messages.
     pub(crate) meaning: String,
-    /// Whether it is a symbolic link, and `after` is where it leads.
+    /// Whether the path is to be a symbolic link; `after` is its target then.
     pub(crate) is_link: bool,
 }
 
-/// What a file says; none if there is no such file.
+/// Reads a file. Returns `None` if it does not exist.
 pub(crate) fn current(path: &Path) -> Result<Option<String>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -33,30 +33,31 @@ pub(crate) fn current(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Where symbolic links lead: configuration is often kept elsewhere and linked.
+/// Resolves symbolic links: configuration files are often links into another directory.
 fn target(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).context(Kind::Input, || shown(path))
 }
 
 impl FileChange {
-    /// A file that is all ours: says `after`, or is not there.
+    /// The change of a file that belongs to us alone: `after` is its new content, `None` removes
+    /// it.
     pub(crate) fn whole(path: PathBuf, after: Option<String>, meaning: &str) -> Result<Self> {
         let before = current(&path)?;
         Ok(Self { path, before, after, meaning: meaning.to_owned(), is_link: false })
     }
 
-    /// A link to the file called `name` beside it, where nothing is yet.
+    /// A new symbolic link at `path` to the file `name` in the same directory.
     pub(crate) fn link(path: PathBuf, name: &str) -> Self {
         let meaning = format!("a link to {name}");
         Self { path, before: None, after: Some(name.to_owned()), meaning, is_link: true }
     }
 
-    /// Whether there is something to do.
+    /// Whether the file changes at all.
     pub(crate) fn is_one(&self) -> bool {
         self.before != self.after
     }
 
-    /// One word for it.
+    /// The word for this change in messages.
     pub(crate) fn verb(&self) -> &'static str {
         match (&self.before, &self.after) {
             (None, _) => "create",
@@ -65,10 +66,11 @@ impl FileChange {
         }
     }
 
-    /// Does it. Who reads the file at any moment finds the old or the new, never a part.
+    /// Carries out the change. A process that reads the file at any moment sees the old or the new
+    /// content, never a part.
     pub(crate) fn carry_out(&self) -> Result<()> {
         match &self.after {
-            // This too fails if somebody else made it meanwhile.
+            // symlink() fails if another process created the file meanwhile.
             Some(name) if self.is_link => {
                 symlink(name, &self.path).context(Kind::Input, || shown(&self.path))
             }
@@ -81,12 +83,14 @@ impl FileChange {
     }
 }
 
+/// Creates a new file with mode 0644. Fails if the file exists.
 fn create(path: &Path, text: &str) -> Result<()> {
     let Some(directory) = path.parent() else {
         return Err(Error::new(Kind::Internal, "a file without a directory"));
     };
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    // Engines read every *.toml, *.conf and *.json of a drop-in directory: this is none.
+    // Engines read every *.toml, *.conf and *.json file of a drop-in directory. This name has
+    // another ending.
     name.push(format!(".oci-link-{}", std::process::id()));
     let temporary = path.with_file_name(name);
     let written = (|| {
@@ -95,14 +99,15 @@ fn create(path: &Path, text: &str) -> Result<()> {
         file.write_all(text.as_bytes())?;
         file.set_permissions(Permissions::from_mode(0o644))?;
         file.sync_all()?;
-        // Unlike a rename, this fails if somebody else made the file meanwhile.
+        // Unlike rename(), link() fails if another process created the file meanwhile.
         fs::hard_link(&temporary, path)
     })();
     let _ = fs::remove_file(&temporary);
     written.context(Kind::Input, || shown(path))
 }
 
-/// Our umask keeps others out, but engines of users without power read these directories too.
+/// Creates a directory and its parents with mode 0755. Our umask is 0077, but rootless engines read
+/// these directories too.
 fn make_directories(directory: &Path) -> std::io::Result<()> {
     if directory.exists() {
         return Ok(());

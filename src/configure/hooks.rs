@@ -1,5 +1,5 @@
-//! hooks.d: podman and CRI-O run what is described there for every container. A directory of both;
-//! what `configure podman --hooks` puts there, CRI-O on the same host reads too.
+//! Registers hooks in hooks.d, whose hooks podman and CRI-O run for every container. Both engines
+//! read the same directory: hooks of `configure podman --hooks` also run under CRI-O on that host.
 
 use super::file::{FileChange, current};
 use super::{Registering, Registration, below, shown, template};
@@ -7,10 +7,11 @@ use crate::error::{Context, Kind, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// podman's and CRI-O's own default. `/etc/containers/oci/hooks.d` counts only if it is named.
+/// The default directory of podman and CRI-O. They read `/etc/containers/oci/hooks.d` only if their
+/// configuration names it.
 const DIRECTORY: &str = "/usr/share/containers/oci/hooks.d";
 
-/// Of a stage that only podman has: CRI-O does not start where it finds it.
+/// The hook of a stage that only podman has. CRI-O does not start if it finds this file.
 const PRECREATE: &str = "oci-link-precreate.json";
 
 const FILES: [(&str, &str); 3] = [
@@ -22,16 +23,17 @@ const FILES: [(&str, &str); 3] = [
     ("oci-link-poststop.json", include_str!("../../hooks/hooks.d/oci-link-poststop.json")),
 ];
 
-/// Where an engine says that its hooks are elsewhere.
+/// Where the configuration of an engine sets `hooks_dir`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
-    /// Files, the last that says it counts; what ends in `/` is a directory of them.
+    /// The configuration files; the last one that sets it wins. A path that ends in `/` is a
+    /// directory of such files.
     pub(crate) files: &'static [&'static str],
-    /// The table of `hooks_dir`.
+    /// The table that contains `hooks_dir`.
     pub(crate) table: &'static [&'static str],
 }
 
-/// The hooks of all stages that the engine has, each a file of its own.
+/// Plans one file for each hook stage that the engine has.
 pub(crate) fn plan(request: &Registering, setting: Setting) -> Result<Vec<FileChange>> {
     let directory = directories(&request.root, setting)?.pop().unwrap_or_default();
     let changes = FILES.iter().map(|(name, text)| {
@@ -44,7 +46,7 @@ pub(crate) fn plan(request: &Registering, setting: Setting) -> Result<Vec<FileCh
     changes.collect()
 }
 
-/// Where an engine looks for hooks; in the last of them before all.
+/// The directories from which an engine reads hooks. The last one takes precedence.
 pub(crate) fn directories(root: &Path, setting: Setting) -> Result<Vec<PathBuf>> {
     let mut directories = vec![below(root, DIRECTORY)];
     for file in files(root, setting)? {

@@ -1,11 +1,11 @@
-//! Edits of one object's members in JSON text: every other byte stays.
+//! Edits members of objects in JSON text. All other bytes stay as they are.
 
 use crate::error::Result;
 use crate::oci::json::{self, Members, span};
 use serde_json::value::RawValue;
 use std::ops::Range;
 
-/// The object at `path` in `text`; none if it is not there.
+/// The object at `path` in `text` and its offset, or `None` if it does not exist.
 fn object<'a>(what: &str, text: &'a str, path: &[&str]) -> Result<Option<(usize, Members<'a>)>> {
     let start = text.len() - text.trim_start().len();
     let mut at = start;
@@ -18,14 +18,15 @@ fn object<'a>(what: &str, text: &'a str, path: &[&str]) -> Result<Option<(usize,
     Ok(Some((at, members)))
 }
 
-/// The text of a value.
+/// The value at `path`, as text.
 pub(crate) fn get<'a>(what: &str, text: &'a str, path: &[&str]) -> Result<Option<&'a RawValue>> {
     let Some((key, above)) = path.split_last() else { return Ok(None) };
     Ok(object(what, text, above)?.and_then(|(_, members)| members.get(key)))
 }
 
-/// `text` with `value` at `path`, all of which but the last must be there: in the place of the old
-/// value, else as the object's first member, indented as the next.
+/// Returns `text` with the member at `path` set to `value`. An existing value is replaced in place.
+/// A new member becomes the first of its object, with the indentation of the next one. If the
+/// object does not exist, `text` is returned unchanged.
 pub(crate) fn set(what: &str, text: &str, path: &[&str], value: &str) -> Result<String> {
     let Some((key, above)) = path.split_last() else { return Ok(text.to_owned()) };
     let Some((at, members)) = object(what, text, above)? else { return Ok(text.to_owned()) };
@@ -45,7 +46,7 @@ pub(crate) fn set(what: &str, text: &str, path: &[&str], value: &str) -> Result<
     Ok(replaced(text, range, &new))
 }
 
-/// `text` without the member at `path`.
+/// Returns `text` without the member at `path`.
 pub(crate) fn unset(what: &str, text: &str, path: &[&str]) -> Result<String> {
     let Some((key, above)) = path.split_last() else { return Ok(text.to_owned()) };
     let Some((at, members)) = object(what, text, above)? else { return Ok(text.to_owned()) };
@@ -55,7 +56,8 @@ pub(crate) fn unset(what: &str, text: &str, path: &[&str]) -> Result<String> {
     let end = |member: usize| span(text, members.0[member].1).end;
     let comma = |from: usize| text[from..].find(',').map_or(from, |comma| from + comma);
     let range = match place {
-        // With the comma behind it, or the one before it.
+        // The comma after the member goes too, or the comma before it if the member is not the
+        // first.
         0 if members.0.len() > 1 => at + 1..comma(end(0)) + 1,
         0 => at + 1..end(0),
         _ => comma(end(place - 1))..end(place),
@@ -63,7 +65,7 @@ pub(crate) fn unset(what: &str, text: &str, path: &[&str]) -> Result<String> {
     Ok(replaced(text, range, ""))
 }
 
-/// A value of several lines, where lines begin with `space`.
+/// Indents a value of several lines like the line break and indentation in `space`.
 fn indented(value: &str, space: &str) -> String {
     match space.rsplit_once('\n') {
         Some((_, indent)) => value.replace('\n', &format!("\n{indent}")),

@@ -1,8 +1,9 @@
-//! Registers us with engines: what their configuration files are to say, and nothing else of them
-//! changed. Deciding ([`plan`]) reads files; writing is [`FileChange::carry_out`].
+//! Registers oci-link as a runtime or hook with container engines. [`plan`] reads their
+//! configuration files and computes the changes; [`FileChange::carry_out`] writes them. Everything
+//! else in the files stays as it is.
 //!
-//! What is written comes from `hooks/`, which packages ship as it is: the paths and names of there
-//! are replaced by this host's.
+//! The text to add comes from the files in `hooks/`, which packages also ship unchanged. Paths and
+//! names in them are replaced by those of this host.
 
 mod containerd;
 mod crio;
@@ -20,44 +21,44 @@ use crate::error::{Error, Kind, Result};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Whose configuration.
+/// The engine whose configuration changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Registration {
-    /// `daemon.json`.
+    /// Docker: `daemon.json`.
     Docker,
-    /// `containers.conf.d`, or hooks.d.
+    /// podman: `containers.conf.d`, or hooks.d.
     Podman,
-    /// `config.toml`, with a drop-in where that is merged.
+    /// containerd: `config.toml`, with an imported file from configuration version 3 on.
     Containerd,
-    /// `crio.conf.d`, or hooks.d.
+    /// CRI-O: `crio.conf.d`, or hooks.d.
     Crio,
 }
 
-/// What is wanted.
+/// A request to register or to unregister.
 #[derive(Debug, Clone)]
 pub(crate) struct Registering {
-    /// Whose configuration.
+    /// The engine.
     pub(crate) engine: Registration,
-    /// What the runtime is to be called there.
+    /// The name of the runtime in the engine's configuration.
     pub(crate) name: RuntimeName,
-    /// Whether containers are to have it that ask for none.
+    /// Whether containers that name no runtime use ours.
     pub(crate) default: bool,
-    /// Hooks in hooks.d in place of a runtime.
+    /// Whether to register hooks in hooks.d instead of a runtime.
     pub(crate) hooks: bool,
-    /// Take away what was registered.
+    /// Whether to remove the registration.
     pub(crate) remove: bool,
-    /// What stands before every path of a configuration file.
+    /// The directory to which the paths of configuration files are relative, usually `/`.
     pub(crate) root: PathBuf,
-    /// The program itself.
+    /// The path of the oci-link program.
     pub(crate) program: PathBuf,
 }
 
-/// The name of a runtime: a word that needs no quotes in JSON, TOML or a shell.
+/// The name of a runtime. It needs no quotes in JSON, TOML or a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RuntimeName(String);
 
 impl RuntimeName {
-    /// Checks `name`.
+    /// Checks `name`. The names of the real runtimes are refused.
     pub(crate) fn new(name: &str) -> Result<Self> {
         let fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || name.len() > 64 || !name.chars().all(fine) {
@@ -73,31 +74,33 @@ impl RuntimeName {
         Ok(Self(name.to_owned()))
     }
 
-    /// As it was given.
+    /// The name as text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Registering {
-    /// `path`, below the root.
+    /// The `path` of a configuration file below the root.
     fn at(&self, path: &str) -> PathBuf {
         below(&self.root, path)
     }
 
-    /// What a change of a file means, for people.
+    /// Describes the registration for messages.
     fn meaning(&self) -> String {
         let default = if self.default && !self.remove { ", the default" } else { "" };
         format!("{}runtime {}{default}", if self.remove { "no " } else { "" }, self.name.0)
     }
 
-    /// The wrapper's own name, beside the program: most engines take a path and no arguments.
+    /// The path of the wrapper, beside the program. Most engines configure a runtime as a path
+    /// without arguments.
     fn wrapper(&self) -> PathBuf {
         self.program.with_file_name("oci-link-runtime")
     }
 
-    /// What makes it, for engines that cannot do without. Nobody takes it away: packages bring it,
-    /// another engine may call it, and containers remember their runtime.
+    /// Plans the symbolic link from the wrapper name to the program, if it is missing. The link is
+    /// never removed: a package may own it, another engine may use it, and containers remember
+    /// their runtime.
     fn wrappers_link(&self) -> Result<Option<FileChange>> {
         let link = self.wrapper();
         if self.remove || link.exists() {
@@ -115,9 +118,10 @@ impl Registering {
     }
 }
 
-/// What has to be done to the files, in this order; nothing when all is as it should be.
+/// Plans all file changes, in the order in which they must be carried out. The list is empty if the
+/// registration is already as requested.
 pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
-    // What an engine is told to call must be there before.
+    // The program that a configuration names must exist first.
     let link = match (request.engine, request.hooks) {
         (Registration::Docker, _) | (_, true) => None,
         (_, false) => request.wrappers_link()?,
@@ -136,7 +140,7 @@ pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     Ok(link.into_iter().chain(changes).filter(FileChange::is_one).collect())
 }
 
-/// Where an engine looks for hooks, if it does.
+/// The directories from which an engine reads hooks; empty for engines without hooks.d.
 pub(crate) fn hooks_directories(engine: Registration, root: &Path) -> Result<Vec<PathBuf>> {
     match engine {
         Registration::Podman => hooks::directories(root, podman::HOOKS),
@@ -145,10 +149,10 @@ pub(crate) fn hooks_directories(engine: Registration, root: &Path) -> Result<Vec
     }
 }
 
-/// What has to be told to the engine afterwards.
+/// What the administrator must do after the change, such as a reload of the engine.
 pub(crate) fn after(request: &Registering) -> &'static str {
     match (request.engine, request.hooks) {
-        // A reload does not forget what is no longer said.
+        // A reload does not remove runtimes that are no longer in daemon.json.
         (Registration::Docker, _) if request.remove => {
             "to do: systemctl restart docker; containers that use it must be created again"
         }

@@ -1,4 +1,4 @@
-//! podman: a drop-in of containers.conf.
+//! Registers the runtime with podman, in a drop-in file of containers.conf.
 
 use super::file::FileChange;
 use super::hooks::Setting;
@@ -7,7 +7,7 @@ use crate::error::Result;
 
 const DROP_IN: &str = "/etc/containers/containers.conf.d/oci-link.conf";
 
-/// Where `hooks_dir` may be set.
+/// The files in which podman may set `hooks_dir`.
 pub(crate) const HOOKS: Setting = Setting {
     files: &[
         "/usr/share/containers/containers.conf",

@@ -1,14 +1,14 @@
-//! The files of `hooks/`, with this host's words in place of those that packages ship.
+//! Fills in the files of `hooks/` with the paths and names of this host.
 
 use super::Registering;
 use crate::error::{Context, Error, Kind, Result};
 use std::path::Path;
 
-/// The paths that the files of `hooks/` name.
+/// The paths that the files of `hooks/` contain.
 const WRAPPER: &str = "\"/usr/bin/oci-link-runtime\"";
 const PROGRAM: &str = "\"/usr/bin/oci-link\"";
 
-/// A path in quotes, as JSON and TOML write it.
+/// The path as a quoted string, which is valid JSON and TOML.
 pub(crate) fn quoted(path: &Path) -> Result<String> {
     let text = path.to_str().ok_or_else(|| {
         Error::new(Kind::Input, format!("{}: the path is not UTF-8", super::shown(path)))
@@ -16,7 +16,8 @@ pub(crate) fn quoted(path: &Path) -> Result<String> {
     serde_json::to_string(text).context(Kind::Internal, || "JSON")
 }
 
-/// A runtime's entry. Settings that only a default runtime needs are comments without a space.
+/// Fills in a runtime's entry. Lines that start with `#` and no space are settings for a default
+/// runtime; they are uncommented if it is one.
 pub(crate) fn runtime(text: &str, request: &Registering) -> Result<String> {
     let name = request.name.as_str();
     let text = text
@@ -31,7 +32,7 @@ pub(crate) fn runtime(text: &str, request: &Registering) -> Result<String> {
     Ok(lines.fold(String::new(), |text, line| text + line + "\n"))
 }
 
-/// A hook of hooks.d.
+/// Fills in a hook file of hooks.d.
 pub(crate) fn hook(text: &str, request: &Registering) -> Result<String> {
     Ok(text.replace(PROGRAM, &quoted(&request.program)?))
 }

@@ -1,11 +1,11 @@
-//! Finding one's way in TOML text, so that an edit changes nothing else.
+//! Finds positions in TOML text, so that an edit changes nothing else.
 
 use crate::error::{Error, Kind, Result};
 use std::ops::Range;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
-/// What is wrong in a file, in one line.
+/// Converts a TOML error to an error of one line that names the file.
 pub(crate) fn why(path: &Path) -> impl Fn(toml::de::Error) -> Error {
     let path = super::shown(path);
     move |error| {
@@ -14,7 +14,7 @@ pub(crate) fn why(path: &Path) -> impl Fn(toml::de::Error) -> Error {
     }
 }
 
-/// A file's text and what it says.
+/// The text of a TOML file and its parsed content.
 pub(crate) struct TomlText<'a> {
     pub(crate) text: &'a str,
     table: DeTable<'a>,
@@ -26,7 +26,7 @@ impl<'a> TomlText<'a> {
         Ok(Self { text, table })
     }
 
-    /// What stands at `path`, and where.
+    /// The value at `path` and its byte range.
     pub(crate) fn get(&self, path: &[&str]) -> Option<(&DeValue<'a>, Range<usize>)> {
         let (first, rest) = path.split_first()?;
         let mut found = self.table.get(*first)?;
@@ -36,7 +36,7 @@ impl<'a> TomlText<'a> {
         Some((found.get_ref(), found.span()))
     }
 
-    /// The keys of the table at `path`.
+    /// The keys of the table at `path`; empty if there is no such table.
     pub(crate) fn keys(&self, path: &[&str]) -> Vec<String> {
         let table = self.get(path).and_then(|(value, _)| value.as_table());
         table
@@ -48,7 +48,7 @@ impl<'a> TomlText<'a> {
         self.table.is_empty()
     }
 
-    /// The end of the line that says `[path]`, if one does.
+    /// The offset after the line with the table header `[path]`, if there is one.
     pub(crate) fn end_of_header(&self, path: &[&str]) -> Option<usize> {
         let mut end = 0;
         for line in self.text.split_inclusive('\n') {
@@ -62,7 +62,7 @@ impl<'a> TomlText<'a> {
         None
     }
 
-    /// Whether this is nothing but an empty table at `path`.
+    /// Whether the document contains nothing but an empty table at `path`.
     fn is_only(&self, path: &[&str]) -> bool {
         let deepest = self.get(path).and_then(|(value, _)| value.as_table());
         let alone = (0..path.len()).all(|depth| match depth {
@@ -73,7 +73,7 @@ impl<'a> TomlText<'a> {
     }
 }
 
-/// The line that `at` is in, with its end.
+/// The byte range of the line that contains `at`, including its newline.
 pub(crate) fn line_of(text: &str, at: usize) -> Range<usize> {
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     start..text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1)

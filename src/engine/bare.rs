@@ -1,4 +1,6 @@
-//! No engine: runc, crun or youki by hand, umoci, `ctr`. All there is to know is in config.json.
+//! Containers without an engine: runc, crun or youki called by hand, umoci, `ctr`.
+//!
+//! Everything that is known about such a container is in config.json.
 
 use super::{Clues, EngineFiles, Facts};
 use crate::error::Result;

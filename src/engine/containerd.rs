@@ -1,6 +1,8 @@
-//! containerd's CRI plugin, for Kubernetes and crictl: annotations `io.kubernetes.cri.…`. It tells
-//! no ports; `org.oci-link.ports` does. Annotations of pods come through only where containerd's
-//! configuration lets them (`oci-link configure containerd`).
+//! containerd's CRI plugin, used by Kubernetes and crictl. Its annotations are
+//! `io.kubernetes.cri.…`.
+//!
+//! It reports no exposed ports; `org.oci-link.ports` declares them. containerd passes pod
+//! annotations on only if its configuration allows it (`oci-link configure containerd`).
 
 use super::engine_env::without_added;
 use super::{Clues, EngineFiles, Facts, known};
@@ -24,7 +26,7 @@ impl EngineFiles for Containerd {
         if get("container-type") == Some("sandbox") {
             return Ok(Facts { is_pod_infra: true, ..Facts::default() });
         }
-        // The pod has the host name, its containers get it as a variable.
+        // In CRI the pod has the host name; its containers get it as a variable.
         let hostname = clues.spec.environment.iter().rfind(|variable| variable.key == "HOSTNAME");
         let hostname = hostname.and_then(|variable| known(Hostname::new(&variable.value)));
         let environment = without_services(&clues.spec.environment);
@@ -38,18 +40,20 @@ impl EngineFiles for Containerd {
     }
 }
 
-/// Services are named by labels of DNS, which are no longer.
+/// Longest name of a Kubernetes service: it is a DNS label.
 const LONGEST_SERVICE: usize = 63;
 
-/// `environment` without what the kubelet says of the services in the pod's namespace: for each of
-/// them `X_SERVICE_HOST`, `X_SERVICE_PORT…`, and Docker's link variables `X_PORT…`. These are links
-/// of a kind, and links are not transitive.
+/// Returns `environment` without the variables that the kubelet adds for services.
+///
+/// For each service in the pod's namespace the kubelet adds `X_SERVICE_HOST`, `X_SERVICE_PORT…` and
+/// Docker's link variables `X_PORT…`. They describe links, and links are not transitive.
 pub(super) fn without_services(environment: &[Variable]) -> Vec<Variable> {
     let services: HashSet<&str> = environment
         .iter()
         .filter_map(|variable| variable.key.strip_suffix("_SERVICE_HOST"))
         .collect();
-    // An image may have many variables with long names: each is looked at once, from its beginning.
+    // An image may have many variables with long names. Each key is scanned once, over its first
+    // `LONGEST_SERVICE` + 1 bytes.
     let of_service = |key: &str| {
         let ends = key.bytes().take(LONGEST_SERVICE + 1).enumerate();
         ends.filter(|(_, byte)| *byte == b'_')
@@ -58,7 +62,7 @@ pub(super) fn without_services(environment: &[Variable]) -> Vec<Variable> {
     environment.iter().filter(|variable| !of_service(&variable.key)).cloned().collect()
 }
 
-/// Whether this is what stands behind the name of a service.
+/// Whether `rest` is what follows `X_` in a variable that the kubelet adds for service `X`.
 fn says_of_service(rest: &str) -> bool {
     let port = rest.strip_prefix("PORT_").unwrap_or_default();
     ["SERVICE_HOST", "SERVICE_PORT", "PORT"].contains(&rest)
@@ -70,7 +74,7 @@ fn says_of_service(rest: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Names of `environment` that are left.
+    /// Returns the keys of `environment` that `without_services` keeps.
     fn left(environment: &[String]) -> Vec<String> {
         let variables: Vec<_> = environment.iter().map(|key| Variable::new(key, "1")).collect();
         without_services(&variables).into_iter().map(|variable| variable.key).collect()
@@ -104,7 +108,7 @@ mod tests {
         }
     }
 
-    /// Compared with each other, these would take minutes.
+    /// Comparing every variable with every service would take minutes here.
     #[test]
     fn a_hundred_thousand_services() {
         let host = |number| format!("S{number}_SERVICE_HOST");

@@ -1,5 +1,6 @@
-//! CRI-O: annotations `io.kubernetes.cri-o.…` (cri-o pkg/annotations), and images in
-//! containers/storage, as podman has them.
+//! CRI-O. Its annotations are `io.kubernetes.cri-o.…` (cri-o pkg/annotations).
+//!
+//! Its images are in containers/storage, like those of podman.
 
 use super::containerd::without_services;
 use super::engine_env::without_added;
@@ -19,7 +20,7 @@ impl EngineFiles for Crio {
     }
 
     fn made(&self, clues: &Clues<'_>) -> bool {
-        // podman writes a few of these annotations as well, but signs before.
+        // podman writes some of these annotations too; `ENGINES` asks podman first.
         clues.spec.annotations.get("io.kubernetes.cri-o.ContainerType").is_some()
     }
 
@@ -62,7 +63,9 @@ struct Metadata<'a> {
     name: Cow<'a, str>,
 }
 
-/// `{"name":"web","attempt":1}`.
+/// Reads the container's name from the annotation `Metadata`, such as `{"name":"web","attempt":1}`.
+///
+/// Returns `None` for a value that is not such an object.
 pub(crate) fn metadata_name(value: &str) -> Option<Cow<'_, str>> {
     let metadata = json::parse::<Metadata<'_>>("metadata", value.as_bytes());
     metadata.inspect_err(|error| log::debug!("name unknown: {error}")).ok().map(|known| known.name)

@@ -1,6 +1,8 @@
-//! Docker keeps config.v2.json beside the files that it mounts on /etc/hosts, /etc/hostname and
-//! /etc/resolv.conf: `<data-root>/containers/<id>/`. What is in there is exactly what Docker's own
-//! links counted: name, `Config.ExposedPorts`, `Config.Env`, `Config.Hostname`.
+//! Docker: reads config.v2.json in `<data-root>/containers/<id>/`.
+//!
+//! Docker keeps the file beside those that it mounts on /etc/hosts, /etc/hostname and
+//! /etc/resolv.conf. Docker's own links used the same fields: name, `Config.ExposedPorts`,
+//! `Config.Env`, `Config.Hostname`.
 
 use super::image_config::Config;
 use super::{Clues, EngineFiles, Facts, known};
@@ -13,7 +15,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// Labels and the log of health checks are in it too.
+/// Size limit of config.v2.json, which also contains labels and the health check log.
 const MAX_CONFIG: u64 = 4 << 20;
 
 pub(super) struct Docker;
@@ -34,14 +36,16 @@ impl EngineFiles for Docker {
     }
 }
 
-/// `<data-root>/containers`. A container in another's network has the other's files mounted, so the
-/// directory that these lie in may be called after the other's id.
+/// Returns `<data-root>/containers`, derived from the mounts on /etc/hosts and /etc/resolv.conf.
+///
+/// A container in another container's network has that container's files mounted. The directory of
+/// these files may therefore be named after the other id.
 fn containers(clues: &Clues<'_>) -> Option<PathBuf> {
     let hosts = match &clues.spec.hosts {
         HostsTarget::Mount(path) => Some(path.as_path()),
         _ => None,
     };
-    // A user may have mounted a file of his own on one of them.
+    // A user may have mounted another file on one of the two.
     let mounted = [hosts, clues.spec.resolv_conf.as_deref()];
     mounted.into_iter().flatten().find_map(|path| {
         let id = path.parent()?;
@@ -50,7 +54,7 @@ fn containers(clues: &Clues<'_>) -> Option<PathBuf> {
     })
 }
 
-/// Sixty-four hexadecimal digits.
+/// Whether `name` is a full Docker id: 64 hexadecimal digits.
 fn is_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
@@ -67,6 +71,9 @@ struct ContainerFile<'a> {
 }
 
 /// Reads config.v2.json.
+///
+/// A file with another id than `id` is an error. A name or host name in a form that is not accepted
+/// becomes `None`.
 pub(crate) fn parse(text: &[u8], id: &ContainerId) -> Result<Facts> {
     let file: ContainerFile<'_> = json::parse("config.v2.json", text)?;
     if file.id != id.as_str() {

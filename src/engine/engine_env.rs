@@ -1,12 +1,17 @@
-//! What engines add to a container's environment on their own. It is not the container's to show:
-//! Docker's links passed on what user and image configured.
+//! Variables that engines add to a container's environment.
+//!
+//! Recipients do not receive them: Docker's links passed on only what the user and the image
+//! configured.
 
 use crate::model::{Hostname, Variable};
 use std::collections::HashSet;
 
-/// `environment` without what an engine put there, as far as that can be told: an entry that the
-/// image has too is the image's, and the user may have asked for the very value that an engine
-/// would have added. `hostnames` are all values that the engine may have given `HOSTNAME`.
+/// Returns `environment` without the variables that the engine added, as far as this can be
+/// detected.
+///
+/// A variable that is also in `image` is kept, because the image set it. A user's variable with the
+/// value that the engine would add looks the same and is removed. `hostnames` are all values that
+/// the engine may have given `HOSTNAME`.
 pub(super) fn without_added(
     environment: &[Variable],
     image: &[Variable],
@@ -20,7 +25,7 @@ pub(super) fn without_added(
         "HOME" => true,
         _ => false,
     };
-    // An image may have as many as it likes.
+    // A set, because an image may have any number of variables.
     let image: HashSet<&Variable> = image.iter().collect();
     let own = |variable: &&Variable| !added(variable) || image.contains(variable);
     environment.iter().filter(own).cloned().collect()

@@ -1,5 +1,7 @@
-//! The part of an image's configuration that links need. Docker keeps a container's own
-//! configuration in the same form, image and command line merged (OCI image spec, config.md).
+//! The part of an image's configuration that links need (OCI image spec, config.md).
+//!
+//! Docker stores a container's own configuration, merged from image and command line, in the same
+//! form.
 
 use super::known;
 use crate::model::{PortSet, Variable};
@@ -9,14 +11,14 @@ use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
-/// No image exposes more.
+/// Limit of exposed ports; no real image has more.
 const MAX_PORTS: usize = 4096;
 
-/// `Config` of Docker's config.v2.json, `config` of an image.
+/// `Config` in Docker's config.v2.json, or `config` of an image.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Config<'a> {
-    /// None in images.
+    /// Not set in images.
     #[serde(borrow, default)]
     pub(crate) hostname: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -26,7 +28,8 @@ pub(super) struct Config<'a> {
 }
 
 impl Config<'_> {
-    /// What is exposed; a port that no link could mean, like that of another protocol, is not.
+    /// Returns the exposed ports; entries that a link cannot use, such as other protocols, are left
+    /// out.
     pub(crate) fn ports(&self) -> PortSet {
         self.exposed_ports.as_ref().map(Exposed::ports).unwrap_or_default()
     }
@@ -37,7 +40,7 @@ impl Config<'_> {
     }
 }
 
-/// `{"80/tcp": {}, "7000-7010/udp": {}}`.
+/// The keys of an object such as `{"80/tcp": {}, "7000-7010/udp": {}}`.
 pub(super) struct Exposed<'a>(Vec<Cow<'a, str>>);
 
 impl Exposed<'_> {

@@ -1,13 +1,16 @@
-//! Who made this container, and what that engine knows of it: name, exposed ports, and what its
-//! user and image put into its environment.
+//! Detects which engine created a container and reads what that engine knows about it.
 //!
-//! An engine is told by clues that cost nothing (annotations, the paths in config.json), and then
-//! asked by reading the one or two files it keeps on the container. It is never called: podman
-//! deadlocks when a hook calls it, and a daemon may be waiting for the very container that starts.
-//! What is not understood is unknown, never an error: formats change, containers must start.
+//! The facts are the name, the exposed ports, and the variables that the user and the image
+//! configured.
 //!
-//! A new engine is one file and one line in [`ENGINES`]. docs/engines.md says what each of them
-//! tells, and what was tried on which version.
+//! An engine is detected without file access, by annotations and paths in config.json. Then the one
+//! or two files that it keeps about the container are read. The engine itself is never called:
+//! podman deadlocks when a hook calls it, and a daemon may be waiting for the container that
+//! starts. Content that is not understood counts as unknown and never as an error, because file
+//! formats change and containers must start.
+//!
+//! A new engine needs one file and one line in [`ENGINES`]. docs/engines.md lists what each engine
+//! provides and which versions were tested.
 
 mod bare;
 mod containerd;
@@ -24,49 +27,55 @@ use crate::model::{ContainerId, ContainerName, Hostname, Invalid, PortSet, Varia
 use crate::oci::spec::Spec;
 use std::path::Path;
 
-/// What there is to tell an engine by.
+/// What an engine is detected by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clues<'a> {
     /// The container's id.
     pub(crate) id: &'a ContainerId,
-    /// The directory that holds its config.json.
+    /// The directory that holds the container's config.json.
     pub(crate) bundle: &'a Path,
-    /// Its config.json.
+    /// The container's config.json.
     pub(crate) spec: &'a Spec,
 }
 
-/// What an engine knows. The container's own annotations say more than any of it.
+/// What an engine knows about a container. The container's own annotations take precedence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// The engine's name, for `inspect` and the log.
     pub(crate) engine: &'static str,
-    /// What the container is called there.
+    /// The container's name in the engine.
     pub(crate) name: Option<ContainerName>,
-    /// What it exposes there.
+    /// The exposed ports according to the engine.
     pub(crate) ports: Option<PortSet>,
-    /// What its user and its image configured; none: its `process.env`, as it is.
+    /// The variables that the user and the image configured. With `None`, `process.env` is used as
+    /// it is.
     pub(crate) environment: Option<Vec<Variable>>,
-    /// Its host name, where config.json has none or another.
+    /// The container's host name, if config.json has none or a different one.
     pub(crate) hostname: Option<Hostname>,
-    /// Whether it only holds a pod's namespaces. Nobody means it by a link: it exposes nothing,
-    /// and a pod's annotations are there for the containers of the pod.
+    /// Whether the container only holds a pod's namespaces.
+    ///
+    /// No link refers to such a container, and it exposes nothing. The pod's annotations are meant
+    /// for the other containers of the pod.
     pub(crate) is_pod_infra: bool,
 }
 
-/// One engine.
+/// Reads what one engine recorded about its containers.
 trait EngineFiles: Sync {
-    /// As in docs and messages.
+    /// The engine's name, as used in documentation and messages.
     fn name(&self) -> &'static str;
 
-    /// Whether it made this container. Looks at clues only, opens no file.
+    /// Whether this engine created the container. Uses `clues` only and opens no file.
     fn made(&self, clues: &Clues<'_>) -> bool;
 
-    /// What it knows of the container.
+    /// Returns what the engine knows about the container. Fails if the engine's files cannot be
+    /// read or parsed.
     fn facts(&self, clues: &Clues<'_>) -> Result<Facts>;
 }
 
-/// The first that says that it made a container did: those that sign what they make come before
-/// the one that is told by its paths.
+/// All engines; the first whose `made` returns true is used.
+///
+/// Engines that mark their containers with annotations come before Docker, which is detected by
+/// paths. `Bare` matches everything and is last.
 const ENGINES: [&dyn EngineFiles; 6] = [
     &podman::Podman,
     &crio::Crio,
@@ -76,7 +85,8 @@ const ENGINES: [&dyn EngineFiles; 6] = [
     &bare::Bare,
 ];
 
-/// Asks the engine that made the container.
+/// Returns the facts from the engine that created the container. A failure is logged, and the facts
+/// then contain only the engine's name.
 pub(crate) fn describe(clues: &Clues<'_>) -> Facts {
     let Some(engine) = ENGINES.iter().find(|engine| engine.made(clues)) else {
         return Facts::default();
@@ -92,7 +102,7 @@ pub(crate) fn describe(clues: &Clues<'_>) -> Facts {
     Facts { engine: engine.name(), ..facts }
 }
 
-/// A value in a form that we do not take is as good as none.
+/// Converts a value that is not accepted to `None`, with a warning in the log.
 fn known<T>(value: std::result::Result<T, Invalid>) -> Option<T> {
     value.inspect_err(|error| log::warn!("ignored: {error}")).ok()
 }

@@ -1,5 +1,7 @@
-//! nerdctl copies its labels into the annotations (nerdctl pkg/labels): `nerdctl/name`,
-//! `nerdctl/hostname`, `nerdctl/exposed-ports` since 2.3, `nerdctl/ports` for what is published.
+//! nerdctl copies its labels into the annotations (nerdctl pkg/labels).
+//!
+//! This module uses `nerdctl/name`, `nerdctl/hostname`, `nerdctl/exposed-ports` (since 2.3) and
+//! `nerdctl/ports`, which lists the published ports.
 
 use super::engine_env::without_added;
 use super::image_config::Exposed;
@@ -36,7 +38,9 @@ fn label<'a>(clues: &Clues<'a>, key: &str) -> Option<&'a str> {
     clues.spec.annotations.get(key).filter(|value| !value.is_empty())
 }
 
-/// What is exposed and what is published: Docker counts both.
+/// Returns the exposed and the published ports, because Docker's links count both.
+///
+/// Returns `None` if neither is known.
 fn ports(annotations: &Annotations) -> Option<PortSet> {
     let get = |key, parse: fn(&str) -> Result<PortSet>| {
         let value = annotations.get(key)?;
@@ -50,7 +54,8 @@ fn ports(annotations: &Annotations) -> Option<PortSet> {
     Some([exposed, published].iter().flatten().flat_map(PortSet::iter).collect())
 }
 
-/// An object like an image's, a list of its keys, or these with commas between them.
+/// Reads `nerdctl/exposed-ports`: a JSON object like an image's, a JSON list of ports, or a list
+/// separated by commas.
 pub(crate) fn exposed(value: &str) -> Result<PortSet> {
     match value.trim_start().bytes().next() {
         Some(b'{') => {
@@ -74,6 +79,7 @@ struct Mapping<'a> {
     protocol: Cow<'a, str>,
 }
 
+/// Reads `nerdctl/ports`:
 /// `[{"HostPort":8080,"ContainerPort":80,"Protocol":"tcp","HostIP":"0.0.0.0"}]`, or `null`.
 pub(crate) fn published(value: &str) -> Result<PortSet> {
     let all: Option<Vec<Mapping<'_>>> = json::parse("published ports", value.as_bytes())?;

@@ -1,8 +1,10 @@
-//! podman signs its containers (`io.container.manager`), lists them in containers/storage, and lets
-//! conmon run the runtime, with the container's id and name among its arguments.
+//! podman marks its containers with the annotation `io.container.manager` and lists them in
+//! containers/storage.
 //!
-//! Ports are the image's. What `--expose` and `--publish` add is in podman's database only, which is
-//! podman's own to read: `org.oci-link.ports` says it.
+//! It lets conmon run the runtime, with the container's id and name in conmon's arguments.
+//!
+//! Ports come from the image. Ports of `--expose` and `--publish` are only in podman's database,
+//! which is private to podman; `org.oci-link.ports` declares them.
 
 use super::engine_env::without_added;
 use super::storage::{GraphRoot, Image, StoredContainer};
@@ -13,9 +15,11 @@ use crate::sys::file;
 use std::os::unix::process::parent_id;
 use std::path::Path;
 
-/// conmon is the runtime's parent, or its parent's where a wrapper stands between them.
+/// Number of ancestors to search for conmon. It is the runtime's parent, or further up if wrappers
+/// run in between.
 const GENERATIONS: usize = 6;
-/// conmon is told podman's whole command line for later.
+/// Size limit of a /proc file. conmon's arguments contain a complete podman command line, to run at
+/// exit.
 const MAX_ARGUMENTS: u64 = 256 << 10;
 
 pub(super) struct Podman;
@@ -52,7 +56,7 @@ impl EngineFiles for Podman {
 }
 
 fn stored(clues: &Clues<'_>) -> Result<(StoredContainer, Image)> {
-    // crun may say that the bundle is `/`.
+    // crun may report `/` as the bundle.
     let graph = GraphRoot::of_container(clues.bundle, clues.id)
         .or_else(|| GraphRoot::of_rootfs(&clues.spec.root))
         .ok_or_else(|| {
@@ -63,7 +67,7 @@ fn stored(clues: &Clues<'_>) -> Result<(StoredContainer, Image)> {
     Ok((entry, image))
 }
 
-/// What the conmon among our ancestors calls the container.
+/// Returns the container's name from the arguments of the conmon among this process's ancestors.
 fn conmons_name(id: &ContainerId) -> Option<ContainerName> {
     let proc = |pid: u32, name: &str| {
         let path = format!("/proc/{pid}/{name}");
@@ -79,14 +83,17 @@ fn conmons_name(id: &ContainerId) -> Option<ContainerName> {
     None
 }
 
-/// Reads `/proc/<pid>/status`.
+/// Returns the parent's pid from `/proc/<pid>/status`.
 pub(crate) fn parse_parent(status: &[u8]) -> Option<u32> {
     let mut lines = status.split(|byte| *byte == b'\n');
     let parent = lines.find_map(|line| line.strip_prefix(b"PPid:"))?;
     std::str::from_utf8(parent).ok()?.trim().parse().ok()
 }
 
-/// Reads `conmon … -c <id> … -n <name> …`, each argument ended by a NUL.
+/// Returns the container's name from conmon's arguments, each ended by a NUL.
+///
+/// The arguments are `conmon … -c <id> … -n <name> …`. Returns `None` if the program is not conmon
+/// or the id is not `id`.
 pub(crate) fn parse_conmon(arguments: &[u8], id: &ContainerId) -> Option<ContainerName> {
     let mut words = arguments.split(|byte| *byte == 0).map(|word| std::str::from_utf8(word).ok());
     if Path::new(words.next()??).file_name()? != "conmon" {
@@ -97,7 +104,8 @@ pub(crate) fn parse_conmon(arguments: &[u8], id: &ContainerId) -> Option<Contain
         let value = match word? {
             "-c" | "--cid" => &mut of,
             "-n" | "--name" => &mut name,
-            // What is behind these is podman's and the runtime's, options of theirs too.
+            // The next word belongs to podman or the runtime, even if it looks like an option of
+            // conmon.
             "--exit-command-arg" | "--runtime-arg" => {
                 words.next();
                 continue;

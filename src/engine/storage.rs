@@ -1,5 +1,7 @@
-//! containers/storage, where podman and CRI-O keep containers and images: `<graph>/<driver>-images`
-//! holds an image's configuration, `<graph>/<driver>-containers` says whose image a container's is.
+//! containers/storage, where podman and CRI-O keep containers and images.
+//!
+//! `<graph>/<driver>-images` holds the configuration of each image. `<graph>/<driver>-containers`
+//! lists the containers with the image of each.
 
 use super::image_config::Config;
 use super::known;
@@ -11,26 +13,26 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-/// Half a kilobyte for each container, and ten thousand of them.
+/// Size limit of a container list: room for ten thousand containers of half a kilobyte.
 const MAX_LIST: u64 = 8 << 20;
-/// Its history takes the most of it.
+/// Size limit of an image's configuration, most of which is the image's history.
 const MAX_IMAGE: u64 = 1 << 20;
 
-/// What the list of containers says of one.
+/// A container's entry in the container list.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StoredContainer {
     pub(crate) name: Option<ContainerName>,
     image: Option<ImageId>,
 }
 
-/// What an image brings along.
+/// What an image configures for its containers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Image {
     pub(crate) ports: PortSet,
     pub(crate) environment: Vec<Variable>,
 }
 
-/// Sixty-four hexadecimal digits, which go into a path.
+/// An image id, safe as a path component: 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageId(String);
 
@@ -41,7 +43,7 @@ impl ImageId {
     }
 }
 
-/// A storage driver's part of a graph root.
+/// The part of a graph root that belongs to one storage driver.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct GraphRoot {
     root: PathBuf,
@@ -49,7 +51,8 @@ pub(super) struct GraphRoot {
 }
 
 impl GraphRoot {
-    /// By a directory in `<graph>/<driver>-containers/<id>/`, like podman's bundles.
+    /// Derives the graph root from a directory in `<graph>/<driver>-containers/<id>/`, such as
+    /// podman's bundles.
     pub(crate) fn of_container(directory: &Path, id: &ContainerId) -> Option<Self> {
         let mut above = directory.ancestors().skip_while(|path| !path.ends_with(id.as_str()));
         let containers = above.nth(1)?;
@@ -57,14 +60,17 @@ impl GraphRoot {
         Some(Self { root: containers.parent()?.to_path_buf(), driver: driver.to_owned() })
     }
 
-    /// By a root filesystem, `<graph>/<driver>/<layer>/merged`.
+    /// Derives the graph root from a root filesystem, `<graph>/<driver>/<layer>/merged`.
     pub(crate) fn of_rootfs(root: &Path) -> Option<Self> {
         let driver = root.parent()?.parent()?;
         let name = driver.file_name()?.to_str()?.to_owned();
         Some(Self { root: driver.parent()?.to_path_buf(), driver: name })
     }
 
-    /// What it lists under `id`: `--rm` makes containers volatile.
+    /// Returns the list entry of container `id`. Containers started with `--rm` are in the volatile
+    /// list.
+    ///
+    /// It is an error if neither list has the container.
     pub(crate) fn entry(&self, id: &ContainerId) -> Result<StoredContainer> {
         let containers = self.root.join(format!("{}-containers", self.driver));
         for list in ["containers.json", "volatile-containers.json"] {
@@ -82,13 +88,16 @@ impl GraphRoot {
         ))
     }
 
-    /// The image of a container.
+    /// Returns the image of a listed container. An entry without an image is an error.
     pub(crate) fn image_of(&self, entry: &StoredContainer) -> Result<Image> {
         let none = || Error::new(Kind::Input, "containers.json: the container has no image");
         self.image(entry.image.as_ref().ok_or_else(none)?)
     }
 
-    /// An image by its id, which is the digest of its configuration and so the name of the file.
+    /// Reads the configuration of an image.
+    ///
+    /// An image id is the digest of the configuration, and the file's name is derived from this
+    /// digest.
     pub(crate) fn image(&self, image: &ImageId) -> Result<Image> {
         let images = self.root.join(format!("{}-images", self.driver));
         let key = format!("sha256:{}", image.0);
@@ -107,7 +116,7 @@ struct Listed<'a> {
     image: Option<Cow<'a, str>>,
 }
 
-/// Reads containers.json for the one container `id`.
+/// Reads containers.json and returns the entry of container `id`.
 pub(crate) fn parse_list(text: &[u8], id: &ContainerId) -> Result<Option<StoredContainer>> {
     let all: Vec<Listed<'_>> = json::parse("containers.json", text)?;
     Ok(all.iter().find(|listed| listed.id == id.as_str()).map(|listed| StoredContainer {
@@ -129,7 +138,8 @@ pub(crate) fn parse_image(text: &[u8]) -> Result<Image> {
     Ok(Image { ports: config.ports(), environment: config.environment() })
 }
 
-/// RFC 4648, with padding: how containers/storage names files after keys with a colon in them.
+/// Encodes as in RFC 4648, with padding. containers/storage uses it for the name of a file whose
+/// key contains a colon.
 pub(super) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

@@ -1,5 +1,6 @@
-//! What engines wrote (`test-bundles/recorded`; its README says which of it is written by hand),
-//! read back; and what nobody should write.
+//! Reads files that engines wrote (`test-bundles/recorded`), and malformed ones.
+//!
+//! The README there says which of the files were written by hand.
 
 use super::{Clues, Facts, crio, describe, docker, nerdctl, podman, storage};
 use crate::model::{ContainerId, ContainerName};
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test-bundles/recorded");
 const IMAGE_AND_USER: [&str; 3] = ["COLOUR=green", "DATABASE=shop", "USER_SET=1"];
 
-/// A recorded container, its engine's files in a directory instead of `/var/lib`.
+/// A recorded container. Its engine's files are in a temporary directory instead of `/var/lib`.
 struct Recorded {
     id: ContainerId,
     config: String,
@@ -30,13 +31,13 @@ impl Recorded {
         Self { id: ContainerId::new(id).unwrap(), config, directory, source }
     }
 
-    /// With the id that its state tells.
+    /// Uses the id in the recorded state.json.
     fn with_state(source: &'static str) -> Self {
         let state: serde_json::Value = serde_json::from_str(&read(source, "state.json")).unwrap();
         Self::new(source, "config.json", state["id"].as_str().unwrap())
     }
 
-    /// Puts the recorded `file` where the engine has it.
+    /// Writes the recorded `file` to the place where the engine keeps it.
     fn keeps(self, file: &str, at: &str) -> Self {
         let text = read(self.source, file);
         self.keeps_text(&text, at)
@@ -49,7 +50,7 @@ impl Recorded {
         self
     }
 
-    /// What containers/storage has of it.
+    /// Writes what containers/storage has about the container.
     fn stored(self) -> Self {
         let list: serde_json::Value =
             serde_json::from_str(&read(self.source, "containers.json")).unwrap();
@@ -59,7 +60,7 @@ impl Recorded {
     }
 
     fn with_image(self, image: &str) -> Self {
-        // The name of the recorded one is not kept: it is the base64 of the id.
+        // The file's name is not recorded; it is the base64 of the image id.
         let encoded = storage::base64(format!("sha256:{image}").as_bytes());
         self.keeps("image.json", &format!("containers/storage/overlay-images/{image}/={encoded}"))
     }
@@ -87,7 +88,7 @@ fn ports(facts: &Facts) -> String {
     ports.map(|port| port.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// All but `PATH`, which no link shows; sorted.
+/// The variables except `PATH`, which no link passes on, sorted.
 fn environment(facts: &Facts) -> Vec<String> {
     let shown = facts.environment.iter().flatten().filter(|variable| variable.key != "PATH");
     let mut shown: Vec<_> = shown.map(ToString::to_string).collect();
@@ -138,7 +139,7 @@ fn podman() {
     for version in ["podman-4.3", "podman-5.8"] {
         let facts = Recorded::with_state(version).stored().facts();
         assert_eq!((facts.engine, name(&facts)), ("podman", Some("db")), "{version}");
-        // What --expose added, 9000, is podman's secret.
+        // Port 9000 of --expose is only in podman's database.
         assert_eq!(ports(&facts), "3306/tcp 7000/udp");
         assert_eq!(environment(&facts), IMAGE_AND_USER);
     }
@@ -185,7 +186,7 @@ fn conmon() {
         assert_eq!(known(&arguments).as_deref(), Some("db"), "{version}");
         assert_eq!(known(&arguments.replace("/conmon\0", "/sh\0")), None);
         assert_eq!(known(&arguments.replace(id.as_str(), "other")), None);
-        // An option of podman's that looks like conmon's.
+        // The argument of `--runtime-arg` looks like an option of conmon.
         let forged = arguments.replace("\0-c\0", "\0--runtime-arg\0-n\0-c\0");
         assert_eq!(known(&forged).as_deref(), Some("db"));
     }
@@ -248,7 +249,8 @@ fn no_engine() {
     assert_eq!(facts, Facts { engine: "bare", ..Facts::default() });
 }
 
-/// A cut, swapped or forged file is unknown; a good value beside a bad one counts.
+/// A truncated, exchanged or forged file counts as unknown. A valid value beside an invalid one is
+/// used.
 #[test]
 fn what_is_not_understood_is_unknown() {
     let id = ContainerId::new(&"a".repeat(64)).unwrap();
@@ -302,7 +304,8 @@ fn cut_files_stop_nobody() {
     ] {
         let whole = read(source, file).into_bytes();
         let readings = |bytes: &[u8]| every_reading(bytes, &id).len();
-        // Docker's and podman's files are read only whole; the others always give an answer.
+        // Truncated Docker and podman files yield nothing. The other four parsers always yield a
+        // value.
         assert!((0..whole.len()).step_by(7).all(|end| readings(&whole[..end]) == 4), "{file}");
     }
 }

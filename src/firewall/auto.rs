@@ -1,5 +1,7 @@
-//! The first backend that the host can do: found out by making what each needs, when a container
-//! first needs it, and remembered until the next boot. Commands that only look never get here.
+//! The `auto` backend: the first backend that works on this host.
+//!
+//! A backend works if its [`Firewall::ensure_base`] succeeds. The choice is made when a container
+//! first needs rules, and is cached until the next boot. Read-only commands never trigger it.
 
 use super::setup_cache::SetupCache;
 use super::{Firewall, InstalledRules, OwnerScope, open};
@@ -8,21 +10,24 @@ use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-/// The best first: what costs least as links become many, then what people know to read.
+/// Backends in the order in which they are tried.
+///
+/// `ipset` is first because its cost per change does not grow with the number of links. `iptables`
+/// follows because administrators know how to read its rules.
 pub(crate) const ORDER: [BackendName; 3] =
     [BackendName::Ipset, BackendName::Iptables, BackendName::Nftables];
-/// Whose complaint about a host that can do none says most.
+/// If no backend works, this backend is used and its error is reported.
 const FALLBACK: BackendName = BackendName::Iptables;
 const NOTE: &str = "backend";
 
-/// Stands for the backend that it chooses.
+/// A backend that delegates to the chosen one.
 pub(crate) struct Auto {
     memory: SetupCache,
     chosen: OnceCell<Box<dyn Firewall>>,
 }
 
 impl Auto {
-    /// `memory` knows what was chosen before.
+    /// Creates the backend. `memory` holds the choice made earlier in this boot.
     pub(crate) fn new(memory: SetupCache) -> Self {
         Self { memory, chosen: OnceCell::new() }
     }
@@ -31,7 +36,7 @@ impl Auto {
         self.chosen.get_or_init(|| self.remembered().unwrap_or_else(|| self.choose())).as_ref()
     }
 
-    /// None if it would have to be chosen.
+    /// The chosen backend, or `None` if no choice was made in this boot.
     fn known(&self) -> Option<&dyn Firewall> {
         if self.chosen.get().is_none() {
             let _ = self.chosen.set(self.remembered()?);

@@ -1,48 +1,52 @@
-//! What the two backends with sets have in common: flows as elements of a set, each with the tags
-//! of its owners as comment.
+//! Set elements with owner tags, shared by the ipset and nftables backends.
 //!
-//! A set holds an element once. Containers of one pod share an address, and when both are linked
-//! to the same source they need the same element: its comment then names both (`tag tag`), and it
-//! goes with the last of them. That is rare, so nothing is looked at in order to add: adding what
-//! exists is refused, and only then all comments are read.
+//! Each element permits one flow (or a part of one) and has the tags of its owners as comment. A
+//! set holds an element only once. Containers of one pod share an address; if two of them link to
+//! the same source, they need the same element. Its comment then lists both tags (`tag tag`), and
+//! the element is deleted with its last owner.
+//!
+//! This case is rare, so elements are added without reading the set first. Only if the kernel
+//! refuses an element because it exists, all comments are read.
 
 use super::InstalledRules;
 use crate::model::{Flow, OwnerTag};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
 
-/// ipset's elements take no longer comment, nftables' two bytes less: room for 14 owners.
+/// `IPSET_MAX_COMMENT_SIZE`. Nftables accepts 253 bytes, which is room for 14 owner tags.
 const MAX_COMMENT: usize = 255;
 
-/// What a set holds, a flow or a part of what it takes to permit one, and for whom.
+/// A set element: a flow, or a part of what permits a flow, and its owners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Element<K> {
-    /// What it says.
+    /// The value that the set compares.
     pub(crate) key: K,
-    /// Whose it is.
+    /// The owner tags, separated by single spaces. Other programs may have written other text.
     pub(crate) comment: String,
 }
 
 impl<K> Element<K> {
-    /// Whether it is one of the owner's.
+    /// Whether `owner` is one of the element's owners.
     pub(crate) fn belongs_to(&self, owner: &OwnerTag) -> bool {
         self.comment.split(' ').any(|tag| tag == owner.as_str())
     }
 }
 
-/// What is to be done to the sets.
+/// The changes that bring the sets to the wanted state.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Changes<K> {
     /// Elements to add.
     pub(crate) add: Vec<Element<K>>,
-    /// Elements that are there, with their new comment.
+    /// Existing elements with their new comment.
     pub(crate) change: Vec<Element<K>>,
     /// Elements to delete.
     pub(crate) delete: Vec<Element<K>>,
 }
 
 impl<K: Copy + Eq + Hash> Changes<K> {
-    /// From what is `there` to exactly `keys` for `owner`, and no change for anybody else.
+    /// Plans the changes from the existing elements `there` to exactly `keys` for `owner`.
+    ///
+    /// Elements of other owners stay as they are. Fails if a comment would exceed [`MAX_COMMENT`].
     pub(crate) fn plan(
         there: &[Element<K>],
         owner: &OwnerTag,
@@ -76,13 +80,15 @@ impl<K: Copy + Eq + Hash> Changes<K> {
     }
 }
 
-/// The element that nobody else has.
+/// An element that belongs to `owner` alone.
 pub(crate) fn owned<K>(key: K, owner: &OwnerTag) -> Element<K> {
     Element { key, comment: owner.as_str().to_owned() }
 }
 
-/// The elements of each owner. `show` is none where no rule asks for them, `flows` where an element
-/// permits nothing by itself.
+/// Groups the elements by owner tag.
+///
+/// `show` returns the printed line of an element, or `None` if no rule uses its set. `flows`
+/// returns the flows that an element permits; it is empty if the element alone permits nothing.
 pub(crate) fn by_owner<K, F: IntoIterator<Item = Flow>>(
     there: &[Element<K>],
     show: impl Fn(&K) -> Option<String>,
@@ -102,7 +108,7 @@ pub(crate) fn by_owner<K, F: IntoIterator<Item = Flow>>(
     owners
 }
 
-/// How `inspect` shows elements: sorted, for a set has no order.
+/// Formats elements for `inspect`, sorted because a set has no order.
 pub(crate) fn shown<K>(
     keys: impl IntoIterator<Item = K>,
     show: impl Fn(&K) -> String,

@@ -1,22 +1,24 @@
-//! The same chain as the iptables backend's with rules that never change, which ask sets that do.
+//! The ipset backend: static iptables rules that match sets, and one set element per flow.
+//!
+//! It uses the base chain of the iptables backend. R is the recipient, S the source.
 //!
 //! ```text
-//! OCI-LINK       -m set --match-set oci-link4 src,dst,dst … -j ACCEPT      and where R sits
+//! OCI-LINK       -m set --match-set oci-link4 src,dst,dst … -j ACCEPT      and the bridge of R
 //! OCI-LINK       -m conntrack --ctstate ESTABLISHED
-//!                -m set --match-set oci-link4 dst,src,src … -j ACCEPT      and where R sits
-//! OCI-LINK       the same two for oci-link4-routed, wherever it is
-//! oci-link4      R,tcp:N,S comment "<tag>"       one per flow between two on one bridge
-//! oci-link4-at   R,br0 comment "<tag>"           where the recipient sits
+//!                -m set --match-set oci-link4 dst,src,src … -j ACCEPT      and the bridge of R
+//! OCI-LINK       the same two rules for oci-link4-routed, on any interface
+//! oci-link4      R,tcp:N,S comment "<tag>"       one per flow between two containers on one bridge
+//! oci-link4-at   R,br0 comment "<tag>"           the bridge that the recipient is attached to
 //! oci-link4-routed   R,tcp:N,S comment "<tag>"   one per other flow
 //! ```
 //!
-//! `-m physdev --physdev-is-bridged` would say less (a bridge, not which), and its rules load
-//! `br_netfilter`: what crosses bridges that have nothing to do with us would be filtered from then
-//! on.
+//! `-m physdev --physdev-is-bridged` is not used for two reasons. It matches any bridge instead of
+//! a particular one. Its rules also load `br_netfilter`, after which iptables filters the packets
+//! of unrelated bridges too.
 //!
-//! Elements come and go by netlink: no program is run, and neither a change nor a packet takes
-//! longer the more there are. Programs make the rules once per boot, and again when the kernel says
-//! that nothing refers to a set any more.
+//! Elements are added and deleted by netlink without running a program. The time for a change or
+//! for a packet lookup does not grow with the number of links. Programs create the rules once per
+//! boot, and again if the kernel reports that no rule refers to a set any more.
 
 mod kernel;
 pub(crate) mod messages;
@@ -32,10 +34,11 @@ use super::{Firewall, InstalledRules, OwnerScope, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::message::Batch;
+use crate::sys::net::netlink::uapi::{IPSET_ERR_EXIST, IPSET_ERR_HASH_FULL};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use kernel::{destroy_sets, is_in_use, is_ours, list, list_all, make_sets};
-use messages::{EXISTS, FULL, MISSING, SetChange, change_element};
-use nix::libc::EINVAL;
+use messages::{SetChange, change_element};
+use nix::libc::{EINVAL, ENOENT};
 use sets::{IpSet, SetEntry};
 use shared::Shared;
 use std::cell::RefCell;
@@ -43,20 +46,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(crate) use kernel::is_in_kernel;
 
-/// How many messages go out together. If the kernel refused each, its answers would still fit the
-/// buffer of the socket.
+/// Messages per netlink batch. The errors for a whole batch fit the receive buffer of the socket.
 const TOGETHER: usize = 64;
 
-/// See the module.
+/// The ipset backend.
 #[derive(Debug)]
 pub(crate) struct Ipset {
     base: Base,
     memory: SetupCache,
-    /// Left by [`Firewall::runs_programs`] to the change that it was asked for.
+    /// Result of [`Firewall::runs_programs`], used by the next change.
     looked: RefCell<Option<Look>>,
 }
 
-/// A socket, and the families whose rules were seen to stand.
+/// An open netlink socket, and the families whose rules were found intact.
 #[derive(Debug)]
 struct Look {
     link: Netlink,
@@ -64,7 +66,7 @@ struct Look {
 }
 
 impl Ipset {
-    /// `memory` knows whether the rules were made.
+    /// Creates the backend. `memory` records for which families the rules were created.
     pub(crate) fn new(memory: SetupCache) -> Self {
         let own = Static {
             kind: "ipset on bridges",
@@ -76,7 +78,7 @@ impl Ipset {
         Self { base, memory, looked: RefCell::default() }
     }
 
-    /// What was seen a moment ago, once; or nothing yet.
+    /// Takes the stored [`Look`], or opens a socket with no family checked.
     fn look(&self) -> Result<Look> {
         match self.looked.take() {
             Some(look) => Ok(look),
@@ -84,7 +86,7 @@ impl Ipset {
         }
     }
 
-    /// Sees to it that the rules of a family stand, which is when they refer to its set.
+    /// Creates the rules of a family unless they are intact.
     fn ensure_rules(&self, link: &mut Netlink, family: Family) -> Result<()> {
         if self.family_is_intact(link, family)? {
             Ok(())
@@ -99,7 +101,7 @@ impl Ipset {
             && jump_order::is_ours(link, family)?.unwrap_or(true))
     }
 
-    /// Goes from what is really there to exactly `wanted`.
+    /// Lists all sets and changes them so that `owner` has exactly `wanted`.
     fn settle(&self, link: &mut Netlink, owner: &OwnerTag, wanted: &[SetEntry]) -> Result<()> {
         let there = list_all(link)?;
         let changes = Changes::plan(&there, owner, wanted);
@@ -127,8 +129,11 @@ impl Firewall for Ipset {
         self.base.isolate(bridges)
     }
 
-    /// Adds without looking. What is there already and no surprise is the owner's own; a surprise
-    /// is settled by what is really there.
+    /// Adds the elements without listing the sets first.
+    ///
+    /// An element that already exists and is in the record is the owner's own. An element that
+    /// exists without being in the record may have other owners, so all sets are listed and
+    /// compared.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         let Look { mut link, standing } = self.look()?;
         for family in Family::BOTH {
@@ -161,7 +166,7 @@ impl Firewall for Ipset {
         delete(&mut link, &own.collect::<Vec<_>>())
     }
 
-    /// Elements permit nothing when no rule asks for them.
+    /// Elements of a set that no rule uses are left out, because they permit nothing.
     fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>> {
         let mut link = Netlink::netfilter()?;
         let mut entries = Vec::new();
@@ -212,7 +217,8 @@ impl Firewall for Ipset {
         self.base.is_intact()
     }
 
-    /// A race with somebody who flushes the rules right now is lost: then `sync` makes them again.
+    /// A flush by another process after this check goes unnoticed. `sync` then creates the rules
+    /// again.
     fn runs_programs(&self, family: Family) -> Result<bool> {
         let mut look = self.look()?;
         let stands = self.family_is_intact(&mut look.link, family)?;
@@ -228,10 +234,10 @@ impl Firewall for Ipset {
     }
 }
 
-/// Adds all or nothing; returns what was there already.
+/// Adds all elements or none. Returns those that existed before.
 fn add(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<Vec<SetEntry>> {
     let refused = send(link, SetChange::Add, elements)?;
-    match refused.iter().find(|(_, refusal)| refusal.code != EXISTS) {
+    match refused.iter().find(|(_, refusal)| refusal.code != IPSET_ERR_EXIST) {
         Some((element, refusal)) => {
             let not_made: HashSet<SetEntry> = refused.iter().map(|(e, _)| e.key).collect();
             let mut made = elements.to_vec();
@@ -242,11 +248,11 @@ fn add(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<Vec<SetEntr
     }
 }
 
-/// Deletes what is there.
+/// Deletes the elements. A missing element or set is not an error.
 fn delete(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<()> {
     for (element, refusal) in send(link, SetChange::Delete, elements)? {
-        let is_gone = [MISSING, EINVAL].contains(&refusal.code);
-        // Nor is there anything of ours in a set of another kind.
+        let is_gone = [ENOENT, EINVAL].contains(&refusal.code);
+        // A set of another type was not created by us, so it contains no element of ours.
         if !is_gone && is_ours(link, IpSet::of(&element.key))? {
             return Err(complaint(&element, refusal));
         }
@@ -254,7 +260,8 @@ fn delete(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<()> {
     Ok(())
 }
 
-/// Deletes what was added before `error`.
+/// Deletes the elements added before `error` occurred. Returns `error`, with a second one appended
+/// if the deletion failed.
 fn undo(link: &mut Netlink, added: &[Element<SetEntry>], error: Error) -> Error {
     match delete(link, added) {
         Ok(()) => error,
@@ -264,13 +271,13 @@ fn undo(link: &mut Netlink, added: &[Element<SetEntry>], error: Error) -> Error 
 
 fn complaint(element: &Element<SetEntry>, refusal: NetlinkError) -> Error {
     let why = match refusal.code {
-        FULL => "the set is full".to_owned(),
+        IPSET_ERR_HASH_FULL => "the set is full".to_owned(),
         code => format!("{} ({code})", refusal.errno().desc()),
     };
     failed(format!("ipset {}: {why}", element.key.show()))
 }
 
-/// Sends one message per element, and returns those that the kernel refused.
+/// Sends one message per element. Returns the elements that the kernel refused, with the errors.
 fn send(
     link: &mut Netlink,
     change: SetChange,

@@ -1,4 +1,4 @@
-//! What Docker did: visible rules, one pair per flow, made by `iptables-restore`.
+//! The iptables backend: visible rules as Docker made them, one pair per flow.
 //!
 //! ```text
 //! FORWARD              -j OCI-LINK                 first, once per boot
@@ -6,14 +6,15 @@
 //! OCI-LINK-<tag>       -s R -d S --dport N …       one pair per flow
 //! ```
 //!
-//! The jump names the bridge that both ends of the flows sit on: who borrows an address elsewhere
-//! does not get as far as the rules, and other packets are through with a recipient after one
-//! comparison. A recipient with flows on several bridges, or on none, has a chain for each
-//! (`OCI-LINK-<tag>-1` and so on): a jump of one bridge must not lead to another's rules.
+//! The jump names the bridge that both ends of the flows are attached to. A packet with a borrowed
+//! address that arrives on another interface does not reach the rules. Unrelated packets pass a
+//! recipient after one comparison. A recipient with flows on several bridges, or on none, has one
+//! chain for each (`OCI-LINK-<tag>-1` and so on), because the jump of one bridge must not lead to
+//! the rules of another.
 //!
-//! Every change is one transaction of one program run. Making a chain fails when it exists, flushing
-//! it fails when it does not, and then nothing of the transaction has happened: so the usual case
-//! needs no look at what is there, and the unusual one notices by itself.
+//! Every change is one transaction in one run of `iptables-restore`. Creating a chain fails if it
+//! exists, flushing it fails if it does not exist, and a failed transaction changes nothing. So the
+//! usual case needs no listing: a difference from the record makes the transaction fail.
 
 use super::setup_cache::SetupCache;
 use super::xtables::chains::{Chains, is_chain_of};
@@ -22,28 +23,28 @@ use super::xtables::common_chain::{BASE, Base};
 use super::xtables::jump_order;
 use super::xtables::listing;
 use super::{Firewall, InstalledRules, OwnerScope, failed, host_families};
-use crate::error::{Context, Kind, Result};
+use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::Netlink;
 use crate::sys::process;
 use std::collections::BTreeMap;
 
-/// Begins a transaction that must fail if the base chain is entered no more.
+/// First command of a transaction: fails it if FORWARD does not jump to the base chain.
 const STANDS: &str = "-C FORWARD -j OCI-LINK\n";
 
-/// See the module.
+/// The iptables backend.
 #[derive(Debug)]
 pub(crate) struct Iptables {
     base: Base,
 }
 
 impl Iptables {
-    /// `memory` knows whether the base chain was made.
+    /// Creates the backend. `memory` records for which families the base chain was created.
     pub(crate) fn new(memory: SetupCache) -> Self {
         Self { base: Base::plain(memory) }
     }
 
-    /// Goes from what the record remembers to `flows`, in one family.
+    /// Changes the rules of one family from those in the record (`rules.before`) to `flows`.
     fn change(&self, family: Family, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         let wanted: Vec<Flow> = of_family(flows, family).copied().collect();
         if !wanted.is_empty() {
@@ -55,8 +56,10 @@ impl Iptables {
         }
     }
 
-    /// Makes the rules of one family. First the way that fits what the record remembers, then, if
-    /// the kernel disagrees, by what is really there.
+    /// Creates the rules of one family.
+    ///
+    /// The first attempt assumes the rules that the record names. If the kernel refuses it, the
+    /// second attempt lists the existing rules.
     fn ensure_family(&self, tool: Tool, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         let front = jump_order::is_ours(&mut Netlink::netfilter()?, tool.family)?;
         if front == Some(false) || !self.base.is_remembered(tool.family)? {
@@ -71,14 +74,15 @@ impl Iptables {
         Self::reconcile(tool, rules.owner, flows)
     }
 
-    /// One transaction from what is there to what should be; without `flows`, to nothing.
+    /// Lists the owner's chains and replaces them by those for `flows`, in one transaction.
     fn reconcile(tool: Tool, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
         let there = Chains::listed(owner, &tool.list()?);
         let text = Chains::of(owner, flows.iter()).instead_of(&there);
         if text.is_empty() { Ok(()) } else { tool.restore(&text)?.map_err(failed) }
     }
 
-    /// Where no base chain was made since the host booted, there is nothing of ours.
+    /// Removes the owner's rules of one family. Runs no program if the base chain was not created
+    /// in this boot, because then no rule exists.
     fn remove_family(&self, family: Family, rules: OwnerScope<'_>) -> Result<()> {
         if !self.base.is_remembered(family)? {
             return Ok(());
@@ -105,8 +109,9 @@ impl Firewall for Iptables {
         self.base.isolate(bridges)
     }
 
-    /// A transaction has one family. IPv6 first: where the second fails, the one to take back is
-    /// the one that fewer hosts use.
+    /// Changes IPv6 first, then IPv4, because one transaction covers one family only.
+    ///
+    /// If IPv4 fails, IPv6 is rolled back. This order rolls back the family that fewer hosts use.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         self.change(Family::V6, rules, flows)?;
         self.change(Family::V4, rules, flows).map_err(|error| {
@@ -125,18 +130,17 @@ impl Firewall for Iptables {
         Ok(())
     }
 
-    /// Off the way of any container, so by the library for it.
+    /// Uses the `iptables` crate, because this is not on the path of a container start.
     fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>> {
         process::scrub_environment();
         let mut lines = Vec::new();
         for family in families(rules.before) {
-            let tables =
-                iptables::new(family == Family::V6).context(Kind::Firewall, || "iptables")?;
+            let tables = iptables::new(family == Family::V6).map_err(unreadable)?;
             let list = |chain: &str| -> Result<Vec<String>> {
-                let rules = tables.list("filter", chain).context(Kind::Firewall, || "iptables")?;
+                let rules = tables.list("filter", chain).map_err(unreadable)?;
                 Ok(rules.into_iter().filter(|line| line.starts_with("-A ")).collect())
             };
-            let chains = tables.list_chains("filter").context(Kind::Firewall, || "iptables")?;
+            let chains = tables.list_chains("filter").map_err(unreadable)?;
             let mut own: Vec<_> =
                 chains.iter().filter(|name| is_chain_of(rules.owner, name)).collect();
             own.sort();
@@ -188,13 +192,19 @@ impl Firewall for Iptables {
     }
 }
 
-/// The programs of this host. Where there are none, there are none of our rules.
+#[allow(clippy::needless_pass_by_value)] // The shape that map_err wants.
+fn unreadable(error: Box<dyn std::error::Error>) -> Error {
+    failed(format!("iptables: {error}"))
+}
+
+/// The installed iptables programs. Without them there can be no rules of ours.
 fn installed() -> impl Iterator<Item = Tool> {
     host_families().filter_map(|family| Tool::find(family).ok())
 }
 
-/// Whether there can be chains of ours: to list the rules of a host that has no table of iptables
-/// would make one. What cannot be found out may be.
+/// Whether chains of ours may exist; `true` if the kernel cannot be asked.
+///
+/// Checked before a listing, because `iptables -S` creates the filter table on a host without one.
 fn may_have_chains(family: Family) -> bool {
     let nft =
         Netlink::netfilter().and_then(|mut link| jump_order::has_chain(&mut link, family, BASE));

@@ -1,5 +1,7 @@
-//! Which backend isolates bridges: the one that keeps the rules of containers that start now. A link
-//! of one backend opens nothing in the drops of another, so only one may isolate at a time.
+//! Isolation of bridges by the backend in use, and its removal from the other backends.
+//!
+//! A rule of one backend cannot override a drop of another. So only the backend that holds the
+//! rules of starting containers may isolate.
 
 use super::Firewall;
 use super::nftables::Nftables;
@@ -10,8 +12,8 @@ use crate::model::{BackendName, BridgeName};
 
 /// Isolates `bridges` in `firewall`, and ends the isolation by the other kind of backend.
 ///
-/// Costs nothing where both were done before. Nothing is chosen or set up where no bridge is to be
-/// isolated and no backend is in use yet.
+/// Does nothing if both were done before. If `bridges` is empty and no backend was chosen yet, no
+/// backend is chosen or set up.
 pub fn isolate(firewall: &dyn Firewall, memory: &SetupCache, bridges: &[BridgeName]) -> Result<()> {
     if bridges.is_empty() && firewall.chosen().is_none() {
         return Ok(());

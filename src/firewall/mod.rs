@@ -1,6 +1,7 @@
-//! Rules that let exactly one container talk to exactly the exposed ports of another.
+//! Firewall rules that let one container reach the exposed ports of another, and nothing else.
 //!
-//! One seam, one choice point: [`select`]. A further backend is one file and one line there.
+//! A backend implements [`Firewall`]; [`select`] chooses one. A new backend needs one file and one
+//! line in [`open`].
 
 mod auto;
 mod elements;
@@ -15,78 +16,91 @@ pub(crate) mod xtables;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
+use crate::sys::net::conntrack;
 pub use isolation::isolate;
 pub use setup_cache::SetupCache;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-/// The rules of one owner.
+/// The owner of a set of rules, and the rules that may exist.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnerScope<'a> {
-    /// Whose they are.
+    /// Tag of the recipient instance that the rules belong to.
     pub owner: &'a OwnerTag,
-    /// All that may be there already, from the record, which is written before any rule is made.
-    /// What it names in excess costs time, never a rule.
+    /// All flows for which rules may exist.
+    ///
+    /// They come from the record, which is written before any rule is created. A flow in this list
+    /// that has no rules costs time but does no harm.
     pub before: &'a [Flow],
 }
 
-/// An owner's rules as they were found.
+/// The rules of one owner as found in the kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstalledRules {
-    /// In the backend's own words; none that no packet gets to.
+    /// The rules in the backend's own notation. Rules that no packet can reach are left out.
     pub lines: Vec<String>,
-    /// What they permit, or would if packets got to them.
+    /// The flows that the rules permit, including those of unreachable rules.
     pub flows: Vec<Flow>,
 }
 
-/// A packet filter of the host. Every rule it makes carries its owner's tag, and is found by it.
+/// A packet filter backend. Each rule carries the tag of its owner and can be found by it.
 pub trait Firewall {
-    /// As the record names it.
+    /// The name that the record stores.
     fn name(&self) -> BackendName;
-    /// The same, if it is known by now: to choose one makes what it needs.
+    /// The backend's name, or `None` if `auto` has not chosen one yet.
+    ///
+    /// Unlike [`Firewall::name`], this never triggers the choice, which would set up a backend.
     fn chosen(&self) -> Option<BackendName> {
         Some(self.name())
     }
-    /// Makes what is nobody's in particular, as far as it is missing: chains, sets, isolation. What
-    /// was remembered of it does not count: somebody may have flushed it.
+    /// Creates what is missing of the parts that all owners share: chains, sets and isolation.
+    ///
+    /// Reads the kernel's state and ignores the setup cache, because another process may have
+    /// flushed the rules.
     fn ensure_base(&self) -> Result<()>;
-    /// Keeps containers of `bridges` from reaching each other except by links, and those of no
-    /// other bridge. Costs nothing if it was done before. Callers use [`isolate`], which also ends
-    /// the isolation by another backend.
+    /// Isolates exactly `bridges`: their containers reach each other by links only.
+    ///
+    /// Does nothing if it was done before. Callers use [`isolate`], which also ends the isolation
+    /// by another backend.
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()>;
-    /// Makes the owner's rules permit exactly `flows`: all of them, or nothing has changed. Doing
-    /// it twice is doing it once.
+    /// Changes the owner's rules to permit exactly `flows`. On an error nothing has changed.
+    ///
+    /// Idempotent. Requires the host lock.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()>;
-    /// Removes all of the owner's rules. Rules that are not there are removed already.
+    /// Removes all rules of the owner. Missing rules are not an error.
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()>;
-    /// The owner's rules as the kernel has them, in the backend's own words.
+    /// The owner's rules as the kernel has them, in the backend's own notation.
     fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>>;
-    /// What [`Firewall::read`] would say if the rules permitted exactly `flows`.
+    /// The lines that [`Firewall::read`] returns if the rules permit exactly `flows`.
     fn expected(&self, owner: &OwnerTag, flows: &[Flow]) -> Vec<String>;
-    /// Whose rules there are, and which, whatever any record says.
+    /// All owners that have rules, with their rules, independent of any record.
     fn owners(&self) -> Result<BTreeMap<OwnerTag, InstalledRules>>;
-    /// Removes whatever carries the owner's tag, by what is there.
+    /// Removes all rules with the owner's tag, found by a listing.
     fn remove_owner(&self, owner: &OwnerTag) -> Result<()>;
-    /// Removes all that it ever made, whoever's it is. What is not there is removed already.
+    /// Removes everything that the backend created, for all owners. Missing parts are not an error.
     fn remove_all(&self) -> Result<()>;
-    /// Whether [`Firewall::ensure_base`] would find nothing to do.
+    /// Whether [`Firewall::ensure_base`] would change nothing.
     fn is_intact(&self) -> Result<bool>;
-    /// Whether it would run programs to change rules of a family, as things stand.
+    /// Whether changing rules of a family would run programs in the current state.
     fn runs_programs(&self, _: Family) -> Result<bool> {
         Ok(false)
     }
-    /// The bridges that it remembers to isolate.
+    /// Ends the tracked connections that only `flows` permitted, and returns how many there were.
+    fn drop_connections(&self, flows: &[Flow]) -> Result<usize> {
+        conntrack::drop_connections(flows)
+    }
+    /// The isolated bridges according to the setup cache.
     fn isolated(&self) -> Result<Vec<BridgeName>>;
 }
 
-/// Which backend config.toml asks for.
+/// The backend that config.toml asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Choice {
-    /// The first that the host can do.
+    /// The first backend that works on this host.
     #[default]
     Auto,
-    /// This one.
+    /// The named backend.
     Fixed(BackendName),
 }
 
@@ -99,7 +113,7 @@ impl fmt::Display for Choice {
     }
 }
 
-/// The choice point of this seam. `memory` is where a backend keeps what it set up.
+/// Creates the backend for `choice`. `memory` is the cache of what a backend has set up.
 pub fn select(choice: Choice, memory: SetupCache) -> Box<dyn Firewall> {
     match choice {
         Choice::Auto => Box::new(auto::Auto::new(memory)),
@@ -116,19 +130,20 @@ fn open(name: BackendName, memory: SetupCache) -> Box<dyn Firewall> {
     }
 }
 
-/// Whether rules of ours, or those that decide before them, may be in a table of this name: in
-/// iptables', which is the same in both families, or in our own.
+/// Whether a change in a table of this name can concern links.
+///
+/// True for `filter`, the table of iptables in both families, and for our own tables.
 pub(crate) fn concerns(table: &str) -> bool {
     table == "filter" || table.starts_with("oci-link")
 }
 
-/// The families that this host speaks.
+/// The address families that this host supports.
 fn host_families() -> impl Iterator<Item = Family> {
     let v6 = Path::new("/proc/net/if_inet6").exists().then_some(Family::V6);
     [Family::V4].into_iter().chain(v6)
 }
 
-/// An error of the firewall's.
+/// A firewall error with this message.
 fn failed(message: String) -> Error {
     Error::new(Kind::Firewall, message)
 }

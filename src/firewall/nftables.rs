@@ -1,4 +1,4 @@
-//! A table of our own, for hosts without iptables.
+//! The nftables backend: a table of our own, for hosts without iptables.
 //!
 //! ```text
 //! table inet oci-link {
@@ -7,19 +7,20 @@
 //!     set links4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service }   R . S . tcp . N
 //!     set bridged6, set links6 { … }
 //!     chain forward { type filter hook forward priority filter - 10
-//!         there and back for each set, neighbour discovery, then the drops between bridges }
+//!         request and reply for each set, neighbor discovery, then the drops between bridges }
 //! }
 //! ```
 //!
-//! A flow is in `bridged…` where both ends sit on one bridge: the packet is looked up with the
-//! interface that it came in by, and again with the one that it goes out by.
+//! R is the recipient, S the source. A flow is in `bridged…` if both are attached to one bridge.
+//! Its packets are looked up twice: with the interface on which the packet arrived, and with the
+//! one on which it leaves.
 //!
-//! Everything is one transaction by netlink; no program is run. To accept a packet here ends its
-//! way through this table only: what iptables or another table drops stays dropped, so isolation
-//! must be ours too (`isolate` in config.toml).
+//! Each change is one netlink transaction; no program is run. An accept verdict here ends the
+//! packet's way through this table only. A packet that iptables or another table drops stays
+//! dropped, so the isolation must be done in this table too (`isolate` in config.toml).
 //!
-//! Deleting from `nf_tables` stalls the process for more than ten milliseconds. A container that
-//! starts deletes nothing.
+//! Deleting from `nf_tables` blocks the process for more than ten milliseconds. So the start of a
+//! container deletes nothing.
 
 pub(crate) mod messages;
 mod rules;
@@ -37,24 +38,26 @@ use messages::{
 use nix::libc::EEXIST;
 use std::collections::{BTreeMap, HashSet};
 
-/// Remembers the bridges whose containers the table isolates.
+/// Name of the cache entry with the bridges that the table isolates.
 const ISOLATION: &str = "nftables-isolation";
 
-/// See the module.
+/// The nftables backend.
 #[derive(Debug)]
 pub(crate) struct Nftables {
     memory: SetupCache,
 }
 
 impl Nftables {
-    /// `memory` knows whose containers are isolated.
+    /// Creates the backend. `memory` records the isolated bridges.
     pub(crate) fn new(memory: SetupCache) -> Self {
         Self { memory }
     }
 
-    /// Adds what the record does not name; false if anything is not as it says. What it names is
-    /// looked at: when it was flushed, another container of the pod may have made it again, as its
-    /// own.
+    /// Adds the flows that the record does not name. Returns whether the kernel's state is as
+    /// recorded.
+    ///
+    /// The elements that the record names are read. After a flush, another container of the pod may
+    /// have created the same element with its own tag.
     fn add(link: &mut Netlink, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<bool> {
         let known: HashSet<&Flow> = rules.before.iter().collect();
         let elements = flows.iter().map(|flow| owned(*flow, rules.owner));
@@ -95,7 +98,7 @@ impl Firewall for Nftables {
         let wanted: HashSet<&Flow> = flows.iter().collect();
         let grows = rules.before.iter().all(|flow| wanted.contains(flow));
         let bridges = self.isolated()?;
-        // Sets without rules permit nothing, and then nobody is isolated either.
+        // Without the rules, the sets permit nothing and no bridge is isolated.
         if !table::seems_whole(&mut link, &bridges)? {
             table::make(&mut link, &bridges)?;
         }
@@ -109,7 +112,7 @@ impl Firewall for Nftables {
         settle(&mut Netlink::netfilter()?, rules.owner, &[])
     }
 
-    /// Elements permit nothing when no rule asks for them.
+    /// Empty if the rules that use the sets are missing, because the elements then permit nothing.
     fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>> {
         let mut link = Netlink::netfilter()?;
         if !table::is_intact(&mut link)? {
@@ -148,7 +151,7 @@ impl Firewall for Nftables {
     }
 }
 
-/// Fails where the kernel has no `nf_tables`.
+/// Fails if the kernel does not support `nf_tables`.
 pub(crate) fn is_in_kernel() -> Result<()> {
     let answer = table::generation(&mut Netlink::netfilter()?)?;
     answer.map_err(|refusal| {
@@ -156,12 +159,12 @@ pub(crate) fn is_in_kernel() -> Result<()> {
     })
 }
 
-/// Whether the rules of the table keep containers of `bridges` apart.
+/// Whether the rules of the table isolate the containers of `bridges`.
 pub(crate) fn isolates(bridges: &[BridgeName]) -> Result<bool> {
     table::is_whole(&mut Netlink::netfilter()?, bridges)
 }
 
-/// As `nft list set` prints it.
+/// Formats a flow as `nft list set` prints it.
 fn show(flow: &Flow) -> String {
     let Flow { from, to, port, bridge } = flow;
     let set = NftSet::of(flow).name();
@@ -169,7 +172,7 @@ fn show(flow: &Flow) -> String {
     format!("{set} {bridge}{from} . {to} . {} . {}", port.protocol, port.number)
 }
 
-/// The elements of all sets; none if there is no table.
+/// Lists the elements of all sets. A missing table gives an empty list.
 fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
     let mut all = Vec::new();
     for set in NftSet::ALL {
@@ -185,8 +188,9 @@ fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
     Ok(all)
 }
 
-/// Whether all of these elements are there, and the owner's. Takes no longer the more others there
-/// are.
+/// Whether all these elements exist and belong to `owner`.
+///
+/// The time does not depend on the number of other elements.
 fn has_all(link: &mut Netlink, owner: &OwnerTag, elements: &[Element<Flow>]) -> Result<bool> {
     let mut own = 0;
     for (set, question) in ask_for_these(elements) {
@@ -202,7 +206,7 @@ fn has_all(link: &mut Netlink, owner: &OwnerTag, elements: &[Element<Flow>]) -> 
     Ok(own == elements.len())
 }
 
-/// Goes from what is really there to exactly `flows`, all at once.
+/// Lists all sets and changes them so that `owner` has exactly `flows`, in one transaction.
 fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
     let changes = Changes::plan(&list(link)?, owner, flows);
     let changes = changes.map_err(|why| failed(format!("nftables: {why}")))?;
@@ -212,7 +216,7 @@ fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
         ));
     }
     let mut transaction = Transaction::default();
-    // An element's comment cannot change: it is made again.
+    // The comment of an element cannot be changed, so the element is deleted and created again.
     transaction.delete_elements(&changes.change);
     transaction.delete_elements(&changes.delete);
     transaction.add_elements(&changes.change);

@@ -1,5 +1,6 @@
-//! What `doctor` asks: what this host could do, and what stands where packets pass. It only looks;
-//! what the backends remember does not count.
+//! Read-only checks for `doctor`: usable backends, and the rules that packets pass.
+//!
+//! These functions read the kernel's state and ignore the setup cache.
 
 use super::nftables;
 use super::xtables::command::Tool;
@@ -10,25 +11,25 @@ use crate::model::{BackendName, BridgeName, Family};
 
 pub(crate) use super::auto::ORDER;
 
-/// Which of the two kinds of iptables there are.
+/// The two variants of iptables.
 pub(crate) const KINDS: [&str; 2] = ["nft", "legacy"];
 
-/// The filter table of one family, a line for each chain and rule as `iptables -S` prints it.
+/// The filter table of one family.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// Which family.
+    /// The address family.
     pub(crate) family: Family,
-    /// What is in it; the error is that it cannot be read.
+    /// One line per chain and rule as `iptables -S` prints it, or the error of the listing.
     pub(crate) lines: Result<Vec<String>>,
 }
 
-/// The tables that the backends of iptables change.
+/// Lists the tables that the iptables and ipset backends change.
 pub(crate) fn tables() -> Vec<Table> {
     let lines = |family| Tool::find(family)?.list();
     host_families().map(|family| Table { family, lines: lines(family) }).collect()
 }
 
-/// How many rules FORWARD has in the kinds of iptables that are installed.
+/// The number of rules in FORWARD for each installed iptables variant.
 pub(crate) fn rules_of_forward(family: Family) -> Result<Vec<(&'static str, usize)>> {
     let Ok(tool) = Tool::find(family) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
@@ -41,7 +42,7 @@ pub(crate) fn rules_of_forward(family: Family) -> Result<Vec<(&'static str, usiz
     Ok(found)
 }
 
-/// Fails with what keeps this host from using a backend, as far as looking can tell.
+/// Fails with the reason why this host cannot use `backend`, as far as reading can tell.
 pub(crate) fn can_do(backend: BackendName, tables: &[Table]) -> Result<()> {
     let iptables = || {
         let broken = tables.iter().find_map(|table| table.lines.as_ref().err());
@@ -55,17 +56,17 @@ pub(crate) fn can_do(backend: BackendName, tables: &[Table]) -> Result<()> {
     }
 }
 
-/// Whether rules keep the containers of `bridges` apart, in a table of iptables.
+/// Whether the rules of an iptables table isolate the containers of `bridges`.
 pub(crate) fn isolates(table: &[String], bridges: &[BridgeName]) -> bool {
     common_chain::isolates(table, bridges)
 }
 
-/// The same for our table of nftables.
+/// Whether the rules of our nftables table isolate the containers of `bridges`.
 pub(crate) fn nftables_isolates(bridges: &[BridgeName]) -> Result<bool> {
     nftables::isolates(bridges)
 }
 
-/// The rules of FORWARD before the one that enters our chain; none if no rule does.
+/// The rules of FORWARD before the jump to our chain, or `None` without such a jump.
 pub(crate) fn in_front(table: &[String]) -> Option<Vec<&str>> {
     let jump = format!("-A FORWARD -j {BASE}");
     let mut forward = table.iter().filter(|line| line.starts_with("-A FORWARD "));
@@ -74,13 +75,14 @@ pub(crate) fn in_front(table: &[String]) -> Option<Vec<&str>> {
     table.contains(&jump).then_some(rules)
 }
 
-/// Whether our chain was made.
+/// Whether our chain exists.
 pub(crate) fn has_chain(table: &[String]) -> bool {
     table.iter().any(|line| line.strip_prefix("-N ") == Some(BASE))
 }
 
-/// The rules that accept all that containers of some subnet or bridge say to each other, before
-/// our chain is asked: those in front of it, and those in the chains that these jump to.
+/// Finds rules that accept all traffic between the containers of a subnet or bridge.
+///
+/// Searches `in_front`, the rules before our chain, and the chains that these jump to.
 pub(crate) fn wide_accepts<'a>(table: &'a [String], in_front: &[&'a str]) -> Vec<&'a str> {
     let (mut open, mut seen) = (in_front.to_vec(), Vec::new());
     let mut found = Vec::new();
@@ -98,15 +100,15 @@ pub(crate) fn wide_accepts<'a>(table: &'a [String], in_front: &[&'a str]) -> Vec
     found
 }
 
-/// Where a rule sends packets.
+/// The target of a rule: the word after `-j` or `-g`.
 fn target(rule: &str) -> Option<&str> {
     let mut words = rule.split(' ');
     words.find(|word| *word == "-j" || *word == "-g")?;
     words.next()
 }
 
-/// Whether an accepting rule asks neither for a port, nor for a connection that stands, nor for one
-/// address alone, nor for anything that is not so.
+/// Whether an accepting rule is unrestricted: it has no protocol or port, connection state, single
+/// address, set, mark or negation.
 fn is_wide(rule: &str) -> bool {
     let words: Vec<&str> = rule.split(' ').collect();
     let narrow = |word: &&str| {
@@ -133,7 +135,7 @@ mod tests {
         assert_eq!(in_front(&lines("-N OCI-LINK\n-A FORWARD -j OCI-LINK-X")), None);
     }
 
-    /// As netavark 1.4 makes them, with a bridge of docker's and a port that somebody opened.
+    /// Rules as netavark 1.4 creates them, a rule for a Docker bridge, and one that opens a port.
     #[test]
     fn a_subnet_that_is_accepted_is_found_through_chains() {
         let table = lines(

@@ -1,5 +1,7 @@
-//! What was set up once, remembered in the state directory, so that a start need not look: notes
-//! that are true in one boot and one network namespace only.
+//! A cache, in the state directory, of what the backends have set up.
+//!
+//! It saves a container start from reading the kernel's state. An entry is valid only in the boot
+//! and in the network namespace in which it was written.
 
 use crate::error::Result;
 use crate::model::BridgeName;
@@ -8,25 +10,25 @@ use crate::sys::private_dir::Directory;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-/// More than any list of bridges.
+/// Size limit of an entry in bytes, more than any list of bridges needs.
 const MAX_NOTE: u64 = 4096;
 
-/// The notes of this boot and namespace.
+/// The cache entries of this boot and network namespace.
 #[derive(Debug, Clone)]
 pub struct SetupCache {
     state: Rc<Directory>,
     boot: u128,
-    /// Asked for when the first note is read or written.
+    /// Cookie of the network namespace, read at the first use.
     netns: Rc<OnceCell<u64>>,
 }
 
 impl SetupCache {
-    /// Notes in `state`, made in `boot` and the namespace this process is in.
+    /// Opens the cache in the directory `state` for `boot` and the namespace of this process.
     pub fn new(state: Rc<Directory>, boot: u128) -> Self {
         Self { state, boot, netns: Rc::default() }
     }
 
-    /// The first line of a note that is true.
+    /// The first line of a valid entry: boot id and namespace cookie.
     fn here(&self) -> Result<String> {
         let netns = match self.netns.get() {
             Some(known) => *known,
@@ -38,7 +40,7 @@ impl SetupCache {
         Ok(format!("{:032x} {netns}", self.boot))
     }
 
-    /// What the note says; nothing if it was written elsewhere or before.
+    /// The text of an entry, or `None` if it was written in another boot or namespace.
     pub(crate) fn recall(&self, note: &str) -> Result<Option<String>> {
         let Some(text) = self.state.read(note, MAX_NOTE)? else { return Ok(None) };
         let (text, true_here) = (String::from_utf8_lossy(&text), self.here()?);
@@ -48,18 +50,18 @@ impl SetupCache {
             .map(|(_, what)| what.into()))
     }
 
-    /// Writes the note.
+    /// Writes an entry.
     pub(crate) fn note(&self, note: &str, what: &str) -> Result<()> {
         self.state.write(note, format!("{}\n{what}", self.here()?).as_bytes())
     }
 
-    /// The bridges whose containers were last isolated, by the note of whoever did it.
+    /// The isolated bridges according to the entry `note`.
     pub(crate) fn isolated(&self, note: &str) -> Result<Vec<BridgeName>> {
         let text = self.recall(note)?.unwrap_or_default();
         Ok(text.lines().filter_map(|line| BridgeName::new(line).ok()).collect())
     }
 
-    /// Remembers them.
+    /// Stores the isolated bridges in the entry `note`.
     pub(crate) fn note_isolated(&self, note: &str, bridges: &[BridgeName]) -> Result<()> {
         let lines: Vec<&str> = bridges.iter().map(BridgeName::as_str).collect();
         self.note(note, &lines.join("\n"))

@@ -1,4 +1,5 @@
-//! Documents and words: what is read is what was said, and what is written is read again.
+//! Fuzz targets for documents and command lines. A parsed value must match its input, and written
+//! output must parse to the same value.
 
 use crate::compose::{ComposeOptions, convert};
 use crate::config::Config;
@@ -18,10 +19,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The id in the corpora's files of engines.
+/// The container id in the corpus of engine files.
 const ID: &str = "4f1c3b0d9a8e7f6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b4a392817060504";
 
-/// The state that runtimes write to hooks.
+/// The OCI state that runtimes write to hooks.
 pub fn state(bytes: &[u8]) {
     let Ok(state) = State::parse(bytes) else { return };
     assert!(state.pid.is_none_or(|pid| pid > 0));
@@ -32,15 +33,16 @@ pub fn state(bytes: &[u8]) {
     }
 }
 
-/// The files in which runtimes remember containers.
+/// The state files of runtimes.
 pub fn runtime_state(bytes: &[u8]) {
     if let Ok(state) = RuntimeState::parse(bytes) {
         assert!(state.pid > 0 && state.bundle.is_absolute());
     }
 }
 
-/// Read for hooks, and edited for `prepare` and the wrapper. An edit keeps the container's own
-/// variables, shows nobody those that it adds, and is the same when it is done twice.
+/// config.json, read as for hooks and edited as for `prepare` and the wrapper. An edit keeps the
+/// container's own variables, hides the added ones when config.json is read again, and is
+/// idempotent.
 pub fn config_json(bytes: &[u8]) {
     let bundle = Path::new("/bundle");
     let before = Spec::parse(bundle, bytes);
@@ -51,7 +53,7 @@ pub fn config_json(bytes: &[u8]) {
     let added = [("DB_PORT", "tcp://10.0.0.2:3306"), ("DB_NAME", "/web/db \"\\\n")];
     let added = added.map(|(key, value)| Variable::new(key, value));
     if added.iter().any(|variable| own.iter().any(|own| own.key == variable.key)) {
-        return; // Then it is not added.
+        return; // Own variables win; nothing is added then.
     }
     let memory = injected_arguments(&added);
     let hooks = [("createRuntime", hook("createRuntime", &memory)), ("poststop", hook("p", &[]))];
@@ -75,7 +77,7 @@ fn hook(phase: &str, memory: &[String]) -> Hook {
     hook.build().unwrap_or_default()
 }
 
-/// Each annotation of ours, from the same bytes: what prints itself is read as what it was.
+/// The values of our annotations. A value that is printed must parse to itself.
 pub fn annotations(bytes: &[u8]) {
     let Ok(value) = std::str::from_utf8(bytes) else { return };
     for link in parse_links(value).iter().flatten() {
@@ -96,15 +98,15 @@ pub fn annotations(bytes: &[u8]) {
     let _ = Missing::parse(value);
 }
 
-/// A record that can be read is written as one that says the same.
+/// A record. If it can be read, it can be written, and reading it again gives the same record.
 pub fn record(bytes: &[u8]) {
     let Ok(record) = format::decode(bytes) else { return };
     let Ok(written) = format::encode(&record) else { panic!("cannot be written: {record:?}") };
     assert_eq!(format::decode(&written).ok(), Some(record));
 }
 
-/// What engines keep on their containers: the file says by itself which reader it is for, so each
-/// reads it.
+/// Files in which engines keep container data. Each parser gets the bytes, whichever file they are
+/// from.
 pub fn engine_files(bytes: &[u8]) {
     let Ok(id) = ContainerId::new(ID) else { panic!("{ID}") };
     let _ = docker::parse(bytes, &id);
@@ -119,7 +121,7 @@ pub fn engine_files(bytes: &[u8]) {
     }
 }
 
-/// A Compose file. What has been converted has nothing left to convert.
+/// A Compose file. Converting it twice must give the same text as converting it once.
 pub fn compose(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     for options in
@@ -131,7 +133,8 @@ pub fn compose(bytes: &[u8]) {
     }
 }
 
-/// One argument per line. What is acted on is one of the arguments, and no word is lost.
+/// A runtime command line, one argument per line. The container id must be one of the arguments
+/// after the global options.
 pub fn command_line(bytes: &[u8]) {
     let words = bytes.split(|byte| *byte == b'\n').map(|word| OsStr::from_bytes(word).to_owned());
     let words: Vec<OsString> = words.collect();
@@ -145,7 +148,7 @@ pub fn command_line(bytes: &[u8]) {
     assert!(words[line.globals..].contains(id), "{words:?}");
 }
 
-/// The administrator's file: a refusal names the file.
+/// config.toml. An error must name the file and fit on one line.
 pub fn config_toml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Err(error) = Config::parse("/etc/config.toml", text) {

@@ -1,10 +1,11 @@
-//! Hosts files, which containers write as they like: bytes that are not ours never change.
+//! Fuzz target for hosts files. Containers can write anything into them; bytes that are not ours
+//! must never change.
 
 use crate::link::hosts::{BEGIN, END, block, edited, line, without};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Four parts, with NUL between them: a hosts file; the names in our block, one line each; what the
-/// container adds behind the block; and what the container makes of the whole file instead.
+/// Takes four parts separated by NUL: a hosts file; the names in our block, one line each; what the
+/// container appends after the block; and what it writes in place of the whole file.
 pub fn hosts(bytes: &[u8]) {
     let mut parts = bytes.split(|byte| *byte == 0);
     let mut part = || parts.next().unwrap_or_default();
@@ -26,7 +27,8 @@ pub fn hosts(bytes: &[u8]) {
         assert_eq!(without(&longer, &[&ours], &[]), expected, "what is added stays");
     }
 
-    // Our block with a line less, and a neighbour's block in the same file.
+    // Edit with an older block of one line less, while another container has its block in the same
+    // file.
     let shorter = block(base, &lines[1..]);
     let shared = [block(b"", &lines_of(tail))];
     for content in [instead, &longer, &cut(&longer, instead)] {
@@ -40,7 +42,7 @@ pub fn hosts(bytes: &[u8]) {
     }
 }
 
-/// Lines as plans make them, of addresses and names.
+/// Hosts lines in the form that plans contain.
 fn lines_of(names: &[u8]) -> Vec<String> {
     let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_. ".contains(byte);
     let lines = names.split(|byte| *byte == b'\n').zip(1..=9);
@@ -52,14 +54,14 @@ fn lines_of(names: &[u8]) -> Vec<String> {
     lines.collect()
 }
 
-/// A part of `content`: where it is cut off says `seed`.
+/// `content` with a range removed; the first two bytes of `seed` give the range.
 fn cut(content: &[u8], seed: &[u8]) -> Vec<u8> {
     let at = |which: usize| usize::from(seed.get(which).copied().unwrap_or(255));
     let (from, to) = (at(0).min(content.len()), at(1).min(content.len()));
     [&content[..from.min(to)], &content[from.max(to)..]].concat()
 }
 
-/// `left` is `content` without lines that are in `ours`, or marks; in order.
+/// Checks that `left` is `content` in the same order, without lines of `ours`, markers and fillers.
 fn only_ours_went(content: &[u8], left: &[u8], ours: &str) {
     let mut rest = lines(content).peekable();
     let mut gone: Vec<&[u8]> = Vec::new();
@@ -68,7 +70,7 @@ fn only_ours_went(content: &[u8], left: &[u8], ours: &str) {
             let Some(line) = rest.next() else {
                 panic!("{:?} came from nowhere", String::from_utf8_lossy(kept));
             };
-            // A filler may stand behind what was the last line.
+            // A filler may follow the last line.
             let is_filled = rest.peek().is_none()
                 && line.strip_prefix(kept).is_some_and(|more| more.iter().all(|b| *b == b'#'));
             if line == kept || is_filled {

@@ -1,4 +1,5 @@
-//! What `iptables -S` prints: the rules of everybody, with comments that hold whatever they liked.
+//! Fuzz target for the output of `iptables -S`. It lists the rules of all programs, and rule
+//! comments can contain any text.
 
 use crate::firewall::probe::{has_chain, in_front, wide_accepts};
 use crate::firewall::xtables::chains::Chains;
@@ -8,11 +9,11 @@ use crate::firewall::xtables::listing::add_owners;
 use crate::model::{BridgeName, OwnerTag};
 use std::collections::BTreeMap;
 
-/// The owner in the corpus.
+/// The owner tag in the corpus.
 const TAG: &str = "aaaaaaaaaaaaaaaa";
 
-/// A listing, given to all that read it. Whatever is in it, each line of what iptables-restore would
-/// be told is of our chains.
+/// Passes a listing to all its parsers. Whatever it contains, each line for iptables-restore must
+/// be about our chains.
 pub fn iptables(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let there = lines(&text);

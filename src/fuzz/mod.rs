@@ -1,8 +1,8 @@
-//! What every reader of outside bytes promises, as functions on any bytes: they return, or the promise
-//! is broken. libFuzzer calls them (`make fuzz`), and `cargo test` calls them with all that is in
-//! `fuzz/corpus`. No other build has this module.
+//! Fuzz targets: functions that pass any bytes to a parser of outside data and check its
+//! guarantees. They panic if a guarantee is broken. `make fuzz` runs them with libFuzzer, and the
+//! unit tests run them on the files in `fuzz/corpus`. Other builds do not contain this module.
 
-#![allow(clippy::panic)] // A promise that is broken is to be seen.
+#![allow(clippy::panic)] // A broken guarantee must panic: the fuzzer reports that.
 
 mod documents;
 mod hosts;
@@ -26,7 +26,7 @@ mod tests {
 
     type Target = (&'static str, fn(&[u8]));
 
-    /// The names of the targets are those of their folders.
+    /// All targets. The name of a target is that of its corpus folder.
     const TARGETS: [Target; 13] = [
         ("annotations", super::annotations),
         ("command_line", super::command_line),

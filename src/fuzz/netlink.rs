@@ -1,5 +1,5 @@
-//! Answers of the kernel. It does not lie, but what is in them (names, comments, notes of others'
-//! programs) others chose, and kernels to come may say more.
+//! Fuzz target for netlink messages of the kernel. Other programs choose names, comments and user
+//! data in them, and later kernels may add attributes.
 
 use crate::firewall::ipset::messages::{self as ipset, SetChange, change_element};
 use crate::firewall::ipset::sets::IpSet;
@@ -8,11 +8,12 @@ use crate::firewall::xtables::jump_order;
 use crate::model::{Family, Flow, Port, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, Message, messages};
 use crate::sys::net::netlink::subscription;
+use crate::sys::net::netlink::uapi::IPSET_ATTR_DATA;
 use crate::sys::net::{bridge, conntrack, netns};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-/// A datagram, given to every reader there is.
+/// Passes a datagram to every parser of netlink messages.
 pub fn netlink(datagram: &[u8]) {
     let mut read = 0;
     for message in messages(datagram) {
@@ -36,7 +37,7 @@ fn addresses(message: &Message<'_>) {
     let _ = bridge::Interface::parse(message);
 }
 
-/// An element that can be read is written as one that says the same.
+/// A set element that can be read must be written as an equal one.
 fn sets(answer: &Attributes<'_>) {
     for set in Family::BOTH.into_iter().flat_map(IpSet::all_of) {
         let _ = ipset::is_ours(set, answer);
@@ -44,7 +45,7 @@ fn sets(answer: &Attributes<'_>) {
             let mut batch = Batch::default();
             change_element(&mut batch, SetChange::Add, &element);
             let back = messages(batch.bytes()).next();
-            let data = back.map(|message| message.attributes().inside(ipset::DATA));
+            let data = back.map(|message| message.attributes().inside(IPSET_ATTR_DATA));
             let back = data.and_then(|data| ipset::element(IpSet::of(&element.key), &data));
             assert_eq!(back, Some(element));
         }
@@ -63,7 +64,7 @@ fn sets(answer: &Attributes<'_>) {
     }
 }
 
-/// An entry that one of our flows made names its addresses.
+/// A connection tracking entry of one of our flows must be written as one message.
 fn connections(entry: &Attributes<'_>) {
     let [from, to] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
     let port = Port { number: 3306, protocol: Protocol::Tcp };

@@ -1,8 +1,8 @@
-//! A line of /proc/PID/stat: the kernel writes it, and in it the name that the process chose.
+//! Fuzz target for a line of /proc/PID/stat, in which the process chooses its own name.
 
 use crate::sys::process::state_and_start;
 
-/// Any line; and whatever the name is, what stands behind it.
+/// Parses any line. Fields after the name must be found whatever the name is.
 pub fn process_stat(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let _ = state_and_start(&text);

@@ -1,9 +1,9 @@
-//! For Graphviz.
+//! Renders the graph for Graphviz.
 
 use super::{Graph, NodeState, plain};
 use std::fmt::Write;
 
-/// A digraph from recipients to sources.
+/// A DOT digraph with edges from recipients to sources.
 pub(crate) fn dot(graph: &Graph) -> String {
     let mut out = String::from(
         "digraph \"oci-link\" {\n  rankdir=LR;\n  \
@@ -29,7 +29,8 @@ pub(crate) fn dot(graph: &Graph) -> String {
     out + "}\n"
 }
 
-/// Inside double quotes: a backslash would begin one of Graphviz's own escapes.
+/// Escapes text for a DOT string in double quotes. A backslash would start an escape sequence of
+/// Graphviz.
 fn quoted(text: &str) -> String {
     plain(text).replace('\\', "\\\\").replace('"', "\\\"")
 }

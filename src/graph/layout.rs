@@ -1,43 +1,44 @@
-//! Where things go in a drawing: containers in columns, recipients to the left of their sources, as
-//! few crossings as a few sweeps can make. The usual method for layered graphs (Sugiyama), in its
-//! simplest form.
+//! Computes the positions in a drawing. Containers stand in columns, with recipients to the left of
+//! their sources. The method is a simple form of Sugiyama's for layered graphs: a few sweeps reduce
+//! the number of crossings.
 
 use super::Graph;
 
-/// Between what stands in one column.
+/// Vertical distance between neighboring items of a column.
 const APART: f64 = 22.0;
-/// Between the ends of links on one side of a container.
+/// Vertical distance between the ends of links on one side of a container.
 pub(crate) const PITCH: f64 = 24.0;
-/// Of a link where it passes a column.
+/// Height that a link takes up where it passes through a column.
 const LANE: f64 = 14.0;
-/// More sweeps change little.
+/// Number of sweeps. More of them change little.
 const SWEEPS: usize = 6;
 
-/// A drawing without widths.
+/// Columns and vertical positions of a drawing. Horizontal positions are computed by the renderer.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// How many columns there are.
+    /// Number of columns.
     pub(crate) columns: usize,
-    /// The column of each node, and the height of its middle; none for those without links.
+    /// Column and vertical center of each node; `None` for a node without links.
     pub(crate) nodes: Vec<Option<(usize, f64)>>,
-    /// The way of each edge.
+    /// The route of each edge.
     pub(crate) routes: Vec<Route>,
-    /// From the top of the highest to the bottom of the lowest.
+    /// Distance from the top of the highest item to the bottom of the lowest.
     pub(crate) height: f64,
 }
 
-/// The way of an edge, from left to right.
+/// The route of an edge, from left to right.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Route {
-    /// The column in which it begins.
+    /// The column in which the route begins.
     pub(crate) column: usize,
-    /// How high it leaves each column but the last, and reaches each but the first.
+    /// For each gap between two columns: the vertical position at its left side and at its right
+    /// side.
     pub(crate) steps: Vec<(f64, f64)>,
-    /// Whether the recipient is at its right end: links in a circle need one such.
+    /// Whether the recipient is at the right end. A cycle of links has at least one such edge.
     pub(crate) backward: bool,
 }
 
-/// A node, or the place where an edge passes a column.
+/// A node, or the point where an edge passes through a column.
 #[derive(Debug, Default)]
 struct Item {
     column: usize,
@@ -47,7 +48,7 @@ struct Item {
     right: Vec<usize>,
 }
 
-/// Lays out nodes of these heights.
+/// Computes the layout of nodes with the given heights.
 pub(crate) fn lay_out(graph: &Graph, heights: &[f64]) -> Layout {
     let order = order(graph);
     let place = |node: usize| order.get(node).copied().unwrap_or_default();
@@ -79,8 +80,8 @@ pub(crate) fn lay_out(graph: &Graph, heights: &[f64]) -> Layout {
     Layout { columns, nodes, routes: routes.collect(), height }
 }
 
-/// The place of each node in a row in which recipients come before their sources, but where links
-/// go in a circle: there, whoever has the most links and the fewest recipients is first.
+/// The rank of each node. Recipients come before their sources, except in cycles. A cycle is broken
+/// at the node with the fewest recipients and, among those, the most links.
 fn order(graph: &Graph) -> Vec<usize> {
     let count = graph.nodes.len();
     let (mut before, mut sources) = (vec![0_usize; count], vec![Vec::new(); count]);
@@ -107,8 +108,8 @@ fn order(graph: &Graph) -> Vec<usize> {
     places
 }
 
-/// The column of each node: behind all that lead to it, and who leads the way right before the
-/// first that he leads to.
+/// The column of each node, to the right of all its recipients. A node without recipients is placed
+/// directly left of its leftmost source. Edges that break a cycle count in reverse.
 fn columns(order: &[usize], ends: &[(usize, usize)]) -> Vec<usize> {
     let mut columns = vec![0; order.len()];
     let mut sorted = ends.to_vec();
@@ -125,7 +126,7 @@ fn columns(order: &[usize], ends: &[(usize, usize)]) -> Vec<usize> {
     columns
 }
 
-/// Strings an edge over the columns between its ends.
+/// Adds an item for each column that an edge passes through, and returns the chain of items.
 fn chain(items: &mut Vec<Item>, (from, to): (usize, usize)) -> Vec<usize> {
     let mut chain = vec![from];
     for column in items[from].column + 1..items[to].column {
@@ -140,7 +141,7 @@ fn chain(items: &mut Vec<Item>, (from, to): (usize, usize)) -> Vec<usize> {
     chain
 }
 
-/// Gives every item its height on the paper, and returns that of all.
+/// Sets the vertical center of each item. Returns the total height.
 fn arrange(items: &mut [Item], nodes: usize) -> f64 {
     let last = items.iter().map(|item| item.column).max().unwrap_or_default();
     let mut columns = vec![Vec::new(); last + 1];
@@ -152,8 +153,8 @@ fn arrange(items: &mut [Item], nodes: usize) -> f64 {
     for column in &columns {
         settle(items, column, |_| &[]);
     }
-    for remove_leftovers in 0..SWEEPS {
-        if remove_leftovers % 2 == 0 {
+    for sweep in 0..SWEEPS {
+        if sweep % 2 == 0 {
             for column in &mut columns {
                 sort(items, column, |item| &item.left);
                 settle(items, column, |item| &item.left);
@@ -175,7 +176,7 @@ fn arrange(items: &mut [Item], nodes: usize) -> f64 {
     bottom - top
 }
 
-/// Where an item would like to be: beside the middle of its neighbours.
+/// The preferred vertical center of an item: the mean of its neighbors' centers.
 fn wish(items: &[Item], at: usize, neighbours: impl Fn(&Item) -> &[usize]) -> f64 {
     let neighbours = neighbours(&items[at]);
     if neighbours.is_empty() {
@@ -184,11 +185,12 @@ fn wish(items: &[Item], at: usize, neighbours: impl Fn(&Item) -> &[usize]) -> f6
     mean(neighbours.iter().map(|&neighbour| items[neighbour].middle))
 }
 
+/// Sorts the items of a column by their preferred positions.
 fn sort(items: &[Item], column: &mut [usize], neighbours: impl Fn(&Item) -> &[usize]) {
     column.sort_by(|a, b| wish(items, *a, &neighbours).total_cmp(&wish(items, *b, &neighbours)));
 }
 
-/// Moves the items of a column as near to their wishes as their order and sizes let them.
+/// Moves the items of a column as close to their preferred positions as order and size allow.
 fn settle(items: &mut [Item], column: &[usize], neighbours: impl Fn(&Item) -> &[usize]) {
     let wishes: Vec<f64> = column.iter().map(|&at| wish(items, at, &neighbours)).collect();
     let mut free = f64::MIN;
@@ -208,8 +210,8 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     if count > 0.0 { sum / count } else { 0.0 }
 }
 
-/// Where each edge leaves and reaches each column: the ends on one side of an item are spread, in
-/// the order of where they lead to.
+/// The vertical positions at both sides of each gap that an edge crosses. Link ends on one side of
+/// an item are spread out, in the order of the positions they lead to.
 fn steps(items: &[Item], chains: &[Vec<usize>]) -> Vec<Vec<(f64, f64)>> {
     let mut steps: Vec<Vec<(f64, f64)>> =
         chains.iter().map(|chain| vec![(0.0, 0.0); chain.len() - 1]).collect();

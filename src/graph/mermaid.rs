@@ -1,9 +1,9 @@
-//! For Markdown on code forges, which draw it.
+//! Renders the graph for Mermaid, which code forges draw in Markdown files.
 
 use super::{Graph, NodeState, plain};
 use std::fmt::Write;
 
-/// A flow chart from recipients to sources.
+/// A Mermaid flowchart with edges from recipients to sources.
 pub(crate) fn mermaid(graph: &Graph) -> String {
     let mut out = String::from("flowchart LR\n");
     for (at, node) in graph.nodes.iter().enumerate() {
@@ -29,8 +29,8 @@ pub(crate) fn mermaid(graph: &Graph) -> String {
     out
 }
 
-/// Inside double quotes. Mermaid reads a label as Markdown and HTML; what is not a letter, a digit
-/// or harmless becomes one of its numeric entities.
+/// Escapes text for a label in double quotes. Mermaid reads labels as Markdown and HTML, so every
+/// special character becomes a numeric entity.
 fn quoted(text: &str) -> String {
     let entity = |c: char| match c {
         c if c.is_ascii_alphanumeric() || " .,:/-+()".contains(c) => c.to_string(),

@@ -1,5 +1,5 @@
-//! Who is linked to whom, as a picture: a small [`Graph`] made of the records, and one renderer per
-//! file. Nothing here asks the host for anything.
+//! The graph of containers and links. A [`Graph`] is built from the records, and each renderer has
+//! its own file. This module does not access the host.
 
 mod dot;
 mod layout;
@@ -18,53 +18,53 @@ use std::collections::BTreeMap;
 /// Containers and their links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Graph {
-    /// Those with a record, in the order of the records; then those that links wait for.
+    /// Containers with a record, in the order of the records, then missing sources.
     pub(crate) nodes: Vec<Node>,
-    /// One for each alias, in the order of the recipients and of their links.
+    /// One edge for each link, in the order of the recipients and of their links.
     pub(crate) edges: Vec<Edge>,
 }
 
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
-    /// Its name, and its id where another has the same name.
+    /// Its name, with its id if another container has the same name.
     pub(crate) name: String,
-    /// Where it can be reached.
+    /// Its IP addresses, or `host network`.
     pub(crate) addresses: Vec<String>,
-    /// How it is.
+    /// Its state.
     pub(crate) state: NodeState,
 }
 
-/// How a container is.
+/// The state of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NodeState {
-    /// It runs.
+    /// The container runs and its links are applied.
     Ready,
-    /// It runs, and its links are being changed, or were left half changed.
+    /// The container runs. A change of its links is in progress or was interrupted.
     Pending,
-    /// It is over, and nobody has said so.
+    /// The process has ended, but no poststop hook removed the record.
     Dead,
-    /// There is no record of it; a link waits for somebody of this name.
+    /// A missing source: a link names it, but no container with that name has a record.
     Waiting,
 }
 
 /// A link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Edge {
-    /// Which node has it.
+    /// Index of the recipient's node.
     pub(crate) recipient: usize,
-    /// Which node it leads to.
+    /// Index of the source's node.
     pub(crate) source: usize,
-    /// What the recipient calls the source.
+    /// The source's name inside the recipient.
     pub(crate) alias: String,
-    /// What it opens, in few words; empty if nothing.
+    /// The ports that the link opens; empty if there are none.
     pub(crate) ports: String,
-    /// Whether it stands; else it waits for its source.
+    /// Whether the link is connected; otherwise it waits for its source.
     pub(crate) connected: bool,
 }
 
 impl NodeState {
-    /// A word for it; none where there is nothing to say.
+    /// The word that is shown for the state; `None` for a state that needs none.
     pub(crate) fn word(self) -> Option<&'static str> {
         match self {
             Self::Ready => None,
@@ -76,7 +76,7 @@ impl NodeState {
 }
 
 impl Edge {
-    /// What is written beside it.
+    /// The label of the edge in a drawing.
     pub(crate) fn label(&self) -> String {
         let what = if self.connected { self.ports.as_str() } else { "waiting" };
         format!("{} {what}", self.alias).trim_end().to_owned()
@@ -84,7 +84,7 @@ impl Edge {
 }
 
 impl Graph {
-    /// What the records say, and the kernel of those who should run.
+    /// Builds the graph of `records`. `runs` tells whether the container of a record runs.
     pub(crate) fn of(records: &[Record], runs: impl Fn(&Record) -> bool) -> Self {
         let node = |record: &Record| Node {
             name: called(record, records),
@@ -128,12 +128,13 @@ impl Graph {
         self.nodes.len() - 1
     }
 
-    /// The links that a node has.
+    /// The links of the recipient `recipient`.
     fn links_of(&self, recipient: usize) -> impl Iterator<Item = &Edge> {
         self.edges.iter().filter(move |edge| edge.recipient == recipient)
     }
 }
 
+/// The name of a container, with its id if another record has the same name.
 fn called(record: &Record, records: &[Record]) -> String {
     let namesakes = records.iter().filter(|other| other.name == record.name);
     if namesakes.count() > 1 {
@@ -150,8 +151,8 @@ fn addresses(record: &Record) -> Vec<String> {
     }
 }
 
-/// Who answers to the name of a link that is not connected: by id, then by name, then by the
-/// beginning of an id that no other begins with.
+/// The record that a link without a source would connect to: by id, then by name, then by an id
+/// prefix that is unique.
 fn meant(records: &[Record], recipient: usize, link_state: &LinkState) -> Option<usize> {
     let name = link_state.link.source.as_str();
     let others = || records.iter().enumerate().filter(|(at, _)| *at != recipient);
@@ -162,7 +163,7 @@ fn meant(records: &[Record], recipient: usize, link_state: &LinkState) -> Option
     by_id.or(by_name).or(prefixed).map(|(at, _)| at)
 }
 
-/// The source's ports that the recipient's flows lead to.
+/// The ports of `source` to which `recipient` has flows.
 fn open(recipient: &Record, source: &Record) -> String {
     let its = |ip| source.network.addresses().iter().any(|address| address.ip() == ip);
     let flows = || recipient.flows.iter().filter(|flow| its(flow.to));
@@ -170,8 +171,8 @@ fn open(recipient: &Record, source: &Record) -> String {
     source.ports.iter().filter(is_open).collect::<PortSet>().to_string()
 }
 
-/// Printable ASCII as it is, everything else as an escape sequence: nothing that a terminal, a
-/// browser or another program could take for more than text.
+/// Replaces everything but printable ASCII by escape sequences. A terminal, a browser or another
+/// program then cannot read the text as a command or markup.
 fn plain(text: &str) -> String {
     let escape = |c: char| match c {
         ' '..='~' => c.to_string(),

@@ -1,5 +1,5 @@
-//! A picture that stands for itself: no script, no font, nothing that is fetched; legible on light
-//! and dark paper.
+//! Renders the graph as an SVG image. It contains no script and no font, loads nothing, and is
+//! readable on light and dark backgrounds.
 
 use super::layout::{Layout, PITCH, Route, lay_out};
 use super::{Edge, Graph, Node, NodeState, plain};
@@ -22,21 +22,24 @@ text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#475569
 .dead .box{stroke:#f87171;fill:#3b1520}.dead .state{fill:#fca5a5}\
 .waiting .box{stroke:#64748b}.waiting .name{fill:#94a3b8}}";
 
-/// Around everything.
+/// Width of the margin, in pixels as all lengths here.
 const MARGIN: f64 = 24.0;
-/// In which a link bends.
+/// Width of the curve of a link between two columns.
 const BEND: f64 = 72.0;
-/// Of a line of text in a box, and of the letters of names and of the rest.
+/// Height of a line of text in a box.
 const LINE: f64 = 18.0;
+/// Width of a character of a container name.
 const NAME: f64 = 8.5;
+/// Width of a character of other text.
 const LETTER: f64 = 7.25;
-/// More letters or addresses are cut; all of them are shown to who points at the thing.
+/// The longest text in a box, in characters. Tooltips show the complete text.
 const LETTERS: usize = 28;
+/// The largest number of addresses in a box. Tooltips show all addresses.
 const ADDRESSES: usize = 2;
-/// In which those without links stand.
+/// Minimum width of the rows of containers without links.
 const WIDE: f64 = 640.0;
 
-/// The picture.
+/// Draws the graph.
 pub(crate) fn svg(graph: &Graph) -> String {
     let shapes: Vec<Shape> =
         graph.nodes.iter().enumerate().map(|(at, n)| Shape::of(graph, at, n)).collect();
@@ -84,7 +87,7 @@ fn tip(id: &str, class: &str) -> String {
     )
 }
 
-/// A container's box.
+/// The box of a container.
 struct Shape {
     class: &'static str,
     title: String,
@@ -108,7 +111,8 @@ impl Shape {
         let width = letters.chain([length(&name) * NAME]).fold(96.0, f64::max) + 28.0;
         let rows = count(1 + lines.len() + usize::from(state.is_some()));
         let ends = |of: fn(&Edge) -> usize| graph.edges.iter().filter(|e| of(e) == at).count();
-        // Links in a circle leave on the other side: it must hold them all.
+        // Links of a cycle end on the other side of a box, so one side may have to hold all of
+        // them.
         let ends = ends(|edge| edge.recipient) + ends(|edge| edge.source);
         let height = (rows * LINE + 18.0).max(count(ends) * PITCH / 2.0 + 12.0);
         let title = [&node.name].into_iter().chain(&node.addresses).cloned().collect::<Vec<_>>();
@@ -142,8 +146,8 @@ impl Shape {
     }
 }
 
-/// How wide columns are, and what is between them: labels of links that begin on its left, a bend,
-/// labels of those that begin on its right.
+/// Widths of the columns and of the gaps between them. A gap consists of labels of links that begin
+/// at its left, the curves, and labels of links that begin at its right.
 struct Grid {
     columns: Vec<f64>,
     gaps: Vec<(f64, f64)>,
@@ -174,7 +178,7 @@ impl Grid {
         Self { columns, gaps, width }
     }
 
-    /// Where a column begins.
+    /// The left edge of a column.
     fn left(&self, column: usize) -> f64 {
         let gaps = self.gaps.iter().take(column).map(|(left, right)| left + BEND + right);
         MARGIN + self.columns.iter().take(column).sum::<f64>() + gaps.sum::<f64>()
@@ -188,7 +192,7 @@ impl Grid {
         f64::midpoint(self.left(column), self.right(column))
     }
 
-    /// Below everything that has links.
+    /// The top of the area below all containers with links.
     fn bottom(&self, layout: &Layout) -> f64 {
         if self.columns.iter().any(|width| *width > 0.0) {
             2.0 * MARGIN + layout.height
@@ -198,7 +202,7 @@ impl Grid {
     }
 }
 
-/// Those without links: in rows below the others.
+/// Places containers without links in rows below the others.
 struct Loose {
     x: f64,
     y: f64,
@@ -278,7 +282,7 @@ fn count(number: usize) -> f64 {
     u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
 }
 
-/// As XML's character data.
+/// Escapes text for XML content and attributes.
 fn escaped(text: &str) -> String {
     let text = plain(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     text.replace('"', "&quot;")

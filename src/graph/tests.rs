@@ -2,8 +2,8 @@ use super::*;
 use crate::model::sample::record;
 use crate::model::{ContainerId, Flow};
 
-/// A small world: web is linked to api twice and to a queue that nobody is, api and auth to each
-/// other, auth to db, which died; job has no links.
+/// A small example: web is linked twice to api and once to a missing queue. api and auth are linked
+/// to each other, and both to db, which is dead. job has no links.
 fn world() -> Graph {
     let db = record("db", "5432", &["10.0.0.2/24"]);
     let auth = record("auth", "8443", &["10.0.0.3/24", "fd00::3/64"]);
@@ -26,7 +26,7 @@ fn ready(record: Record) -> Record {
     Record { phase: Phase::Ready, ..record }
 }
 
-/// As it is when its links are connected to these.
+/// The record `recipient` with its links connected to `sources`.
 fn connected(recipient: Record, sources: &[Option<&Record>]) -> Record {
     let mut recipient = ready(recipient);
     let from = recipient.network.addresses()[0].ip();
@@ -44,7 +44,8 @@ fn connected(recipient: Record, sources: &[Option<&Record>]) -> Record {
     recipient
 }
 
-/// Compares with a file of `tests/golden/graph`; `BLESS=1` in the environment writes it.
+/// Compares the output with a file in `tests/golden/graph`. With `BLESS` set in the environment,
+/// the file is written first.
 fn assert_golden(file: &str, drawn: &str) {
     let path = format!("{}/tests/golden/graph/{file}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("BLESS").is_some() {
@@ -92,7 +93,7 @@ fn namesakes_are_told_apart_by_their_ids() {
     assert_eq!(names, ["db (db)", "db (0123456789ab)"]);
 }
 
-/// No checked name holds such a thing; a renderer does not rely on it.
+/// Checked names cannot contain such text, but renderers must not rely on that.
 #[test]
 fn hostile_text_comes_out_harmless() {
     let evil = "\u{1b}[2J\n\u{202e}\"]; & <script>|x|</text> \\\" #quot; -->";
@@ -114,7 +115,7 @@ fn hostile_text_comes_out_harmless() {
     }
 }
 
-/// Circles, long ways, parallel links, and nobody at all.
+/// Draws cycles, long paths, parallel links and an empty graph.
 #[test]
 fn every_shape_is_drawn() {
     let node =
@@ -154,7 +155,7 @@ fn every_shape_is_drawn() {
     }
 }
 
-/// Boxes of one column do not touch.
+/// Boxes in one column do not overlap.
 #[test]
 fn nothing_overlaps() {
     let node =
@@ -180,8 +181,8 @@ fn nothing_overlaps() {
     }
 }
 
-/// Whether every element that is opened is closed, attributes are quoted, and `&` and `<` stand for
-/// nothing else.
+/// Whether the text is well-formed XML: elements are closed, attributes are quoted, and `&` and `<`
+/// occur only as markup.
 fn well_formed(xml: &str) -> bool {
     let mut open = Vec::new();
     let mut rest = xml.trim_end();
@@ -216,7 +217,7 @@ fn well_formed(xml: &str) -> bool {
     open.is_empty() && rest.is_empty()
 }
 
-/// Whether every `&` begins one of XML's own references.
+/// Whether every `&` begins one of the predefined XML references.
 fn references(text: &str) -> bool {
     let known = ["amp;", "lt;", "gt;", "quot;"];
     text.split('&').skip(1).all(|rest| known.iter().any(|name| rest.starts_with(name)))

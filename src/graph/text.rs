@@ -1,13 +1,13 @@
-//! For terminals: each container, and below it what it is linked to.
+//! Renders the graph for a terminal: each container, with its links below it.
 
 use super::{Graph, Node, NodeState, plain};
 use std::fmt::Write;
 
-/// A line per container and a line per link.
+/// One line for each container and one for each link.
 pub(crate) fn text(graph: &Graph) -> String {
     let mut out = String::new();
     let nodes = graph.nodes.iter().enumerate();
-    // Who is only waited for is named where he is waited for.
+    // A missing source is shown only in the lines of the links that name it.
     for (at, node) in nodes.filter(|(_, node)| node.state != NodeState::Waiting) {
         let addresses = plain(&node.addresses.join(", "));
         let _ = writeln!(out, "{}", format!("{}  {addresses}", name(node)).trim_end());

@@ -4,14 +4,13 @@
 //! happens in between, the record names everything that may exist, and teardown works from it
 //! alone.
 
-use crate::error::{Error, Failures, Kind, Result};
+use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::firewall::OwnerScope;
 use crate::host::Effects;
 use crate::link::{Plan, hosts};
-use crate::model::{BackendName, Created, Flow, HostsEdit, HostsPlace, OwnerTag, Phase, Record};
+use crate::model::{Created, Flow, HostsEdit, HostsPlace, OwnerTag, Phase, Record};
 use crate::store::{Change, Commit, pod_peers, shared_hosts_blocks};
 use crate::sys::hosts::HostsFile;
-use crate::sys::net::conntrack;
 use std::collections::HashSet;
 
 /// Makes everything in `plan` true. On failure the record stays `pending` and names all that may
@@ -22,13 +21,13 @@ pub(crate) fn carry_out(
     file: Option<HostsFile>,
 ) -> Result<Commit> {
     let pending = plan.pending();
-    match effects.store.commit(&Change::Put(&pending), plan.before.revision)? {
+    match effects.store.commit(effects.lock, &Change::Put(&pending), plan.before.revision)? {
         Commit::Conflict => Ok(Commit::Conflict),
         Commit::Done(revision) => {
             let id = &pending.id;
             log::debug!("{id}: record written: pending");
             apply_effects(effects, plan, &pending, file)?;
-            let done = effects.store.commit(&Change::Put(&plan.record), revision)?;
+            let done = effects.store.commit(effects.lock, &Change::Put(&plan.record), revision)?;
             log::debug!("{id}: record written: ready");
             Ok(done)
         }
@@ -61,7 +60,8 @@ fn apply_effects(
     file.edit(|now| match now {
         Some(now) => hosts::edited(now, &written, &plan.shared, block),
         None => planned.clone(),
-    })?;
+    })
+    .map_err(Error::in_hosts_file)?;
     log::debug!("{}: hosts file written", pending.id);
     Ok(())
 }
@@ -69,10 +69,10 @@ fn apply_effects(
 /// Ends the connections that `flows` permitted: rules that let established ones pass, like most
 /// hosts have, would carry them on. After the rules, or a packet in between would begin them anew.
 fn drop_connections(effects: Effects<'_>, flows: &[Flow]) -> Result<()> {
-    if flows.is_empty() || effects.firewall.name() == BackendName::None {
+    if flows.is_empty() {
         return Ok(());
     }
-    conntrack::drop_connections(flows).map(|count| log::debug!("connections ended: {count}"))
+    effects.firewall.drop_connections(flows).map(|count| log::debug!("connections ended: {count}"))
 }
 
 /// The same, but for those that another container of the pod has too: they have one address.
@@ -99,10 +99,13 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
     let rules_are_gone = failures.is_empty();
     if let Some(edit) = &record.hosts {
         let shared = shared_hosts_blocks(effects.store, record);
-        match shared.and_then(|shared| restore_hosts(effects, edit, &shared)) {
+        let restored = shared.and_then(|shared| restore_hosts(effects, edit, &shared));
+        match restored.map_err(Error::in_hosts_file) {
             Ok(()) => log::debug!("{}: hosts file restored", record.id),
             // What the container made of it must not keep the container from being deleted.
-            Err(error) if error.kind == Kind::Unsafe => log::warn!("left unchanged: {error}"),
+            Err(error) if error.cause == Cause::RefusedFile => {
+                log::warn!("left unchanged: {error}");
+            }
             failed => failures.note(failed),
         }
     }
@@ -110,11 +113,11 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
         if rules_are_gone && !record.flows.is_empty() {
             // The next to have its address may be permitted the same, and then it is not its own.
             let rest = Record { flows: Vec::new(), ..record.clone() };
-            let _ = effects.store.commit(&Change::Put(&rest), record.revision)?;
+            let _ = effects.store.commit(effects.lock, &Change::Put(&rest), record.revision)?;
         }
         return Err(error);
     }
-    match effects.store.commit(&Change::Remove(record), record.revision)? {
+    match effects.store.commit(effects.lock, &Change::Remove(record), record.revision)? {
         Commit::Done(_) => {
             log::debug!("{}: record removed", record.id);
             Ok(())
@@ -122,7 +125,7 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
         Commit::Conflict => {
             let message =
                 format!("record of {}: changed while it was removed; try again", record.id);
-            Err(Error::new(Kind::State, message))
+            Err(Error::new(Kind::State, message).because(Cause::Conflict))
         }
     }
 }

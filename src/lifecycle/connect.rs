@@ -2,7 +2,7 @@
 //! environment stays what it was; a process's is its own.
 
 use crate::error::{Context, Error, Failures, Kind, Result};
-use crate::host::Host;
+use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::carry_out;
 use crate::lifecycle::lookup::{Requester, candidates, look_up};
@@ -20,7 +20,7 @@ use crate::sys::net::netns::{Namespace, Process};
 
 /// Links a container that runs to another that runs. To do it twice is to do it once.
 pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
-    let _lock = host.store.lock()?;
+    let host = &host.lock()?;
     let me = running(host, recipient)?;
     if me.network == Network::Host {
         return Err(Refusal::HostNetwork.into());
@@ -60,7 +60,7 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
 
 /// Ends the link that a container knows by `alias`, wherever it was declared.
 pub(crate) fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> Result<()> {
-    let _lock = host.store.lock()?;
+    let host = &host.lock()?;
     let mut me = running(host, recipient)?;
     let is_it = |link_state: &LinkState| link_state.link.alias.same_host(alias.as_str());
     let Some(at) = me.links.iter().position(is_it) else {
@@ -72,7 +72,7 @@ pub(crate) fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> R
 }
 
 /// Whether `link`, which must be possible, is there already.
-fn is_there(host: &Host, me: &Record, link: &Link) -> Result<bool> {
+fn is_there(host: &Locked<'_>, me: &Record, link: &Link) -> Result<bool> {
     let wanted = [LinkState::waiting(link.clone())];
     let candidates = candidates(host.store.as_ref(), host.boot, Requester::of(me), &wanted)?;
     let links = std::slice::from_ref(link);
@@ -94,7 +94,7 @@ fn is_there(host: &Host, me: &Record, link: &Link) -> Result<bool> {
 }
 
 /// A container that runs.
-fn running(host: &Host, reference: &Reference) -> Result<Record> {
+fn running(host: &Locked<'_>, reference: &Reference) -> Result<Record> {
     let record = look_up(host.store.as_ref(), reference)?;
     if is_running(&record, host.boot)? { Ok(record) } else { Err(not_running(&record)) }
 }
@@ -104,7 +104,7 @@ fn not_running(record: &Record) -> Error {
 }
 
 /// The hosts file of its record, or, if it had no links when it started, of its config.json.
-fn find_hosts_file(host: &Host, me: &Record) -> Result<HostsFile> {
+fn find_hosts_file(host: &Locked<'_>, me: &Record) -> Result<HostsFile> {
     let state = &host.config.state_dir;
     if let Some(edit) = &me.hosts
         && let Some(file) = HostsFile::again(&edit.place, state)?
@@ -122,7 +122,7 @@ fn find_hosts_file(host: &Host, me: &Record) -> Result<HostsFile> {
 }
 
 /// Back to the links that `me` had, after the `error` of one more.
-fn without(host: &Host, me: &Record, error: Error) -> Error {
+fn without(host: &Locked<'_>, me: &Record, error: Error) -> Error {
     let mut failures = Failures::default();
     failures.note(Err(error));
     let now = host.store.get(&me.id);

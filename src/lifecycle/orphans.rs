@@ -7,14 +7,14 @@
 //! knows that. Of rules that somebody restores later it knows nothing: they are for `sync`.
 
 use crate::error::Result;
-use crate::host::Host;
+use crate::host::Locked;
 use crate::lifecycle::apply::remove_owner;
 use crate::lifecycle::snapshot::HostSnapshot;
 use crate::model::{Flow, Record};
 use std::collections::BTreeMap;
 
 /// Removes those that name an address of `container`, and the connections that they permitted.
-pub(crate) fn purge_from(host: &Host, container: &Record) -> Result<()> {
+pub(crate) fn purge_from(host: &Locked<'_>, container: &Record) -> Result<()> {
     let epoch = host.epoch()?;
     if host.store.is_complete(&epoch)? {
         return Ok(());
@@ -43,7 +43,7 @@ pub(crate) fn purge_from(host: &Host, container: &Record) -> Result<()> {
             others = true;
         }
     }
-    if others { Ok(()) } else { host.store.mark_complete(&epoch) }
+    if others { Ok(()) } else { host.store.mark_complete(host.lock(), &epoch) }
 }
 
 fn concerns(flow: &Flow, container: &Record) -> bool {

@@ -1,8 +1,8 @@
 //! Reads what a plan needs and makes the plan: sources, other blocks of a shared hosts file, and the
 //! hosts file itself.
 
-use crate::error::{Error, Kind, Result};
-use crate::host::Host;
+use crate::error::{Cause, Error, Kind, Result};
+use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::lookup::{Requester, candidates};
@@ -13,7 +13,7 @@ use crate::sys::hosts::HostsFile;
 
 /// What `me` needs, as the world is now.
 pub(crate) fn plan(
-    host: &Host,
+    host: &Locked<'_>,
     me: &Record,
     file: Option<&HostsFile>,
     ipv6: bool,
@@ -41,4 +41,5 @@ pub(crate) fn plan(
 /// Somebody who takes no lock of ours.
 pub(crate) fn conflicts(id: &ContainerId) -> Error {
     Error::new(Kind::State, format!("record of {id}: other processes keep changing it; try again"))
+        .because(Cause::Conflict)
 }

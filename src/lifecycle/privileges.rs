@@ -5,7 +5,7 @@
 //! places are known from records. `sys/restrict/landlock.rs` says how.
 
 use crate::error::Result;
-use crate::host::Host;
+use crate::host::Locked;
 use crate::model::{Family, HostsPlace, Record};
 use crate::sys::hosts::HostsFile;
 use crate::sys::restrict::landlock;
@@ -22,7 +22,7 @@ pub(crate) enum AfterHook {
 /// From now on, only the links of `records` can be changed. `places` are hosts files that are in no
 /// record yet.
 pub(crate) fn confine<'a>(
-    host: &Host,
+    host: &Locked<'_>,
     records: impl Iterator<Item = &'a Record> + Clone,
     place: Option<&HostsPlace>,
 ) {
@@ -40,7 +40,7 @@ pub(crate) fn confine<'a>(
 }
 
 /// Each backend is asked once for each family, however many containers it is about.
-fn runs_programs<'a>(host: &Host, records: impl Iterator<Item = &'a Record>) -> Result<bool> {
+fn runs_programs<'a>(host: &Locked<'_>, records: impl Iterator<Item = &'a Record>) -> Result<bool> {
     let mut asked = Vec::new();
     for record in records {
         for address in record.network.addresses() {
@@ -48,7 +48,7 @@ fn runs_programs<'a>(host: &Host, records: impl Iterator<Item = &'a Record>) -> 
             if asked.contains(&(backend, family)) {
                 continue;
             }
-            if host.effects(backend, |effects| effects.firewall.runs_programs(family))? {
+            if host.backend(backend, |firewall| firewall.runs_programs(family))? {
                 return Ok(true);
             }
             asked.push((backend, family));

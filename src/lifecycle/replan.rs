@@ -4,7 +4,7 @@
 //! All of it runs under the store's lock, which the caller holds.
 
 use crate::error::Result;
-use crate::host::Host;
+use crate::host::Locked;
 use crate::lifecycle::apply::carry_out;
 use crate::lifecycle::planning::{conflicts, plan};
 use crate::link::{OnMissing, Plan};
@@ -17,7 +17,7 @@ use std::collections::HashSet;
 pub(crate) const ATTEMPTS: usize = 5;
 
 /// Plans a recipient's links again and carries out what changed.
-pub(crate) fn replan(host: &Host, recipient: &Record) -> Result<()> {
+pub(crate) fn replan(host: &Locked<'_>, recipient: &Record) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let Some(me) = host.store.get(&recipient.id)? else { return Ok(()) };
         let (plan, file, hosts) = plan_again(host, &me)?;
@@ -35,7 +35,7 @@ pub(crate) fn replan(host: &Host, recipient: &Record) -> Result<()> {
 
 /// Makes true what `me` says, its record with other links perhaps, whether or not it seems to be
 /// true already. `found` are flows that rules of its tag permit, which its record may not name.
-pub(crate) fn settle(host: &Host, me: &Record, found: &[Flow]) -> Result<()> {
+pub(crate) fn settle(host: &Locked<'_>, me: &Record, found: &[Flow]) -> Result<()> {
     let mut me = me.clone();
     let named: HashSet<Flow> = me.flows.iter().copied().collect();
     me.flows.extend(found.iter().filter(|flow| !named.contains(flow)));
@@ -48,12 +48,12 @@ pub(crate) fn settle(host: &Host, me: &Record, found: &[Flow]) -> Result<()> {
 
 /// The plan, the hosts file it is for, and whether that file could be opened. A container may have
 /// made it one that is not to be opened, and that must not keep a rule alive.
-fn plan_again(host: &Host, me: &Record) -> Result<(Plan, Option<HostsFile>, Result<()>)> {
+fn plan_again(host: &Locked<'_>, me: &Record) -> Result<(Plan, Option<HostsFile>, Result<()>)> {
     let state = &host.config.state_dir;
     let opened = me.hosts.as_ref().map(|edit| HostsFile::again(&edit.place, state));
     let (file, hosts) = match opened.transpose() {
         Ok(file) => (file.flatten(), Ok(())),
-        Err(refused) => (None, Err(refused)),
+        Err(refused) => (None, Err(refused.in_hosts_file())),
     };
     Ok((plan(host, me, file.as_ref(), true, OnMissing::Leave)?, file, hosts))
 }

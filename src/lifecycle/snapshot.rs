@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::firewall::InstalledRules;
-use crate::host::Host;
+use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
 use crate::model::{BackendName, Flow, OwnerTag, Record};
 use std::collections::{BTreeMap, HashSet};
@@ -20,20 +20,20 @@ pub(crate) struct HostSnapshot {
 }
 
 /// Whether the container of this record runs.
-pub(crate) fn lives(host: &Host, record: &Record) -> Result<bool> {
+pub(crate) fn lives(host: &Locked<'_>, record: &Record) -> Result<bool> {
     is_running(record, host.boot)
 }
 
 impl HostSnapshot {
     /// Reads all of it.
-    pub(crate) fn read(host: &Host) -> Result<Self> {
+    pub(crate) fn read(host: &Locked<'_>) -> Result<Self> {
         let (mut living, mut dead) = (Vec::new(), Vec::new());
         for record in host.store.all()? {
             if lives(host, &record)? { &mut living } else { &mut dead }.push(record);
         }
         let (mut rules, mut is_complete) = (Vec::new(), true);
         for backend in BackendName::ALL {
-            match host.effects(backend, |effects| effects.firewall.owners()) {
+            match host.backend(backend, |firewall| firewall.owners()) {
                 Ok(owners) => rules.push((backend, owners)),
                 // What nobody uses may be broken or not be there at all.
                 Err(error) if !is_used(host, backend, living.iter().chain(&dead)) => {
@@ -82,7 +82,7 @@ impl HostSnapshot {
 }
 
 fn is_used<'a>(
-    host: &Host,
+    host: &Locked<'_>,
     backend: BackendName,
     mut records: impl Iterator<Item = &'a Record>,
 ) -> bool {

@@ -1,8 +1,8 @@
 //! A container starts: its record is published, its links are made, and the containers that are
 //! linked to it are planned again.
 
-use crate::error::{Error, Failures, Kind, Result};
-use crate::host::Host;
+use crate::error::{Cause, Error, Failures, Kind, Result};
+use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{carry_out, rollback};
 use crate::lifecycle::lookup::{Requester, candidates, is_linked, recipients_of};
@@ -18,13 +18,12 @@ use crate::model::{Missing, Phase, Record, Reference};
 use crate::store::{Commit, Found};
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::Process;
-use crate::sys::process::lock::Lock;
 
 /// Publishes a container and makes its links; or leaves nothing of it.
 pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
     let StartingContainer { mut record, process, mut hosts, ipv6_loopback, missing, patience } =
         container;
-    let _lock = lock_when_ready(host, &record, &process, patience.as_ref())?;
+    let host = &lock_when_ready(host, &record, &process, patience.as_ref())?;
     host.isolate()?;
     // Who has no links needs no rules, and nothing need be set up for them.
     if !record.links.is_empty() {
@@ -77,7 +76,7 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
     Ok(())
 }
 
-fn replan_recipients(host: &Host, recipients: &[Record]) {
+fn replan_recipients(host: &Locked<'_>, recipients: &[Record]) {
     for recipient in recipients {
         log_failure(recipient, replan(host, recipient));
     }
@@ -85,7 +84,7 @@ fn replan_recipients(host: &Host, recipients: &[Record]) {
 
 /// Who is linked to a newcomer. A dead one goes first: it must not be given rules, because its
 /// address may be another's next.
-fn living_recipients(host: &Host, container: &Record) -> Vec<Record> {
+fn living_recipients(host: &Locked<'_>, container: &Record) -> Vec<Record> {
     let mut recipients = recipients_of(host.store.as_ref(), container).unwrap_or_else(|error| {
         let id = &container.id;
         log::error!("{id}: its recipients could not be updated; run oci-link sync: {error}");
@@ -107,13 +106,13 @@ fn living_recipients(host: &Host, container: &Record) -> Vec<Record> {
 
 /// The store's lock, once the sources that the newcomer waits for are there or its time is over. It
 /// is not held while waiting.
-fn lock_when_ready(
-    host: &Host,
+fn lock_when_ready<'h>(
+    host: &'h Host,
     container: &Record,
     process: &Process,
     patience: Option<&Patience>,
-) -> Result<Lock> {
-    let Some(patience) = patience else { return host.store.lock() };
+) -> Result<Locked<'h>> {
+    let Some(patience) = patience else { return host.lock() };
     log::debug!("{}: waits for its sources, as its annotation says", container.id);
     let absent = || {
         let requester = Requester::of(container);
@@ -130,16 +129,16 @@ fn lock_when_ready(
     };
     loop {
         patience.wait(absent, pause)?;
-        let lock = host.store.lock()?;
+        let locked = host.lock()?;
         // One may have gone while we waited for the lock.
         if !patience.lasts() || !absent()? {
-            return Ok(lock);
+            return Ok(locked);
         }
     }
 }
 
 fn publish(
-    host: &Host,
+    host: &Locked<'_>,
     mut record: Record,
     hosts: Option<HostsFile>,
     ipv6_loopback: bool,
@@ -160,7 +159,7 @@ fn publish(
 
 /// Clears away those whose id, address or name the newcomer has, as far as they are dead. What the
 /// newcomer itself left in an earlier stage is where it goes on from. Says whether anybody went.
-fn replace_previous(host: &Host, container: Record) -> Result<(Record, bool)> {
+fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, bool)> {
     let (mut container, mut cleared) = (container, false);
     container.revision = 0;
     if let Some(old) = host.store.get(&container.id)? {
@@ -192,7 +191,9 @@ fn replace_previous(host: &Host, container: Record) -> Result<(Record, bool)> {
             if !is_running(&holder, host.boot)? {
                 match remove(host, &holder) {
                     // Its rules have gone, and its file is its own trouble.
-                    Err(error) if error.kind == Kind::Hosts => log_failure(&holder, Err(error)),
+                    Err(error) if error.cause == Cause::HostsFile => {
+                        log_failure(&holder, Err(error));
+                    }
                     removed => removed?,
                 }
                 cleared = true;
@@ -218,7 +219,7 @@ fn replace_previous(host: &Host, container: Record) -> Result<(Record, bool)> {
 
 /// The same for the sake of one that takes its place. It does not wait for neighbours whose firewall
 /// fails: what their rules still let through is in their records, where `sync` finds it.
-fn finish(host: &Host, record: &Record) -> Result<()> {
+fn finish(host: &Locked<'_>, record: &Record) -> Result<()> {
     if let Err(error) = part(host, record)?.into_result() {
         log::error!("{}: its links could not be removed; run oci-link sync: {error}", record.id);
     }

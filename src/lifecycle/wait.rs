@@ -1,7 +1,7 @@
 //! A container waits for the sources of its links, where its annotation says so. Nobody is kept out
 //! meanwhile, least of all the sources.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Cause, Error, Result};
 use crate::model::Missing;
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ impl Patience {
 
     /// The refusal, and how long it was put off.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        if error.kind != Kind::Source || self.lasts() {
+        if error.cause != Cause::MissingSource || self.lasts() {
             return error;
         }
         let (asked, allowed) = (shown(self.asked), shown(self.allowed()));
@@ -63,7 +63,7 @@ impl Patience {
             }
             _ => format!("waited {asked}"),
         };
-        Error::new(error.kind, format!("{error}: {waited}"))
+        Error::new(error.kind, format!("{error}: {waited}")).because(error.cause)
     }
 }
 
@@ -77,6 +77,7 @@ fn shown(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
 
     fn patience(asked: u64, timeout: Option<u64>) -> Patience {
         let asked = Duration::from_millis(asked);
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_how_long_it_was_put_off() {
-        let refusal = || Error::new(Kind::Source, "no");
+        let refusal = || Error::new(Kind::Source, "no").because(Cause::MissingSource);
         let late = |mut patience: Patience| {
             patience.begun = Instant::now().checked_sub(Duration::from_secs(20)).unwrap();
             patience.explain(refusal()).to_string()

@@ -1,11 +1,12 @@
-//! The variables that describe a source to a recipient, in the two dialects that Docker has
-//! spoken (moby daemon/links/links.go, 20.10 to 27 and 28).
+//! The variables that describe a source to a recipient.
+//!
+//! There are two dialects: Docker 20.10 to 27, and Docker 28 (moby daemon/links/links.go).
 
 use crate::model::{Address, Alias, ContainerName, Port, Protocol, Record, Variable};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-/// Which Docker to sound like.
+/// Which Docker versions the variables follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dialect {
     /// Docker 27 and older.
@@ -15,8 +16,9 @@ pub enum Dialect {
     V28,
 }
 
-/// All variables of all links of one recipient, in the order of the links. The recipient's own
-/// variables win: a link variable that has the key of one of them is left out.
+/// Returns all variables of all links of one recipient, in the order of the links.
+///
+/// A link variable with the key of one of the recipient's `own` variables is left out.
 pub fn link_variables<'a>(
     recipient: &ContainerName,
     links: impl IntoIterator<Item = (&'a Alias, &'a Record)>,
@@ -31,7 +33,7 @@ pub fn link_variables<'a>(
         .collect()
 }
 
-/// The variables of one link.
+/// Returns the variables of one link.
 fn describe(
     recipient: &ContainerName,
     alias: &Alias,
@@ -50,20 +52,21 @@ fn describe(
     variables
 }
 
-/// What recipients receive of a source's own variables: all that it publishes but for those that
-/// every container has.
+/// Returns the source's own variables that recipients receive: all published ones except `HOME` and
+/// `PATH`.
 pub(crate) fn passed(source: &Record) -> impl Iterator<Item = &Variable> {
     source.environment.iter().filter(|v| v.key != "HOME" && v.key != "PATH")
 }
 
-/// Docker speaks of the IPv4 address only. A source that has none is described by its IPv6.
+/// Returns the address for the variables. It is the first IPv4 address, as in Docker, or else the
+/// first address.
 fn address(source: &Record) -> Option<IpAddr> {
     let mut all = source.network.addresses().iter().map(Address::ip);
     let first = all.clone().next();
     all.find(IpAddr::is_ipv4).or(first)
 }
 
-/// What all variables about ports share.
+/// The alias prefix and the address that all port variables share.
 struct Ports<'a> {
     prefix: &'a str,
     ip: IpAddr,
@@ -91,7 +94,7 @@ impl Ports<'_> {
         variables
     }
 
-    /// `tcp://10.0.0.2:3306`.
+    /// Returns for example `tcp://10.0.0.2:3306`.
     fn url(&self, port: Port) -> String {
         match self.ip {
             IpAddr::V4(ip) => format!("{}://{ip}:{}", port.protocol, port.number),
@@ -99,7 +102,9 @@ impl Ports<'_> {
         }
     }
 
-    /// `PREFIX_PORT_3306_TCP`: number and protocol may come from two ports, see [`Self::range`].
+    /// Returns for example `PREFIX_PORT_3306_TCP`.
+    ///
+    /// Number and protocol may come from two ports, see [`Self::range`].
     fn key(&self, number: u16, protocol: Protocol) -> String {
         format!("{}_PORT_{number}_{}", self.prefix, protocol.as_str().to_ascii_uppercase())
     }
@@ -114,8 +119,10 @@ impl Ports<'_> {
         ]
     }
 
-    /// The keys of the end carry the first port's number and the last port's protocol. The
-    /// protocols differ only in dialect 27, whose ranges do not look at them.
+    /// Returns the four variables of a port range.
+    ///
+    /// The keys of the end contain the first port's number and the last port's protocol. The
+    /// protocols differ only in dialect 27, whose ranges ignore the protocol.
     fn range(&self, first: Port, last: Port) -> [Variable; 4] {
         let start = self.key(first.number, first.protocol);
         let end = self.key(first.number, last.protocol);
@@ -128,12 +135,12 @@ impl Ports<'_> {
     }
 }
 
-/// Docker 28 puts tcp first and the other protocols by their names.
+/// Sort key of Docker 28: tcp first, then the other protocols by name.
 fn order_28(protocol: Protocol) -> (bool, &'static str) {
     (protocol != Protocol::Tcp, protocol.as_str())
 }
 
-/// Runs of two or more consecutive numbers of one protocol.
+/// Finds the ranges of Docker 28: two or more consecutive numbers of one protocol.
 fn ranges_28(ports: &[Port]) -> Vec<(Port, Port)> {
     let consecutive =
         |a: &Port, b: &Port| a.protocol == b.protocol && a.number.checked_add(1) == Some(b.number);
@@ -144,9 +151,11 @@ fn ranges_28(ports: &[Port]) -> Vec<(Port, Port)> {
         .collect()
 }
 
-/// The search of Docker 27: each further entry, of whatever protocol, may be one higher than the
-/// allowed value, which grows by one per entry even where a number repeats. Two entries are no
-/// range there: it wants a third.
+/// Finds the ranges of Docker 27.
+///
+/// The allowed number starts above the first port and grows by one per further entry. An entry of
+/// any protocol extends the range if its number is not above the allowed one, even if it repeats a
+/// number. Two entries are not a range; Docker 27 wants a third.
 fn ranges_27(ports: &[Port]) -> Vec<(Port, Port)> {
     let mut ranges = Vec::new();
     let mut rest = ports;

@@ -1,16 +1,19 @@
-//! Which connections a link permits, and between which of the two containers' addresses.
+//! Which flows a link permits, and between which addresses of the two containers.
 
 use super::{OnMissing, Refusal};
 use crate::model::{Address, Family, Flow, Record};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-/// More than any application's links come to, and what a record has room for twice: before a change
-/// it names the old ones beside the new ones.
+/// Limit of flows per recipient, above the needs of real applications.
+///
+/// A record has room for twice as many, because a pending one lists the old and the new flows.
 pub(crate) const MAX_FLOWS: usize = 1 << 16;
 
-/// The addresses of `family` by which `recipient` reaches `source`: those on a network that both
-/// are connected to, else the first of each.
+/// Returns the addresses of `family` by which `recipient` reaches `source`.
+///
+/// It is the first pair in a shared network, or else the first address of each container. Returns
+/// `None` if one of them has no address of this family.
 fn endpoints(recipient: &Record, source: &Record, family: Family) -> Option<(Address, Address)> {
     let of = |record: &Record| -> Vec<Address> {
         let all = record.network.addresses().iter();
@@ -23,7 +26,10 @@ fn endpoints(recipient: &Record, source: &Record, family: Family) -> Option<(Add
     shared.or_else(|| Some((*ours.first()?, *theirs.first()?)))
 }
 
-/// The address of `family` under which `recipient` knows `source`.
+/// Returns the address of `family` that the recipient's hosts file has for `source`.
+///
+/// It is the address that the flows use. If the recipient has no address of this family, it is the
+/// source's first one.
 pub(crate) fn source_address(
     recipient: &Record,
     source: &Record,
@@ -36,9 +42,11 @@ pub(crate) fn source_address(
     endpoints(recipient, source, family).map(|(_, theirs)| theirs.ip()).or_else(first)
 }
 
-/// Every flow that `sources` are reached by, each once: a source may have several aliases, and
-/// containers of one pod have one address. Whoever would be one too many is refused, or left
-/// unconnected.
+/// Returns the flows to all `sources`, without duplicates.
+///
+/// A source may have several aliases, and containers of one pod share their addresses. If a source
+/// would exceed [`MAX_FLOWS`], the recipient is refused. With [`OnMissing::Leave`] this source
+/// becomes `None` instead.
 pub(crate) fn flows(
     recipient: &Record,
     sources: &mut [Option<&Record>],
@@ -61,7 +69,7 @@ pub(crate) fn flows(
     Ok(flows)
 }
 
-/// One flow for each exposed port and family that both have.
+/// Returns one flow for each exposed port and each address family that both containers have.
 fn between(recipient: &Record, source: &Record) -> Vec<Flow> {
     let mut flows = Vec::new();
     for (ours, theirs) in Family::BOTH.iter().filter_map(|f| endpoints(recipient, source, *f)) {

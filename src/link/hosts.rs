@@ -1,8 +1,8 @@
-//! The container's hosts file as bytes: what our block says, how it goes in, how it comes out.
+//! Computes the content of a container's hosts file, with and without its hosts block.
 //!
-//! The block always stands at the end, after every line of the engine and the user: the first
-//! line that has a name wins, and theirs come first in Docker's files too. Bytes that are not ours
-//! (of any encoding, with or without a final newline) are never changed.
+//! A new block is appended at the end, after all lines of the engine and the user. Resolvers use
+//! the first line that has a name, and in Docker's files the other lines come first too. Other
+//! bytes, of any encoding and with or without a final newline, are never changed.
 
 use crate::model::filler;
 use std::net::IpAddr;
@@ -12,8 +12,10 @@ pub const BEGIN: &str = "# BEGIN oci-link";
 /// The last line of a block.
 pub const END: &str = "# END oci-link";
 
-/// The hosts file that Docker makes for a container (libnetwork/etchosts); without the lines of
-/// IPv6 where the container's loopback has none.
+/// Returns the hosts file that Docker creates for a container (libnetwork/etchosts).
+///
+/// `ipv6` tells whether the container's loopback interface has IPv6. Without it the IPv6 lines are
+/// left out.
 pub(crate) fn preamble(ipv6: bool) -> String {
     let v4 = "127.0.0.1\tlocalhost\n";
     let v6 = "::1\tlocalhost ip6-localhost ip6-loopback\n\
@@ -24,7 +26,8 @@ pub(crate) fn preamble(ipv6: bool) -> String {
     if ipv6 { format!("{v4}{v6}") } else { v4.to_owned() }
 }
 
-/// One line: Docker puts a tab after the address and spaces between the names.
+/// Returns one line without a newline. As in Docker, a tab follows the address and spaces separate
+/// the names.
 pub fn line(ip: IpAddr, names: &[&str]) -> String {
     format!("{ip}\t{}", names.join(" "))
 }
@@ -37,13 +40,15 @@ pub(crate) fn mentions(content: &[u8], ip: IpAddr) -> bool {
     })
 }
 
-/// Whether `content` holds the block as it was written.
+/// Whether `content` contains `block` exactly as it was written.
 pub fn contains(content: &[u8], block: &str) -> bool {
     cut_exact(content, block).is_some()
 }
 
-/// The block that goes to the end of `base`; no lines, no block. Where `base` lacks its final
-/// newline, the block brings it and takes it along again when it goes.
+/// Returns the block that is appended to `base`, or an empty string if there are no lines.
+///
+/// If `base` lacks a final newline, the block starts with one, which is removed together with the
+/// block.
 pub fn block(base: &[u8], lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
@@ -52,8 +57,10 @@ pub fn block(base: &[u8], lines: &[String]) -> String {
     format!("{newline}{BEGIN}\n{}\n{END}\n", lines.join("\n"))
 }
 
-/// `content` with `block` in place of what was `written` before. Whatever became of its last line
-/// since the block was made, the block does not run into it.
+/// Returns `content` with `block` in place of the blocks that were `written` before.
+///
+/// If the last line has lost its newline since the block was computed, one is added before the
+/// block.
 pub fn edited(content: &[u8], written: &[&str], shared: &[String], block: &str) -> Vec<u8> {
     let mut edited = without(content, written, shared);
     let runs_on = !edited.is_empty() && !edited.ends_with(b"\n") && !block.starts_with('\n');
@@ -64,14 +71,16 @@ pub fn edited(content: &[u8], written: &[&str], shared: &[String], block: &str) 
     edited
 }
 
-/// `content` without our block. `written` are the blocks that may stand there, as recorded;
-/// `shared` are those of other containers that have the same file, and stay.
+/// Returns `content` without this container's hosts block.
 ///
-/// 1. A block that stands there as it was written is cut out: what is left is, byte for byte, what
-///    was there before.
-/// 2. If somebody edited inside it, our lines and markers go and theirs stay. A pair of markers
-///    around nothing of ours is not our block.
-/// 3. If an engine rewrote the file and dropped the markers, our bare lines go.
+/// `written` are the blocks that the file may contain according to the record. `shared` are the
+/// blocks of other containers with the same file, which stay.
+///
+/// 1. An unchanged block is cut out. The rest is, byte for byte, the file without the block.
+/// 2. If the block was edited, its remaining lines and its markers are removed; all other lines
+///    stay. A pair of markers around none of its lines is not this container's block.
+/// 3. If an engine rewrote the file without the markers, the remaining lines of the block are
+///    removed.
 pub fn without(content: &[u8], written: &[&str], shared: &[String]) -> Vec<u8> {
     let written: Vec<&str> = written.iter().copied().filter(|block| !block.is_empty()).collect();
     let content = unfilled(content, &written);
@@ -114,8 +123,11 @@ pub fn without(content: &[u8], written: &[&str], shared: &[String]) -> Vec<u8> {
     lines.concat()
 }
 
-/// `content` without the filler that a writer leaves who is killed: it is as long as what a block was
-/// longer than the next one, or than none, give or take the newline that a block may bring.
+/// Returns `content` without the filler that a killed writer left at its end.
+///
+/// Before a file is shortened, the bytes to be cut off are overwritten with a filler. Its length is
+/// that of a written block, minus that of a shorter one if there is one. It may differ by one byte,
+/// the newline at the start of a block.
 fn unfilled<'a>(content: &'a [u8], written: &[&str]) -> &'a [u8] {
     let line = content.strip_suffix(b"\n").unwrap_or(content);
     let marks = line.iter().rev().take_while(|byte| **byte == b'#').count();
@@ -132,12 +144,13 @@ fn unfilled<'a>(content: &'a [u8], written: &[&str]) -> &'a [u8] {
     if is_filler && written.iter().any(is_left) { left } else { content }
 }
 
-/// A line without its newline.
+/// Returns a line without its newline.
 fn text(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\n").unwrap_or(line)
 }
 
-/// Cuts the last occurrence of `block` that starts a line.
+/// Cuts out the last occurrence of `block`. Returns `None` if there is none or it does not start a
+/// line.
 fn cut_exact(content: &[u8], block: &str) -> Option<Vec<u8>> {
     let block = block.as_bytes();
     let at = content.windows(block.len()).rposition(|window| window == block)?;
@@ -146,12 +159,13 @@ fn cut_exact(content: &[u8], block: &str) -> Option<Vec<u8>> {
     if !(brought_newline || before.is_empty() || before.ends_with(b"\n")) {
         return None;
     }
-    // What somebody appended behind us must not run into what was the file's last line.
+    // The newline that starts the block also ends the line before it. It stays if text follows the
+    // block; otherwise two lines would become one.
     let kept = if brought_newline && !after.is_empty() { &b"\n"[..] } else { b"" };
     Some([before, kept, after].concat())
 }
 
-/// Which lines are in a block of `shared` that stands as it was written.
+/// Marks the lines that are part of an unchanged block of `shared`.
 fn occupied(lines: &[&[u8]], shared: &[String]) -> Vec<bool> {
     let mut occupied = vec![false; lines.len()];
     for block in shared {
@@ -168,7 +182,10 @@ fn occupied(lines: &[&[u8]], shared: &[String]) -> Vec<bool> {
     occupied
 }
 
-/// The last pair of markers with one of our lines between them and no other marker.
+/// Finds the last pair of markers that encloses a line of `ours` and no other marker.
+///
+/// `theirs` marks lines of other containers' blocks, which are skipped. Returns the indexes of both
+/// markers.
 fn edited_block(lines: &[&[u8]], ours: &[&[u8]], theirs: &[bool]) -> Option<(usize, usize)> {
     let mut found = None;
     let mut open = None;
@@ -186,154 +203,4 @@ fn edited_block(lines: &[&[u8]], ours: &[&[u8]], theirs: &[bool]) -> Option<(usi
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LINES: [&str; 2] = ["10.0.0.2\tdb 0a0a", "10.0.0.3\tweb"];
-
-    fn lines() -> Vec<String> {
-        LINES.map(String::from).to_vec()
-    }
-
-    /// With the block, then without it again.
-    fn round_trip(base: &[u8], edit: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
-        let block = block(base, &lines());
-        let written = [base, block.as_bytes()].concat();
-        without(&edit(written), &[&block], &[])
-    }
-
-    fn replaced(content: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
-        String::from_utf8(content).unwrap().replace(from, to).into_bytes()
-    }
-
-    #[test]
-    fn every_byte_comes_back() {
-        let bases: [&[u8]; 8] = [
-            b"",
-            b"127.0.0.1\tlocalhost\n",
-            b"127.0.0.1\tlocalhost",
-            b"127.0.0.1 localhost\r\n",
-            b"\n\n",
-            b"\xff\xfe\0binary",
-            b"# BEGIN oci-link\n1.2.3.4 forged\n# END oci-link\n",
-            b"# BEGIN oci-link\n# BEGIN oci-link\n",
-        ];
-        for base in bases {
-            assert_eq!(round_trip(base, |written| written), base, "{base:?}");
-        }
-    }
-
-    #[test]
-    fn what_others_add_stays() {
-        let append = |mut written: Vec<u8>| {
-            written.extend(b"10.9.9.9\tuser\n");
-            written
-        };
-        assert_eq!(round_trip(b"a\n", append), b"a\n10.9.9.9\tuser\n");
-        assert_eq!(round_trip(b"a", append), b"a\n10.9.9.9\tuser\n", "lines do not run together");
-        let prepend = |written: Vec<u8>| [b"first\n".to_vec(), written].concat();
-        assert_eq!(round_trip(b"a\n", prepend), b"first\na\n");
-    }
-
-    #[test]
-    fn a_line_added_inside_our_block_stays() {
-        let edit = |written| replaced(written, "# END oci-link", "10.9.9.9 user\n# END oci-link");
-        assert_eq!(round_trip(b"a\n", edit), b"a\n10.9.9.9 user\n");
-    }
-
-    #[test]
-    fn a_forged_block_is_not_ours() {
-        let forged = "# BEGIN oci-link\n6.6.6.6 db\n# END oci-link\n";
-        let edit = |written: Vec<u8>| {
-            let edited = replaced(written, "10.0.0.3\tweb\n", "10.0.0.3\tweb\n5.5.5.5 user\n");
-            [edited, forged.as_bytes().to_vec()].concat()
-        };
-        let left = round_trip(b"a\n", edit);
-        assert_eq!(left, format!("a\n5.5.5.5 user\n{forged}").into_bytes());
-    }
-
-    #[test]
-    fn lines_without_markers_go_once() {
-        let edit = |written| {
-            let bare = replaced(written, "# BEGIN oci-link\n", "");
-            replaced(bare, "# END oci-link\n", "10.9.9.9 user\n")
-        };
-        assert_eq!(round_trip(b"a\n", edit), b"a\n10.9.9.9 user\n");
-        let base = b"10.0.0.3\tweb\n";
-        let edit =
-            |written| replaced(replaced(written, "# BEGIN oci-link\n", ""), "# END oci-link\n", "");
-        assert_eq!(round_trip(base, edit), base, "the user's own copy of a line stays");
-    }
-
-    #[test]
-    fn a_file_that_was_rewritten_is_left_alone() {
-        let edit = |_| b"10.8.8.8 other\n".to_vec();
-        assert_eq!(round_trip(b"a\n", edit), b"10.8.8.8 other\n");
-    }
-
-    #[test]
-    fn of_two_blocks_each_goes_with_its_own() {
-        let first = block(b"", &lines());
-        let second = block(first.as_bytes(), &["10.0.0.9\tother".to_owned()]);
-        let both = format!("{first}{second}");
-        assert_eq!(without(both.as_bytes(), &[&first], &[]), second.as_bytes());
-        assert_eq!(without(both.as_bytes(), &[&second], &[]), first.as_bytes());
-        let edited = both.replace("10.0.0.3\tweb\n", "10.0.0.3\tweb\n7.7.7.7 user\n");
-        let left = format!("7.7.7.7 user\n{second}");
-        assert_eq!(without(edited.as_bytes(), &[&first], &[]), left.as_bytes());
-    }
-
-    #[test]
-    fn a_block_of_another_is_not_ours_whatever_it_says() {
-        let ours = block(b"", &["10.0.0.2\tdb db".to_owned()]);
-        let theirs = block(b"", &["10.0.0.2\tdb db".to_owned(), "10.0.0.4\tpod".to_owned()]);
-        let shared = std::slice::from_ref(&theirs);
-        assert_eq!(without(theirs.as_bytes(), &[&ours], shared), theirs.as_bytes());
-        let bare = format!("10.0.0.2\tdb db\n{theirs}");
-        assert_eq!(without(bare.as_bytes(), &[&ours], shared), theirs.as_bytes());
-        let edited = format!("{theirs}{}", ours.replace("# END", "1.1.1.1 user\n# END"));
-        let left = format!("{theirs}1.1.1.1 user\n");
-        assert_eq!(without(edited.as_bytes(), &[&ours], shared), left.as_bytes());
-    }
-
-    #[test]
-    fn a_neighbour_without_a_block_occupies_nothing() {
-        let ours = block(b"", &lines());
-        let bare = LINES.join("\n");
-        for neighbour in ["", "\n"] {
-            assert_eq!(without(bare.as_bytes(), &[&ours], &[neighbour.to_owned()]), b"");
-        }
-    }
-
-    #[test]
-    fn what_a_killed_writer_left_goes() {
-        let (long, short) = (block(b"", &lines()), block(b"", &lines()[..1]));
-        let torn = |left: &str, less: usize| [left.as_bytes(), &filler(less)].concat();
-        let base = "a\n10.9.9.9\tuser\n";
-        assert_eq!(without(&torn(base, long.len()), &[&long], &[]), base.as_bytes());
-        let both = [short.as_str(), &long];
-        let written = format!("{base}{short}");
-        let found = torn(&written, long.len() - short.len());
-        assert_eq!(without(&found, &both, &[]), base.as_bytes());
-        assert_eq!(edited(&found, &both, &[], &short), written.as_bytes());
-        let theirs = torn(base, 20);
-        assert_eq!(without(&theirs, &both, &[]), theirs, "a line of the user's");
-        assert_eq!(without(b"a\n#", &both, &[]), b"a\n#", "and so is an empty comment");
-        let theirs = [long.as_bytes(), &torn(base, long.len())].concat();
-        assert_eq!(without(&theirs, &[&long], &[]), torn(base, long.len()), "and so is this");
-    }
-
-    #[test]
-    fn mentions_reads_addresses_as_resolvers_do() {
-        let ip = |text: &str| text.parse().unwrap();
-        let content = b"  10.0.0.2\tdb\nfd00:0::2 db\n#10.0.0.4 x\n10.0.0.20 y\n\xff";
-        assert!(mentions(content, ip("10.0.0.2")) && mentions(content, ip("fd00::2")));
-        assert!(!mentions(content, ip("10.0.0.4")) && !mentions(content, ip("10.0.0.0")));
-    }
-
-    #[test]
-    fn dockers_file() {
-        assert_eq!(preamble(false), "127.0.0.1\tlocalhost\n");
-        assert!(preamble(true).ends_with("ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"));
-    }
-}
+mod tests;

@@ -1,8 +1,8 @@
-//! The mission: what a link is, decided without touching anything.
+//! Decides what a container's links require, without side effects.
 //!
-//! [`plan`] takes what a container wants and what the world holds, and says what must be true:
-//! which rules, which hosts file, which record. `apply` makes it so. [`env`] says which variables
-//! a recipient is given.
+//! [`plan()`] takes a container's links and the present state, and returns the rules, the hosts
+//! file and the record to reach. `lifecycle::apply` carries this plan out. [`mod@env`] computes the
+//! variables that a recipient receives.
 
 pub(crate) mod env;
 pub(crate) mod flows;

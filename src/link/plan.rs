@@ -1,4 +1,4 @@
-//! The plan: everything that must be true of one container's links, as data.
+//! The plan: the state to reach for one container's links, as data.
 
 use super::flows::{flows, source_address};
 use super::{Candidate, OnMissing, RecipientNames, Refusal, hosts, resolve};
@@ -9,45 +9,47 @@ use crate::model::{
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-/// The container's hosts file as it is now.
+/// The container's present hosts file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostsInput {
-    /// Where it is.
+    /// Which file it is.
     pub(crate) place: HostsPlace,
-    /// What is in it; none where there is no file.
+    /// The file's content, or `None` if there is no file.
     pub(crate) content: Option<Vec<u8>>,
-    /// Whether the container's loopback speaks IPv6.
+    /// Whether the container's loopback interface has IPv6.
     pub ipv6: bool,
-    /// What stands in it for other containers, which have the same file.
+    /// Hosts blocks of other containers that share the file.
     pub(crate) shared: Vec<String>,
 }
 
-/// What planning looks at, read beforehand.
+/// The input of planning, read beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct World {
-    /// What was found for each of the recipient's links, in their order.
+    /// What was found for each of the recipient's links, in the order of the links.
     pub(crate) candidates: Vec<Candidate>,
-    /// The recipient's hosts file; none where nothing is to be written.
+    /// The recipient's hosts file, or `None` if it must not be written.
     pub(crate) hosts: Option<HostsInput>,
 }
 
-/// What to do for one container. `apply` carries it out and looks at nothing else.
+/// The changes for one container. `apply` carries them out and makes no decisions.
 #[must_use = "a plan does nothing until it is applied"]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// The record as it will be when all is done.
+    /// The record after all changes.
     pub(crate) record: Record,
-    /// The record as it was: its rules and lines may be there still.
+    /// The record before the changes. Its rules and lines may still exist.
     pub(crate) before: Record,
-    /// The hosts file's new content, if it is to be written.
+    /// The new content of the hosts file, or `None` if it does not change.
     pub(crate) hosts_content: Option<Vec<u8>>,
-    /// What stands in it for other containers.
+    /// Hosts blocks of other containers that share the file.
     pub(crate) shared: Vec<String>,
 }
 
 impl Plan {
-    /// The record to write before anything is done: it names everything that may exist from now
-    /// on, the old rules and lines as well as the new ones.
+    /// Returns the record to write before the first change.
+    ///
+    /// It lists everything that may exist during the changes: the old rules and lines as well as
+    /// the new ones.
     pub(crate) fn pending(&self) -> Record {
         let mut record = Record { phase: Phase::Pending, ..self.record.clone() };
         record.flows.extend(self.ended());
@@ -58,15 +60,18 @@ impl Plan {
         record
     }
 
-    /// The flows that are permitted no more.
+    /// Returns the flows that were permitted before and no longer are.
     pub(crate) fn ended(&self) -> Vec<Flow> {
         let now: HashSet<&Flow> = self.record.flows.iter().collect();
         self.before.flows.iter().filter(|flow| !now.contains(flow)).copied().collect()
     }
 }
 
-/// Decides what `me` needs, from what it wants and what the world holds. `me` is its record so
-/// far: new, or as it was when its world was another.
+/// Plans the links of the container with the record `me`, which is new or describes an earlier
+/// state.
+///
+/// Links that cannot be made are refused or left unconnected, depending on `absent`. Any link on
+/// the host's network is refused.
 pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan, Refusal> {
     let links: Vec<Link> = me.links.iter().map(|link_state| link_state.link.clone()).collect();
     if !links.is_empty() && me.network == Network::Host {
@@ -87,8 +92,9 @@ pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan
     Ok(plan)
 }
 
-/// The hosts file: link lines in the order of the links, then the container's own where nobody
-/// wrote them.
+/// Plans the hosts file: link lines in the order of the links, then the container's own lines.
+///
+/// An own line is added only where the engine wrote none for that address.
 fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsInput, sources: &[Option<&Record>]) {
     let written: Vec<&str> = me.hosts.iter().flat_map(HostsEdit::blocks).collect();
     let base = match &file.content {
@@ -101,14 +107,14 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsInput, sources: &[Option
         .flat_map(|(link_state, source)| link_lines(me, &link_state.link.alias, source, sources))
         .collect();
     let own = me.network.addresses().iter().map(Address::ip);
-    // Who has no links any more has what it had before it was linked.
+    // Without links the hosts file becomes what it was before the container was linked.
     let linked = !me.links.is_empty();
     let own = first_of_each(own).filter(|ip| linked && !hosts::mentions(&base, *ip));
     lines.extend(own.map(|ip| hosts::line(ip, &[me.hostname.as_str()])));
 
     let block = hosts::block(&base, &lines);
-    // A block that stands stays where it is: containers of one pod share the file, and would move
-    // theirs to its end in turns.
+    // An unchanged block stays in place. Containers of one pod share the file and would otherwise
+    // keep moving their blocks to its end.
     let says = |block: &str| block.trim_start_matches('\n').to_owned();
     if let ([known], Some(content)) = (written.as_slice(), &file.content)
         && !known.is_empty()
@@ -122,9 +128,12 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsInput, sources: &[Option
     plan.record.hosts = Some(HostsEdit { place: file.place.clone(), block, previous: vec![] });
 }
 
-/// Docker's link line: alias, the source's host name, and its name where that is not the alias;
-/// IPv4 first, then IPv6. A source chooses its host name itself, so it is left out where it would take
-/// the alias of another link.
+/// Returns the lines of one link, as in Docker: alias, the source's host name, and its name if it
+/// is not the alias.
+///
+/// The IPv4 line comes before the IPv6 line. A source chooses its own host name, so a host name
+/// that is the alias of another source is left out. Names that mean the recipient itself are left
+/// out too.
 fn link_lines(
     me: &Record,
     alias: &Alias,
@@ -150,12 +159,12 @@ fn link_lines(
         .collect()
 }
 
-/// Whether a name means the container itself, in its own hosts file.
+/// Whether `name` means the container itself in its own hosts file.
 fn is_taken(me: &Record, name: &str) -> bool {
     is_reserved(name) || me.hostname.as_str().eq_ignore_ascii_case(name)
 }
 
-/// The first IPv4 and the first IPv6 address.
+/// Returns the first IPv4 and the first IPv6 address.
 fn first_of_each(mut ips: impl Iterator<Item = IpAddr> + Clone) -> impl Iterator<Item = IpAddr> {
     let v6 = ips.clone().find(IpAddr::is_ipv6);
     ips.find(IpAddr::is_ipv4).into_iter().chain(v6)
@@ -240,6 +249,16 @@ mod tests {
         assert_eq!((plan.pending().phase, plan.record.phase), (Phase::Pending, Phase::Ready));
         let before = linked.record.hosts.unwrap().block;
         assert_eq!(plan.pending().hosts.unwrap().previous, [before]);
+    }
+
+    #[test]
+    fn the_own_line_is_removed_with_the_last_link() {
+        let db = record("db", "80", &["10.0.0.2/24"]);
+        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
+        let linked = plan(&web, &world(&[db], Some("x\n")), OnMissing::Refuse).unwrap();
+        let unlinked = linked.record.clone().linked(&[]);
+        let plan = plan(&unlinked, &world(&[], Some(&text(&linked))), OnMissing::Leave).unwrap();
+        assert_eq!(text(&plan), "x\n");
     }
 
     #[test]

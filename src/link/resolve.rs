@@ -1,4 +1,4 @@
-//! From the sources that links name to the containers that answer to the names.
+//! Resolves the sources that links name to containers.
 
 use super::flows::MAX_FLOWS;
 use crate::model::{Alias, ContainerName, Hostname, Link, Network, Record, Reference};
@@ -7,59 +7,60 @@ use std::fmt;
 /// What was found under the name of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Candidate {
-    /// A container that runs.
+    /// A running container.
     Running(Box<Record>),
-    /// A container that does not.
+    /// A container that does not run.
     Stopped(ContainerName),
-    /// More than one container whose id starts so.
+    /// More than one container whose id has this prefix.
     Ambiguous,
-    /// None.
+    /// No container.
     Missing,
     /// The recipient itself.
     Itself,
 }
 
 impl Candidate {
-    /// Whether there is only to wait for the source.
+    /// Whether waiting can help: the source is missing or stopped.
     pub(crate) fn is_absence(&self) -> bool {
         matches!(self, Self::Stopped(_) | Self::Missing)
     }
 }
 
-/// What becomes of a link whose source is not there.
+/// What happens to a link whose source is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnMissing {
     /// The container must not start, as in Docker.
     Refuse,
-    /// It starts, if the link could be once its source is there.
+    /// The container starts if its source is missing or stopped. Other faults of the link are
+    /// refused.
     Defer,
-    /// It runs: whatever is wrong with the link, it stays unconnected until that is over.
+    /// The container already runs. A faulty link stays unconnected until the fault is over.
     Leave,
 }
 
-/// Why a container's links cannot be.
+/// Why a container's links cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Nobody answers to that name.
+    /// No container has this name or id.
     NoSuchContainer(Reference),
-    /// It is the recipient itself that answers to that name.
+    /// The link names the recipient itself.
     Itself(Reference),
-    /// Several ids start so.
+    /// Several container ids have this prefix.
     Ambiguous(Reference),
-    /// The source is there but does not run.
+    /// The source exists but does not run.
     NotRunning {
-        /// Whom the link names.
+        /// The source's name.
         source: ContainerName,
-        /// Who has the link.
+        /// The recipient's name.
         recipient: ContainerName,
-        /// Under which name.
+        /// The link's alias.
         alias: Alias,
     },
-    /// Recipient or source has the host's network: there is nothing to link.
+    /// Recipient or source uses the host's network, where links cannot be made.
     HostNetwork,
     /// The alias is the recipient's own host name.
     OwnHostname(Alias),
-    /// All sources together expose more ports than a container can be linked to.
+    /// The sources together need more flows than [`MAX_FLOWS`].
     TooManyFlows,
 }
 
@@ -93,24 +94,25 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What a recipient is called.
+/// The names of a recipient.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecipientNames<'a> {
-    /// By others.
+    /// The container's name.
     pub(crate) name: &'a ContainerName,
-    /// By itself, where that is known.
+    /// The container's own host name, if it is known.
     pub(crate) hostname: Option<&'a Hostname>,
 }
 
 impl<'a> RecipientNames<'a> {
-    /// What the container of this record is called.
+    /// Takes the names from the container's record.
     pub(crate) fn of(record: &'a Record) -> Self {
         Self { name: &record.name, hostname: Some(&record.hostname) }
     }
 }
 
-/// The container behind each link, or none where it may be absent. `candidates` are in the order
-/// of `links`.
+/// Returns the source of each link, or `None` for a link that stays unconnected.
+///
+/// `candidates` are in the order of `links`. `absent` decides which faults are refused.
 pub(crate) fn resolve<'a>(
     recipient: RecipientNames<'_>,
     links: &[Link],

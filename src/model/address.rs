@@ -4,8 +4,7 @@ use super::{BridgeName, Invalid};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An address that a link may use, with the length of its network's prefix, and the bridge that
-/// its interface is plugged into.
+/// An address that a link may use, with its prefix length and the bridge of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address {
     ip: IpAddr,
@@ -14,8 +13,11 @@ pub struct Address {
 }
 
 impl Address {
-    /// Refuses every address that would make a rule or a hosts line mean somebody else: loopback,
-    /// "this network", link-local, multicast, broadcast and reserved ranges, and IPv4 in disguise.
+    /// Accepts `ip` with the prefix length `prefix`, in bits, if it can identify one container.
+    ///
+    /// Refused are addresses that would make a rule or a hosts line match another host. These are
+    /// loopback, "this network", link-local, multicast, broadcast and reserved ranges, and IPv4
+    /// addresses in IPv6 form.
     pub(crate) fn new(ip: IpAddr, prefix: u8) -> Result<Self, Invalid> {
         let (why, bits) = match ip {
             IpAddr::V4(ip) => (unusable_v4(ip), 32),
@@ -30,30 +32,30 @@ impl Address {
         }
     }
 
-    /// Parses `10.0.0.2/24`.
+    /// Parses `ADDRESS/PREFIX`, such as `10.0.0.2/24`.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
         let refuse = || Invalid::new("address", value, "not ADDRESS/PREFIX");
         let (ip, prefix) = value.split_once('/').ok_or_else(refuse)?;
         Self::new(ip.parse().map_err(|_| refuse())?, prefix.parse().map_err(|_| refuse())?)
     }
 
-    /// The same on a bridge of the host's, or on none that is known.
+    /// Returns this address with another bridge. `None` means that no bridge is known.
     #[must_use]
     pub(crate) fn on(self, bridge: Option<BridgeName>) -> Self {
         Self { bridge, ..self }
     }
 
-    /// The bare address.
+    /// Returns the address without the prefix length.
     pub(crate) fn ip(&self) -> IpAddr {
         self.ip
     }
 
-    /// Where packets from and to it pass; none if that is no bridge of the host's.
+    /// Returns the host's bridge that carries its packets, or `None` if no such bridge is known.
     pub(crate) fn bridge(&self) -> Option<BridgeName> {
         self.bridge
     }
 
-    /// Whether `other` is on the same network, as both see it.
+    /// Whether both addresses are in one network, by the shorter of the two prefixes.
     pub(crate) fn shares_network(&self, other: &Self) -> bool {
         let prefix = self.prefix.min(other.prefix);
         match (self.ip, other.ip) {
@@ -103,7 +105,7 @@ fn unusable_v6(ip: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
-/// IPv4 or IPv6.
+/// An IP address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// IPv4.
@@ -113,27 +115,28 @@ pub enum Family {
 }
 
 impl Family {
-    /// Both, in the order in which they are written.
+    /// Both families, in output order.
     pub(crate) const BOTH: [Self; 2] = [Self::V4, Self::V6];
 
-    /// The family of an address.
+    /// Returns the family of an address.
     pub(crate) fn of(ip: IpAddr) -> Self {
         if ip.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 }
 
-/// What a container is connected to.
+/// The network of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
-    /// A namespace of its own (or its pod's), with these addresses: interfaces in order, IPv4 and
-    /// global IPv6.
+    /// A network namespace of its own (or of its pod), with its addresses.
+    ///
+    /// They are in the order of the interfaces: IPv4 and global IPv6 addresses.
     Own(Vec<Address>),
-    /// The host's namespace: nothing to link to, and nothing to filter.
+    /// The host's network namespace. Links cannot be made there.
     Host,
 }
 
 impl Network {
-    /// The addresses a link may use.
+    /// Returns the addresses that a link may use. There are none in the host's namespace.
     pub(crate) fn addresses(&self) -> &[Address] {
         match self {
             Self::Own(addresses) => addresses,

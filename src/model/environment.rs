@@ -1,25 +1,27 @@
-//! Environment entries, and which of its own a source lets recipients see.
+//! Environment variables, and the filter of those that a source passes to recipients.
 
 use super::Invalid;
 use std::fmt;
 
-/// One `key=value`.
+/// One environment variable, `key=value`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Variable {
     /// Everything before the first `=`.
     pub key: String,
-    /// Everything after it.
+    /// Everything after the first `=`.
     pub value: String,
 }
 
 impl Variable {
-    /// A variable of our own making.
+    /// Creates a variable from its key and value, without a check.
     pub fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
         Self { key: key.into(), value: value.into() }
     }
 
-    /// Cuts at the first `=`. Entries without one are no variables (Docker skips them too), and
-    /// neither are those with a NUL, which no process can have.
+    /// Splits an entry at the first `=`.
+    ///
+    /// Returns `None` without an `=`, as Docker does. It also returns `None` with a NUL, which no
+    /// process environment can contain.
     pub(crate) fn parse(entry: &str) -> Option<Self> {
         let (key, value) = entry.split_once('=')?;
         (!entry.contains('\0')).then(|| Self::new(key, value))
@@ -32,8 +34,9 @@ impl fmt::Display for Variable {
     }
 }
 
-/// The annotation `org.oci-link.env`: `all`, `none`, or globs of which those with `!` exclude; `all` in
-/// a list is every variable.
+/// The annotation `org.oci-link.env`: `all`, `none`, or a list of globs.
+///
+/// A glob with `!` excludes variables. `all` in a list matches every variable.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct EnvFilter {
     only: Vec<String>,
@@ -42,7 +45,7 @@ pub(crate) struct EnvFilter {
 }
 
 impl EnvFilter {
-    /// Parses the annotation. A list of nothing but exclusions means all but those.
+    /// Parses the annotation. A list of exclusions only allows all other variables.
     pub(crate) fn parse(value: &str) -> Result<Self, Invalid> {
         let mut filter = Self::default();
         match value.trim() {
@@ -77,8 +80,10 @@ impl EnvFilter {
     }
 }
 
-/// Shell globs with `*` and `?`, in time linear in the product of the lengths: on a mismatch only
-/// the last star is tried again.
+/// Matches a shell glob with `*` and `?`.
+///
+/// After a mismatch only the last star is tried again. The time is at most proportional to the
+/// product of both lengths.
 fn matches(glob: &[u8], text: &[u8]) -> bool {
     let (mut g, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
@@ -93,7 +98,7 @@ fn matches(glob: &[u8], text: &[u8]) -> bool {
                 t += 1;
             }
             _ => {
-                // The star takes one more.
+                // The last star matches one more byte.
                 let Some((at, from)) = star else { return false };
                 (g, t) = (at, from + 1);
             }

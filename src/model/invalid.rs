@@ -1,11 +1,11 @@
-//! Why a value from outside was refused.
+//! The error for a value from outside that was refused.
 
 use std::fmt;
 
-/// The longest piece of a refused value that a message repeats.
+/// Length limit of the part of a refused value that a message repeats, in characters.
 const SHOWN: usize = 80;
 
-/// A value that did not become a checked type: what it should have been, what it was, and why not.
+/// A refused value, with the expected type and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
     what: &'static str,
@@ -14,15 +14,17 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// `what` was expected, `value` came, `why` it is refused.
+    /// `what` is the expected type, `value` the refused value, and `why` the reason.
     pub(crate) fn new(what: &'static str, value: &str, why: &'static str) -> Self {
         Self { what, value: value.chars().take(SHOWN + 1).collect(), why }
     }
 }
 
 impl fmt::Display for Invalid {
-    /// One line whatever the value holds: escapes, newlines and bidirectional marks come out as
-    /// their escape sequences, so that no value can write to a terminal or forge a log line.
+    /// Writes one line for any value.
+    ///
+    /// Control characters, newlines and bidirectional marks are escaped. No value can control a
+    /// terminal or forge a log line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown: String = self.value.chars().take(SHOWN).collect();
         if shown.len() < self.value.len() {
@@ -34,7 +36,7 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// Everything that is not printable ASCII (or the ellipsis of a cut value) as an escape sequence.
+/// Escapes everything except printable ASCII and the ellipsis of a truncated value.
 fn escape(value: &str) -> String {
     value
         .chars()

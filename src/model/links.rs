@@ -1,22 +1,25 @@
-//! `source[:alias]`, in Docker's grammar (docker/cli opts, moby runconfig/opts `ParseLink`).
+//! Parses `source[:alias]` in Docker's grammar (docker/cli opts, moby runconfig/opts `ParseLink`).
 
 use super::{Alias, Invalid, Reference};
 
-/// More links than any legacy application has; fewer than would make a start slow.
+/// Limit of links per container: more than legacy applications have, and few enough for a fast
+/// start.
 pub(crate) const MAX_LINKS: usize = 256;
 
-/// One declared link: whom, and by what name.
+/// One declared link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Whom the link names.
+    /// The source that the link names.
     pub(crate) source: Reference,
-    /// What the source is called in the recipient.
+    /// The source's name inside the recipient.
     pub(crate) alias: Alias,
 }
 
 impl Link {
-    /// Parses one `source[:alias]`. The form `/name:/recipient/alias`, which `docker inspect`
-    /// prints, is read back as `name:alias`.
+    /// Parses one `source[:alias]`.
+    ///
+    /// `docker inspect` prints `/name:/recipient/alias`, which is parsed as `name:alias`. Reserved
+    /// aliases such as `localhost` are refused.
     pub(crate) fn parse(value: &str) -> Result<Self, Invalid> {
         let (source, alias) = match value.split_once(':') {
             _ if value.is_empty() => {
@@ -52,10 +55,10 @@ impl Link {
     }
 }
 
-/// Parses the whole annotation: `none` (for images that bring annotations of their own), or links
-/// separated by commas or white space, in order. A link that
-/// stands there twice counts once; two sources under one alias are refused, where Docker lets the
-/// first win in silence.
+/// Parses the whole annotation: links separated by commas or white space, in order.
+///
+/// `none` means no links; it overrides an image's annotation. A repeated link counts once. Two
+/// sources under one alias are refused, where Docker silently keeps the first.
 pub(crate) fn parse_links(value: &str) -> Result<Vec<Link>, Invalid> {
     let mut links: Vec<Link> = Vec::new();
     if value.trim() == "none" {

@@ -1,25 +1,25 @@
-//! The annotation `org.oci-link.missing`: what becomes of a start when a source does not run.
+//! The annotation `org.oci-link.missing`: what a start does if a source does not run.
 
 use super::Invalid;
 use std::time::Duration;
 
-/// Longer than any service takes to come up, shorter than a person waits for an answer.
+/// Longest wait: longer than services take to start, shorter than a person waits for an answer.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// What a container does about sources that do not run when it starts.
+/// What a starting container does if a source does not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Missing {
     /// It does not start, as in Docker.
     #[default]
     Fail,
-    /// It starts, and is linked the moment they appear.
+    /// It starts, and is linked as soon as the source runs.
     Defer,
-    /// It waits for them, and then does not start.
+    /// It waits at most this long for its sources. It does not start if one is still missing then.
     Wait(Duration),
 }
 
 impl Missing {
-    /// Parses `fail`, `defer`, or `wait=` and a time in ms, s or m.
+    /// Parses `fail`, `defer`, or `wait=` with a time in ms, s or m, from 1ms to 10m.
     pub(crate) fn parse(value: &str) -> Result<Self, Invalid> {
         let refuse = |why| Err(Invalid::new("missing", value, why));
         match value.trim() {

@@ -1,8 +1,8 @@
-//! Checked nouns, no I/O.
+//! Checked types for values from outside; no I/O.
 //!
-//! Every value that comes from outside becomes one of these types at the door, or is refused
-//! there. Past the door there are no raw strings: a [`ContainerId`] is safe as a file name, an
-//! [`Alias`] is safe in a hosts file, a [`Port`] is safe in a rule.
+//! Every value from outside is converted to one of these types where it enters, or refused there.
+//! Other code handles no raw strings. A [`ContainerId`] is safe as a file name, an [`Alias`] in a
+//! hosts file, and a [`Port`] in a firewall rule.
 
 mod address;
 mod environment;

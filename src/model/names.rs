@@ -1,16 +1,19 @@
-//! What containers are called: ids, names, host names, aliases, and references to any of them.
+//! Names of containers: ids, names, host names, aliases, and references to sources.
 
 use super::Invalid;
 use std::fmt;
 
-/// A file name can hold 255 bytes, and ids and names become file names with an ending.
+/// Length limit of ids and names. They become file names with a suffix, and a file name has at most
+/// 255 bytes.
 const MAX_NAME: usize = 240;
-/// RFC 1035: the longest host name.
+/// Length limit of a host name (RFC 1035).
 const MAX_HOSTNAME: usize = 253;
 
-/// ASCII letters, digits and `extra`, starting with a letter, a digit or an underscore. That
-/// leaves out everything a hosts file, a rule, a path or a terminal could read as more than a
-/// name: white space, `#`, `/`, NUL, a leading `-` or `.`, and all of Unicode beyond ASCII.
+/// Accepts ASCII letters, digits and `extra`, starting with a letter, a digit or an underscore.
+///
+/// This excludes every character with a special meaning in a hosts file, a rule, a path or a
+/// terminal. Examples are white space, `#`, `/`, NUL, a leading `-` or `.`, and non-ASCII
+/// characters.
 fn check(what: &'static str, value: &str, extra: &str, max: usize) -> Result<String, Invalid> {
     let refuse = |why| Err(Invalid::new(what, value, why));
     let Some(first) = value.bytes().next() else { return refuse("is empty") };
@@ -38,7 +41,7 @@ macro_rules! checked_name {
                 check($what, value, $extra, $max).map(Self)
             }
 
-            /// The text, safe wherever this kind of name is used.
+            /// Returns the text, which is safe wherever this kind of name is used.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -57,7 +60,7 @@ checked_name!(
     ContainerId, "container id", "_.+-", MAX_NAME
 );
 checked_name!(
-    /// What people call a container.
+    /// The name that users give a container.
     ContainerName, "container name", "_.+-", MAX_NAME
 );
 checked_name!(
@@ -73,11 +76,12 @@ checked_name!(
     Reference, "link source", "_.+-", MAX_NAME
 );
 
-/// The kernel's limit, without its NUL.
+/// Length limit of a bridge name: the kernel's `IFNAMSIZ` without the NUL.
 const MAX_BRIDGE: usize = 15;
 
-/// A bridge of the host's: nothing that iptables reads as a pattern. Every address and every flow
-/// may have one, so it is as easy to copy as they are.
+/// The name of a bridge on the host, without characters that iptables reads as a pattern.
+///
+/// Every address and flow may contain one, so it is `Copy`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BridgeName([u8; MAX_BRIDGE]);
 
@@ -90,10 +94,10 @@ impl BridgeName {
         Ok(Self(bytes))
     }
 
-    /// The text, safe wherever an interface is named.
+    /// Returns the text, which is safe wherever an interface is named.
     pub(crate) fn as_str(&self) -> &str {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(MAX_BRIDGE);
-        // ASCII, or it would not have become a name.
+        // Always valid: `new` accepts ASCII only.
         std::str::from_utf8(&self.0[..end]).unwrap_or_default()
     }
 }
@@ -111,14 +115,14 @@ impl fmt::Debug for BridgeName {
 }
 
 impl ContainerId {
-    /// Docker's short form, the host name of a container that was given none.
+    /// Docker's short form of the id, which is the default host name of a container.
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
     }
 }
 
 impl From<&ContainerId> for ContainerName {
-    /// A container that nobody named goes by its id: every id is a valid name.
+    /// The default name of a container is its id. Every id is a valid name.
     fn from(id: &ContainerId) -> Self {
         Self(id.0.clone())
     }
@@ -137,32 +141,34 @@ impl From<&ContainerName> for Reference {
 }
 
 impl From<&Reference> for Alias {
-    /// A link without an alias goes by its source's name, even by a full id, as in Docker.
+    /// The default alias of a link is the source as written, even a full id, as in Docker.
     fn from(source: &Reference) -> Self {
         Self(source.0.clone())
     }
 }
 
 impl Alias {
-    /// Host names compare without case.
+    /// Compares as host names, ignoring ASCII case.
     pub(crate) fn same_host(&self, other: &str) -> bool {
         self.0.eq_ignore_ascii_case(other)
     }
 
-    /// See [`is_reserved`].
+    /// Whether every container's hosts file already uses this alias, see [`is_reserved`].
     pub(crate) fn is_reserved(&self) -> bool {
         is_reserved(&self.0)
     }
 
-    /// The prefix of this link's variables: upper case, `-` to `_`, nothing else
-    /// (moby daemon/links/links.go).
+    /// Returns the prefix of this link's variables: upper case, with `-` replaced by `_` (moby
+    /// daemon/links/links.go).
     pub(crate) fn variable_prefix(&self) -> String {
         self.0.to_ascii_uppercase().replace('-', "_")
     }
 }
 
-/// Names that the hosts file of every container already gives to somebody else: taking one
-/// over would send traffic meant for the container itself to the source.
+/// Whether every container's hosts file already uses this name, such as `localhost` or
+/// `ip6-loopback`.
+///
+/// As an alias, such a name would send traffic meant for the container itself to the source.
 pub(crate) fn is_reserved(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name == "localhost" || name.starts_with("localhost.") || name.starts_with("ip6-")

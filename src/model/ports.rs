@@ -1,10 +1,10 @@
-//! Exposed ports: `3306/tcp, 33060, 7000-7010/udp`.
+//! Exposed ports, such as `3306/tcp, 33060, 7000-7010/udp`.
 
 use super::Invalid;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// More ports than an image exposes; each of them costs two rules with iptables.
+/// Limit of exposed ports, above that of real images. With iptables each port costs two rules.
 const MAX_PORTS: usize = 4096;
 
 /// A transport protocol that Docker can expose.
@@ -19,7 +19,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The lower-case name, as iptables and Docker write it.
+    /// Returns the lower-case name, as iptables and Docker write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -28,7 +28,7 @@ impl Protocol {
         }
     }
 
-    /// As an IP packet has it.
+    /// Returns the IP protocol number.
     pub(crate) fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
@@ -37,7 +37,7 @@ impl Protocol {
         }
     }
 
-    /// The protocol of that number, if Docker can expose it.
+    /// Returns the protocol with this IP protocol number, if Docker can expose it.
     pub(crate) fn from_number(number: u8) -> Option<Self> {
         [Self::Tcp, Self::Udp, Self::Sctp].into_iter().find(|protocol| protocol.number() == number)
     }
@@ -70,12 +70,12 @@ impl fmt::Display for Port {
     }
 }
 
-/// The ports a container exposes, each once, in order.
+/// The ports that a container exposes, without duplicates, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PortSet(BTreeSet<Port>);
 
 impl PortSet {
-    /// Parses a list separated by commas or white space; `none` and the empty list expose nothing.
+    /// Parses a list separated by commas or white space. `none` and an empty list expose nothing.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
         let mut ports = BTreeSet::new();
         if value.trim() == "none" {
@@ -94,7 +94,7 @@ impl PortSet {
         Ok(Self(ports))
     }
 
-    /// In order of number, then protocol.
+    /// Iterates in order of number, then protocol.
     pub fn iter(&self) -> impl Iterator<Item = Port> + '_ {
         self.0.iter().copied()
     }
@@ -106,7 +106,8 @@ impl PortSet {
 }
 
 impl fmt::Display for PortSet {
-    /// In the form that is parsed, runs of ports as ranges: `53/udp,7000-7010/tcp`.
+    /// Writes the form that `parse` accepts, with ranges for consecutive ports:
+    /// `53/udp,7000-7010/tcp`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut runs: Vec<(Port, u16)> = Vec::new();
         for port in self.iter() {
@@ -136,7 +137,8 @@ impl FromIterator<Port> for PortSet {
     }
 }
 
-/// One `number[-number][/protocol]`; tcp unless told.
+/// Parses one `number[-number][/protocol]` into first port, last port and protocol. The default
+/// protocol is tcp.
 fn parse_item(item: &str) -> Result<(u16, u16, Protocol), Invalid> {
     let refuse = |why| Err(Invalid::new("port", item, why));
     let (range, protocol) = item.split_once('/').unwrap_or((item, "tcp"));
@@ -151,7 +153,7 @@ fn parse_item(item: &str) -> Result<(u16, u16, Protocol), Invalid> {
     }
 }
 
-/// Digits only: `u16::from_str` would take a plus sign too.
+/// Parses a port number, digits only: `u16::from_str` would accept a plus sign.
 fn number(value: &str) -> Option<u16> {
     let digits = value.bytes().all(|b| b.is_ascii_digit());
     value.parse().ok().filter(|number| digits && *number != 0)

@@ -1,7 +1,7 @@
-//! What one container published, and everything that was done for it.
+//! The record of one container: what it published, and what oci-link changed for it.
 //!
-//! Teardown and repair work from the record alone, so it holds the exact rules and lines, the
-//! backend that keeps the rules, and who the container was; nothing of that is ever computed again.
+//! Teardown and repair use only the record. It holds the exact rules and hosts lines, the backend
+//! that holds the rules, and the container's identity. None of these is computed again.
 
 use super::{
     Alias, BridgeName, ContainerId, ContainerName, Hostname, Invalid, Link, Network, Port, PortSet,
@@ -12,42 +12,45 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// Where a record is in its life.
+/// The phase of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Its effects are being made or unmade: they may be there in part.
+    /// The changes for this container are being made or removed, so only some of them may exist.
     Pending,
-    /// Its effects are all there.
+    /// All changes for this container have been made.
     Ready,
 }
 
-/// Which run of which container this is. Ids and addresses are reused, process ids and namespace
-/// inodes too; the cookie of a network namespace is not, within one boot.
+/// Identifies one run of one container.
+///
+/// Ids, addresses, process ids and namespace inodes are reused. The cookie of a network namespace
+/// is unique within one boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// The kernel's boot id.
     pub boot: u128,
     /// `SO_NETNS_COOKIE` of the container's network namespace.
     pub netns: u64,
-    /// The container's first process, in the host's numbering.
+    /// The container's first process, in the host's pid namespace.
     pub pid: i32,
     /// When that process started, in clock ticks since boot.
     pub started: u64,
 }
 
-/// The short name that all rules of one recipient instance carry.
+/// The short hash that marks all rules of one recipient instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OwnerTag(String);
 
 impl OwnerTag {
-    /// Computed once, then recorded: 64 bits over boot, namespace and id.
+    /// Hashes boot id, namespace cookie and container id to 64 bits. The result is stored in the
+    /// record and not computed again.
     pub fn new(id: &ContainerId, instance: &Instance) -> Self {
         let mut hasher = DefaultHasher::new();
         (instance.boot, instance.netns, id).hash(&mut hasher);
         Self(format!("{:016x}", hasher.finish()))
     }
 
-    /// Reads a tag back from a record or a rule.
+    /// Parses the tag in a record or a rule.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
         if value.len() == 16 && value.bytes().all(|b| b"0123456789abcdef".contains(&b)) {
             Ok(Self(value.to_owned()))
@@ -56,7 +59,7 @@ impl OwnerTag {
         }
     }
 
-    /// Sixteen hexadecimal digits.
+    /// Returns the tag, 16 hexadecimal digits.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -68,23 +71,24 @@ impl fmt::Display for OwnerTag {
     }
 }
 
-/// One permission: connections from one address to one port of another.
+/// One permitted flow: connections from one address to one port of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow {
-    /// The recipient.
+    /// The recipient's address.
     pub from: IpAddr,
-    /// The source.
+    /// The source's address.
     pub to: IpAddr,
     /// The source's exposed port.
     pub port: Port,
-    /// The bridge that both sit on: then only packets that come in and go out by it are permitted,
-    /// and who borrows an address elsewhere gains nothing. None where there is no such bridge, or
-    /// none is known: then the addresses alone count.
+    /// The bridge that both containers are attached to, if there is one and it is known.
+    ///
+    /// Only packets that enter and leave through it are permitted, so an address spoofed elsewhere
+    /// is useless. With `None` the rule checks addresses only.
     pub bridge: Option<BridgeName>,
 }
 
 impl Flow {
-    /// The same wherever it passes: connections do not know of bridges.
+    /// Returns the flow without its bridge, because connection tracking entries contain none.
     #[must_use]
     pub fn anywhere(self) -> Self {
         Self { bridge: None, ..self }
@@ -98,24 +102,24 @@ impl fmt::Display for Flow {
     }
 }
 
-/// Who keeps the rules.
+/// The firewall backend that holds the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackendName {
-    /// Nobody: the host does not filter between containers.
+    /// No rules; the host does not filter between containers.
     None,
-    /// Rules that ask sets, whose elements come and go by netlink.
+    /// Static rules that match sets. The elements are added and removed by netlink.
     Ipset,
-    /// `iptables-restore` and `ip6tables-restore`.
+    /// Rules written by `iptables-restore` and `ip6tables-restore`.
     Iptables,
-    /// A table of our own, by netlink.
+    /// A table of oci-link's own, changed by netlink.
     Nftables,
 }
 
 impl BackendName {
-    /// All that make rules.
+    /// All backends that make rules.
     pub(crate) const ALL: [Self; 3] = [Self::Ipset, Self::Iptables, Self::Nftables];
 
-    /// As in config.toml.
+    /// Returns the name as in config.toml.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -125,7 +129,7 @@ impl BackendName {
         }
     }
 
-    /// Reads the name back.
+    /// Parses the name.
     pub(crate) fn parse(value: &str) -> Result<Self, Invalid> {
         [Self::None, Self::Ipset, Self::Iptables, Self::Nftables]
             .into_iter()
@@ -142,7 +146,7 @@ impl fmt::Display for BackendName {
     }
 }
 
-/// A file or directory as the kernel knows it, whatever its path says by now.
+/// Identifies a file or directory independently of its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inode {
     /// `st_dev`.
@@ -154,28 +158,29 @@ pub struct Inode {
 /// Which file is the container's `/etc/hosts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostsPlace {
-    /// A file of the engine's, bind-mounted: edited in place, or the container would not see it.
+    /// A bind-mounted file of the engine. It is edited in place, because the container would not
+    /// see a replaced file.
     Mount {
         /// The source of the mount.
         path: PathBuf,
-        /// What `path` was when it was checked.
+        /// The inode of `path` when it was checked.
         inode: Inode,
     },
     /// `/etc/hosts` below a root filesystem, replaced by rename.
     Rootfs {
         /// The root filesystem.
         path: PathBuf,
-        /// What `path` was when it was checked.
+        /// The inode of `path` when it was checked.
         inode: Inode,
-        /// What was missing: it is ours to remove.
+        /// What oci-link created, to be removed again.
         created: Created,
     },
 }
 
-/// What had to be made so that a root filesystem has a hosts file.
+/// What oci-link created because the root filesystem had no hosts file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// It had one.
+    /// Nothing; the hosts file existed.
     Nothing,
     /// The file.
     File,
@@ -188,21 +193,23 @@ pub enum Created {
 pub struct HostsEdit {
     /// The file.
     pub place: HostsPlace,
-    /// Our block, byte for byte; empty when there is nothing of ours in it.
+    /// The hosts block, byte for byte. Empty if the file has none.
     pub block: String,
-    /// While pending: blocks that may still stand there instead.
+    /// While pending: earlier blocks that the file may still contain instead.
     pub previous: Vec<String>,
 }
 
 impl HostsEdit {
-    /// Every block of ours that the file may hold.
+    /// Returns every block of this container that the file may contain.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.block).chain(&self.previous).map(String::as_str)
     }
 }
 
-/// What stands for `length` bytes that are to be cut off the end of a hosts file, until they are: to
-/// a reader, a comment.
+/// Returns a comment of `length` bytes. It ends with a newline if `length` is at least 2.
+///
+/// While a hosts file gets shorter, the comment covers the bytes at its end until they are
+/// truncated.
 pub(crate) fn filler(length: usize) -> Vec<u8> {
     let mut filler = vec![b'#'; length];
     if let [.., _, last] = &mut filler[..] {
@@ -211,59 +218,59 @@ pub(crate) fn filler(length: usize) -> Vec<u8> {
     filler
 }
 
-/// A declared link, and which container it is connected to now.
+/// A declared link and the container that it is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkState {
-    /// As declared.
+    /// The link as declared.
     pub link: Link,
-    /// The source, while it runs.
+    /// The source's id, or `None` while the link is waiting.
     pub source: Option<ContainerId>,
 }
 
 impl LinkState {
-    /// A link that is not connected.
+    /// Returns the state of a link that is not connected.
     pub(crate) fn waiting(link: Link) -> Self {
         Self { link, source: None }
     }
 }
 
-/// One container's entry in the state directory.
+/// The record of one container in the state directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Counts the changes; 0 has never been written.
+    /// Number of changes. 0 means that the record was never written.
     pub revision: u64,
-    /// Where it is in its life.
+    /// Whether the changes below are complete.
     pub phase: Phase,
     /// The OCI container id.
     pub id: ContainerId,
-    /// What people call it.
+    /// The container's name.
     pub name: ContainerName,
-    /// Its own host name.
+    /// The container's own host name.
     pub hostname: Hostname,
-    /// Which run of it this is.
+    /// Which run of the container this is.
     pub instance: Instance,
-    /// Where it can be reached.
+    /// The container's network and addresses.
     pub network: Network,
-    /// What it exposes.
+    /// The ports that the container exposes.
     pub ports: PortSet,
-    /// What recipients may see of its environment: already filtered.
+    /// The variables that recipients receive, already filtered.
     pub environment: Vec<Variable>,
-    /// Its own links.
+    /// The container's own links.
     pub links: Vec<LinkState>,
-    /// The name its rules carry.
+    /// The tag of the container's rules.
     pub owner: OwnerTag,
-    /// Who keeps its rules.
+    /// The backend that holds the container's rules.
     pub backend: BackendName,
-    /// What its rules permit; while pending, all that they may permit.
+    /// The flows that the rules permit. While pending, all flows that they may permit.
     pub flows: Vec<Flow>,
-    /// What its hosts file holds of ours.
+    /// What was written into the container's hosts file.
     pub hosts: Option<HostsEdit>,
-    /// Where its config.json is; none in records of an earlier version.
+    /// The directory of config.json; records of an earlier version have none.
     pub bundle: Option<PathBuf>,
 }
 
 impl Record {
-    /// The alias under which this container is connected to `source`, if it is.
+    /// Returns the alias of the first link that is connected to `source`.
     pub(crate) fn alias_of(&self, source: &ContainerId) -> Option<&Alias> {
         self.links
             .iter()
@@ -271,7 +278,7 @@ impl Record {
             .map(|link_state| &link_state.link.alias)
     }
 
-    /// All names by which other containers' links may want this one.
+    /// Returns the references by which links of other containers may name this container.
     pub(crate) fn answers_to(&self) -> [Reference; 2] {
         [Reference::from(&self.name), Reference::from(&self.id)]
     }

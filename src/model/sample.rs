@@ -5,7 +5,7 @@ use super::{
     Network, OwnerTag, Phase, PortSet, Record, Reference, Variable,
 };
 
-/// A container called `name`, exposing `ports`, at `addresses`.
+/// A container called `name` that exposes `ports`, at `addresses`.
 pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
     let id = ContainerId::new(name).unwrap();
     let instance = Instance { boot: 1, netns: 2, pid: 3, started: 4 };
@@ -30,14 +30,14 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
 }
 
 impl Record {
-    /// The same with these links, `source:alias` each.
+    /// Returns the record with these links, each `source:alias`.
     pub(crate) fn linked(mut self, links: &[&str]) -> Self {
         let parsed = links.iter().map(|link| Link::parse(link).unwrap());
         self.links = parsed.map(|link| LinkState { link, source: None }).collect();
         self
     }
 
-    /// The same showing these variables.
+    /// Returns the record with these variables for recipients.
     pub(crate) fn showing(mut self, entries: &[&str]) -> Self {
         self.environment = entries.iter().filter_map(|entry| Variable::parse(entry)).collect();
         self

@@ -8,27 +8,27 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What all of our annotations begin with.
+/// Prefix of all annotations of oci-link.
 pub(crate) const PREFIX: &str = "org.oci-link.";
-/// Where image tools (umoci) put an image's EXPOSE.
+/// The annotation in which image tools (umoci) store an image's EXPOSE.
 const IMAGE_PORTS: &str = "org.opencontainers.image.exposedPorts";
-/// Kubernetes allows 256 KiB of annotations per object.
+/// Limit of annotations per container. Kubernetes allows 256 KiB of annotations per object.
 const MAX_COUNT: usize = 4096;
-/// What one of our values may take.
+/// Size limit of one oci-link annotation, in bytes.
 const MAX_VALUE: usize = 64 * 1024;
 
 /// All annotations of one container.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Annotations(BTreeMap<String, String>);
 
-/// What our annotations say; nothing where they say nothing.
+/// The values of oci-link's annotations; defaults where an annotation is missing.
 #[derive(Debug, Default)]
 pub(crate) struct Declared {
     /// `org.oci-link.links`.
     pub(crate) links: Vec<Link>,
     /// `org.oci-link.name`.
     pub(crate) name: Option<ContainerName>,
-    /// `org.oci-link.ports`, else the image's.
+    /// `org.oci-link.ports`, or else the image's ports.
     pub(crate) ports: Option<PortSet>,
     /// `org.oci-link.env`.
     pub(crate) env: EnvFilter,
@@ -37,7 +37,7 @@ pub(crate) struct Declared {
 }
 
 impl Annotations {
-    /// Reads ours.
+    /// Parses oci-link's annotations. A value that is not valid is an error.
     pub(crate) fn declared(&self) -> Result<Declared> {
         let ours = |name: &str| self.ours(name);
         Ok(Declared {
@@ -52,7 +52,7 @@ impl Annotations {
         })
     }
 
-    /// The value of somebody else's `key`.
+    /// Returns the value of any annotation, by its full key.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
@@ -66,14 +66,18 @@ impl Annotations {
         }
     }
 
-    /// Not our format, so not our error: what is not understood exposes nothing.
+    /// Returns the image's exposed ports.
+    ///
+    /// The format belongs to other tools, so a value that cannot be parsed is logged and ignored.
     fn image_ports(&self) -> Option<PortSet> {
         let value = self.0.get(IMAGE_PORTS)?;
         PortSet::parse(value).inspect_err(|error| log::warn!("{IMAGE_PORTS} ignored: {error}")).ok()
     }
 
-    /// The state's annotations and those of config.json must tell the same story: whoever changed
-    /// one after the runtime read the other wants us to act on something that was never started.
+    /// Checks that the state and config.json have the same oci-link annotations and image ports.
+    ///
+    /// A difference means that one of them changed after the runtime read the other. Acting on it
+    /// would link a container that was never started that way, so it is refused as unsafe.
     pub(crate) fn must_agree(&self, state: &Self) -> Result<()> {
         let ours = |all: &'_ Self| -> Vec<(String, String)> {
             let counts = |key: &str| key.starts_with(PREFIX) || key == IMAGE_PORTS;

@@ -1,17 +1,17 @@
 //! The command lines of runc, crun and youki, as far as the wrapper acts on them.
 //!
-//! runc parses with Go's `flag` (`--bundle X`, `-bundle=X`), crun with glibc's argp (`-dbX`, `--bund
-//! X`), youki with clap, and engines use many of these forms. What is not understood is the
-//! runtime's business: then there is nothing to act on, and the runtime says what is wrong.
+//! runc parses with Go's `flag` (`--bundle X`, `-bundle=X`), crun with glibc's argp (`-dbX`,
+//! `--bund X`) and youki with clap. Engines use many of these forms. Arguments that cannot be
+//! parsed yield [`Action::Other`], and the runtime reports the mistake.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Options before the command that have a value, in all runtimes together.
+/// Options before the command that take a value, in all runtimes together.
 const GLOBAL_VALUES: [&str; 9] =
     ["root", "r", "log", "l", "log-format", "log-level", "criu", "rootless", "cgroup-manager"];
-/// Options of `create` and `run` that have a value; `-c` and `-p` are youki's.
+/// Options of `create` and `run` that take a value. `-c` and `-p` are youki's.
 const CREATE_VALUES: [&str; 11] = [
     "bundle",
     "b",
@@ -25,7 +25,7 @@ const CREATE_VALUES: [&str; 11] = [
     "f",
     "keyring",
 ];
-/// Options without a value that Go lets one write with one dash: words, not letters in a row.
+/// Options without a value that Go accepts with one dash. They are words and not a row of letters.
 const FLAGS: [&str; 9] = [
     "debug",
     "detach",
@@ -37,38 +37,39 @@ const FLAGS: [&str; 9] = [
     "regex",
     "systemd-cgroup",
 ];
-/// Options that make a runtime tell of itself, and do nothing else.
+/// Options that make a runtime print information about itself and do nothing else.
 const QUESTIONS: [&str; 7] = ["help", "h", "?", "usage", "version", "v", "V"];
 
-/// What the runtime is asked to do.
+/// The requested runtime operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Make a container that waits.
+    /// Create a container without starting it.
     Create(Creation),
-    /// Make one and start it.
+    /// Create a container and start it.
     Run(Creation),
-    /// Start one that waits.
+    /// Start the created container with this id.
     Start(OsString),
-    /// Remove one.
+    /// Delete the container with this id.
     Delete(OsString),
-    /// Anything else.
+    /// Any other command.
     Other,
 }
 
-/// What a container is made of.
+/// The arguments of `create` and `run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Creation {
-    /// Its id.
+    /// The container's id.
     pub(crate) id: OsString,
-    /// The directory of its bundle; the current one unless told.
+    /// The bundle's directory; the current directory by default.
     pub(crate) bundle: PathBuf,
-    /// The file to read in place of the bundle's config.json (crun).
+    /// The file that crun reads instead of the bundle's config.json.
     pub(crate) config: Option<PathBuf>,
 }
 
 impl Creation {
-    /// The file that the runtime will read. crun looks for another than config.json where it was
-    /// called, not in the bundle.
+    /// Returns the file that the runtime reads.
+    ///
+    /// crun looks for a file other than config.json in its working directory, not in the bundle.
     pub(crate) fn config_file(&self) -> PathBuf {
         let usual = Path::new("config.json");
         match self.config.as_deref() {
@@ -78,23 +79,23 @@ impl Creation {
     }
 }
 
-/// A runtime's command line, read.
+/// A parsed runtime command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommandLine {
-    /// What to do.
+    /// The requested operation.
     pub(crate) action: Action,
-    /// `--root`: where the runtime keeps its own state.
+    /// `--root`, the directory of the runtime's own state.
     pub(crate) root: Option<PathBuf>,
-    /// `--log`: where engines look for the cause of a failure.
+    /// `--log`, the file in which engines look for the cause of a failure.
     pub(crate) log: Option<PathBuf>,
-    /// Whether that file holds JSON.
+    /// Whether the log file holds JSON.
     pub(crate) json_log: bool,
-    /// How many arguments stand before the command.
+    /// Number of arguments before the command.
     pub(crate) globals: usize,
 }
 
 impl CommandLine {
-    /// Reads the arguments that follow the program's name.
+    /// Parses the arguments after the program's name. Never fails.
     pub(crate) fn parse(arguments: &[OsString]) -> Self {
         let globals = Options::read(arguments, &GLOBAL_VALUES, true);
         let rest = globals.words.split_first().filter(|_| !globals.asks);
@@ -131,13 +132,14 @@ fn action(command: &OsStr, arguments: &[OsString]) -> Option<Action> {
 struct Options {
     values: Vec<(String, OsString)>,
     words: Vec<OsString>,
-    /// Whether one of them is a question.
+    /// Whether an option in `QUESTIONS` was given.
     asks: bool,
 }
 
 impl Options {
-    /// `with_value` are the options that take one. With `until_word`, everything from the first
-    /// word on is words.
+    /// Sorts `arguments`; `with_value` names the options that take a value.
+    ///
+    /// With `until_word`, the first word and everything after it count as words.
     fn read(arguments: &[OsString], with_value: &[&str], until_word: bool) -> Self {
         let mut options = Self { values: Vec::new(), words: Vec::new(), asks: false };
         let mut arguments = arguments.iter();
@@ -164,14 +166,14 @@ impl Options {
         options
     }
 
-    /// The last value given to any of `names`: it is the one that counts.
+    /// Returns the last value given to any of `names`. The last one wins.
     fn value(&self, names: &[&str]) -> Option<OsString> {
         let mut given = self.values.iter().rev();
         given.find(|(name, _)| names.contains(&name.as_str())).map(|(_, value)| value.clone())
     }
 }
 
-/// Name and attached value of an option; none for a word.
+/// Splits an option into its name and attached value. Returns `None` for a word.
 fn option(argument: &OsStr, with_value: &[&str]) -> Option<(String, Option<OsString>)> {
     let bytes = argument.as_bytes();
     let (name, two_dashes) = match bytes.strip_prefix(b"--") {
@@ -187,14 +189,15 @@ fn option(argument: &OsStr, with_value: &[&str]) -> Option<(String, Option<OsStr
     let is_known =
         [with_value, &FLAGS, &QUESTIONS].iter().any(|known| known.contains(&word.as_str()));
     if two_dashes && !is_known {
-        // argp lets one leave off the end of a name; what could be two, crun refuses.
+        // argp accepts an unambiguous prefix of a name; crun itself refuses an ambiguous one.
         let whole = with_value.iter().find(|name| name.starts_with(&word)).copied();
         return Some((whole.map_or(word, str::to_owned), attached(end + 1)));
     }
     if two_dashes || is_known || end == 1 {
         return Some((word, attached(end + 1)));
     }
-    // argp's letters in a row: `-dbDIR`. One that takes a value takes the rest, or what follows.
+    // argp accepts letters in a row, such as `-dbDIR`. The value of a letter is the rest of the
+    // argument, or the next argument.
     let counts = |letter: &str| with_value.contains(&letter) || QUESTIONS.contains(&letter);
     let letter = |byte: &u8| char::from(*byte).to_string();
     match name.iter().position(|byte| counts(&letter(byte))) {

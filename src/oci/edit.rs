@@ -1,5 +1,7 @@
-//! Edits config.json without touching what is not ours: only the text of `process.env` and of our
-//! two hooks changes, every other byte stays, whatever keys a runtime of tomorrow puts there.
+//! Edits config.json and leaves everything else in it unchanged.
+//!
+//! Only the text of `process.env` and of oci-link's hooks changes. Every other byte stays, so
+//! unknown keys of future runtimes survive.
 
 use super::hooks::{self, has_ours, hooks_of, with_ours};
 use super::json::{self, Members, list, part, span};
@@ -10,7 +12,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// A config.json being edited.
+/// A config.json that is being edited.
 pub(crate) struct ConfigJson<'a> {
     text: &'a str,
     top: Members<'a>,
@@ -21,7 +23,7 @@ pub(crate) struct ConfigJson<'a> {
 }
 
 impl<'a> ConfigJson<'a> {
-    /// Reads the parts that an edit may change.
+    /// Parses the parts that an edit may change. A config.json without `process` is an error.
     pub(crate) fn parse(text: &'a str) -> Result<Self> {
         let top: Members<'a> = json::parse("config.json", text.as_bytes())?;
         let process = top
@@ -35,12 +37,12 @@ impl<'a> ConfigJson<'a> {
         Ok(Self { text, top, process, env: env.unwrap_or_default(), injected, hooked })
     }
 
-    /// Whether hooks of ours are there, from an earlier edit.
+    /// Whether config.json contains oci-link's hooks, from an earlier edit.
     pub(crate) fn has_hooks(&self) -> bool {
         self.hooked
     }
 
-    /// The container's own variables: all but those of an earlier edit.
+    /// Returns the container's own variables, without those that an earlier edit added.
     pub(crate) fn own_variables(&self) -> Result<Vec<Variable>> {
         let mut own = Vec::new();
         for raw in &self.env {
@@ -50,8 +52,10 @@ impl<'a> ConfigJson<'a> {
         Ok(own)
     }
 
-    /// The new text: `variables` in place of an earlier edit's, and `hooks` (stage and hook) in
-    /// place of ours. The result is what `oci-spec` accepts as a config.json.
+    /// Returns the edited config.json.
+    ///
+    /// `variables` replace those of an earlier edit, and `hooks` (stage and hook) replace
+    /// oci-link's hooks. It is an error if the result does not parse with `oci-spec`.
     pub(crate) fn edited(&self, variables: &[Variable], hooks: &[(&str, Hook)]) -> Result<String> {
         let mut edits = vec![self.edit_env(variables)?, self.edit_hooks(hooks)?];
         edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
@@ -111,7 +115,10 @@ impl<'a> ConfigJson<'a> {
         })
     }
 
-    /// The edit that makes the member `key` of `object` say what `value` makes of its old text.
+    /// Returns the edit that sets the member `key` of `object`.
+    ///
+    /// `old` is the present value. `value` maps its text to the new text; a missing member counts
+    /// as `[]`.
     fn put(
         &self,
         object: &RawValue,
@@ -129,15 +136,16 @@ impl<'a> ConfigJson<'a> {
     }
 }
 
-/// `"key": value,` to stand right before `inside`, which follows an opening brace; spaced as what
-/// follows, and without the comma where nothing does.
+/// Returns `"key": value,` for insertion before `inside`, the text after an opening brace.
+///
+/// The spacing is copied from `inside`. There is no comma if the object is empty.
 fn member(inside: &str, key: &str, value: &str) -> String {
     let space = &inside[..inside.len() - inside.trim_start().len()];
     let comma = if inside.trim_start().starts_with('}') { "" } else { "," };
     format!("{space}\"{key}\": {value}{comma}")
 }
 
-/// `entries` as an array, spaced as the array `old` was.
+/// Formats `entries` as an array, with the spacing of the array `old`.
 fn array(old: &str, entries: &[String]) -> String {
     let inside = old.trim_start_matches('[').trim_end_matches(']');
     let before = &inside[..inside.len() - inside.trim_start().len()];

@@ -1,4 +1,4 @@
-//! The hooks of config.json: which of them are ours, and what ours remember.
+//! The hooks of config.json: detects oci-link's hooks and reads the names recorded in them.
 
 use super::json::{self, Members, list, part};
 use crate::error::Result;
@@ -8,17 +8,21 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::path::Path;
 
-/// The option by which a hook of ours remembers the variables that were put into the container's
-/// environment with it: they are the sources', so recipients of this container must not get them,
-/// and the next edit replaces them.
+/// Option of oci-link's hooks that lists the variables added to the container's environment.
+///
+/// These variables describe the sources. Recipients of this container must not get them, and the
+/// next edit replaces them.
 pub(crate) const INJECTED: &str = "--injected";
-/// What no name of a variable can hold.
+/// Separates the names in a list; no variable name can contain it.
 const SEPARATOR: char = '=';
-/// The longest argument of a program is 128 KiB; names are split over as many as they need.
+/// Length limit of one list of names, in bytes. Linux limits an argument to 128 KiB, so long lists
+/// are split.
 const MAX_ARGUMENT: usize = 64 << 10;
 
-/// The hooks of one stage with `ours`: in the place of the one that was ours, else last, behind
-/// those that set up the network.
+/// Returns the hooks of one stage as JSON, including `ours`.
+///
+/// `ours` replaces the first hook of oci-link, and further ones are removed. Otherwise it is
+/// appended, after the hooks that set up the network.
 pub(crate) fn with_ours(there: &[&RawValue], ours: &str) -> String {
     let mut entries: Vec<&str> = Vec::new();
     let mut placed = false;
@@ -57,18 +61,20 @@ fn is_ours(raw: &RawValue) -> bool {
     })
 }
 
-/// Whether any hook in `hooks` is ours.
+/// Whether any hook in `hooks` is oci-link's.
 pub(crate) fn has_ours(hooks: &RawValue) -> Result<bool> {
     Ok(hooks_of(hooks)?.iter().flat_map(|(_, hooks)| hooks).any(|raw| is_ours(raw)))
 }
 
-/// The variables that came into the environment together with our hooks in `hooks`.
+/// Returns the names of the variables that were added to the environment together with the hooks.
 pub(crate) fn injected(hooks: &RawValue) -> Result<Vec<String>> {
     let stages = hooks_of(hooks)?;
     Ok(stages.iter().flat_map(|(_, hooks)| hooks).flat_map(|raw| injected_by(raw)).collect())
 }
 
-/// The shortest time that config.json gives a hook of ours to make links, in seconds.
+/// Returns the shortest timeout of oci-link's start hooks in config.json, in seconds.
+///
+/// `None` means that no such hook has a timeout. poststop hooks are not considered.
 pub(crate) fn start_timeout(config: &[u8]) -> Result<Option<u64>> {
     let top: Members<'_> = json::parse("config.json", config)?;
     let stages = top.get("hooks").map(hooks_of).transpose()?.unwrap_or_default();
@@ -78,7 +84,7 @@ pub(crate) fn start_timeout(config: &[u8]) -> Result<Option<u64>> {
     Ok(ours.filter_map(timeout).filter_map(|seconds| seconds.try_into().ok()).min())
 }
 
-/// The variables that came into the environment together with this hook, if it is ours.
+/// Returns the names recorded in one hook. A hook that is not oci-link's has none.
 fn injected_by(raw: &RawValue) -> Vec<String> {
     let hook: Option<RawHook<'_>> = serde_json::from_str(raw.get()).ok().filter(|_| is_ours(raw));
     let args = hook.and_then(|hook| hook.args).unwrap_or_default();
@@ -88,7 +94,7 @@ fn injected_by(raw: &RawValue) -> Vec<String> {
         .collect()
 }
 
-/// The arguments that make a hook remember `variables`.
+/// Returns the hook arguments that record the names of `variables`.
 pub(crate) fn injected_arguments(variables: &[Variable]) -> Vec<String> {
     let mut lists: Vec<String> = Vec::new();
     for variable in variables {
@@ -103,12 +109,12 @@ pub(crate) fn injected_arguments(variables: &[Variable]) -> Vec<String> {
     lists.into_iter().flat_map(|list| [INJECTED.to_owned(), list]).collect()
 }
 
-/// The names in one such argument.
+/// Returns the names in one argument of `--injected`.
 pub(crate) fn injected_names(argument: &str) -> impl Iterator<Item = &str> {
     argument.split(SEPARATOR).filter(|name| !name.is_empty())
 }
 
-/// The stages of `hooks` and the hooks of each.
+/// Returns the stages in `hooks` and the hooks of each stage.
 pub(crate) fn hooks_of(raw: &RawValue) -> Result<Vec<(Cow<'_, str>, Vec<&RawValue>)>> {
     let stages: Option<Members<'_>> = part("hooks", raw)?;
     let stages = stages.map_or_else(Vec::new, |members| members.0);

@@ -1,4 +1,6 @@
-//! JSON from outside, with bounds: runtimes send kilobytes, attackers send anything.
+//! Parses JSON from outside.
+//!
+//! Depth and number of members are limited, because the input may be malicious.
 
 use crate::error::{Context, Error, Kind, Result};
 use serde::Deserialize;
@@ -9,29 +11,32 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
-/// No state or config.json nests deeper; parsers that recurse stay far from their stack's end.
+/// Limit of nesting depth. Real documents are flatter, and recursive parsers stay within their
+/// stack.
 const MAX_DEPTH: u32 = 64;
 
-/// No object whose members we look at has more.
+/// Limit of members of an object.
 const MAX_MEMBERS: usize = 4096;
 
-/// Parses `text`, which messages call `what`.
+/// Parses `text` after a check of its depth. Error messages call it `what`.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T> {
     check_depth(what, text)?;
     serde_json::from_slice(text).context(Kind::Input, || what)
 }
 
-/// An array in config.json, or null, called `what`.
+/// Parses an array or null in config.json. Error messages call it `what`.
 pub(crate) fn list<'a>(what: &str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>> {
     Ok(part::<Option<Vec<&'a RawValue>>>(what, raw)?.unwrap_or_default())
 }
 
-/// Any other part of config.json.
+/// Parses another part of config.json. Error messages call it `what`.
 pub(crate) fn part<'a, T: Deserialize<'a>>(what: &str, raw: &'a RawValue) -> Result<T> {
     serde_json::from_str(raw.get()).context(Kind::Input, || format!("config.json, {what}"))
 }
 
-/// Counts brackets outside strings. Serde skips unknown members without a limit of its own.
+/// Checks that brackets outside of strings nest no deeper than `MAX_DEPTH`.
+///
+/// serde_json has no depth limit of its own for members that it skips.
 fn check_depth(what: &str, text: &[u8]) -> Result<()> {
     let mut depth = 0u32;
     let mut rest = text.iter();
@@ -50,7 +55,7 @@ fn check_depth(what: &str, text: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Moves on behind the end of a string. Most of a document is inside of them.
+/// Advances past the closing quote of a string. Most bytes of a document are in strings.
 fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
     while let Some(byte) = rest.next() {
         match byte {
@@ -61,12 +66,13 @@ fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
     }
 }
 
-/// The members of an object in their order, values unparsed, no key twice: runtimes disagree on
-/// which of two equal keys counts, so nothing may depend on it.
+/// The members of an object in order, with unparsed values.
+///
+/// A duplicate key is refused, because runtimes disagree on which of the two values counts.
 pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// The value of `key`.
+    /// Returns the value of `key`.
     pub(crate) fn get(&self, key: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
@@ -104,11 +110,11 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// A string that is borrowed wherever it holds no escapes.
+/// A string that is borrowed from the document unless it contains escapes.
 #[derive(Deserialize)]
 pub(crate) struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
-/// Where `value`, parsed from `document`, stands in it.
+/// Returns the byte range of `value` in `document`, from which it was parsed.
 pub(crate) fn span(document: &str, value: &RawValue) -> Range<usize> {
     let start = value.get().as_ptr() as usize - document.as_ptr() as usize;
     start..start + value.get().len()
@@ -125,14 +131,14 @@ mod tests {
         assert!(check_depth("x", nested(65).as_bytes()).is_err());
         let beside = format!("[{}1]", "[{}],".repeat(1000));
         assert!(check_depth("x", beside.as_bytes()).is_ok(), "beside is not inside");
-        // Brackets between strings do, however close these are.
+        // Brackets between strings count, however short the strings are.
         for length in 0..20 {
             let open = format!("[\"{}\",", "a".repeat(length));
             let nested = |levels: usize| open.repeat(levels) + "1" + &"]".repeat(levels);
             assert!(check_depth("x", nested(64).as_bytes()).is_ok(), "{length}");
             assert!(check_depth("x", nested(65).as_bytes()).is_err(), "{length}");
         }
-        // A string's own brackets do not count, wherever in it its quotes are.
+        // Brackets inside a string do not count, wherever its escaped quotes are.
         for length in [0, 1, 14, 15, 16, 17, 1000] {
             let inside = format!("{}\\\"[\\\\", "[".repeat(length));
             let outside = nested(64);

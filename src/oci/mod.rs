@@ -1,5 +1,7 @@
-//! What runtimes hand us: the state on stdin, config.json in the bundle, and the annotations in
-//! both. Bytes come in, checked nouns go out.
+//! Parses what runtimes provide: the state on stdin, config.json in the bundle, and the annotations
+//! in both.
+//!
+//! The results are the checked types of `model`.
 
 pub(crate) mod annotations;
 pub(crate) mod command_line;

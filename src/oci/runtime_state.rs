@@ -1,24 +1,26 @@
-//! The files in which runtimes remember a container: asking the runtime itself would start it once
-//! more in the path of every start.
+//! The files in which runtimes store the state of a container.
+//!
+//! They are read directly, because running the runtime's `state` command would delay every start.
 
 use super::json;
 use crate::error::{Error, Kind, Result};
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// Where a runtime keeps them below its root, for container `id`: runc and youki, then crun.
+/// File names of the state below `<root>/<id>/`: runc and youki, then crun.
 pub(crate) const FILES: [&str; 2] = ["state.json", "status"];
 
-/// A runtime's idea of a container.
+/// What a runtime has stored about a container.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RuntimeState {
-    /// Its first process.
+    /// The container's first process.
     pub(crate) pid: i32,
-    /// Its bundle.
+    /// The bundle's directory, absolute.
     pub(crate) bundle: PathBuf,
 }
 
-/// runc says `init_process_pid` and keeps the bundle as a label; crun and youki say it outright.
+/// The stored fields. runc calls the pid `init_process_pid` and stores the bundle as a label; crun
+/// and youki have `pid` and `bundle`.
 #[derive(Deserialize)]
 struct Raw {
     #[serde(alias = "init_process_pid")]
@@ -34,7 +36,7 @@ struct RawConfig {
 }
 
 impl RuntimeState {
-    /// Parses such a file.
+    /// Parses a state file. A file without a valid pid or an absolute bundle is an error.
     pub(crate) fn parse(text: &[u8]) -> Result<Self> {
         let raw: Raw = json::parse("the runtime's state", text)?;
         let labels = raw.config.and_then(|config| config.labels).unwrap_or_default();

@@ -1,5 +1,7 @@
-//! config.json, as far as links need it. `oci-spec` reads all of it in five times the time and
-//! refuses what runtimes let pass; on the way of a container start we read our part.
+//! The part of config.json that links need.
+//!
+//! `oci-spec` takes five times as long for the whole file and refuses files that runtimes accept.
+//! Each container start waits for this code, so it parses only a part.
 
 use super::annotations::Annotations;
 use super::{hooks, json};
@@ -10,34 +12,37 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
-/// A config.json of podman takes 18 KB.
+/// Size limit of config.json. podman writes 18 KB.
 pub(crate) const MAX_CONFIG: u64 = 4 << 20;
 
-/// What will be the container's `/etc/hosts`.
+/// What the container sees as its `/etc/hosts`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HostsTarget {
-    /// This file of the host, bind-mounted.
+    /// A bind mount of this file of the host.
     Mount(PathBuf),
     /// The file in the root filesystem.
     Rootfs,
-    /// Something mounted over `/etc` hides it.
+    /// Hidden by another mount on `/etc/hosts` or a directory above it.
     Hidden,
 }
 
-/// Our part of config.json.
+/// The part of config.json that oci-link uses.
 #[derive(Debug)]
 pub(crate) struct Spec {
     /// The container's host name.
     pub(crate) hostname: Option<Hostname>,
-    /// The environment of its process, without what an edit of ours put there: that is the
-    /// sources', and links are not transitive.
+    /// The variables of `process.env` without those that an oci-link edit added.
+    ///
+    /// The added variables describe the sources, and links are not transitive.
     pub(crate) environment: Vec<Variable>,
-    /// The root filesystem, absolute.
+    /// The root filesystem, as an absolute path.
     pub(crate) root: PathBuf,
-    /// Its hosts file.
+    /// The container's hosts file.
     pub(crate) hosts: HostsTarget,
-    /// The host's file on its `/etc/resolv.conf`: engines keep it beside their notes on the
-    /// container, also where the user brings a hosts file of his own.
+    /// The host's file that is mounted on `/etc/resolv.conf`.
+    ///
+    /// Engines keep it beside their own files about the container, even if the user mounts another
+    /// hosts file.
     pub(crate) resolv_conf: Option<PathBuf>,
     /// All annotations.
     pub(crate) annotations: Annotations,
@@ -84,7 +89,7 @@ struct RawMount<'a> {
 }
 
 impl Spec {
-    /// Parses the config.json of `bundle`.
+    /// Parses the config.json of `bundle`. A missing root path or a bad host name is an error.
     pub(crate) fn parse(bundle: &Path, text: &[u8]) -> Result<Self> {
         let raw: Raw<'_> = json::parse("config.json", text)?;
         let root = raw.root.ok_or_else(|| Error::new(Kind::Input, "config.json has no root"))?;
@@ -107,17 +112,18 @@ impl Spec {
         })
     }
 
-    /// The host name that the container goes by: Docker gives the short id to those without.
+    /// Returns the container's host name. By default it is the short id, as in Docker.
     pub(crate) fn hostname_or(&self, id: &ContainerId) -> Result<Hostname> {
         match &self.hostname {
             Some(name) => Ok(name.clone()),
-            // An id may hold a plus sign, a host name may not.
+            // An id may contain a plus sign; a host name may not.
             None => Ok(Hostname::new(&id.short().replace('+', "-"))?),
         }
     }
 }
 
-/// Mounts are made in order, so the last one decides.
+/// Returns what the container sees as its hosts file. Mounts are made in order, so the last one
+/// decides.
 fn hosts_target(bundle: &Path, mounts: &[RawMount<'_>]) -> HostsTarget {
     mounts.iter().fold(HostsTarget::Rootfs, |target, mount| {
         let destination = cleaned(&mount.destination);
@@ -144,7 +150,7 @@ impl RawMount<'_> {
     }
 }
 
-/// The destination as runtimes understand it: absolute, without `.`, `..` and doubled slashes.
+/// Normalizes a mount destination as runtimes do: absolute, without `.`, `..` and doubled slashes.
 fn cleaned(destination: &str) -> PathBuf {
     let mut path = PathBuf::from("/");
     for component in Path::new(destination).components() {

@@ -1,4 +1,4 @@
-//! The container's state, which the runtime writes to a hook's standard input (OCI runtime spec,
+//! The container state that the runtime writes to a hook's standard input (OCI runtime spec,
 //! "State").
 
 use super::annotations::Annotations;
@@ -9,19 +9,21 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// What a hook is told. Runtimes agree on little of it: crun says `created` where runc says
-/// `creating`, the pid of a stopped container is missing or 0, and some keys are the runtime's own.
+/// The state that a hook receives.
+///
+/// Runtimes differ: crun reports `created` where runc reports `creating`. The pid of a stopped
+/// container is missing or 0, and runtimes add keys of their own.
 #[derive(Debug)]
 pub(crate) struct State {
     /// The container's id.
     pub(crate) id: ContainerId,
-    /// Whether the runtime says that it is over.
+    /// Whether the status is `stopped`.
     pub(crate) stopped: bool,
-    /// Its first process, where it has one.
+    /// The container's first process; a stopped container has none.
     pub(crate) pid: Option<i32>,
-    /// The bundle's directory.
+    /// The bundle's directory, absolute.
     pub(crate) bundle: Option<PathBuf>,
-    /// The annotations of config.json, where the runtime repeats them.
+    /// The annotations of config.json. Not every runtime repeats them in the state.
     pub(crate) annotations: Option<Annotations>,
 }
 
@@ -40,7 +42,7 @@ struct Raw<'a> {
 }
 
 impl State {
-    /// Parses and checks it.
+    /// Parses the state. A bad id, a negative pid or a relative bundle path is an error.
     pub(crate) fn parse(text: &[u8]) -> Result<Self> {
         let raw: Raw<'_> = json::parse("container state", text)?;
         let pid = match raw.pid {

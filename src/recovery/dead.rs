@@ -1,16 +1,17 @@
-//! What containers left behind that nobody ended: killed with their runtime, or gone with the last
-//! boot. And what is left when even their records are gone.
+//! Finds and removes what dead containers left behind, and rules without a record. A dead container
+//! keeps its record if it was killed with its runtime, or if the host was rebooted.
 
 use super::finding::Finding;
 use crate::error::{Failures, Result};
-use crate::host::Host;
+use crate::host::Locked;
 use crate::lifecycle::apply::remove_owner;
 use crate::lifecycle::remove;
 use crate::lifecycle::snapshot::HostSnapshot;
 use crate::model::{BackendName, OwnerTag, Record};
 
-/// All of it.
-pub(crate) fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
+/// Finds dead containers, orphaned rules and leftovers in the state directory. The caller holds the
+/// host lock.
+pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings: Vec<Finding> =
         snapshot.dead.iter().map(|record| Finding::Dead(record.into())).collect();
     for (backend, owners) in &snapshot.rules {
@@ -19,29 +20,33 @@ pub(crate) fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Findi
             ownerless.map(|owner| Finding::Orphaned { backend: *backend, owner: owner.clone() }),
         );
     }
-    findings.extend(host.store.leftovers()?.into_iter().map(Finding::Leftover));
+    findings.extend(host.store.leftovers(host.lock())?.into_iter().map(Finding::Leftover));
     Ok(findings)
 }
 
-/// Whether rules with this tag are somebody's: of one who runs, in the backend that his record
-/// names. What a dead one left anywhere goes with his record.
+/// Whether a record accounts for rules with this tag: that of a running container which uses this
+/// backend, or that of any dead container. Rules of dead ones are removed with their record.
 fn is_named(snapshot: &HostSnapshot, backend: BackendName, owner: &OwnerTag) -> bool {
     let living = |record: &Record| record.owner == *owner && record.backend == backend;
     snapshot.living.iter().any(living) || snapshot.dead.iter().any(|record| record.owner == *owner)
 }
 
-/// Removes what is nobody's. Under the lock under which it was found.
-pub(crate) fn repair(host: &Host, snapshot: &HostSnapshot, finding: &Finding) -> Result<()> {
+/// Removes orphaned rules or leftovers. Requires the host lock under which they were found.
+pub(crate) fn repair(host: &Locked<'_>, snapshot: &HostSnapshot, finding: &Finding) -> Result<()> {
     match finding {
         Finding::Orphaned { backend, owner } => purge_from(host, snapshot, *backend, owner),
-        Finding::Leftover(_) => host.store.remove_leftovers(),
+        Finding::Leftover(_) => host.store.remove_leftovers(host.lock()),
         _ => Ok(()),
     }
 }
 
-/// Removes all that is left of a container that is over. After a boot its backend may not remember
-/// that it made rules; what was found of them goes by its tag.
-pub(crate) fn remove_dead(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
+/// Removes everything that a dead container left behind. After a reboot its backend may not
+/// remember rules that it made, so rules with its tag are removed too. Requires the host lock.
+pub(crate) fn remove_dead(
+    host: &Locked<'_>,
+    snapshot: &HostSnapshot,
+    record: &Record,
+) -> Result<()> {
     let mut failures = Failures::default();
     failures.note(remove(host, record));
     for (backend, owners) in &snapshot.rules {
@@ -53,7 +58,7 @@ pub(crate) fn remove_dead(host: &Host, snapshot: &HostSnapshot, record: &Record)
 }
 
 fn purge_from(
-    host: &Host,
+    host: &Locked<'_>,
     snapshot: &HostSnapshot,
     backend: BackendName,
     owner: &OwnerTag,

@@ -1,9 +1,9 @@
-//! What was undone while containers run: rules flushed, hosts files rewritten, links that nobody was
-//! there to follow.
+//! Differences between the records of running containers and the host: flushed rules, rewritten
+//! hosts files, links that did not follow a change.
 
 use super::finding::Finding;
 use crate::error::Result;
-use crate::host::Host;
+use crate::host::Locked;
 use crate::lifecycle::apply::remove_owner;
 use crate::lifecycle::planning::plan;
 use crate::lifecycle::replan::settle;
@@ -12,8 +12,8 @@ use crate::link::{OnMissing, hosts};
 use crate::model::{BackendName, Phase, Record};
 use crate::sys::hosts::HostsFile;
 
-/// All of it.
-pub(crate) fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
+/// Finds all such differences. The caller holds the host lock.
+pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings = base(host, snapshot)?;
     for record in &snapshot.living {
         let linked = is_linked(host, record)?;
@@ -32,8 +32,9 @@ pub(crate) fn findings(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Findi
     Ok(findings)
 }
 
-/// What is nobody's in particular, as far as somebody needs it.
-fn base(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
+/// Finds problems with isolation and with the chains, sets and rules that all containers share. A
+/// backend is checked only if it is in use.
+fn base(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let chosen = host.firewall.chosen();
     let wanted = &host.config.isolate;
@@ -44,41 +45,40 @@ fn base(host: &Host, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
         let has_rules = |record: &Record| record.backend == backend && !record.flows.is_empty();
         let isolates = chosen == Some(backend) && !wanted.is_empty();
         let needed = isolates || snapshot.living.iter().any(has_rules);
-        if needed && !host.effects(backend, |effects| effects.firewall.is_intact())? {
+        if needed && !host.backend(backend, |firewall| firewall.is_intact())? {
             findings.push(Finding::Base(backend));
         }
     }
     Ok(findings)
 }
 
-/// Whether its links are connected to those who answer to their names.
-fn is_linked(host: &Host, record: &Record) -> Result<bool> {
+/// Whether the links are connected to the containers that their source names mean now.
+fn is_linked(host: &Locked<'_>, record: &Record) -> Result<bool> {
     let plan = plan(host, record, None, true, OnMissing::Leave)?;
     Ok(plan.record.links == record.links && plan.record.flows == record.flows)
 }
 
-/// Whether the kernel has the rules that the record names, and no other with its tag.
-fn has_its_rules(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<bool> {
-    let mut expected = host.effects(record.backend, |effects| {
-        Ok(effects.firewall.expected(&record.owner, &record.flows))
-    })?;
+/// Whether the rules with the record's tag in the kernel are exactly those of the record.
+fn has_its_rules(host: &Locked<'_>, snapshot: &HostSnapshot, record: &Record) -> Result<bool> {
+    let mut expected = host
+        .backend(record.backend, |firewall| Ok(firewall.expected(&record.owner, &record.flows)))?;
     expected.sort();
     let Some(installed) = snapshot.installed(record.backend, &record.owner) else {
         return Ok(expected.is_empty());
     };
     let mut lines = installed.lines.clone();
     lines.sort();
-    // A chain that is there for nothing is one too many.
+    // A chain without flows should not exist.
     Ok(lines == expected && !record.flows.is_empty())
 }
 
-/// Whether the file holds the block that the record names, and that one says what the links mean,
-/// if they are `linked` as they should be. A file that is gone holds nothing for anybody.
-fn has_its_lines(host: &Host, record: &Record, linked: bool) -> Result<bool> {
+/// Whether the hosts file contains the block of the record. With `linked`, the block must also be
+/// the one that would be planned now. A file that was removed or replaced needs no block.
+fn has_its_lines(host: &Locked<'_>, record: &Record, linked: bool) -> Result<bool> {
     let Some(edit) = &record.hosts else { return Ok(true) };
     let file = match HostsFile::again(&edit.place, &host.config.state_dir) {
         Ok(None) => return Ok(true),
-        // There is nothing to be missed in it.
+        // No block is expected in a file that cannot be opened.
         Err(_) if edit.block.is_empty() => return Ok(true),
         Err(_) => return Ok(false),
         Ok(Some(file)) => file,
@@ -93,8 +93,8 @@ fn has_its_lines(host: &Host, record: &Record, linked: bool) -> Result<bool> {
     Ok(same && file.content().is_some_and(holds))
 }
 
-/// Makes what is nobody's in particular.
-pub(crate) fn repair(host: &Host, finding: &Finding) -> Result<()> {
+/// Repairs isolation or the shared parts of a backend. Requires the host lock.
+pub(crate) fn repair(host: &Locked<'_>, finding: &Finding) -> Result<()> {
     match finding {
         Finding::Isolation => host.isolate(),
         Finding::Base(backend) => host.effects(*backend, |effects| effects.firewall.ensure_base()),
@@ -102,8 +102,8 @@ pub(crate) fn repair(host: &Host, finding: &Finding) -> Result<()> {
     }
 }
 
-/// Makes true what the record of a container says, and what the world means by it now.
-pub(crate) fn restore(host: &Host, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
+/// Repairs a running container: plans its links again and applies the plan. Requires the host lock.
+pub(crate) fn restore(host: &Locked<'_>, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
     let installed = snapshot.installed(record.backend, &record.owner);
     let found = installed.map_or(&[][..], |installed| &installed.flows);
     if record.flows.is_empty() && installed.is_some() {

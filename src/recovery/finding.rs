@@ -1,46 +1,47 @@
-//! One thing that is not as it should be.
+//! A finding: one thing on the host that is wrong.
 
 use crate::error::Kind;
 use crate::model::{BackendName, ContainerId, ContainerName, OwnerTag, Record};
 use std::fmt;
 
-/// What is wrong. Its text is one line, the same whether it is mended or only told.
+/// The kind of a finding, and what it concerns. Its text is one line, for reports and for repairs
+/// alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Finding {
-    /// The container is over, and nobody has said so.
+    /// The container has ended, and its record is still there.
     Dead(ContainerLabel),
-    /// Rules with a tag that no record names: the state directory was wiped, or rules of an earlier
+    /// Rules with a tag that no record has. The state directory was wiped, or rules of an earlier
     /// boot were restored.
     Orphaned {
-        /// Who keeps them.
+        /// The backend that has the rules.
         backend: BackendName,
-        /// Their tag.
+        /// Their owner tag.
         owner: OwnerTag,
     },
-    /// The container runs, and its links are to end all the same.
+    /// The container runs, and its links were removed by `gc --all`.
     Linked(ContainerLabel),
-    /// What a writer left in the state directory who was killed.
+    /// A file that a killed writer left in the state directory.
     Leftover(String),
-    /// Chains, sets or rules that are nobody's in particular are missing, or not where they belong.
+    /// Shared chains, sets or rules of a backend are missing or in the wrong place.
     Base(BackendName),
-    /// Other bridges are isolated than config.toml says.
+    /// The isolated bridges differ from config.toml.
     Isolation,
-    /// A change of the container's links was begun and not finished.
+    /// A change of the container's links was not finished.
     Unfinished(ContainerLabel),
-    /// Its links are not connected to those who answer to their names now.
+    /// The container's links are not connected to the containers that their source names mean now.
     Links(ContainerLabel),
-    /// Its rules are not those of its record.
+    /// The container's rules differ from its record.
     Rules(ContainerLabel),
-    /// Its hosts file does not hold what its record says.
+    /// The container's hosts file differs from its record.
     Hosts(ContainerLabel),
 }
 
-/// A container for people and for the store.
+/// The id and name of a container, to find its record and to print it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContainerLabel {
-    /// By this it is found again.
+    /// The container id.
     pub(crate) id: ContainerId,
-    /// By this it is known.
+    /// The container name.
     pub(crate) name: ContainerName,
 }
 
@@ -51,7 +52,7 @@ impl From<&Record> for ContainerLabel {
 }
 
 impl Finding {
-    /// Whose trouble it is; none if nobody's in particular.
+    /// The container that the finding is about, or `None` if it is about no single container.
     pub(crate) fn container(&self) -> Option<&ContainerId> {
         match self {
             Self::Dead(container)
@@ -64,7 +65,7 @@ impl Finding {
         }
     }
 
-    /// What kind of thing is wrong.
+    /// The error kind of the finding.
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Orphaned { .. } | Self::Base(_) | Self::Isolation | Self::Rules(_) => {
@@ -79,7 +80,7 @@ impl Finding {
         }
     }
 
-    /// What a repair did about it: `removed` or `repaired`.
+    /// What a repair did about the finding: `removed` or `repaired`.
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Self::Dead(_) | Self::Linked(_) | Self::Orphaned { .. } | Self::Leftover(_) => {
@@ -94,7 +95,7 @@ impl Finding {
         }
     }
 
-    /// The worst of them: rules before hosts files, hosts files before records.
+    /// The worst error kind of the findings: firewall, then hosts files, then the state directory.
     pub(crate) fn worst(findings: &[Self]) -> Option<Kind> {
         let order = [Kind::Firewall, Kind::Hosts, Kind::State];
         order.into_iter().find(|kind| findings.iter().any(|finding| finding.kind() == *kind))

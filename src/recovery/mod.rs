@@ -1,10 +1,13 @@
-//! What should be there and is not, and what is there and should not be.
+//! Finds and repairs differences between the records and the host.
 //!
-//! Records say what should be; processes, rules and hosts files say what is. [`audit`] compares them
-//! and gives the differences as data; [`sync`] mends all of them, [`gc`] those that the dead left.
-//! To look changes nothing and takes the lock, for containers start meanwhile. To mend takes it once
-//! for what is nobody's in particular, then anew for each container: it looks again, and a host
-//! with a thousand dead goes on starting others.
+//! Records describe what should exist; processes, rules and hosts files show what does. [`audit`]
+//! compares them and returns the differences. [`sync`] repairs all of them, [`gc`] removes what
+//! dead containers left behind.
+//!
+//! An audit changes nothing, but takes the host lock, because containers start meanwhile. A repair
+//! takes the lock once for everything that is not about a single container, then again for each
+//! container. Each container's record and process are read again under the lock. Other containers
+//! can start in between, also on a host with a thousand dead ones.
 
 mod dead;
 mod drift;
@@ -12,7 +15,7 @@ mod finding;
 mod teardown;
 
 use crate::error::{Failures, Result};
-use crate::host::Host;
+use crate::host::{Host, Locked};
 use crate::lifecycle::snapshot::{self, HostSnapshot};
 use crate::model::ContainerId;
 pub(crate) use finding::Finding;
@@ -20,37 +23,39 @@ use std::thread::sleep;
 use std::time::Duration;
 pub(crate) use teardown::end_all;
 
-/// Who asks again at once may be faster than the first of those who wait for the lock.
+/// Pause between two containers. Without it this process would take the lock again before the
+/// processes that wait for it.
 const TURN: Duration = Duration::from_millis(5);
 
-/// What came of mending.
+/// The result of a repair.
 #[derive(Debug, Default)]
 pub(crate) struct Repaired {
-    /// What was wrong and is not any more.
+    /// What was repaired.
     pub(crate) findings: Vec<Finding>,
-    /// What could not be mended.
+    /// What could not be repaired.
     pub(crate) failures: Failures,
 }
 
-/// Everything that is not as it should be.
+/// Returns all differences between the records and the host. Takes the host lock.
 pub(crate) fn audit(host: &Host) -> Result<Vec<Finding>> {
-    let _lock = host.store.lock()?;
+    let host = &host.lock()?;
     let snapshot = HostSnapshot::read(host)?;
     let mut findings = dead::findings(host, &snapshot)?;
     findings.extend(drift::findings(host, &snapshot)?);
     Ok(findings)
 }
 
-/// What containers left behind that nobody ended.
+/// Returns what dead containers left behind. Takes the host lock.
 pub(crate) fn audit_dead(host: &Host) -> Result<Vec<Finding>> {
-    let _lock = host.store.lock()?;
+    let host = &host.lock()?;
     dead::findings(host, &HostSnapshot::read(host)?)
 }
 
-/// Removes what containers left behind that nobody ended.
+/// Removes what dead containers left behind. Takes the host lock.
 pub(crate) fn gc(host: &Host) -> Result<Repaired> {
     repair(host, |host, snapshot| {
-        // Who takes rules away may put the others in order, by what it remembers to isolate.
+        // Removing rules may rewrite a backend's shared rules with the isolation that it remembers.
+        // The isolation of config.toml is therefore set first.
         if let Err(error) = host.isolate() {
             log::error!("isolation: left as it is: {error}");
         }
@@ -58,7 +63,8 @@ pub(crate) fn gc(host: &Host) -> Result<Repaired> {
     })
 }
 
-/// Makes true what the records say, and removes what the dead left behind.
+/// Repairs all differences between the records and the host, and removes what dead containers left
+/// behind. Takes the host lock.
 pub(crate) fn sync(host: &Host) -> Result<Repaired> {
     repair(host, |host, snapshot| {
         let mut findings = dead::findings(host, snapshot)?;
@@ -69,27 +75,27 @@ pub(crate) fn sync(host: &Host) -> Result<Repaired> {
 
 fn repair(
     host: &Host,
-    find: impl FnOnce(&Host, &HostSnapshot) -> Result<Vec<Finding>>,
+    find: impl FnOnce(&Locked<'_>, &HostSnapshot) -> Result<Vec<Finding>>,
 ) -> Result<Repaired> {
     let mut repaired = Repaired::default();
-    let lock = host.store.lock()?;
-    let snapshot = HostSnapshot::read(host)?;
+    let locked = host.lock()?;
+    let snapshot = HostSnapshot::read(&locked)?;
     let (containers, nobodys): (Vec<_>, Vec<_>) =
-        find(host, &snapshot)?.into_iter().partition(|finding| finding.container().is_some());
+        find(&locked, &snapshot)?.into_iter().partition(|finding| finding.container().is_some());
     for finding in nobodys {
         let done = match &finding {
             Finding::Orphaned { .. } | Finding::Leftover(_) => {
-                dead::repair(host, &snapshot, &finding)
+                dead::repair(&locked, &snapshot, &finding)
             }
-            _ => drift::repair(host, &finding),
+            _ => drift::repair(&locked, &finding),
         };
         repaired.note(vec![finding], done);
     }
-    drop(lock);
+    drop(locked);
     for findings in by_container(containers) {
         let Some(container) = findings.first().and_then(Finding::container) else { continue };
         sleep(TURN);
-        let _lock = host.store.lock()?;
+        let host = &host.lock()?;
         let done = match host.store.get(container)? {
             Some(record) if snapshot::lives(host, &record)? => {
                 drift::restore(host, &snapshot, &record)
@@ -103,7 +109,7 @@ fn repair(
 }
 
 impl Repaired {
-    /// Whether all was well.
+    /// Whether nothing was found and nothing failed.
     pub(crate) fn is_nothing(&self) -> bool {
         self.findings.is_empty() && self.failures.is_empty()
     }
@@ -116,8 +122,8 @@ impl Repaired {
     }
 }
 
-/// All that is wrong with one container is mended at once. The dead come first, as they do among
-/// the findings: who is linked to them has less to mend then.
+/// Groups findings by container, because one repair handles all of a container. The order stays:
+/// dead containers come first, so that containers linked to them need fewer repairs.
 fn by_container(findings: Vec<Finding>) -> Vec<Vec<Finding>> {
     let mut groups: Vec<(ContainerId, Vec<Finding>)> = Vec::new();
     for finding in findings {

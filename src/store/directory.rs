@@ -1,24 +1,26 @@
-//! A store in a directory of the host.
+//! A store that keeps records as files in the state directory.
 //!
 //! ```text
-//! records/51/c3/51c3dd52….json   one record; the path is also the index of id prefixes
-//! names/mysql              -> id  the first container of that name that runs
-//! addresses/10.0.0.2/51c3… -> id  who published the address
-//! wanted/mysql/9d53…       -> id  whose links name it
-//! wanted/m~/9d53…          -> id  and are not connected: `m…` may be the prefix of an id
+//! records/51/c3/51c3dd52….json   one record; the path also serves as the index of id prefixes
+//! names/mysql              -> id  the running container that was first to use this name
+//! addresses/10.0.0.2/51c3… -> id  a container with this address
+//! wanted/mysql/9d53…       -> id  a recipient whose links name `mysql`
+//! wanted/m~/9d53…          -> id  a recipient with an unconnected link to `m…`,
+//!                                 which may be an id prefix
 //! broken/                         records that could not be read
-//! whole                           the epoch in which none has been lost
+//! whole                           the epoch in which no record has been lost
 //! ```
 //!
-//! A record is replaced by rename. Index entries are made before the record and removed after it,
-//! so a crash leaves entries too many, never too few; one that leads to no record is no entry.
+//! A record is replaced by rename. Index entries are created before the record and removed after
+//! it. A crash therefore leaves extra entries but never loses one. An entry without a record is
+//! ignored.
 
 mod entries;
 mod subscription;
 
 use super::format;
 use super::{Change, Commit, Found, Store, Subscription};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::model::{ContainerId, Record, Reference};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
@@ -29,22 +31,24 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long a change waits for others: in a boot storm each has to wait for all before it. The hooks
-/// that we install are given 30 s.
+/// How long a change waits for the host lock.
+///
+/// When many containers start at boot, each start waits for all earlier ones. The hooks that
+/// oci-link installs have a timeout of 30 s.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A record with twice the flows that a recipient may have takes 20 MiB at most.
+/// Upper bound for a record in bytes. A record with twice the permitted flows takes at most 20 MiB.
 const MAX_RECORD: u64 = 32 << 20;
-/// See the module.
+/// The folders of the store, as listed in the module documentation.
 pub(crate) const FOLDERS: [&str; 4] = ["records", "names", "addresses", "wanted"];
-/// See the module.
+/// The file that contains the epoch in which no record has been lost.
 const WHOLE: &str = "whole";
-/// More than the name of an epoch.
+/// Upper bound for the length of an epoch's name in bytes.
 const MAX_EPOCH: u64 = 256;
-/// Levels of the tree of records, and characters of the id that each takes.
+/// Directory levels above a record, and the number of id characters in each directory name.
 const LEVELS: usize = 2;
 const WIDTH: usize = 2;
 
-/// See the module.
+/// A store in the state directory; the module documentation describes its files.
 #[derive(Debug)]
 pub(crate) struct DirectoryStore {
     top: Rc<Directory>,
@@ -52,18 +56,22 @@ pub(crate) struct DirectoryStore {
     names: Directory,
     addresses: Directory,
     wanted: Directory,
-    /// The record last written under the lock that is held now: nobody else can have changed it.
+    /// The record last written under the current host lock. No other process can have changed it
+    /// since.
     written: RefCell<Option<Record>>,
 }
 
 impl DirectoryStore {
-    /// Opens it, and makes what is missing.
+    /// Opens the store below `top` and creates missing folders.
+    ///
+    /// Fails if a name of the store is in use by something other than a directory.
     pub(crate) fn open(top: Rc<Directory>) -> Result<Self> {
-        // What is planted in the place of any of them must be found before the first is made.
+        // Check all folders before creating the first one. A symlink or file in their place is an
+        // error.
         let found = FOLDERS.map(|name| top.existing(name));
         let found = found.into_iter().collect::<Result<Vec<_>>>()?;
         if found.iter().any(Option::is_none) {
-            top.remove(WHOLE)?; // Somebody removed a folder, and left this.
+            top.remove(WHOLE)?; // A folder was removed, and records with it.
         }
         let mut found = found.into_iter();
         let mut folder = |name| match found.next().flatten() {
@@ -81,14 +89,16 @@ impl DirectoryStore {
         })
     }
 
-    /// A record that cannot be read is put aside: it must not keep others from starting.
+    /// Reads the record of `id` and moves an unreadable one to `broken/`.
+    ///
+    /// A damaged record must not prevent other containers from starting.
     fn read(&self, id: &str) -> Result<Option<Record>> {
         let path = record_path(id);
         let Some(bytes) = self.records.read(&path, MAX_RECORD)? else { return Ok(None) };
         match format::decode(&bytes) {
             Ok(record) if record.id.as_str() == id => return Ok(Some(record)),
             Ok(_) => log::error!("record {id}: belongs to another container: moved to broken/"),
-            Err(error) if error.kind == Kind::State => return Err(error),
+            Err(error) if error.cause == Cause::NewerRecord => return Err(error),
             Err(error) => log::error!("record {id}: {error}: moved to broken/"),
         }
         self.top.remove(WHOLE)?;
@@ -97,7 +107,7 @@ impl DirectoryStore {
         Ok(None)
     }
 
-    /// The records behind all entries of an index.
+    /// Returns the records that the entries under `key` of an index point to.
     fn behind(&self, index: &Directory, key: &str) -> Result<Vec<Record>> {
         let mut ids = BTreeSet::new();
         index.visit(key, |id| Ok(ids.insert(id.to_owned())))?;
@@ -109,7 +119,9 @@ impl DirectoryStore {
     }
 
     /// Collects up to `limit` ids that start with `prefix` from the part of the tree below `path`.
-    /// Each directory on the way holds something, so looking for two takes few steps.
+    ///
+    /// Empty directories are removed with the last record in them, so a search for two ids takes
+    /// few steps.
     fn prefixed(
         &self,
         path: &str,
@@ -141,7 +153,7 @@ impl DirectoryStore {
         })
     }
 
-    /// The names of all records' files, in order.
+    /// Returns the file names of all records without `.json`, in order.
     fn file_names(&self) -> Result<BTreeSet<String>> {
         let mut names = Vec::new();
         self.prefixed(".", 0, "", usize::MAX, &mut names)?;
@@ -162,7 +174,8 @@ impl DirectoryStore {
         }
         let bytes = format::encode(record)?;
         if bytes.len() as u64 > MAX_RECORD {
-            // Who could not be read could not be ended.
+            // A record above the limit could not be read at poststop, so its rules would never be
+            // removed.
             return Err(Error::new(Kind::State, format!("record {id}: too large")));
         }
         self.records.write(&record_path(id), &bytes)?;
@@ -183,7 +196,9 @@ impl DirectoryStore {
         Ok(())
     }
 
-    /// The first owner of a name keeps it while its record is there.
+    /// Creates the name entry of a record, unless another container owns the name.
+    ///
+    /// The first container with a name keeps it for as long as its record exists.
     fn take_name(&self, record: &Record) -> Result<()> {
         let (name, id) = (record.name.as_str(), record.id.as_str());
         if self.names.link(id, name)? {
@@ -282,15 +297,15 @@ impl Store for DirectoryStore {
         Ok(self.top.read(WHOLE, MAX_EPOCH)?.is_some_and(|mark| mark == epoch.as_bytes()))
     }
 
-    fn mark_complete(&self, epoch: &str) -> Result<()> {
+    fn mark_complete(&self, _: &Lock, epoch: &str) -> Result<()> {
         self.top.write(WHOLE, epoch.as_bytes())
     }
 
-    fn leftovers(&self) -> Result<Vec<String>> {
+    fn leftovers(&self, _: &Lock) -> Result<Vec<String>> {
         Ok(self.find_leftovers()?.iter().map(ToString::to_string).collect())
     }
 
-    fn remove_leftovers(&self) -> Result<()> {
+    fn remove_leftovers(&self, _: &Lock) -> Result<()> {
         self.find_leftovers()?.iter().try_for_each(leftovers::Leftover::remove)
     }
 
@@ -298,7 +313,7 @@ impl Store for DirectoryStore {
         Ok(Box::new(subscription::DirectorySubscription::open(&self.top, &self.records)?))
     }
 
-    fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {
+    fn commit(&self, _: &Lock, change: &Change<'_>, seen: u64) -> Result<Commit> {
         let (Change::Put(record) | Change::Remove(record)) = change;
         let old = match self.written.take().filter(|written| written.id == record.id) {
             None => self.read(record.id.as_str())?,
@@ -323,7 +338,8 @@ impl Store for DirectoryStore {
     }
 }
 
-/// `51/c3/51c3dd….json`; short ids are filled up with underscores.
+/// Returns the path of a record, such as `51/c3/51c3dd….json`. Short ids are padded with
+/// underscores.
 fn record_path(id: &str) -> String {
     let mut path = String::new();
     let mut characters = id.chars().chain(std::iter::repeat('_'));

@@ -1,7 +1,9 @@
-//! A record as versioned JSON. Reading checks every value again: a record may come from another
-//! version of this program, or from a disk that lost half of it.
+//! The JSON format of a record, with a version number.
+//!
+//! Decoding checks every value: a record may come from another version of oci-link or may be
+//! damaged.
 
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{
     Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Created, Flow, Hostname,
     HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, LinkState, Network, OwnerTag, Phase,
@@ -12,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// The version this program writes. It reads all up to it.
+/// The record version that is written. Records of this version and older ones can be read.
 const VERSION: u32 = 1;
 
 #[derive(Deserialize)]
@@ -32,9 +34,9 @@ struct Stored {
     netns: u64,
     pid: i32,
     started: u64,
-    /// Absent for a container in the host's network.
+    /// Missing for a container in the host's network namespace.
     addresses: Option<Vec<String>>,
-    /// Of the addresses that sit on one. Earlier records have none.
+    /// The bridge of each address that is on one. Records of earlier versions have no bridges.
     #[serde(default)]
     bridges: BTreeMap<IpAddr, String>,
     ports: Vec<String>,
@@ -44,7 +46,7 @@ struct Stored {
     backend: String,
     flows: Vec<StoredFlow>,
     hosts: Option<StoredHosts>,
-    /// Absent in records of earlier versions.
+    /// Missing in records of earlier versions.
     #[serde(default)]
     bundle: Option<PathBuf>,
 }
@@ -70,13 +72,13 @@ struct StoredHosts {
     path: PathBuf,
     device: u64,
     inode: u64,
-    /// Absent for a mounted file, which is never ours to remove.
+    /// Missing for a bind-mounted file, which oci-link never removes.
     created: Option<String>,
     block: String,
     previous: Vec<String>,
 }
 
-/// The bytes of a record.
+/// Encodes a record as JSON.
 pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     let stored = Stored {
         version: VERSION,
@@ -106,13 +108,16 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
 }
 
-/// The record in these bytes.
+/// Decodes a record and checks every value.
+///
+/// A record of a newer version is an error of kind [`Kind::State`]. Invalid content is an error of
+/// kind [`Kind::Input`].
 pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
     let Versioned { version } = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
     if version > VERSION {
         let message =
             format!("record of version {version}: this oci-link reads versions up to {VERSION}");
-        return Err(Error::new(Kind::State, message));
+        return Err(Error::new(Kind::State, message).because(Cause::NewerRecord));
     }
     let stored: Stored = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
     Ok(Record {

@@ -1,7 +1,7 @@
-//! What containers published, shared by all hooks of a host.
+//! The store of container records, shared by all hooks of a host.
 //!
-//! Nothing outside this folder knows that it is files: an etcd store will stand behind the same
-//! trait.
+//! Code outside this module uses the [`Store`] trait only and does not depend on the file layout.
+//! The trait leaves room for another implementation, such as etcd.
 
 mod directory;
 pub(crate) mod format;
@@ -15,89 +15,104 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-/// What a reference may mean.
+/// The result of resolving a reference to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// Exactly one container.
+    /// Exactly one container matches.
     One(Box<Record>),
-    /// Several ids start so.
+    /// The reference is a prefix of several container ids.
     Several,
-    /// Nothing.
+    /// No container matches.
     Nothing,
 }
 
-/// One change of one record.
+/// A change to one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change<'a> {
-    /// Write it.
+    /// Writes the record, or replaces the existing one.
     Put(&'a Record),
-    /// Remove it.
+    /// Removes the record.
     Remove(&'a Record),
 }
 
-/// What became of a change.
+/// The outcome of [`Store::commit`].
 #[must_use = "a conflict means that nothing was changed"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Commit {
-    /// It is there, under this revision.
+    /// The change was made. The value is the new revision, or 0 after a removal.
     Done(u64),
-    /// Somebody was faster: read again and plan again.
+    /// Nothing was changed, because the record is at another revision. The caller must read it and
+    /// plan again.
     Conflict,
 }
 
-/// Records and the indexes that find them. Every look-up but [`Store::all`] and [`Store::ids`]
-/// costs the same however many records there are.
+/// Container records and the indexes to find them.
+///
+/// The cost of a look-up does not depend on the number of records, except for [`Store::all`] and
+/// [`Store::ids`].
 pub trait Store {
-    /// Keeps other changes of this host out until the lock is dropped. Plans are made and carried
-    /// out under it, so that rules and records change together.
+    /// Takes the host lock, which is held until the returned value is dropped.
+    ///
+    /// Plans are made and applied under this lock, so that rules and records change together. Fails
+    /// if the lock is not free within the store's time limit.
     fn lock(&self) -> Result<Lock>;
-    /// The record of a container.
+    /// Returns the record of the container `id`.
     fn get(&self, id: &ContainerId) -> Result<Option<Record>>;
-    /// Docker's order: exact id, then exact name, then unique id prefix.
+    /// Resolves `reference` in Docker's order: exact id, then exact name, then unique id prefix.
     fn find(&self, reference: &Reference) -> Result<Found>;
-    /// Who published this address.
+    /// Returns the records that contain this address.
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
-    /// Whose links name `reference`.
+    /// Returns the recipients with a link that names `reference` or is connected to that id.
     fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>>;
-    /// Whose links are not connected and may mean this container by a prefix of its id.
+    /// Returns the recipients with an unconnected link whose source is a prefix of `id`.
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>>;
-    /// Whose records there are.
+    /// Returns the ids of all records.
     fn ids(&self) -> Result<BTreeSet<ContainerId>>;
-    /// Every record.
+    /// Returns all records.
     fn all(&self) -> Result<Vec<Record>>;
-    /// Whether no record was lost since somebody vouched for it, in the same `epoch`. It is not so
-    /// where the store is new, nor where a record could not be read.
+    /// Whether [`Store::mark_complete`] was called in this `epoch` and no record has been lost
+    /// since.
+    ///
+    /// A new store is not complete. A record that cannot be read makes the store incomplete.
+    /// `epoch` names the boot and the network namespace that the rules belong to.
     fn is_complete(&self, epoch: &str) -> Result<bool>;
-    /// Vouches for it: no rule stands that a record should name. Under the lock.
-    fn mark_complete(&self, epoch: &str) -> Result<()>;
-    /// What somebody who was killed while he wrote left behind, in words. Under the lock.
-    fn leftovers(&self) -> Result<Vec<String>>;
-    /// Removes it. Under the lock.
-    fn remove_leftovers(&self) -> Result<()>;
-    /// From now on, what changes.
+    /// Marks the store as complete: a record exists for every installed rule.
+    ///
+    /// Requires the host lock.
+    fn mark_complete(&self, lock: &Lock, epoch: &str) -> Result<()>;
+    /// Describes the files left by a process that was killed during a write, one text per file.
+    ///
+    /// Requires the host lock.
+    fn leftovers(&self, lock: &Lock) -> Result<Vec<String>>;
+    /// Removes the files that [`Store::leftovers`] lists. Requires the host lock.
+    fn remove_leftovers(&self, lock: &Lock) -> Result<()>;
+    /// Subscribes to changes made from now on.
     fn subscribe(&self) -> Result<Box<dyn Subscription>>;
-    /// Makes one change, if the record is still at revision `seen` (0: there is none).
-    fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit>;
+    /// Makes one change if the record is still at revision `seen`; 0 means that no record exists.
+    ///
+    /// Requires the host lock.
+    fn commit(&self, lock: &Lock, change: &Change<'_>, seen: u64) -> Result<Commit>;
 }
 
-/// What happened to a store that somebody listens to.
+/// An event that a [`Subscription`] reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreEvent {
-    /// Nothing of interest.
+    /// No relevant change.
     Nothing,
-    /// Records were written, perhaps; some may have gone.
+    /// Records may have been written or removed.
     Written,
-    /// The store itself is gone: what comes after it has to be opened anew.
+    /// The store was removed or moved. Its successor must be opened as a new store.
     Gone,
 }
 
-/// Hears of records that are written, whoever writes them. Can be read when there are news.
+/// A subscription to record changes by any process. Its descriptor is readable when an event is
+/// pending.
 pub trait Subscription: AsFd {
-    /// What happened since this was last asked.
+    /// Returns what happened since the last call. Does not block.
     fn poll(&mut self) -> Result<StoreEvent>;
 }
 
-/// The other containers that have the first address of `record`: those of its pod.
+/// Returns the pod peers of `record`: the other containers with the same first address.
 pub(crate) fn pod_peers(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
     let Some(address) = record.network.addresses().first() else { return Ok(Vec::new()) };
     let mut pod_peers = store.holders_of(address.ip())?;
@@ -105,7 +120,7 @@ pub(crate) fn pod_peers(store: &dyn Store, record: &Record) -> Result<Vec<Record
     Ok(pod_peers)
 }
 
-/// What stands in the hosts file of `record` for others: containers of one pod share it.
+/// Returns the hosts blocks of pod peers that share the hosts file of `record`.
 pub(crate) fn shared_hosts_blocks(store: &dyn Store, record: &Record) -> Result<Vec<String>> {
     let Some(edit) = &record.hosts else { return Ok(Vec::new()) };
     let pod_peers = pod_peers(store, record)?;
@@ -114,12 +129,12 @@ pub(crate) fn shared_hosts_blocks(store: &dyn Store, record: &Record) -> Result<
     Ok(shared.flat_map(HostsEdit::blocks).map(str::to_owned).collect())
 }
 
-/// Whether there is a store: to open one makes it.
+/// Whether the state directory contains a store. Unlike [`open`], this creates nothing.
 pub(crate) fn is_there(state: &Directory) -> bool {
     directory::FOLDERS.iter().all(|folder| state.has(folder))
 }
 
-/// The choice point of this seam.
+/// Opens the store in the state directory `state`. The store implementation is chosen here only.
 pub fn open(state: Rc<Directory>) -> Result<Box<dyn Store>> {
     Ok(Box::new(directory::DirectoryStore::open(state)?))
 }

@@ -1,4 +1,4 @@
-//! Files of the host, named by their paths.
+//! Reading and replacing files of the host by path.
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Invalid;
@@ -8,12 +8,15 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
-/// A path for a message: one line, no control characters.
+/// Formats a path for a message, on one line and with control characters escaped.
 pub(crate) fn shown(path: &Path) -> String {
     path.to_string_lossy().escape_debug().to_string()
 }
 
-/// Opens a regular file that is no symbolic link, without waiting for a FIFO's writer.
+/// Opens a regular file for reading and returns it with its size in bytes.
+///
+/// A symlink or any other kind of file is an error. `O_NONBLOCK` keeps the open of a FIFO from
+/// waiting for a writer.
 fn open(path: &Path, kind: Kind) -> Result<(File, u64)> {
     must_be_regular(path, open_any(path).context(kind, || shown(path))?, kind)
 }
@@ -31,7 +34,9 @@ fn must_be_regular(path: &Path, file: File, kind: Kind) -> Result<(File, u64)> {
     Ok((file, metadata.len()))
 }
 
-/// The whole of a regular file of at most `max` bytes, read once from one descriptor.
+/// Reads a whole regular file of at most `max` bytes.
+///
+/// The file is opened once, so the size check and the content concern the same inode.
 pub(crate) fn read(path: &Path, max: u64, kind: Kind) -> Result<Vec<u8>> {
     read_opened(path, open(path, kind)?, max, kind)
 }
@@ -44,9 +49,10 @@ fn read_opened(path: &Path, (file, size): (File, u64), max: u64, kind: Kind) -> 
     whole(&file, size, max).context(kind, || shown(path))?.ok_or_else(too_large)
 }
 
-/// The whole of an open regular file, whose size should be `expected`; none if it is more than
-/// `max`. Who has read what he expected, and was brought no more, is at the end: small files take one
-/// call.
+/// Reads a whole open file, or returns `None` if it is larger than `max` bytes.
+///
+/// `expected` is the assumed size in bytes. A read that returns exactly that many bytes, with room
+/// in the buffer for more, is taken as the end. A small file thus takes one system call.
 pub(crate) fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Option<Vec<u8>>> {
     let size = |bytes: u64| usize::try_from(bytes.min(max) + 1).unwrap_or(usize::MAX);
     let mut bytes = vec![0; size(expected)];
@@ -70,12 +76,12 @@ pub(crate) fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Opt
     }
 }
 
-/// The same as text.
+/// Reads a whole regular file of at most `max` bytes as UTF-8.
 pub(crate) fn read_text(path: &Path, max: u64, kind: Kind) -> Result<String> {
     text(path, read(path, max, kind)?)
 }
 
-/// The same; nothing where there is no file.
+/// Reads a regular file like [`read_text`]; a missing file is `None`.
 pub(crate) fn read_text_if_there(path: &Path, max: u64, kind: Kind) -> Result<Option<String>> {
     match open_any(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -91,8 +97,10 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
         .map_err(|_| Invalid::new("file", &path.to_string_lossy(), "is not UTF-8").into())
 }
 
-/// Replaces a file, owner and mode kept: a reader sees the old bytes or the new, and a crash at any
-/// moment leaves one or the other.
+/// Replaces the content of an existing file by rename; owner and mode are kept.
+///
+/// A reader sees either the old bytes or the new ones, also after a crash. On an error the
+/// temporary file is removed.
 pub(crate) fn replace(path: &Path, bytes: &[u8], kind: Kind) -> Result<()> {
     let (old, _) = open(path, kind)?;
     let metadata = old.metadata().context(kind, || shown(path))?;

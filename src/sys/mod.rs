@@ -1,7 +1,7 @@
 //! System calls, netlink and all unsafe code.
 //!
-//! Files of a container are reached through [`hosts`], its namespaces through [`net`], its process
-//! and other programs through [`process`].
+//! [`hosts`] reads and edits a container's hosts file. [`net`] works in its network namespace.
+//! [`process`] inspects its process and runs other programs.
 
 pub(crate) mod daemon;
 pub(crate) mod file;

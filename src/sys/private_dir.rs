@@ -1,4 +1,4 @@
-//! The state directory: root's alone, and proven to be so before anything is written.
+//! The state directory. Only root may write to it, which is checked before it is used.
 
 use super::file::{shown, whole};
 use crate::error::{Context, Error, Kind, Result};
@@ -14,26 +14,26 @@ use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
 
-/// What a file is called while it is written. Who is killed meanwhile leaves it there.
+/// The temporary name of a file during a write. A process killed during the write leaves this file.
 pub(crate) const NEW: &str = "new";
 
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
-/// Most files in it are no longer.
+/// Initial buffer size in bytes; most files in the state directory are smaller.
 const USUAL: u64 = 2 << 10;
 
-/// What fits into a file system.
+/// The free space of a file system.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
-    /// Whether it is gone when the host boots.
+    /// Whether it is a tmpfs, whose content is lost at a reboot.
     pub(crate) in_memory: bool,
-    /// Bytes that are free.
+    /// Free bytes.
     pub(crate) bytes: u64,
-    /// Files that can be made, if there is a limit.
+    /// Free inodes, or `None` if the file system has no limit.
     pub(crate) files: Option<u64>,
 }
 
-/// A directory held open. Names are relative to it and come from checked types.
+/// An open directory. All names are relative to it and must come from checked types.
 #[derive(Debug)]
 pub struct Directory {
     fd: OwnedFd,
@@ -41,10 +41,12 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Walks down to `path` without following a link, and refuses it if anybody else could have
-    /// put something there: each step must be root's (or ours) and writable by nobody else, but
-    /// for directories like `/tmp`, whose sticky bit keeps strangers from moving our part of it.
-    /// What is missing is made.
+    /// Opens the directory `path`, creates missing components and sets mode 0700.
+    ///
+    /// `path` must be absolute; no symlink is followed. Every component must belong to root or to
+    /// the effective user, and no other user may be able to write to it. Parents with the sticky
+    /// bit, such as `/tmp`, are accepted because other users cannot rename or remove the next
+    /// component.
     pub fn open(path: &Path) -> Result<Self> {
         let make = |above: &OwnedFd, name: &OsStr| match mkdirat(above, name, Mode::S_IRWXU) {
             Err(Errno::EEXIST) => Ok(()),
@@ -58,8 +60,10 @@ impl Directory {
         Ok(directory)
     }
 
-    /// The same for those who only look, and the directory's mode: nothing is made or changed. None
-    /// if it is not there.
+    /// Opens the directory `path` with the checks of [`Directory::open`] and returns it with its
+    /// mode.
+    ///
+    /// Nothing is created or changed. A missing directory is `None`.
     pub(crate) fn look(path: &Path) -> Result<Option<(Self, u32)>> {
         let mut absent = false;
         let walked = Self::walk(path, |_, _| {
@@ -110,18 +114,18 @@ impl Directory {
         Ok((Self { fd, shown }, stat.st_mode & 0o7777))
     }
 
-    /// What its file system has room for.
+    /// Returns the free space of the directory's file system.
     pub(crate) fn room(&self) -> Result<Room> {
         let stat = fstatfs(&self.fd).context(Kind::State, || self.shown.clone())?;
         Ok(Room {
             in_memory: stat.filesystem_type() == TMPFS_MAGIC,
             bytes: stat.blocks_available() * u64::try_from(stat.block_size()).unwrap_or(0),
-            // Some file systems have no such limit, and say 0 of 0.
+            // File systems without an inode limit, such as btrfs, report 0 inodes in total.
             files: (stat.files() > 0).then(|| stat.files_free()),
         })
     }
 
-    /// A directory in this one, made if it is missing.
+    /// Opens the subdirectory `name` and creates it if it is missing.
     pub(crate) fn subdirectory(&self, name: &str) -> Result<Self> {
         let open = || openat(&self.fd, name, DIRECTORY, Mode::empty());
         let fd = match open() {
@@ -134,7 +138,8 @@ impl Directory {
         Ok(Self { fd: fd.context(Kind::State, || self.at(name))?, shown: self.at(name) })
     }
 
-    /// A directory in this one; nothing if there is none, and an error if it is anything else.
+    /// Opens the subdirectory `name`. A missing one is `None`; any other file of that name is an
+    /// error.
     pub(crate) fn existing(&self, name: &str) -> Result<Option<Self>> {
         match openat(&self.fd, name, DIRECTORY, Mode::empty()) {
             Err(Errno::ENOENT) => Ok(None),
@@ -150,7 +155,7 @@ impl Directory {
         result.context(Kind::State, || self.at(name))
     }
 
-    /// Nothing is no error.
+    /// Maps ENOENT and ENOTDIR to `None`.
     fn some<T>(&self, name: &str, result: nix::Result<T>) -> Result<Option<T>> {
         match result {
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
@@ -158,7 +163,7 @@ impl Directory {
         }
     }
 
-    /// Makes a directory, and those above it, unless they are there.
+    /// Creates the directory `name` and its missing parents. An existing directory is not an error.
     pub(crate) fn make_directory(&self, name: &str) -> Result<()> {
         match mkdirat(&self.fd, name, Mode::S_IRWXU) {
             Err(Errno::ENOENT) => {
@@ -173,14 +178,14 @@ impl Directory {
         }
     }
 
-    /// The file `name`, for locking.
+    /// Opens the lock file `name` and creates it if it is missing.
     pub(crate) fn open_lock(&self, name: &str) -> Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(&self.fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
         self.context(name, fd).map(File::from)
     }
 
-    /// What the file `name` holds, if there is one.
+    /// Reads the file `name`. A missing file is `None`; one larger than `max` bytes is an error.
     pub(crate) fn read(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let Some(fd) = self.some(name, openat(&self.fd, name, flags, Mode::empty()))? else {
@@ -191,8 +196,9 @@ impl Directory {
         read.ok_or_else(too_large).map(Some)
     }
 
-    /// Puts `bytes` into `name`: all of them, or the file stays what it was. One writer at a time:
-    /// the caller holds the lock.
+    /// Atomically replaces the content of the file `name` and creates missing parent directories.
+    ///
+    /// Requires the host lock, because every write uses the same temporary name.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
@@ -209,12 +215,14 @@ impl Directory {
         self.context(name, renamed)
     }
 
-    /// Moves a file out of the way.
+    /// Renames the file `from` to `to`.
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<()> {
         self.context(from, renameat(&self.fd, from, &self.fd, to))
     }
 
-    /// Makes a symbolic link that says `target`; false if the name is taken.
+    /// Creates the symlink `name` with the text `target`, and missing parent directories.
+    ///
+    /// Returns `false` if `name` already exists.
     pub(crate) fn link(&self, target: &str, name: &str) -> Result<bool> {
         match symlinkat(target, &self.fd, name) {
             Err(Errno::EEXIST) => Ok(false),
@@ -229,7 +237,8 @@ impl Directory {
         }
     }
 
-    /// What the symbolic link `name` says.
+    /// Returns the target of the symlink `name`. A missing file or one that is not a symlink is
+    /// `None`.
     pub(crate) fn read_link(&self, name: &str) -> Result<Option<String>> {
         let target = match readlinkat(&self.fd, name) {
             Err(Errno::EINVAL) => return Ok(None),
@@ -238,12 +247,12 @@ impl Directory {
         Ok(target.and_then(|target| target.into_string().ok()))
     }
 
-    /// Removes a file or link; if it is not there, well.
+    /// Removes a file or symlink. A missing one is not an error.
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
         self.some(name, unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)).map(drop)
     }
 
-    /// Removes `name` if it is an empty directory, then the one above it, and so on.
+    /// Removes the directory `name` if it is empty, then each parent that becomes empty.
     pub(crate) fn prune(&self, name: &str) {
         let mut name = name;
         while unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir).is_ok() {
@@ -252,7 +261,9 @@ impl Directory {
         }
     }
 
-    /// Calls `visit` with each entry's name until it says that it has seen enough.
+    /// Calls `visit` with the name of each entry of the directory `name` until it returns `false`.
+    ///
+    /// A missing directory has no entries. Names that are not UTF-8 are skipped.
     pub(crate) fn visit(
         &self,
         name: &str,
@@ -274,7 +285,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether there is something called `name`.
+    /// Whether a file of any kind with this name exists.
     pub(crate) fn has(&self, name: &str) -> bool {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
@@ -286,7 +297,10 @@ impl AsFd for Directory {
     }
 }
 
-/// Whether anybody but root and us could change what is in the directory.
+/// Returns the status of a directory in which no other user can replace an entry.
+///
+/// The directory must belong to root or to the effective user. Other users must not be able to
+/// write to it, unless the sticky bit protects existing entries.
 fn check(fd: &OwnedFd) -> std::result::Result<FileStat, &'static str> {
     let stat = fstat(fd.as_fd()).map_err(|_| "cannot be examined")?;
     let ours = stat.st_uid == 0 || stat.st_uid == Uid::effective().as_raw();

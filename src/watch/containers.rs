@@ -1,4 +1,4 @@
-//! The containers that have a record: whose process lives, and who is over.
+//! The containers that have a record: those that run, and those whose process has ended.
 
 use super::debounce::pause_after;
 use crate::error::Result;
@@ -12,22 +12,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-/// How long after a container's end its engine may say so. It mostly does within a few tens of
-/// milliseconds, and then nothing is left to do.
+/// How long to wait for the engine after a container's process ended. Most engines run poststop
+/// hooks within a few tens of milliseconds; then nothing is left to do.
 const GRACE: Duration = Duration::from_millis(250);
-/// Between two of the dead: those who start must get the lock too.
+/// Pause between two dead containers, in which starting containers can take the host lock.
 const TURN: Duration = Duration::from_millis(5);
 
-/// See the module.
+/// Follows the processes of all containers and removes what dead ones left behind.
 #[derive(Debug, Default)]
 pub(crate) struct Containers {
     running: BTreeMap<ContainerId, Process>,
     over: BTreeMap<ContainerId, Over>,
-    /// Whose record cannot be read, or whose process cannot be held on to: said once.
+    /// Containers whose record cannot be read or whose process cannot be pinned. The error is
+    /// logged once.
     strange: BTreeSet<ContainerId>,
 }
 
-/// When a container that seems to be over is looked at, and how often that has failed.
+/// When a container whose process ended is checked, and how many attempts have failed.
 #[derive(Debug, Clone, Copy)]
 struct Over {
     due: Instant,
@@ -35,12 +36,12 @@ struct Over {
 }
 
 impl Containers {
-    /// How many are followed.
+    /// The number of containers whose process is followed.
     pub(crate) fn count(&self) -> usize {
         self.running.len()
     }
 
-    /// Follows those who came, and forgets those whose record is gone.
+    /// Reads the list of records: follows new containers, and forgets those without a record.
     pub(crate) fn list(&mut self, host: &Host, waiting: &Waiting, now: Instant) -> Result<()> {
         let ids = host.store.ids()?;
         self.running.retain(|id, _| ids.contains(id));
@@ -59,30 +60,30 @@ impl Containers {
         Ok(())
     }
 
-    /// The process behind a descriptor has ended.
+    /// Notes that the process behind the pidfd `source` has ended.
     pub(crate) fn ended(&mut self, source: RawFd, now: Instant) {
         let mut running = self.running.iter();
         let ended = running.find(|(_, process)| process.as_fd().as_raw_fd() == source);
         if let Some(id) = ended.map(|(id, _)| id.clone()) {
-            // This closes the descriptor: it would be readable for ever.
+            // Close the pidfd: it would stay readable forever.
             self.running.remove(&id);
             self.over.insert(id, Over { due: now + GRACE, failed: 0 });
         }
     }
 
-    /// When somebody is to be looked at.
+    /// When the next container must be checked, if there is one.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.over.values().map(|over| over.due).min()
     }
 
-    /// Ends what was done for one who is over; the next has to wait a moment.
+    /// Removes what the container that is due first left behind. The next one waits for a pause.
     pub(crate) fn act(&mut self, host: &Host, waiting: &Waiting, now: Instant) {
         let first = self.over.iter().filter(|(_, over)| over.due <= now).min_by_key(|(_, o)| o.due);
         let Some((id, over)) = first.map(|(id, over)| (id.clone(), *over)) else { return };
         self.over.remove(&id);
         match end(host, &id) {
             Ok(None) => {}
-            // It has started again meanwhile.
+            // A container with this id was started again meanwhile.
             Ok(Some(record)) => self.follow(host, waiting, &record, now),
             Err(error) => {
                 let failed = over.failed.saturating_add(1);
@@ -104,7 +105,8 @@ impl Containers {
             waiting.add(&process)?;
             Ok(process)
         });
-        // The record is compared after the process is held: it cannot become another's now.
+        // The record is compared after the process is pinned, so the pid cannot belong to another
+        // process.
         let pinned = match is_running(record, host.boot) {
             Ok(true) => pinned,
             Ok(false) => {
@@ -129,7 +131,8 @@ impl Containers {
     }
 }
 
-/// Most who are over were cleared away by their engine: that is seen without the lock.
+/// Removes a dead container; returns its record if it runs after all. Most dead containers were
+/// already removed by their engine's hooks, which shows without the lock.
 fn end(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
     match host.store.get(id)? {
         Some(_) => stop_if_dead(host, id),

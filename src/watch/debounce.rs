@@ -1,43 +1,43 @@
-//! Waiting until it is quiet.
+//! Debouncing: many events are handled once.
 
 use std::time::{Duration, Instant};
 
-/// Many events that are answered once: when none has come for a while, or at last when the first has
-/// waited long enough.
+/// Collects events until no new one has come for a while, or until the first has waited for a
+/// maximum time.
 #[derive(Debug)]
 pub(crate) struct Debounce {
     quiet: Duration,
     limit: Duration,
-    /// The first event that is not answered yet, and the last.
+    /// The times of the first and of the last event that is not handled yet.
     span: Option<(Instant, Instant)>,
     rest: Option<Instant>,
 }
 
 impl Debounce {
-    /// Quiet is what lasts for `quiet`; no event waits longer than `limit`.
+    /// Events are handled when none has come for `quiet`, and after `limit` at the latest.
     pub(crate) const fn new(quiet: Duration, limit: Duration) -> Self {
         Self { quiet, limit, span: None, rest: None }
     }
 
-    /// An event.
+    /// Notes an event.
     pub(crate) fn notify(&mut self, now: Instant) {
         let first = self.span.map_or(now, |(first, _)| first);
         self.span = Some((first, now));
     }
 
-    /// No event is answered before `until`.
+    /// Delays the handling of all events until `until`.
     pub(crate) fn rest(&mut self, until: Instant) {
         self.rest = Some(until);
     }
 
-    /// When the events are to be answered, if there are any.
+    /// When the events must be handled, if there are any.
     pub(crate) fn due(&self) -> Option<Instant> {
         let (first, last) = self.span?;
         let due = (last + self.quiet).min(first + self.limit);
         Some(self.rest.map_or(due, |rest| rest.max(due)))
     }
 
-    /// Whether they are to be answered now; then they are.
+    /// Whether events must be handled now. If so, they count as handled.
     pub(crate) fn is_over(&mut self, now: Instant) -> bool {
         let over = self.due().is_some_and(|due| due <= now);
         if over {
@@ -47,8 +47,7 @@ impl Debounce {
     }
 }
 
-/// How long to wait before what failed `times` times is tried again: twice as long each time, from
-/// a quarter of a second to four minutes.
+/// The pause after `times` failed attempts. It doubles each time, from 250 ms to 256 s.
 pub(crate) fn pause_after(times: u32) -> Duration {
     Duration::from_millis(250 << times.saturating_sub(1).min(10))
 }

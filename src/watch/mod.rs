@@ -1,18 +1,19 @@
-//! `watch`: what `sync` and `gc` do when somebody calls them, done when it becomes necessary.
+//! `watch`: a daemon that does the work of `sync` and `gc` when something changes.
 //!
 //! ```text
-//! a container's process ends      its pidfd               containers.rs   its links are closed
-//! a record is written             the store's feed        containers.rs   its process is followed
-//! somebody changes rules          the kernel's messages   mending.rs      what is missing is made
-//! SIGTERM, SIGINT, SIGHUP         a signalfd              here
+//! event                        source                 handled by      reaction
+//! a container's process ends   its pidfd              containers.rs   its links are removed
+//! a record is written          store subscription     containers.rs   its process is followed
+//! firewall rules change        netlink subscription   repair.rs       missing rules are restored
+//! SIGTERM, SIGINT, SIGHUP      signalfd               this file       stop, or reload
 //! ```
 //!
-//! One thread waits for all of it. Nothing is acted on at once: who ended a container says so a
-//! moment later, and who reloads a firewall changes it a hundred times ([`debounce`]). When nothing is
-//! due there is no timer, and nothing wakes this process.
+//! One thread waits for all events with epoll. None is handled at once ([`debounce`]). The poststop
+//! hook of a container that ended runs a moment later, and a firewall reload makes hundreds of
+//! changes. When nothing is due, there is no timer, and nothing wakes this process.
 //!
-//! Nothing depends on it: it holds no state that matters, takes the same lock as everybody, and when it
-//! is killed all is as if it had never run.
+//! Nothing depends on the daemon. It keeps no state that matters and takes the same host lock as
+//! all other commands. It can be killed at any time.
 
 mod containers;
 mod debounce;
@@ -31,23 +32,23 @@ use repair::Repair;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-/// Records come in twos: pending, ready.
+/// A starting container writes its record twice: pending, then ready.
 const RECORDS: Debounce = Debounce::new(Duration::from_millis(30), Duration::from_millis(150));
-/// Who removes a state directory should be done with it before it is made anew.
+/// Whatever removes a state directory should finish before the directory is created again.
 const STORE: Debounce = Debounce::new(Duration::from_millis(100), Duration::from_secs(1));
-/// Before a store that could not be listed is listed again.
+/// Pause after a failed attempt to list the records.
 const LATER: Duration = Duration::from_secs(2);
 
-/// Why it ended.
+/// Why the daemon's loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// Somebody said so.
+    /// A stop was requested.
     ForGood,
-    /// Somebody asked for it, or the state directory is another one now.
+    /// A reload was requested, or the state directory was removed or replaced.
     ToBeginAnew,
 }
 
-/// Everything that is listened to, and what is known from it.
+/// All event sources, and the state derived from them.
 struct Watch<'a> {
     host: &'a Host,
     waiting: Waiting,
@@ -60,11 +61,12 @@ struct Watch<'a> {
     status: String,
 }
 
-/// Sees to the links of `host` until it is told to end.
+/// Repairs and removes the links of `host` until a signal requests an end or a reload, or the state
+/// directory is replaced. Only one process may watch a state directory; a second one gets an error.
 pub(crate) fn run(host: &Host, manager: &Manager) -> Result<Ended> {
     let _sole = host.sole_watch()?;
     let mut watch = Watch::begin(host)?;
-    // Listening comes first: what happens while we look is looked at again.
+    // The subscriptions already exist: changes during this first check cause another one.
     watch.repair.act(Instant::now());
     watch.list(Instant::now());
     manager.tell("READY=1");
@@ -120,7 +122,7 @@ impl<'a> Watch<'a> {
         })
     }
 
-    /// Takes note of what one descriptor has to say.
+    /// Reads the events of one descriptor. Returns the request of a signal.
     fn hear(&mut self, source: RawFd, now: Instant) -> Result<Option<Request>> {
         if source == self.signals.as_fd().as_raw_fd() {
             return self.signals.take();
@@ -139,13 +141,14 @@ impl<'a> Watch<'a> {
         Ok(None)
     }
 
-    /// When something is to be done; never, as long as nothing happens.
+    /// When the next work is due; `None` if nothing is pending.
     fn due(&self) -> Option<Instant> {
         let all = [self.records.due(), self.store.due(), self.containers.due(), self.repair.due()];
         all.into_iter().flatten().min()
     }
 
-    /// Does what is due. The dead come first: an open way is worse than a closed one.
+    /// Does what is due. Dead containers come first: a rule for a dead container is worse than a
+    /// missing one.
     fn act(&mut self, now: Instant) {
         self.containers.act(self.host, &self.waiting, now);
         if self.records.is_over(now) {
@@ -163,7 +166,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// How it is, if that is not what was said last.
+    /// The status line for the service manager, if it has changed.
     fn new_status(&mut self) -> Option<&str> {
         let trouble = if self.repair.is_done() {
             ""

@@ -1,4 +1,4 @@
-//! Rules that somebody changed: looked at when it is quiet again, and mended.
+//! Repairs rules that another program changed, when no more changes come.
 
 use super::debounce::{Debounce, pause_after};
 use crate::error::Result;
@@ -8,27 +8,28 @@ use crate::recovery::{self, Repaired};
 use crate::sys::net::netlink::subscription::NetlinkSubscription;
 use std::time::{Duration, Instant};
 
-/// Reloading a firewall is hundreds of changes.
+/// A firewall reload makes hundreds of changes.
 const RULES: Debounce = Debounce::new(Duration::from_millis(100), Duration::from_millis(500));
-/// Looking takes no more than every fifth moment, however much is changed: others need the lock.
+/// After a check, rest four times its duration: the host lock is held at most 20 % of the time.
 const REST: u32 = 4;
-/// But nobody waits longer than this for it.
+/// Upper bound for that rest.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// Checks the host when rules change, and repairs what it finds.
 pub(crate) struct Repair<'a> {
     host: &'a Host,
     changes: Option<NetlinkSubscription>,
     debounce: Debounce,
-    /// When what could not be mended is tried again, and how often it was.
+    /// When a failed repair is tried again, and how often it has failed.
     again: Option<Instant>,
     failed: u32,
-    /// What is wrong still: it is said once.
+    /// The problems that were logged last. Unchanged problems are not logged again.
     said: String,
 }
 
 impl<'a> Repair<'a> {
-    /// Listens from now on.
+    /// Subscribes to rule changes. Without a subscription, flushed rules are found by other checks
+    /// only.
     pub(crate) fn of(host: &'a Host) -> Self {
         let changes = NetlinkSubscription::open().map_err(|error| {
             log::warn!("flushed firewall rules will not be noticed: {error}");
@@ -37,12 +38,12 @@ impl<'a> Repair<'a> {
         Self { host, changes, debounce: RULES, again: None, failed: 0, said: String::new() }
     }
 
-    /// Where changes are told of, if the kernel can.
+    /// The subscription to rule changes, if the kernel supports it.
     pub(crate) fn changes(&self) -> Option<&NetlinkSubscription> {
         self.changes.as_ref()
     }
 
-    /// Takes note of changes.
+    /// Reads rule changes. Those that concern our tables cause a check.
     pub(crate) fn hear(&mut self, now: Instant) -> Result<()> {
         if self.has_heard()? {
             self.debounce.notify(now);
@@ -54,17 +55,18 @@ impl<'a> Repair<'a> {
         self.changes.as_mut().map_or(Ok(false), |changes| changes.take(concerns))
     }
 
-    /// When to look.
+    /// When the next check is due, if one is.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.debounce.due().into_iter().chain(self.again).min()
     }
 
-    /// Whether all was well when it was last looked at.
+    /// Whether the last check left no problems.
     pub(crate) fn is_done(&self) -> bool {
         self.again.is_none()
     }
 
-    /// Looks at everything, and mends it.
+    /// Checks the whole host and repairs it. Problems that remain are logged, and the check is
+    /// repeated after a pause.
     pub(crate) fn act(&mut self, now: Instant) {
         log::debug!("watch: checks everything");
         self.debounce.is_over(now);
@@ -85,14 +87,15 @@ impl<'a> Repair<'a> {
         self.said = trouble;
     }
 
-    /// Says what is wrong still.
+    /// Repairs the host and returns a description of the problems that remain.
     fn repair(&mut self) -> Result<String> {
         let repaired = recovery::sync(self.host);
         if repaired.as_ref().is_ok_and(Repaired::is_nothing) {
             return Ok(String::new());
         }
-        // What we do ourselves is told to us as well. Somebody else's change among it is found by
-        // looking once more; without that, mending in vain would make us mend for ever.
+        // Our own changes are reported to us as well. They are discarded, or a repair that fails
+        // would cause the next one forever. The audit below finds changes that other programs made
+        // meanwhile.
         self.has_heard()?;
         let repaired = repaired?;
         for finding in &repaired.findings {

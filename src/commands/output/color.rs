@@ -1,38 +1,39 @@
-//! Colours, for people at a terminal only. Besides `TERM`, `NO_COLOR` is the one word of the
-//! environment that counts (<https://no-color.org>), and it counts for nothing but this.
+//! Colors for output at a terminal. `TERM` and `NO_COLOR` (<https://no-color.org>) are the only
+//! environment variables that affect output.
 
 use std::env::var_os;
 use std::io::{IsTerminal, stdout};
 
-/// What a colour says.
+/// The meaning of a text, which decides its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Tone {
-    /// Nothing.
+    /// No meaning and no color.
     #[default]
     Plain,
-    /// The names of columns.
+    /// A column heading.
     Heading,
-    /// As it should be.
+    /// A good state.
     Good,
-    /// On its way, or in doubt.
+    /// A transitional or unclear state.
     Doubtful,
-    /// Not as it should be.
+    /// A bad state.
     Bad,
 }
 
-/// Whether to colour.
+/// Whether output is colored.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paint(bool);
 
 impl Paint {
-    /// As standard output and who reads it would have it.
+    /// Colored if standard output is a terminal, `TERM` is set and not `dumb`, and `NO_COLOR` is
+    /// unset or empty.
     pub(crate) fn for_stdout() -> Self {
         let refused = var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let able = var_os("TERM").is_some_and(|term| term != "dumb");
         Self(stdout().is_terminal() && able && !refused)
     }
 
-    /// `text` in its colour.
+    /// Returns `text` in the color of `tone`.
     pub(crate) fn tinted(self, tone: Tone, text: &str) -> String {
         let code = match tone {
             Tone::Heading => "1",

@@ -1,4 +1,4 @@
-//! What commands print: tables, and colors at a terminal.
+//! Output of commands: tables, and colors at a terminal.
 
 pub(super) mod color;
 pub(super) mod table;

@@ -1,10 +1,10 @@
-//! Columns of text.
+//! Tables of text.
 
 use super::color::{Paint, Tone};
 use crate::commands::say;
 use crate::error::Result;
 
-/// One piece of a row.
+/// A cell of a table.
 #[derive(Debug)]
 pub(crate) struct Cell {
     text: String,
@@ -12,12 +12,12 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// A cell that says more by its colour.
+    /// A cell with a color.
     pub(crate) fn new(tone: Tone, text: impl Into<String>) -> Self {
         Self { text: text.into(), tone }
     }
 
-    /// The same in another colour.
+    /// The cell in another color.
     pub(crate) fn with(self, tone: Tone) -> Self {
         Self { tone, ..self }
     }
@@ -29,7 +29,7 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-/// Prints rows under their headings, each column as wide as its widest cell.
+/// Prints the headings and rows. Each column is as wide as its widest cell.
 pub(crate) fn print(paint: Paint, headings: &[&str], rows: &[Vec<Cell>]) -> Result<()> {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.len());

@@ -1,15 +1,16 @@
-//! `imports` of config.toml.
+//! The `imports` of containerd's config.toml.
 
 use super::DROP_IN;
 use crate::configure::toml_text::{TomlText, line_of};
 use crate::error::Result;
 use std::path::{Path, PathBuf};
 
-/// With an import of `file`, unless there is one that takes it in.
+/// Returns the text with an import of `file`, unless an existing import includes it.
 pub(crate) fn with(document: &TomlText<'_>, file: &str) -> String {
     let mut text = document.text.to_owned();
     let Some((imports, span)) = document.get(&["imports"]) else {
-        // Before the version, which no table can precede.
+        // The new line goes before `version`, which is a top-level key: no table header can precede
+        // it.
         let version = document.get(&["version"]).map_or(0, |(_, span)| span.start);
         text.insert_str(line_of(&text, version).start, &line(file));
         return text;
@@ -23,7 +24,7 @@ pub(crate) fn with(document: &TomlText<'_>, file: &str) -> String {
     text
 }
 
-/// Without the import that [`with`] made.
+/// Returns `text` without the import that [`with`] added.
 pub(crate) fn without(path: &Path, text: &str) -> Result<String> {
     let document = TomlText::parse(path, text)?;
     let Some((_, span)) = document.get(&["imports"]) else { return Ok(text.to_owned()) };
@@ -37,8 +38,8 @@ pub(crate) fn without(path: &Path, text: &str) -> Result<String> {
     Ok(text[..span.start].to_owned() + &rest + &text[span.end..])
 }
 
-/// Whether the pattern `import` matches `file`. One that does and is not known to only makes
-/// containerd read the file once, as it does a file that is named twice.
+/// Whether the pattern `import` is one of the usual patterns that match `file`. For other patterns
+/// the file is imported twice, which is harmless: containerd reads it once.
 fn takes_in(import: &str, file: &Path) -> bool {
     let import = Path::new("/etc/containerd").join(import);
     let all: [PathBuf; 3] =

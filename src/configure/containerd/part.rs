@@ -1,4 +1,5 @@
-//! Our part of config.toml, between two lines that say so. It remembers what it replaced.
+//! Our section of config.toml, between two marker lines. It records the default runtime that it
+//! replaced.
 
 use super::{V2, with_cgroups};
 use crate::configure::toml_text::{TomlText, line_of};
@@ -13,12 +14,12 @@ const END: &str = "# END oci-link\n";
 const WAS: &str = "# default_runtime_name was ";
 const KEY: &str = "default_runtime_name";
 
-/// Where a plugin has its runtimes.
+/// The TOML path of the runtimes of a CRI plugin.
 pub(crate) fn runtimes(cri: &str) -> [&str; 4] {
     ["plugins", cri, "containerd", "runtimes"]
 }
 
-/// The text with our part at its end.
+/// Appends our section to the text. A runtime of the same name outside of our section is an error.
 pub(crate) fn with(document: &TomlText<'_>, request: &Registering) -> Result<String> {
     let name = request.name.as_str();
     let there = document.keys(&runtimes(CRI_V2));
@@ -46,7 +47,8 @@ pub(crate) fn with(document: &TomlText<'_>, request: &Registering) -> Result<Str
     Ok(text + begin + &memory + &with_cgroups(part, document, CRI_V2) + END)
 }
 
-/// The tables of the template that this config.toml lacks.
+/// The parts of the template that config.toml lacks. The version is added to an empty file only.
+/// runc is added if no runtime is configured.
 fn sections(template: &str, document: &TomlText<'_>, there: &[String]) -> String {
     let sections = template.split_inclusive("\n\n").enumerate().filter(|(place, section)| {
         let version = *place == 0;
@@ -56,7 +58,7 @@ fn sections(template: &str, document: &TomlText<'_>, there: &[String]) -> String
     sections.map(|(_, section)| section).collect()
 }
 
-/// The text without our part, as it was before.
+/// Returns the text without our section, and restores the previous default runtime.
 pub(crate) fn without(text: &str) -> Result<String> {
     let alone = text.strip_prefix(BEGIN.trim_start()).map(|ours| ("", ours));
     let Some((before, ours)) = alone.or_else(|| text.split_once(BEGIN)) else {
@@ -74,19 +76,19 @@ pub(crate) fn without(text: &str) -> Result<String> {
     }
 }
 
-/// What our part calls the runtime.
+/// The name of the runtime in our section.
 fn our_name(part: &str) -> Option<&str> {
     let header = format!("[plugins.\"{CRI_V2}\".containerd.runtimes.");
     let mut names = part.lines().filter_map(|line| line.strip_prefix(&header)?.strip_suffix(']'));
     names.rfind(|name| *name != "runc" && !name.contains('.'))
 }
 
-/// The default that stood here before ours.
+/// Restores the default runtime that our section replaced.
 fn restored(text: String, was: &str, name: &str) -> Result<String> {
     let path = [&runtimes(CRI_V2)[..3], &[KEY]].concat();
     let document = TomlText::parse(std::path::Path::new("config.toml"), &text)?;
     let found = document.get(&path).map(|(value, span)| (value.as_str() == Some(name), span));
-    // Somebody may have chosen another since.
+    // The default may have been changed to another runtime since; then it stays.
     let Some((true, span)) = found else { return Ok(text) };
     let mut text = text;
     if was == "not set" {

@@ -1,8 +1,7 @@
-//! The sets as the kernel has them: made, looked for, listed.
+//! Creating, finding and listing sets in the kernel.
 
 use super::messages::{
-    self, BUSY, MISSING, REFERENCED, ask_for_header, ask_for_set, create_set, destroy_set, element,
-    rename_to_itself, swap,
+    self, ask_for_header, ask_for_set, create_set, destroy_set, element, rename_to_itself, swap,
 };
 use super::sets::{self, IpSet, Kind, SetEntry};
 use crate::error::{Error, Result};
@@ -10,24 +9,29 @@ use crate::firewall::elements::Element;
 use crate::firewall::failed;
 use crate::model::Family;
 use crate::sys::net::netlink::message::Batch;
+use crate::sys::net::netlink::uapi::{IPSET_ERR_BUSY, IPSET_ERR_REFERENCED};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
-use nix::libc::{EEXIST, EINVAL};
+use nix::libc::{EEXIST, EINVAL, ENOENT};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// `nf_tables` lets go of a set some time after the rule that asked for it is gone.
+/// Pause between attempts to destroy a set. `nf_tables` releases a set some time after the rule
+/// that refers to it was deleted.
 const LETTING_GO: Duration = Duration::from_millis(10);
 const ATTEMPTS: usize = 200;
 
-/// Makes the sets of a family. One that is there stays as it is, if it is of our kind: another
-/// could let through more than its elements say.
+/// Creates the sets of a family. An existing set of the right type stays as it is.
+///
+/// A set of another type is an error, because it could match more than its elements say. `there` is
+/// the listing of the filter table.
 pub(crate) fn make_sets(family: Family, there: &[String]) -> Result<()> {
     let mut link = Netlink::netfilter()?;
     let [bridged, seats, routed] = IpSet::all_of(family);
     make_set(&mut link, bridged)?;
     make_set(&mut link, seats)?;
     let is_new = make_set(&mut link, routed)?;
-    // Flows of an earlier version are bound to nothing, and in the set of those that are.
+    // Earlier versions kept all flows in the set that now requires a bridge. If their rules are
+    // still there, the flows are moved to the set for flows without a bridge.
     if is_new && sets::outdated(family).iter().any(|rule| there.contains(rule)) {
         let mut batch = Batch::default();
         swap(&mut batch, bridged, routed);
@@ -38,7 +42,7 @@ pub(crate) fn make_sets(family: Family, there: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Makes one; says whether it was missing.
+/// Creates a set. Returns whether it was missing.
 fn make_set(link: &mut Netlink, set: IpSet) -> Result<bool> {
     let mut batch = Batch::default();
     create_set(&mut batch, set);
@@ -49,7 +53,7 @@ fn make_set(link: &mut Netlink, set: IpSet) -> Result<bool> {
     }
 }
 
-/// Unmakes the sets of both families. One that is not of our kind is not ours.
+/// Destroys the sets of both families. A set of another type was not created by us and stays.
 pub(crate) fn destroy_sets(link: &mut Netlink) -> Result<()> {
     for set in Family::BOTH.into_iter().flat_map(IpSet::all_of) {
         if is_ours(link, set)? {
@@ -65,7 +69,9 @@ fn destroy(link: &mut Netlink, set: IpSet) -> Result<()> {
         let mut batch = Batch::default();
         destroy_set(&mut batch, set);
         match link.exchange(&batch.with_receipt())?.first() {
-            Some(refusal) if refusal.code == BUSY && attempts.next().is_some() => sleep(LETTING_GO),
+            Some(refusal) if refusal.code == IPSET_ERR_BUSY && attempts.next().is_some() => {
+                sleep(LETTING_GO);
+            }
             Some(refusal) => return Err(refused(set, "cannot be removed", *refusal)),
             None => return Ok(()),
         }
@@ -77,7 +83,7 @@ fn refused(set: IpSet, what: &str, refusal: NetlinkError) -> Error {
     failed(format!("ipset {set}: {what}: {why} ({})", refusal.code))
 }
 
-/// Whether the set that is there compares what ours does.
+/// Whether the existing set has the type that we create.
 pub(crate) fn is_ours(link: &mut Netlink, set: IpSet) -> Result<bool> {
     let mut ours = false;
     let mut batch = Batch::default();
@@ -88,29 +94,31 @@ pub(crate) fn is_ours(link: &mut Netlink, set: IpSet) -> Result<bool> {
     Ok(answer.is_ok() && ours)
 }
 
-/// Fails where the kernel has no sets.
+/// Fails if the kernel does not support ipset.
 pub(crate) fn is_in_kernel() -> Result<()> {
     let mut batch = Batch::default();
     ask_for_header(&mut batch, IpSet { family: Family::V4, kind: Kind::Bridged });
     match Netlink::netfilter()?.ask(&batch.with_receipt(), |_| ())? {
-        Err(refusal) if refusal.code != MISSING => {
+        Err(refusal) if refusal.code != ENOENT => {
             Err(failed(format!("ipset: not in the kernel ({})", refusal.errno().desc())))
         }
         _ => Ok(()),
     }
 }
 
-/// Whether rules ask for a family's sets: all do or none, so one is asked about. The kernel lists a
-/// set's references only after counting its elements; a set that is referred to cannot be renamed,
-/// and says so at once.
+/// Whether rules refer to the sets of a family.
+///
+/// All or none of the sets are referred to, so one is checked. The kernel reports the number of
+/// references only after it has counted the elements. Renaming is faster: the kernel refuses at
+/// once to rename a set that is referred to.
 pub(crate) fn is_in_use(link: &mut Netlink, family: Family) -> Result<bool> {
     let mut batch = Batch::default();
     rename_to_itself(&mut batch, IpSet { family, kind: Kind::Bridged });
     let refused = link.exchange(&batch.with_receipt())?;
-    Ok(refused.iter().any(|refusal| refusal.code == REFERENCED))
+    Ok(refused.iter().any(|refusal| refusal.code == IPSET_ERR_REFERENCED))
 }
 
-/// The elements of all sets.
+/// Lists the elements of all sets.
 pub(crate) fn list_all(link: &mut Netlink) -> Result<Vec<Element<SetEntry>>> {
     let mut all = Vec::new();
     for set in Family::BOTH.into_iter().flat_map(IpSet::all_of) {
@@ -119,7 +127,7 @@ pub(crate) fn list_all(link: &mut Netlink) -> Result<Vec<Element<SetEntry>>> {
     Ok(all)
 }
 
-/// The elements of a set; none if there is no set.
+/// Lists the elements of a set. A missing set gives an empty list.
 pub(crate) fn list(link: &mut Netlink, set: IpSet) -> Result<Vec<Element<SetEntry>>> {
     let mut all = Vec::new();
     let mut batch = Batch::default();
@@ -130,8 +138,8 @@ pub(crate) fn list(link: &mut Netlink, set: IpSet) -> Result<Vec<Element<SetEntr
     })?;
     match answer {
         Ok(()) => Ok(all),
-        // A kernel without sets has none of ours.
-        Err(refusal) if [MISSING, EINVAL].contains(&refusal.code) => Ok(Vec::new()),
+        // A kernel without ipset answers EINVAL and has no sets.
+        Err(refusal) if [ENOENT, EINVAL].contains(&refusal.code) => Ok(Vec::new()),
         Err(refusal) => Err(refused(set, "cannot be listed", refusal)),
     }
 }

@@ -1,74 +1,41 @@
-//! What the kernel's ipset understands (`linux/netfilter/ipset/ip_set.h`).
+//! The netlink messages of ipset (`linux/netfilter/ipset/ip_set.h`).
 
 use super::sets::{IpSet, Kind, SetEntry};
 use crate::firewall::elements::Element;
 use crate::model::{BridgeName, Flow, Port, Protocol};
-use crate::sys::net::netlink::message::{
-    self, Attributes, Batch, Body, DUMP, EXCLUSIVE, family_number, text,
+use crate::sys::net::netlink::message::{Attributes, Batch, Body, family_number, text};
+use crate::sys::net::netlink::uapi::{
+    IPSET_ATTR_ADT, IPSET_ATTR_CADT_FLAGS, IPSET_ATTR_COMMENT, IPSET_ATTR_DATA, IPSET_ATTR_FAMILY,
+    IPSET_ATTR_IFACE, IPSET_ATTR_IP, IPSET_ATTR_IP2, IPSET_ATTR_IPADDR_IPV4,
+    IPSET_ATTR_IPADDR_IPV6, IPSET_ATTR_LINENO, IPSET_ATTR_MAXELEM, IPSET_ATTR_PORT,
+    IPSET_ATTR_PROTO, IPSET_ATTR_PROTOCOL, IPSET_ATTR_REVISION, IPSET_ATTR_SETNAME,
+    IPSET_ATTR_SETNAME2, IPSET_ATTR_TYPENAME, IPSET_CMD_ADD, IPSET_CMD_CREATE, IPSET_CMD_DEL,
+    IPSET_CMD_DESTROY, IPSET_CMD_HEADER, IPSET_CMD_LIST, IPSET_CMD_RENAME, IPSET_CMD_SWAP,
+    IPSET_FLAG_WITH_COMMENT, IPSET_PROTOCOL_MIN, NFNL_SUBSYS_IPSET, NLM_F_CREATE, NLM_F_DUMP,
+    NLM_F_EXCL, nfnl_type,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const SUBSYSTEM: u16 = 0x600;
-const CREATE: u16 = SUBSYSTEM + 2;
-const DESTROY: u16 = SUBSYSTEM + 3;
-const RENAME: u16 = SUBSYSTEM + 5;
-const SWAP: u16 = SUBSYSTEM + 6;
-const LIST: u16 = SUBSYSTEM + 7;
-const ADD: u16 = SUBSYSTEM + 9;
-const DELETE: u16 = SUBSYSTEM + 10;
-const HEADER: u16 = SUBSYSTEM + 12;
-
-/// Kernels of today speak 7 and understand 6, which is all that is said here.
-const VERSION: u8 = 6;
-/// More links than a host has containers for; the kernel reserves nothing for it.
+/// Maximum number of elements of a set. The kernel reserves no memory for it.
 const MAX_ELEMENTS: u32 = 1 << 20;
 
-/// Attributes of a message.
-const PROTOCOL: u16 = 1;
-const SET_NAME: u16 = 2;
-const TYPE_NAME: u16 = 3;
-const SET_NAME_2: u16 = 3;
-const SET_REVISION: u16 = 4;
-const SET_FAMILY: u16 = 5;
-pub(crate) const DATA: u16 = 7;
-const ELEMENTS: u16 = 8;
-/// Attributes of a set.
-const SET_FLAGS: u16 = 8;
-const SET_MAX_ELEMENTS: u16 = 19;
-/// Attributes of an element.
-const IP: u16 = 1;
-const PORT: u16 = 4;
-const PROTO: u16 = 7;
-const IP2: u16 = 20;
-const INTERFACE: u16 = 23;
-const COMMENT: u16 = 26;
-const LINE: u16 = 9;
-/// Flags.
-const WITH_COMMENT: u32 = 1 << 4;
+/// The netlink message type of an ipset command.
+const fn message_type(command: u16) -> u16 {
+    nfnl_type(NFNL_SUBSYS_IPSET, command)
+}
 
-/// There is no such set.
-pub(crate) const MISSING: i32 = 2;
-/// Rules ask for the set that is to go.
-pub(crate) const BUSY: i32 = 4100;
-/// The element to add is there.
-pub(crate) const EXISTS: i32 = 4103;
-/// No room for another element.
-pub(crate) const FULL: i32 = 4352;
-/// Rules ask for the set.
-pub(crate) const REFERENCED: i32 = 4108;
-
-/// What to do to an element.
+/// A change of one element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SetChange {
-    /// Make it, unless there is one.
+    /// Add the element. If it exists, the kernel refuses.
     Add,
-    /// Give it another comment.
+    /// Replace the comment of the element.
     Update,
-    /// Delete it, whoever's it is.
+    /// Delete the element, whatever its comment says.
     Delete,
 }
 
-/// The type of a set, and its first revision that has comments (Linux 3.14).
+/// The type name of a set, and the first revision of that type with comments (Linux 3.14).
 fn type_of(set: IpSet) -> (&'static str, u8) {
     match set.kind {
         Kind::Seats => ("hash:net,iface", 4),
@@ -76,134 +43,137 @@ fn type_of(set: IpSet) -> (&'static str, u8) {
     }
 }
 
-/// Makes the set, unless there is one.
+/// Adds a message that creates the set. If the name is taken, the kernel refuses.
 pub(crate) fn create_set(batch: &mut Batch, set: IpSet) {
     let (kind, revision) = type_of(set);
     let family = family_number(set.family);
-    batch.message(CREATE, message::CREATE | EXCLUSIVE, family, |body| {
-        about(body, set).text(TYPE_NAME, kind).byte(SET_REVISION, revision);
-        body.byte(SET_FAMILY, family).nest(DATA, |set| {
-            set.network(SET_MAX_ELEMENTS, &MAX_ELEMENTS.to_be_bytes());
-            set.network(SET_FLAGS, &WITH_COMMENT.to_be_bytes());
+    batch.message(message_type(IPSET_CMD_CREATE), NLM_F_CREATE | NLM_F_EXCL, family, |body| {
+        about(body, set).text(IPSET_ATTR_TYPENAME, kind).byte(IPSET_ATTR_REVISION, revision);
+        body.byte(IPSET_ATTR_FAMILY, family).nest(IPSET_ATTR_DATA, |set| {
+            set.network(IPSET_ATTR_MAXELEM, &MAX_ELEMENTS.to_be_bytes());
+            set.network(IPSET_ATTR_CADT_FLAGS, &IPSET_FLAG_WITH_COMMENT.to_be_bytes());
         });
     });
 }
 
-/// Unmakes the set, with what is in it.
+/// Adds a message that destroys the set and its elements.
 pub(crate) fn destroy_set(batch: &mut Batch, set: IpSet) {
-    batch.message(DESTROY, 0, family_number(set.family), |body| {
+    batch.message(message_type(IPSET_CMD_DESTROY), 0, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
-/// Asks for a set with its elements.
+/// Adds a request for the elements of a set.
 pub(crate) fn ask_for_set(batch: &mut Batch, set: IpSet) {
-    batch.message(LIST, DUMP, family_number(set.family), |body| {
+    batch.message(message_type(IPSET_CMD_LIST), NLM_F_DUMP, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
-/// Asks what kind of set there is.
+/// Adds a request for the type of a set.
 pub(crate) fn ask_for_header(batch: &mut Batch, set: IpSet) {
-    batch.message(HEADER, 0, family_number(set.family), |body| {
+    batch.message(message_type(IPSET_CMD_HEADER), 0, family_number(set.family), |body| {
         about(body, set);
     });
 }
 
-/// Whether the header is that of a set that compares what ours does.
+/// Whether `header` describes a set of the type that we create.
 pub(crate) fn is_ours(set: IpSet, header: &Attributes<'_>) -> bool {
-    header.text(TYPE_NAME) == Some(type_of(set).0)
+    header.text(IPSET_ATTR_TYPENAME) == Some(type_of(set).0)
 }
 
-/// Never changes anything: refused with [`REFERENCED`] where rules ask for the set, else because
-/// the name is taken, or there is no set.
+/// Adds a message that renames a set to its own name. It never changes anything.
+///
+/// The kernel refuses it with `IPSET_ERR_REFERENCED` if rules refer to the set. Else the error says
+/// that the name is taken or that the set is missing.
 pub(crate) fn rename_to_itself(batch: &mut Batch, set: IpSet) {
-    batch.message(RENAME, 0, family_number(set.family), |body| {
-        about(body, set).text(SET_NAME_2, set.name());
+    batch.message(message_type(IPSET_CMD_RENAME), 0, family_number(set.family), |body| {
+        about(body, set).text(IPSET_ATTR_SETNAME2, set.name());
     });
 }
 
-/// Each set is given the other's elements.
+/// Adds a message that exchanges the elements of two sets.
 pub(crate) fn swap(batch: &mut Batch, one: IpSet, other: IpSet) {
-    batch.message(SWAP, 0, family_number(one.family), |body| {
-        about(body, one).text(SET_NAME_2, other.name());
+    batch.message(message_type(IPSET_CMD_SWAP), 0, family_number(one.family), |body| {
+        about(body, one).text(IPSET_ATTR_SETNAME2, other.name());
     });
 }
 
-/// A message about one element.
+/// Adds a message that changes one element.
 pub(crate) fn change_element(batch: &mut Batch, change: SetChange, element: &Element<SetEntry>) {
     let Element { key, comment } = element;
-    let (kind, flags) = match change {
-        SetChange::Add => (ADD, EXCLUSIVE),
-        SetChange::Update => (ADD, 0),
-        SetChange::Delete => (DELETE, 0),
+    let (command, flags) = match change {
+        SetChange::Add => (IPSET_CMD_ADD, NLM_F_EXCL),
+        SetChange::Update => (IPSET_CMD_ADD, 0),
+        SetChange::Delete => (IPSET_CMD_DEL, 0),
     };
     let set = IpSet::of(key);
-    batch.message(kind, flags, family_number(set.family), |body| {
-        about(body, set).nest(DATA, |data| {
+    batch.message(message_type(command), flags, family_number(set.family), |body| {
+        about(body, set).nest(IPSET_ATTR_DATA, |data| {
             match key {
                 SetEntry::Flow { flow, .. } => {
-                    address(data, IP, flow.from);
-                    data.network(PORT, &flow.port.number.to_be_bytes());
-                    data.byte(PROTO, flow.port.protocol.number());
-                    address(data, IP2, flow.to);
+                    address(data, IPSET_ATTR_IP, flow.from);
+                    data.network(IPSET_ATTR_PORT, &flow.port.number.to_be_bytes());
+                    data.byte(IPSET_ATTR_PROTO, flow.port.protocol.number());
+                    address(data, IPSET_ATTR_IP2, flow.to);
                 }
                 SetEntry::Seat { ip, bridge } => {
-                    address(data, IP, *ip);
-                    data.text(INTERFACE, bridge.as_str());
+                    address(data, IPSET_ATTR_IP, *ip);
+                    data.text(IPSET_ATTR_IFACE, bridge.as_str());
                 }
             }
-            data.network(LINE, &0u32.to_be_bytes());
+            data.network(IPSET_ATTR_LINENO, &0u32.to_be_bytes());
             if change != SetChange::Delete {
-                data.text(COMMENT, comment);
+                data.text(IPSET_ATTR_COMMENT, comment);
             }
         });
     });
 }
 
-/// The elements in one part of the answer.
+/// The elements in one message of a listing.
 pub(crate) fn elements<'a>(
     message: &Attributes<'a>,
 ) -> impl Iterator<Item = Attributes<'a>> + use<'a> {
     message
-        .inside(ELEMENTS)
-        .filter(|(kind, _)| *kind == DATA)
+        .inside(IPSET_ATTR_ADT)
+        .filter(|(kind, _)| *kind == IPSET_ATTR_DATA)
         .map(|(_, data)| Attributes::new(data))
 }
 
-/// An element of `set`; none if somebody put in what we do not.
+/// Parses an element of `set`. Returns `None` for an element that oci-link never adds.
 pub(crate) fn element(set: IpSet, data: &Attributes<'_>) -> Option<Element<SetEntry>> {
-    let ip = parse_address(&data.inside(IP))?;
+    let ip = parse_address(&data.inside(IPSET_ATTR_IP))?;
     let key = if set.kind == Kind::Seats {
-        SetEntry::Seat { ip, bridge: BridgeName::new(data.text(INTERFACE)?).ok()? }
+        SetEntry::Seat { ip, bridge: BridgeName::new(data.text(IPSET_ATTR_IFACE)?).ok()? }
     } else {
-        let protocol = Protocol::from_number(*data.get(PROTO)?.first()?)?;
-        let number = u16::from_be_bytes(*data.get(PORT)?.first_chunk()?);
-        let to = parse_address(&data.inside(IP2))?;
+        let protocol = Protocol::from_number(*data.get(IPSET_ATTR_PROTO)?.first()?)?;
+        let number = u16::from_be_bytes(*data.get(IPSET_ATTR_PORT)?.first_chunk()?);
+        let to = parse_address(&data.inside(IPSET_ATTR_IP2))?;
         let flow = Flow { from: ip, to, port: Port { number, protocol }, bridge: None };
         SetEntry::Flow { flow, bridged: set.kind == Kind::Bridged }
     };
-    let comment = data.get(COMMENT).and_then(text).unwrap_or_default();
+    let comment = data.get(IPSET_ATTR_COMMENT).and_then(text).unwrap_or_default();
     Some(Element { key, comment: comment.to_owned() })
 }
 
 fn about<'a, 'b>(body: &'a mut Body<'b>, set: IpSet) -> &'a mut Body<'b> {
-    body.byte(PROTOCOL, VERSION).text(SET_NAME, set.name())
+    // Current kernels speak version 7 and accept 6. All messages here are part of version 6.
+    body.byte(IPSET_ATTR_PROTOCOL, IPSET_PROTOCOL_MIN).text(IPSET_ATTR_SETNAME, set.name())
 }
 
-/// An IPv4 address is attribute 1 inside its attribute, an IPv6 address attribute 2.
+/// Writes an address as a nested attribute.
 fn address(data: &mut Body<'_>, kind: u16, ip: IpAddr) {
     data.nest(kind, |inside| {
         match ip {
-            IpAddr::V4(ip) => inside.network(1, &ip.octets()),
-            IpAddr::V6(ip) => inside.network(2, &ip.octets()),
+            IpAddr::V4(ip) => inside.network(IPSET_ATTR_IPADDR_IPV4, &ip.octets()),
+            IpAddr::V6(ip) => inside.network(IPSET_ATTR_IPADDR_IPV6, &ip.octets()),
         };
     });
 }
 
 fn parse_address(inside: &Attributes<'_>) -> Option<IpAddr> {
-    let v4 = inside.get(1).and_then(|bytes| bytes.first_chunk::<4>());
-    let v6 = || inside.get(2).and_then(|bytes| bytes.first_chunk::<16>());
+    let v4 = inside.get(IPSET_ATTR_IPADDR_IPV4).and_then(|bytes| bytes.first_chunk::<4>());
+    let v6 = || inside.get(IPSET_ATTR_IPADDR_IPV6).and_then(|bytes| bytes.first_chunk::<16>());
     v4.map(|ip| Ipv4Addr::from(*ip).into()).or_else(|| v6().map(|ip| Ipv6Addr::from(*ip).into()))
 }
 
@@ -216,17 +186,17 @@ mod tests {
     const FLOWS: IpSet = IpSet { family: Family::V4, kind: Kind::Bridged };
     const SEATS: IpSet = IpSet { family: Family::V6, kind: Kind::Seats };
 
-    /// The command of the only message of a batch, and what it names.
+    /// The type of the only message of a batch, the set name and the second set name in it.
     fn said(write: impl FnOnce(&mut Batch)) -> (u16, Option<String>, Option<String>) {
         let mut batch = Batch::default();
         write(&mut batch);
         let all: Vec<_> = messages(batch.bytes()).collect();
         let [message] = all[..] else { panic!("{} messages", all.len()) };
         let text = |kind| message.attributes().text(kind).map(str::to_owned);
-        (message.kind, text(SET_NAME), text(SET_NAME_2))
+        (message.kind, text(IPSET_ATTR_SETNAME), text(IPSET_ATTR_SETNAME2))
     }
 
-    /// Subsystem 6, and the commands by the numbers of the kernel's header.
+    /// ipset is subsystem 6; the commands are compared with the numbers in the kernel's header.
     #[test]
     fn commands_name_their_sets() {
         let (flows, seats) = ("oci-link4".to_owned(), "oci-link6-at".to_owned());
@@ -274,7 +244,8 @@ mod tests {
                 let written = Element { key, comment: comment.to_owned() };
                 change_element(&mut batch, change, &written);
                 let message = messages(batch.bytes()).next().unwrap();
-                let read = element(IpSet::of(&key), &message.attributes().inside(DATA)).unwrap();
+                let read = element(IpSet::of(&key), &message.attributes().inside(IPSET_ATTR_DATA))
+                    .unwrap();
                 (read.key, read.comment)
             };
             for change in [SetChange::Add, SetChange::Update] {
@@ -287,17 +258,21 @@ mod tests {
     #[test]
     fn an_answer_is_a_list_of_elements() {
         let mut batch = Batch::default();
-        batch.message(LIST, 0, 0, |body| {
-            body.nest(ELEMENTS, |list| {
-                for kind in [DATA, DATA + 1, DATA] {
+        batch.message(message_type(IPSET_CMD_LIST), 0, 0, |body| {
+            body.nest(IPSET_ATTR_ADT, |list| {
+                for kind in [IPSET_ATTR_DATA, IPSET_ATTR_DATA + 1, IPSET_ATTR_DATA] {
                     list.nest(kind, |item| {
-                        item.text(COMMENT, if kind == DATA { "element" } else { "other" });
+                        item.text(
+                            IPSET_ATTR_COMMENT,
+                            if kind == IPSET_ATTR_DATA { "element" } else { "other" },
+                        );
                     });
                 }
             });
         });
         let answer = messages(batch.bytes()).next().unwrap().attributes();
-        let comments: Vec<_> = elements(&answer).map(|item| item.text(COMMENT)).collect();
+        let comments: Vec<_> =
+            elements(&answer).map(|item| item.text(IPSET_ATTR_COMMENT)).collect();
         assert_eq!(comments, [Some("element"); 2]);
     }
 

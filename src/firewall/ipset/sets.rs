@@ -1,42 +1,42 @@
-//! Which sets there are, what is in them, and the rules that ask them.
+//! The sets, their elements, and the rules that match them.
 //!
-//! No type of set compares two addresses, a port and an interface. So a bound flow takes two
-//! elements: itself, and the seat of its recipient, which says that the address is at home on the
-//! bridge. A packet of the flow, in either direction, comes in and goes out where the recipient
-//! sits.
+//! No set type compares two addresses, a port and an interface. So a flow on a bridge takes two
+//! elements: the flow, and the seat of its recipient. A seat says that an address is attached to a
+//! bridge. In either direction, a packet of the flow must arrive and leave on the bridge of the
+//! recipient.
 
 use crate::firewall::xtables::common_chain::BASE;
 use crate::model::{BridgeName, Family, Flow};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-/// What a set is for.
+/// The purpose of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Flows that are bound to their recipient's seat.
+    /// Flows that are permitted only on the bridge of the recipient.
     Bridged,
-    /// At which bridge which address is at home.
+    /// Pairs of address and bridge (seats).
     Seats,
-    /// Flows whose addresses alone count.
+    /// Flows that are permitted on any interface.
     Routed,
 }
 
 /// One of our sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IpSet {
-    /// Of which family.
+    /// The address family.
     pub(crate) family: Family,
-    /// What for.
+    /// The purpose of the set.
     pub(crate) kind: Kind,
 }
 
 impl IpSet {
-    /// Those of one family.
+    /// The sets of one family.
     pub(crate) fn all_of(family: Family) -> [Self; 3] {
         [Kind::Bridged, Kind::Seats, Kind::Routed].map(|kind| Self { family, kind })
     }
 
-    /// Where `entry` belongs.
+    /// The set that `entry` belongs to.
     pub(crate) fn of(entry: &SetEntry) -> Self {
         let (ip, kind) = match entry {
             SetEntry::Flow { flow, bridged: true } => (flow.from, Kind::Bridged),
@@ -46,7 +46,7 @@ impl IpSet {
         Self { family: Family::of(ip), kind }
     }
 
-    /// What it is called.
+    /// The name of the set.
     pub(crate) fn name(self) -> &'static str {
         match (self.family, self.kind) {
             (Family::V4, Kind::Bridged) => "oci-link4",
@@ -59,27 +59,27 @@ impl IpSet {
     }
 }
 
-/// What an element says.
+/// The value of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum SetEntry {
-    /// A connection is permitted.
+    /// A permitted flow.
     Flow {
-        /// Which. Its bridge is its seat's.
+        /// The flow without its bridge, which is in the seat of the recipient.
         flow: Flow,
-        /// Whether only where the recipient sits.
+        /// Whether the flow is permitted only on the bridge of the recipient.
         bridged: bool,
     },
-    /// An address sits on a bridge.
+    /// The bridge that an address is attached to.
     Seat {
-        /// The recipient's.
+        /// Address of the recipient.
         ip: IpAddr,
-        /// Where.
+        /// The bridge.
         bridge: BridgeName,
     },
 }
 
 impl SetEntry {
-    /// The entries that permit `flows`: one for each, and a seat for each address and bridge.
+    /// The entries that permit `flows`: one per flow, and one seat per address and bridge.
     pub(crate) fn all(flows: &[Flow]) -> Vec<Self> {
         let mut seats = HashSet::new();
         let flow =
@@ -92,7 +92,7 @@ impl SetEntry {
         all
     }
 
-    /// The recipient's address.
+    /// The address of the recipient.
     pub(crate) fn recipient(&self) -> IpAddr {
         match self {
             Self::Flow { flow, .. } => flow.from,
@@ -100,7 +100,7 @@ impl SetEntry {
         }
     }
 
-    /// Who sits where, if that is what it says.
+    /// Address and bridge of a seat; `None` for a flow.
     pub(crate) fn as_seat(&self) -> Option<(IpAddr, BridgeName)> {
         match self {
             Self::Flow { .. } => None,
@@ -108,8 +108,11 @@ impl SetEntry {
         }
     }
 
-    /// Which connections it permits: bound to each of the recipient's `seats`, if it is bound; or would
-    /// permit, if the recipient had one.
+    /// The flows that this entry permits; empty for a seat.
+    ///
+    /// A flow on a bridge is returned once for each bridge in `seats`. If the recipient has no
+    /// seat, the flow is returned once without a bridge: it would be permitted as soon as a seat
+    /// exists.
     pub(crate) fn as_flows(&self, seats: &HashMap<IpAddr, Vec<BridgeName>>) -> Vec<Flow> {
         match self {
             Self::Flow { flow, bridged: false } => vec![*flow],
@@ -122,7 +125,7 @@ impl SetEntry {
         }
     }
 
-    /// As `ipset save` prints it.
+    /// Formats the entry as `ipset save` prints it.
     pub(crate) fn show(&self) -> String {
         let set = IpSet::of(self).name();
         match self {
@@ -134,8 +137,11 @@ impl SetEntry {
     }
 }
 
-/// There: what is in the set. Back: only what belongs to a connection. The first word of a match
-/// says which address is compared, the last which interface: in (src) and out (dst).
+/// The rules of a family that match the sets.
+///
+/// The first rule of a pair accepts packets to the source, the second one replies of an established
+/// connection. In a match of the seats, the first word selects the address to compare. The second
+/// word selects the interface: `src` on arrival, `dst` on departure.
 pub(crate) fn rules(family: Family) -> Vec<String> {
     let [flows, seats, routed] = IpSet::all_of(family).map(IpSet::name);
     let at =
@@ -148,7 +154,7 @@ pub(crate) fn rules(family: Family) -> Vec<String> {
     all
 }
 
-/// What earlier versions asked, who did not know of bridges.
+/// The rules of earlier versions, which did not check the bridge.
 pub(crate) fn outdated(family: Family) -> Vec<String> {
     plain(IpSet { family, kind: Kind::Bridged }.name())
 }

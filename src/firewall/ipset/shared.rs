@@ -1,7 +1,7 @@
-//! Which addresses' elements have, or had, several owners since the host booted.
+//! The addresses whose elements have, or had in this boot, several owners.
 //!
-//! Of all others an owner's elements are nobody else's, and come and go without a look at the rest.
-//! Containers of one pod share an address, and its seat.
+//! Containers of one pod share an address and its seat. Elements of all other addresses have one
+//! owner, and are added and deleted without reading the sets.
 
 use super::sets::SetEntry;
 use crate::error::Result;
@@ -10,30 +10,31 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 const NOTE: &str = "ipset-shared";
-/// As many as fit in a note. Where more are shared, all are taken for shared.
+/// The number of addresses that fit in a cache entry. Beyond it, all addresses count as shared.
 const MAX_ADDRESSES: usize = 64;
 
-/// See the module.
+/// The shared addresses.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shared {
-    /// These.
+    /// Only these addresses.
     Some(BTreeSet<IpAddr>),
-    /// Perhaps all.
+    /// Possibly all addresses.
     All,
 }
 
 impl Shared {
-    /// What was noted.
+    /// Reads the cache entry.
     pub(crate) fn recall(memory: &SetupCache) -> Result<Self> {
         let Some(note) = memory.recall(NOTE)? else { return Ok(Self::Some(BTreeSet::new())) };
         let addresses: std::result::Result<BTreeSet<IpAddr>, _> =
             note.lines().map(str::parse).collect();
-        // Empty, it is an earlier version's, which did not say whose.
+        // An empty entry is written by earlier versions, which did not store the addresses, and by
+        // `note` beyond the limit.
         let some = addresses.ok().filter(|all| !all.is_empty() && all.len() <= MAX_ADDRESSES);
         Ok(some.map_or(Self::All, Self::Some))
     }
 
-    /// Notes that elements of `addresses` have several owners.
+    /// Stores that elements of `addresses` have several owners.
     pub(crate) fn note(
         self,
         memory: &SetupCache,
@@ -50,7 +51,7 @@ impl Shared {
         memory.note(NOTE, &if all { String::new() } else { lines.join("\n") })
     }
 
-    /// Whether one of `entries` may be somebody else's too.
+    /// Whether one of `entries` may have another owner too.
     pub(crate) fn has_any<'a>(&self, entries: impl IntoIterator<Item = &'a SetEntry>) -> bool {
         match self {
             Self::Some(known) if known.is_empty() => false,

@@ -1,56 +1,39 @@
-//! What the kernel's `nf_tables` understands (`linux/netfilter/nf_tables.h`): transactions, and set
-//! elements in them.
+//! The netlink messages of `nf_tables` (`linux/netfilter/nf_tables.h`): transactions and set
+//! elements.
 
 use crate::error::Result;
 use crate::firewall::elements::Element;
 use crate::model::{BridgeName, Family, Flow, Port, Protocol};
-use crate::sys::net::netlink::message::{
-    Attributes, Batch, Body, CREATE, DUMP, EXCLUSIVE, INET, text,
+use crate::sys::net::netlink::message::{Attributes, Batch, Body, text};
+use crate::sys::net::netlink::uapi::{
+    NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES, NFPROTO_INET,
+    NFT_MSG_DELSETELEM, NFT_MSG_GETSETELEM, NFT_MSG_NEWSETELEM, NFT_USERDATA_MAXLEN,
+    NFTA_DATA_VALUE, NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS,
+    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_USERDATA, NFTA_TABLE_NAME, NLM_F_CREATE, NLM_F_DUMP,
+    NLM_F_EXCL, nfnl_type,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::IFNAMSIZ;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const SUBSYSTEM: u16 = 10;
-const MESSAGES: u16 = SUBSYSTEM << 8;
-pub(crate) const NEW_TABLE: u16 = MESSAGES;
-pub(crate) const DELETE_TABLE: u16 = MESSAGES + 2;
-pub(crate) const NEW_CHAIN: u16 = MESSAGES + 3;
-pub(crate) const GET_CHAIN: u16 = MESSAGES + 4;
-pub(crate) const NEW_RULE: u16 = MESSAGES + 6;
-pub(crate) const GET_RULE: u16 = MESSAGES + 7;
-pub(crate) const DELETE_RULE: u16 = MESSAGES + 8;
-pub(crate) const NEW_SET: u16 = MESSAGES + 9;
-pub(crate) const GET_GENERATION: u16 = MESSAGES + 16;
-const NEW_ELEMENTS: u16 = MESSAGES + 12;
-const GET_ELEMENTS: u16 = MESSAGES + 13;
-const DELETE_ELEMENTS: u16 = MESSAGES + 14;
-/// The brackets around a transaction.
-const BEGIN: u16 = 16;
-const END: u16 = 17;
-
-/// The table's name, which is attribute 1 of every message.
+/// The name of our table.
 pub(crate) const TABLE: &str = "oci-link";
-const IN_TABLE: u16 = 1;
-const SET: u16 = 2;
-const ELEMENTS: u16 = 3;
-/// An item of any list.
-pub(crate) const ITEM: u16 = 1;
-const KEY: u16 = 1;
-/// A value, as opposed to a verdict.
-pub(crate) const VALUE: u16 = 1;
-const ELEMENT_COMMENT: u16 = 6;
-/// The kernel takes no more than 256 bytes of notes with an element.
-const NOTES: usize = 256;
-/// A list's length is 16 bits. An element of many owners takes 328 bytes: its notes, a bridge, two
-/// addresses of IPv6, protocol and port, and four headers.
+/// Elements per message.
+///
+/// The length of a nested attribute has 16 bits. The largest element takes 328 bytes: user data,
+/// bridge, two IPv6 addresses, protocol, port, and four headers.
 const TOGETHER: usize = 192;
-/// How many elements are asked for at once: the kernel keeps a page for each answer, at worst.
+/// Elements per request. The kernel uses up to one page for each answer.
 const ANSWERS: usize = 32;
-/// The longest comment: before it are its kind and its length, behind it a NUL.
-pub(crate) const MAX_COMMENT: usize = NOTES - 3;
+/// The longest comment in bytes. User data adds a type byte, a length byte and a NUL.
+pub(crate) const MAX_COMMENT: usize = NFT_USERDATA_MAXLEN - 3;
 
-/// All or nothing.
+/// The netlink message type of an `nf_tables` command.
+pub(crate) const fn message_type(command: u16) -> u16 {
+    nfnl_type(NFNL_SUBSYS_NFTABLES, command)
+}
+
+/// An `nf_tables` transaction, which the kernel carries out entirely or not at all.
 #[derive(Debug)]
 pub(crate) struct Transaction {
     batch: Batch,
@@ -60,41 +43,42 @@ pub(crate) struct Transaction {
 impl Default for Transaction {
     fn default() -> Self {
         let mut batch = Batch::default();
-        batch.bracket(BEGIN, SUBSYSTEM);
+        batch.bracket(NFNL_MSG_BATCH_BEGIN, NFNL_SUBSYS_NFTABLES);
         Self { batch, empty: true }
     }
 }
 
 impl Transaction {
-    /// A message about the table.
-    pub(crate) fn message(&mut self, kind: u16, flags: u16, write: impl FnOnce(&mut Body<'_>)) {
+    /// Adds a message about our table. `write` adds its attributes.
+    pub(crate) fn message(&mut self, command: u16, flags: u16, write: impl FnOnce(&mut Body<'_>)) {
         self.empty = false;
-        about_table(&mut self.batch, kind, flags, write);
+        about_table(&mut self.batch, command, flags, write);
     }
 
-    /// Elements that must not be there yet.
+    /// Adds elements. The kernel refuses the transaction if one of them exists.
     pub(crate) fn add_elements(&mut self, elements: &[Element<Flow>]) {
-        self.elements(NEW_ELEMENTS, CREATE | EXCLUSIVE, elements);
+        self.elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, elements);
     }
 
-    /// Elements that must be there, and then are not.
+    /// Deletes elements. The kernel refuses the transaction if one of them is missing.
     pub(crate) fn delete_elements(&mut self, elements: &[Element<Flow>]) {
-        self.elements(DELETE_ELEMENTS, 0, elements);
+        self.elements(NFT_MSG_DELSETELEM, 0, elements);
     }
 
-    fn elements(&mut self, kind: u16, flags: u16, elements: &[Element<Flow>]) {
+    fn elements(&mut self, command: u16, flags: u16, elements: &[Element<Flow>]) {
         for (set, some) in by_set(elements, TOGETHER) {
-            self.message(kind, flags, |body| write_elements(body, set, &some));
+            self.message(command, flags, |body| write_elements(body, set, &some));
         }
     }
 
-    /// Carries it out, or returns why nothing has changed.
+    /// Sends the transaction. If the kernel refuses it, nothing has changed; the refusal is
+    /// returned.
     pub(crate) fn commit(mut self, link: &mut Netlink) -> Result<Option<NetlinkError>> {
         if self.empty {
             return Ok(None);
         }
         self.batch.request_receipt();
-        self.batch.bracket(END, SUBSYSTEM);
+        self.batch.bracket(NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES);
         Ok(link.exchange(&self.batch)?.first().copied())
     }
 }
@@ -102,14 +86,14 @@ impl Transaction {
 /// One of our sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NftSet {
-    /// Of which family's flows.
+    /// The address family of its flows.
     pub(crate) family: Family,
-    /// Whether of those that are bound to a bridge, which their keys begin with.
+    /// Whether its flows are bound to a bridge. The key then begins with the name of the bridge.
     pub(crate) bridged: bool,
 }
 
 impl NftSet {
-    /// All of them.
+    /// All our sets.
     pub(crate) const ALL: [Self; 4] = [
         Self { family: Family::V4, bridged: true },
         Self { family: Family::V4, bridged: false },
@@ -117,12 +101,12 @@ impl NftSet {
         Self { family: Family::V6, bridged: false },
     ];
 
-    /// The set that a flow belongs in.
+    /// The set that a flow belongs to.
     pub(crate) fn of(flow: &Flow) -> Self {
         Self { family: Family::of(flow.from), bridged: flow.bridge.is_some() }
     }
 
-    /// What it is called.
+    /// The name of the set.
     pub(crate) fn name(self) -> &'static str {
         match (self.family, self.bridged) {
             (Family::V4, true) => "bridged4",
@@ -133,40 +117,40 @@ impl NftSet {
     }
 }
 
-/// A message about the table, with what `write` adds.
+/// Adds a message about our table. `write` adds its attributes.
 pub(crate) fn about_table(
     batch: &mut Batch,
-    kind: u16,
+    command: u16,
     flags: u16,
     write: impl FnOnce(&mut Body<'_>),
 ) {
-    batch.message(kind, flags, INET, |body| {
-        body.text(IN_TABLE, TABLE);
+    batch.message(message_type(command), flags, NFPROTO_INET, |body| {
+        body.text(NFTA_TABLE_NAME, TABLE);
         write(body);
     });
 }
 
-/// Asks for all elements of a set.
+/// A request for all elements of a set.
 pub(crate) fn ask_for_elements(set: NftSet) -> Batch {
     let mut batch = Batch::default();
-    about_table(&mut batch, GET_ELEMENTS, DUMP, |body| {
-        body.text(SET, set.name());
+    about_table(&mut batch, NFT_MSG_GETSETELEM, NLM_F_DUMP, |body| {
+        body.text(NFTA_SET_ELEM_LIST_SET, set.name());
     });
     batch
 }
 
-/// Asks for each of these elements, so few at once that the answers fit the buffer of the socket.
+/// Requests for these elements, split so that the answers fit the receive buffer of the socket.
 pub(crate) fn ask_for_these(
     elements: &[Element<Flow>],
 ) -> impl Iterator<Item = (NftSet, Batch)> + '_ {
     by_set(elements, ANSWERS).map(|(set, some)| {
         let mut batch = Batch::default();
-        about_table(&mut batch, GET_ELEMENTS, 0, |body| write_elements(body, set, &some));
+        about_table(&mut batch, NFT_MSG_GETSETELEM, 0, |body| write_elements(body, set, &some));
         (set, batch.with_receipt())
     })
 }
 
-/// The elements of each set, so many at a time.
+/// Groups the elements by set, in chunks of at most `together`.
 fn by_set(
     elements: &[Element<Flow>],
     together: usize,
@@ -179,16 +163,16 @@ fn by_set(
     })
 }
 
-/// The elements in one part of the answer.
+/// The elements in one message of a listing.
 pub(crate) fn elements<'a>(
     message: &Attributes<'a>,
 ) -> impl Iterator<Item = Attributes<'a>> + use<'a> {
-    message.inside(ELEMENTS).map(|(_, item)| Attributes::new(item))
+    message.inside(NFTA_SET_ELEM_LIST_ELEMENTS).map(|(_, item)| Attributes::new(item))
 }
 
-/// An element; none if somebody put in what is no flow.
+/// Parses an element of `set`. Returns `None` if its key is not a flow.
 pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow>> {
-    let key = item.inside(KEY).get(VALUE)?;
+    let key = item.inside(NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE)?;
     let (bridge, key) = if set.bridged {
         let (name, rest) = key.split_at_checked(IFNAMSIZ)?;
         (Some(BridgeName::new(text(name)?).ok()?), rest)
@@ -210,26 +194,26 @@ pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow
     let [protocol, _, _, _, high, low, ..] = *rest else { return None };
     let protocol = Protocol::from_number(protocol)?;
     let port = Port { number: u16::from_be_bytes([high, low]), protocol };
-    let comment = item.get(ELEMENT_COMMENT).and_then(comment).unwrap_or_default();
+    let comment = item.get(NFTA_SET_ELEM_USERDATA).and_then(comment).unwrap_or_default();
     Some(Element { key: Flow { from, to, port, bridge }, comment: comment.to_owned() })
 }
 
 fn write_elements(body: &mut Body<'_>, set: NftSet, elements: &[&Element<Flow>]) {
-    body.text(SET, set.name()).nest(ELEMENTS, |list| {
+    body.text(NFTA_SET_ELEM_LIST_SET, set.name()).nest(NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
         for element in elements {
-            list.nest(ITEM, |item| write_element(item, element));
+            list.nest(NFTA_LIST_ELEM, |item| write_element(item, element));
         }
     });
 }
 
 fn write_element(item: &mut Body<'_>, element: &Element<Flow>) {
-    item.nest(KEY, |inside| {
-        inside.bytes(VALUE, &key(&element.key));
+    item.nest(NFTA_SET_ELEM_KEY, |inside| {
+        inside.bytes(NFTA_DATA_VALUE, &key(&element.key));
     });
-    write_comment(item, ELEMENT_COMMENT, &element.comment);
+    write_comment(item, NFTA_SET_ELEM_USERDATA, &element.comment);
 }
 
-/// Each part of a key begins at a multiple of four bytes.
+/// The key of a flow's element. Each part is padded to a multiple of four bytes.
 pub(crate) fn key(flow: &Flow) -> Vec<u8> {
     let octets = |ip| match ip {
         IpAddr::V4(ip) => Ipv4Addr::octets(&ip).to_vec(),
@@ -241,20 +225,20 @@ pub(crate) fn key(flow: &Flow) -> Vec<u8> {
     [bridge, octets(flow.from), octets(flow.to), rest.to_vec()].concat()
 }
 
-/// An interface's name as the kernel compares it.
+/// The name of an interface as the kernel compares it: `IFNAMSIZ` bytes, padded with NUL bytes.
 pub(crate) fn interface(bridge: &BridgeName) -> Vec<u8> {
     let mut name = bridge.as_str().as_bytes().to_vec();
     name.resize(IFNAMSIZ, 0);
     name
 }
 
-/// A comment is the first of the notes that `nft` keeps with an object: kind 0, length, text.
+/// Writes a comment in the format of the user data that `nft` stores: type 0, length, text.
 pub(crate) fn write_comment(body: &mut Body<'_>, kind: u16, comment: &str) {
     let length = u8::try_from(comment.len() + 1).unwrap_or(u8::MAX);
     body.bytes(kind, &[&[0, length], comment.as_bytes(), &[0]].concat());
 }
 
-/// The comment among an object's notes.
+/// The comment in the user data of an object.
 pub(crate) fn comment(notes: &[u8]) -> Option<&str> {
     let mut rest = notes;
     while let [kind, length, after @ ..] = rest {

@@ -1,54 +1,51 @@
-//! The rules of the chain, as the small machine in the kernel runs them: each expression loads a
-//! register, compares one, looks one up in a set, or ends the packet's way.
+//! The rules of the chain, as expressions of the `nf_tables` virtual machine.
 //!
-//! Registers are 4 bytes wide here; a set's key is put together in several that follow each other.
+//! An expression loads a register, compares it, looks it up in a set, or ends with a verdict.
+//! Registers are 4 bytes wide here. The key of a set is assembled in consecutive registers.
 
-use super::messages::{ITEM, NftSet, VALUE, interface};
+use super::messages::{NftSet, interface};
 use crate::model::{BridgeName, Family};
-use crate::sys::net::netlink::message::Body;
-use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFPROTO_IPV4, NFPROTO_IPV6};
+use crate::sys::net::netlink::message::{Body, family_number};
+use crate::sys::net::netlink::uapi::{
+    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_NFPROTO,
+    NFT_META_OIFNAME, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT,
+    NFT_REG32_00, NFT_REG32_SIZE, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK,
+    NFTA_BITWISE_SREG, NFTA_BITWISE_XOR, NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_CT_DREG,
+    NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME,
+    NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG,
+    NFTA_META_DREG, NFTA_META_KEY, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN,
+    NFTA_PAYLOAD_OFFSET, NFTA_VERDICT_CODE,
+};
+use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP};
 
-/// The first of the small registers.
-const REGISTER: u32 = 8;
-/// How many of them an interface's name takes.
+/// The number of registers that the name of an interface takes.
 const NAME_WORDS: u32 = 4;
-/// Where an expression's name and attributes are.
-const NAME: u16 = 1;
-const DATA: u16 = 2;
-/// What `meta` can load.
-const IN_INTERFACE: u32 = 6;
-const OUT_INTERFACE: u32 = 7;
-const FAMILY: u32 = 15;
-const PROTOCOL: u32 = 16;
-/// Which header `payload` loads from.
-const NETWORK: u32 = 1;
-const TRANSPORT: u32 = 2;
-/// Connection tracking's word for a packet of a connection that both sides have spoken in.
+/// `NF_CT_STATE_BIT(IP_CT_ESTABLISHED)`: packets in both directions have been seen.
 const ESTABLISHED: u32 = 1 << 1;
-/// What bridges need instead of ARP; see the chain of the other backends.
+/// ICMPv6 types of neighbor discovery. The chain of the iptables backend accepts them too.
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
-/// A rule of ours, known by its comment.
+/// One of our rules, identified by its comment.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    /// What it is for; no two have the same.
+    /// The purpose of the rule, unique in the chain.
     pub(crate) comment: String,
     expressions: Vec<Expression>,
 }
 
 impl Rule {
-    /// How the comments of our rules begin.
+    /// Prefix of the comments of our rules.
     pub(crate) const MARK: &'static str = "oci-link: ";
 
     fn new(purpose: &str, expressions: Vec<Expression>) -> Self {
         Self { comment: format!("{}{purpose}", Self::MARK), expressions }
     }
 
-    /// Writes the list of its expressions.
+    /// Writes the list of the rule's expressions.
     pub(crate) fn write(&self, list: &mut Body<'_>) {
         for expression in &self.expressions {
-            list.nest(ITEM, |item| expression.write(item));
+            list.nest(NFTA_LIST_ELEM, |item| expression.write(item));
         }
     }
 }
@@ -64,7 +61,7 @@ enum Expression {
     Verdict(i32),
 }
 
-/// All rules, in order: what permits, then what drops.
+/// All rules in order: first those that accept, then those that drop.
 pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
     let mut all = Vec::new();
     for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
@@ -82,59 +79,58 @@ pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
     all
 }
 
-/// How many they are.
+/// The number of rules that [`rules`] returns.
 pub(crate) fn count(bridges: &[BridgeName]) -> usize {
     rules(&[]).len() + bridges.len().pow(2)
 }
 
-/// Source, destination, protocol and destination port are in the set.
+/// Accepts packets whose source, destination, protocol and destination port are in the set.
 fn there(set: NftSet) -> Vec<Expression> {
     let mut rule = is_in(set, false);
     rule.push(Expression::Verdict(NF_ACCEPT));
     rule
 }
 
-/// The same the other way round, for packets of a connection.
+/// Accepts reply packets of established connections: source and destination are exchanged.
 fn back(set: NftSet) -> Vec<Expression> {
     let mut rule = is_in(set, true);
     rule.extend([
-        Expression::State { to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: ESTABLISHED },
-        Expression::Compare { register: REGISTER, equal: false, value: vec![0; 4] },
+        Expression::State { to: NFT_REG32_00 },
+        Expression::Mask { register: NFT_REG32_00, mask: ESTABLISHED },
+        Expression::Compare { register: NFT_REG32_00, equal: false, value: vec![0; 4] },
         Expression::Verdict(NF_ACCEPT),
     ]);
     rule
 }
 
-/// The packet is in the set; where its flow is bound to a bridge, by the interface that it comes
-/// in by as well as by the one that it goes out by.
+/// Matches packets of a flow in the set; `back` selects the reply direction.
+///
+/// In a set with bridges, both the input and the output interface must be the flow's bridge.
 fn is_in(set: NftSet, back: bool) -> Vec<Expression> {
-    let protocol = match set.family {
-        Family::V4 => NFPROTO_IPV4,
-        Family::V6 => NFPROTO_IPV6,
-    };
     let mut rule = vec![
-        Expression::Meta { key: FAMILY, to: REGISTER },
-        equals(vec![u8::try_from(protocol).unwrap_or(0)]),
+        Expression::Meta { key: NFT_META_NFPROTO, to: NFT_REG32_00 },
+        equals(vec![family_number(set.family)]),
     ];
     let bridges: &[Option<u32>] =
-        if set.bridged { &[Some(IN_INTERFACE), Some(OUT_INTERFACE)] } else { &[None] };
+        if set.bridged { &[Some(NFT_META_IIFNAME), Some(NFT_META_OIFNAME)] } else { &[None] };
     for interface in bridges {
-        let (first, lookup) = (interface.map_or(REGISTER, |_| REGISTER + NAME_WORDS), set.name());
-        rule.extend(interface.map(|key| Expression::Meta { key, to: REGISTER }));
+        let (first, lookup) =
+            (interface.map_or(NFT_REG32_00, |_| NFT_REG32_00 + NAME_WORDS), set.name());
+        rule.extend(interface.map(|key| Expression::Meta { key, to: NFT_REG32_00 }));
         rule.extend(load(set.family, back, first));
-        rule.push(Expression::Lookup { set: lookup, register: REGISTER });
+        rule.push(Expression::Lookup { set: lookup, register: NFT_REG32_00 });
     }
     rule
 }
 
-/// Puts the packet's addresses, protocol and port into the registers from `first` on.
+/// Loads addresses, protocol and port of the packet into the registers from `first` on.
 fn load(family: Family, back: bool, first: u32) -> [Expression; 4] {
     let (offset, length) = match family {
         Family::V4 => (12, 4),
         Family::V6 => (8, 16),
     };
-    let address = |offset, to| Expression::Payload { header: NETWORK, offset, length, to };
+    let address =
+        |offset, to| Expression::Payload { header: NFT_PAYLOAD_NETWORK_HEADER, offset, length, to };
     let (words, second) = (length / 4, offset + length);
     let (from, to) = if back { (second, offset) } else { (offset, second) };
     let port = if back { 0 } else { 2 };
@@ -142,16 +138,26 @@ fn load(family: Family, back: bool, first: u32) -> [Expression; 4] {
     [
         address(from, first),
         address(to, first + words),
-        Expression::Meta { key: PROTOCOL, to: after },
-        Expression::Payload { header: TRANSPORT, offset: port, length: 2, to: after + 1 },
+        Expression::Meta { key: NFT_META_L4PROTO, to: after },
+        Expression::Payload {
+            header: NFT_PAYLOAD_TRANSPORT_HEADER,
+            offset: port,
+            length: 2,
+            to: after + 1,
+        },
     ]
 }
 
 fn discovery(kind: u8) -> Vec<Expression> {
     vec![
-        Expression::Meta { key: PROTOCOL, to: REGISTER },
+        Expression::Meta { key: NFT_META_L4PROTO, to: NFT_REG32_00 },
         equals(vec![u8::try_from(IPPROTO_ICMPV6).unwrap_or(0)]),
-        Expression::Payload { header: TRANSPORT, offset: 0, length: 1, to: REGISTER },
+        Expression::Payload {
+            header: NFT_PAYLOAD_TRANSPORT_HEADER,
+            offset: 0,
+            length: 1,
+            to: NFT_REG32_00,
+        },
         equals(vec![kind]),
         Expression::Verdict(NF_ACCEPT),
     ]
@@ -160,16 +166,16 @@ fn discovery(kind: u8) -> Vec<Expression> {
 fn drop(from: &BridgeName, to: &BridgeName) -> Vec<Expression> {
     let named = |bridge: &BridgeName| equals(interface(bridge));
     vec![
-        Expression::Meta { key: IN_INTERFACE, to: REGISTER },
+        Expression::Meta { key: NFT_META_IIFNAME, to: NFT_REG32_00 },
         named(from),
-        Expression::Meta { key: OUT_INTERFACE, to: REGISTER },
+        Expression::Meta { key: NFT_META_OIFNAME, to: NFT_REG32_00 },
         named(to),
         Expression::Verdict(NF_DROP),
     ]
 }
 
 fn equals(value: Vec<u8>) -> Expression {
-    Expression::Compare { register: REGISTER, equal: true, value }
+    Expression::Compare { register: NFT_REG32_00, equal: true, value }
 }
 
 impl Expression {
@@ -186,39 +192,43 @@ impl Expression {
     }
 
     fn write(&self, item: &mut Body<'_>) {
-        item.text(NAME, self.name()).nest(DATA, |data| match self {
+        item.text(NFTA_EXPR_NAME, self.name()).nest(NFTA_EXPR_DATA, |data| match self {
             Self::Meta { key, to } => {
-                data.number(1, *to).number(2, *key);
+                data.number(NFTA_META_DREG, *to).number(NFTA_META_KEY, *key);
             }
             Self::Payload { header, offset, length, to } => {
-                data.number(1, *to).number(2, *header).number(3, *offset).number(4, *length);
+                data.number(NFTA_PAYLOAD_DREG, *to).number(NFTA_PAYLOAD_BASE, *header);
+                data.number(NFTA_PAYLOAD_OFFSET, *offset).number(NFTA_PAYLOAD_LEN, *length);
             }
             Self::State { to } => {
-                data.number(1, *to).number(2, 0);
+                data.number(NFTA_CT_DREG, *to).number(NFTA_CT_KEY, NFT_CT_STATE);
             }
-            // Connection tracking's numbers are the host's; so is the mask.
+            // The state and the mask are in host byte order.
             Self::Mask { register, mask } => {
-                data.number(1, *register).number(2, *register).number(3, 4);
-                data.nest(4, |inside| {
-                    inside.bytes(VALUE, &mask.to_ne_bytes());
+                data.number(NFTA_BITWISE_SREG, *register).number(NFTA_BITWISE_DREG, *register);
+                data.number(NFTA_BITWISE_LEN, NFT_REG32_SIZE).nest(NFTA_BITWISE_MASK, |inside| {
+                    inside.bytes(NFTA_DATA_VALUE, &mask.to_ne_bytes());
                 });
-                data.nest(5, |inside| {
-                    inside.bytes(VALUE, &[0; 4]);
+                data.nest(NFTA_BITWISE_XOR, |inside| {
+                    inside.bytes(NFTA_DATA_VALUE, &[0; 4]);
                 });
             }
             Self::Compare { register, equal, value } => {
-                data.number(1, *register).number(2, u32::from(!equal)).nest(3, |inside| {
-                    inside.bytes(VALUE, value);
+                let operator = if *equal { NFT_CMP_EQ } else { NFT_CMP_NEQ };
+                data.number(NFTA_CMP_SREG, *register).number(NFTA_CMP_OP, operator);
+                data.nest(NFTA_CMP_DATA, |inside| {
+                    inside.bytes(NFTA_DATA_VALUE, value);
                 });
             }
             Self::Lookup { set, register } => {
-                data.text(1, set).number(2, *register);
+                data.text(NFTA_LOOKUP_SET, set).number(NFTA_LOOKUP_SREG, *register);
             }
-            // Into the register of verdicts, as data of that kind.
+            // The verdict goes to the verdict register, as data of type verdict.
             Self::Verdict(verdict) => {
-                data.number(1, 0).nest(2, |inside| {
-                    inside.nest(2, |code| {
-                        code.bytes(1, &verdict.to_be_bytes());
+                data.number(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+                data.nest(NFTA_IMMEDIATE_DATA, |inside| {
+                    inside.nest(NFTA_DATA_VERDICT, |code| {
+                        code.bytes(NFTA_VERDICT_CODE, &verdict.to_be_bytes());
                     });
                 });
             }

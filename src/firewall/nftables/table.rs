@@ -1,70 +1,58 @@
-//! The part of the table that is nobody's in particular: its sets, its chain, the chain's rules.
+//! The part of the table that all owners share: its sets, its chain and the rules of the chain.
 
 use super::complaint;
-use super::messages::{
-    DELETE_RULE, DELETE_TABLE, GET_CHAIN, GET_GENERATION, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_SET,
-    NEW_TABLE, NftSet, Transaction, about_table, comment, write_comment,
-};
+use super::messages::{NftSet, Transaction, about_table, comment, message_type, write_comment};
 use super::rules::{Rule, count, rules};
 use crate::error::Result;
 use crate::model::{BridgeName, Family};
-use crate::sys::net::netlink::message::{APPEND, Batch, Body, CREATE, DUMP, UNSPECIFIED};
+use crate::sys::net::netlink::message::{Batch, Body};
+use crate::sys::net::netlink::uapi::{
+    NF_INET_FORWARD, NFPROTO_UNSPEC, NFT_MSG_DELRULE, NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN,
+    NFT_MSG_GETGEN, NFT_MSG_GETRULE, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET,
+    NFT_MSG_NEWTABLE, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_TYPE, NFTA_CHAIN_USE,
+    NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
+    NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_SET_FLAGS, NFTA_SET_ID, NFTA_SET_KEY_LEN,
+    NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP,
+};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP};
 
 const CHAIN: &str = "forward";
-/// The hook for packets from others to others.
-const FORWARD: u32 = 2;
-/// `filter - 10`: what iptables and others drop later is dropped, whatever is accepted here.
+/// `filter - 10`: runs before iptables, whose drops still apply after an accept here.
 const PRIORITY: i32 = -10;
 
-/// Attributes of chains and rules.
-const CHAIN_NAME: u16 = 3;
-const CHAIN_HOOK: u16 = 4;
-const HOOK_NUMBER: u16 = 1;
-const HOOK_PRIORITY: u16 = 2;
-const CHAIN_USE: u16 = 6;
-const CHAIN_TYPE: u16 = 7;
-const RULE_CHAIN: u16 = 2;
-const RULE_HANDLE: u16 = 3;
-const RULE_EXPRESSIONS: u16 = 4;
-const RULE_COMMENT: u16 = 7;
-/// Attributes of sets.
-const SET_NAME: u16 = 2;
-const SET_FLAGS: u16 = 3;
-const SET_KEY_TYPE: u16 = 4;
-const SET_KEY_LENGTH: u16 = 5;
-const SET_ID: u16 = 10;
-/// What `nft` calls the types of a key's parts.
+/// Numbers of the data types that `nft` uses (`enum datatypes`). The kernel only stores them.
 const IPV4_ADDR: u32 = 7;
 const IPV6_ADDR: u32 = 8;
 const INET_PROTO: u32 = 12;
 const INET_SERVICE: u32 = 13;
 const INTERFACE: u32 = 41;
-/// What an interface's name adds to a key.
+/// The length in bytes that an interface name adds to a key.
 const NAME_LENGTH: u32 = 16;
 
-/// Makes what is missing, in one transaction. Rules that somebody else put into the chain stay;
-/// if ours are not those of `bridges`, each once and in order, they are made again.
+/// Creates what is missing, in one transaction.
+///
+/// Rules that other programs added to the chain stay. If our rules are not exactly those for
+/// `bridges`, in order, all of ours are deleted and created again.
 pub(crate) fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
     let wanted = rules(bridges);
     let there = our_rules(link)?;
     let mut transaction = Transaction::default();
-    transaction.message(NEW_TABLE, CREATE, |_| ());
+    transaction.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |_| ());
     for (number, set) in (1..).zip(NftSet::ALL) {
-        transaction.message(NEW_SET, CREATE, |body| describe(set, number, body));
+        transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| describe(set, number, body));
     }
-    transaction.message(NEW_CHAIN, CREATE, |body| {
-        body.text(CHAIN_NAME, CHAIN).nest(CHAIN_HOOK, |hook| {
-            hook.number(HOOK_NUMBER, FORWARD);
-            hook.bytes(HOOK_PRIORITY, &PRIORITY.to_be_bytes());
+    transaction.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |body| {
+        body.text(NFTA_CHAIN_NAME, CHAIN).nest(NFTA_CHAIN_HOOK, |hook| {
+            hook.number(NFTA_HOOK_HOOKNUM, NF_INET_FORWARD);
+            hook.bytes(NFTA_HOOK_PRIORITY, &PRIORITY.to_be_bytes());
         });
-        body.text(CHAIN_TYPE, "filter");
+        body.text(NFTA_CHAIN_TYPE, "filter");
     });
     if !there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)) {
         for (handle, _) in &there {
-            transaction.message(DELETE_RULE, 0, |body| {
-                body.text(RULE_CHAIN, CHAIN).bytes(RULE_HANDLE, handle);
+            transaction.message(NFT_MSG_DELRULE, 0, |body| {
+                body.text(NFTA_RULE_CHAIN, CHAIN).bytes(NFTA_RULE_HANDLE, handle);
             });
         }
         for rule in &wanted {
@@ -74,17 +62,17 @@ pub(crate) fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
     transaction.commit(link)?.map_or(Ok(()), |refusal| Err(complaint(refusal)))
 }
 
-/// Takes all of it away.
+/// Deletes the table. A missing table is not an error.
 pub(crate) fn delete(link: &mut Netlink) -> Result<()> {
     let mut transaction = Transaction::default();
-    transaction.message(DELETE_TABLE, 0, |_| ());
+    transaction.message(NFT_MSG_DELTABLE, 0, |_| ());
     match transaction.commit(link)? {
         Some(refusal) if !is_absent(refusal) => Err(complaint(refusal)),
         _ => Ok(()),
     }
 }
 
-/// A set's name and what its keys are made of.
+/// Writes name, key type and key length of a set. `number` is its id within the transaction.
 fn describe(set: NftSet, number: u32, body: &mut Body<'_>) {
     let (address, length) = match set.family {
         Family::V4 => (IPV4_ADDR, 16),
@@ -93,72 +81,76 @@ fn describe(set: NftSet, number: u32, body: &mut Body<'_>) {
     let parts = [address, address, INET_PROTO, INET_SERVICE];
     let (first, length) = if set.bridged { (INTERFACE, length + NAME_LENGTH) } else { (0, length) };
     let key_type = parts.iter().fold(first, |all, part| all << 6 | part);
-    body.text(SET_NAME, set.name()).number(SET_FLAGS, 0);
-    body.number(SET_KEY_TYPE, key_type).number(SET_KEY_LENGTH, length).number(SET_ID, number);
+    body.text(NFTA_SET_NAME, set.name()).number(NFTA_SET_FLAGS, 0);
+    body.number(NFTA_SET_KEY_TYPE, key_type)
+        .number(NFTA_SET_KEY_LEN, length)
+        .number(NFTA_SET_ID, number);
 }
 
-/// Whether the rules that ask the sets are there.
+/// Whether all rules that use the sets exist. Isolation is not checked.
 pub(crate) fn is_intact(link: &mut Netlink) -> Result<bool> {
     let there = our_rules(link)?;
     let has = |rule: &Rule| there.iter().any(|(_, comment)| *comment == rule.comment);
     Ok(rules(&[]).iter().all(has))
 }
 
-/// Whether [`make`] would change nothing.
+/// Whether our rules in the chain are exactly those for `bridges`.
 pub(crate) fn is_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
     let there = our_rules(link)?;
     let wanted = rules(bridges);
     Ok(there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)))
 }
 
-/// The same for a start: rules are told with all that they are made of, and to ask how many there
-/// are takes an eighth of the time. Only where others put theirs beside ours they have to be read.
+/// Whether our rules seem complete: a faster check than [`is_whole`], for a container start.
+///
+/// Compares the number of rules, which takes an eighth of the time of reading them. The rules are
+/// read only if the number differs, as it does if another program added rules to the chain.
 pub(crate) fn seems_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
     let mut question = Batch::default();
-    about_table(&mut question, GET_CHAIN, 0, |body| {
-        body.text(CHAIN_NAME, CHAIN);
+    about_table(&mut question, NFT_MSG_GETCHAIN, 0, |body| {
+        body.text(NFTA_CHAIN_NAME, CHAIN);
     });
     let mut there = None;
     link.ask_each(&question, |answer| {
-        if answer.kind == NEW_CHAIN {
-            there = answer.attributes().number(CHAIN_USE);
+        if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
+            there = answer.attributes().number(NFTA_CHAIN_USE);
         }
     })?;
     let as_many = there.and_then(|uses| usize::try_from(uses).ok()) == Some(count(bridges));
     Ok(as_many || is_whole(link, bridges)?)
 }
 
-/// Asks how often the rules have changed: the shortest question that only `nf_tables` answers.
+/// Requests the generation of the rule set, the shortest request that only `nf_tables` answers.
 pub(crate) fn generation(link: &mut Netlink) -> Result<std::result::Result<(), NetlinkError>> {
     let mut batch = Batch::default();
-    batch.message(GET_GENERATION, 0, UNSPECIFIED, |_| ());
+    batch.message(message_type(NFT_MSG_GETGEN), 0, NFPROTO_UNSPEC, |_| ());
     link.ask(&batch.with_receipt(), |_| ())
 }
 
-/// Whether that is the answer where there is no table, or no `nf_tables` in the kernel.
+/// Whether the error means that the table or the kernel's `nf_tables` is missing.
 pub(crate) fn is_absent(refusal: NetlinkError) -> bool {
     [ENOENT, EINVAL, EOPNOTSUPP].contains(&refusal.code)
 }
 
 fn add_rule(transaction: &mut Transaction, rule: &Rule) {
-    transaction.message(NEW_RULE, CREATE | APPEND, |body| {
-        body.text(RULE_CHAIN, CHAIN).nest(RULE_EXPRESSIONS, |list| rule.write(list));
-        write_comment(body, RULE_COMMENT, &rule.comment);
+    transaction.message(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, |body| {
+        body.text(NFTA_RULE_CHAIN, CHAIN).nest(NFTA_RULE_EXPRESSIONS, |list| rule.write(list));
+        write_comment(body, NFTA_RULE_USERDATA, &rule.comment);
     });
 }
 
-/// Handle and comment of each rule of ours in the chain, in order.
+/// Handle and comment of each of our rules in the chain, in order.
 fn our_rules(link: &mut Netlink) -> Result<Vec<(Vec<u8>, String)>> {
     let mut batch = Batch::default();
-    about_table(&mut batch, GET_RULE, DUMP, |body| {
-        body.text(RULE_CHAIN, CHAIN);
+    about_table(&mut batch, NFT_MSG_GETRULE, NLM_F_DUMP, |body| {
+        body.text(NFTA_RULE_CHAIN, CHAIN);
     });
     let mut all = Vec::new();
     let answer = link.ask(&batch, |message| {
         let rule = message.attributes();
-        let comment = rule.get(RULE_COMMENT).and_then(comment);
+        let comment = rule.get(NFTA_RULE_USERDATA).and_then(comment);
         let ours = comment.filter(|comment| comment.starts_with(Rule::MARK));
-        if let (Some(handle), Some(comment)) = (rule.get(RULE_HANDLE), ours) {
+        if let (Some(handle), Some(comment)) = (rule.get(NFTA_RULE_HANDLE), ours) {
             all.push((handle.to_vec(), comment.to_owned()));
         }
     })?;

@@ -1,25 +1,26 @@
-//! A recipient's chains: one for each bridge that flows of it are bound to, and one for those that
-//! are bound to none. Nearly always that is one chain.
+//! The chains of one recipient.
+//!
+//! There is one chain for each bridge that its flows are bound to, and one for flows without a
+//! bridge. Nearly always that is one chain in total.
 
 use crate::firewall::xtables::common_chain::BASE;
 use crate::model::{BridgeName, Flow, OwnerTag};
 use std::fmt::Write;
 
-/// The chains of one recipient in one family.
+/// The chains of one recipient in one address family.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chains(Vec<Chain>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Chain {
     name: String,
-    /// How it is entered: one rule each, without its `-A`. A chain that was listed may be entered
-    /// never or twice.
+    /// The rules that jump to the chain, without `-A`. A listed chain may have none or several.
     jumps: Vec<String>,
     rules: Vec<String>,
 }
 
 impl Chains {
-    /// The chains that permit `flows`, which are of one family, in their order.
+    /// The chains that permit `flows`, which are of one family, in the order of the flows.
     pub(crate) fn of<'a>(owner: &OwnerTag, flows: impl Iterator<Item = &'a Flow>) -> Self {
         let mut chains: Vec<(Option<BridgeName>, Chain)> = Vec::new();
         for flow in flows {
@@ -37,9 +38,10 @@ impl Chains {
         Self(chains.into_iter().map(|(_, chain)| chain).collect())
     }
 
-    /// The recipient's chains in `there`, which is what `iptables -S` printed. Their rules do not
-    /// matter: whatever they are, they go. A jump with a line break, in somebody's comment, cannot be
-    /// named to iptables-restore.
+    /// The recipient's chains in `there`, the output of `iptables -S`.
+    ///
+    /// Their rules are not read, because a replacement flushes them. A jump with a line break in
+    /// its comment is left out: `iptables-restore` cannot name it.
     pub(crate) fn listed(owner: &OwnerTag, there: &[String]) -> Self {
         let names = there.iter().filter_map(|line| line.strip_prefix("-N "));
         let chain = |name: &str| {
@@ -52,9 +54,11 @@ impl Chains {
         Self(names.filter(|name| is_chain_of(owner, name)).map(chain).collect())
     }
 
-    /// The transaction that leaves these where there were `others`, and which fails if there were
-    /// not exactly those. The jumps go before whatever drops; they move even where nothing changes,
-    /// to see that nobody has flushed them.
+    /// The transaction that replaces `others` by these chains.
+    ///
+    /// It fails if the existing chains and jumps are not exactly `others`. Jumps are inserted at
+    /// the head of the base chain, before the drops. They are deleted and inserted again even if
+    /// nothing changes, so that the transaction fails if they were flushed.
     pub(crate) fn instead_of(&self, others: &Self) -> String {
         let has = |chains: &Self, name: &str| chains.0.iter().any(|chain| chain.name == name);
         let mut text = String::new();
@@ -81,7 +85,7 @@ impl Chains {
         text
     }
 
-    /// How each is entered, and all rules in it, as `iptables -S` prints them.
+    /// The jumps and the rules of all chains, as `iptables -S` prints them.
     pub(crate) fn into_rules(self) -> impl Iterator<Item = String> {
         self.0.into_iter().flat_map(|chain| {
             let jumps = chain.jumps.into_iter().map(|jump| format!("-A {jump}"));
@@ -91,8 +95,10 @@ impl Chains {
 }
 
 impl Chain {
-    /// 25 of the 28 characters that a chain's name may have, and a number from the second on. A
-    /// recipient has no hundred bridges.
+    /// Creates a chain without rules. `number` counts the chains of the recipient.
+    ///
+    /// A chain name has at most 28 characters. The first chain's name has 25, which leaves room for
+    /// a number below 100.
     fn new(owner: &OwnerTag, number: usize, bridge: Option<BridgeName>) -> Self {
         let name = match number {
             0 => format!("{BASE}-{owner}"),
@@ -104,20 +110,21 @@ impl Chain {
     }
 }
 
-/// Whether a chain of this name is one of the owner's.
+/// Whether a chain of this name belongs to `owner`.
 pub(crate) fn is_chain_of(owner: &OwnerTag, name: &str) -> bool {
     owner_of(name).as_ref() == Some(owner)
 }
 
-/// Whose chain has this name.
+/// The owner of the chain with this name; `None` if it is not a recipient's chain.
 pub(crate) fn owner_of(name: &str) -> Option<OwnerTag> {
     let rest = name.strip_prefix(BASE)?.strip_prefix('-')?;
     let (tag, number) = rest.split_once('-').unwrap_or((rest, "0"));
     number.bytes().all(|digit| digit.is_ascii_digit()).then(|| OwnerTag::parse(tag).ok())?
 }
 
-/// There: new connections to the port. Back: only what belongs to one of them, where Docker let
-/// the source open connections of its own from that port.
+/// The two rules of a flow: new connections to the port, and replies in established ones.
+///
+/// Docker's second rule also let the source open connections from that port.
 fn pair(chain: &str, flow: &Flow) -> [String; 2] {
     let bits = if flow.from.is_ipv4() { 32 } else { 128 };
     let Flow { from, to, port, bridge: _ } = flow;

@@ -1,18 +1,19 @@
-//! The programs of iptables: one transaction per run, and a listing of what is there.
+//! The iptables programs: one transaction per run, and listings.
 
-use crate::error::{Kind, Result};
+use crate::error::{Cause, Kind, Result};
 use crate::firewall::failed;
 use crate::model::Family;
 use crate::sys::process::child::{self, Output};
 use std::path::Path;
 
-/// Where distributions put it. `PATH` is somebody else's.
+/// Directories in which distributions install iptables. `PATH` is set by the caller and not
+/// trusted.
 const DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
-/// How long iptables may wait for its lock, in seconds, and how long it may run, in milliseconds.
+/// How long iptables waits for its lock (seconds), and how long it may run (milliseconds).
 const LOCK_WAIT: &str = "3";
 const PATIENCE: u16 = 5000;
 
-/// What people call the programs of a family.
+/// The name of the iptables program of a family.
 pub(crate) fn program_of(family: Family) -> &'static str {
     match family {
         Family::V4 => "iptables",
@@ -20,16 +21,16 @@ pub(crate) fn program_of(family: Family) -> &'static str {
     }
 }
 
-/// The programs of one family.
+/// The iptables programs of one address family.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tool {
-    /// Which family.
+    /// The address family.
     pub(crate) family: Family,
     directory: &'static str,
 }
 
 impl Tool {
-    /// Those that are installed.
+    /// Finds the installed programs. Fails if `iptables-restore` of this family is not installed.
     pub(crate) fn find(family: Family) -> Result<Self> {
         DIRECTORIES
             .into_iter()
@@ -38,15 +39,16 @@ impl Tool {
             .ok_or_else(|| {
                 let missing = Self { family, directory: "" }.restore_name();
                 failed(format!("{missing}: not installed (looked in {})", DIRECTORIES.join(", ")))
+                    .because(Cause::NotInstalled)
             })
     }
 
-    /// Where the program `name` is.
+    /// The path of the program `name`.
     pub(crate) fn program(self, name: &str) -> String {
         format!("{}/{name}", self.directory)
     }
 
-    /// The program for transactions.
+    /// The name of the program that runs transactions.
     pub(crate) fn restore_name(self) -> &'static str {
         match self.family {
             Family::V4 => "iptables-restore",
@@ -54,13 +56,15 @@ impl Tool {
         }
     }
 
-    /// The program for everything else.
+    /// The name of the program that lists rules.
     pub(crate) fn name(self) -> &'static str {
         program_of(self.family)
     }
 
-    /// Carries out one transaction. The inner error is the program's word that it would not: then
-    /// nothing has happened.
+    /// Runs one transaction on the filter table.
+    ///
+    /// The inner error is the program's message if it refused the transaction. Nothing has changed
+    /// then.
     pub(crate) fn restore(self, commands: &str) -> Result<std::result::Result<(), String>> {
         let input = format!("*filter\n{commands}COMMIT\n");
         let args = ["--noflush", "--wait", LOCK_WAIT];
@@ -68,7 +72,7 @@ impl Tool {
         Ok(if output.status.success() { Ok(()) } else { Err(self.complaint(&output)) })
     }
 
-    /// All chains and rules of the filter table.
+    /// Lists all chains and rules of the filter table.
     pub(crate) fn list(self) -> Result<Vec<String>> {
         let output = self.run(self.name(), &["--wait", LOCK_WAIT, "-S"], "")?;
         if output.status.success() {
@@ -78,8 +82,11 @@ impl Tool {
         }
     }
 
-    /// The same, as one of the two kinds of iptables has it, whichever is in use; none if that kind
-    /// is not installed. Unlike a listing, saving makes no table.
+    /// Lists the filter table of one iptables variant (`nft` or `legacy`), also if it is not in
+    /// use.
+    ///
+    /// Returns `None` if the variant is not installed. Unlike `iptables -S`, `iptables-save` does
+    /// not create a table.
     pub(crate) fn saved(self, kind: &str) -> Result<Option<Vec<String>>> {
         let name = format!("{}-{kind}-save", self.name());
         if !Path::new(&self.program(&name)).exists() {
@@ -103,8 +110,9 @@ impl Tool {
     }
 }
 
-/// One for each chain and rule. A comment may hold line breaks, and what comes after one is no rule:
-/// iptables prints it as it is, in quotes.
+/// Splits a listing into chains and rules.
+///
+/// iptables prints a line break within a quoted comment as it is. The text after it is not a rule.
 pub(crate) fn lines(text: &str) -> Vec<String> {
     let (mut lines, mut line) = (Vec::new(), String::new());
     let (mut quoted, mut escaped) = (false, false);

@@ -1,14 +1,13 @@
-//! What the iptables and ipset backends share: the chain that FORWARD enters first, and what in it
-//! is nobody's in particular.
+//! The base chain of the iptables and ipset backends, and the rules in it that all owners share.
 //!
 //! ```text
 //! FORWARD            -j OCI-LINK                  first
-//! OCI-LINK           what permits links           one jump per recipient, or two set matches
+//! OCI-LINK           the rules that accept        one jump per recipient, or rules that match sets
 //! OCI-LINK           -j OCI-LINK-ISOLATE          last, if bridges are to be isolated
 //! OCI-LINK-ISOLATE   -i br -o br -j DROP          one per pair of bridges
 //! ```
 //!
-//! Everything that permits is inserted at the head of the chain, so that the drops stay behind it.
+//! Accepting rules are inserted at the head of the chain, so that the drops stay behind them.
 
 use super::command::{Tool, program_of};
 use crate::error::Result;
@@ -17,36 +16,38 @@ use crate::firewall::{failed, host_families};
 use crate::model::{BridgeName, Family};
 use std::fmt::Write;
 
-/// The chain that FORWARD enters first.
+/// The base chain, to which FORWARD jumps first.
 pub(crate) const BASE: &str = "OCI-LINK";
 const JUMP_TO_BASE: &str = "-A FORWARD -j OCI-LINK";
 const ISOLATE: &str = "OCI-LINK-ISOLATE";
-/// Remembers the bridges whose containers the chain isolates.
+/// Name of the cache entry with the bridges that the chain isolates.
 const NOTE: &str = "isolation";
 const JUMP_TO_ISOLATE: &str = "-A OCI-LINK -j OCI-LINK-ISOLATE";
 
-/// A bridge filters what IPv6 has in place of ARP, while ARP itself passes: without it no
-/// container finds another's link address, whatever its link permits. It opens nothing.
+/// Accepts IPv6 neighbor discovery, which replaces ARP.
+///
+/// A bridge that filters lets ARP pass but not ICMPv6. Without these rules no container finds the
+/// link-layer address of another. They permit no connection.
 const NEIGHBOUR_DISCOVERY: [&str; 2] = [
     "-A OCI-LINK -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT",
     "-A OCI-LINK -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT",
 ];
 
-/// What a backend has in the chain that is nobody's in particular. Rules are as `iptables -S`
-/// prints them.
+/// The rules of a backend in the base chain that all owners share, as `iptables -S` prints them.
 #[derive(Debug)]
 pub(crate) struct Static {
-    /// Tells its notes from others', and from those of versions that had other rules.
+    /// Marks the cache entries of this backend and of this version of its rules.
     pub(crate) kind: &'static str,
-    /// Makes what the rules need, knowing what is there.
+    /// Creates what the rules need. Its arguments are the family and the listing of the filter
+    /// table.
     pub(crate) prepare: fn(Family, &[String]) -> Result<()>,
-    /// Its rules.
+    /// The rules for a family.
     pub(crate) rules: fn(Family) -> Vec<String>,
-    /// Rules of earlier versions, which are to go.
+    /// Rules of earlier versions, to be deleted.
     pub(crate) outdated: fn(Family) -> Vec<String>,
 }
 
-/// Makes the chain, and remembers that it did.
+/// Creates the base chain and stores in the cache that it did.
 #[derive(Debug)]
 pub(crate) struct Base {
     memory: SetupCache,
@@ -54,7 +55,7 @@ pub(crate) struct Base {
 }
 
 impl Base {
-    /// A chain with nothing in it that permits.
+    /// A base chain without accepting rules of its own.
     pub(crate) fn plain(memory: SetupCache) -> Self {
         let own = Static {
             kind: "iptables",
@@ -65,28 +66,28 @@ impl Base {
         Self { memory, own }
     }
 
-    /// A chain with rules of a backend's own.
+    /// A base chain with the rules of a backend.
     pub(crate) fn with_rules(memory: SetupCache, own: Static) -> Self {
         Self { memory, own }
     }
 
-    /// Whether the chain was made since the host booted.
+    /// Whether the chain was created in this boot, according to the cache.
     pub(crate) fn is_remembered(&self, family: Family) -> Result<bool> {
         let note = self.memory.recall(program_of(family))?;
         Ok(note.is_some_and(|kinds| kinds.lines().any(|kind| kind == self.own.kind)))
     }
 
-    /// Makes what is missing, in one transaction. Rules that somebody else put into the chain stay.
+    /// Creates what is missing, in one transaction. Rules that other programs added stay.
     pub(crate) fn make(&self, tool: Tool) -> Result<()> {
         self.make_isolating(tool, &self.memory.isolated(NOTE)?)
     }
 
-    /// The same for both families.
+    /// Creates what is missing in both families.
     pub(crate) fn make_all(&self) -> Result<()> {
         host_families().try_for_each(|family| self.make(Tool::find(family)?))
     }
 
-    /// Takes the chain away, and whatever is entered from it: owners' chains too.
+    /// Removes the base chain, the chains of all owners and the isolation.
     pub(crate) fn remove_all(&self) -> Result<()> {
         for family in host_families() {
             let Ok(tool) = Tool::find(family) else { continue };
@@ -99,13 +100,14 @@ impl Base {
         self.memory.note_isolated(NOTE, &[])
     }
 
-    /// Isolates the containers of `bridges` from each other, and those of no other bridge. Does
-    /// nothing if that was done already.
+    /// Isolates exactly `bridges`: their containers reach each other by links only.
+    ///
+    /// Does nothing if the cache says that it was done.
     pub(crate) fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
         if self.memory.isolated(NOTE)? == bridges {
             return Ok(());
         }
-        // Where a family fails, the other is isolated all the same; the next start tries again.
+        // If one family fails, the other is isolated anyway. The next start tries both again.
         let mut all = Ok(());
         for family in host_families() {
             let made = Tool::find(family).and_then(|tool| self.make_isolating(tool, bridges));
@@ -115,16 +117,16 @@ impl Base {
         self.memory.note_isolated(NOTE, bridges)
     }
 
-    /// The bridges whose containers were last isolated.
+    /// The isolated bridges according to the cache.
     pub(crate) fn isolated(&self) -> Result<Vec<BridgeName>> {
         self.memory.isolated(NOTE)
     }
 
-    /// Whether nothing is missing, in both families.
+    /// Whether nothing is missing in both families.
     pub(crate) fn is_intact(&self) -> Result<bool> {
         let bridges = self.isolated()?;
         for family in host_families() {
-            // Where a family's programs are not installed, none of its rules can be made.
+            // Without the programs of a family, none of its rules can be created.
             let Ok(tool) = Tool::find(family) else { continue };
             if !self.changes(family, &tool.list()?, &bridges).is_empty() {
                 return Ok(false);
@@ -133,7 +135,7 @@ impl Base {
         Ok(true)
     }
 
-    /// The transaction to all that is to stand in the chain for nobody in particular.
+    /// The transaction that creates the missing shared rules. Empty if none is missing.
     fn changes(&self, family: Family, there: &[String], bridges: &[BridgeName]) -> String {
         let discovery = match family {
             Family::V4 => &[][..],
@@ -159,8 +161,9 @@ impl Base {
     }
 }
 
-/// The transaction from what is `there` to a chain with `rules` and none of those that are
-/// `outdated`, isolating `bridges`.
+/// The transaction from the listing `there` to a base chain with `rules` that isolates `bridges`.
+///
+/// Rules in `outdated` are deleted. Empty if nothing is to be changed.
 pub(crate) fn missing(
     there: &[String],
     rules: &[String],
@@ -213,8 +216,9 @@ pub(crate) fn missing(
     text
 }
 
-/// The transaction from what is `there` to nothing of ours. A name that is more than a word would say
-/// more than a name.
+/// The transaction that removes all our chains in the listing `there`.
+///
+/// A chain name with white space is left out, because it would add words or lines to a command.
 pub(crate) fn removal(there: &[String]) -> String {
     let chains = there.iter().filter_map(|line| line.strip_prefix("-N "));
     let chains = chains.filter(|name| *name == BASE || name.starts_with("OCI-LINK-"));
@@ -228,8 +232,7 @@ pub(crate) fn removal(there: &[String]) -> String {
     "-D FORWARD -j OCI-LINK\n".repeat(jumps) + &emptied + &removed
 }
 
-/// Whether what is `there` keeps containers of `bridges` apart: by what the kernel has, whatever is
-/// remembered.
+/// Whether the rules in the listing `there` isolate the containers of `bridges`.
 pub(crate) fn isolates(there: &[String], bridges: &[BridgeName]) -> bool {
     let in_chain = |chain: &str| -> Vec<&String> {
         let start = format!("-A {chain} ");
@@ -239,7 +242,7 @@ pub(crate) fn isolates(there: &[String], bridges: &[BridgeName]) -> bool {
     last && in_chain(ISOLATE).into_iter().eq(&drops(bridges))
 }
 
-/// Every way from a container of `bridges` to another.
+/// The drop rules for each ordered pair of `bridges`.
 fn drops(bridges: &[BridgeName]) -> Vec<String> {
     let pairs = bridges.iter().flat_map(|from| bridges.iter().map(move |to| (from, to)));
     pairs.map(|(from, to)| format!("-A {ISOLATE} -i {from} -o {to} -j DROP")).collect()

@@ -1,66 +1,62 @@
-//! Whether FORWARD still begins with our jump.
+//! Whether our jump is still the first rule of FORWARD.
 //!
-//! A daemon that starts again (dockerd, firewalld) puts its own chains in front, and what these drop
-//! never reaches ours. Every start looks: one question by netlink, where iptables would be a program
-//! run of its own. It is `nf_tables` that is asked; with iptables-legacy nobody answers, and the jump
-//! is taken to be where it was put.
+//! When dockerd or firewalld restart, they insert their own chains at the head of FORWARD. Packets
+//! that these drop never reach our chain. So every container start checks the order, with one
+//! netlink request instead of a run of iptables. Only `nf_tables` answers it. With iptables-legacy
+//! the jump is assumed to be in place.
 
 use super::common_chain::BASE;
 use crate::error::Result;
 use crate::model::Family;
 use crate::sys::net::netlink::Netlink;
-use crate::sys::net::netlink::message::{Attributes, Batch, DUMP, family_number};
+use crate::sys::net::netlink::message::{Attributes, Batch, family_number};
+use crate::sys::net::netlink::uapi::{
+    NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFTA_CHAIN_NAME, NFTA_CHAIN_TABLE,
+    NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA, NFTA_RULE_CHAIN,
+    NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE, NFTA_VERDICT_CHAIN, NLM_F_DUMP, nfnl_type,
+};
 
-/// Messages of the subsystem `nf_tables` (`linux/netfilter/nf_tables.h`).
-const GET_CHAIN: u16 = (10 << 8) + 4;
-const GET_RULE: u16 = (10 << 8) + 7;
-/// Attribute of a chain, after its table.
-const CHAIN_NAME: u16 = 3;
-/// Attributes of a rule.
-const TABLE: u16 = 1;
-const CHAIN: u16 = 2;
-const EXPRESSIONS: u16 = 4;
-/// Attributes of an expression, of its data, and of a verdict in it.
-const NAME: u16 = 1;
-const DATA: u16 = 2;
-const IMMEDIATE_DATA: u16 = 2;
-const VERDICT: u16 = 2;
-const VERDICT_CHAIN: u16 = 2;
-
-/// Whether the first rule of FORWARD jumps to our chain; none if `nf_tables` has no such chain.
+/// Whether the first rule of FORWARD jumps to our chain; `None` if `nf_tables` has no such chain.
 pub(crate) fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>> {
     let number = family_number(family);
     let mut rules = Batch::default();
-    rules.message(GET_RULE, DUMP, number, |body| {
-        body.text(TABLE, "filter").text(CHAIN, "FORWARD");
+    rules.message(nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETRULE), NLM_F_DUMP, number, |body| {
+        body.text(NFTA_RULE_TABLE, "filter").text(NFTA_RULE_CHAIN, "FORWARD");
     });
     let mut first = None;
     let answer = link.ask(&rules, |message| {
         let rule = message.attributes();
-        if first.is_none() && rule.text(CHAIN) == Some("FORWARD") {
+        if first.is_none() && rule.text(NFTA_RULE_CHAIN) == Some("FORWARD") {
             first = Some(jumps_to_us(&rule));
         }
     })?;
     if let (Ok(()), Some(ours)) = (answer, first) {
         return Ok(Some(ours));
     }
-    // No rule: somebody flushed the chain, or it is not here but in iptables-legacy.
+    // No rule: the chain was flushed, or it exists in iptables-legacy only.
     Ok(has_chain(link, family, "FORWARD")?.then_some(false))
 }
 
-/// Whether the filter table that `nf_tables` has of a family has this chain.
+/// Whether the `filter` table of a family in `nf_tables` has the chain `name`.
 pub(crate) fn has_chain(link: &mut Netlink, family: Family, name: &str) -> Result<bool> {
     let mut chain = Batch::default();
-    chain.message(GET_CHAIN, 0, family_number(family), |body| {
-        body.text(TABLE, "filter").text(CHAIN_NAME, name);
-    });
+    chain.message(
+        nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN),
+        0,
+        family_number(family),
+        |body| {
+            body.text(NFTA_CHAIN_TABLE, "filter").text(NFTA_CHAIN_NAME, name);
+        },
+    );
     Ok(link.ask(&chain.with_receipt(), |_| ())?.is_ok())
 }
 
 pub(crate) fn jumps_to_us(rule: &Attributes<'_>) -> bool {
-    rule.inside(EXPRESSIONS).map(|(_, item)| Attributes::new(item)).any(|item| {
-        let verdict = item.inside(DATA).inside(IMMEDIATE_DATA).inside(VERDICT);
-        item.text(NAME) == Some("immediate") && verdict.text(VERDICT_CHAIN) == Some(BASE)
+    rule.inside(NFTA_RULE_EXPRESSIONS).map(|(_, item)| Attributes::new(item)).any(|item| {
+        let verdict =
+            item.inside(NFTA_EXPR_DATA).inside(NFTA_IMMEDIATE_DATA).inside(NFTA_DATA_VERDICT);
+        item.text(NFTA_EXPR_NAME) == Some("immediate")
+            && verdict.text(NFTA_VERDICT_CHAIN) == Some(BASE)
     })
 }
 
@@ -68,20 +64,21 @@ pub(crate) fn jumps_to_us(rule: &Attributes<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::sys::net::netlink::message::messages;
+    use crate::sys::net::netlink::uapi::NFTA_LIST_ELEM;
 
-    /// A rule with a counter, and an expression of that name that goes to that chain.
+    /// A rule with a counter and an expression `name` whose verdict leads to `chain`.
     fn rule(name: &str, chain: &str) -> Batch {
         let mut batch = Batch::default();
         batch.message(0, 0, 0, |body| {
-            body.text(CHAIN, "FORWARD").nest(EXPRESSIONS, |list| {
-                list.nest(1, |item| {
-                    item.text(NAME, "counter");
+            body.text(NFTA_RULE_CHAIN, "FORWARD").nest(NFTA_RULE_EXPRESSIONS, |list| {
+                list.nest(NFTA_LIST_ELEM, |item| {
+                    item.text(NFTA_EXPR_NAME, "counter");
                 });
-                list.nest(1, |item| {
-                    item.text(NAME, name).nest(DATA, |data| {
-                        data.nest(IMMEDIATE_DATA, |value| {
-                            value.nest(VERDICT, |verdict| {
-                                verdict.text(VERDICT_CHAIN, chain);
+                list.nest(NFTA_LIST_ELEM, |item| {
+                    item.text(NFTA_EXPR_NAME, name).nest(NFTA_EXPR_DATA, |data| {
+                        data.nest(NFTA_IMMEDIATE_DATA, |value| {
+                            value.nest(NFTA_DATA_VERDICT, |verdict| {
+                                verdict.text(NFTA_VERDICT_CHAIN, chain);
                             });
                         });
                     });

@@ -1,4 +1,4 @@
-//! What a listing of `iptables -S` says of all owners.
+//! Finds the rules of all owners in a listing of `iptables -S`.
 
 use super::chains::owner_of;
 use crate::firewall::InstalledRules;
@@ -7,8 +7,10 @@ use crate::model::{BridgeName, Flow, OwnerTag, PortSet};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Adds what `there` has of each owner. Neither a chain that nothing leads to is shown nor one that
-/// permits nothing, but what its rules would permit is told.
+/// Adds the rules in the listing `there` to their owners.
+///
+/// A chain without a jump to it, or without rules, adds no lines. The flows of its rules are added
+/// anyway.
 pub(crate) fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, InstalledRules>) {
     for name in there.iter().filter_map(|line| line.strip_prefix("-N ")) {
         let Some(owner) = owner_of(name) else { continue };
@@ -25,7 +27,7 @@ pub(crate) fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, Insta
     }
 }
 
-/// The bridge that a jump of ours names.
+/// The bridge in a jump to the chain `name`; `None` if the jump names none.
 fn bridge_of(jump: &str, name: &str) -> Option<BridgeName> {
     let place =
         jump.strip_prefix(&format!("-A {BASE} -i "))?.strip_suffix(&format!(" -j {name}"))?;
@@ -33,7 +35,7 @@ fn bridge_of(jump: &str, name: &str) -> Option<BridgeName> {
     BridgeName::new(enters).ok().filter(|_| enters == leaves)
 }
 
-/// What the first rule of a pair permits.
+/// The flow that the first rule of a pair permits; `None` for the second rule.
 fn permitted(rule: &str, bridge: Option<BridgeName>) -> Option<Flow> {
     let mut words = rule.split(' ');
     let mut after = |option: &str| {

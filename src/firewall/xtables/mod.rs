@@ -1,5 +1,6 @@
-//! What the iptables and ipset backends share: the base chain, the place of our jump in FORWARD,
-//! and the iptables programs.
+//! Code shared by the iptables and ipset backends.
+//!
+//! It covers the base chain, the position of our jump in FORWARD, and the iptables programs.
 
 pub(crate) mod chains;
 pub(crate) mod command;

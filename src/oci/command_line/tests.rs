@@ -1,5 +1,6 @@
-//! What runc, crun and youki document of their command lines: `--help` of runc 1.1 and 1.3, crun
-//! 1.8 and 1.21, youki's liboci-cli.
+//! Command line forms that runc, crun and youki document.
+//!
+//! Taken from `--help` of runc 1.1 and 1.3 and of crun 1.8 and 1.21, and from youki's liboci-cli.
 
 use super::*;
 
@@ -37,13 +38,14 @@ fn bundles_in_every_form() {
     assert_eq!(parsed("run -d c1").action, Action::Run(creation("c1", ".")));
     assert_eq!(parsed("create -b/a=b c1").action, Action::Create(creation("c1", "/a=b")));
     assert_eq!(parsed("create --bundle=/a=b c1").action, Action::Create(creation("c1", "/a=b")));
-    // Whatever stands behind an option with a value is its value.
+    // The argument after an option that takes a value is always its value.
     assert_eq!(parsed("create -b -- c1").action, Action::Create(creation("c1", "--")));
     assert_eq!(parsed("create -- -b").action, Action::Create(creation("-b", ".")));
 }
 
-/// Every option of every runtime's `create` and `run`, one at a time: none may take the id for its
-/// value, nor its value for the id.
+/// Tries every option of every runtime's `create` and `run`, one at a time.
+///
+/// No option may take the id for its value, or its value for the id.
 #[test]
 fn options_of_create_and_run() {
     for option in [
@@ -87,7 +89,7 @@ fn options_of_create_and_run() {
     }
 }
 
-/// Every option of every runtime that may stand before the command.
+/// Tries every option of every runtime that may precede the command.
 #[test]
 fn options_before_the_command() {
     for option in [
@@ -135,7 +137,8 @@ fn what_is_told_before_the_command() {
     assert_eq!(line.root, None, "behind the command it is another's");
 }
 
-/// crun finds another configuration where it was called, and config.json in the bundle.
+/// crun looks for another configuration in its working directory, and for config.json in the
+/// bundle.
 #[test]
 fn other_configurations() {
     for (line, expected) in [
@@ -173,7 +176,7 @@ fn starts_and_ends() {
     }
 }
 
-/// Who asks for help is given it, and nothing else happens.
+/// A request for help or the version does nothing else.
 #[test]
 fn questions() {
     for command in ["create -b /b c1", "run c1", "start c1", "delete c1"] {

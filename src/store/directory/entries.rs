@@ -1,20 +1,22 @@
-//! Under which keys the indexes have a record.
+//! The keys under which the indexes list a record.
 
 use crate::model::Record;
 use std::collections::BTreeSet;
 
-/// The index entries of one record.
+/// The index keys of one record.
 #[derive(Default)]
 pub(crate) struct Entries {
-    /// Keys of the index of addresses.
+    /// Keys in the address index.
     pub(crate) addresses: BTreeSet<String>,
-    /// Keys of the index of wanted sources.
+    /// Keys in the index of wanted sources.
     pub(crate) wanted: BTreeSet<String>,
 }
 
 impl Entries {
-    /// A link is wanted by what it names, and by the id it is connected to, in case that id
-    /// returns.
+    /// Computes the index keys of `record`.
+    ///
+    /// A link is listed under the source it names and under the id it is connected to, in case that
+    /// id starts again. An unconnected link is also listed under its prefix key.
     pub(crate) fn of(record: &Record) -> Self {
         let addresses = record.network.addresses().iter();
         let names = record.links.iter().map(|link_state| link_state.link.source.to_string());
@@ -28,7 +30,9 @@ impl Entries {
     }
 }
 
-/// Where those are found who may mean `text` or what begins like it. No name holds a tilde.
+/// Returns the prefix key for `text`: its first character and a tilde, or `None` for empty text.
+///
+/// A container name cannot contain a tilde, so the key never collides with a name.
 pub(crate) fn hope(text: &str) -> Option<String> {
     text.chars().next().map(|first| format!("{first}~"))
 }

@@ -1,4 +1,5 @@
-//! What is left where a writer was killed: half a file, and index entries that lead to no record.
+//! Leftovers of a killed writer: incomplete files, empty directories, and index entries without a
+//! record.
 
 use super::DirectoryStore;
 use super::entries::Entries;
@@ -8,7 +9,7 @@ use crate::sys::private_dir::{Directory, NEW};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// One name too many.
+/// A file or directory to be removed.
 pub(crate) struct Leftover<'a> {
     place: &'a Directory,
     folder: &'static str,
@@ -16,7 +17,7 @@ pub(crate) struct Leftover<'a> {
 }
 
 impl Leftover<'_> {
-    /// Removes it, and the directory that it leaves empty.
+    /// Removes the file, and its directory if that becomes empty.
     pub(crate) fn remove(&self) -> Result<()> {
         let directory = match self.name.rsplit_once('/') {
             Some((directory, "")) => directory,
@@ -38,7 +39,7 @@ impl fmt::Display for Leftover<'_> {
 }
 
 impl DirectoryStore {
-    /// Looks at everything.
+    /// Searches the whole store for leftovers. Requires the host lock.
     pub(crate) fn find_leftovers(&self) -> Result<Vec<Leftover<'_>>> {
         let mut found = Vec::new();
         for (place, folder) in [(&*self.top, ""), (&self.records, "records/")] {
@@ -59,7 +60,7 @@ impl DirectoryStore {
         Ok(found)
     }
 
-    /// Directories that were made for a record, which did not come.
+    /// Finds empty directories in the tree of records.
     fn find_empty<'a>(&'a self, found: &mut Vec<Leftover<'a>>) -> Result<()> {
         let place = &self.records;
         let mut add = |name: &str| {
@@ -80,7 +81,7 @@ impl DirectoryStore {
         Ok(())
     }
 
-    /// Entries of records that have them no more, and keys without any.
+    /// Finds index entries whose record no longer has that key, and keys without entries.
     fn find_in<'a>(
         &self,
         place: &'a Directory,

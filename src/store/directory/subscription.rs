@@ -1,8 +1,8 @@
-//! Hears of records as they are written.
+//! Notification about record changes by inotify.
 //!
-//! Every record, wherever it goes in the tree, is written beside it first and then moved there
-//! (`Directory::write`): so one directory is watched, however many there are. Which record it was is
-//! not told.
+//! Every record is first written to `records/new` and then moved to its place (`Directory::write`).
+//! Watching that single directory is therefore enough for any number of records. The event does not
+//! identify the record.
 
 use super::FOLDERS;
 use crate::error::Result;
@@ -11,7 +11,7 @@ use crate::sys::daemon::inotify::{Notice, Notices, Watched};
 use crate::sys::private_dir::Directory;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// See the module.
+/// A subscription to the records of one state directory.
 #[derive(Debug)]
 pub(crate) struct DirectorySubscription {
     notices: Notices,
@@ -19,7 +19,7 @@ pub(crate) struct DirectorySubscription {
 }
 
 impl DirectorySubscription {
-    /// Of the records in the state directory `top`.
+    /// Watches the state directory `top` and its folder `records`.
     pub(crate) fn open(top: &Directory, records: &Directory) -> Result<Self> {
         let notices = Notices::new()?;
         notices.add(records)?;
@@ -30,7 +30,7 @@ impl DirectorySubscription {
         match notice {
             Notice::Gone(_) => StoreEvent::Gone,
             Notice::Left(place, name) if *place == self.top => {
-                // One that is held open is only seen to go from where it is.
+                // A deleted directory that is held open sends no event itself; its parent does.
                 if FOLDERS.iter().any(|folder| name == folder) {
                     StoreEvent::Gone
                 } else {

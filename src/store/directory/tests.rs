@@ -1,11 +1,11 @@
-//! The promises of a store, on a real directory.
+//! Tests of the store's guarantees on a real directory.
 
 use super::*;
 use crate::model::sample::{record, reference};
 use crate::model::{Address, BackendName, BridgeName, Flow, Network, Phase, PortSet};
 use std::path::PathBuf;
 
-/// A store of its own for each test, in a directory that only root can change.
+/// A separate store for each test, in a directory that only root can write to.
 struct Scratch(PathBuf, DirectoryStore);
 
 impl Scratch {
@@ -16,9 +16,13 @@ impl Scratch {
     }
 
     fn put(&self, record: &Record) -> Record {
-        let commit = self.1.commit(&Change::Put(record), record.revision).unwrap();
+        let commit = self.commit(&Change::Put(record), record.revision).unwrap();
         let Commit::Done(revision) = commit else { panic!("{commit:?}") };
         Record { revision, ..record.clone() }
+    }
+
+    fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {
+        self.1.commit(&self.1.lock()?, change, seen)
     }
 
     fn found(&self, name: &str) -> Option<String> {
@@ -46,7 +50,7 @@ fn a_record_comes_back_whole() {
     assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
 }
 
-/// Of an earlier version's records, which know of no bridges, nothing is missing but these.
+/// Records of earlier versions have no bridges; all other fields must be read.
 #[test]
 fn bridges_come_back_and_may_be_missing() {
     let scratch = Scratch::new("bridges");
@@ -103,7 +107,7 @@ fn the_first_owner_keeps_a_name() {
     let first = scratch.put(&first);
     scratch.put(&second);
     assert_eq!(scratch.found("db").as_deref(), Some("id1"));
-    let commit = scratch.1.commit(&Change::Remove(&first), first.revision).unwrap();
+    let commit = scratch.commit(&Change::Remove(&first), first.revision).unwrap();
     assert_eq!(commit, Commit::Done(0));
     assert_eq!(scratch.found("db"), None);
     assert_eq!(scratch.found("id2").as_deref(), Some("id2"));
@@ -126,7 +130,7 @@ fn indexes_follow_the_record() {
     assert_eq!(ids(scratch.1.holders_of(ip).unwrap()), ["api"]);
     assert_eq!(ids(scratch.1.recipients_naming(&reference("db")).unwrap()), ["api"]);
     for gone in [&web, &api] {
-        let commit = scratch.1.commit(&Change::Remove(gone), gone.revision).unwrap();
+        let commit = scratch.commit(&Change::Remove(gone), gone.revision).unwrap();
         assert_eq!(commit, Commit::Done(0));
     }
     assert_eq!(scratch.1.all().unwrap(), []);
@@ -140,10 +144,10 @@ fn indexes_follow_the_record() {
 fn who_comes_late_is_told() {
     let scratch = Scratch::new("late");
     let first = scratch.put(&record("web", "", &[]));
-    let late = scratch.1.commit(&Change::Put(&record("web", "", &[])), 0).unwrap();
+    let late = scratch.commit(&Change::Put(&record("web", "", &[])), 0).unwrap();
     assert_eq!(late, Commit::Conflict);
     let _ = scratch.put(&first);
-    let late = scratch.1.commit(&Change::Remove(&first), first.revision).unwrap();
+    let late = scratch.commit(&Change::Remove(&first), first.revision).unwrap();
     assert_eq!(late, Commit::Conflict);
 }
 

@@ -1,4 +1,4 @@
-//! Waiting for several descriptors at once, for as long as it takes.
+//! Waiting for several descriptors with epoll(7).
 
 use crate::error::{Context, Kind, Result};
 use nix::errno::Errno;
@@ -6,21 +6,21 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
-/// How many are told of at once; the others are told of the next time.
+/// The number of events fetched by one call. The kernel reports further ones at the next call.
 const AT_ONCE: usize = 64;
 
-/// The descriptors that are waited for. What is closed is waited for no more.
+/// A set of descriptors to wait for. The kernel removes a descriptor when it is closed.
 #[derive(Debug)]
 pub(crate) struct Waiting(Epoll);
 
 impl Waiting {
-    /// For none.
+    /// Creates an empty set.
     pub(crate) fn new() -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC);
         epoll.map(Self).context(Kind::Internal, || "epoll")
     }
 
-    /// From now on for `source` too.
+    /// Adds `source` to the set.
     pub(crate) fn add(&self, source: &impl AsFd) -> Result<()> {
         let fd = source.as_fd();
         let number = u64::try_from(fd.as_raw_fd()).unwrap_or(u64::MAX);
@@ -28,12 +28,15 @@ impl Waiting {
         self.0.add(fd, event).context(Kind::Internal, || "epoll")
     }
 
-    /// Those that can be read now: waits until there is one, at most for `patience`, if that is
-    /// given. None after a signal.
+    /// Waits until a descriptor is readable and returns the readable ones.
+    ///
+    /// Waits at most `patience`, or without limit if it is `None`. The result is empty after a
+    /// timeout or when a signal arrives.
     pub(crate) fn ready(&self, patience: Option<Duration>) -> Result<Vec<RawFd>> {
         let timeout = match patience {
             None => EpollTimeout::NONE,
-            // What is due in less than a millisecond is not due yet.
+            // epoll_wait(2) counts in milliseconds. Round up so that it does not return before the
+            // deadline.
             Some(time) => EpollTimeout::try_from(time.as_millis() + 1).unwrap_or(EpollTimeout::MAX),
         };
         let mut events = [EpollEvent::empty(); AT_ONCE];

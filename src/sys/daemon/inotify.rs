@@ -1,4 +1,4 @@
-//! Being told what others do in directories.
+//! Notification about files that leave a directory, with inotify(7).
 
 use crate::error::{Context, Kind, Result};
 use crate::sys::private_dir::Directory;
@@ -7,44 +7,44 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-/// What is told of: what leaves the directory, and that it itself is moved.
+/// The watched events: an entry leaves the directory, or the directory itself is moved.
 const LEAVES: AddWatchFlags = AddWatchFlags::IN_MOVED_FROM
     .union(AddWatchFlags::IN_DELETE)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR);
 
-/// The directories that are watched.
+/// A set of watched directories.
 #[derive(Debug)]
 pub(crate) struct Notices(Inotify);
 
-/// Which directory a notice is about.
+/// Identifies the directory of a notice.
 pub(crate) type Watched = WatchDescriptor;
 
-/// One thing that happened.
+/// One event.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// What had this name in that directory is there no more: removed, or moved.
+    /// The entry with this name was removed from the directory or moved away.
     Left(Watched, OsString),
-    /// The directory itself was moved or is gone.
+    /// The directory itself was moved or removed.
     Gone(Watched),
-    /// So much happened that the kernel did not keep all of it.
+    /// The kernel's event queue overflowed, so events were lost.
     Overflow,
 }
 
 impl Notices {
-    /// Of no directory yet.
+    /// Creates an empty set.
     pub(crate) fn new() -> Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
         inotify.map(Self).context(Kind::State, || "inotify")
     }
 
-    /// From now on of `directory` too.
+    /// Adds `directory` to the set.
     pub(crate) fn add(&self, directory: &Directory) -> Result<Watched> {
         let held = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
         self.0.add_watch(held.as_str(), LEAVES).context(Kind::State, || "inotify")
     }
 
-    /// What has happened since.
+    /// Returns all pending events. Does not block.
     pub(crate) fn take(&self) -> Result<Vec<Notice>> {
         let mut notices = Vec::new();
         loop {

@@ -1,4 +1,4 @@
-//! What `watch` needs as a daemon: events, signals and the service manager.
+//! Support for the `watch` daemon: events, signals and the service manager.
 
 pub(crate) mod epoll;
 pub(crate) mod inotify;

@@ -1,25 +1,25 @@
-//! What a service tells its manager (`sd_notify`): that it is ready, how it is, that it ends.
+//! Status messages to the service manager (the `sd_notify(3)` protocol).
 //!
-//! The manager says where in `NOTIFY_SOCKET`, the only variable of the environment that is read.
+//! The manager passes its socket in `NOTIFY_SOCKET`, the only environment variable that is read.
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// The manager; or nobody, if nobody asked to be told.
+/// The service manager's socket, or `None` if `NOTIFY_SOCKET` is not set.
 #[derive(Debug)]
 pub(crate) struct Manager(Option<(UnixDatagram, SocketAddr)>);
 
 impl Manager {
-    /// The one who started this process.
+    /// Finds the service manager that started this process.
     pub(crate) fn find() -> Self {
         let address = std::env::var_os("NOTIFY_SOCKET").and_then(|place| address(&place));
         let socket = UnixDatagram::unbound().ok();
         Self(socket.zip(address))
     }
 
-    /// Tells it lines of `KEY=value`. It may be gone, or not read: nobody waits for it.
+    /// Sends lines of the form `KEY=value`. Does not block; a failure is only logged.
     pub(crate) fn tell(&self, lines: &str) {
         if let Self(Some((socket, manager))) = self {
             let sent = socket
@@ -32,7 +32,7 @@ impl Manager {
     }
 }
 
-/// A path, or a name in the kernel's own list of sockets.
+/// Parses a socket address: an absolute path, or `@` and a name in the abstract namespace.
 fn address(place: &OsStr) -> Option<SocketAddr> {
     match place.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name).ok(),

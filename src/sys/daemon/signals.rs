@@ -1,4 +1,4 @@
-//! Signals that are read like everything else, and so never come at a bad moment.
+//! Signals that are read from a descriptor (signalfd(2)) and so never interrupt other work.
 
 use crate::error::{Context, Kind, Result};
 use nix::errno::Errno;
@@ -7,22 +7,25 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// What somebody wants of a daemon.
+/// A request delivered by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// SIGTERM, SIGINT.
+    /// SIGTERM or SIGINT.
     Stop,
     /// SIGHUP.
     Reload,
 }
 
-/// Where these signals are read from now on. They stay blocked when this is dropped: one that
-/// comes then waits for who reads them next.
+/// The descriptor from which these signals are read.
+///
+/// The signals stay blocked after a drop. One that arrives then stays pending for the next reader.
 #[derive(Debug)]
 pub(crate) struct Signals(SignalFd);
 
 impl Signals {
-    /// Blocks them. Children have none of it: they begin with no signal blocked.
+    /// Blocks SIGTERM, SIGINT and SIGHUP in this thread and opens the descriptor.
+    ///
+    /// A child of [`child::run`](crate::sys::process::child::run) inherits the blocked signals.
     pub(crate) fn new() -> Result<Self> {
         let mask = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
         mask.thread_block().context(Kind::Internal, || "cannot block signals")?;
@@ -31,7 +34,9 @@ impl Signals {
         signals.map(Self).context(Kind::Internal, || "signalfd")
     }
 
-    /// The next that has come; the end before everything else.
+    /// Reads all pending signals and returns the resulting request, or `None` if none is pending.
+    ///
+    /// A stop takes precedence over a reload.
     pub(crate) fn take(&self) -> Result<Option<Request>> {
         let mut request = None;
         loop {

@@ -1,5 +1,4 @@
-//! A file that is mounted into a container is changed where it stands, whatever the container does
-//! to it at that moment.
+//! Editing a bind-mounted hosts file in place, while the container may write to it.
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::filler;
@@ -11,12 +10,16 @@ use std::os::unix::fs::FileExt;
 /// The largest hosts file that is edited, in bytes.
 pub(super) const MAX_SIZE: u64 = 1 << 20;
 
-/// How many pieces that others append meanwhile are moved along.
+/// How many times bytes that the container appends during an edit are moved.
 const PIECES: usize = 1000;
 
-/// A file that is bind-mounted must stay the same file. One write from the first byte that differs:
-/// a reader never sees half a line. A file cannot be written and made shorter at once: in between,
-/// a comment stands for what is to be cut off, and is recognised if we do not get to cut it.
+/// Changes the content of `file` from `old` to `new` without changing its inode.
+///
+/// A bind mount refers to the inode, so a replacement would be invisible to the container. `alone`
+/// tells whether a write lease is held. One write starts at the first byte that differs, so a
+/// reader never sees half a line. Writing and truncating are two system calls. In between, a
+/// comment covers the bytes to be cut off; a later edit recognizes it if this process is killed
+/// there.
 pub(super) fn in_place(file: &File, old: &[u8], new: &[u8], alone: bool) -> Result<()> {
     let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let mut tail = new[same..].to_vec();
@@ -36,8 +39,10 @@ pub(super) fn in_place(file: &File, old: &[u8], new: &[u8], alone: bool) -> Resu
     written
 }
 
-/// The disk was full, perhaps, and took a part. There is room for what was there before. `written`
-/// is the length of the file if that was all of it: who added to it meanwhile loses nothing.
+/// Restores the old content after a failed write, for example on a full disk.
+///
+/// The first `same` bytes are unchanged. The file is truncated only if it is no longer than
+/// `written`, its length after a complete write, so that bytes appended by the container stay.
 fn put_back(file: &File, old: &[u8], same: usize, written: u64) {
     let _ = file.write_all_at(&old[same..], same as u64);
     let length = old.len() as u64;
@@ -46,9 +51,11 @@ fn put_back(file: &File, old: &[u8], same: usize, written: u64) {
     }
 }
 
-/// Cuts what is left of `old` behind `new`. What somebody appended meanwhile, where no lease could
-/// be had, is moved along until there is no more of it; or until it is more than a hosts file may
-/// hold: whoever has it open can make it as long as he likes, and append for ever.
+/// Truncates the file to the length of `new`, and keeps bytes that the container appended.
+///
+/// Without a lease, the container may append behind `old` during the edit. These bytes are moved
+/// down until there are no more. The number of rounds and the file size are limited, because a
+/// container can append without end; exceeding a limit is an error of kind [`Kind::Unsafe`].
 fn shorten(file: &File, old: &[u8], new: &[u8]) -> Result<()> {
     let (mut seen, mut end) = (old.len() as u64, new.len() as u64);
     let what = || "cannot write the hosts file";
@@ -71,7 +78,7 @@ fn shorten(file: &File, old: &[u8], new: &[u8]) -> Result<()> {
     Err(Error::new(Kind::Unsafe, "hosts file: kept growing while it was edited"))
 }
 
-/// At most `length` bytes from `start`.
+/// Reads at most `length` bytes from offset `start`.
 fn from(mut file: &File, start: u64, length: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(start))?;
@@ -79,7 +86,7 @@ fn from(mut file: &File, start: u64, length: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes to whatever is the end by then.
+/// Writes `bytes` at the end of the file with `O_APPEND`, also if another process appends to it.
 pub(super) fn append(file: &File, bytes: &[u8]) -> std::io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?);
     fcntl(file, FcntlArg::F_SETFL(flags | OFlag::O_APPEND))?;
@@ -97,7 +104,7 @@ mod tests {
     const OLD: &[u8] = b"127.0.0.1\tlocalhost\n10.0.0.2\tdb\n";
     const NEW: &[u8] = b"127.0.0.1\tlocalhost\n";
 
-    /// A file without a name that holds `bytes`.
+    /// Creates an unlinked file with the content `bytes`.
     fn file(bytes: &[u8]) -> File {
         let path = format!("/var/tmp/oci-link-{}-{:p}", std::process::id(), &bytes);
         let mut options = OpenOptions::new();
@@ -123,7 +130,7 @@ mod tests {
         let file = file(OLD);
         file.set_len(1 << 40).unwrap();
         assert_eq!(shorten(&file, OLD, NEW).unwrap_err().kind, Kind::Unsafe);
-        // As large as it may be is not too large.
+        // The maximum size itself is accepted.
         file.set_len(MAX_SIZE).unwrap();
         shorten(&file, OLD, NEW).unwrap();
         assert_eq!(file.metadata().unwrap().len(), MAX_SIZE - (OLD.len() - NEW.len()) as u64);

@@ -1,10 +1,11 @@
-//! Keeping others out of a file for a moment.
+//! File leases, which keep other processes from opening a file during an edit.
 //!
-//! A container may write its own hosts file while we edit it. With a lease the kernel makes its
-//! `open` wait until we are done (fcntl(2), `F_SETLEASE`); as long as somebody has the file open, or
-//! on a file system without leases, there is none to be had, and the moment is very short.
+//! A container may write to its hosts file while oci-link edits it. With a lease, the kernel makes
+//! the container's open(2) wait until the lease is released (fcntl(2), `F_SETLEASE`). No lease is
+//! granted while another process has the file open, or on a file system without leases. The edit
+//! then proceeds without one.
 
-#![allow(unsafe_code)] // Each block says why.
+#![allow(unsafe_code)] // Every block has a SAFETY comment.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -13,21 +14,27 @@ use std::os::fd::AsRawFd;
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
-/// How long it is tried, without a pause: who writes line after line leaves gaps of microseconds. But
-/// who has the file open may be waiting for this very processor.
+/// How long a lease is requested, without sleeping in between.
+///
+/// A process that opens the file for each line leaves gaps of microseconds. The loop yields the
+/// processor because the process that has the file open may be waiting for it.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Which signal a descriptor's owner gets (linux/include/uapi/asm-generic/fcntl.h); libc has it for
-/// musl alone.
+/// The fcntl(2) command that selects the signal of a lease break
+/// (include/uapi/asm-generic/fcntl.h). The libc crate defines it for musl only.
 const F_SETSIG: libc::c_int = 10;
 
-/// Calls `act` while nobody else can open `file`, if that can be had; it is told whether.
+/// Calls `act` under a write lease on `file`: no other process can open it.
+///
+/// `act` is called with `false` if no lease is granted.
 pub(crate) fn with<T>(file: &File, act: impl FnOnce(bool) -> T) -> T {
     of_kind(libc::F_WRLCK, file, act).0
 }
 
-/// Calls `act` while nobody has `file`, which is open for reading alone, open for writing, if that
-/// can be had. Says besides whether somebody waits to write to it.
+/// Calls `act` under a read lease on `file`: no other process can open it for writing.
+///
+/// `file` must be open for reading only. `act` is also called if no lease is granted. The second
+/// result tells whether another process is waiting to open the file for writing.
 pub(crate) fn unwritten<T>(file: &File, act: impl FnOnce() -> T) -> (T, bool) {
     of_kind(libc::F_RDLCK, file, |_| act())
 }
@@ -42,7 +49,8 @@ fn of_kind<T>(kind: libc::c_int, file: &File, act: impl FnOnce(bool) -> T) -> (T
     let done = act(leased);
     let mut waited_for = false;
     if leased {
-        // SAFETY: a question about a descriptor that is open. A lease that has to go is another.
+        // SAFETY: `F_GETLEASE` takes an open descriptor. It reports another kind once a break has
+        // begun.
         waited_for = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLEASE) } != kind;
         set(file, libc::F_UNLCK);
     }
@@ -50,15 +58,16 @@ fn of_kind<T>(kind: libc::c_int, file: &File, act: impl FnOnce(bool) -> T) -> (T
 }
 
 fn set(file: &File, kind: libc::c_int) -> bool {
-    // SAFETY: a system call on a descriptor that is open, and an integer.
+    // SAFETY: `F_SETLEASE` takes an open descriptor and an integer.
     unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) == 0 }
 }
 
-/// Whoever waits for us makes the kernel send SIGIO, which would end this process. What it does with
-/// that signal belongs to all its threads; which signal is sent, to the descriptor. SIGURG harms
-/// nobody who has no handler.
+/// Selects SIGURG, which is ignored by default, as the signal of a lease break.
+///
+/// The default signal is SIGIO, which would end this process. Ignoring SIGIO would change the whole
+/// process, while `F_SETSIG` concerns only this descriptor.
 fn harmless(file: &File) -> bool {
-    // SAFETY: a system call on a descriptor that is open, and an integer.
+    // SAFETY: `F_SETSIG` takes an open descriptor and an integer.
     unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) == 0 }
 }
 
@@ -71,14 +80,15 @@ mod tests {
     use std::os::unix::fs::{FileExt, OpenOptionsExt};
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-    /// Another thread, or another library, may want SIGIO for itself.
+    /// A lease break must not depend on the action for SIGIO, which another thread or library may
+    /// set.
     #[test]
     fn who_waits_for_a_lease_ends_nobody() {
         let path = format!("/var/tmp/oci-link-lease-broken-{}", std::process::id());
         write(&path, "").unwrap();
         let file = OpenOptions::new().read(true).open(&path).unwrap();
         let open_without_waiting = || {
-            // SAFETY: the default needs no handler; nothing in this program has another.
+            // SAFETY: the default action installs no handler.
             unsafe { signal(Signal::SIGIO, SigHandler::SigDfl) }.unwrap();
             let mut options = OpenOptions::new();
             options.append(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap_err()

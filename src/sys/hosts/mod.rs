@@ -1,4 +1,6 @@
-//! A container's hosts file, opened once and checked before anything is done with it.
+//! Reading and editing the hosts file of a container.
+//!
+//! The file is opened once and checked before use.
 
 mod in_place;
 pub(crate) mod lease;
@@ -18,18 +20,22 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-/// Most of them are no longer.
+/// Initial buffer size in bytes; most hosts files are smaller.
 const USUAL: u64 = 1 << 10;
 
-/// How often a file is read again because it was written to meanwhile. Who still writes then loses
-/// his own lines: we hold the host's lock, and he may never stop.
+/// How often a mounted file is read again because its length changed before the edit.
+///
+/// After that, lines that the container is still writing may be lost. The host lock is held and a
+/// container could write without end.
 const ROUNDS: usize = 100;
 
-/// The same for a file that has been replaced, where each time may take as long as a lease is waited
-/// for: whoever gets there was in the middle of opening it, and the next one is about to be.
+/// How often late writes to a replaced file are carried over.
+///
+/// Each round may wait for a lease. A process that writes so late had begun to open the file before
+/// the rename.
 const LATE: usize = 3;
 
-/// The file, held open, and what it held.
+/// An open hosts file and the content that was read from it.
 #[derive(Debug)]
 pub struct HostsFile {
     place: HostsPlace,
@@ -44,7 +50,10 @@ enum Source {
 }
 
 impl HostsFile {
-    /// The source of a bind mount. `state` is our own directory, which no container gets.
+    /// Opens the hosts file at `path`, the source of a bind mount.
+    ///
+    /// `state` is the state directory. A file in it, the host's own /etc/hosts, a file below /dev
+    /// and any file that is not a regular one are errors of kind `Kind::Unsafe`.
     pub fn of_mount(path: &Path, state: &Path) -> Result<Self> {
         let error = || format!("hosts file {}", shown(path));
         let unsafe_file = |why| Err(Error::new(Kind::Unsafe, format!("{}: {why}", error())));
@@ -70,7 +79,7 @@ impl HostsFile {
         Ok(Self { place, content, target: Source::Mount(file) })
     }
 
-    /// `/etc/hosts` below the root filesystem `path`, or where it would be.
+    /// Opens `/etc/hosts` in the root filesystem `path`. The file and `/etc` may be missing.
     pub fn of_rootfs(path: &Path) -> Result<Self> {
         let (root, inode) = rootfs::open_root(path)?;
         let entry = HostsEntry::find(root)?;
@@ -80,8 +89,9 @@ impl HostsFile {
         Ok(Self { place, content, target: Source::Rootfs(Box::new(entry)) })
     }
 
-    /// Looks again, before anything is planned: what stood there may have been somebody else's, and
-    /// gone with him.
+    /// Reads the file again, under the host lock and before a plan is made.
+    ///
+    /// The earlier content may contain lines of another container that has been removed since.
     pub(crate) fn look_again(&mut self) -> Result<()> {
         match &mut self.target {
             Source::Mount(file) => self.content = Some(read(file, USUAL, "hosts file")?),
@@ -96,8 +106,9 @@ impl HostsFile {
         Ok(())
     }
 
-    /// The file that was recorded, if it is still there: another file that took its path since is
-    /// not ours to edit.
+    /// Opens a recorded hosts file again, or returns `None` if it is gone.
+    ///
+    /// Another file that now has the recorded path also counts as gone: oci-link must not edit it.
     pub fn again(place: &HostsPlace, state: &Path) -> Result<Option<Self>> {
         let (path, expected) = path_and_inode(place);
         match stat(path) {
@@ -114,7 +125,9 @@ impl HostsFile {
         Ok(same.then_some(file))
     }
 
-    /// Where a recorded file is, for [`landlock`](crate::sys::restrict::landlock); none if it is not there any more.
+    /// Opens a recorded file with `O_PATH`, for a landlock rule.
+    ///
+    /// Returns `None` if the file is gone or another one has its path.
     pub fn hold(place: &HostsPlace) -> Result<Option<Place>> {
         let (path, expected) = path_and_inode(place);
         let path_only = OFlag::O_PATH | OFlag::O_CLOEXEC;
@@ -129,18 +142,20 @@ impl HostsFile {
         }))
     }
 
-    /// Where it is.
+    /// Returns the location of the file.
     pub fn place(&self) -> &HostsPlace {
         &self.place
     }
 
-    /// What it held; none if there was no file.
+    /// Returns the content that was read, or `None` if there was no file.
     pub(crate) fn content(&self) -> Option<&[u8]> {
         self.content.as_deref()
     }
 
-    /// Makes it hold what `change` makes of its bytes as they are at this very moment (none: there
-    /// is no file). The container may have written to it since it was opened: its lines stay.
+    /// Edits the file: `change` maps its current content to the new one.
+    ///
+    /// The content is read again because the container may have written to the file since it was
+    /// opened. `change` gets `None` if there is no file, and may be called several times.
     pub fn edit(&mut self, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
         match &mut self.target {
             Source::Mount(file) => lease::with(file, |alone| {
@@ -163,14 +178,14 @@ impl HostsFile {
         }
     }
 
-    /// Removes what is left beside it where one of us was killed while writing it.
+    /// Removes a temporary file left by a process that was killed during a replacement.
     pub fn clear(&self) {
         if let Source::Rootfs(entry) = &self.target {
             entry.clear();
         }
     }
 
-    /// Removes it, if it was made by us.
+    /// Removes the file if oci-link created it. A bind-mounted file is never removed.
     pub(crate) fn remove(&self) -> Result<()> {
         match (&self.target, &self.place) {
             (Source::Rootfs(entry), HostsPlace::Rootfs { created, .. }) => {
@@ -187,7 +202,7 @@ fn path_and_inode(place: &HostsPlace) -> (&Path, &Inode) {
     }
 }
 
-/// What has to be made for the file to be there.
+/// Returns what must be created so that the file exists.
 fn to_create(content: Option<&[u8]>, entry: &HostsEntry) -> Created {
     match (content, entry.lacks_etc()) {
         (Some(_), _) => Created::Nothing,
@@ -200,14 +215,14 @@ fn content(entry: &HostsEntry) -> Result<Option<Vec<u8>>> {
     Ok(opened(entry)?.map(|(_, bytes)| bytes))
 }
 
-/// The file, open for reading, and what it holds.
+/// Opens the file for reading and returns it with its content, or `None` if there is no file.
 fn opened(entry: &HostsEntry) -> Result<Option<(File, Vec<u8>)>> {
     let Some((file, size)) = entry.open()? else { return Ok(None) };
     let bytes = read(&file, size, "hosts file /etc/hosts")?;
     Ok(Some((file, bytes)))
 }
 
-/// The whole file from its beginning, which was `size` long when it was looked at.
+/// Reads the whole file. `size` is its expected size in bytes; more than 1 MiB is an error.
 fn read(file: &File, size: u64, what: &str) -> Result<Vec<u8>> {
     let too_large = || Error::new(Kind::Unsafe, format!("{what}: larger than 1 MiB"));
     if size > MAX_SIZE {
@@ -216,8 +231,9 @@ fn read(file: &File, size: u64, what: &str) -> Result<Vec<u8>> {
     whole(file, size, MAX_SIZE).context(Kind::Hosts, || what.to_owned())?.ok_or_else(too_large)
 }
 
-/// Puts another file in its place. The old one may be written to until then, and a moment longer by
-/// whoever has opened it before.
+/// Replaces the file by rename and carries over late writes to the old one.
+///
+/// A process that opened the old file before the rename may still write to it shortly afterwards.
 fn replace(entry: &mut HostsEntry, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
     entry.find_again()?;
     let Some((old, mut seen)) = opened(entry)? else {
@@ -233,13 +249,15 @@ fn replace(entry: &mut HostsEntry, change: impl Fn(Option<&[u8]>) -> Vec<u8>) ->
     Ok(())
 }
 
-/// Appends to `new` what is appended to `old`, which held `seen`, as long as somebody is about to.
-/// Returns what `old` holds if that is something else, or begins with the rest of a line.
+/// Appends to `new` what other processes append to `old`, whose content was `seen`.
+///
+/// Returns the content of `old` if it must be edited again: it no longer begins with `seen`, or the
+/// appended bytes continue an unfinished line. `None` means that nothing is left to do.
 fn carry_over(old: &File, seen: &[u8], new: &File) -> Result<Option<Vec<u8>>> {
     let mut seen = seen.to_vec();
     for _ in 0..LATE {
         let (later, waited_for) = lease::unwritten(old, || read(old, seen.len() as u64, ""));
-        // What is no hosts file any more is nobody's loss.
+        // The old file grew beyond the size limit or cannot be read: nothing worth keeping.
         let Ok(later) = later else { break };
         let Some(more) = later.strip_prefix(seen.as_slice()) else { return Ok(Some(later)) };
         if !more.is_empty() && seen.last().is_some_and(|last| *last != b'\n') {
@@ -248,7 +266,8 @@ fn carry_over(old: &File, seen: &[u8], new: &File) -> Result<Option<Vec<u8>>> {
         if !more.is_empty() {
             append(new, more).context(Kind::Hosts, || "hosts file /etc/hosts")?;
         }
-        // Nobody has it open any more; or somebody for so long that he might for ever.
+        // No process waits to write. A writer that kept the file open prevented the lease and may
+        // never close it.
         if !waited_for {
             break;
         }

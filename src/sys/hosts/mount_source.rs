@@ -1,8 +1,8 @@
-//! Paths that config.json names: where a root filesystem is, and what is mounted from.
+//! Paths in config.json: root filesystems and mount sources.
 //!
-//! They are the operator's, and may lead over links; but only over root's. Where another user can
-//! make links, he can make one after the runtime has looked: the container got his own file, and we
-//! would write to whatever he likes.
+//! These paths come from the operator and may contain symlinks, but only root's. Another user could
+//! change a symlink after the runtime has resolved it. oci-link, which runs as root, would then
+//! write to a file of that user's choice.
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file::shown;
@@ -15,14 +15,18 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path};
 
-/// As many as the kernel follows.
+/// The number of symlinks that the kernel follows in one path.
 const MAX_LINKS: usize = 40;
-/// A descriptor to hold on by, and not to read or write.
+/// Flags for a descriptor that refers to a file without opening it for reading or writing.
 const PIN: OFlag = OFlag::O_PATH.union(OFlag::O_CLOEXEC);
 
-/// Holds on to what is at `path`, which is `what` in a message.
+/// Opens `path` with `O_PATH`. `what` names it in error messages.
+///
+/// A symlink that is not root's, or that procfs resolves without a path, is an error of kind
+/// [`Kind::Unsafe`].
 pub(crate) fn pin(path: &Path, what: &str) -> Result<OwnedFd> {
-    // Most paths have no link in them, and the kernel says so in one call.
+    // Most paths contain no symlink, which openat2(2) checks in one call. The walk also covers
+    // Linux before 5.6 (ENOSYS) and seccomp filters that refuse the call (EPERM).
     let how = OpenHow::new().flags(PIN).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
     match openat2(AT_FDCWD, path, how) {
         Err(Errno::ELOOP | Errno::ENOSYS | Errno::EPERM) => walk(path, what),
@@ -30,8 +34,10 @@ pub(crate) fn pin(path: &Path, what: &str) -> Result<OwnedFd> {
     }
 }
 
-/// One name after the other, each in a directory that is held: nobody can exchange what has been
-/// looked at.
+/// Resolves `path` component by component.
+///
+/// Each component is opened relative to the descriptor of its directory, so that no other process
+/// can exchange a checked component.
 fn walk(path: &Path, what: &str) -> Result<OwnedFd> {
     let error = || what.to_owned();
     let start = |from: &str| open(from, PIN, Mode::empty()).context(Kind::Hosts, error);
@@ -76,14 +82,15 @@ fn walk(path: &Path, what: &str) -> Result<OwnedFd> {
     Ok(here)
 }
 
-/// Whether the kernel follows a link by something else than what it says: `/proc/PID/root` says `/`
-/// and leads to the root of a container.
+/// Whether the kernel resolves a symlink of procfs without using its text.
+///
+/// `/proc/PID/root`, for example, reads `/` but leads to the root of a container.
 fn leads_elsewhere(link: &OwnedFd, name: &OsStr) -> nix::Result<bool> {
     let is_text = ["self", "thread-self", "mounts", "net"].iter().any(|text| name == *text);
     Ok(!is_text && fstatfs(link)?.filesystem_type() == PROC_SUPER_MAGIC)
 }
 
-/// The names of `path`, the first of them last.
+/// Pushes the components of `path` in reverse order, so that `pop` returns the first one first.
 fn push(left: &mut Vec<OsString>, path: &Path) {
     let names = path.components().filter(|name| *name != Component::CurDir);
     left.extend(names.rev().map(|name| name.as_os_str().to_owned()));

@@ -1,5 +1,7 @@
-//! A new file, or a new `/etc`, takes its place: it is made beside it under another name, complete
-//! with owner, mode and attributes, and renamed.
+//! Replacing the hosts file, or creating `/etc`, in a root filesystem.
+//!
+//! The new file or directory is created under a temporary name in the same directory. It gets its
+//! owner, mode and extended attributes and is then renamed.
 
 use super::rootfs::HostsEntry;
 use crate::error::{Context, Kind, Result};
@@ -15,15 +17,17 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use xattr::FileExt;
 
-/// What the new file is called until it takes its place.
+/// The temporary name of a new hosts file.
 const NEW: &str = ".hosts.oci-link";
-/// The same for a new `/etc`.
+/// The temporary name of a new `/etc`.
 const NEW_ETC: &str = ".etc.oci-link";
 
 impl HostsEntry {
-    /// Puts a new file in the place of the old, by rename: other names of the old one keep their
-    /// bytes, and a reader sees the one or the other. Owner, mode and attributes are kept; a file
-    /// that was not there belongs to whom its directory belongs to. Returns the new one.
+    /// Replaces the hosts file by rename and returns the new one, open for writing.
+    ///
+    /// Other hard links to the old file keep its content, and a reader sees either the old file or
+    /// the new one. Owner, mode and extended attributes are kept. A file that did not exist gets
+    /// the owner of its directory.
     pub(crate) fn replace(&mut self, bytes: &[u8]) -> Result<File> {
         if self.made_etc {
             self.make_etc()?;
@@ -54,7 +58,10 @@ impl HostsEntry {
         Ok(new)
     }
 
-    /// Whoever is killed meanwhile leaves no `/etc` that only root can enter.
+    /// Creates `/etc` with the owner of the root directory and mode 0755.
+    ///
+    /// The rename comes last, so a process killed before it leaves no `/etc` that only root can
+    /// enter.
     fn make_etc(&mut self) -> Result<()> {
         let root = &self.directory;
         let place =
@@ -71,7 +78,7 @@ impl HostsEntry {
         Ok(())
     }
 
-    /// Removes what one of us left who was killed before it took its place.
+    /// Removes the temporary file or directory of a process that was killed before its rename.
     pub(crate) fn clear(&self) {
         let (new, flags) = if self.made_etc {
             (NEW_ETC, UnlinkatFlags::RemoveDir)
@@ -87,7 +94,7 @@ fn give(new: impl AsFd, owner: &FileStat, mode: u32) -> nix::Result<()> {
     fchmod(&new, Mode::from_bits_truncate(mode))
 }
 
-/// Where something new belongs, and what it is called before.
+/// The final place of a new file or directory, and its temporary name.
 struct Replacement<'a> {
     directory: &'a OwnedFd,
     name: &'a OsStr,
@@ -96,8 +103,10 @@ struct Replacement<'a> {
 }
 
 impl Replacement<'_> {
-    /// Has it made by `make`, under the name that this is given. On a mount of shifted ids root can
-    /// make nothing unless it is one of them; then it is made as whom the directory belongs to.
+    /// Creates the file or directory with `make`, which gets a temporary name, and renames it.
+    ///
+    /// On an idmapped mount, creating a file fails with EOVERFLOW if root's id is not mapped. The
+    /// file is then created as the owner of the directory.
     fn take<T>(&self, make: impl Fn(&str) -> io::Result<T>) -> io::Result<T> {
         match self.take_by_some_name(&make) {
             Err(error) if error.raw_os_error() == Some(Errno::EOVERFLOW as i32) => {
@@ -109,8 +118,10 @@ impl Replacement<'_> {
         }
     }
 
-    /// What has the name already was left by one of us that was killed, and is removed. If it cannot
-    /// be, a container put it there, which cannot know the name that is tried last.
+    /// Tries the usual temporary name twice and then a random one.
+    ///
+    /// An existing file of the usual name was left by a killed process; the first attempt removes
+    /// it. If that fails, a container created it, and the container cannot predict the random name.
     fn take_by_some_name<T>(&self, make: impl Fn(&str) -> io::Result<T>) -> io::Result<T> {
         let is_there = |taken: &io::Result<T>| {
             taken.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists)

@@ -1,8 +1,8 @@
-//! `/etc/hosts` inside a root filesystem that wishes us ill.
+//! Finding `/etc/hosts` in a root filesystem whose content may be hostile.
 //!
-//! Every path is resolved by `pathrs` below a root that is held open; what is opened then is one
-//! name in one directory, never followed further. Links lead where they lead inside the
-//! container, so `/etc/hosts -> ../run/hosts` works and `-> ../../../etc/shadow` stays inside.
+//! Every path is resolved by `pathrs` below an open root. The result is one name in one open
+//! directory, which is never followed further. Symlinks lead where they lead inside the container:
+//! `/etc/hosts -> ../run/hosts` works, and `-> ../../../etc/shadow` stays inside.
 
 use super::mount_source;
 use crate::error::{Context, Error, Kind, Result};
@@ -22,12 +22,12 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// As many as the kernel follows.
+/// The number of symlinks that the kernel follows in one path.
 const MAX_LINKS: usize = 40;
-/// File systems whose files are not files.
+/// Pseudo file systems, whose files do not store data.
 const PSEUDO: [FsType; 4] =
     [PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC];
-/// One directory entry below a root.
+/// The directory entry that `/etc/hosts` leads to inside a root filesystem.
 #[derive(Debug)]
 pub(crate) struct HostsEntry {
     pub(super) root: Root,
@@ -37,7 +37,9 @@ pub(crate) struct HostsEntry {
     pub(super) made_etc: bool,
 }
 
-/// Opens the root filesystem at `path` and says which one it is.
+/// Opens the root filesystem at `path` and returns it with its inode.
+///
+/// The host's own root directory is an error of kind [`Kind::Unsafe`].
 pub(crate) fn open_root(path: &Path) -> Result<(Root, Inode)> {
     let root = mount_source::pin(path, &shown(path))?;
     let stat_of_root = fstat(&root).context(Kind::Hosts, || shown(path))?;
@@ -53,21 +55,25 @@ pub(crate) fn open_root(path: &Path) -> Result<(Root, Inode)> {
     Ok((Root::from_fd(root), inode))
 }
 
-/// Opens what `file` is held on to by, and nothing else: no path is looked up. pathrs would mount
-/// a procfs of its own for it, in case somebody had covered the host's; then more is lost than this.
+/// Opens the file that an `O_PATH` descriptor refers to, by its link in /proc/self/fd.
+///
+/// pathrs would mount a private procfs, in case another mount covers /proc. That is unnecessary
+/// here: a process that can mount over the host's /proc is already privileged.
 pub(crate) fn reopen(file: &impl AsRawFd, flags: OFlag) -> nix::Result<File> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     nix::fcntl::open(path.as_str(), flags, Mode::empty()).map(File::from)
 }
 
-/// Device and number.
+/// Returns the device and inode number of a file status.
 pub(crate) fn inode(stat: &FileStat) -> Inode {
     Inode { device: stat.st_dev, number: stat.st_ino }
 }
 
-/// Whether this is a file we may open: a FIFO hangs, a device acts, a directory is none, and files
-/// of proc and its like are whatever the kernel makes of them.
+/// Checks that a file is a regular one on an ordinary file system; `what` names it in messages.
+///
+/// Opening a FIFO can block and opening a device can have effects. The files of procfs, sysfs and
+/// cgroupfs are interfaces of the kernel.
 pub(crate) fn must_be_ordinary(file: impl AsFd, stat: &FileStat, what: &str) -> Result<()> {
     let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
     let name = match kind {
@@ -88,8 +94,11 @@ pub(crate) fn must_be_ordinary(file: impl AsFd, stat: &FileStat, what: &str) -> 
 }
 
 impl HostsEntry {
-    /// Finds what `/etc/hosts` is inside `root`. Nothing is opened but directories and, by `O_PATH`,
-    /// the file itself.
+    /// Resolves `/etc/hosts` inside `root`.
+    ///
+    /// Only directories are opened, and the file itself with `O_PATH`. A missing file or a missing
+    /// `/etc` is not an error. A symlink that leads nowhere, a loop, a file that is not regular and
+    /// the host's own /etc are errors.
     pub(crate) fn find(root: Root) -> Result<Self> {
         let mut path = PathBuf::from("etc/hosts");
         let unsafe_link =
@@ -99,7 +108,7 @@ impl HostsEntry {
                 return Err(unsafe_link("does not lead to a file"));
             };
             let (parent, name) = (parent.to_owned(), name.to_owned());
-            // Before pathrs is asked: to say what is missing it mounts a procfs of its own.
+            // Check this first: to report a missing component, pathrs mounts a private procfs.
             if followed == 0 && !has(&root, "etc")? {
                 let directory = root.as_fd().try_clone_to_owned();
                 let directory = directory.context(Kind::Hosts, || "/etc")?;
@@ -133,7 +142,7 @@ impl HostsEntry {
                 Err(Errno::ENOTDIR) => {
                     return Err(unsafe_link("has a parent that is not a directory"));
                 }
-                // A name that is too long, perhaps.
+                // For example, a name that is too long (ENAMETOOLONG).
                 Err(errno) if !is_ours(errno) => return Err(unsafe_link(errno.desc())),
                 Err(errno) => return Err(errno).context(Kind::Hosts, || "hosts file /etc/hosts"),
             };
@@ -149,19 +158,20 @@ impl HostsEntry {
                 });
             }
             let target = readlinkat(&file, "").context(Kind::Hosts, || "hosts file /etc/hosts")?;
-            // An absolute target replaces the path, and pathrs starts it at the container's root.
+            // An absolute target replaces the path. pathrs resolves it from the container's root.
             path = parent.join(target);
         }
         Err(unsafe_link("is a loop of symbolic links"))
     }
 
-    /// Looks again: somebody may have put another file there by rename.
+    /// Resolves `/etc/hosts` again, because the container may have replaced it by rename.
     pub(crate) fn find_again(&mut self) -> Result<()> {
         *self = Self::find(self.root.try_clone().context(Kind::Hosts, || "root filesystem")?)?;
         Ok(())
     }
 
-    /// The file for reading, and its size; none where there is no file.
+    /// Opens the file for reading and returns it with its size in bytes, or `None` if there is no
+    /// file.
     pub(crate) fn open(&self) -> Result<Option<(File, u64)>> {
         let Some((file, stat)) = &self.file else { return Ok(None) };
         let flags = OFlag::O_RDONLY;
@@ -174,39 +184,41 @@ impl HostsEntry {
         self.made_etc
     }
 
-    /// Removes the file, and `/etc` too if that was made for it.
+    /// Removes the file, and with `etc_too` also an empty `/etc`. A missing file is not an error.
     pub(crate) fn remove(&self, etc_too: bool) -> Result<()> {
         if self.made_etc {
             return Ok(());
         }
         match unlinkat(&self.directory, self.name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
-            // Where nothing can be written, nothing was made.
+            // On a read-only file system, oci-link cannot have created the file.
             Err(Errno::EROFS) if self.file.is_none() => {}
             Err(errno) => return Err(errno).context(Kind::Hosts, || "hosts file /etc/hosts"),
         }
         if etc_too {
-            // Whoever put something there meanwhile keeps it.
+            // This fails if the container has put other files into `/etc`, which then stay.
             let _ = unlinkat(self.root.as_fd(), "etc", UnlinkatFlags::RemoveDir);
         }
         Ok(())
     }
 }
 
-/// What the kernel said, if it was asked.
+/// Returns the errno of an error of pathrs, if it comes from a system call.
 fn errno(why: ErrorKind) -> Option<Errno> {
     let ErrorKind::OsError(Some(errno)) = why else { return None };
     Some(Errno::from_raw(errno))
 }
 
-/// Whether this host is in trouble, and not what the container made of its files. A disk that is
-/// full or cannot be written to has nothing to say to who only looks, but some file systems do.
+/// Whether an errno is a problem of the host, which the files of a container cannot cause.
+///
+/// A look-up should not return ENOSPC or EROFS, but some file systems do.
 fn is_ours(errno: Errno) -> bool {
     use Errno::{EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, EROFS};
     matches!(errno, EMFILE | ENFILE | ENOMEM | EIO | EINTR | ENOSPC | EROFS)
 }
 
-/// An error of pathrs says which step failed, and its source why.
+/// Formats an error with all its causes. An error of pathrs names the failed step, its source the
+/// reason.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -217,7 +229,7 @@ fn causes(error: &dyn std::error::Error) -> String {
     text.escape_debug().to_string()
 }
 
-/// Whether the root has something of that name.
+/// Whether the root directory contains a file of any kind with this name.
 fn has(root: &Root, name: &str) -> Result<bool> {
     match fstatat(root.as_fd(), name, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(_) => Ok(true),

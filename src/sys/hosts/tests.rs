@@ -1,4 +1,4 @@
-//! A hosts file in a root filesystem, and who writes to it while it is edited.
+//! Tests of a hosts file in a root filesystem that other processes write to during an edit.
 
 use super::*;
 use std::cell::Cell;
@@ -6,8 +6,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 
-/// A root filesystem with a hosts file, and what it holds after an edit that puts `ours` at its
-/// end, during which `meanwhile` is called.
+/// Creates a root filesystem with a hosts file, appends the line `ours` and returns the content.
+///
+/// `meanwhile` is called during the edit.
 fn edited(name: &str, meanwhile: impl Fn(&Path)) -> String {
     edited_from("a\n", name, meanwhile)
 }
@@ -78,7 +79,7 @@ fn who_writes_the_whole_file_meanwhile_is_not_undone() {
     assert_eq!(left, "another\nours\n");
 }
 
-/// It is replaced under the host's lock.
+/// The host lock is held during the replacement, so the number of retries must be limited.
 #[test]
 fn who_writes_the_whole_file_again_and_again_is_not_waited_for() {
     let calls = Cell::new(0);

@@ -1,54 +1,43 @@
-//! The bridge of the host's that a container's interface is plugged into.
+//! Finds the bridge on the host that a container's interface is attached to.
 //!
-//! The container's end of a veth pair tells the number of the host's end and its namespace, the
-//! host's end tells its master, the master its name. All are asked on the socket that is in the
-//! container's namespace already. Whatever is otherwise (macvlan, point to point, a bridge of
-//! another kind, a kernel that does not say) is no bridge: nothing is taken for one.
+//! The container's end of a veth pair names the index of the host's end and its namespace. The
+//! host's end names its master, and the master its name. All requests use the netlink socket that
+//! is already open in the container's namespace. Every other setup counts as no bridge: macvlan,
+//! point-to-point links, other kinds of bridges, and kernels that do not report the peer.
 
 use super::netlink::Netlink;
-use super::netlink::message::{Batch, Message, UNSPECIFIED};
+use super::netlink::message::{Batch, Message};
+use super::netlink::uapi::{
+    AF_UNSPEC, IFLA_EXT_MASK, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINK_NETNSID,
+    IFLA_LINKINFO, IFLA_MASTER, IFLA_TARGET_NETNSID, NETNSA_FD, NETNSA_NSID,
+    RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_GETNSID, RTM_NEWLINK, RTM_NEWNSID,
+};
 use crate::error::Result;
 use crate::model::BridgeName;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-/// Messages of rtnetlink(7).
-const NEW_LINK: u16 = 16;
-const GET_LINK: u16 = 18;
-const NEW_NAMESPACE_NUMBER: u16 = 88;
-const GET_NAMESPACE_NUMBER: u16 = 90;
-/// Attributes of an interface.
-const NAME: u16 = 3;
-const PEER: u16 = 5;
-const MASTER: u16 = 10;
-const INFO: u16 = 18;
-const WANTED: u16 = 29;
-const PEER_NAMESPACE: u16 = 37;
-const IN_NAMESPACE: u16 = 46;
-/// Attribute of its information.
-const KIND: u16 = 1;
-/// An answer without its counters is half as long.
-const SKIP_STATISTICS: u32 = 1 << 3;
-/// Attributes of a namespace.
-const NUMBER: u16 = 1;
-const DESCRIPTOR: u16 = 3;
-
-/// The bridge in the namespace `host` under `interface` of the namespace that `link` is in. Fails
-/// where the kernel could not be asked: rules that are not bound would let through more.
+/// The bridge that `interface` is attached to; `None` if there is none.
+///
+/// `interface` is an index in the namespace of the socket `link`, and the bridge is in the
+/// namespace `host`. Fails if the kernel could not be asked: rules that are not bound to a bridge
+/// would let more packets through.
 pub(crate) fn under(link: &mut Netlink, host: &File, interface: u32) -> Result<Option<BridgeName>> {
     let mut questions = Batch::default();
     ask_for(&mut questions, interface, None);
-    // Behind the other: telling where the peer is gives its namespace a number.
-    questions.message(GET_NAMESPACE_NUMBER, 0, UNSPECIFIED, |body| {
-        body.bytes(DESCRIPTOR, &host.as_raw_fd().to_ne_bytes());
+    // Must be the second request: the first answer makes the kernel assign an id to the namespace
+    // of the peer.
+    questions.message(RTM_GETNSID, 0, AF_UNSPEC, |body| {
+        body.bytes(NETNSA_FD, &host.as_raw_fd().to_ne_bytes());
     });
     let (mut own, mut number) = (None, None);
     link.ask_each(&questions, |answer| match answer.kind {
-        NEW_LINK => own = Interface::parse(answer),
-        NEW_NAMESPACE_NUMBER => number = answer.attributes().local(NUMBER),
+        RTM_NEWLINK => own = Interface::parse(answer),
+        RTM_NEWNSID => number = answer.attributes().local(NETNSA_NSID),
         _ => {}
     })?;
-    // A peer in a third namespace has an index that means another interface here.
+    // A negative id means "not assigned". An index in a third namespace would name another
+    // interface.
     let number = number.filter(|number| number.cast_signed() >= 0);
     let own = own.filter(|own| own.kind == "veth" && own.peer_namespace == number);
     let (Some(peer), Some(number)) = (own.and_then(|own| own.peer), number) else {
@@ -60,14 +49,16 @@ pub(crate) fn under(link: &mut Netlink, host: &File, interface: u32) -> Result<O
     Ok(master.and_then(|bridge| BridgeName::new(&bridge.name).ok()))
 }
 
-/// An interface of the namespace that has this number here. A kernel that does not know the
-/// question would answer it for the namespace that the socket is in.
+/// The interface `index` in the namespace with the id `namespace`.
+///
+/// A kernel that does not know `IFLA_TARGET_NETNSID` answers for the namespace of the socket. Such
+/// an answer is ignored.
 fn elsewhere(link: &mut Netlink, namespace: u32, index: u32) -> Result<Option<Interface>> {
     let mut question = Batch::default();
     ask_for(&mut question, index, Some(namespace));
     let mut found = None;
     link.ask_each(&question, |answer| {
-        if answer.kind == NEW_LINK {
+        if answer.kind == RTM_NEWLINK {
             found = Interface::parse(answer);
         }
     })?;
@@ -75,16 +66,17 @@ fn elsewhere(link: &mut Netlink, namespace: u32, index: u32) -> Result<Option<In
 }
 
 fn ask_for(batch: &mut Batch, index: u32, namespace: Option<u32>) {
-    batch.message(GET_LINK, 0, UNSPECIFIED, |body| {
-        // Behind the family and the kind: index, flags, which flags.
-        body.header(&[index, 0, 0]).bytes(WANTED, &SKIP_STATISTICS.to_ne_bytes());
+    batch.message(RTM_GETLINK, 0, AF_UNSPEC, |body| {
+        // The rest of `struct ifinfomsg` after family and type: index, flags, change mask. Without
+        // statistics the answer is half as long.
+        body.header(&[index, 0, 0]).bytes(IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
         if let Some(number) = namespace {
-            body.bytes(IN_NAMESPACE, &number.to_ne_bytes());
+            body.bytes(IFLA_TARGET_NETNSID, &number.to_ne_bytes());
         }
     });
 }
 
-/// What counts of an interface.
+/// The attributes of an interface that the search needs.
 pub(crate) struct Interface {
     name: String,
     kind: String,
@@ -98,12 +90,12 @@ impl Interface {
     pub(crate) fn parse(message: &Message<'_>) -> Option<Self> {
         let all = message.interface()?;
         Some(Self {
-            name: all.text(NAME)?.to_owned(),
-            kind: all.inside(INFO).text(KIND).unwrap_or_default().to_owned(),
-            peer: all.local(PEER),
-            peer_namespace: all.local(PEER_NAMESPACE),
-            master: all.local(MASTER),
-            in_namespace: all.local(IN_NAMESPACE),
+            name: all.text(IFLA_IFNAME)?.to_owned(),
+            kind: all.inside(IFLA_LINKINFO).text(IFLA_INFO_KIND).unwrap_or_default().to_owned(),
+            peer: all.local(IFLA_LINK),
+            peer_namespace: all.local(IFLA_LINK_NETNSID),
+            master: all.local(IFLA_MASTER),
+            in_namespace: all.local(IFLA_TARGET_NETNSID),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Network namespaces, bridges and netlink.
+//! Network namespaces, bridges, connection tracking and netlink.
 
 pub(crate) mod bridge;
 pub(crate) mod conntrack;

@@ -1,13 +1,15 @@
-//! A conversation with the kernel's packet filter, without any program in between: messages go out
-//! together, and the kernel has answered by the time `send` returns. So nothing here ever waits.
+//! A netlink socket: messages are sent in a batch, and the answers are read at once.
+//!
+//! The kernel has answered when `send` returns, so no function here waits.
 
-#![allow(unsafe_code)] // Each block says why.
+#![allow(unsafe_code)] // Each block states its reason.
 
 pub(crate) mod message;
 pub(crate) mod subscription;
+pub(crate) mod uapi;
 
 use crate::error::{Context, Error, Kind, Result};
-use message::{Batch, DONE, ERROR, Message, messages};
+use message::{Batch, Message, messages};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
@@ -15,46 +17,50 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 use std::os::fd::{AsRawFd, OwnedFd};
+use uapi::{NLMSG_DONE, NLMSG_ERROR};
 
-/// The kernel makes the parts of a dump no larger than what is asked for, or than 8 KiB; never than
-/// 32 KiB. An interface tells all its names at once, which can be 64 KiB; what else it tells is short.
+/// Size of the receive buffer in bytes.
+///
+/// The kernel limits a part of a dump to the size of the read or 8 KiB, whichever is larger, and
+/// never exceeds 32 KiB. The message about one interface contains all its names, which can be 64
+/// KiB; its other attributes are short.
 const DATAGRAM: usize = 96 << 10;
 
-/// What a socket can send at once without being asked to make room, on every kernel.
+/// A batch of this size in bytes can be sent with the default send buffer of every kernel.
 const AT_ONCE: usize = 64 << 10;
 
-/// What the kernel has against one message of a batch.
+/// The kernel's refusal of one message of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NetlinkError {
-    /// Which message.
+    /// Sequence number of the message; the first of a batch is 1.
     pub(crate) sequence: u32,
-    /// Why: an errno, or a code of the subsystem's own from 4096 on.
+    /// An errno, or a code of the subsystem itself from 4096 on.
     pub(crate) code: i32,
 }
 
 impl NetlinkError {
-    /// The code by its name, where it has one.
+    /// The code as an errno.
     pub(crate) fn errno(self) -> Errno {
         Errno::from_raw(self.code)
     }
 }
 
-/// A socket of the network namespace that it was made in.
+/// A netlink socket in the network namespace in which it was opened.
 #[derive(Debug)]
 pub(crate) struct Netlink {
     fd: OwnedFd,
-    /// Has room for a datagram. What the kernel does not write to is never touched, and so takes
-    /// no memory: nearly all of it.
+    /// Capacity for one datagram. Pages that the kernel does not write to are never touched, so
+    /// most of it takes no memory.
     buffer: Vec<u8>,
 }
 
 impl Netlink {
-    /// Opens a conversation with netfilter.
+    /// Opens a socket for netfilter.
     pub(crate) fn netfilter() -> Result<Self> {
         Self::open(SockProtocol::NetlinkNetFilter)
     }
 
-    /// Opens a conversation about interfaces and addresses.
+    /// Opens a socket for interfaces and addresses (rtnetlink).
     pub(crate) fn route() -> Result<Self> {
         Self::open(SockProtocol::NetlinkRoute)
     }
@@ -66,9 +72,10 @@ impl Netlink {
             let (any, kernel) = (NetlinkAddr::new(0, 0), NetlinkAddr::new(0, 0));
             bind(fd.as_raw_fd(), &any)?;
             answer_briefly(&fd)?;
-            // From now on nobody but the kernel can put in a word.
+            // After connect() the socket accepts datagrams of the kernel only.
             connect(fd.as_raw_fd(), &kernel)?;
-            // So much is asked of the kernel, who may refuse: that is no reason to abort.
+            // Allocate fallibly: 96 KiB may be refused under a memory limit, which must not abort
+            // the process.
             let mut buffer = Vec::new();
             buffer.try_reserve_exact(DATAGRAM).map_err(|_| Errno::ENOMEM)?;
             Ok::<_, Errno>(Self { fd, buffer })
@@ -76,19 +83,21 @@ impl Netlink {
         open().context(Kind::Firewall, || "netlink socket")
     }
 
-    /// See [`namespace_cookie`].
+    /// `SO_NETNS_COOKIE` of the namespace of this socket, or 0 before Linux 5.14.
     pub(crate) fn namespace_cookie(&self) -> u64 {
         cookie_of(&self.fd)
     }
 
-    /// Sends `batch`, whose last message asks for a receipt, and returns the messages that the
-    /// kernel refused; none if it carried out all.
+    /// Sends `batch` and returns the messages that the kernel refused.
+    ///
+    /// `batch` must ask for a receipt. An empty result means that the kernel carried out all
+    /// messages.
     pub(crate) fn exchange(&mut self, batch: &Batch) -> Result<Vec<NetlinkError>> {
         self.send(batch)?;
         let mut refusals = Vec::new();
         let mut answered = false;
         while let Some(datagram) = self.receive()? {
-            for message in messages(datagram).filter(|message| message.kind == ERROR) {
+            for message in messages(datagram).filter(|message| message.kind == NLMSG_ERROR) {
                 answered = true;
                 match message.code() {
                     Some(0) => {}
@@ -100,9 +109,10 @@ impl Netlink {
         if answered { Ok(refusals) } else { Err(failed("no acknowledgement from the kernel")) }
     }
 
-    /// Sends `batch`, a single question, and calls `visit` with each message of the answer. What
-    /// ends an answer is the end of a list, or the receipt for a question about one thing. The
-    /// inner error is the kernel's refusal to answer.
+    /// Sends `batch`, a single request, and calls `visit` with each message of the answer.
+    ///
+    /// A dump ends with `NLMSG_DONE`. A request about one object must ask for a receipt, which ends
+    /// the answer. The inner error is the kernel's refusal.
     pub(crate) fn ask(
         &mut self,
         batch: &Batch,
@@ -112,8 +122,8 @@ impl Netlink {
         while let Some(datagram) = self.receive()? {
             for message in messages(datagram) {
                 match (message.kind, message.code().unwrap_or(0)) {
-                    (DONE | ERROR, 0) => return Ok(Ok(())),
-                    (DONE | ERROR, code) => {
+                    (NLMSG_DONE | NLMSG_ERROR, 0) => return Ok(Ok(())),
+                    (NLMSG_DONE | NLMSG_ERROR, code) => {
                         return Ok(Err(NetlinkError { sequence: message.sequence, code }));
                     }
                     _ => visit(&message),
@@ -123,8 +133,9 @@ impl Netlink {
         Err(failed("the kernel's answer does not end"))
     }
 
-    /// Sends `batch`, questions about one thing each and without receipts, and calls `visit` with
-    /// each answer, or the refusal in its place.
+    /// Sends `batch` and calls `visit` once per message, with the answer or the refusal.
+    ///
+    /// Each message must ask about one object and must not ask for a receipt.
     pub(crate) fn ask_each(
         &mut self,
         batch: &Batch,
@@ -156,19 +167,20 @@ impl Netlink {
         if sent == bytes.len() { Ok(()) } else { Err(failed("only a part of a batch was sent")) }
     }
 
-    /// The next datagram; none when the kernel has said everything.
+    /// Reads the next datagram; `None` if there is no more.
     fn receive(&mut self) -> Result<Option<&[u8]>> {
         loop {
             self.buffer.clear();
             let room = self.buffer.spare_capacity_mut();
-            // SAFETY: the kernel writes at most the length of `room`, and reads nothing of it.
+            // SAFETY: the kernel writes at most `room.len()` bytes to `room` and does not read from
+            // it.
             let length = unsafe {
                 let (start, length) = (room.as_mut_ptr().cast(), room.len());
                 libc::recv(self.fd.as_raw_fd(), start, length, libc::MSG_TRUNC)
             };
             match Errno::result(length).map(usize::try_from) {
                 Ok(Ok(length)) if length <= room.len() => {
-                    // SAFETY: so many bytes the kernel has written, and there is room for them.
+                    // SAFETY: the kernel has written `length` bytes, which fit the capacity.
                     unsafe { self.buffer.set_len(length) };
                     return Ok(Some(&self.buffer));
                 }
@@ -181,10 +193,9 @@ impl Netlink {
     }
 }
 
-/// `SO_NETNS_COOKIE` of the namespace this process is in (Linux 5.14), or 0 on kernels that have
-/// none.
+/// `SO_NETNS_COOKIE` of the namespace of this process, or 0 before Linux 5.14.
 pub(crate) fn namespace_cookie() -> Result<u64> {
-    // Any socket knows; this kind costs least.
+    // Any kind of socket knows the cookie; a Unix socket is the cheapest.
     let fd = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None);
     Ok(cookie_of(&fd.context(Kind::Namespace, || "socket")?))
 }
@@ -205,8 +216,8 @@ fn cookie_of(fd: &OwnedFd) -> u64 {
     if result == 0 { cookie } else { 0 }
 }
 
-/// Asks for complaints that do not repeat the message: a long transaction's would not fit the
-/// buffer of the socket.
+/// Sets `NETLINK_CAP_ACK`: errors do not repeat the refused message. A long transaction would
+/// otherwise not fit the receive buffer of the socket.
 fn answer_briefly(fd: &OwnedFd) -> nix::Result<()> {
     let yes: libc::c_int = 1;
     let size = libc::socklen_t::try_from(size_of_val(&yes)).unwrap_or(4);

@@ -1,9 +1,12 @@
-//! A container's network namespace, held on to while it is read.
+//! Reads the network namespace of a container whose process is pinned by a pidfd.
 
-#![allow(unsafe_code)] // Each block says why.
+#![allow(unsafe_code)] // Each block states its reason.
 
 use super::bridge;
-use super::netlink::message::{Attributes, Batch, DUMP, UNSPECIFIED};
+use super::netlink::message::{Attributes, Batch};
+use super::netlink::uapi::{
+    AF_UNSPEC, IFA_ADDRESS, IFA_LOCAL, NLM_F_DUMP, RTM_GETADDR, RTM_NEWADDR,
+};
 use super::netlink::{Netlink, NetlinkError, namespace_cookie};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Address;
@@ -20,15 +23,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
-/// Messages and attributes of rtnetlink(7).
-const GET_ADDRESS: u16 = 22;
-const NEW_ADDRESS: u16 = 20;
-const ADDRESS: u16 = 1;
-const LOCAL: u16 = 2;
-/// The loopback interface has this number in every namespace.
+/// Index of the loopback interface, the same in every namespace.
 const LOOPBACK: u32 = 1;
 
-/// A process that cannot be confused with a later one of the same number.
+/// A process pinned by a pidfd, so that a later process with the same pid is not confused with it.
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: i32,
@@ -37,7 +35,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Takes hold of `pid`.
+    /// Opens a pidfd for `pid` and reads its start time. Fails if the process has ended.
     pub(crate) fn pin(pid: i32) -> Result<Self> {
         let gone = || Error::new(Kind::Namespace, format!("process {pid} does not run"));
         // SAFETY: the call takes two integers and returns a descriptor or -1.
@@ -47,25 +45,25 @@ impl Process {
             fd => fd.context(Kind::Namespace, || format!("process {pid}"))?,
         };
         let fd = i32::try_from(fd).map_err(|_| gone())?;
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new and has no other owner.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let started = process::start_time(pid)?.ok_or_else(gone)?;
         let process = Self { pid, fd, started };
-        // If it lives now, the start time was its own, not a successor's.
+        // If the process still runs now, the start time was its own and not that of a successor.
         if process.ended(0) { Err(gone()) } else { Ok(process) }
     }
 
-    /// Its number.
+    /// The process id.
     pub(crate) fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// When it started, in clock ticks since boot.
+    /// The start time in clock ticks since boot.
     pub(crate) fn started(&self) -> u64 {
         self.started
     }
 
-    /// Waits up to `milliseconds` for its end. Whoever cannot wait has not seen it.
+    /// Waits up to `milliseconds` for the end of the process. Returns false if the wait fails.
     pub(crate) fn ended(&self, milliseconds: u16) -> bool {
         let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
         loop {
@@ -77,29 +75,32 @@ impl Process {
     }
 }
 
-/// Readable when it has ended.
+/// The descriptor is readable when the process has ended.
 impl AsFd for Process {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-/// What a network namespace says about itself.
+/// What oci-link needs to know of a network namespace.
 #[derive(Debug)]
 pub(crate) struct Namespace {
-    /// A number that no other namespace has in this boot.
+    /// Identifies the namespace within this boot.
     pub(crate) cookie: u64,
-    /// Its addresses that links may use, loopback left out, in the order of the interfaces.
+    /// The addresses that links may use, in the order of the interfaces. Loopback is left out.
     pub(crate) addresses: Vec<Address>,
-    /// Whether its loopback has an IPv6 address.
+    /// Whether the loopback interface has an IPv6 address.
     pub ipv6_loopback: bool,
-    /// Whether it is the one this process runs in.
+    /// Whether it is the namespace of this process.
     pub(crate) is_ours: bool,
 }
 
 impl Namespace {
-    /// Reads the namespace of `process`. Addresses that no container can have (somebody else's
-    /// loopback, multicast, the host's own) are refused.
+    /// Reads the namespace of `process`, which it enters and leaves again.
+    ///
+    /// Fails with `Kind::Unsafe` for an address that a container must not have: loopback on another
+    /// interface, multicast, or one of the host's own. For the namespace of this process the
+    /// addresses are empty. Requires CAP_SYS_ADMIN.
     pub(crate) fn of(process: &Process) -> Result<Self> {
         let path = format!("/proc/{}/ns/net", process.pid);
         let open = |path: &str| File::open(path).context(Kind::Namespace, || path.to_owned());
@@ -121,7 +122,7 @@ impl Namespace {
         }
         enter(&theirs)?;
         let found = read(&ours);
-        // Everything after this would act on the container's network instead of the host's.
+        // Without this, everything that follows would act on the container's network.
         enter(&ours)?;
         let mut namespace = found?;
         if namespace.cookie == 0 {
@@ -141,16 +142,17 @@ fn enter(namespace: &File) -> Result<()> {
     setns(namespace, CloneFlags::CLONE_NEWNET).context(Kind::Namespace, || "setns")
 }
 
-/// Reads the namespace this process is in, which is one of `host`'s containers'. `getifaddrs` would
-/// ask for all interfaces and their statistics too.
+/// Reads the namespace that this process is in; `host` is the namespace of the host.
+///
+/// `getifaddrs` is not used, because it would also list all interfaces and their statistics.
 fn read(host: &File) -> Result<Namespace> {
     let mut found = Vec::new();
     let mut question = Batch::default();
-    question.message(GET_ADDRESS, DUMP, UNSPECIFIED, |_| ());
+    question.message(RTM_GETADDR, NLM_F_DUMP, AF_UNSPEC, |_| ());
     let mut link = Netlink::route()?;
     let cookie = link.namespace_cookie();
     let answer = link.ask(&question, |message| {
-        if message.kind == NEW_ADDRESS {
+        if message.kind == RTM_NEWADDR {
             found.extend(message.address().and_then(|(header, rest)| assigned(header, &rest)));
         }
     });
@@ -174,16 +176,18 @@ fn read(host: &File) -> Result<Namespace> {
     Ok(Namespace { cookie, addresses, ipv6_loopback, is_ours: false })
 }
 
-/// Every interface has one in IPv6, and no link uses it.
+/// Whether this is an IPv6 link-local address. Every interface has one, and links do not use it.
 fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
-/// Interface, address and length of the prefix. On a point-to-point interface the local address
-/// has an attribute of its own.
+/// Parses a message about an address. Returns the interface index, the address and the prefix
+/// length.
+///
+/// On a point-to-point interface, `IFA_LOCAL` is the address and `IFA_ADDRESS` that of the peer.
 pub(crate) fn assigned(header: [u8; 8], attributes: &Attributes<'_>) -> Option<(u32, IpAddr, u8)> {
     let [_family, prefix, _flags, _scope, index @ ..] = header;
-    let bytes = attributes.get(LOCAL).or_else(|| attributes.get(ADDRESS))?;
+    let bytes = attributes.get(IFA_LOCAL).or_else(|| attributes.get(IFA_ADDRESS))?;
     let ip = match bytes.len() {
         4 => IpAddr::from(*bytes.first_chunk::<4>()?),
         _ => IpAddr::from(*bytes.first_chunk::<16>()?),
@@ -191,8 +195,11 @@ pub(crate) fn assigned(header: [u8; 8], attributes: &Attributes<'_>) -> Option<(
     Some((u32::from_ne_bytes(index), ip, prefix))
 }
 
-/// Whether `ip` is one of this host's: packets to a local address leave from that very address.
-/// Costs the same however many addresses the host has, and sends nothing.
+/// Whether `ip` is an address of this host.
+///
+/// A packet to a local address has this same address as its source. connect() on a UDP socket
+/// selects the source address without sending anything. The time does not depend on the number of
+/// addresses.
 fn is_local(ip: IpAddr) -> bool {
     let family = if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let source = || -> nix::Result<SockaddrStorage> {

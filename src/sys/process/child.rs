@@ -1,11 +1,13 @@
-//! Other programs: named by absolute path, with an empty environment and nothing of ours open,
-//! killed at a deadline and together with us. A runtime that loses patience kills only the hook
-//! itself; a firewall tool that went on alone would make its rules after the container is gone.
+//! Runs other programs by absolute path, with an empty environment and a deadline.
+//!
+//! A child inherits no descriptors except its standard streams, and dies with this process. A
+//! runtime kills only the hook itself at a timeout. A firewall tool that survived the hook could
+//! add rules after the container is gone.
 
-#![allow(unsafe_code)] // Each block says why.
+#![allow(unsafe_code)] // Every block has a SAFETY comment.
 
 use super::own_pid;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -21,24 +23,27 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// More than the few calls between clone and exec need.
+/// Stack size of a child in bytes; the few calls between clone(2) and execve(2) need less.
 const STACK: usize = 16 << 10;
-/// What a child says that could not become the program: nobody else sees it.
+/// Exit status of a child in which execve(2) failed. It never leaves this module.
 const NOT_STARTED: c_int = 127;
 
-/// What a program left behind.
+/// The result of a program that ended.
 #[derive(Debug)]
 pub(crate) struct Output {
-    /// How it ended.
+    /// Its exit status.
     pub(crate) status: ExitStatus,
-    /// What it printed.
+    /// Its standard output.
     pub(crate) stdout: String,
-    /// What it complained about: its first line, without control characters.
+    /// The first line of its standard error, with control characters escaped.
     pub(crate) complaint: String,
 }
 
-/// Runs `program` on `input`, for at most `patience` milliseconds. The streams are files in memory,
-/// so that no child of the child can keep us waiting for the end of a pipe.
+/// Runs `program` with `input` on its standard input, for at most `patience` milliseconds.
+///
+/// A program that exceeds the limit is killed, which is an error, as is a program that succeeds
+/// without reading all of its input. Errors are of the given `kind`. The standard streams are
+/// memfds: a grandchild that keeps one open cannot delay the caller, as it could with a pipe.
 pub(crate) fn run(
     program: &str,
     args: &[&str],
@@ -56,12 +61,10 @@ pub(crate) fn run(
     let child = Birth::of(program, args, streams).context(kind, || program)?.give();
     let status = child.context(kind, || program)?.end(patience).context(kind, || program)?;
     let Some(status) = status else {
-        return Err(Error::new(
-            kind,
-            format!("{program}: killed, because it did not end within {patience} ms"),
-        ));
+        let message = format!("{program}: killed, because it did not end within {patience} ms");
+        return Err(Error::new(kind, message).because(Cause::Timeout));
     };
-    // To iptables-restore, rules that it cannot read are the end of the rules, and nothing amiss.
+    // iptables-restore treats a failed read of its input as the end of the rules and exits with 0.
     let read = stdin.stream_position().context(kind, || "memfd")?;
     if status.success() && usize::try_from(read) != Ok(input.len()) {
         return Err(Error::new(kind, format!("{program}: ended before it read all of its input")));
@@ -77,12 +80,13 @@ pub(crate) fn run(
     Ok(Output { status, stdout: text(&mut stdout)?, complaint })
 }
 
-/// All that a child needs to become a program, made before there is a child: it must not allocate.
+/// Everything that a child needs for execve(2), prepared in advance because the child must not
+/// allocate.
 struct Birth {
     words: Vec<CString>,
     streams: [RawFd; 3],
     parent: i32,
-    /// Why it could not, an errno.
+    /// The errno of the failure in the child, or 0.
     failure: AtomicI32,
 }
 
@@ -94,8 +98,10 @@ impl Birth {
         Ok(Self { words, streams, parent: own_pid()?, failure: AtomicI32::new(0) })
     }
 
-    /// Starts it. The child shares our memory, of which nothing is copied, and we stand still until
-    /// it is the program: fork costs a container's start a tenth of a millisecond more.
+    /// Starts the program with `CLONE_VM | CLONE_VFORK`.
+    ///
+    /// The child shares the memory of this process, and this thread is suspended until execve(2). A
+    /// fork(2) would add about 0.1 ms to each start of a container.
     fn give(&self) -> Result<Child> {
         let mut words: Vec<*const c_char> = self.words.iter().map(|word| word.as_ptr()).collect();
         words.push(std::ptr::null());
@@ -105,8 +111,9 @@ impl Birth {
             self.failure.store(self.become_program(&words) as i32, Ordering::Relaxed);
             NOT_STARTED as isize
         });
-        // SAFETY: this thread waits until the child has left this memory; until then the child runs
-        // on a stack of its own, writes to nothing else but the failure, and makes system calls.
+        // SAFETY: `CLONE_VFORK` suspends this thread until the child executes the program or exits.
+        // Until then the child runs on its own stack, makes system calls and writes only to
+        // `failure`.
         let pid = unsafe { clone(become_it, &mut stack, flags, Some(libc::SIGCHLD)) };
         let pid = pid.context(Kind::Internal, || "clone")?;
         let errno = self.failure.load(Ordering::Relaxed);
@@ -117,17 +124,20 @@ impl Birth {
         Child::new(pid)
     }
 
-    /// In the child: dies when the parent does, keeps only the standard streams. Says why it failed.
+    /// Turns the child into the program, and returns the errno if that fails.
+    ///
+    /// The program gets SIGKILL when its parent dies. Only the standard streams stay open.
     fn become_program(&self, words: &[*const c_char]) -> Errno {
         let environment: [*const c_char; 1] = [std::ptr::null()];
-        // SAFETY: system calls on integers and on strings that end with a NUL, in arrays that end
-        // with a null pointer. Descriptors, signal actions and directory are the child's own copies.
+        // SAFETY: the system calls take integers and NUL-terminated strings in arrays that end with
+        // a null pointer. Descriptors, signal actions and the working directory are separate from
+        // the parent's, because `CLONE_FILES`, `CLONE_SIGHAND` and `CLONE_FS` are not set.
         unsafe {
             let own = (0..).zip(self.streams).all(|(at, file)| libc::dup2(file, at) == at)
                 && libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0
                 && libc::signal(libc::SIGPIPE, libc::SIG_DFL) != libc::SIG_ERR
                 && libc::chdir(c"/".as_ptr()) == 0;
-            // The parent may have died before it would have been noticed.
+            // A parent that died before `PR_SET_PDEATHSIG` was set causes no signal.
             if own && libc::getppid() == self.parent {
                 libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
                 libc::execve(words[0], words.as_ptr(), environment.as_ptr());
@@ -137,7 +147,7 @@ impl Birth {
     }
 }
 
-/// A program that runs, until it ended or is killed.
+/// A running child process.
 struct Child {
     pid: Pid,
     fd: OwnedFd,
@@ -145,11 +155,11 @@ struct Child {
 
 impl Child {
     fn new(pid: Pid) -> Result<Self> {
-        // SAFETY: the call takes two integers and returns a descriptor or -1.
+        // SAFETY: pidfd_open(2) takes two integers and returns a descriptor or -1.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0u32) };
         let fd = Errno::result(fd).map(i32::try_from);
         match fd {
-            // SAFETY: the descriptor is new and nobody else's.
+            // SAFETY: the descriptor is new and has no other owner.
             Ok(Ok(fd)) => Ok(Self { pid, fd: unsafe { OwnedFd::from_raw_fd(fd) } }),
             _ => {
                 let _ = kill(pid, Signal::SIGKILL);
@@ -159,7 +169,10 @@ impl Child {
         }
     }
 
-    /// How it ended; none if it had to be killed after `patience` milliseconds.
+    /// Waits for the child and returns its exit status.
+    ///
+    /// A child that does not end within `patience` milliseconds is killed, and the result is
+    /// `None`.
     fn end(self, patience: u16) -> Result<Option<ExitStatus>> {
         let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
         let in_time = loop {
@@ -176,11 +189,11 @@ impl Child {
     }
 }
 
-/// Waits for the end of a child.
+/// Waits until the child has ended and returns its exit status.
 fn reap(child: Pid) -> nix::Result<ExitStatus> {
     let mut status = 0;
     loop {
-        // SAFETY: the kernel writes one integer.
+        // SAFETY: waitpid(2) writes one integer to `status`.
         match Errno::result(unsafe { libc::waitpid(child.as_raw(), &raw mut status, 0) }) {
             Err(Errno::EINTR) => {}
             result => return result.map(|_| ExitStatus::from_raw(status)),

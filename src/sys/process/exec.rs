@@ -1,6 +1,6 @@
-//! Becoming another program, as if we had never been there.
+//! Executes the real runtime with the process attributes that the caller of the wrapper had set.
 
-#![allow(unsafe_code)] // Each block says why.
+#![allow(unsafe_code)] // Every block has a SAFETY comment.
 
 use super::fill_standard_streams;
 use crate::error::{Context, Error, Kind, Result};
@@ -13,12 +13,14 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-/// Where runtimes are installed. `PATH` is somebody else's.
+/// The directories that are searched for runtimes. `PATH` is not used because the caller controls
+/// it.
 pub(crate) const DIRECTORIES: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// The program called `name`: an absolute path, or a name in one of the system's directories. A
-/// link to ourselves is not it.
+/// Finds the program `name`, an absolute path or a plain name in one of [`DIRECTORIES`].
+///
+/// A link to this program itself is skipped. A missing program is an error of kind [`Kind::Input`].
 pub(crate) fn find(name: &Path) -> Result<PathBuf> {
     let us = std::fs::metadata("/proc/self/exe").context(Kind::Internal, || "own program")?;
     let is_other = |path: &PathBuf| {
@@ -40,7 +42,8 @@ pub(crate) fn find(name: &Path) -> Result<PathBuf> {
     })
 }
 
-/// What a process passes on by exec and we change while we act: kept, to be put back.
+/// The attributes that exec inherits and that oci-link changes for its own work, to be restored
+/// later.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SavedSignals {
     mask: SigSet,
@@ -50,34 +53,39 @@ pub(crate) struct SavedSignals {
 }
 
 impl SavedSignals {
-    /// Children can be waited for, signals arrive, and files are ours alone.
+    /// Saves the attributes and sets those that oci-link needs.
+    ///
+    /// All signals are unblocked, SIGCHLD gets its default action, SIGPIPE is ignored and the umask
+    /// is 077. Closed standard streams are opened on /dev/null.
     pub(crate) fn for_acting() -> Result<Self> {
         fill_standard_streams()?;
         let mut mask = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), Some(&mut mask))
             .context(Kind::Internal, || "signals")?;
-        // SAFETY: the default action is no handler of ours that could run at a bad moment.
+        // SAFETY: the default action installs no handler.
         let children = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
         let children = children.context(Kind::Internal, || "SIGCHLD")?;
-        // SAFETY: ignoring needs no handler.
+        // SAFETY: ignoring a signal installs no handler.
         let pipes = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
         let pipes = pipes.context(Kind::Internal, || "SIGPIPE")?;
         Ok(Self { mask, umask: umask(Mode::from_bits_truncate(0o077)), children, pipes })
     }
 
-    /// As the caller had it. Only makes system calls.
+    /// Restores the saved attributes. Makes system calls only, so it may run between fork and exec.
     pub(crate) fn restore(self) {
         umask(self.umask);
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None);
         for (number, action) in [(Signal::SIGCHLD, self.children), (Signal::SIGPIPE, self.pipes)] {
-            // SAFETY: what is put back is the default or "ignore": a program starts with no
-            // handlers.
+            // SAFETY: the restored action is the default or "ignore". exec(2) resets handlers, so
+            // none was inherited.
             let _ = unsafe { signal(number, action) };
         }
     }
 }
 
-/// Replaces this process by `program`: same descriptors, directory and environment.
+/// Replaces this process with `program`, and returns only on an error.
+///
+/// Descriptors, working directory and environment are inherited.
 pub(crate) fn replace(program: &Path, arguments: &[OsString]) -> Error {
     let text = |word: &OsStr| CString::new(word.to_owned().into_vec());
     let words =
@@ -93,7 +101,9 @@ pub(crate) fn replace(program: &Path, arguments: &[OsString]) -> Error {
     }
 }
 
-/// Runs `program` to its end, with our descriptors, directory and environment, and in the caller's
+/// Runs `program` as a child and waits for its exit status.
+///
+/// The child inherits descriptors, working directory and environment, and gets the attributes in
 /// `saved`.
 pub(crate) fn wait_for(
     program: &Path,
@@ -106,7 +116,7 @@ pub(crate) fn wait_for(
         saved.restore();
         Ok(())
     };
-    // SAFETY: runs between fork and exec, and only makes system calls.
+    // SAFETY: `pass_on` runs between fork and exec and makes system calls only.
     unsafe { command.pre_exec(pass_on) };
     command.status().context(Kind::Internal, || crate::sys::file::shown(program))
 }

@@ -1,8 +1,8 @@
-//! One writer at a time.
+//! Exclusive locks on files of the state directory, taken with flock(2).
 
-#![allow(unsafe_code)] // Each block says why.
+#![allow(unsafe_code)] // Every block has a SAFETY comment.
 
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::sys::process::alarm::Alarm;
 use nix::errno::Errno;
 use nix::libc;
@@ -10,8 +10,9 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-/// Held until dropped; the kernel frees it when its holder dies. nix's own panics where the kernel
-/// will not say that it is free; it is, as soon as the file is closed.
+/// A held lock. It is released on drop, or by the kernel when its holder dies.
+///
+/// `Flock` of nix panics if `LOCK_UN` fails. Closing the file releases the lock anyway.
 #[derive(Debug)]
 pub struct Lock(File);
 
@@ -22,13 +23,15 @@ impl Drop for Lock {
 }
 
 fn flock(file: &File, operation: libc::c_int) -> nix::Result<()> {
-    // SAFETY: a system call on a descriptor that is open, and an integer.
+    // SAFETY: flock(2) takes an open descriptor and an integer.
     Errno::result(unsafe { libc::flock(file.as_raw_fd(), operation) }).map(drop)
 }
 
-/// Takes the lock on `file`; none after `patience`: its holder may be stopped for good. Who waits
-/// sleeps until the kernel wakes him, one after the other: a hundred that looked again and again
-/// would take the processor from the one they wait for.
+/// Takes the exclusive lock on `file`, or returns `None` if it is not free within `patience`.
+///
+/// The time limit covers a holder that is stopped and never continues. Waiters sleep in flock(2)
+/// until the kernel wakes one of them. If a hundred processes polled instead, they would take CPU
+/// time from the holder.
 pub(crate) fn within(patience: Duration, file: File) -> Result<Option<Lock>> {
     let start = Instant::now();
     let mut asked = flock(&file, libc::LOCK_EX | libc::LOCK_NB);
@@ -45,15 +48,17 @@ pub(crate) fn within(patience: Duration, file: File) -> Result<Option<Lock>> {
     }
 }
 
-/// The same where it is an error to get none.
+/// Takes the exclusive lock on `file`. A lock that is not free within `patience` is an error.
 pub(crate) fn exclusive(file: File, patience: Duration) -> Result<Lock> {
     within(patience, file)?.ok_or_else(|| {
         let message = format!("the lock is held for more than {} s", patience.as_secs());
-        Error::new(Kind::State, message)
+        Error::new(Kind::State, message).because(Cause::LockHeld)
     })
 }
 
-/// Whether somebody holds the lock on `file`.
+/// Whether another process holds the exclusive lock on `file`.
+///
+/// If it is free, this leaves a shared lock on `file`, which ends when `file` is closed.
 pub(crate) fn is_held(file: &File) -> bool {
     flock(file, libc::LOCK_SH | libc::LOCK_NB) == Err(Errno::EWOULDBLOCK)
 }

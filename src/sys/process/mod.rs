@@ -1,6 +1,6 @@
-//! This process, made the same whoever starts it, and the identity of others.
+//! The attributes of this process, and the identity of other processes.
 
-#![allow(unsafe_code)] // Each block says why.
+#![allow(unsafe_code)] // Every block has a SAFETY comment.
 
 pub(crate) mod alarm;
 pub(crate) mod child;
@@ -19,50 +19,56 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::fd::IntoRawFd;
 
-/// Undoes what a parent may have left: closed standard streams, blocked and ignored signals (waiting
-/// for a child fails while SIGCHLD is ignored), an odd umask, and open file descriptors, which would
-/// use up ours.
+/// Resets the process attributes that were inherited from the parent.
+///
+/// Standard streams that are closed are opened on /dev/null. Signals are unblocked, the umask is
+/// set to 077 and all other descriptors are closed. SIGPIPE is ignored. SIGCHLD gets its default
+/// action, because waiting for a child fails while SIGCHLD is ignored.
 pub(crate) fn normalise() -> Result<()> {
     fill_standard_streams()?;
-    // SAFETY: ignoring needs no handler. Who no longer reads what we print ends nothing.
+    // SAFETY: ignoring a signal installs no handler. SIGPIPE is ignored so that a closed output
+    // pipe does not end this process.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }
         .context(Kind::Internal, || "cannot ignore SIGPIPE")?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
         .context(Kind::Internal, || "cannot unblock signals")?;
-    // SAFETY: the default action is no handler of ours that could run at a bad moment.
+    // SAFETY: the default action installs no handler.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }
         .context(Kind::Internal, || "cannot reset SIGCHLD")?;
     umask(Mode::from_bits_truncate(0o077));
-    // SAFETY: called first thing in main, when nothing of ours has been opened. Kernels before 5.9
-    // lack the call; then the descriptors stay, as they would without us.
+    // SAFETY: this runs at the start of main, before this program has opened a descriptor. Linux
+    // before 5.9 lacks close_range(2); the inherited descriptors then stay open.
     unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
     Ok(())
 }
 
-/// What is opened next must not become a standard stream, or complaints are written into it.
+/// Opens /dev/null for each standard stream that is closed.
+///
+/// Otherwise the next file opened would get that number, and messages would be written into it.
 pub(crate) fn fill_standard_streams() -> Result<()> {
     for stream in 0..3 {
-        // SAFETY: a question about an integer.
+        // SAFETY: `F_GETFD` only reads a flag and accepts any number.
         if unsafe { libc::fcntl(stream, libc::F_GETFD) } == -1 {
             let null = OpenOptions::new().read(true).write(true).open("/dev/null");
-            // It got the lowest number that is free, and keeps it.
+            // The kernel assigns the lowest free number. `into_raw_fd` keeps the descriptor open.
             let _ = null.context(Kind::Internal, || "/dev/null")?.into_raw_fd();
         }
     }
     Ok(())
 }
 
-/// Empties the environment but for a `PATH` of system directories, for libraries that look there
-/// for the programs they run.
+/// Clears the environment except for a `PATH` of system directories.
+///
+/// This is for libraries that search `PATH` for the programs they run.
 pub(crate) fn scrub_environment() {
-    // SAFETY: this program has one thread. `remove_var` panics at a name that begins with `=`, which
-    // whoever calls us may have put there.
+    // SAFETY: this program has one thread. `clearenv` is used because `remove_var` panics on a name
+    // that begins with `=`, which the caller's environment may contain.
     unsafe { libc::clearenv() };
-    // SAFETY: as above.
+    // SAFETY: this program has one thread.
     unsafe { std::env::set_var("PATH", "/usr/sbin:/sbin:/usr/bin:/bin") };
 }
 
-/// The kernel's boot id, a UUID, as a number.
+/// Returns the kernel's boot id, a UUID, as a number.
 pub fn boot_id() -> Result<u128> {
     let path = "/proc/sys/kernel/random/boot_id";
     let text = read_line(path).context(Kind::Internal, || path)?;
@@ -70,8 +76,11 @@ pub fn boot_id() -> Result<u128> {
     u128::from_str_radix(&digits, 16).context(Kind::Internal, || path)
 }
 
-/// When the process `pid` started, in clock ticks since boot; none when it is gone, or is a zombie
-/// or about to become one. Not to know is an error: who only seems to be gone loses his links.
+/// Returns the start time of the process `pid` in clock ticks since boot.
+///
+/// A process that does not exist or is dead (state Z or X) is `None`. If its state cannot be read,
+/// for example because /proc hides it, that is an error: a running container must not lose its
+/// links.
 pub(crate) fn start_time(pid: i32) -> Result<Option<u64>> {
     let path = format!("/proc/{pid}/stat");
     for _ in 0..2 {
@@ -91,29 +100,31 @@ pub(crate) fn start_time(pid: i32) -> Result<Option<u64>> {
                 return Err(error).context(Kind::Namespace, || path);
             }
             Err(_) if !is_there(pid) => return Ok(None),
-            // Another process has just been given the number; or a /proc that hides processes
-            // (`hidepid`) says of this one what it says of none.
+            // Either the pid was reused just now, or /proc is mounted with `hidepid`. The second
+            // attempt tells the two apart.
             Err(_) => {}
         }
     }
     Err(Error::new(Kind::Namespace, format!("{path}: hidden from this process")))
 }
 
-/// Whether there is a process of this number, seen or not. Numbers below 1 mean groups of them.
+/// Whether a process with this pid exists, also if /proc hides it.
+///
+/// Pids below 1 never match, because kill(2) interprets them as process groups.
 fn is_there(pid: i32) -> bool {
     pid > 0 && kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
 }
 
-/// The state of a process and when it started, of a line of /proc/PID/stat.
+/// Returns the state and the start time from a line of /proc/PID/stat.
 pub(crate) fn state_and_start(stat: &str) -> Option<(&str, u64)> {
-    // The command's name stands in parentheses and may hold anything, parentheses too.
+    // The command name is in parentheses and may itself contain any character, including `)`.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;
-    // proc(5): starttime is field 22, the state field 3.
+    // proc(5): state is field 3, starttime is field 22.
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
-/// A file of procfs that is one line of a few hundred bytes, nearly always read at once.
+/// Reads a line of at most 1024 bytes from a procfs file, usually with one read(2).
 fn read_line(path: &str) -> std::io::Result<String> {
     let mut buffer = [0; 1024];
     let (mut file, mut filled) = (fs::File::open(path)?, 0);
@@ -127,8 +138,9 @@ fn read_line(path: &str) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&buffer[..filled]).into_owned())
 }
 
-/// Whether this process was started inside the container of `pid`: in its mount namespace, which
-/// is not the host's.
+/// Whether this process runs inside the container of process `pid`.
+///
+/// That is the case if it shares the mount namespace of `pid` and pid 1 has another one.
 pub(crate) fn is_inside(pid: i32) -> Result<bool> {
     let of = |process: &str| {
         let path = format!("/proc/{process}/ns/mnt");
@@ -138,13 +150,13 @@ pub(crate) fn is_inside(pid: i32) -> Result<bool> {
     Ok(ours == of(&pid.to_string())? && of("1").is_ok_and(|first| first != ours))
 }
 
-/// Lets this process have as many files open as root allows it: a descriptor for each container.
+/// Raises the soft limit of open files to the hard limit. `watch` keeps a descriptor per container.
 pub(crate) fn raise_open_files() -> Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context(Kind::Internal, || "open files")?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most).context(Kind::Internal, || "open files")
 }
 
-/// The pid of this process.
+/// Returns the pid of this process.
 pub(crate) fn own_pid() -> Result<i32> {
     i32::try_from(std::process::id()).map_err(|_| Error::new(Kind::Internal, "own pid"))
 }

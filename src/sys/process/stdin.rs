@@ -1,4 +1,4 @@
-//! Standard input that is bounded in size and time.
+//! Reading standard input with a limit on size and time.
 
 use crate::error::{Context, Error, Kind, Result};
 use nix::errno::Errno;
@@ -7,10 +7,11 @@ use std::io::stdin;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// Runtimes write the state and close the pipe at once.
+/// How long to wait for the end of the input. Runtimes write the state and close the pipe
+/// immediately.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Everything up to the end, at most `max` bytes.
+/// Reads standard input to its end. More than `max` bytes, or no end within 1 s, is an error.
 pub(crate) fn read(max: usize) -> Result<Vec<u8>> {
     let stdin = stdin();
     let deadline = Instant::now() + PATIENCE;

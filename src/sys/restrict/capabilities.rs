@@ -1,6 +1,6 @@
-//! What this thread may do of what only root may (capabilities(7)).
+//! The capabilities of the current thread (capabilities(7)).
 
-#![allow(unsafe_code)] // Each block says why.
+#![allow(unsafe_code)] // Every block has a SAFETY comment.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -16,15 +16,15 @@ struct Header {
 
 const VERSION_3: u32 = 0x2008_0522;
 
-/// `struct __user_cap_data_struct`: effective, permitted, inheritable, low words first.
+/// `struct __user_cap_data_struct`: effective, permitted and inheritable sets, low words first.
 type Words = [[u32; 3]; 2];
 
-/// Those of this thread.
+/// The capability sets of a thread.
 #[derive(Clone, Copy)]
 pub(crate) struct Capabilities(Words);
 
 impl Capabilities {
-    /// As they are.
+    /// Returns the capability sets of this thread.
     pub(crate) fn own() -> nix::Result<Self> {
         let mut header = Header { version: VERSION_3, pid: 0 };
         let mut words = Words::default();
@@ -33,7 +33,7 @@ impl Capabilities {
         Errno::result(got).map(|_| Self(words))
     }
 
-    /// Makes them what they are here.
+    /// Sets the capability sets of this thread to this value.
     pub(crate) fn set(&self) -> nix::Result<()> {
         let mut header = Header { version: VERSION_3, pid: 0 };
         // SAFETY: the kernel reads the header and two structures of three words.
@@ -41,14 +41,18 @@ impl Capabilities {
         Errno::result(set).map(drop)
     }
 
-    /// Whether processes of others can be seen without any capability. None is in effect then,
-    /// until some are kept.
+    /// Drops the effective capabilities and reports whether /proc/1/stat is readable without them.
+    ///
+    /// The caller must call [`Capabilities::keep`] afterwards to make capabilities effective again.
     pub(crate) fn sees_all_without(&self) -> bool {
         let without = Self(self.0.map(|[_, permitted, inheritable]| [0, permitted, inheritable]));
         without.set().is_ok() && stat("/proc/1/stat").is_ok()
     }
 
-    /// Of these, only `kept`, and nothing that is inherited.
+    /// Reduces the permitted and effective sets to the bits of `kept` and clears the inheritable
+    /// set.
+    ///
+    /// Returns the remaining bits. On an error the previous sets are restored.
     pub(crate) fn keep(&self, kept: u64) -> nix::Result<u64> {
         let [low, high] = self.0;
         let permitted = u64::from(high[1]) << 32 | u64::from(low[1]);
@@ -62,12 +66,13 @@ impl Capabilities {
     }
 }
 
-/// Calls `act` as a user and a group, as far as files are concerned: what it makes is theirs.
+/// Calls `act` with the filesystem user and group ids of another user, who then owns new files.
 pub(crate) fn act_as<T>(uid: Uid, gid: Gid, act: impl FnOnce() -> T) -> T {
     let capabilities = Capabilities::own();
     let restore = || capabilities.and_then(|own| own.set());
     let before = (setfsgid(gid), setfsuid(uid));
-    // Whoever acts as another loses what passes over the modes and owners of files.
+    // setfsuid(2) to a user other than root clears the effective file capabilities, such as
+    // CAP_DAC_OVERRIDE.
     let _ = restore();
     let done = act();
     setfsuid(before.1);

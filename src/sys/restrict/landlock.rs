@@ -1,11 +1,13 @@
-//! A process that knows all that it still has to do gives away the means to do anything else:
-//! capabilities, the right to gain any by exec, and, where the kernel has landlock(7), the file
-//! system but for what is named. It is best effort: whoever waits for a container to start must not
-//! be refused because a kernel cannot do this, so nothing here is an error.
+//! Restricts a process to the files and capabilities that it still needs.
 //!
-//! Restrictions are a thread's, inherited by all that it starts, and are not taken back.
+//! The process drops other capabilities and cannot gain any by exec (`no_new_privs`). Where the
+//! kernel has landlock(7), it also loses access to other files. This is best effort: a kernel
+//! without these features must not prevent the start of a container, so nothing here returns an
+//! error.
+//!
+//! Restrictions apply to the calling thread, are inherited by its children and cannot be undone.
 
-#![allow(unsafe_code)] // Each block says why.
+#![allow(unsafe_code)] // Every block has a SAFETY comment.
 
 use super::capabilities::Capabilities;
 use nix::errno::Errno;
@@ -15,27 +17,27 @@ use nix::sys::prctl;
 use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// What remains to be done.
+/// The resources that the process still needs.
 #[derive(Debug)]
 pub struct Needs<'a> {
-    /// The state directory, in which all is ours.
+    /// The state directory, with access to everything in it.
     pub state: BorrowedFd<'a>,
-    /// Hosts files, or the root filesystems in which they are.
+    /// Hosts files, or the root filesystems that contain them.
     pub hosts: Vec<Place>,
-    /// Whether programs of the host are run: then these read what they like.
+    /// Whether programs of the host are run. Reading and executing files is then not restricted.
     pub programs: bool,
 }
 
-/// Where a hosts file is, held by `O_PATH`.
+/// The place of a hosts file, opened with `O_PATH`.
 #[derive(Debug)]
 pub enum Place {
-    /// It itself.
+    /// The file itself.
     File(OwnedFd),
-    /// The root filesystem above it.
+    /// The root filesystem that contains it.
     Root(OwnedFd),
 }
 
-/// Rights over files, as `linux/landlock.h` numbers them.
+/// File access rights, numbered as in `linux/landlock.h`.
 const EXECUTE: u64 = 1;
 const WRITE_FILE: u64 = 1 << 1;
 const READ_FILE: u64 = 1 << 2;
@@ -45,50 +47,56 @@ const REMOVE_FILE: u64 = 1 << 5;
 const MAKE_DIR: u64 = 1 << 7;
 const MAKE_REG: u64 = 1 << 8;
 const MAKE_SYM: u64 = 1 << 12;
-/// To rename from one directory into another. The first version could not permit it.
+/// Renaming from one directory to another. ABI version 1 cannot permit this.
 const REFER: u64 = 1 << 13;
 const TRUNCATE: u64 = 1 << 14;
-/// How many rights over files each version knows, from the second on.
+/// The number of file access rights in each ABI version, from version 2 on.
 const FILE_RIGHTS: [u32; 4] = [14, 15, 15, 16];
 
 const EDIT: u64 = READ_FILE | WRITE_FILE | TRUNCATE;
 const ROOT: u64 = EDIT | READ_DIR | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG;
 const STATE: u64 = ROOT | MAKE_SYM | REFER;
-/// What programs need anywhere: libraries, modules, tables of names.
+/// What programs may do with any file: they read libraries, modules and files such as
+/// /etc/protocols.
 const RUN: u64 = EXECUTE | READ_FILE | READ_DIR;
 
-/// To bind and to connect by TCP; abstract sockets and signals to others.
+/// Network rights (TCP bind and connect) and scopes (abstract UNIX sockets and signals).
 const TCP: u64 = 3;
 const SCOPES: u64 = 3;
 const BENEATH: libc::c_uint = 1;
 const ASK_VERSION: libc::c_uint = 1;
 
-/// Who runs programs that lock the tables of the older iptables.
+/// The lock file of iptables-legacy.
 const LOCK: &str = "/run/xtables.lock";
 const RUN_DIRECTORY: &str = "/run";
 
-/// Capabilities by number (capabilities(7)). Files may be anybody's, and what replaces them must
-/// look as they did; leases keep others out of them.
+/// Capabilities for hosts files, by number (capabilities(7)).
+///
+/// The files may belong to any user, and a replacement keeps owner and mode. Leases need `LEASE`.
 const FILES: u64 = 1 << 0 /* CHOWN */ | 1 << 1 /* DAC_OVERRIDE */ | 1 << 3 /* FOWNER */
     | 1 << 4 /* FSETID */ | 1 << 28 /* LEASE */;
-/// Attributes that name themselves `security.`, which a file is replaced with; and to make it as whom
-/// its directory belongs to, on a mount of shifted ids.
+/// Capabilities for replacing a file.
+///
+/// `SYS_ADMIN` and `SETFCAP` copy `security.*` attributes. `SETGID` and `SETUID` create the file as
+/// the owner of its directory on an idmapped mount.
 const REPLACE: u64 = 1 << 21 /* SYS_ADMIN */ | 1 << 31 /* SETFCAP */
     | 1 << 6 /* SETGID */ | 1 << 7 /* SETUID */;
 const NET_ADMIN: u64 = 1 << 12;
-/// The older iptables opens a raw socket, and may have to load modules.
+/// iptables-legacy opens a raw socket and may load kernel modules.
 const PROGRAMS: u64 = 1 << 13 /* NET_RAW */ | 1 << 16 /* SYS_MODULE */;
-/// Where /proc hides processes, whoever cannot see them takes them for dead.
+/// Needed where /proc is mounted with `hidepid`: without it, the state of other processes is
+/// hidden.
 const SYS_PTRACE: u64 = 1 << 19;
 
-/// Gives away what `needs` does not name; says what came of it.
+/// Drops all privileges that `needs` does not name, and returns a description of the result.
 pub fn enter(needs: &Needs<'_>) -> String {
     let capabilities = match Capabilities::own() {
         Ok(own) => own,
         Err(errno) => return format!("failed: {}", errno.desc()),
     };
     let _ = prctl::set_no_new_privs();
-    // Landlock keeps us from what only a tracer may see, and processes that are hidden are that.
+    // With `hidepid`, /proc shows a process only to one that may trace it. Landlock forbids tracing
+    // processes outside its domain, so it cannot be used there.
     let fenced = ruleset(needs).and_then(|fence| {
         if capabilities.sees_all_without() {
             fence.close()
@@ -113,7 +121,7 @@ pub fn enter(needs: &Needs<'_>) -> String {
     }
 }
 
-/// A ruleset that is in force when it is closed.
+/// A landlock ruleset, enforced by [`Fence::close`].
 struct Fence {
     ruleset: OwnedFd,
     version: usize,
@@ -135,7 +143,9 @@ struct Beneath {
     directory: i32,
 }
 
-/// All that `needs` names, or nothing: what is forgotten could not be done.
+/// Returns a ruleset for everything in `needs`.
+///
+/// If one rule cannot be added, this is an error: a ruleset without it would block needed work.
 fn ruleset(needs: &Needs<'_>) -> Result<Fence, String> {
     let fence = Fence::new(needs.programs)?;
     fence.permit(needs.state, STATE)?;
@@ -163,7 +173,7 @@ fn held(path: &str) -> Result<OwnedFd, String> {
 
 impl Fence {
     fn new(programs: bool) -> Result<Self, String> {
-        // SAFETY: the call takes no pointer when it is asked for the version, and returns a number.
+        // SAFETY: a version query takes a null pointer and returns a number.
         let version = unsafe {
             let nothing = std::ptr::null::<Ruleset>();
             libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0usize, ASK_VERSION)
@@ -174,7 +184,8 @@ impl Fence {
         let rights = ((1 << rights) - 1) & if programs { !RUN } else { u64::MAX };
         let (network, scopes) =
             (if version >= 4 { TCP } else { 0 }, if version >= 6 { SCOPES } else { 0 });
-        // An older kernel refuses a structure that says more than it knows.
+        // An older kernel refuses a larger structure with non-zero fields that it does not know
+        // (E2BIG).
         let words = if version >= 6 {
             3
         } else if version >= 4 {
@@ -183,20 +194,20 @@ impl Fence {
             1usize
         };
         let all = Ruleset { files: rights, network, scopes };
-        // SAFETY: the kernel reads as many bytes as it is told, which are in the structure, and
+        // SAFETY: the kernel reads `words * 8` bytes, at most the size of the structure, and
         // returns a descriptor.
         let ruleset = unsafe {
             libc::syscall(libc::SYS_landlock_create_ruleset, &raw const all, words * 8, 0u32)
         };
         let ruleset = i32::try_from(ruleset).ok().filter(|fd| *fd >= 0);
         let ruleset = ruleset.ok_or_else(|| Errno::last().desc().to_owned())?;
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new and has no other owner.
         Ok(Self { ruleset: unsafe { OwnedFd::from_raw_fd(ruleset) }, version, rights })
     }
 
     fn permit(&self, place: BorrowedFd<'_>, rights: u64) -> Result<(), String> {
         let rule = Beneath { rights: rights & self.rights, directory: place.as_raw_fd() };
-        // SAFETY: the kernel reads the structure, which it knows by its kind.
+        // SAFETY: the kernel reads the structure that belongs to this rule type.
         let added = unsafe {
             let ruleset = self.ruleset.as_raw_fd();
             libc::syscall(libc::SYS_landlock_add_rule, ruleset, BENEATH, &raw const rule, 0u32)
@@ -204,9 +215,9 @@ impl Fence {
         Errno::result(added).map(drop).map_err(|errno| errno.desc().to_owned())
     }
 
-    /// Which version of landlock it is.
+    /// Enforces the ruleset on this thread and returns the ABI version of landlock.
     fn close(self) -> Result<usize, String> {
-        // SAFETY: the call takes a descriptor and a number.
+        // SAFETY: the call takes an open descriptor and a number.
         let closed = unsafe {
             libc::syscall(libc::SYS_landlock_restrict_self, self.ruleset.as_raw_fd(), 0u32)
         };

@@ -1,4 +1,4 @@
-//! Giving up privileges: landlock rules and capabilities.
+//! Dropping privileges: landlock rules and capabilities.
 
 pub(crate) mod capabilities;
 pub(crate) mod landlock;

@@ -1,9 +1,13 @@
-//! Elements and comments as bytes, and back.
+//! Elements and comments written as bytes and parsed again.
 
 use super::*;
 use crate::firewall::elements::owned;
 use crate::model::OwnerTag;
 use crate::sys::net::netlink::message::messages;
+use crate::sys::net::netlink::uapi::{
+    NFT_MSG_DELRULE, NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETGEN, NFT_MSG_GETRULE,
+    NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, NFTA_RULE_USERDATA,
+};
 
 fn flow(from: &str, to: &str, bridge: &str) -> Flow {
     let port = Port { number: 0x0102, protocol: Protocol::Udp };
@@ -21,10 +25,14 @@ fn read(added: &[Element<Flow>]) -> Vec<(NftSet, Vec<Element<Flow>>)> {
     let mut transaction = Transaction::default();
     transaction.add_elements(added);
     assert!(!transaction.batch.overflowed());
-    let all = messages(transaction.batch.bytes()).filter(|message| message.kind == NEW_ELEMENTS);
+    let all = messages(transaction.batch.bytes())
+        .filter(|message| message.kind == message_type(NFT_MSG_NEWSETELEM));
     let all = all.map(|message| {
         let body = message.attributes();
-        let set = NftSet::ALL.into_iter().find(|set| body.text(SET) == Some(set.name())).unwrap();
+        let set = NftSet::ALL
+            .into_iter()
+            .find(|set| body.text(NFTA_SET_ELEM_LIST_SET) == Some(set.name()))
+            .unwrap();
         (set, elements(&body).filter_map(|item| element(set, &item)).collect())
     });
     all.collect()
@@ -46,7 +54,8 @@ fn what_is_written_is_read() {
     assert_eq!(read(&[]), []);
 }
 
-/// Also of the longest: their list's length would not say it, and the kernel read only a part.
+/// Elements of the greatest length must fit too. If the 16-bit length of the list overflowed, the
+/// kernel would read a part of the elements only.
 #[test]
 fn a_message_has_room_for_so_many() {
     let port = |number| Port { number, protocol: Protocol::Tcp };
@@ -59,15 +68,16 @@ fn a_message_has_room_for_so_many() {
     assert_eq!(read, [elements[..192].to_vec(), elements[192..].to_vec()]);
 }
 
-/// The kernel refuses an element with more.
+/// The kernel refuses an element with more than 256 bytes of user data.
 #[test]
 fn the_longest_comment_fills_256_bytes() {
     let comment = "x".repeat(MAX_COMMENT);
     let mut transaction = Transaction::default();
     transaction.add_elements(&[Element { key: flow("10.0.0.2", "10.0.0.3", ""), comment }]);
-    let all = messages(transaction.batch.bytes()).find(|message| message.kind == NEW_ELEMENTS);
+    let all = messages(transaction.batch.bytes())
+        .find(|message| message.kind == message_type(NFT_MSG_NEWSETELEM));
     let item = elements(&all.unwrap().attributes()).next().unwrap();
-    assert_eq!(item.get(ELEMENT_COMMENT).map(<[u8]>::len), Some(256));
+    assert_eq!(item.get(NFTA_SET_ELEM_USERDATA).map(<[u8]>::len), Some(256));
 }
 
 #[test]
@@ -83,7 +93,7 @@ fn so_many_are_asked_for_at_once() {
         (message.kind, set, keys)
     });
     let keys: Vec<Flow> = all.iter().map(|element| element.key).collect();
-    let of = |keys: &[Flow]| (GET_ELEMENTS, NftSet::of(&flow), keys.to_vec());
+    let of = |keys: &[Flow]| (message_type(NFT_MSG_GETSETELEM), NftSet::of(&flow), keys.to_vec());
     assert_eq!(asked.collect::<Vec<_>>(), [of(&keys[..32]), of(&keys[32..])]);
 }
 
@@ -99,34 +109,34 @@ fn each_part_of_a_key_begins_at_a_multiple_of_four() {
     assert_eq!(key(&flow("10.0.0.2", "10.0.0.3", "br0")), expected.concat());
 }
 
-/// As the kernel's header numbers them, in subsystem 10.
+/// Subsystem 10; the commands are compared with the numbers in the kernel's header.
 #[test]
 fn commands_are_the_kernels() {
     for (command, number) in [
-        (NEW_TABLE, 0),
-        (DELETE_TABLE, 2),
-        (NEW_CHAIN, 3),
-        (GET_CHAIN, 4),
-        (NEW_RULE, 6),
-        (GET_RULE, 7),
-        (DELETE_RULE, 8),
-        (NEW_SET, 9),
-        (NEW_ELEMENTS, 12),
-        (GET_ELEMENTS, 13),
-        (DELETE_ELEMENTS, 14),
-        (GET_GENERATION, 16),
+        (NFT_MSG_NEWTABLE, 0),
+        (NFT_MSG_DELTABLE, 2),
+        (NFT_MSG_NEWCHAIN, 3),
+        (NFT_MSG_GETCHAIN, 4),
+        (NFT_MSG_NEWRULE, 6),
+        (NFT_MSG_GETRULE, 7),
+        (NFT_MSG_DELRULE, 8),
+        (NFT_MSG_NEWSET, 9),
+        (NFT_MSG_NEWSETELEM, 12),
+        (NFT_MSG_GETSETELEM, 13),
+        (NFT_MSG_DELSETELEM, 14),
+        (NFT_MSG_GETGEN, 16),
     ] {
-        assert_eq!(command, 0xa00 | number);
+        assert_eq!(message_type(command), 0xa00 | number);
     }
 }
 
-/// As `nft` writes it: the length is that of the text with its NUL.
+/// As `nft` writes it: the length includes the NUL of the text.
 #[test]
 fn a_comment_is_a_note_of_kind_0() {
     let mut batch = Batch::default();
-    batch.message(0, 0, 0, |body| write_comment(body, 7, "hi"));
+    batch.message(0, 0, 0, |body| write_comment(body, NFTA_RULE_USERDATA, "hi"));
     let message = messages(batch.bytes()).next().unwrap();
-    assert_eq!(message.attributes().get(7), Some(&b"\x00\x03hi\0"[..]));
+    assert_eq!(message.attributes().get(NFTA_RULE_USERDATA), Some(&b"\x00\x03hi\0"[..]));
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! The rules, run on packets by a machine that does what the kernel's does.
+//! Runs the rules on packets, in an interpreter of the expressions.
 
 use super::*;
 use crate::firewall::nftables::messages::key;
 use crate::model::{Flow, Port, Protocol};
 use std::net::IpAddr;
 
-/// A connection's states, as the kernel numbers them.
+/// Connection states: `NF_CT_STATE_BIT` of `IP_CT_NEW` and of `IP_CT_ESTABLISHED`.
 const NEW: u32 = 8;
 const SPOKEN_BY_BOTH: u32 = 2;
 
@@ -40,7 +40,7 @@ impl Packet {
         Self { state: SPOKEN_BY_BOTH, ..self }
     }
 
-    /// What becomes of it where `flow` alone is permitted and containers of `br0` are isolated.
+    /// The verdict if only `flow` is permitted and `br0` is isolated; `None` if no rule matches.
     fn fate(&self, flow: &Flow) -> Option<i32> {
         let bridges = [BridgeName::new("br0").unwrap()];
         rules(&bridges).iter().find_map(|rule| self.run(rule, flow))
@@ -48,14 +48,14 @@ impl Packet {
 
     fn run(&self, rule: &Rule, flow: &Flow) -> Option<i32> {
         let mut registers = [0xff; 64];
-        let at = |register: u32| usize::try_from(4 * (register - REGISTER)).unwrap();
+        let at = |register: u32| usize::try_from(4 * (register - NFT_REG32_00)).unwrap();
         for expression in &rule.expressions {
             let (to, loaded) = match expression {
                 Expression::Meta { key, to } => (*to, self.meta(*key)),
                 Expression::Payload { header, offset, length, to } => {
                     let header = match *header {
-                        NETWORK => &self.network,
-                        TRANSPORT => &self.transport,
+                        NFT_PAYLOAD_NETWORK_HEADER => &self.network,
+                        NFT_PAYLOAD_TRANSPORT_HEADER => &self.transport,
                         _ => panic!("no such header"),
                     };
                     let [from, length] = [*offset, *length].map(|n| usize::try_from(n).unwrap());
@@ -81,7 +81,7 @@ impl Packet {
                 }
                 Expression::Verdict(verdict) => return Some(*verdict),
             };
-            // What is loaded fills whole registers.
+            // A load fills whole registers.
             let end = at(to) + loaded.len().next_multiple_of(4);
             registers[at(to)..end].fill(0);
             registers[at(to)..at(to) + loaded.len()].copy_from_slice(&loaded);
@@ -92,11 +92,11 @@ impl Packet {
     fn meta(&self, key: u32) -> Vec<u8> {
         let named = |name| interface(&BridgeName::new(name).unwrap());
         match (key, self.family) {
-            (IN_INTERFACE, _) => named(self.interfaces[0]),
-            (OUT_INTERFACE, _) => named(self.interfaces[1]),
-            (FAMILY, Family::V4) => vec![2],
-            (FAMILY, Family::V6) => vec![10],
-            (PROTOCOL, _) => vec![self.protocol],
+            (NFT_META_IIFNAME, _) => named(self.interfaces[0]),
+            (NFT_META_OIFNAME, _) => named(self.interfaces[1]),
+            (NFT_META_NFPROTO, Family::V4) => vec![2],
+            (NFT_META_NFPROTO, Family::V6) => vec![10],
+            (NFT_META_L4PROTO, _) => vec![self.protocol],
             _ => panic!("no such key"),
         }
     }
@@ -129,7 +129,7 @@ fn a_flow_passes_there_and_back_and_nothing_beside_it() {
                 assert_eq!(fate(beside.clone()), Some(NF_DROP));
                 assert_eq!(fate(beside.established()), Some(NF_DROP));
             }
-            // Elsewhere nobody is isolated: what is not permitted here is for others to judge.
+            // Between other bridges nothing is isolated, so no rule of ours gives a verdict.
             let elsewhere = bridge.is_none().then_some(NF_ACCEPT);
             for (first, second) in [("br0", "br1"), ("br1", "br0"), ("br1", "br1")] {
                 let back = back.clone().established().through(first, second);

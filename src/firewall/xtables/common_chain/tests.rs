@@ -1,4 +1,4 @@
-//! The chain as transactions from what is there to what is wanted.
+//! Transactions from an existing chain to the wanted one.
 
 use super::*;
 

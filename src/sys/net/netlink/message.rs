@@ -1,8 +1,8 @@
-//! The bytes of netlink: messages of nested attributes, as linux/netlink.h has them.
+//! Netlink messages and their nested attributes as bytes (`linux/netlink.h`).
 //!
-//! Lengths and headers are in the host's byte order; what netfilter calls a network value is big
-//! endian, and each function that writes one says so. Reading trusts nothing: what does not fit
-//! ends the list it is in.
+//! Lengths and headers are in host byte order. Values in network byte order (big endian) are
+//! written by functions that say so. The parsers trust nothing: a malformed item ends the list it
+//! is in.
 
 mod answer;
 mod batch;
@@ -10,38 +10,21 @@ mod batch;
 pub(crate) use answer::{Attributes, Message, messages, text};
 pub(crate) use batch::{Batch, Body};
 
+use super::uapi::{NFPROTO_IPV4, NFPROTO_IPV6};
 use crate::model::Family;
 
-/// A message that carries a refusal, or the receipt for a message.
-pub(crate) const ERROR: u16 = 2;
-/// The end of an answer in several parts.
-pub(crate) const DONE: u16 = 3;
-
-/// Asks for all there is.
-pub(crate) const DUMP: u16 = 0x300;
-/// Makes what is not there; what is there may be an error, or stay; goes behind the others.
-pub(crate) const CREATE: u16 = 0x400;
-/// See [`CREATE`].
-pub(crate) const EXCLUSIVE: u16 = 0x200;
-/// See [`CREATE`].
-pub(crate) const APPEND: u16 = 0x800;
-
-/// What netfilter calls the families: any, both (in nftables), or one.
-pub(crate) const UNSPECIFIED: u8 = 0;
-/// See [`UNSPECIFIED`].
-pub(crate) const INET: u8 = 1;
-
-/// The number of one family.
+/// The number of an address family; `AF_INET` and `AF_INET6` have the same values.
 pub(crate) fn family_number(family: Family) -> u8 {
     match family {
-        Family::V4 => 2,
-        Family::V6 => 10,
+        Family::V4 => NFPROTO_IPV4,
+        Family::V6 => NFPROTO_IPV6,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::net::netlink::uapi::NLM_F_ACK;
 
     fn sample() -> Batch {
         let mut batch = Batch::default();
@@ -61,11 +44,10 @@ mod tests {
         assert_eq!(all.iter().map(|m| (m.kind, m.sequence)).collect::<Vec<_>>(), [(7, 1), (8, 2)]);
         let flags = |of: usize| u16::from_ne_bytes(*batch.bytes()[of + 6..].first_chunk().unwrap());
         let second = u32::from_ne_bytes(*batch.bytes().first_chunk().unwrap());
-        let receipt = 4;
-        assert_eq!(flags(0) & receipt, 0);
+        assert_eq!(flags(0) & NLM_F_ACK, 0);
         assert_eq!(
-            flags(second.try_into().unwrap()) & receipt,
-            receipt,
+            flags(second.try_into().unwrap()) & NLM_F_ACK,
+            NLM_F_ACK,
             "the last is the receipt of all"
         );
         let attributes = all[0].attributes();
@@ -75,7 +57,7 @@ mod tests {
         assert_eq!(attributes.get(9), None);
     }
 
-    /// Lengths of attributes are 16 bits, with those of their headers.
+    /// The length of an attribute has 16 bits and includes the headers of nested attributes.
     #[test]
     fn what_is_longer_than_a_length_can_say_is_not_sent() {
         let written = |length: usize, rest: usize| {

@@ -1,7 +1,12 @@
-//! Hearing of every change of nftables, whoever makes it. What is called iptables mostly is nftables
-//! today; the older kind tells nobody of its changes, and neither do ipsets.
+//! Notifications of the kernel about changes of nftables, whatever program makes them.
+//!
+//! On most hosts iptables is a front end of nftables, so its changes are included. The kernel sends
+//! no notification for changes of iptables-legacy or of ipsets.
 
 use super::message::{Message, messages};
+use super::uapi::{
+    NFNL_SUBSYS_NFTABLES, NFNLGRP_NFTABLES, NFT_MSG_NEWGEN, NFTA_TABLE_NAME, nfnl_type,
+};
 use crate::error::{Context, Kind, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -9,17 +14,12 @@ use nix::sys::socket::{
 };
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// `NFNLGRP_NFTABLES` of linux/netfilter/nfnetlink.h, as a set of groups.
-const NFTABLES: u32 = 1 << (7 - 1);
-/// Above all messages of nftables, and the one that ends a transaction.
-const SUBSYSTEM: u16 = 10 << 8;
-const NEW_GENERATION: u16 = SUBSYSTEM + 15;
-/// Whatever a message is about, this is the name of the table.
-const TABLE: u16 = 1;
-/// The kernel puts changes together, but not into more than this.
+/// The multicast group of nftables as a bit mask; group n is bit n - 1.
+const GROUPS: u32 = 1 << (NFNLGRP_NFTABLES - 1);
+/// The largest datagram in bytes into which the kernel combines changes.
 const DATAGRAM: usize = 32 << 10;
 
-/// Changes in the network namespace that it was made in.
+/// A subscription to changes in the network namespace in which it was opened.
 #[derive(Debug)]
 pub(crate) struct NetlinkSubscription {
     fd: OwnedFd,
@@ -27,21 +27,23 @@ pub(crate) struct NetlinkSubscription {
 }
 
 impl NetlinkSubscription {
-    /// From now on.
+    /// Subscribes to all changes from now on.
     pub(crate) fn open() -> Result<Self> {
         let open = || {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             let (kind, protocol) = (SockType::Raw, SockProtocol::NetlinkNetFilter);
             let fd = socket(AddressFamily::Netlink, kind, flags, protocol)?;
-            bind(fd.as_raw_fd(), &NetlinkAddr::new(0, NFTABLES))?;
+            bind(fd.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
             Ok::<_, Errno>(fd)
         };
         let fd = open().context(Kind::Firewall, || "changes of nftables")?;
         Ok(Self { fd, buffer: vec![0; DATAGRAM] })
     }
 
-    /// Reads what has come, and says whether any of it is about a table that `concerns`. What was
-    /// lost, because too much came at once, might have been.
+    /// Reads the notifications that have arrived, without waiting.
+    ///
+    /// Returns whether one of them is about a table for which `concerns` is true. Also true if
+    /// notifications were lost because too many arrived at once.
     pub(crate) fn take(&mut self, concerns: fn(&str) -> bool) -> Result<bool> {
         let mut told = false;
         loop {
@@ -67,8 +69,10 @@ impl NetlinkSubscription {
 }
 
 pub(crate) fn is_about(message: &Message<'_>, concerns: fn(&str) -> bool) -> bool {
-    let of_a_table = message.kind & 0xff00 == SUBSYSTEM && message.kind != NEW_GENERATION;
-    of_a_table && message.attributes().text(TABLE).is_some_and(concerns)
+    let generation = nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN);
+    let of_a_table = message.kind >> 8 == NFNL_SUBSYS_NFTABLES && message.kind != generation;
+    // In all these messages, attribute 1 is the name of the table.
+    of_a_table && message.attributes().text(NFTA_TABLE_NAME).is_some_and(concerns)
 }
 
 impl AsFd for NetlinkSubscription {

@@ -1,4 +1,4 @@
-//! Whoever runs on in a hook that has been restricted: these threads are that.
+//! Tests of restricted threads, which stand for a hook after it has dropped its privileges.
 
 use super::*;
 use nix::mount::{MsFlags, mount};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-/// A state directory, a hosts file, a root filesystem, and something that is none of them.
+/// A state directory, a hosts file, a root filesystem and an unrelated directory.
 struct Scene(PathBuf);
 
 impl Scene {
@@ -28,7 +28,8 @@ impl Scene {
         self.0.join(name)
     }
 
-    /// Runs `act` in a thread that may change these files, and run programs perhaps.
+    /// Runs `act` in a thread restricted to these files, and to programs of the host if `programs`
+    /// is set.
     fn restricted(&self, programs: bool, act: impl FnOnce() + Send) {
         let act = || {
             let state = File::open(self.at("state")).unwrap();

@@ -1,51 +1,50 @@
-//! What the kernel answers.
+//! Parses the kernel's answers.
 
-use super::ERROR;
+use crate::sys::net::netlink::uapi::{NLA_TYPE_MASK, NLMSG_ERROR};
 
 const MESSAGE_HEADER: usize = 16;
-/// Family, version, resource: the header that all of netfilter has behind netlink's own.
+/// `struct nfgenmsg`: family, version and resource id, after the netlink header.
 const NETFILTER_HEADER: usize = 4;
 const ATTRIBUTE_HEADER: usize = 4;
 const INTERFACE_HEADER: usize = 16;
-/// The kind of an attribute, without its flags.
-const KIND: u16 = 0x3fff;
 
 /// One message of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Message<'a> {
-    /// What it is: subsystem and command, or [`ERROR`] or [`DONE`].
+    /// The message type: subsystem and command, or `NLMSG_ERROR`, or `NLMSG_DONE`.
     pub(crate) kind: u16,
-    /// The number of the message that it answers.
+    /// Sequence number of the message that this one answers.
     pub(crate) sequence: u32,
     body: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    /// What an [`ERROR`] or [`DONE`] says: 0 is success.
+    /// The error code of an `NLMSG_ERROR` or `NLMSG_DONE` message; 0 is success.
     pub(crate) fn code(&self) -> Option<i32> {
         let code = self.body.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))?;
         Some(code.saturating_neg())
     }
 
-    /// Header and attributes of a message about an address (`struct ifaddrmsg`, rtnetlink(7)).
+    /// Header (`struct ifaddrmsg`) and attributes of a message about an address (rtnetlink(7)).
     pub(crate) fn address(&self) -> Option<([u8; 8], Attributes<'a>)> {
         let (header, attributes) = self.body.split_first_chunk()?;
         Some((*header, Attributes(attributes)))
     }
 
-    /// The attributes of a message about an interface, behind its `struct ifinfomsg`.
+    /// The attributes of a message about an interface, after its `struct ifinfomsg`.
     pub(crate) fn interface(&self) -> Option<Attributes<'a>> {
         self.body.get(INTERFACE_HEADER..).map(Attributes)
     }
 
-    /// The attributes of a message of netfilter's.
+    /// The attributes of a netfilter message, after its `struct nfgenmsg`.
     pub(crate) fn attributes(&self) -> Attributes<'a> {
         Attributes(self.body.get(NETFILTER_HEADER..).unwrap_or_default())
     }
 }
 
-/// The messages of a datagram, as far as they are whole; of an error, which repeats a message that
-/// may not fit, the beginning is enough.
+/// Splits a datagram into its complete messages.
+///
+/// A truncated error message is accepted, because the message that it repeats may not fit.
 pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
@@ -55,7 +54,7 @@ pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
         let sequence = u32::from_ne_bytes(*header.first_chunk()?);
         let length = usize::try_from(u32::from_ne_bytes(*length)).ok()?;
         let kind = u16::from_ne_bytes(*kind);
-        if length < MESSAGE_HEADER || (length > rest.len() && kind != ERROR) {
+        if length < MESSAGE_HEADER || (length > rest.len() && kind != NLMSG_ERROR) {
             return None;
         }
         let body = rest.get(MESSAGE_HEADER..length.min(rest.len()))?;
@@ -64,12 +63,12 @@ pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     })
 }
 
-/// A list of attributes, as far as they are whole.
+/// A list of attributes. It ends at the first attribute that is incomplete.
 #[derive(Debug, Clone)]
 pub(crate) struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
-    /// Attributes that `bytes` may hold.
+    /// The attributes in `bytes`.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -80,18 +79,18 @@ impl<'a> Attributes<'a> {
         all.find(|(found, _)| *found == kind).map(|(_, value)| value)
     }
 
-    /// The attributes inside the first attribute of that kind; none if there is none.
+    /// The attributes inside the first attribute of that kind; empty if there is none.
     #[must_use]
     pub(crate) fn inside(&self, kind: u16) -> Attributes<'a> {
         Attributes(self.get(kind).unwrap_or_default())
     }
 
-    /// A number, big endian.
+    /// A 32-bit number in network byte order.
     pub(crate) fn number(&self, kind: u16) -> Option<u32> {
         Some(u32::from_be_bytes(*self.get(kind)?.first_chunk()?))
     }
 
-    /// A number in the host's byte order.
+    /// A 32-bit number in host byte order.
     pub(crate) fn local(&self, kind: u16) -> Option<u32> {
         Some(u32::from_ne_bytes(*self.get(kind)?.first_chunk()?))
     }
@@ -102,7 +101,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// The text before the NUL in `bytes`.
+/// The text before the first NUL in `bytes`; `None` if it is not UTF-8.
 pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     std::str::from_utf8(&bytes[..end]).ok()
@@ -116,6 +115,6 @@ impl<'a> Iterator for Attributes<'a> {
         let length = usize::from(u16::from_ne_bytes([a, b]));
         let value = self.0.get(ATTRIBUTE_HEADER..length)?;
         self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((u16::from_ne_bytes([c, d]) & KIND, value))
+        Some((u16::from_ne_bytes([c, d]) & NLA_TYPE_MASK, value))
     }
 }

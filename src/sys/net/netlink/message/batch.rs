@@ -1,16 +1,10 @@
-//! What is asked: messages and their attributes, written one behind the other.
+//! Writes messages and their attributes.
 
-use super::UNSPECIFIED;
+use crate::sys::net::netlink::uapi::{
+    NFPROTO_UNSPEC, NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST,
+};
 
-/// A message's flags: a request, as all are; with receipt.
-const REQUEST: u16 = 1;
-const ACK: u16 = 4;
-
-/// An attribute's flags: it holds attributes; it is big endian.
-const NESTED: u16 = 0x8000;
-const NET_BYTE_ORDER: u16 = 0x4000;
-
-/// Messages to be sent together.
+/// Messages that are sent together.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
@@ -20,7 +14,9 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Adds a message for `family` with the body that `write` makes; returns its number.
+    /// Adds a message for the address family `family`. `write` adds its attributes.
+    ///
+    /// Returns the sequence number of the message.
     pub(crate) fn message(
         &mut self,
         kind: u16,
@@ -31,9 +27,9 @@ impl Batch {
         self.push(kind, flags, family, 0, write)
     }
 
-    /// Adds what begins or ends a transaction: a message to netfilter itself, about a subsystem.
+    /// Adds `NFNL_MSG_BATCH_BEGIN` or `NFNL_MSG_BATCH_END` for a transaction of `subsystem`.
     pub(crate) fn bracket(&mut self, kind: u16, subsystem: u16) {
-        self.push(kind, 0, UNSPECIFIED, subsystem, |_| ());
+        self.push(kind, 0, NFPROTO_UNSPEC, subsystem, |_| ());
     }
 
     fn push(
@@ -47,11 +43,11 @@ impl Batch {
         let start = self.bytes.len();
         self.last = start;
         self.count += 1;
-        self.bytes.extend([0; 4]); // The length, below.
+        self.bytes.extend([0; 4]); // The length, set below.
         self.bytes.extend(kind.to_ne_bytes());
-        self.bytes.extend((REQUEST | flags).to_ne_bytes());
+        self.bytes.extend((NLM_F_REQUEST | flags).to_ne_bytes());
         self.bytes.extend(self.count.to_ne_bytes());
-        self.bytes.extend([0; 4]); // From whom: the kernel knows.
+        self.bytes.extend([0; 4]); // The sender's port id; the kernel knows it.
         self.bytes.extend([family, 0]);
         self.bytes.extend(resource.to_be_bytes());
         write(&mut Body { bytes: &mut self.bytes, overflowed: &mut self.overflowed });
@@ -62,39 +58,42 @@ impl Batch {
         self.count
     }
 
-    /// Asks for a receipt of the last message, which is the receipt of all.
+    /// Asks for a receipt of the last message, which confirms the whole batch.
     #[must_use]
     pub(crate) fn with_receipt(mut self) -> Self {
         self.request_receipt();
         self
     }
 
-    /// The same for a batch that goes on: a transaction is received before its closing bracket.
+    /// Asks for a receipt of the last message so far.
+    ///
+    /// For a transaction, this is called before `NFNL_MSG_BATCH_END` is added.
     pub(crate) fn request_receipt(&mut self) {
         if let Some(flags) = self.bytes.get_mut(self.last + 6..self.last + 8) {
-            let asked = u16::from_ne_bytes([flags[0], flags[1]]) | ACK;
+            let asked = u16::from_ne_bytes([flags[0], flags[1]]) | NLM_F_ACK;
             flags.copy_from_slice(&asked.to_ne_bytes());
         }
     }
 
-    /// How many messages there are.
+    /// The number of messages.
     pub(crate) fn count(&self) -> u32 {
         self.count
     }
 
-    /// Whether something in it is longer than its length can say. The kernel would read the
-    /// beginning, carry that out, and say that all is well.
+    /// Whether a message or attribute is longer than its length field can express.
+    ///
+    /// The kernel would read only the beginning, carry that out, and report success.
     pub(crate) fn overflowed(&self) -> bool {
         self.overflowed
     }
 
-    /// As the kernel reads it.
+    /// The bytes to send.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// Writes a message's attributes.
+/// Writes the attributes of a message.
 #[derive(Debug)]
 pub(crate) struct Body<'a> {
     bytes: &'a mut Vec<u8>,
@@ -102,34 +101,35 @@ pub(crate) struct Body<'a> {
 }
 
 impl Body<'_> {
-    /// The rest of a header that is longer than netfilter's, in the host's byte order. It comes
-    /// before all attributes.
+    /// Adds the rest of a header that is longer than `struct nfgenmsg`, in host byte order.
+    ///
+    /// Must be called before any attribute is added.
     pub(crate) fn header(&mut self, words: &[u32]) -> &mut Self {
         self.bytes.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
         self
     }
 
-    /// An attribute as it is.
+    /// Adds an attribute with this value.
     pub(crate) fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.attribute(kind, |body| body.bytes.extend(value))
     }
 
-    /// One byte.
+    /// Adds an attribute of one byte.
     pub(crate) fn byte(&mut self, kind: u16, value: u8) -> &mut Self {
         self.bytes(kind, &[value])
     }
 
-    /// A number, big endian.
+    /// Adds a number in network byte order.
     pub(crate) fn number(&mut self, kind: u16, value: u32) -> &mut Self {
         self.bytes(kind, &value.to_be_bytes())
     }
 
-    /// A value that must say that it is big endian.
+    /// Adds a value in network byte order, with the flag `NLA_F_NET_BYTEORDER`.
     pub(crate) fn network(&mut self, kind: u16, value: &[u8]) -> &mut Self {
-        self.bytes(kind | NET_BYTE_ORDER, value)
+        self.bytes(kind | NLA_F_NET_BYTEORDER, value)
     }
 
-    /// A text and its NUL.
+    /// Adds a text with its NUL.
     pub(crate) fn text(&mut self, kind: u16, value: &str) -> &mut Self {
         self.attribute(kind, |body| {
             body.bytes.extend(value.as_bytes());
@@ -137,14 +137,16 @@ impl Body<'_> {
         })
     }
 
-    /// An attribute of attributes. With 64 KiB of them the batch cannot be sent any more.
+    /// Adds an attribute that contains attributes, which `write` adds.
+    ///
+    /// If they exceed 64 KiB, the batch cannot be sent.
     pub(crate) fn nest(&mut self, kind: u16, write: impl FnOnce(&mut Body<'_>)) -> &mut Self {
-        self.attribute(kind | NESTED, write)
+        self.attribute(kind | NLA_F_NESTED, write)
     }
 
-    /// An attribute of attributes that were read from the kernel.
+    /// Adds an attribute that contains the attributes `value`, as read from the kernel.
     pub(crate) fn nested(&mut self, kind: u16, value: &[u8]) -> &mut Self {
-        self.bytes(kind | NESTED, value)
+        self.bytes(kind | NLA_F_NESTED, value)
     }
 
     fn attribute(&mut self, kind: u16, write: impl FnOnce(&mut Body<'_>)) -> &mut Self {
