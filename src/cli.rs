@@ -1,41 +1,41 @@
-//! The command line: types for clap, nothing else.
+//! The command line: types for clap. The doc comments are the texts of `--help` and of manual pages.
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use log::LevelFilter;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// How completions of zsh learn that an argument is a container: clap has no word for one, and we
-/// none for hosts.
+/// Marks an argument as a container for completions of zsh. clap has no hint for containers, and
+/// oci-link has no arguments that are hosts.
 const CONTAINER: ValueHint = ValueHint::Hostname;
-/// The same for an alias.
+/// Marks an argument as an alias for completions of zsh.
 const ALIAS: ValueHint = ValueHint::Username;
 
 /// Docker's --link for every OCI runtime and engine.
 #[derive(Debug, Parser)]
 #[command(name = "oci-link", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
-    /// What holds for every command.
+    /// Options of every command.
     #[command(flatten)]
     pub(crate) global: Global,
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// Flags that every command takes. They win over config.toml.
+/// Options of every command. They override config.toml.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Read this config.toml [default: /etc/oci-link/config.toml, which may be absent].
+    /// Read this config.toml [default: /etc/oci-link/config.toml, if it exists].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where the records of running containers are [default: /run/oci-link].
+    /// Directory with the records of running containers [default: /run/oci-link].
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// off, error, warn, info, debug or trace [default: info].
+    /// Log level: off, error, warn, info, debug or trace [default: info].
     #[arg(long, global = true, value_name = "LEVEL")]
     pub(crate) log_level: Option<LevelFilter>,
-    /// Log to this file [default: the system's log].
+    /// Log to this file [default: the system log].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
 }
@@ -43,56 +43,54 @@ pub(crate) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Act as an OCI hook: the container's state comes on standard input.
+    /// Act as an OCI hook: read the container's state from standard input.
     Hook(Hook),
-    /// Put hooks and link variables into a bundle's config.json.
+    /// Write hooks and link variables into a bundle's config.json.
     Prepare(Prepare),
-    /// Act as a hook of hooks.d's stage precreate: config.json on standard input and output.
+    /// Act as a precreate hook of hooks.d: edit config.json from standard input to standard output.
     Precreate,
-    /// Stand in for runc, crun or youki: all that follows is the runtime's command line.
+    /// Act as runc, crun or youki: the arguments are the runtime's command line.
     Runtime(Runtime),
     /// List containers and their links.
     Ls(Ls),
-    /// Show all about one container, and its rules as the kernel has them.
+    /// Show one container in detail, and its rules in the kernel.
     Inspect(Inspect),
-    /// Draw who is linked to whom.
+    /// Draw containers and their links.
     Graph(GraphArguments),
-    /// Link a running container to another.
+    /// Link a running container to another one.
     Connect(Connect),
-    /// End a link of a running container.
+    /// Remove a link of a running container.
     Disconnect(Disconnect),
-    /// Restore what should be there: rules, hosts lines, links of those who run.
+    /// Repair rules, hosts files and links of running containers, and do what gc does.
     Sync(Sync),
-    /// Remove what containers left behind that nobody ended.
+    /// Remove what containers left behind that died without a poststop hook.
     Gc(Gc),
-    /// Say what on this host would keep links from working, and the mend for each.
+    /// Check this host for problems and print a fix for each.
     ///
-    /// Changes nothing. The exit status is 0 if all is well, 1 if there are warnings, 2 if there are
-    /// faults.
+    /// Changes nothing. The exit status is 0 without problems, 1 with warnings, 2 with faults.
     Doctor(Doctor),
-    /// Go on doing what sync and gc do, within a second of what makes it necessary.
+    /// Run as a daemon that repairs and removes links as containers change.
     ///
-    /// Restores rules that somebody flushed, and closes the links of containers that died while
-    /// nobody was there to say so. Runs until SIGTERM or SIGINT, and leaves all links as they are
-    /// then; at SIGHUP it reads config.toml and looks at everything again. One process for each
-    /// state directory. Links are made and unmade without it: hooks and the wrapper need nothing
-    /// that runs.
+    /// Restores flushed rules, and removes the links of containers that died without a poststop
+    /// hook, within a second. Runs until SIGTERM or SIGINT, which leave all links in place. SIGHUP
+    /// makes it read config.toml and check everything again. One process can run for each state
+    /// directory. Links do not depend on it: hooks and the wrapper work without a daemon.
     ///
-    /// Not noticed, because the kernel tells nobody: elements taken out of an ipset by hand, rules of
-    /// iptables-legacy, and hosts files that were rewritten. They are mended along with the next
-    /// thing that is noticed, at SIGHUP, and by sync.
+    /// The kernel does not report elements that are removed from an ipset by hand, rules of
+    /// iptables-legacy, and rewritten hosts files. They are repaired with the next change that is
+    /// reported, at SIGHUP, and by sync.
     Watch,
-    /// Register with an engine: say in its configuration what runs containers.
+    /// Register oci-link as a runtime in an engine's configuration.
     Configure(Configure),
-    /// Turn the links of a Compose file into annotations: standard input to standard output.
+    /// Convert the links of a Compose file to annotations, from standard input to standard output.
     ///
-    /// Each service's links, external ones too, become an annotation; those that it waited for by
-    /// its links it depends on; and services that are linked to are given a name, unless they name
-    /// their container. All else stays as it is, comments too, and what was converted before stays
-    /// altogether. Of several files, and of services that extend another file's, convert what
-    /// "docker compose config" prints.
+    /// The links and external links of each service become an annotation, and its links become
+    /// dependencies. A service that others are linked to gets a name, unless the file names its
+    /// container. Everything else stays unchanged, comments included; a converted file does not
+    /// change again. If there are several files, or a service extends a service of another file,
+    /// convert the output of "docker compose config".
     Compose(Compose),
-    /// Print what a shell needs to complete this program's command lines.
+    /// Print a script that completes command lines in a shell.
     Completions(Completions),
     /// Write the manual pages into a directory.
     Man(Man),
@@ -101,10 +99,10 @@ pub(crate) enum Command {
 /// `hook`.
 #[derive(Debug, Args)]
 pub(crate) struct Hook {
-    /// The stage; when absent, poststop for a stopped container, else createRuntime.
+    /// The stage [default: poststop for a stopped container, else createRuntime].
     #[arg(value_enum)]
     pub(crate) stage: Option<Stage>,
-    /// Names the variables that were put into config.json along with this hook (see `oci::hooks`).
+    /// Names of the variables that were written into config.json together with this hook.
     #[arg(long, value_name = "NAMES", hide = true)]
     pub(crate) injected: Vec<String>,
 }
@@ -113,23 +111,23 @@ pub(crate) struct Hook {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "camelCase")]
 pub(crate) enum Stage {
-    /// The namespaces are there, the program has not started.
+    /// The namespaces exist, the program has not started.
     CreateRuntime,
-    /// The same, in runtimes before 1.0.2 of the spec.
+    /// The name of createRuntime before version 1.0.2 of the spec.
     Prestart,
     /// The program has started.
     Poststart,
-    /// The container is over.
+    /// The container has ended.
     Poststop,
 }
 
 /// `prepare`.
 #[derive(Debug, Args)]
 pub(crate) struct Prepare {
-    /// The directory that holds config.json.
+    /// The directory that contains config.json.
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) bundle: PathBuf,
-    /// The id that the container will be created with [default: the name of the directory].
+    /// The id of the container that will be created [default: the name of the directory].
     #[arg(long)]
     pub(crate) id: Option<String>,
 }
@@ -146,13 +144,13 @@ pub(crate) struct Runtime {
 /// `ls`.
 #[derive(Debug, Args)]
 pub(crate) struct Ls {
-    /// Names only, one in a line: for completions of shells.
+    /// Print names only, one per line; used by shell completions.
     #[arg(long, hide = true)]
     pub(crate) names: bool,
-    /// The aliases that one container has for others, for the same.
+    /// Print the aliases that one container uses; used by shell completions.
     #[arg(long, value_name = "CONTAINER", hide = true)]
     pub(crate) aliases: Option<String>,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
 }
@@ -160,10 +158,10 @@ pub(crate) struct Ls {
 /// `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// Name, id or unique id prefix.
+    /// The container: name, id or unique id prefix.
     #[arg(value_hint = CONTAINER)]
     pub(crate) container: String,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
 }
@@ -171,7 +169,7 @@ pub(crate) struct Inspect {
 /// `graph`.
 #[derive(Debug, Args)]
 pub(crate) struct GraphArguments {
-    /// How to draw.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: GraphFormat,
 }
@@ -179,10 +177,10 @@ pub(crate) struct GraphArguments {
 /// `connect`.
 #[derive(Debug, Args)]
 pub(crate) struct Connect {
-    /// Who is linked: name, id or unique id prefix.
+    /// The container that gets the link: name, id or unique id prefix.
     #[arg(value_hint = CONTAINER)]
     pub(crate) recipient: String,
-    /// To whom, and by what name [default: the source's].
+    /// The container to link to, and its alias [default: the name of the source].
     #[arg(value_name = "SOURCE[:ALIAS]", value_hint = CONTAINER)]
     pub(crate) link: String,
 }
@@ -190,10 +188,10 @@ pub(crate) struct Connect {
 /// `disconnect`.
 #[derive(Debug, Args)]
 pub(crate) struct Disconnect {
-    /// Whose link: name, id or unique id prefix.
+    /// The container that has the link: name, id or unique id prefix.
     #[arg(value_hint = CONTAINER)]
     pub(crate) recipient: String,
-    /// By what name it knows the source.
+    /// The alias of the link.
     #[arg(value_hint = ALIAS)]
     pub(crate) alias: String,
 }
@@ -201,7 +199,8 @@ pub(crate) struct Disconnect {
 /// `sync`.
 #[derive(Debug, Args)]
 pub(crate) struct Sync {
-    /// Only say what would be mended: status 6 where rules are wrong, 8 a hosts file, 7 a record.
+    /// Only report what would be repaired; the exit status is 6 for rules, 8 for hosts files, 7 for
+    /// records.
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -209,11 +208,11 @@ pub(crate) struct Sync {
 /// `gc`.
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
-    /// Only say what would be removed.
+    /// Only report what would be removed.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// End the links of those who run too, and take all that is ours out of the firewall: before
-    /// this program is removed, for nobody would close a link after that.
+    /// Also remove the links of running containers and everything of oci-link in the firewall; for
+    /// use before this program is uninstalled.
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) all: bool,
 }
@@ -221,38 +220,38 @@ pub(crate) struct Gc {
 /// `doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// The same as --format json.
+    /// Short for --format json.
     #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
-    /// Where the engines' files are, if not in `/`.
+    /// Directory below which the files of engines are [default: /].
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) root: Option<PathBuf>,
 }
 
-/// For people or for programs.
+/// Output formats for people and for programs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Columns.
+    /// A table.
     #[default]
     Table,
     /// JSON.
     Json,
 }
 
-/// For people, or for programs that draw.
+/// Output formats of `graph`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GraphFormat {
-    /// A line per container and link.
+    /// One line per container and link.
     #[default]
     Text,
-    /// For Graphviz.
+    /// Graphviz.
     Dot,
-    /// For Markdown.
+    /// Mermaid, for Markdown.
     Mermaid,
-    /// A picture.
+    /// An SVG image.
     Svg,
 }
 
@@ -260,37 +259,37 @@ pub(crate) enum GraphFormat {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // Each is a flag.
 pub(crate) struct Configure {
-    /// Whose configuration.
+    /// The engine.
     #[arg(value_enum)]
     pub(crate) engine: EngineName,
-    /// What the runtime is called there.
+    /// Name of the runtime in the engine's configuration.
     #[arg(long, value_name = "NAME", default_value = "oci-link")]
     pub(crate) runtime: String,
-    /// Make it the runtime of containers that ask for none.
+    /// Make it the default runtime.
     #[arg(long, conflicts_with = "hooks")]
     pub(crate) default: bool,
-    /// Hooks in hooks.d in place of a runtime: podman before 4.6, and CRI-O.
+    /// Install hooks in hooks.d in place of a runtime, for podman before 4.6 and CRI-O.
     #[arg(long)]
     pub(crate) hooks: bool,
-    /// Take away what the same command without this had put there, but for a link oci-link-runtime.
+    /// Undo what the same command without --remove did; the link oci-link-runtime stays.
     #[arg(long)]
     pub(crate) remove: bool,
-    /// Only say what would change, and what the files would say.
+    /// Only print the changes and the new files.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Where the engine's files are, if not in `/`.
+    /// Directory below which the engine's files are [default: /].
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) root: Option<PathBuf>,
 }
 
-/// Those that have a configuration to register in.
+/// Engines that oci-link can be registered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EngineName {
     /// /etc/docker/daemon.json.
     Docker,
     /// A drop-in of containers.conf, or hooks.d.
     Podman,
-    /// /etc/containerd/config.toml, and a drop-in from version 3 on.
+    /// /etc/containerd/config.toml; from version 3 on also a drop-in.
     Containerd,
     /// A drop-in of crio.conf, or hooks.d.
     Crio,
@@ -299,12 +298,12 @@ pub(crate) enum EngineName {
 /// `compose`.
 #[derive(Debug, Args)]
 pub(crate) struct Compose {
-    /// Give both ends of each link this runtime [default: oci-link].
+    /// Set this runtime for both ends of each link [default: oci-link].
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true,
           default_missing_value = "oci-link", hide_default_value = true)]
     pub(crate) runtime: Option<String>,
-    /// Write expose and ports of those who are linked to into annotations, in the place of the
-    /// image's: podman does not tell them.
+    /// Write expose and ports of linked services into annotations, because podman does not pass
+    /// them on. They replace the ports of the image.
     #[arg(long)]
     pub(crate) ports: bool,
 }
@@ -312,17 +311,17 @@ pub(crate) struct Compose {
 /// `completions`.
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
-    /// Which shell.
+    /// The shell.
     #[arg(value_enum)]
     pub(crate) shell: Shell,
 }
 
-/// Those that are completed for.
+/// Shells with completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shell {
     /// For `/usr/share/bash-completion/completions`.
     Bash,
-    /// For a directory of `$fpath`, as `_oci-link`.
+    /// For a directory of `$fpath`, with the file name `_oci-link`.
     Zsh,
     /// For `/usr/share/fish/vendor_completions.d`.
     Fish,
@@ -331,7 +330,7 @@ pub(crate) enum Shell {
 /// `man`.
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// Where they are written; it is made if it is not there.
+    /// The directory; it is created if it does not exist.
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) directory: PathBuf,
 }

@@ -81,7 +81,7 @@ impl Host {
     pub(crate) fn sole_watch(&self) -> Result<Lock> {
         lock::within(LAST_BREATH, self.state.open_lock(WATCH_LOCK)?)?.ok_or_else(|| {
             let place = file::shown(&self.config.state_dir);
-            Error::new(Kind::State, format!("{place}: is watched by another process already"))
+            Error::new(Kind::State, format!("{place}: another oci-link watch is already running"))
         })
     }
 

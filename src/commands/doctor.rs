@@ -18,7 +18,7 @@ pub(crate) fn run(overrides: Overrides, arguments: &Doctor) -> Result<u8> {
     match if arguments.json { Format::Json } else { arguments.format } {
         Format::Table => {
             let rows: Vec<_> = checks.iter().map(row).collect();
-            table::print(Paint::for_stdout(), &["VERDICT", "SUBJECT", "DETAIL", "MEND"], &rows)?;
+            table::print(Paint::for_stdout(), &["VERDICT", "SUBJECT", "DETAIL", "FIX"], &rows)?;
         }
         Format::Json => {
             let all: Vec<Value> = checks.iter().map(value).collect();
@@ -49,6 +49,6 @@ fn value(check: &Check) -> Value {
         "subject": check.subject,
         "verdict": check.verdict.as_str(),
         "detail": check.detail,
-        "mend": check.fix,
+        "fix": check.fix,
     })
 }

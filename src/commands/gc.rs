@@ -1,6 +1,6 @@
 //! `gc`: removes what dead containers left behind, whose end no poststop hook reported.
 
-use super::sync::tell;
+use super::sync::{print, print_repaired};
 use crate::cli::Gc;
 use crate::error::Result;
 use crate::host::Host;
@@ -9,9 +9,15 @@ use crate::recovery;
 /// Prints one line for each thing that was removed, or with `--dry-run` would be.
 pub(crate) fn run(host: &Host, arguments: &Gc) -> Result<()> {
     if arguments.dry_run {
-        return tell(&recovery::audit_dead(host)?);
+        let findings = recovery::audit_dead(host)?;
+        print(findings.iter().map(ToString::to_string))?;
+        return print(match findings.len() {
+            0 => None,
+            1 => Some("1 problem found; run oci-link gc".to_owned()),
+            count => Some(format!("{count} problems found; run oci-link gc")),
+        });
     }
     let repaired = if arguments.all { recovery::end_all(host) } else { recovery::gc(host) }?;
-    tell(&repaired.findings)?;
+    print_repaired(&repaired.findings)?;
     repaired.failures.into_result()
 }

@@ -171,7 +171,7 @@ fn fields(
         row("linked by", other.name.to_string());
     }
     for variable in passed(record) {
-        row("shows", variable.key.clone());
+        row("passes on", variable.key.clone());
     }
     if let Some(path) = hosts_path(record) {
         row("hosts file", path);
@@ -194,7 +194,7 @@ fn fields(
 }
 
 fn link(link_state: &LinkState) -> String {
-    let source = link_state.source.as_ref().map_or("absent", ContainerId::as_str);
+    let source = link_state.source.as_ref().map_or("waiting", ContainerId::as_str);
     format!("{} as {} ({source})", link_state.link.source, link_state.link.alias)
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn state_cell(host: &Host, record: &Record) -> Cell {
 
 /// The links as `source:alias`, with a mark for those that are not connected.
 fn links(record: &Record) -> Vec<String> {
-    let mark = |connected| if connected { "" } else { " (absent)" };
+    let mark = |connected| if connected { "" } else { " (waiting)" };
     let links = record.links.iter();
     links
         .map(|w| format!("{}:{}{}", w.link.source, w.link.alias, mark(w.source.is_some())))

@@ -159,7 +159,7 @@ fn after_delete(host: &Host, id: &OsString, status: ExitStatus) -> u8 {
     if let Ok(id) = checked(id)
         && let Err(error) = end(host, &id, status)
     {
-        log::error!("{id}: its end is left for gc: {error}");
+        log::error!("{id}: its links could not be removed; run oci-link gc: {error}");
     }
     let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(1)

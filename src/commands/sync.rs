@@ -6,28 +6,36 @@ use crate::host::Host;
 use crate::recovery::{self, Finding};
 use std::io::{Write, stdout};
 
-/// Prints one line for each thing that was repaired. With `--check` nothing is repaired, and
+/// Prints one line for each thing that was repaired or removed. With `--check` nothing is changed, and
 /// findings are an error with the status of the worst.
 pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<()> {
     if arguments.check {
         let findings = recovery::audit(host)?;
-        tell(&findings)?;
+        print(findings.iter().map(ToString::to_string))?;
         return match Finding::worst(&findings) {
             Some(kind) => {
-                let message = format!("not as the records say: {}", findings.len());
+                let message = match findings.len() {
+                    1 => "1 problem found; run oci-link sync".to_owned(),
+                    count => format!("{count} problems found; run oci-link sync"),
+                };
                 Err(Error::new(kind, message))
             }
             None => Ok(()),
         };
     }
     let repaired = recovery::sync(host)?;
-    tell(&repaired.findings)?;
+    print_repaired(&repaired.findings)?;
     repaired.failures.into_result()
 }
 
-/// Prints one line for each finding.
-pub(crate) fn tell(findings: &[Finding]) -> Result<()> {
+/// Prints each finding behind what was done about it.
+pub(crate) fn print_repaired(findings: &[Finding]) -> Result<()> {
+    print(findings.iter().map(|finding| format!("{}: {finding}", finding.outcome())))
+}
+
+/// Prints `lines`, each on a line of its own.
+pub(crate) fn print(lines: impl IntoIterator<Item = String>) -> Result<()> {
     let mut out = stdout().lock();
-    let told = findings.iter().try_for_each(|finding| writeln!(out, "{finding}"));
-    told.context(Kind::Internal, || "standard output")
+    let printed = lines.into_iter().try_for_each(|line| writeln!(out, "{line}"));
+    printed.context(Kind::Internal, || "standard output")
 }

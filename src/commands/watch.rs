@@ -13,7 +13,7 @@ pub(crate) fn run(host: Host, overrides: &Overrides) -> Result<()> {
     let mut host = host;
     while watch::run(&host, &manager)? == Ended::ToBeginAnew {
         let config = Config::load(overrides.clone()).unwrap_or_else(|error| {
-            log::error!("config.toml stays as it was: {error}");
+            log::error!("config.toml is not used, the previous settings stay: {error}");
             host.config.clone()
         });
         host = Host::open(config)?;

@@ -106,8 +106,8 @@ impl<'a> ServiceIndex<'a> {
         let service = &self.services[at];
         let (name, alias) = link.split_once(':').unwrap_or((link, link));
         let Some(source) = self.by_name.get(name).copied().filter(|source| *source != at) else {
-            let message = "names no other service of this file; of several files convert what \
-                       \"docker compose config\" prints";
+            let message = "no other service of this file has this name; of several files, convert \
+                       the output of \"docker compose config\"";
             return Err(service.refuse(Invalid::new("link", link, message)));
         };
         Alias::new(alias).map_err(|error| service.refuse(error))?;
@@ -204,7 +204,8 @@ impl<'a> ServiceIndex<'a> {
     fn runtime(&self, at: usize, runtime: &str) -> Result<String> {
         match self.first(at, |s| s.value.get(RUNTIME).and_then(Value::text).map(str::to_owned)) {
             Some(other) if other != runtime => {
-                let message = Invalid::new("runtime", &other, "is in the place of ours");
+                let message =
+                    Invalid::new("runtime", &other, "must be removed, or given with --runtime");
                 Err(self.services[at].refuse(message))
             }
             _ => Ok(runtime.to_owned()),

@@ -51,7 +51,10 @@ impl Edits<'_> {
         let runtime = wanted.runtime.as_ref().filter(|_| get(RUNTIME).is_none());
         let is_alias = matches!(self.document.node(service.node).what, What::Alias(_));
         if is_alias && (annotations || depends_on || runtime.is_some()) {
-            let message = format!("service {}: is an alias; merge it: \"<<: *…\"", service.name);
+            let message = format!(
+                "service {}: is a YAML alias; use a merge instead: \"<<: *…\"",
+                service.name
+            );
             return Err(refusal(service.line, message));
         }
         if is_alias {
@@ -140,7 +143,7 @@ impl Edits<'_> {
             _ => true,
         };
         if node.tagged {
-            return Err(refusal(self.document.line(name), format_args!("{key}: has a tag")));
+            return Err(refusal(self.document.line(name), format_args!("{key}: has a YAML tag")));
         }
         if is_empty {
             let range = self.entry_range(service, (name, value))?;
@@ -160,7 +163,7 @@ impl Edits<'_> {
             return Ok(());
         }
         if let Some((key, _)) = links.iter().find(|(_, value)| document.node(*value).tagged) {
-            return Err(refusal(document.line(*key), "links: have a tag"));
+            return Err(refusal(document.line(*key), "links: have a YAML tag"));
         }
         let layout = MappingStyle::of(document, map)?;
         let mut text: String = new.iter().map(|(key, value)| layout.entry(key, value)).collect();
@@ -204,7 +207,7 @@ impl Edits<'_> {
         if !document.text[start..key.range.start].trim().is_empty() {
             return Err(refusal(
                 document.line(entry.0),
-                "cannot be edited: not on a line of its own",
+                "cannot be edited: must be on a line of its own",
             ));
         }
         Ok(start..line_end(document.text, end, key.range.end))
@@ -246,7 +249,7 @@ impl Edits<'_> {
         if bullet.trim() != "-" {
             return Err(refusal(
                 document.line(*last),
-                "cannot be edited: not on a line of its own",
+                "cannot be edited: must be on a line of its own",
             ));
         }
         let at = line_end(document.text, range.end, range.start);

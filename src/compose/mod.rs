@@ -50,7 +50,7 @@ pub(crate) fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<String
     if let Some(runtime) = options.runtime
         && !runtime.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
     {
-        return Err(Invalid::new("runtime", runtime, "is no name or path").into());
+        return Err(Invalid::new("runtime", runtime, "must be a name or a path").into());
     }
     let parsed = ComposeFile::parse(text)?;
     let newer = version_one::rewritten(&parsed)?;
@@ -96,7 +96,10 @@ fn differences(
     let after = ComposeFile::parse(edited).context(Kind::Input, what)?;
     let (old, new) = (before.value(before.root)?, after.value(after.root)?);
     if rest_of(&old) != rest_of(&new) {
-        return Err(Error::new(Kind::Input, format!("{}: more than links would change", what())));
+        return Err(Error::new(
+            Kind::Input,
+            format!("{}: more than its links would change", what()),
+        ));
     }
     let mut wrong = Vec::new();
     for (at, (service, wanted)) in services.iter().zip(wanted).enumerate() {

@@ -42,7 +42,7 @@ pub(crate) fn nodes(text: &str) -> Result<(Vec<YamlNode>, NodeId)> {
         let (event, span) = event.map_err(|error| refusal(error.marker().line(), error.info()))?;
         builder.take(event, span)?;
     }
-    let root = builder.root.ok_or_else(|| refusal(1, "nothing is said"))?;
+    let root = builder.root.ok_or_else(|| refusal(1, "empty input"))?;
     Ok((builder.nodes, root))
 }
 
@@ -110,14 +110,14 @@ impl Builder<'_> {
             Event::Alias(anchor) => {
                 let target = self.anchors.get(&anchor).copied();
                 let target =
-                    target.ok_or_else(|| refusal(line, "an alias of what it stands in"))?;
+                    target.ok_or_else(|| refusal(line, "an alias of a node that contains it"))?;
                 let what = What::Alias(target);
                 self.add(YamlNode { what, range, flow: false, tagged: false }, 0, line)?;
             }
             _ => {}
         }
         if self.open.len() > MAX_DEPTH {
-            return Err(refusal(line, "nests too deep"));
+            return Err(refusal(line, "nested too deeply"));
         }
         Ok(())
     }
@@ -149,10 +149,10 @@ impl Builder<'_> {
                 _ => key,
             };
             let What::Scalar { text, .. } = &self.nodes[target].what else {
-                return Err(refusal(line, "a key that is no text"));
+                return Err(refusal(line, "a key must be text"));
             };
             if !keys.insert(text.as_str()) {
-                return Err(refusal(line, format_args!("the key {text:?} twice")));
+                return Err(refusal(line, format_args!("the key {text:?} occurs twice")));
             }
             entries.push((key, value));
         }

@@ -49,9 +49,11 @@ impl Service {
                 None => {}
                 Some(Value::List(items)) => {
                     let texts: Option<Vec<&str>> = items.iter().map(Value::text).collect();
-                    *found = texts.ok_or_else(|| self.refuse(format_args!("{key}: no text")))?;
+                    *found = texts.ok_or_else(|| {
+                        self.refuse(format_args!("{key}: want \"name:alias\" in each entry"))
+                    })?;
                 }
-                Some(_) => return Err(self.refuse(format_args!("{key} is no list"))),
+                Some(_) => return Err(self.refuse(format_args!("{key} is not a list"))),
             }
         }
         Ok(both)
@@ -104,8 +106,8 @@ fn chain(services: &[Service], at: usize) -> Result<Vec<usize>> {
         let next = base.and_then(|base| services.iter().position(|other| other.name == base));
         let Some(next) = next else {
             if services[at].has_links() {
-                let message = "extends a service of another file: convert what \
-                           \"docker compose config\" prints";
+                let message = "extends a service of another file: convert the output of \
+                           \"docker compose config\"";
                 return Err(services[at].refuse(message));
             }
             break;

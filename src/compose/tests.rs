@@ -132,16 +132,22 @@ fn the_first_version() {
 #[test]
 fn what_cannot_be_linked_is_refused_with_its_line() {
     for (service, why) in [
-        ("links: [gone]", "line 3: service web: link \"gone\": names no other service"),
-        ("links: [web]", "names no other service"),
+        (
+            "links: [gone]",
+            "line 3: service web: link \"gone\": no other service of this file has this name",
+        ),
+        ("links: [web]", "link \"web\": no other service of this file has this name"),
         ("links: ['db:a b']", "alias \"a b\""),
         ("links: [\"db:a\\nb\"]", "alias \"a\\nb\""),
-        ("links: ['db:localhost']", "alias \"localhost\": every container's own name"),
-        ("links: ['db:x', 'other:x']", "one alias for two sources"),
+        (
+            "links: ['db:localhost']",
+            "alias \"localhost\": reserved, because every container has this name",
+        ),
+        ("links: ['db:x', 'other:x']", "two sources have the same alias"),
         ("external_links: [\"a\\nb\"]", "link source \"a\\nb\""),
         ("external_links: [\"$a,b\"]", "not allowed"),
-        ("links: {db: x}", "links is no list"),
-        ("links: !reset [db]", "line 4: links: have a tag"),
+        ("links: {db: x}", "links is not a list"),
+        ("links: !reset [db]", "line 4: links: have a YAML tag"),
         ("links: [db]\n    network_mode: host", "network_mode \"host\" can't be used with links"),
         ("links: [db]\n    network_mode: 'service:db'", "can't be used with links"),
         ("links: [db]\n    extends: {file: other.yml, service: x}", "of another file"),
@@ -178,11 +184,14 @@ fn what_is_no_compose_file() {
         assert!(!error.contains('\n') && !error.is_empty(), "{text:?}: {error:?}");
     }
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
-    assert!(refused(&deep).contains("nests too deep"));
+    assert!(refused(&deep).contains("nested too deeply"));
     assert!(refused(&"- ".repeat(100_000)).contains("line 1"));
     let twice = |n: u32| format!("a{n}: &a{n} [*a{0}, *a{0}]\n", n - 1);
     let bomb = (1..25).map(twice).collect::<String>();
-    assert!(refused(&format!("a0: &a0 x\n{bomb}services: {{a: *a24}}")).contains("say too much"));
+    assert!(
+        refused(&format!("a0: &a0 x\n{bomb}services: {{a: *a24}}"))
+            .contains("aliases expand to too much text")
+    );
 }
 
 #[test]

@@ -24,13 +24,14 @@ pub(crate) fn rewritten(document: &ComposeFile<'_>) -> Result<Option<String>> {
     let is_old =
         services.iter().all(|(_, value)| document.merged(*value).into_iter().any(is_service));
     let Some((first, _)) = first.filter(|_| is_old) else {
-        return Err(refusal(1, "no services: this is no Compose file"));
+        return Err(refusal(1, "no services: this is not a Compose file"));
     };
     for (name, service) in services {
         for key in RENAMED {
             if let Some((at, _)) = document.entry(document.target(*service), key) {
                 let name = document.key(*name);
-                let message = format!("service {name:?}: {key} is for files without services only");
+                let message =
+                    format!("service {name:?}: {key} is a key of Compose version 1: rename it");
                 return Err(refusal(document.line(at), message));
             }
         }

@@ -68,7 +68,7 @@ impl<'d> MappingStyle<'d> {
         let first = document.entries(map).first().filter(|_| !flow);
         let prefix = first.map_or("", |(key, _)| indent(*key));
         if !prefix.trim_matches(' ').is_empty() {
-            let message = "cannot be edited: not on a line of its own";
+            let message = "cannot be edited: must be on a line of its own";
             return Err(refusal(document.line(map), message));
         }
         // The step is the indentation of the services relative to the key `services`.

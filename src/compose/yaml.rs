@@ -113,11 +113,11 @@ impl<'a> ComposeFile<'a> {
 
     fn read(&self, id: NodeId, left: &mut usize, depth: usize) -> Result<Value> {
         if depth > MAX_DEPTH {
-            return Err(refusal(self.line(id), "nests too deep"));
+            return Err(refusal(self.line(id), "nested too deeply"));
         }
         *left = left
             .checked_sub(1)
-            .ok_or_else(|| refusal(self.line(id), "aliases that say too much"))?;
+            .ok_or_else(|| refusal(self.line(id), "aliases expand to too much text"))?;
         Ok(match &self.nodes[id].what {
             What::Scalar { text, plain } => Value::Scalar { text: text.clone(), plain: *plain },
             What::Alias(target) => self.read(*target, left, depth + 1)?,
@@ -150,7 +150,7 @@ impl<'a> ComposeFile<'a> {
         let mut known: HashSet<String> = all.iter().map(|(key, _)| key.clone()).collect();
         for map in maps {
             let Value::Map(entries) = map else {
-                return Err(refusal(self.line(at), "what is merged is no mapping"));
+                return Err(refusal(self.line(at), "only a mapping can be merged"));
             };
             all.extend(entries.into_iter().filter(|(key, _)| known.insert(key.clone())));
         }

@@ -96,5 +96,8 @@ fn check(path: &Path, after: &str, request: &Registering, version: u8) -> Result
     if named && right {
         return Ok(());
     }
-    Err(Error::new(Kind::Input, format!("{}: not a form that can be edited", shown(path))))
+    Err(Error::new(
+        Kind::Input,
+        format!("{}: cannot be edited in this form: add the runtime by hand", shown(path)),
+    ))
 }

@@ -87,7 +87,8 @@ impl DaemonJson<'_> {
         let path = runtime.as_ref().and_then(|runtime| runtime.path.as_deref()).unwrap_or_default();
         let file = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
         if !file.starts_with("oci-link") {
-            let message = format!("{}: runtime {name} is {path:?}, not ours", self.what);
+            let message =
+                format!("{}: runtime {name} is {path:?}, which is not oci-link", self.what);
             return Err(Error::new(Kind::Unsafe, message));
         }
         let wanted: Option<Runtime> = serde_json::from_str(&self.value()?).ok();

@@ -66,7 +66,10 @@ impl RuntimeName {
             return Err(Error::new(Kind::Usage, format!("--runtime {name:?}: {want}")));
         }
         if ["runc", "crun", "youki"].contains(&name) {
-            return Err(Error::new(Kind::Usage, format!("--runtime {name}: is another's name")));
+            return Err(Error::new(
+                Kind::Usage,
+                format!("--runtime {name}: is the name of another runtime"),
+            ));
         }
         Ok(Self(name.to_owned()))
     }
@@ -104,11 +107,12 @@ impl Registering {
             return Ok(None);
         }
         if link.is_symlink() {
-            let message = format!("{}: leads nowhere: remove it", shown(&link));
+            let message =
+                format!("{}: is a symbolic link to a missing file: remove it", shown(&link));
             return Err(Error::new(Kind::Input, message));
         }
         let name = self.program.file_name().and_then(OsStr::to_str).ok_or_else(|| {
-            Error::new(Kind::Input, format!("{}: a path that is not UTF-8", shown(&self.program)))
+            Error::new(Kind::Input, format!("{}: the path is not UTF-8", shown(&self.program)))
         })?;
         Ok(Some(FileChange::link(link, name)))
     }
@@ -150,15 +154,17 @@ pub(crate) fn after(request: &Registering) -> &'static str {
     match (request.engine, request.hooks) {
         // A reload does not remove runtimes that are no longer in daemon.json.
         (Registration::Docker, _) if request.remove => {
-            "to do: systemctl restart docker; containers made with it must be made anew"
+            "to do: systemctl restart docker; containers that use it must be created again"
         }
-        (Registration::Docker, _) => "to do: systemctl reload docker (containers run on)",
+        (Registration::Docker, _) => "to do: systemctl reload docker (containers keep running)",
         (Registration::Podman, true) if !request.remove => {
-            "nothing to restart; from podman 4.6 on, names need the runtime, not hooks"
+            "nothing to restart; from podman 4.6 on, use the runtime: hooks cannot add hosts lines"
         }
         (Registration::Podman, _) => "nothing to restart: podman reads it for each container",
-        (Registration::Containerd, _) => "to do: systemctl restart containerd (containers run on)",
-        (Registration::Crio, _) => "to do: systemctl restart crio (containers run on)",
+        (Registration::Containerd, _) => {
+            "to do: systemctl restart containerd (containers keep running)"
+        }
+        (Registration::Crio, _) => "to do: systemctl restart crio (containers keep running)",
     }
 }
 

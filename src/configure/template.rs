@@ -11,7 +11,7 @@ const PROGRAM: &str = "\"/usr/bin/oci-link\"";
 /// The path as a quoted string, which is valid JSON and TOML.
 pub(crate) fn quoted(path: &Path) -> Result<String> {
     let text = path.to_str().ok_or_else(|| {
-        Error::new(Kind::Input, format!("{}: a path that is not UTF-8", super::shown(path)))
+        Error::new(Kind::Input, format!("{}: the path is not UTF-8", super::shown(path)))
     })?;
     serde_json::to_string(text).context(Kind::Internal, || "JSON")
 }

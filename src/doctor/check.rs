@@ -1,4 +1,4 @@
-//! One answer of the doctor's.
+//! One result of `doctor`.
 
 use crate::sys::file::shown;
 use std::fmt::Write;
@@ -10,14 +10,14 @@ use std::path::Path;
 pub(crate) enum Verdict {
     /// Nothing to do.
     Ok = 0,
-    /// Links work, but not as somebody may expect, or not for long.
+    /// Links work, but may surprise an administrator or stop working soon.
     Warning = 1,
-    /// Links do not work, or do not do what they are for.
+    /// Links do not work, or do not restrict what they should restrict.
     Fault = 2,
 }
 
 impl Verdict {
-    /// In a word.
+    /// One-word verdict.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -27,36 +27,36 @@ impl Verdict {
     }
 }
 
-/// What was looked at, what came of it, and what to do about it. Every text is one line.
+/// What was checked, the result, and the fix. Every text is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Check {
-    /// What was looked at.
+    /// What was checked.
     pub(crate) subject: String,
-    /// What came of it.
+    /// The result.
     pub(crate) verdict: Verdict,
-    /// What is there, or the cause of the trouble.
+    /// The state that was found, or the cause of the problem.
     pub(crate) detail: String,
-    /// A command, or a line for a configuration file; only where there is trouble.
+    /// A command, or a line for a configuration file; only if there is a problem.
     pub(crate) fix: Option<String>,
 }
 
 impl Check {
-    /// All is well.
+    /// A check without a problem.
     pub(crate) fn ok(subject: &str, detail: impl AsRef<str>) -> Self {
         Self::new(subject, Verdict::Ok, detail.as_ref(), None)
     }
 
-    /// See [`Verdict::Warning`].
+    /// A check with the verdict [`Verdict::Warning`].
     pub(crate) fn warning(subject: &str, cause: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
         Self::new(subject, Verdict::Warning, cause.as_ref(), Some(fix.as_ref()))
     }
 
-    /// See [`Verdict::Fault`].
+    /// A check with the verdict [`Verdict::Fault`].
     pub(crate) fn fault(subject: &str, cause: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
         Self::new(subject, Verdict::Fault, cause.as_ref(), Some(fix.as_ref()))
     }
 
-    /// A fault or, if it is not `grave`, a warning.
+    /// A check with a problem: a fault if `grave`, else a warning.
     pub(crate) fn trouble(grave: bool, subject: &str, cause: &str, fix: &str) -> Self {
         if grave { Self::fault(subject, cause, fix) } else { Self::warning(subject, cause, fix) }
     }
@@ -67,13 +67,13 @@ impl Check {
     }
 }
 
-/// The worst of them; no checks are well.
+/// The worst verdict of `checks`; `Ok` if there are none.
 pub(crate) fn worst(checks: &[Check]) -> Verdict {
     checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok)
 }
 
-/// Rules, paths and complaints come from others: a terminal gets no control character of theirs.
-/// Quotes stay, for commands are copied from here.
+/// Escapes control characters: rules, paths and error texts come from other programs, and a terminal
+/// must not interpret them. Quotes stay, because commands are copied from the output.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -87,7 +87,7 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// A path as a word of a shell.
+/// Quotes a path as one word for a shell.
 pub(crate) fn word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,".contains(c);
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_wrote_is_one_line_and_can_be_pasted() {
+    fn foreign_text_is_one_line_and_can_be_pasted() {
         let check = Check::fault("a\u{1b}[31m", "b\nc \u{202e}", "echo \"it's\" \\n");
         assert_eq!(
             (check.subject.as_str(), check.detail.as_str()),

@@ -12,8 +12,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf, absolute};
 
-/// What holds here: the file's word, or without a file that can be read, the defaults and the
-/// command line's. And the file's place.
+/// Returns the configuration, the path of its file and the checks. Without a readable file the
+/// configuration consists of the defaults and the options of the command line.
 pub(crate) fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
     let path = overrides.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
     let path = absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -21,7 +21,7 @@ pub(crate) fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
     let there = fs::symlink_metadata(&path).is_ok();
     let config = match Config::load(overrides.clone()) {
         Ok(config) => {
-            let detail = if there { shown(&path) } else { "none: the defaults hold".to_owned() };
+            let detail = if there { shown(&path) } else { "no file: default settings".to_owned() };
             checks.push(owner(&path, there).unwrap_or_else(|| Check::ok("config.toml", detail)));
             config
         }
@@ -40,18 +40,22 @@ pub(crate) fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
     (config, path, checks)
 }
 
-/// Whoever can write the file names a program that runs as root.
+/// Checks that only root can change the file: it names a program that runs as root.
 fn owner(path: &Path, there: bool) -> Option<Check> {
     let metadata = fs::metadata(path).ok().filter(|_| there)?;
     let name = word(path);
     if metadata.uid() != 0 {
-        let cause =
-            format!("{} belongs to user {}: hooks would obey them", shown(path), metadata.uid());
+        let cause = format!(
+            "{} belongs to user {}, who can change what runs as root",
+            shown(path),
+            metadata.uid()
+        );
         return Some(Check::fault("config.toml", cause, format!("chown root:root {name}")));
     }
     if metadata.mode() & 0o022 != 0 {
         let mode = metadata.mode() & 0o7777;
-        let cause = format!("{} has mode {mode:o}: others can write what hooks obey", shown(path));
+        let cause =
+            format!("{} has mode {mode:o}: other users can change what runs as root", shown(path));
         return Some(Check::fault("config.toml", cause, format!("chmod go-w {name}")));
     }
     let above = path.parent().and_then(|above| fs::canonicalize(above).ok())?;
@@ -60,13 +64,13 @@ fn owner(path: &Path, there: bool) -> Option<Check> {
     Some(Check::fault("config.toml", format!("its directory: {error}"), fix))
 }
 
-/// The log is opened first thing: where it cannot be, no container starts.
+/// Checks the log: if it cannot be opened, no container starts.
 fn log(path: Option<&Path>) -> Check {
     let Some(path) = path else {
         return if Path::new(SYSLOG).exists() {
-            Check::ok("log", "the system's")
+            Check::ok("log", "system log")
         } else {
-            let cause = "the system has none: crun hides what hooks print, and errors are lost";
+            let cause = "no system log: crun hides the output of hooks, so errors are lost";
             Check::warning("log", cause, "in config.toml: [log] file = \"/var/log/oci-link.log\"")
         };
     };
@@ -81,7 +85,7 @@ fn log(path: Option<&Path>) -> Check {
             Ok(()) => {
                 return Check::ok(
                     "log",
-                    format!("{}: made when there is something to say", shown(path)),
+                    format!("{}: created with the first message", shown(path)),
                 );
             }
             Err(errno) => format!("{}: {}", shown(above), errno.desc()),

@@ -1,4 +1,4 @@
-//! containerd's CRI hands on only those annotations that the runtime's entry allows.
+//! containerd's CRI passes only those annotations that the runtime's entry allows.
 
 use super::check::{Check, word};
 use crate::sys::file::shown;
@@ -6,24 +6,24 @@ use std::fs;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// Files in which `configure` puts us.
+/// Files in which `configure` registers oci-link.
 const FILES: [&str; 2] = ["etc/containerd/config.toml", "etc/containerd/conf.d/oci-link.toml"];
-/// What our annotations begin with.
+/// The prefix of our annotations.
 const OURS: &str = "org.oci-link.";
 
-/// A check for each of its runtimes that is us.
+/// One check for each runtime of containerd that is oci-link.
 pub(crate) fn annotations(root: &Path) -> Vec<Check> {
     let mut checks = Vec::new();
     for file in FILES.map(|file| root.join(file)) {
         let text = fs::read_to_string(&file).unwrap_or_default();
-        // One that is no TOML is the engine's own check.
+        // An invalid file is reported by the check of the engine.
         let Ok(parsed) = toml::from_str::<Table>(&text) else { continue };
         checks.extend(ours(&parsed).into_iter().map(|(name, runtime)| judge(&file, name, runtime)));
     }
     checks
 }
 
-/// The runtimes whose program is called as we are.
+/// The runtimes whose program has a name of oci-link.
 fn ours(config: &Table) -> Vec<(&str, &Table)> {
     let plugins = config.get("plugins").and_then(Value::as_table);
     let runtimes = plugins
@@ -42,22 +42,26 @@ fn is_us(runtime: &Table) -> bool {
 }
 
 fn judge(file: &Path, name: &str, runtime: &Table) -> Check {
-    let subject = format!("annotations through containerd ({name})");
+    let subject = format!("containerd annotations ({name})");
     let lists = ["container_annotations", "pod_annotations"];
     let lacks: Vec<&str> = lists.into_iter().filter(|list| !allows(runtime.get(*list))).collect();
     if lacks.is_empty() {
-        return Check::ok(&subject, "handed on");
+        return Check::ok(&subject, "passed to the runtime");
     }
     let line = |list: &&str| format!("{list} = [\"{OURS}*\"]");
     let lines: Vec<String> = lacks.iter().map(line).collect();
-    let cause = format!("{}: {} let none of ours through", shown(file), lacks.join(" and "));
-    // Without the container's own, no links of a container are ever seen.
+    let cause = format!(
+        "{}: {} lack {OURS}*: annotations do not reach oci-link",
+        shown(file),
+        lacks.join(" and ")
+    );
+    // Without the annotations of the container itself, its links are never seen.
     let grave = lacks.contains(&lists[0]);
     let fix = format!("in {}, runtime {name}: {}", word(file), lines.join(" and "));
     Check::trouble(grave, &subject, &cause, &fix)
 }
 
-/// Whether a pattern of the list matches what ours begin with.
+/// Whether a pattern of the list matches our prefix.
 fn allows(list: Option<&Value>) -> bool {
     let patterns = list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     patterns.into_iter().any(|pattern| {
@@ -82,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_lets_ours_through() {
+    fn a_list_that_passes_our_annotations() {
         let verdict = |lists: &str| judged(lists)[0].verdict;
         let both = |pattern: &str| {
             verdict(&format!(

@@ -1,4 +1,4 @@
-//! Engines: whether they are here, and whether they know us.
+//! Engines: whether they are installed, and whether oci-link is registered with them.
 
 use super::HostContext;
 use super::check::Check;
@@ -9,7 +9,7 @@ use crate::sys::process::exec::DIRECTORIES;
 use std::fs;
 use std::path::Path;
 
-/// An engine, by its program and by the file that says what it runs.
+/// An engine, its program and its configuration file.
 struct Kind {
     engine: Registration,
     name: &'static str,
@@ -49,7 +49,7 @@ const KINDS: [Kind; 4] = [
     },
 ];
 
-/// What an engine's files say of us.
+/// Whether an engine's files register oci-link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Unknown,
@@ -64,7 +64,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
         .filter(|kind| is_here(root, kind))
         .map(|kind| (kind, standing(context, kind)))
         .collect();
-    // Who uses one engine need not be told of the others.
+    // One registered engine is enough: the others may be unused.
     let known = found.iter().any(|(_, standing)| !matches!(standing, Ok(Standing::Unknown)));
     let mut checks: Vec<Check> =
         found.into_iter().map(|(kind, standing)| judge(kind.name, standing, known)).collect();
@@ -73,7 +73,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     checks
 }
 
-/// Whether an engine is on this host, as far as its files tell.
+/// Whether the files of an engine are on this host.
 pub(crate) fn is_installed(root: &Path, engine: Registration) -> bool {
     KINDS.iter().any(|kind| kind.engine == engine && is_here(root, kind))
 }
@@ -84,7 +84,8 @@ fn is_here(root: &Path, kind: &Kind) -> bool {
     root.join(kind.file).exists() || DIRECTORIES.iter().any(installed)
 }
 
-/// What `configure` would change: nothing to add, or nothing to remove.
+/// Compares with `configure`: an engine is registered if it would add nothing, and unknown if it
+/// would remove nothing.
 fn standing(context: &HostContext, kind: &Kind) -> Result<Standing> {
     let request = |default, hooks, remove| -> Result<Registering> {
         Ok(Registering {
@@ -117,27 +118,29 @@ fn standing(context: &HostContext, kind: &Kind) -> Result<Standing> {
 fn judge(name: &str, standing: Result<Standing>, known: bool) -> Check {
     let fix = format!("oci-link configure {name}");
     match standing {
-        Ok(Standing::Registered) => Check::ok(name, "knows us"),
-        Ok(Standing::Outdated) => {
-            Check::warning(name, "what it knows of us is not what configure writes now", fix)
-        }
+        Ok(Standing::Registered) => Check::ok(name, "oci-link is registered"),
+        Ok(Standing::Outdated) => Check::warning(
+            name,
+            "outdated: the entry of oci-link is not what configure writes now",
+            fix,
+        ),
         Ok(Standing::Unknown) if known => {
-            Check::ok(name, format!("is here, and does not know us ({fix})"))
+            Check::ok(name, format!("installed, but oci-link is not registered with it ({fix})"))
         }
         Ok(Standing::Unknown) => {
-            Check::warning(name, "is here, and no engine knows us by its configuration", fix)
+            Check::warning(name, "installed, but oci-link is not registered with any engine", fix)
         }
-        Err(error) => Check::fault(name, error.to_string(), format!("mend that, then {fix}")),
+        Err(error) => Check::fault(name, error.to_string(), format!("correct that, then {fix}")),
     }
 }
 
-/// docker keeps no containers apart then, whatever its networks say.
+/// With `iptables` false docker does not separate containers, whatever its networks ask for.
 fn docker_without_iptables(context: &HostContext) -> Option<Check> {
     let text = fs::read_to_string(context.question.root.join(KINDS[0].file)).ok()?;
     let says: serde_json::Value = serde_json::from_str(&text).ok()?;
     let off = says.get("iptables").and_then(serde_json::Value::as_bool) == Some(false);
     (off && context.config.isolate.is_empty()).then(|| {
-        let cause = "iptables is false: docker keeps no containers apart, whatever icc says";
+        let cause = "iptables is false: docker does not separate containers, even with icc=false";
         let fix = context.config_line("[firewall] isolate = [\"docker0\"]");
         Check::warning("docker's daemon.json", cause, fix)
     })
@@ -149,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_engine_that_knows_us_is_enough() {
+    fn one_registered_engine_is_enough() {
         assert_eq!(judge("docker", Ok(Standing::Unknown), false).verdict, Verdict::Warning);
         assert_eq!(judge("docker", Ok(Standing::Unknown), true).verdict, Verdict::Ok);
         assert_eq!(judge("docker", Ok(Standing::Outdated), true).verdict, Verdict::Warning);

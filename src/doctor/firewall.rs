@@ -1,4 +1,4 @@
-//! Who keeps the rules, and whether packets get to them.
+//! Which backend has the rules, and whether packets reach them.
 
 use super::HostContext;
 use super::check::Check;
@@ -15,26 +15,26 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     checks
 }
 
-/// Which backend is, or would be, and why not the others.
+/// Which backend is in use or would be, and why the others are not.
 fn backend(context: &HostContext) -> Check {
     const SUBJECT: &str = "backend";
     let can = |name| probe::can_do(name, &context.tables).map_err(|error| error.to_string());
     let (name, how) = match (context.config.firewall, context.chosen()) {
         (Choice::Fixed(BackendName::None), _) => {
-            return Check::ok(SUBJECT, "none, as config.toml says: links open nothing");
+            return Check::ok(SUBJECT, "none, as config.toml says: links open no ports");
         }
         (Choice::Fixed(name), _) => (Some(name), "as config.toml says"),
-        (Choice::Auto, Some(name)) => (Some(name), "chosen when a link first needed one"),
+        (Choice::Auto, Some(name)) => (Some(name), "chosen automatically at the first link"),
         (Choice::Auto, None) => {
             (ORDER.into_iter().find(|name| can(*name).is_ok()), "would be chosen")
         }
     };
     let others = ORDER.into_iter().filter(|other| Some(*other) != name);
-    let lacks = |name| can(name).err().map(|why| format!("not {name}: {why}"));
+    let lacks = |name| can(name).err().map(|why| format!("{name} is not available: {why}"));
     let others: Vec<String> = others.filter_map(lacks).collect();
     match name {
         None => {
-            let fix = "apt-get install iptables, or a kernel with nf_tables";
+            let fix = "apt-get install iptables, or boot a kernel with nf_tables";
             Check::fault(SUBJECT, others.join("; "), fix)
         }
         Some(name) => match can(name) {
@@ -50,9 +50,10 @@ fn backend(context: &HostContext) -> Check {
     }
 }
 
-/// Two sets of tables of which each packet passes both: what one accepts, the other may drop.
+/// Checks that only one iptables variant has rules: each packet passes both variants, and one may drop
+/// what the other accepts.
 fn kinds(context: &HostContext) -> Check {
-    const SUBJECT: &str = "kinds of iptables";
+    const SUBJECT: &str = "iptables variants";
     let mut mixed = Vec::new();
     for table in &context.tables {
         match probe::rules_of_forward(table.family) {
@@ -63,14 +64,14 @@ fn kinds(context: &HostContext) -> Check {
         }
     }
     if mixed.is_empty() {
-        Check::ok(SUBJECT, "no packet passes the rules of two")
+        Check::ok(SUBJECT, "only one iptables variant has rules")
     } else {
-        let fix = "update-alternatives --config iptables; then restart what made the others";
-        Check::warning(SUBJECT, format!("{}: packets pass both", mixed.join("; ")), fix)
+        let fix = "update-alternatives --config iptables; then restart the programs that made the other rules";
+        Check::warning(SUBJECT, format!("{}: packets pass both variants", mixed.join("; ")), fix)
     }
 }
 
-/// What is wrong with the rules of FORWARD, by kind.
+/// The number of rules in FORWARD of each variant, if more than one variant has rules.
 fn both(family: Family, found: &[(&str, usize)]) -> Option<String> {
     let with_rules: Vec<String> = found
         .iter()
@@ -81,7 +82,7 @@ fn both(family: Family, found: &[(&str, usize)]) -> Option<String> {
     (with_rules.len() > 1).then_some(text)
 }
 
-/// How people call it.
+/// The usual name of the family.
 pub(crate) fn shown(family: Family) -> &'static str {
     match family {
         Family::V4 => "IPv4",
@@ -89,7 +90,7 @@ pub(crate) fn shown(family: Family) -> &'static str {
     }
 }
 
-/// Whether FORWARD asks our chain first.
+/// Whether FORWARD jumps to our chain first.
 fn jump(context: &HostContext, table: &Table) -> Option<Check> {
     let lines = table.lines.as_ref().ok()?;
     let subject = format!("FORWARD, {}", shown(table.family));
@@ -103,12 +104,12 @@ fn jump(context: &HostContext, table: &Table) -> Option<Check> {
 
 fn judge(subject: &str, in_front: Option<&[&str]>, fix: &str) -> Check {
     match in_front {
-        None => Check::warning(subject, "does not enter OCI-LINK: somebody flushed it", fix),
-        Some([]) => Check::ok(subject, "enters OCI-LINK first"),
+        None => Check::warning(subject, "has no jump to OCI-LINK: the rules were flushed", fix),
+        Some([]) => Check::ok(subject, "jumps to OCI-LINK first"),
         Some([first, rest @ ..]) => {
             let more =
                 if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-            let cause = format!("in front of OCI-LINK, which links need first: {first}{more}");
+            let cause = format!("rules before OCI-LINK, which must be first: {first}{more}");
             Check::warning(subject, cause, fix)
         }
     }
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_that_pass_two_kinds() {
+    fn packets_that_pass_two_variants() {
         assert_eq!(both(Family::V4, &[("nft", 3), ("legacy", 0)]), None);
         let told = both(Family::V6, &[("nft", 3), ("legacy", 1)]).unwrap();
         assert_eq!(told, "rules of IPv6 in FORWARD: nft has 3, legacy has 1");

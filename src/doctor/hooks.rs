@@ -1,5 +1,5 @@
-//! hooks.d: a file there that podman cannot read keeps every container from starting, and a hook
-//! whose program is gone is skipped without a word.
+//! hooks.d: a file there that podman cannot parse stops every container from starting, and podman
+//! skips a hook whose program is missing without a message.
 
 use super::HostContext;
 use super::check::{Check, word};
@@ -12,9 +12,9 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where people put hooks, whether engines look there or not.
+/// Usual directories for hooks, whether an engine reads them or not.
 const USUAL: [&str; 2] = ["usr/share/containers/oci/hooks.d", "etc/containers/oci/hooks.d"];
-/// Nobody's hook is longer.
+/// Upper bound for the size of a hooks.d file.
 const MAX: u64 = 1 << 20;
 
 pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
@@ -23,7 +23,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     if engines.iter().any(|engine| is_installed(root, *engine)) {
         engines.retain(|engine| is_installed(root, *engine));
     }
-    // A file that does not say where to look is the engine's own check.
+    // An invalid configuration file is reported by the check of the engine.
     let looked = |engine| hooks_directories(engine, root).unwrap_or_default();
     let read: Vec<PathBuf> = engines.into_iter().flat_map(looked).collect();
     let usual = USUAL.iter().map(|directory| root.join(directory)).collect();
@@ -37,7 +37,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     files.filter_map(|(file, is_read)| judge(&file, is_read)).collect()
 }
 
-/// What an engine would read.
+/// The files of a directory that an engine would read.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -47,7 +47,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Of others' hooks only trouble is told.
+/// Checks one hook; hooks of other programs are reported only if there is a problem.
 fn judge(file: &Path, is_read: bool) -> Option<Check> {
     let subject = format!("hook {}", file.file_name().unwrap_or_default().to_string_lossy());
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
@@ -66,21 +66,21 @@ fn judge(file: &Path, is_read: bool) -> Option<Check> {
     }
     let fix = "oci-link configure podman --hooks";
     Some(if !is_executable(&program) {
-        let what = "is no program: podman skips the hook and says nothing";
+        let what = "is not a program: podman skips the hook without a message";
         Check::fault(&subject, format!("{} {what}", shown(&program)), fix)
     } else if !is_read {
-        let cause = format!("{}: no engine looks there", shown(file));
+        let cause = format!("{}: no engine reads this directory", shown(file));
         Check::warning(&subject, cause, fix)
     } else {
         Check::ok(&subject, shown(&program))
     })
 }
 
-/// What the hook runs.
+/// The program that the hook runs.
 fn program(text: &str) -> Result<PathBuf, String> {
     let hook: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let path = hook.get("hook").and_then(|hook| hook.get("path")?.as_str());
-    path.map(PathBuf::from).ok_or_else(|| "names no program".to_owned())
+    path.map(PathBuf::from).ok_or_else(|| "has no program path".to_owned())
 }
 
 #[cfg(test)]
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_hook_runs() {
+    fn program_of_a_hook() {
         let text = include_str!("../../hooks/hooks.d/oci-link-poststop.json");
         assert_eq!(program(text), Ok("/usr/bin/oci-link".into()));
         assert!(program("{").is_err() && program("{\"version\": \"1.0.0\"}").is_err());

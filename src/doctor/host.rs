@@ -1,4 +1,4 @@
-//! The host itself: its kernel, our power over it, and who else changes its rules.
+//! The host itself: its kernel, our privileges, and other programs that change its rules.
 
 use super::HostContext;
 use super::check::Check;
@@ -7,7 +7,7 @@ use crate::sys::process;
 use nix::unistd::Uid;
 use std::fs;
 
-/// The first kernel that has all the calls we make.
+/// The first Linux version that has all system calls we use.
 const KERNEL: (u32, u32) = (5, 9);
 
 pub(crate) fn examine() -> Vec<Check> {
@@ -18,7 +18,7 @@ fn user() -> Check {
     if Uid::effective().is_root() {
         Check::ok("user", "root")
     } else {
-        let cause = "not root: neither rules nor records can be read";
+        let cause = "not root: rules and records cannot be read";
         Check::fault("user", cause, "sudo oci-link doctor")
     }
 }
@@ -34,7 +34,7 @@ fn kernel() -> Check {
     }
 }
 
-/// Major and minor.
+/// Major and minor number of a kernel release.
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -43,9 +43,10 @@ fn version(release: &str) -> Option<(u32, u32)> {
 fn connections() -> Check {
     const SUBJECT: &str = "connection tracking";
     match conntrack::entries() {
-        Ok(Some(_)) => Check::ok(SUBJECT, "connections can be listed, and ended with their links"),
+        Ok(Some(_)) => Check::ok(SUBJECT, "connections end with their links"),
         Ok(None) | Err(_) => {
-            let cause = "the kernel does not list connections: they outlive their links";
+            let cause =
+                "the kernel does not list connections: they stay open after their link ends";
             Check::warning(SUBJECT, cause, "modprobe nf_conntrack_netlink")
         }
     }
@@ -60,9 +61,9 @@ pub(crate) fn reloaders(context: &HostContext) -> Vec<Check> {
     let found = [("firewalld", firewalld), ("ufw", ufw)].into_iter().filter(|(_, runs)| *runs);
     let check = |(name, _)| {
         if context.watched {
-            return Check::ok(name, "flushes rules when it reloads; watch makes them again");
+            return Check::ok(name, "flushes rules when it reloads; watch restores them");
         }
-        let cause = "is active, and flushes the rules of links when it reloads";
+        let cause = "is active and flushes the rules of links when it reloads";
         let fix = format!(
             "after a reload: {}; or systemctl enable --now oci-link-watch",
             context.call("sync")
@@ -72,7 +73,7 @@ pub(crate) fn reloaders(context: &HostContext) -> Vec<Check> {
     found.map(check).collect()
 }
 
-/// What ufw.conf says.
+/// Whether ufw.conf enables ufw.
 fn is_enabled(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("ENABLED="));
     lines.next_back().is_some_and(|value| value.trim_matches('"').eq_ignore_ascii_case("yes"))

@@ -1,5 +1,5 @@
-//! Whether what has no link is really shut: proved by rules and switches. Our notes only tell a host
-//! on which nothing has begun from one on which somebody has flushed.
+//! Whether unlinked containers are really separated, judged by rules and kernel switches. Our own
+//! notes only distinguish a host without containers from one whose rules were flushed.
 
 use super::HostContext;
 use super::check::Check;
@@ -27,12 +27,12 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
             checks.extend(context.tables.iter().filter_map(|table| drops(context, table)));
             checks.extend(context.tables.iter().filter_map(|table| bypass(context, table)));
         }
-        None => checks.push(Check::ok("isolation", "begins when the first container starts")),
+        None => checks.push(Check::ok("isolation", "set up when the first container starts")),
     }
     checks
 }
 
-/// Whether packets between two containers of one bridge are shown to the firewall at all.
+/// Whether the firewall sees packets between two containers of one bridge.
 fn switch(family: Family, isolates: bool) -> Check {
     let name = match family {
         Family::V4 => "bridge-nf-call-iptables",
@@ -45,10 +45,12 @@ fn switch(family: Family, isolates: bool) -> Check {
 fn judge_switch(name: &str, value: Option<&str>, isolates: bool) -> Check {
     let set = format!("sysctl -w net.bridge.{name}=1");
     let (state, fix) = match value {
-        Some("1") => return Check::ok(name, "containers of one bridge are filtered"),
+        Some("1") => {
+            return Check::ok(name, "traffic between containers of one bridge is filtered");
+        }
         Some(_) => ("is off", set),
         None => {
-            ("is not there (br_netfilter is not loaded)", format!("modprobe br_netfilter && {set}"))
+            ("is missing (br_netfilter is not loaded)", format!("modprobe br_netfilter && {set}"))
         }
     };
     let cause = format!("{state}: traffic between containers of one bridge is not filtered");
@@ -56,7 +58,7 @@ fn judge_switch(name: &str, value: Option<&str>, isolates: bool) -> Check {
     Check::trouble(isolates, name, &cause, &fix)
 }
 
-/// What config.toml isolates must exist some day.
+/// Checks that the isolated bridges exist.
 fn interfaces(bridges: &[BridgeName]) -> Check {
     let devices = fs::read_to_string("/proc/net/dev").unwrap_or_default();
     let there = |bridge: &&BridgeName| {
@@ -70,9 +72,15 @@ fn interfaces(bridges: &[BridgeName]) -> Check {
     if absent.is_empty() {
         Check::ok("isolated bridges", list(&there))
     } else {
-        let cause =
-            format!("no such interface: {}; engines make theirs when needed", list(&absent));
-        Check::warning("isolated bridges", cause, "ip link show type bridge, and correct isolate")
+        let cause = format!(
+            "no such interface: {}; engines create their bridges when needed",
+            list(&absent)
+        );
+        Check::warning(
+            "isolated bridges",
+            cause,
+            "ip link show type bridge; then correct firewall.isolate",
+        )
     }
 }
 
@@ -89,34 +97,34 @@ fn drops_of_nftables(context: &HostContext) -> Check {
     }
 }
 
-/// Until the first container starts, nobody needs rules to be kept apart.
+/// Judges the drop rules. Before the first container starts, none are needed.
 fn judge_drops(context: &HostContext, subject: &str, whole: bool) -> Check {
     let made = context.firewall().is_some_and(|firewall| {
         firewall.isolated().is_ok_and(|bridges| bridges == context.config.isolate)
     });
     if whole {
-        Check::ok(subject, "the drops come last, as they should")
+        Check::ok(subject, "the drop rules come last")
     } else if context.running.is_empty() && !made {
-        Check::ok(subject, "begins when the first container starts")
+        Check::ok(subject, "set up when the first container starts")
     } else {
-        let cause = "rules do not keep the containers of isolated bridges apart";
+        let cause = "the rules do not separate the containers of isolated bridges";
         Check::fault(subject, cause, context.call("sync"))
     }
 }
 
-/// Engines that accept their whole subnet before we are asked.
+/// Finds rules of engines that accept a whole subnet before FORWARD jumps to our chain.
 fn bypass(context: &HostContext, table: &Table) -> Option<Check> {
     let lines = table.lines.as_ref().ok()?;
     let in_front = probe::in_front(lines)?;
     let accepts = probe::wide_accepts(lines, &in_front);
     let first = accepts.first()?;
-    let subject = format!("who is asked before us, {}", shown(table.family));
+    let subject = format!("rules before OCI-LINK, {}", shown(table.family));
     let who = author(first);
-    let cause = format!("{who} accepts its whole subnet before FORWARD reaches us: {first}");
+    let cause = format!("{who} accepts its whole subnet before FORWARD reaches OCI-LINK: {first}");
     Some(Check::fault(&subject, cause, context.call("sync")))
 }
 
-/// Whose rule it is, as far as its chain tells.
+/// The program that made a rule, judged by its chain.
 fn author(rule: &str) -> &'static str {
     let chain = rule.split(' ').nth(1).unwrap_or_default();
     match chain {

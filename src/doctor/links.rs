@@ -1,4 +1,4 @@
-//! The links of those who run: what `sync` and `gc` would find.
+//! The links of running containers: what `sync` and `gc` would find.
 
 use super::check::Check;
 use super::{HostContext, alive};
@@ -13,10 +13,11 @@ use crate::sys::process;
 use std::rc::Rc;
 
 const SUBJECT: &str = "links";
-/// One cause may break a thousand links; more lines would say nothing more.
+/// Findings that are listed; one cause may break a thousand links.
 const SHOWN: usize = 20;
 
-/// The host, where there are records: to open it makes what is missing.
+/// Opens the host if there are records. `Host::open` creates missing directories, and `doctor` changes
+/// nothing.
 pub(crate) fn open(config: &Config, state: Option<&Directory>) -> (Option<Host>, Option<Check>) {
     if !state.is_some_and(store::is_there) {
         return (None, None);
@@ -24,13 +25,13 @@ pub(crate) fn open(config: &Config, state: Option<&Directory>) -> (Option<Host>,
     match Host::open(config.clone()) {
         Ok(host) => (Some(host), None),
         Err(error) => {
-            let fix = "remove what is no directory of ours there";
+            let fix = "remove what is not a directory of oci-link there";
             (None, Some(Check::fault(SUBJECT, error.to_string(), fix)))
         }
     }
 }
 
-/// The records of those who run.
+/// The records of running containers.
 pub(crate) fn running(host: Option<&Host>) -> Vec<Record> {
     host.map(alive).unwrap_or_default()
 }
@@ -40,28 +41,31 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     match recovery::audit(host) {
         Ok(findings) if findings.is_empty() => {
             let count = context.running.len();
-            vec![Check::ok(SUBJECT, format!("{count} containers, all as their records say"))]
+            vec![Check::ok(
+                SUBJECT,
+                format!("{count} containers: rules and hosts files match their records"),
+            )]
         }
-        Ok(findings) => told(context, &findings),
+        Ok(findings) => checks_of(context, &findings),
         Err(error) => {
             vec![Check::fault(SUBJECT, error.to_string(), context.call("sync"))]
         }
     }
 }
 
-fn told(context: &HostContext, findings: &[Finding]) -> Vec<Check> {
+fn checks_of(context: &HostContext, findings: &[Finding]) -> Vec<Check> {
     let check = |finding: &Finding| {
         Check::warning(SUBJECT, finding.to_string(), context.call(command(finding)))
     };
     let mut checks: Vec<Check> = findings.iter().take(SHOWN).map(check).collect();
     if findings.len() > SHOWN {
-        let cause = format!("and {} more", findings.len() - SHOWN);
+        let cause = format!("{} more problems", findings.len() - SHOWN);
         checks.push(Check::warning(SUBJECT, cause, context.call("sync")));
     }
     checks
 }
 
-/// What mends it.
+/// The command that repairs the finding.
 fn command(finding: &Finding) -> &'static str {
     match finding {
         Finding::Dead(_) | Finding::Orphaned { .. } | Finding::Leftover(_) => "gc",
@@ -69,19 +73,19 @@ fn command(finding: &Finding) -> &'static str {
     }
 }
 
-/// Where the records were lost, their rules may still be there.
+/// Looks for rules of records that were lost.
 fn without_records(context: &HostContext) -> Vec<Check> {
     let (Some(state), Ok(boot)) = (&context.state, process::boot_id()) else { return Vec::new() };
     let mut findings = Vec::new();
     for backend in BackendName::ALL {
         let firewall = select(Choice::Fixed(backend), SetupCache::new(Rc::clone(state), boot));
-        // A backend that cannot be read has no rules that somebody made.
+        // A backend that cannot be read has no rules of ours.
         let owners = firewall.owners().unwrap_or_default().into_keys();
         findings.extend(owners.map(|owner| Finding::Orphaned { backend, owner }));
     }
     if findings.is_empty() {
-        vec![Check::ok(SUBJECT, "no container has any yet")]
+        vec![Check::ok(SUBJECT, "no container has links yet")]
     } else {
-        told(context, &findings)
+        checks_of(context, &findings)
     }
 }

@@ -1,11 +1,11 @@
-//! What on this host would keep links from working, and the mend for each.
+//! What on this host keeps links from working, and the fix for each problem.
 //!
-//! One file per theme; each looks, and judges what it saw by functions that look at nothing. A theme
-//! gives a [`Check`] for everything it looked at, well or not. Whatever is broken is somebody's
-//! check: only where there is nothing to look at does a theme stay silent.
+//! One file per theme. Each theme reads the host, and judges by functions that read nothing. It
+//! returns a [`Check`] for everything it examined, with a problem or without. A theme without
+//! anything to examine returns no check.
 //!
-//! Nothing is changed. No backend is chosen or set up, no directory made, no log opened; the records
-//! are read only where the state directory is as it should be, because to open one mends it.
+//! Nothing is changed: no backend is chosen or set up, no directory created, no log opened. Records
+//! are read only if the state directory is valid, because opening it repairs it.
 
 mod check;
 mod config;
@@ -31,36 +31,36 @@ pub(crate) use check::{Check, Verdict, worst};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// Who asks, and about what.
+/// What `doctor` was asked to examine.
 #[derive(Debug)]
 pub(crate) struct Question {
     /// The global options.
     pub(crate) overrides: Overrides,
-    /// What stands before every path of an engine's files.
+    /// The directory below which the files of engines are.
     pub(crate) root: PathBuf,
     /// The program itself.
     pub(crate) program: PathBuf,
 }
 
-/// What several themes look at.
+/// What several themes examine.
 struct HostContext {
     question: Question,
     config: Config,
-    /// Where that is read from.
+    /// The path of config.toml.
     config_file: PathBuf,
-    /// The state directory, if it is there and as it should be.
+    /// The state directory, if it exists and is valid.
     state: Option<Rc<Directory>>,
-    /// The records, if there are any and they may be opened.
+    /// The host, if there are records and they can be opened.
     host: Option<Host>,
-    /// Those of containers that run.
+    /// The records of running containers.
     running: Vec<Record>,
-    /// The tables that iptables has.
+    /// The tables of iptables.
     tables: Vec<Table>,
-    /// Whether `watch` runs.
+    /// Whether `watch` is running.
     watched: bool,
 }
 
-/// All checks, in the order in which an administrator would mend what they find.
+/// All checks, in the order in which an administrator would fix the problems.
 pub(crate) fn examine(question: Question) -> Vec<Check> {
     let (config, config_file, mut checks) = config::examine(&question.overrides);
     let (state, state_checks) = state::examine(&config, &config_file);
@@ -92,7 +92,7 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
 }
 
 impl HostContext {
-    /// `oci-link` with these words, as it has to be called to act on what was looked at.
+    /// The command line of `oci-link` with these words, for the configuration that was examined.
     fn call(&self, words: &str) -> String {
         let given = &self.question.overrides;
         let options = [("--config", &given.config), ("--state-dir", &given.state_dir)];
@@ -105,12 +105,12 @@ impl HostContext {
         call + words
     }
 
-    /// Where a line has to go that mends by config.toml.
+    /// A fix that consists of a line in config.toml.
     fn config_line(&self, line: &str) -> String {
         format!("in {}: {line}", check::word(&self.config_file))
     }
 
-    /// The backend that keeps the rules of containers that start now, if that is known.
+    /// The backend for containers that start now, if it is known.
     fn chosen(&self) -> Option<BackendName> {
         match self.config.firewall {
             Choice::Fixed(name) => Some(name),
@@ -118,13 +118,13 @@ impl HostContext {
         }
     }
 
-    /// The firewall as the configuration names it, if it can be asked what it remembers.
+    /// The configured firewall, if its notes can be read.
     fn firewall(&self) -> Option<Box<dyn Firewall>> {
         let state = Rc::clone(self.state.as_ref()?);
         Some(select(self.config.firewall, SetupCache::new(state, process::boot_id().ok()?)))
     }
 
-    /// Whether containers that run now have links in rules of iptables.
+    /// Whether running containers depend on rules of iptables.
     fn depends_on_tables(&self) -> bool {
         let isolated = !self.config.isolate.is_empty();
         let base = |backend| matches!(backend, BackendName::Iptables | BackendName::Ipset);
@@ -133,7 +133,7 @@ impl HostContext {
     }
 }
 
-/// Those of `records` whose containers run.
+/// The records of running containers.
 fn alive(host: &Host) -> Vec<Record> {
     let mut records = host.store.all().unwrap_or_default();
     records.retain(|record| is_running(record, host.boot).is_ok_and(|runs| runs));

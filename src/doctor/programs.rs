@@ -1,4 +1,4 @@
-//! The names that we are called by, and the runtime that the wrapper becomes.
+//! The names of the wrapper, and the runtime that it executes.
 
 use super::HostContext;
 use super::check::{Check, word};
@@ -18,8 +18,8 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     checks
 }
 
-/// A link beside the program: engines take a path and no arguments. Only the first is what
-/// `configure` writes.
+/// Checks a symbolic link beside the program: engines take a path and no arguments. `configure`
+/// writes only the first name.
 fn link(program: &Path, name: &str) -> Check {
     let path = program.with_file_name(name);
     match (metadata(&path), metadata(program)) {
@@ -29,17 +29,17 @@ fn link(program: &Path, name: &str) -> Check {
             Check::warning(name, cause, format!("ln -sf {} {}", word(program), word(&path)))
         }
         (Err(_), _) if path.is_symlink() || name == NAMES[0] => {
-            let cause = format!("{} leads nowhere: engines cannot call the wrapper", shown(&path));
+            let cause = format!("{} is missing: engines cannot call the wrapper", shown(&path));
             Check::warning(name, cause, format!("ln -sf {} {}", word(program), word(&path)))
         }
-        (Err(_), _) => Check::ok(name, "not made: needed only by who calls it"),
+        (Err(_), _) => Check::ok(name, "not installed (optional)"),
     }
 }
 
 fn runtime(context: &HostContext) -> Check {
-    const SUBJECT: &str = "runtime below";
+    const SUBJECT: &str = "wrapped runtime";
     let command = &context.config.runtime;
-    // Hosts with another runtime, that is called by its own name, need none that nobody named.
+    // A missing runc is fine if runtime.command is unset and another wrapper name is used.
     let named = *command != Config::default().runtime;
     let fix = context.config_line("[runtime] command = \"/usr/bin/crun\"");
     let us = metadata(&context.question.program);

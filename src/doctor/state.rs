@@ -13,13 +13,14 @@ use std::path::Path;
 use std::rc::Rc;
 
 const SUBJECT: &str = "state directory";
-/// Where records are put that cannot be read.
+/// The directory for records that cannot be read.
 const BROKEN: &str = "broken";
-/// Less than some dozens of containers need is little; less than one does is too little.
+/// Free bytes and files: below `LITTLE` some dozens of containers do not fit, below `TOO_LITTLE` not
+/// even one.
 const LITTLE: (u64, u64) = (16 << 20, 1000);
 const TOO_LITTLE: (u64, u64) = (1 << 20, 32);
 
-/// The directory, if it is as it should be, and what is to say about it.
+/// Returns the directory, if it is valid, and the checks of it.
 pub(crate) fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directory>>, Vec<Check>) {
     let path = config.state_dir.as_path();
     match Directory::look(path) {
@@ -28,11 +29,12 @@ pub(crate) fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directo
             (None, vec![Check::fault(SUBJECT, error.to_string(), fix)])
         }
         Ok(None) => {
-            let detail = format!("{}: made when the first container starts", shown(path));
+            let detail = format!("{}: created when the first container starts", shown(path));
             (None, vec![Check::ok(SUBJECT, detail)])
         }
         Ok(Some((directory, mode))) if mode != 0o700 => {
-            let cause = format!("{} has mode {mode:o}, want 700: not looked into", shown(path));
+            let cause =
+                format!("{} has mode {mode:o}, want 700: its records are not read", shown(path));
             let checks = vec![Check::warning(SUBJECT, cause, format!("chmod 700 {}", word(path)))];
             (None, [checks, contents(path, &directory, config_file)].concat())
         }
@@ -58,22 +60,21 @@ fn contents(path: &Path, directory: &Directory, config_file: &Path) -> Vec<Check
     });
     if broken > 0 {
         let place = path.join(BROKEN);
-        let cause = format!("{}: {broken} records that could not be read", shown(&place));
-        checks.push(Check::warning("records put aside", cause, format!("rm -r {}", word(&place))));
+        let cause = format!("{}: {broken} records could not be read", shown(&place));
+        checks.push(Check::warning("unreadable records", cause, format!("rm -r {}", word(&place))));
     }
     checks
 }
 
-/// What the file system says, judged.
+/// Judges the file system of the state directory.
 fn room(path: &Path, config_file: &Path, room: Room) -> Vec<Check> {
     let mut checks = Vec::new();
     checks.push(if room.in_memory {
-        Check::ok("state's file system", "tmpfs: records end with the boot that they speak of")
+        Check::ok("state file system", "tmpfs: empty after a boot")
     } else {
-        let cause =
-            format!("{} is not on tmpfs: records outlive the boot they speak of", shown(path));
+        let cause = format!("{} is not on tmpfs: records of an earlier boot remain", shown(path));
         let fix = format!("in {}: state_dir = \"{STATE_DIR}\"", word(config_file));
-        Check::warning("state's file system", cause, fix)
+        Check::warning("state file system", cause, fix)
     });
     let free = (room.bytes, room.files.unwrap_or(u64::MAX));
     let below = |limit: (u64, u64)| free.0 < limit.0 || free.1 < limit.1;
@@ -81,14 +82,14 @@ fn room(path: &Path, config_file: &Path, room: Room) -> Vec<Check> {
     let left = format!("{} MiB{files} are free", room.bytes >> 20);
     checks.push(if below(LITTLE) {
         let fix = format!("df -h {0}; df -i {0}", word(path));
-        Check::trouble(below(TOO_LITTLE), "room for records", &left, &fix)
+        Check::trouble(below(TOO_LITTLE), "free space", &left, &fix)
     } else {
-        Check::ok("room for records", "enough")
+        Check::ok("free space", "enough")
     });
     checks
 }
 
-/// The first directory on the way that is not as it must be, and what to do about it.
+/// The fix for the first directory on the path that is not valid.
 fn fix(path: &Path, config_file: &Path) -> String {
     let mut all: Vec<&Path> = path.ancestors().collect();
     all.reverse();
@@ -106,15 +107,15 @@ fn fix(path: &Path, config_file: &Path) -> String {
     format!("in {}: state_dir = \"{STATE_DIR}\"", word(config_file))
 }
 
-/// Whether `watch` runs.
+/// Whether `watch` is running.
 pub(crate) fn is_watched(directory: &Directory) -> bool {
     directory.has(WATCH_LOCK)
         && directory.open_lock(WATCH_LOCK).is_ok_and(|file| lock::is_held(&file))
 }
 
-/// Links do without it; it is only said.
+/// Reports whether `watch` is running; links do not need it.
 pub(crate) fn watch(context: &HostContext) -> Check {
-    Check::ok("watch", if context.watched { "runs" } else { "does not run: sync and gc are yours" })
+    Check::ok("watch", if context.watched { "running" } else { "not running (optional)" })
 }
 
 #[cfg(test)]

@@ -32,7 +32,12 @@ impl EngineFiles for Crio {
         let image = get("ImageRef").and_then(ImageId::new).and_then(|id| {
             let image = GraphRoot::of_rootfs(&clues.spec.root)?.image(&id);
             image
-                .inspect_err(|error| log::warn!("{}: ports unknown to CRI-O: {error}", clues.id))
+                .inspect_err(|error| {
+                    log::warn!(
+                        "{}: cannot read the exposed ports from the files of CRI-O: {error}",
+                        clues.id
+                    );
+                })
                 .ok()
         });
         let named = image.as_ref().map(|image| image.environment.as_slice()).unwrap_or_default();

@@ -77,7 +77,7 @@ struct ContainerFile<'a> {
 pub(crate) fn parse(text: &[u8], id: &ContainerId) -> Result<Facts> {
     let file: ContainerFile<'_> = json::parse("config.v2.json", text)?;
     if file.id != id.as_str() {
-        return Err(Error::new(Kind::Input, "config.v2.json: speaks of another container"));
+        return Err(Error::new(Kind::Input, "config.v2.json: belongs to another container"));
     }
     let hostname = file.config.hostname.as_deref().filter(|name| !name.is_empty());
     Ok(Facts {

@@ -93,7 +93,7 @@ pub(crate) fn describe(clues: &Clues<'_>) -> Facts {
     };
     let facts = engine.facts(clues).unwrap_or_else(|error| {
         log::warn!(
-            "{}: name, ports and environment unknown to {}: {error}",
+            "{}: cannot read name, ports and environment from the files of {}: {error}",
             clues.id,
             engine.name()
         );
@@ -104,7 +104,7 @@ pub(crate) fn describe(clues: &Clues<'_>) -> Facts {
 
 /// Converts a value that is not accepted to `None`, with a warning in the log.
 fn known<T>(value: std::result::Result<T, Invalid>) -> Option<T> {
-    value.inspect_err(|error| log::warn!("unknown: {error}")).ok()
+    value.inspect_err(|error| log::warn!("ignored: {error}")).ok()
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn label<'a>(clues: &Clues<'a>, key: &str) -> Option<&'a str> {
 fn ports(annotations: &Annotations) -> Option<PortSet> {
     let get = |key, parse: fn(&str) -> Result<PortSet>| {
         let value = annotations.get(key)?;
-        parse(value).inspect_err(|error| log::warn!("{key} unknown: {error}")).ok()
+        parse(value).inspect_err(|error| log::warn!("{key} ignored: {error}")).ok()
     };
     let (exposed, published) =
         (get("nerdctl/exposed-ports", exposed), get("nerdctl/ports", published));

@@ -37,7 +37,10 @@ impl EngineFiles for Podman {
         let (listed, image) = match stored(clues) {
             Ok((entry, image)) => (entry.name, Some(image)),
             Err(error) => {
-                log::warn!("{}: ports unknown to podman's storage: {error}", clues.id);
+                log::warn!(
+                    "{}: cannot read the exposed ports from podman's storage: {error}",
+                    clues.id
+                );
                 (None, None)
             }
         };
@@ -56,7 +59,9 @@ fn stored(clues: &Clues<'_>) -> Result<(StoredContainer, Image)> {
     // crun may report `/` as the bundle.
     let graph = GraphRoot::of_container(clues.bundle, clues.id)
         .or_else(|| GraphRoot::of_rootfs(&clues.spec.root))
-        .ok_or_else(|| Error::new(Kind::Input, "no path of it in config.json"))?;
+        .ok_or_else(|| {
+            Error::new(Kind::Input, "config.json contains no path of podman's storage")
+        })?;
     let entry = graph.entry(clues.id)?;
     let image = graph.image_of(&entry)?;
     Ok((entry, image))

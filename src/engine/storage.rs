@@ -82,12 +82,15 @@ impl GraphRoot {
                 return Ok(entry);
             }
         }
-        Err(Error::new(Kind::Input, format!("{}: not listed", file::shown(&containers))))
+        Err(Error::new(
+            Kind::Input,
+            format!("{}: does not list the container", file::shown(&containers)),
+        ))
     }
 
     /// Returns the image of a listed container. An entry without an image is an error.
     pub(crate) fn image_of(&self, entry: &StoredContainer) -> Result<Image> {
-        let none = || Error::new(Kind::Input, "containers.json: names no image");
+        let none = || Error::new(Kind::Input, "containers.json: the container has no image");
         self.image(entry.image.as_ref().ok_or_else(none)?)
     }
 

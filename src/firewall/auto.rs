@@ -55,11 +55,11 @@ impl Auto {
             match backend.ensure_base() {
                 Ok(()) => {
                     if let Err(error) = self.memory.note(NOTE, name.as_str()) {
-                        log::debug!("firewall: chosen for now only: {error}");
+                        log::debug!("firewall: the choice could not be stored: {error}");
                     }
                     return backend;
                 }
-                Err(error) => log::debug!("firewall: not {name}: {error}"),
+                Err(error) => log::debug!("firewall: {name} is not used: {error}"),
             }
         }
         open(FALLBACK, self.memory.clone())

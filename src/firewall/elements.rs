@@ -70,7 +70,7 @@ impl<K: Copy + Eq + Hash> Changes<K> {
             }
             let comment = tags.join(" ");
             if comment.len() > MAX_COMMENT {
-                return Err("too many containers with one address are linked");
+                return Err("too many linked containers have the same address");
             }
             changes.change.push(Element { key: element.key, comment });
         }

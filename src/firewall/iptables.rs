@@ -69,7 +69,7 @@ impl Iptables {
         let text = Chains::of(rules.owner, flows.iter()).instead_of(&known);
         let text = if front.is_none() { format!("{STANDS}{text}") } else { text };
         let Err(complaint) = tool.restore(&text)? else { return Ok(()) };
-        log::debug!("{} disagrees with the record: {complaint}", tool.restore_name());
+        log::debug!("{}: the rules differ from the record: {complaint}", tool.restore_name());
         self.base.make(tool)?;
         Self::reconcile(tool, rules.owner, flows)
     }

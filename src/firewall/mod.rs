@@ -107,7 +107,7 @@ pub enum Choice {
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Auto => "the first that this host can do",
+            Self::Auto => "the first that this host supports",
             Self::Fixed(_) => "as config.toml says",
         })
     }

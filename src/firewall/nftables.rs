@@ -211,7 +211,9 @@ fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
     let changes = Changes::plan(&list(link)?, owner, flows);
     let changes = changes.map_err(|why| failed(format!("nftables: {why}")))?;
     if changes.change.iter().any(|element| element.comment.len() > MAX_COMMENT) {
-        return Err(failed("nftables: too many containers with one address are linked".to_owned()));
+        return Err(failed(
+            "nftables: too many linked containers have the same address".to_owned(),
+        ));
     }
     let mut transaction = Transaction::default();
     // The comment of an element cannot be changed, so the element is deleted and created again.

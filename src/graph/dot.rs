@@ -17,7 +17,7 @@ pub(crate) fn dot(graph: &Graph) -> String {
             NodeState::Ready => "",
             NodeState::Pending => ", color=darkorange",
             NodeState::Dead => ", color=red, fontcolor=red",
-            NodeState::Awaited => ", style=\"rounded,dashed\", color=gray, fontcolor=gray",
+            NodeState::Waiting => ", style=\"rounded,dashed\", color=gray, fontcolor=gray",
         };
         let _ = writeln!(out, "  n{at} [label=\"{}\"{style}];", lines.join("\\n"));
     }

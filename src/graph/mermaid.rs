@@ -20,7 +20,7 @@ pub(crate) fn mermaid(graph: &Graph) -> String {
     for (state, style) in [
         (NodeState::Pending, "stroke:#d97706"),
         (NodeState::Dead, "stroke:#dc2626,color:#dc2626"),
-        (NodeState::Awaited, "stroke-dasharray:4 3,color:#6b7280"),
+        (NodeState::Waiting, "stroke-dasharray:4 3,color:#6b7280"),
     ] {
         if let (Some(word), true) = (state.word(), graph.nodes.iter().any(|n| n.state == state)) {
             let _ = writeln!(out, "    classDef {word} {style}");

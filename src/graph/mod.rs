@@ -45,7 +45,7 @@ pub(crate) enum NodeState {
     /// The process has ended, but no poststop hook removed the record.
     Dead,
     /// A missing source: a link names it, but no container with that name has a record.
-    Awaited,
+    Waiting,
 }
 
 /// A link.
@@ -70,7 +70,7 @@ impl NodeState {
             Self::Ready => None,
             Self::Pending => Some("pending"),
             Self::Dead => Some("dead"),
-            Self::Awaited => Some("awaited"),
+            Self::Waiting => Some("waiting"),
         }
     }
 }
@@ -78,7 +78,7 @@ impl NodeState {
 impl Edge {
     /// The label of the edge in a drawing.
     pub(crate) fn label(&self) -> String {
-        let what = if self.connected { self.ports.as_str() } else { "not connected" };
+        let what = if self.connected { self.ports.as_str() } else { "waiting" };
         format!("{} {what}", self.alias).trim_end().to_owned()
     }
 }
@@ -123,7 +123,7 @@ impl Graph {
         self.nodes.push(Node {
             name: name.to_owned(),
             addresses: Vec::new(),
-            state: NodeState::Awaited,
+            state: NodeState::Waiting,
         });
         self.nodes.len() - 1
     }

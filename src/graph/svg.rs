@@ -14,13 +14,13 @@ text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#475569
 .name{font-size:14px;font-weight:600;fill:#0f172a}\
 .pending .box{stroke:#d97706}.pending .state{fill:#b45309}\
 .dead .box{stroke:#dc2626;fill:#fef2f2}.dead .state{fill:#b91c1c}\
-.awaited .box{fill:none;stroke:#94a3b8;stroke-dasharray:5 4}.awaited .name{fill:#64748b}\
+.waiting .box{fill:none;stroke:#94a3b8;stroke-dasharray:5 4}.waiting .name{fill:#64748b}\
 @media(prefers-color-scheme:dark){\
 .paper{fill:#0f172a}.box{fill:#1e293b;stroke:#94a3b8}.name{fill:#f1f5f9}text{fill:#cbd5e1}\
 .link{stroke:#60a5fa}.tip{fill:#60a5fa}.waits .link{stroke:#64748b}.waits text{fill:#94a3b8}\
 .faint{fill:#64748b}.pending .box{stroke:#f59e0b}.pending .state{fill:#fbbf24}\
 .dead .box{stroke:#f87171;fill:#3b1520}.dead .state{fill:#fca5a5}\
-.awaited .box{stroke:#64748b}.awaited .name{fill:#94a3b8}}";
+.waiting .box{stroke:#64748b}.waiting .name{fill:#94a3b8}}";
 
 /// Width of the margin, in pixels as all lengths here.
 const MARGIN: f64 = 24.0;
@@ -120,7 +120,7 @@ impl Shape {
             NodeState::Ready => "ready",
             NodeState::Pending => "pending",
             NodeState::Dead => "dead",
-            NodeState::Awaited => "awaited",
+            NodeState::Waiting => "waiting",
         };
         Self { class, title: title.join(" "), name, lines, state, width, height }
     }

@@ -237,6 +237,6 @@ fn a_source_without_a_record_is_waited_for() {
     let mut web = ready(record("web", "none", &["10.0.0.5/24"]).linked(&["db"]));
     web.links[0].source = Some(ContainerId::new("gone").unwrap());
     let graph = Graph::of(&[web], |_| true);
-    assert_eq!(graph.nodes[1].state, NodeState::Awaited);
+    assert_eq!(graph.nodes[1].state, NodeState::Waiting);
     assert!(!graph.edges[0].connected);
 }

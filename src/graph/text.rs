@@ -8,7 +8,7 @@ pub(crate) fn text(graph: &Graph) -> String {
     let mut out = String::new();
     let nodes = graph.nodes.iter().enumerate();
     // A missing source is shown only in the lines of the links that name it.
-    for (at, node) in nodes.filter(|(_, node)| node.state != NodeState::Awaited) {
+    for (at, node) in nodes.filter(|(_, node)| node.state != NodeState::Waiting) {
         let addresses = plain(&node.addresses.join(", "));
         let _ = writeln!(out, "{}", format!("{}  {addresses}", name(node)).trim_end());
         let count = graph.links_of(at).count();
@@ -16,7 +16,7 @@ pub(crate) fn text(graph: &Graph) -> String {
             let branch = if number + 1 == count { "`--" } else { "|--" };
             let source = graph.nodes.get(edge.source).map_or_else(String::new, name);
             let what = match (edge.connected, edge.ports.as_str()) {
-                (false, _) => "  not connected".to_owned(),
+                (false, _) => "  waiting".to_owned(),
                 (true, "") => String::new(),
                 (true, ports) => format!("  {}", plain(ports)),
             };

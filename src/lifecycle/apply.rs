@@ -107,7 +107,7 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
         let restored = shared.and_then(|shared| restore_hosts(effects, edit, &shared));
         match restored.map_err(Error::in_hosts_file) {
             Ok(()) => log::debug!("{}: hosts file restored", record.id),
-            // What a container did to its file must not prevent its deletion.
+            // What the container made of it must not keep the container from being deleted.
             Err(error) if error.cause == Cause::RefusedFile => log::warn!("left as it is: {error}"),
             failed => failures.note(failed),
         }
@@ -126,7 +126,8 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
             Ok(())
         }
         Commit::Conflict => {
-            let message = format!("record of {}: changed while it was removed", record.id);
+            let message =
+                format!("record of {}: changed while it was removed; try again", record.id);
             Err(Error::new(Kind::State, message).because(Cause::Conflict))
         }
     }

@@ -67,7 +67,7 @@ pub(crate) fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> R
     let mut me = running(host, recipient)?;
     let is_it = |link_state: &LinkState| link_state.link.alias.same_host(alias.as_str());
     let Some(at) = me.links.iter().position(is_it) else {
-        let message = format!("container {}: is not linked to anybody as {alias}", me.name);
+        let message = format!("container {}: has no link with the alias {alias}", me.name);
         return Err(Error::new(Kind::Source, message));
     };
     me.links.remove(at);
@@ -87,7 +87,7 @@ fn is_there(host: &Locked<'_>, me: &Record, link: &Link) -> Result<bool> {
         Some(LinkState { link: known, .. }) => {
             let both =
                 format!("{}:{} and {}:{}", known.source, known.alias, link.source, link.alias);
-            Err(Invalid::new("links", &both, "one alias for two sources").into())
+            Err(Invalid::new("links", &both, "two sources have the same alias").into())
         }
         None if me.links.len() >= MAX_LINKS => {
             Err(Invalid::new("links", link.alias.as_str(), "more than 256 links").into())
@@ -117,11 +117,11 @@ fn find_hosts_file(host: &Locked<'_>, me: &Record) -> Result<HostsFile> {
     }
     let what = || format!("hosts file of {}", me.name);
     let Some(bundle) = &me.bundle else {
-        let message = "not known: the container started under an earlier oci-link";
+        let message = "unknown: the container was started by an earlier oci-link; start it again";
         return Err(Error::new(Kind::Hosts, format!("{}: {message}", what())));
     };
     let config = file::read(&bundle.join("config.json"), MAX_CONFIG, Kind::Hosts);
-    let config = config.context(Kind::Hosts, || format!("{}: its bundle is gone", what()))?;
+    let config = config.context(Kind::Hosts, || format!("{}: its bundle was removed", what()))?;
     hosts_file(&Spec::parse(bundle, &config)?, state)
 }
 

@@ -147,7 +147,7 @@ fn variables(
     for (link, _) in links.iter().zip(&sources).filter(|(_, source)| source.is_none()) {
         say(
             container.starts,
-            &format!("{} does not run: no variables of {}", link.source, link.alias),
+            &format!("{} does not run: the variables for {} are missing", link.source, link.alias),
         );
     }
     let connected =

@@ -22,7 +22,7 @@ pub(crate) fn purge_from(host: &Locked<'_>, container: &Record) -> Result<()> {
         Ok(snapshot) => snapshot,
         // A failing firewall must not prevent a start without links. The next start searches again.
         Err(error) => {
-            log::error!("rules that no record names: not looked for: {error}");
+            log::error!("orphaned rules: cannot look for them: {error}");
             return Ok(());
         }
     };
@@ -35,7 +35,7 @@ pub(crate) fn purge_from(host: &Locked<'_>, container: &Record) -> Result<()> {
     for (backend, owner, installed) in snapshot.orphans() {
         if installed.flows.iter().any(|flow| concerns(flow, container)) {
             log::warn!("rules of {owner} in {backend}: no record names them: removed");
-            // A failure fails the start: these rules would apply to the new container.
+            // While they stand, nobody may have its address.
             let flows = snapshot.own_flows(backend, owner);
             host.effects(backend, |effects| remove_owner(effects, owner, &flows))?;
         } else {

@@ -40,6 +40,6 @@ pub(crate) fn plan(
 
 /// The error for a record that another program keeps changing without the host lock.
 pub(crate) fn conflicts(id: &ContainerId) -> Error {
-    Error::new(Kind::State, format!("record of {id}: others keep changing it"))
+    Error::new(Kind::State, format!("record of {id}: other processes keep changing it; try again"))
         .because(Cause::Conflict)
 }

@@ -34,7 +34,7 @@ pub(crate) fn confine<'a>(
         places.into_iter().filter_map(|place| HostsFile::hold(place).transpose()).collect();
     let outcome = match held {
         Ok(hosts) => landlock::enter(&landlock::Needs { state: host.state(), hosts, programs }),
-        Err(error) => format!("not at all: {error}"),
+        Err(error) => format!("failed: {error}"),
     };
     log::debug!("restricted, {}: {outcome}", if programs { "programs" } else { "no programs" });
 }

@@ -87,7 +87,7 @@ fn replan_recipients(host: &Locked<'_>, recipients: &[Record]) {
 fn living_recipients(host: &Locked<'_>, container: &Record) -> Vec<Record> {
     let mut recipients = recipients_of(host.store.as_ref(), container).unwrap_or_else(|error| {
         let id = &container.id;
-        log::error!("{id}: who is linked to it is unknown, and left for sync: {error}");
+        log::error!("{id}: its recipients could not be updated; run oci-link sync: {error}");
         Vec::new()
     });
     recipients.retain(|recipient| match is_running(recipient, host.boot) {
@@ -176,7 +176,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
                 container.links = old.links;
             }
         } else if is_running(&old, host.boot)? {
-            let message = format!("container id \"{}\": belongs to a container that runs", old.id);
+            let message = format!("container id \"{}\": belongs to a running container", old.id);
             return Err(Error::new(Kind::Unsafe, message));
         } else {
             finish(host, &old)?;
@@ -223,7 +223,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
 /// not prevent that: its record still names the remaining rules, and `sync` finds them.
 fn finish(host: &Locked<'_>, record: &Record) -> Result<()> {
     if let Err(error) = part(host, record)?.into_result() {
-        log::error!("{}: its end is left for sync: {error}", record.id);
+        log::error!("{}: its links could not be removed; run oci-link sync: {error}", record.id);
     }
     rollback_current(host, record)
 }

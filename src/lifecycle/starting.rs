@@ -46,7 +46,7 @@ impl StartingContainer {
     pub(crate) fn read(host: &Host, state: &State) -> Result<Self> {
         let process = pin(state)?;
         let bundle = state.bundle.as_deref().ok_or_else(|| {
-            Error::new(Kind::Input, format!("state of {}: names no bundle", state.id))
+            Error::new(Kind::Input, format!("state of {}: has no bundle", state.id))
         })?;
         let (bundle, config) = configuration(bundle, state)?;
         let bundle = bundle.as_path();
@@ -150,7 +150,7 @@ pub(crate) fn remembered(directory: &Path) -> Option<RuntimeState> {
 /// inside the container's namespaces, pids and paths have other meanings.
 fn pin(state: &State) -> Result<Process> {
     let Some(pid) = state.pid else {
-        let message = format!("state of {}: names no process", state.id);
+        let message = format!("state of {}: has no pid", state.id);
         return Err(Error::new(Kind::Namespace, message));
     };
     let refuse = |why: &str| Err(Error::new(Kind::Unsafe, format!("pid \"{pid}\": {why}")));
@@ -159,7 +159,9 @@ fn pin(state: &State) -> Result<Process> {
     }
     let pinned = Process::pin(pid)?;
     if process::is_inside(pid)? {
-        return refuse("is in this hook's own mount namespace: this is a hook of the host's side");
+        return refuse(
+            "is in the hook's own mount namespace: run the hook on the host side, as createRuntime",
+        );
     }
     Ok(pinned)
 }
@@ -170,7 +172,7 @@ pub(crate) fn hosts_file(spec: &Spec, state: &Path) -> Result<HostsFile> {
         HostsTarget::Mount(path) => HostsFile::of_mount(path, state),
         HostsTarget::Rootfs => HostsFile::of_rootfs(&spec.root),
         HostsTarget::Hidden => {
-            let message = "hosts file /etc/hosts: hidden by a mount over it: mount a file there";
+            let message = "hosts file /etc/hosts: hidden by another mount: mount a file on it";
             Err(Error::new(Kind::Hosts, message))
         }
     }

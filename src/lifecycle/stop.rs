@@ -27,7 +27,7 @@ pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()
         let waited = Process::pin(record.instance.pid).map(|process| process.ended(DYING));
         if is_running(&record, host.boot)? {
             waited?;
-            log::warn!("{id}: runs: the end that was announced is an earlier container's");
+            log::warn!("{id}: still runs: poststop is about an earlier container with this id");
             return Ok(());
         }
     }
@@ -45,7 +45,11 @@ pub(crate) fn stop_if_dead(host: &Host, id: &ContainerId) -> Result<Option<Recor
     if is_running(&record, host.boot)? {
         return Ok(Some(record));
     }
-    log::info!("{} ({}): is over, and nobody has said so", record.name, id.short());
+    log::info!(
+        "{} ({}): ended without a poststop hook: its links are removed",
+        record.name,
+        id.short()
+    );
     remove(host, &record).map(|()| None)
 }
 

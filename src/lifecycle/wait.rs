@@ -56,7 +56,10 @@ impl Patience {
         let waited = match self.timeout {
             Some(timeout) if self.allowed() < self.asked => {
                 let timeout = shown(timeout);
-                format!("waited {allowed} of {asked}, for config.json gives this hook {timeout}")
+                format!(
+                    "waited {allowed} of {asked}, because the timeout of this hook in config.json \
+                     is {timeout}"
+                )
             }
             _ => format!("waited {asked}"),
         };
@@ -99,7 +102,7 @@ mod tests {
         assert_eq!(late(patience(1500, None)), "no: waited 1500 ms");
         assert_eq!(
             late(patience(10_000, Some(5))),
-            "no: waited 4 s of 10 s, for config.json gives this hook 5 s"
+            "no: waited 4 s of 10 s, because the timeout of this hook in config.json is 5 s"
         );
         assert_eq!(patience(10_000, None).explain(refusal()).to_string(), "no", "at once");
         let other = Error::new(Kind::Firewall, "no");

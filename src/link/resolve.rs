@@ -70,11 +70,9 @@ impl fmt::Display for Refusal {
             Self::NoSuchContainer(name) => {
                 write!(f, "could not get container for {name}: No such container: {name}")
             }
-            Self::Itself(name) => write!(
-                f,
-                "could not get container for {name}: No such container: {name}: \
-                 a container is not linked to itself"
-            ),
+            Self::Itself(name) => {
+                write!(f, "link \"{name}\": a container cannot be linked to itself")
+            }
             Self::Ambiguous(prefix) => {
                 write!(f, "multiple IDs found with provided prefix: {prefix}")
             }
@@ -90,7 +88,7 @@ impl fmt::Display for Refusal {
                 write!(f, "alias \"{alias}\": is the container's own host name")
             }
             Self::TooManyFlows => {
-                write!(f, "links: their sources expose more than {MAX_FLOWS} ports")
+                write!(f, "links: the sources expose more than {MAX_FLOWS} ports")
             }
         }
     }

@@ -80,7 +80,7 @@ fn same_prefix(a: u128, b: u128, prefix: u8) -> bool {
 
 fn unusable_v4(ip: Ipv4Addr) -> Option<&'static str> {
     match ip.octets()[0] {
-        0 => Some("in 0.0.0.0/8, which is no host's"),
+        0 => Some("in 0.0.0.0/8, which is not a host address"),
         127 => Some("a loopback address"),
         169 if ip.is_link_local() => Some("a link-local address"),
         224..=239 => Some("a multicast address"),
@@ -99,7 +99,7 @@ fn unusable_v6(ip: Ipv6Addr) -> Option<&'static str> {
     } else if ip.is_unicast_link_local() {
         Some("a link-local address")
     } else if ip.to_ipv4().is_some() {
-        Some("an IPv4 address in IPv6 form")
+        Some("an IPv4-mapped IPv6 address")
     } else {
         None
     }

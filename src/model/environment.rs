@@ -61,7 +61,11 @@ impl EnvFilter {
             };
             let known = |b: u8| b.is_ascii_alphanumeric() || b"_.-*?".contains(&b);
             if glob.is_empty() || !glob.bytes().all(known) {
-                return Err(Invalid::new("env filter", glob, "globs are made of names, * and ?"));
+                return Err(Invalid::new(
+                    "env filter",
+                    glob,
+                    "a glob may contain letters, digits, _, ., -, * and ?",
+                ));
             }
             list.push(if glob == "all" { "*" } else { glob }.to_owned());
         }

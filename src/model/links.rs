@@ -45,7 +45,11 @@ impl Link {
             Some(alias) => Alias::new(alias)?,
         };
         if alias.is_reserved() {
-            return Err(Invalid::new("alias", alias.as_str(), "every container's own name"));
+            return Err(Invalid::new(
+                "alias",
+                alias.as_str(),
+                "reserved, because every container has this name",
+            ));
         }
         Ok(Self { source, alias })
     }
@@ -67,7 +71,7 @@ pub(crate) fn parse_links(value: &str) -> Result<Vec<Link>, Invalid> {
             Some(known) => {
                 let both =
                     format!("{}:{} and {}:{}", known.source, known.alias, link.source, link.alias);
-                return Err(Invalid::new("links", &both, "one alias for two sources"));
+                return Err(Invalid::new("links", &both, "two sources have the same alias"));
             }
             None => links.push(link),
         }
@@ -125,7 +129,7 @@ mod tests {
     #[test]
     fn one_alias_for_two_sources_names_both() {
         let error = parse_links("a:db,b:DB").map_err(|error| error.to_string());
-        assert_eq!(error, Err(r#"links "a:db and b:DB": one alias for two sources"#.into()));
+        assert_eq!(error, Err(r#"links "a:db and b:DB": two sources have the same alias"#.into()));
     }
 
     #[test]

@@ -143,13 +143,13 @@ fn parse_item(item: &str) -> Result<(u16, u16, Protocol), Invalid> {
     let refuse = |why| Err(Invalid::new("port", item, why));
     let (range, protocol) = item.split_once('/').unwrap_or((item, "tcp"));
     let Some(protocol) = Protocol::parse(protocol) else {
-        return refuse("its protocol is not tcp, udp or sctp");
+        return refuse("the protocol must be tcp, udp or sctp");
     };
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     match (number(first), number(last)) {
         (Some(first), Some(last)) if first <= last => Ok((first, last, protocol)),
-        (Some(_), Some(_)) => refuse("the range runs backwards"),
-        _ => refuse("not a number from 1 to 65535"),
+        (Some(_), Some(_)) => refuse("the range ends before it begins"),
+        _ => refuse("want a number from 1 to 65535"),
     }
 }
 

@@ -64,7 +64,7 @@ impl<'a> ConfigJson<'a> {
             text.replace_range(range, &new);
         }
         let parsed: std::result::Result<Spec, _> = serde_json::from_str(&text);
-        parsed.context(Kind::Input, || "config.json is not what a runtime accepts")?;
+        parsed.context(Kind::Input, || "config.json is invalid")?;
         Ok(text)
     }
 

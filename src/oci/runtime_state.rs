@@ -45,7 +45,7 @@ impl RuntimeState {
         let bundle = raw.bundle.or(label).filter(|bundle| bundle.is_absolute());
         match (raw.pid.filter(|pid| *pid > 0), bundle) {
             (Some(pid), Some(bundle)) => Ok(Self { pid, bundle }),
-            _ => Err(Error::new(Kind::Input, "the runtime's state: names no process or no bundle")),
+            _ => Err(Error::new(Kind::Input, "the runtime's state: has no pid or no bundle")),
         }
     }
 }

@@ -48,7 +48,11 @@ impl State {
         let pid = match raw.pid {
             None | Some(0) => None,
             Some(pid) => Some(i32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or_else(|| {
-                Invalid::new("pid", &pid.to_string(), "not a process of the runtime's namespace")
+                Invalid::new(
+                    "pid",
+                    &pid.to_string(),
+                    "not a process in the runtime's pid namespace",
+                )
             })?),
         };
         let bundle = match raw.bundle {

@@ -80,6 +80,21 @@ impl Finding {
         }
     }
 
+    /// What a repair did about the finding: `removed` or `repaired`.
+    pub(crate) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Dead(_) | Self::Linked(_) | Self::Orphaned { .. } | Self::Leftover(_) => {
+                "removed"
+            }
+            Self::Base(_)
+            | Self::Isolation
+            | Self::Unfinished(_)
+            | Self::Links(_)
+            | Self::Rules(_)
+            | Self::Hosts(_) => "repaired",
+        }
+    }
+
     /// The worst error kind of the findings: firewall, then hosts files, then the state directory.
     pub(crate) fn worst(findings: &[Self]) -> Option<Kind> {
         let order = [Kind::Firewall, Kind::Hosts, Kind::State];
@@ -90,23 +105,29 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dead(container) => write!(f, "{container}: is over, and left its record"),
-            Self::Linked(container) => write!(f, "{container}: ran, and its links have ended"),
+            Self::Dead(container) => {
+                write!(f, "links of {container}: the container no longer runs")
+            }
+            Self::Linked(container) => write!(f, "links of {container}: the container still runs"),
             Self::Orphaned { backend, owner } => {
-                write!(f, "rules of {owner} in {backend}: no record names them")
+                write!(f, "orphaned rules in {backend}: no record has the owner tag {owner}")
             }
-            Self::Leftover(name) => write!(f, "state directory: {name}: leads nowhere"),
-            Self::Base(backend) => write!(f, "firewall: {backend} is not set up as it should be"),
-            Self::Isolation => f.write_str("firewall: isolates other bridges than config.toml"),
+            Self::Leftover(name) => write!(f, "leftover in the state directory: {name}"),
+            Self::Base(backend) => {
+                write!(f, "firewall: common rules of {backend} are missing or misplaced")
+            }
+            Self::Isolation => f.write_str("firewall: isolated bridges differ from config.toml"),
             Self::Unfinished(container) => {
-                write!(f, "{container}: a change of its links was not finished")
+                write!(f, "{container}: a change of its links was interrupted")
             }
-            Self::Links(container) => write!(f, "{container}: is not linked to those who run now"),
+            Self::Links(container) => {
+                write!(f, "{container}: its links do not match the running containers")
+            }
             Self::Rules(container) => {
-                write!(f, "{container}: its rules are not those of its record")
+                write!(f, "{container}: its rules differ from its record")
             }
             Self::Hosts(container) => {
-                write!(f, "{container}: its hosts file is not that of its record")
+                write!(f, "{container}: its hosts file differs from its record")
             }
         }
     }

@@ -97,9 +97,9 @@ impl DirectoryStore {
         let Some(bytes) = self.records.read(&path, MAX_RECORD)? else { return Ok(None) };
         match format::decode(&bytes) {
             Ok(record) if record.id.as_str() == id => return Ok(Some(record)),
-            Ok(_) => log::error!("record {id}: speaks of another container: put aside"),
+            Ok(_) => log::error!("record {id}: belongs to another container: moved to broken/"),
             Err(error) if error.cause == Cause::NewerRecord => return Err(error),
-            Err(error) => log::error!("record {id}: {error}: put aside"),
+            Err(error) => log::error!("record {id}: {error}: moved to broken/"),
         }
         self.top.remove(WHOLE)?;
         self.top.make_directory("broken")?;
@@ -207,7 +207,10 @@ impl DirectoryStore {
         match self.names.read_link(name)? {
             Some(owner) if owner == id => Ok(()),
             Some(owner) if self.read(&owner)?.is_some_and(|other| other.name == record.name) => {
-                log::warn!("name {name} belongs to container {owner}: {id} goes by its id only");
+                log::warn!(
+                    "name {name} belongs to container {owner}: container {id} is found by its id \
+                     only"
+                );
                 Ok(())
             }
             _ => {

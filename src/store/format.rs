@@ -115,7 +115,8 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
     let Versioned { version } = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
     if version > VERSION {
-        let message = format!("record of version {version}: this oci-link reads up to {VERSION}");
+        let message =
+            format!("record of version {version}: this oci-link reads versions up to {VERSION}");
         return Err(Error::new(Kind::State, message).because(Cause::NewerRecord));
     }
     let stored: Stored = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;

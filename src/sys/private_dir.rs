@@ -88,7 +88,7 @@ impl Directory {
             let name = match component {
                 Component::RootDir | Component::CurDir => continue,
                 Component::Normal(name) => name,
-                _ => return Err(unsafe_path("has .. in it")),
+                _ => return Err(unsafe_path("must not contain ..")),
             };
             check(&fd).map_err(unsafe_path)?;
             let open = || openat(&fd, name, DIRECTORY, Mode::empty());
@@ -99,7 +99,9 @@ impl Directory {
                 }
                 Err(Errno::ELOOP | Errno::ENOTDIR) => {
                     let name = name.to_string_lossy().escape_debug().to_string();
-                    return Err(unsafe_path(&format!("{name} is a link or no directory")));
+                    return Err(unsafe_path(&format!(
+                        "{name} is a symbolic link or not a directory"
+                    )));
                 }
                 other => other,
             };
@@ -107,7 +109,7 @@ impl Directory {
         }
         let stat = check(&fd).map_err(unsafe_path)?;
         if stat.st_mode & 0o022 != 0 {
-            return Err(unsafe_path("others can write to it"));
+            return Err(unsafe_path("other users can write to it"));
         }
         Ok((Self { fd, shown }, stat.st_mode & 0o7777))
     }
@@ -300,13 +302,13 @@ impl AsFd for Directory {
 /// The directory must belong to root or to the effective user. Other users must not be able to
 /// write to it, unless the sticky bit protects existing entries.
 fn check(fd: &OwnedFd) -> std::result::Result<FileStat, &'static str> {
-    let stat = fstat(fd.as_fd()).map_err(|_| "cannot be looked at")?;
+    let stat = fstat(fd.as_fd()).map_err(|_| "cannot be examined")?;
     let ours = stat.st_uid == 0 || stat.st_uid == Uid::effective().as_raw();
     let sticky = stat.st_mode & 0o1000 != 0;
     if !ours {
-        Err("belongs to somebody else, or a directory above it does")
+        Err("it, or a directory above it, belongs to another user")
     } else if stat.st_mode & 0o022 != 0 && !sticky {
-        Err("others can write to it, or to a directory above it")
+        Err("other users can write to it, or to a directory above it")
     } else {
         Ok(stat)
     }

@@ -87,7 +87,9 @@ impl Containers {
             Ok(Some(record)) => self.follow(host, waiting, &record, now),
             Err(error) => {
                 let failed = over.failed.saturating_add(1);
-                log::error!("{id}: is over, and could not be cleared away: {error}");
+                log::error!(
+                    "{id}: the container ended, and its links could not be removed: {error}"
+                );
                 self.over.insert(id, Over { due: now + pause_after(failed), failed });
             }
         }
@@ -124,7 +126,7 @@ impl Containers {
 
     fn log_unknown(&mut self, id: &ContainerId, error: &crate::error::Error) {
         if self.strange.insert(id.clone()) {
-            log::error!("{id}: is not followed: {error}");
+            log::error!("{id}: the end of this container will not be noticed: {error}");
         }
     }
 }

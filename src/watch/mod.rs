@@ -88,7 +88,7 @@ pub(crate) fn run(host: &Host, manager: &Manager) -> Result<Ended> {
             }
         }
         if watch.store.is_over(Instant::now()) {
-            log::warn!("state directory: is gone, or another one: looked at anew");
+            log::warn!("state directory: removed or replaced; watching the new one");
             return Ok(Ended::ToBeginAnew);
         }
         watch.act(Instant::now());
@@ -98,7 +98,7 @@ pub(crate) fn run(host: &Host, manager: &Manager) -> Result<Ended> {
 impl<'a> Watch<'a> {
     fn begin(host: &'a Host) -> Result<Self> {
         if let Err(error) = process::raise_open_files() {
-            log::warn!("no more containers are followed than files may be open: {error}");
+            log::warn!("the limit of open files bounds how many containers are watched: {error}");
         }
         let waiting = Waiting::new()?;
         let signals = Signals::new()?;
@@ -161,15 +161,19 @@ impl<'a> Watch<'a> {
 
     fn list(&mut self, now: Instant) {
         if let Err(error) = self.containers.list(self.host, &self.waiting, now) {
-            log::error!("records: {error}");
+            log::error!("cannot read the records: {error}");
             self.records.notify(now + LATER);
         }
     }
 
     /// The status line for the service manager, if it has changed.
     fn new_status(&mut self) -> Option<&str> {
-        let trouble = if self.repair.is_done() { "" } else { "; not all is well, see the log" };
-        let status = format!("{} containers are followed{trouble}", self.containers.count());
+        let trouble = if self.repair.is_done() {
+            ""
+        } else {
+            "; some problems could not be repaired, see the log"
+        };
+        let status = format!("watched containers: {}{trouble}", self.containers.count());
         if status == self.status {
             return None;
         }

@@ -32,7 +32,7 @@ impl<'a> Repair<'a> {
     /// only.
     pub(crate) fn of(host: &'a Host) -> Self {
         let changes = NetlinkSubscription::open().map_err(|error| {
-            log::warn!("nobody tells of rules that are flushed: {error}");
+            log::warn!("flushed firewall rules will not be noticed: {error}");
         });
         let changes = changes.ok();
         Self { host, changes, debounce: RULES, again: None, failed: 0, said: String::new() }
@@ -68,7 +68,7 @@ impl<'a> Repair<'a> {
     /// Checks the whole host and repairs it. Problems that remain are logged, and the check is
     /// repeated after a pause.
     pub(crate) fn act(&mut self, now: Instant) {
-        log::debug!("watch: looks at everything");
+        log::debug!("watch: checks everything");
         self.debounce.is_over(now);
         let trouble = self.repair().unwrap_or_else(|error| error.to_string());
         let then = Instant::now();
@@ -76,7 +76,7 @@ impl<'a> Repair<'a> {
         if trouble != self.said {
             self.failed = 0;
             if !trouble.is_empty() {
-                log::error!("not all is well: {trouble}");
+                log::error!("some problems could not be repaired: {trouble}");
             }
         }
         self.again = None;
@@ -99,7 +99,7 @@ impl<'a> Repair<'a> {
         self.has_heard()?;
         let repaired = repaired?;
         for finding in &repaired.findings {
-            log::info!("mended: {finding}");
+            log::info!("{}: {finding}", finding.outcome());
         }
         let mut trouble: Vec<String> =
             recovery::audit(self.host)?.iter().map(ToString::to_string).collect();

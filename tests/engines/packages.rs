@@ -199,7 +199,7 @@ fn story(package: Package) {
     site.sh("oci-link configure docker && oci-link configure podman --default");
     let told = site.sh(package.remove());
     for name in ["db", "web"] {
-        let line = format!("container {name} ({name}): ran, and its links have ended");
+        let line = format!("removed: links of container {name} ({name}): the container still runs");
         assert!(told.contains(&line), "{told}");
     }
     assert!(!site.web_reaches_db());

@@ -44,12 +44,12 @@ impl Said<'_> {
     fn is(&self, verdict: &str, detail: &str) -> &Self {
         let said = self.0["detail"].as_str().expect("a detail");
         assert!(self.0["verdict"] == verdict && said.contains(detail), "{}", self.0);
-        assert_eq!(self.0["mend"].is_null(), verdict == "ok", "{}", self.0);
+        assert_eq!(self.0["fix"].is_null(), verdict == "ok", "{}", self.0);
         self
     }
 
     fn mend(&self) -> &str {
-        self.0["mend"].as_str().unwrap_or_default()
+        self.0["fix"].as_str().unwrap_or_default()
     }
 }
 

@@ -26,7 +26,7 @@ fn every_form_shows_what_runs_what_died_and_what_waits() {
     let expected = |dead: &str| {
         format!(
             "api  {api_at}\n|-- web as front\n|-- db{dead} as store  53/udp,3306/tcp\n\
-             `-- queue (awaited) as q  not connected\ndb{dead}  {db_at}\nweb  {web_at}\n\
+             `-- queue (waiting) as q  waiting\ndb{dead}  {db_at}\nweb  {web_at}\n\
              `-- api as api  8080/tcp\n"
         )
     };
@@ -36,7 +36,7 @@ fn every_form_shows_what_runs_what_died_and_what_waits() {
     assert_eq!(host.run(&mut host.oci_link(&["graph"])).ok(), expected(" (dead)"));
 
     let drawn = graph(&host, "mermaid");
-    for line in ["n0 -->|\"store 53/udp,3306/tcp\"| n1", "n0 -.->|\"q not connected\"| n3"] {
+    for line in ["n0 -->|\"store 53/udp,3306/tcp\"| n1", "n0 -.->|\"q waiting\"| n3"] {
         assert!(drawn.contains(line), "{drawn}");
     }
     let drawn = graph(&host, "svg");

@@ -110,7 +110,7 @@ fn inspect_tells_all_about_one_container() {
     has("pid", &web.state()["pid"].to_string());
     has("address", &format!("{web4}/24"));
     has("link", "db as mysql (db)");
-    has("shows", "COLOUR");
+    has("passes on", "COLOUR");
     assert!(!rows.iter().any(|row| row.contains(&"PATH")), "{text}");
     has("plan", "as recorded");
     has("hosts line", &lines[0].replace('\t', " "));
@@ -139,7 +139,7 @@ fn inspect_tells_what_should_be_from_what_is() {
     let text = host.run(&mut host.oci_link(&["inspect", "web"])).ok();
     let rows = table(&text);
     assert!(rows.contains(&vec!["plan", "differ"]), "{text}");
-    assert!(rows.contains(&vec!["planned link", "db as db (absent)"]), "{text}");
+    assert!(rows.contains(&vec!["planned link", "db as db (waiting)"]), "{text}");
 }
 
 /// At a terminal, unless it or its owner wants none; and never elsewhere.

@@ -24,7 +24,7 @@ pub(crate) fn with(document: &TomlText<'_>, request: &Registering) -> Result<Str
     let name = request.name.as_str();
     let there = document.keys(&runtimes(CRI_V2));
     if there.iter().any(|runtime| runtime == name) {
-        let message = format!("config.toml: runtime {name} is there, and not ours");
+        let message = format!("config.toml: runtime {name} exists and is not oci-link");
         return Err(Error::new(Kind::Unsafe, message));
     }
     let mut text = document.text.to_owned();
@@ -65,7 +65,7 @@ pub(crate) fn without(text: &str) -> Result<String> {
         return Ok(text.to_owned());
     };
     let Some((ours, after)) = ours.split_once(END) else {
-        let message = "config.toml: # BEGIN oci-link without an end";
+        let message = "config.toml: # BEGIN oci-link without # END oci-link";
         return Err(Error::new(Kind::Input, message));
     };
     let text = before.to_owned() + after;

@@ -49,7 +49,7 @@ fn make_set(link: &mut Netlink, set: IpSet) -> Result<bool> {
     match link.exchange(&batch.with_receipt())?.first() {
         None => Ok(true),
         Some(refusal) if refusal.code == EEXIST && is_ours(link, set)? => Ok(false),
-        Some(refusal) => Err(refused(set, "cannot be made", *refusal)),
+        Some(refusal) => Err(refused(set, "cannot be created", *refusal)),
     }
 }
 
@@ -72,7 +72,7 @@ fn destroy(link: &mut Netlink, set: IpSet) -> Result<()> {
             Some(refusal) if refusal.code == IPSET_ERR_BUSY && attempts.next().is_some() => {
                 sleep(LETTING_GO);
             }
-            Some(refusal) => return Err(refused(set, "cannot be unmade", *refusal)),
+            Some(refusal) => return Err(refused(set, "cannot be removed", *refusal)),
             None => return Ok(()),
         }
     }

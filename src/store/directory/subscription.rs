@@ -39,7 +39,7 @@ impl DirectorySubscription {
             }
             Notice::Left(..) => StoreEvent::Written,
             Notice::Overflow => {
-                log::warn!("state directory: more happened than could be told");
+                log::warn!("state directory: some changes were missed; reading all records");
                 StoreEvent::Written
             }
         }

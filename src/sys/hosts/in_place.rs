@@ -75,7 +75,7 @@ fn shorten(file: &File, old: &[u8], new: &[u8]) -> Result<()> {
         seen += more.len() as u64;
         end += more.len() as u64;
     }
-    Err(Error::new(Kind::Unsafe, "hosts file: grew without end while it was edited"))
+    Err(Error::new(Kind::Unsafe, "hosts file: kept growing while it was edited"))
 }
 
 /// Reads at most `length` bytes from offset `start`.

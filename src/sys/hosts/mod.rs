@@ -67,7 +67,7 @@ impl HostsFile {
         let own = format!("/proc/self/fd/{}", pinned.as_raw_fd());
         let real = std::fs::read_link(own).context(Kind::Hosts, error)?;
         if real.starts_with("/dev") {
-            return unsafe_file("is not on a file system for files");
+            return unsafe_file("is not on a file system for regular files");
         }
         if real.starts_with(state) {
             return unsafe_file("is in the state directory");
@@ -161,7 +161,7 @@ impl HostsFile {
             Source::Mount(file) => lease::with(file, |alone| {
                 if !alone {
                     log::debug!(
-                        "hosts file: no lease: who has it open may see the change half made"
+                        "hosts file: no lease: a program that has it open may read a partial change"
                     );
                 }
                 let length = || file.metadata().context(Kind::Hosts, || "hosts file");

@@ -64,13 +64,16 @@ fn walk(path: &Path, what: &str) -> Result<OwnedFd> {
         }
         if stat.st_uid != Uid::effective().as_raw() {
             let name = shown(Path::new(&name));
-            let message = format!("{what}: leads over the link \"{name}\", which is not root's");
+            let message = format!(
+                "{what}: leads through the symbolic link \"{name}\", which does not belong to root"
+            );
             return Err(Error::new(Kind::Unsafe, message));
         }
         if leads_elsewhere(&next, &name).context(Kind::Hosts, error)? {
             let name = shown(Path::new(&name));
-            let message =
-                format!("{what}: leads over the link \"{name}\" in /proc, which is no path");
+            let message = format!(
+                "{what}: leads through the symbolic link \"{name}\" in /proc, which is not a path"
+            );
             return Err(Error::new(Kind::Unsafe, message));
         }
         let target = readlinkat(&next, "").context(Kind::Hosts, error)?;
@@ -102,7 +105,7 @@ mod tests {
         for path in ["/proc/self/root/etc/hosts", "/proc/1/cwd/etc/hosts", "/proc/self/fd/0"] {
             let refusal = pin(Path::new(path), "it").unwrap_err();
             assert_eq!(refusal.kind, Kind::Unsafe, "{path}: {refusal}");
-            assert!(refusal.to_string().contains("in /proc, which is no path"), "{refusal}");
+            assert!(refusal.to_string().contains("in /proc, which is not a path"), "{refusal}");
         }
         pin(Path::new("/proc/self/status"), "it").unwrap();
     }

@@ -82,13 +82,13 @@ pub(crate) fn must_be_ordinary(file: impl AsFd, stat: &FileStat, what: &str) -> 
             if !PSEUDO.contains(&system.filesystem_type()) {
                 return Ok(());
             }
-            "is not on a file system for files"
+            "is not on a file system for regular files"
         }
         SFlag::S_IFDIR => "is a directory",
         SFlag::S_IFIFO => "is a FIFO",
         SFlag::S_IFSOCK => "is a socket",
         SFlag::S_IFCHR | SFlag::S_IFBLK => "is a device",
-        _ => "is no regular file",
+        _ => "is not a regular file",
     };
     Err(Error::new(Kind::Unsafe, format!("hosts file {what}: {name}")))
 }
@@ -105,7 +105,7 @@ impl HostsEntry {
             |why: &str| Error::new(Kind::Unsafe, format!("hosts file /etc/hosts: {why}"));
         for followed in 0..MAX_LINKS {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-                return Err(unsafe_link("leads to no file"));
+                return Err(unsafe_link("does not lead to a file"));
             };
             let (parent, name) = (parent.to_owned(), name.to_owned());
             // Check this first: to report a missing component, pathrs mounts a private procfs.
@@ -136,8 +136,12 @@ impl HostsEntry {
                 Err(Errno::ENOENT) if followed == 0 => {
                     return Ok(Self { root, directory, name, file: None, made_etc: false });
                 }
-                Err(Errno::ENOENT) => return Err(unsafe_link("is a link that leads nowhere")),
-                Err(Errno::ENOTDIR) => return Err(unsafe_link("lies below what is no directory")),
+                Err(Errno::ENOENT) => {
+                    return Err(unsafe_link("is a symbolic link to a missing file"));
+                }
+                Err(Errno::ENOTDIR) => {
+                    return Err(unsafe_link("has a parent that is not a directory"));
+                }
                 // For example, a name that is too long (ENAMETOOLONG).
                 Err(errno) if !is_ours(errno) => return Err(unsafe_link(errno.desc())),
                 Err(errno) => return Err(errno).context(Kind::Hosts, || "hosts file /etc/hosts"),
@@ -157,7 +161,7 @@ impl HostsEntry {
             // An absolute target replaces the path. pathrs resolves it from the container's root.
             path = parent.join(target);
         }
-        Err(unsafe_link("is a loop of links"))
+        Err(unsafe_link("is a loop of symbolic links"))
     }
 
     /// Resolves `/etc/hosts` again, because the container may have replaced it by rename.

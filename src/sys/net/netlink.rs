@@ -102,11 +102,11 @@ impl Netlink {
                 match message.code() {
                     Some(0) => {}
                     Some(code) => refusals.push(NetlinkError { sequence: message.sequence, code }),
-                    None => return Err(failed("a complaint without a reason")),
+                    None => return Err(failed("an error message without an error number")),
                 }
             }
         }
-        if answered { Ok(refusals) } else { Err(failed("no receipt from the kernel")) }
+        if answered { Ok(refusals) } else { Err(failed("no acknowledgement from the kernel")) }
     }
 
     /// Sends `batch`, a single request, and calls `visit` with each message of the answer.
@@ -130,7 +130,7 @@ impl Netlink {
                 }
             }
         }
-        Err(failed("the kernel's answer has no end"))
+        Err(failed("the kernel's answer does not end"))
     }
 
     /// Sends `batch` and calls `visit` once per message, with the answer or the refusal.
@@ -144,19 +144,19 @@ impl Netlink {
         self.send(batch)?;
         for _ in 0..batch.count() {
             let answer = self.receive()?.and_then(|datagram| messages(datagram).next());
-            visit(&answer.ok_or_else(|| failed("a question without an answer"))?);
+            visit(&answer.ok_or_else(|| failed("a request without an answer"))?);
         }
         Ok(())
     }
 
     fn send(&self, batch: &Batch) -> Result<()> {
         if batch.overflowed() {
-            return Err(failed("a message too long for its length"));
+            return Err(failed("a message is too long for its length field"));
         }
         let bytes = batch.bytes();
         if bytes.len() > AT_ONCE {
             let room = setsockopt(&self.fd, sockopt::SndBufForce, &(2 * bytes.len()));
-            room.context(Kind::Firewall, || "netlink: room for a long message")?;
+            room.context(Kind::Firewall, || "netlink: memory for a long message")?;
         }
         let sent = loop {
             match send(self.fd.as_raw_fd(), bytes, MsgFlags::empty()) {
@@ -164,7 +164,7 @@ impl Netlink {
                 result => break result.context(Kind::Firewall, || "netlink: send")?,
             }
         };
-        if sent == bytes.len() { Ok(()) } else { Err(failed("a batch was sent in part")) }
+        if sent == bytes.len() { Ok(()) } else { Err(failed("only a part of a batch was sent")) }
     }
 
     /// Reads the next datagram; `None` if there is no more.
@@ -184,7 +184,7 @@ impl Netlink {
                     unsafe { self.buffer.set_len(length) };
                     return Ok(Some(&self.buffer));
                 }
-                Ok(_) => return Err(failed("a datagram larger than any should be")),
+                Ok(_) => return Err(failed("a datagram is larger than expected")),
                 Err(Errno::EAGAIN) => return Ok(None),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno).context(Kind::Firewall, || "netlink: receive"),

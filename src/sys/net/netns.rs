@@ -106,7 +106,7 @@ impl Namespace {
         let open = |path: &str| File::open(path).context(Kind::Namespace, || path.to_owned());
         let (theirs, ours) = (open(&path)?, open("/proc/self/ns/net")?);
         if process.ended(0) {
-            let message = format!("process {} ended while it was looked at", process.pid);
+            let message = format!("process {} ended while it was examined", process.pid);
             return Err(Error::new(Kind::Namespace, message));
         }
         let inode = |file: &File| file.metadata().context(Kind::Namespace, || path.clone());

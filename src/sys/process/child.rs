@@ -61,13 +61,13 @@ pub(crate) fn run(
     let child = Birth::of(program, args, streams).context(kind, || program)?.give();
     let status = child.context(kind, || program)?.end(patience).context(kind, || program)?;
     let Some(status) = status else {
-        let message = format!("{program}: no end after {patience} ms: killed");
+        let message = format!("{program}: killed, because it did not end within {patience} ms");
         return Err(Error::new(kind, message).because(Cause::Timeout));
     };
     // iptables-restore treats a failed read of its input as the end of the rules and exits with 0.
     let read = stdin.stream_position().context(kind, || "memfd")?;
     if status.success() && usize::try_from(read) != Ok(input.len()) {
-        return Err(Error::new(kind, format!("{program}: ended before its input did")));
+        return Err(Error::new(kind, format!("{program}: ended before it read all of its input")));
     }
     let text = |file: &mut File| -> Result<String> {
         let mut bytes = Vec::new();
@@ -94,7 +94,7 @@ impl Birth {
     fn of(program: &str, args: &[&str], streams: [RawFd; 3]) -> Result<Self> {
         let words = std::iter::once(&program).chain(args).map(|word| CString::new(*word));
         let words = words.collect::<std::result::Result<_, _>>();
-        let words = words.context(Kind::Internal, || "an argument holds a NUL")?;
+        let words = words.context(Kind::Internal, || "an argument contains a NUL byte")?;
         Ok(Self { words, streams, parent: own_pid()?, failure: AtomicI32::new(0) })
     }
 
@@ -210,7 +210,7 @@ mod tests {
         let read = run("/bin/cat", &[], "rules\n", 10_000, Kind::Firewall).unwrap();
         assert_eq!((read.status.code(), read.stdout.as_str()), (Some(0), "rules\n"));
         let unread = run("/bin/true", &[], "rules\n", 10_000, Kind::Firewall).unwrap_err();
-        assert_eq!(unread.to_string(), "/bin/true: ended before its input did");
+        assert_eq!(unread.to_string(), "/bin/true: ended before it read all of its input");
         let failed = run("/bin/false", &[], "rules\n", 10_000, Kind::Firewall).unwrap();
         assert_eq!(failed.status.code(), Some(1));
     }

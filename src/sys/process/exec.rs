@@ -97,7 +97,7 @@ pub(crate) fn replace(program: &Path, arguments: &[OsString]) -> Error {
             Ok(never) => match never {},
             Err(errno) => Error::new(Kind::Internal, format!("{shown}: {errno}")),
         },
-        _ => Error::new(Kind::Usage, format!("{shown}: an argument holds a NUL")),
+        _ => Error::new(Kind::Usage, format!("{shown}: an argument contains a NUL byte")),
     }
 }
 

@@ -89,9 +89,10 @@ pub(crate) fn start_time(pid: i32) -> Result<Option<u64>> {
                 return match state_and_start(&stat) {
                     Some((state, _)) if ["Z", "X", "x"].contains(&state) => Ok(None),
                     Some((_, started)) => Ok(Some(started)),
-                    None => {
-                        Err(Error::new(Kind::Namespace, format!("{path}: says nothing of use")))
-                    }
+                    None => Err(Error::new(
+                        Kind::Namespace,
+                        format!("{path}: has an unexpected content"),
+                    )),
                 };
             }
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),

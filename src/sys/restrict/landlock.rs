@@ -92,7 +92,7 @@ const SYS_PTRACE: u64 = 1 << 19;
 pub fn enter(needs: &Needs<'_>) -> String {
     let capabilities = match Capabilities::own() {
         Ok(own) => own,
-        Err(errno) => return format!("not at all: {}", errno.desc()),
+        Err(errno) => return format!("failed: {}", errno.desc()),
     };
     let _ = prctl::set_no_new_privs();
     // With `hidepid`, /proc shows a process only to one that may trace it. Landlock forbids tracing
@@ -179,7 +179,7 @@ impl Fence {
             libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0usize, ASK_VERSION)
         };
         let version = usize::try_from(version).map_err(|_| "not in the kernel".to_owned())?;
-        let known = version.checked_sub(2).ok_or("version 1 knows no rename")?;
+        let known = version.checked_sub(2).ok_or("version 1 cannot permit renames")?;
         let rights = FILE_RIGHTS[known.min(FILE_RIGHTS.len() - 1)];
         let rights = ((1 << rights) - 1) & if programs { !RUN } else { u64::MAX };
         let (network, scopes) =

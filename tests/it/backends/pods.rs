@@ -62,7 +62,7 @@ fn one_more_than_a_comment_can_name_is_refused() {
     let one_more = owner('f');
     let refused = site.try_ensure(&one_more, &[], &wanted).expect_err("no room");
     let complaint = refused.to_string();
-    assert!(complaint.contains("too many containers with one address"), "{complaint}");
+    assert!(complaint.contains("too many linked containers have the same address"), "{complaint}");
     site.assert_permitted(&one_more, &[]);
     for owner in owners().take(MOST) {
         site.assert_permitted(&owner, &wanted[..1]);

@@ -47,7 +47,10 @@ fn auto_takes_the_first_that_the_host_can_do() {
     let _web = recipient(&host, "web", "db");
     assert_eq!(inspect(&host, "web")["backend"], "iptables");
     let log = fs::read_to_string(host.path("log")).expect("a log");
-    assert!(log.contains("firewall: not ipset: ipset oci-link4: cannot be made"), "{log}");
+    assert!(
+        log.contains("firewall: ipset is not used: ipset oci-link4: cannot be created"),
+        "{log}"
+    );
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn what_cannot_be_edited_is_refused() {
         ("version = 5\n", 3, "version 5"),
         ("version = 2\n[plugins", 3, "config.toml"),
         ("version = 2\nplugins = {}\n", 3, "config.toml"),
-        (&format!("{DEBIAN}\n{OURS}"), 5, "not ours"),
+        (&format!("{DEBIAN}\n{OURS}"), 5, "runtime oci-link exists and is not oci-link"),
         (&format!("{DEBIAN}\n# BEGIN oci-link\n"), 3, "BEGIN"),
     ] {
         site.write(CONFIG, text);

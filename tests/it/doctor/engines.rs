@@ -31,12 +31,12 @@ fn an_engine_that_does_not_know_us() {
         site.write(program, "");
         let report = doctor(&host, &site, 1);
         assert_eq!(report.troubles(), [format!("warning {name}")]);
-        configure(&site, report.of(name).is("warning", "no engine knows us").mend());
+        configure(&site, report.of(name).is("warning", "not registered with any engine").mend());
         assert_well(&host, &site);
-        doctor(&host, &site, 0).of(name).is("ok", "knows us");
+        doctor(&host, &site, 0).of(name).is("ok", "oci-link is registered");
         let call = format!("{name} --default");
         site.configure(&call).ok();
-        doctor(&host, &site, 0).of(name).is("ok", "knows us");
+        doctor(&host, &site, 0).of(name).is("ok", "oci-link is registered");
     }
 }
 
@@ -47,8 +47,8 @@ fn one_engine_that_knows_us_is_enough() {
     site.write("/usr/bin/podman", "");
     site.configure("podman --hooks").ok();
     let report = doctor(&host, &site, 0);
-    report.of("podman").is("ok", "knows us");
-    report.of("docker").is("ok", "does not know us");
+    report.of("podman").is("ok", "oci-link is registered");
+    report.of("docker").is("ok", "oci-link is not registered with it");
     report.of("hook oci-link-poststop.json").is("ok", "bin/oci-link");
 }
 
@@ -69,7 +69,7 @@ fn what_docker_says() {
     let report = doctor(&host, &site, 1);
     let said = report.of("docker's daemon.json");
     let (_, line) = said
-        .is("warning", "keeps no containers apart")
+        .is("warning", "docker does not separate containers")
         .mend()
         .split_once("isolate")
         .expect("a line");
@@ -118,7 +118,7 @@ fn hooks_where_nobody_looks() {
     assert_well(&host, &site);
     site.write("/etc/containers/containers.conf", "[engine]\nhooks_dir = ['/elsewhere']\n");
     let report = doctor(&host, &site, 1);
-    report.of("hook oci-link-poststop.json").is("warning", "no engine looks there");
+    report.of("hook oci-link-poststop.json").is("warning", "no engine reads this directory");
 }
 
 #[test]
@@ -126,8 +126,8 @@ fn annotations_that_containerd_keeps_to_itself() {
     let (host, site) = host();
     site.write("/etc/containerd/config.toml", "version = 2\n");
     site.configure("containerd").ok();
-    let subject = "annotations through containerd (oci-link)";
-    doctor(&host, &site, 0).of(subject).is("ok", "handed on");
+    let subject = "containerd annotations (oci-link)";
+    doctor(&host, &site, 0).of(subject).is("ok", "passed to the runtime");
     let text = site.read("/etc/containerd/config.toml").expect("made");
     let text = text.replace("container_annotations = [\"org.oci-link.*\"]\n", "");
     site.write("/etc/containerd/config.toml", &text);
@@ -156,8 +156,8 @@ fn daemons_that_flush() {
     let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock);
     let lock = lock.expect("free");
     let report = doctor(&host, &site, 0);
-    report.of("watch").is("ok", "runs");
-    report.of("ufw").is("ok", "watch makes them again");
+    report.of("watch").is("ok", "running");
+    report.of("ufw").is("ok", "watch restores them");
     drop(lock);
-    doctor(&host, &site, 1).of("watch").is("ok", "does not run");
+    doctor(&host, &site, 1).of("watch").is("ok", "not running (optional)");
 }

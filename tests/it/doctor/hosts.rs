@@ -33,10 +33,10 @@ each_backend! {
         let rules = report.checks.iter().find(|check| {
             check["detail"].as_str().is_some_and(|said| said.contains("web (web): its rules"))
         });
-        let mend = rules.expect("said")["mend"].as_str().expect("a mend").to_owned();
+        let mend = rules.expect("said")["fix"].as_str().expect("a fix").to_owned();
         assert!(mend.ends_with(" sync") && rules.expect("said")["verdict"] == "warning", "{mend}");
         let isolation = if backend == BackendName::Nftables { "isolation" } else { "isolation, IPv6" };
-        report.of(isolation).is("fault", "do not keep");
+        report.of(isolation).is("fault", "do not separate");
         paste(&host, &site, &mend);
         assert_well(&host, &site);
     }
@@ -49,7 +49,7 @@ each_backend! {
         let report = doctor(&host, &site, 1);
         assert_eq!(report.troubles(), ["warning links"]);
         let said = report.of("links");
-        assert!(said.is("warning", "web (web): is over").mend().ends_with(" gc"), "{}", said.mend());
+        assert!(said.is("warning", "web (web): the container no longer runs").mend().ends_with(" gc"), "{}", said.mend());
         paste(&host, &site, said.mend());
         assert_well(&host, &site);
     }
@@ -62,7 +62,7 @@ each_backend! {
         wipe(&host);
         let report = doctor(&host, &site, 1);
         let said = report.of("links");
-        said.is("warning", &format!(" in {backend}: no record names them"));
+        said.is("warning", &format!("orphaned rules in {backend}: no record has the owner tag "));
         assert_eq!(host.state_files(), [""; 0], "nothing is made");
         paste(&host, &site, said.mend());
         assert_well(&host, &site);
@@ -78,7 +78,7 @@ fn a_host_without_containers_is_well_and_stays_untouched() {
     std::fs::remove_dir(host.state_dir()).expect("removed");
     let report = doctor(&host, &site, 0);
     assert_eq!(report.troubles(), [""; 0]);
-    report.of("state directory").is("ok", "made when the first container starts");
+    report.of("state directory").is("ok", "created when the first container starts");
     report.of("backend").is("ok", "ipset, would be chosen");
     assert!(!host.state_dir().exists() && !host.path("log").exists(), "nothing is made");
     std::fs::create_dir(host.state_dir()).expect("made");
@@ -100,7 +100,7 @@ fn who_is_in_front_is_named() {
 
     by_hand(&host, &["ip6tables -F FORWARD"]);
     let report = doctor(&host, &site, 1);
-    report.of("FORWARD, IPv6").is("warning", "somebody flushed it");
+    report.of("FORWARD, IPv6").is("warning", "has no jump to OCI-LINK: the rules were flushed");
 }
 
 each_runtime! {
@@ -110,9 +110,9 @@ each_runtime! {
         assert_well(&host, &site);
         by_hand(&host, &["iptables-nft -A FORWARD -j ACCEPT"]);
         let report = doctor(&host, &site, 1);
-        assert_eq!(report.troubles(), ["warning kinds of iptables"]);
+        assert_eq!(report.troubles(), ["warning iptables variants"]);
         let told = "rules of IPv4 in FORWARD: nft has 1, legacy has 1";
-        report.of("kinds of iptables").is("warning", told);
+        report.of("iptables variants").is("warning", told);
     }
 }
 
@@ -131,10 +131,10 @@ fn a_subnet_that_is_accepted_in_front_of_us_is_a_fault() {
         ],
     );
     let report = doctor(&host, &site, 2);
-    let said = report.of("who is asked before us, IPv4");
+    let said = report.of("rules before OCI-LINK, IPv4");
     said.is(
         "fault",
-        "netavark accepts its whole subnet before FORWARD reaches us: -A NETAVARK_FORWARD",
+        "netavark accepts its whole subnet before FORWARD reaches OCI-LINK: -A NETAVARK_FORWARD",
     );
     report.of("FORWARD, IPv4").is("warning", "NETAVARK_FORWARD");
     paste(&host, &site, said.mend());
@@ -150,14 +150,14 @@ fn isolation_is_read_from_rules() {
     by_hand(&host, &["iptables -F OCI-LINK-ISOLATE"]);
     let report = doctor(&host, &site, 2);
     let said = report.of("isolation, IPv4");
-    said.is("fault", "do not keep the containers");
+    said.is("fault", "do not separate the containers");
     report.of("isolation, IPv6").is("ok", "last");
     paste(&host, &site, said.mend());
     assert_well(&host, &site);
     config(&host, "[firewall]\nbackend = \"iptables\"\nisolate = [\"br0\", \"br9\"]\n");
     let report = doctor(&host, &site, 2);
     report.of("isolated bridges").is("warning", "no such interface: br9");
-    report.of("isolation, IPv6").is("fault", "do not keep the containers");
+    report.of("isolation, IPv6").is("fault", "do not separate the containers");
 }
 
 each_backend! {
@@ -192,7 +192,7 @@ fn all_lines_of_the_table_are_in_the_json() {
     assert!(rows.next().is_some_and(|headings| headings.starts_with("VERDICT   SUBJECT")));
     for check in &report.checks {
         let row = rows.next().expect("a row for each");
-        for key in ["verdict", "subject", "detail", "mend"] {
+        for key in ["verdict", "subject", "detail", "fix"] {
             let cell = check[key].as_str().unwrap_or_default();
             assert!(row.contains(cell), "no {cell} in {row}");
         }

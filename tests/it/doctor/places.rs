@@ -22,7 +22,7 @@ fn a_state_directory_that_others_can_write_to() {
     fs::set_permissions(host.state_dir(), Permissions::from_mode(0o777)).expect("set");
     let report = doctor(&host, &site, 2);
     let said = report.of("state directory");
-    said.is("fault", "others can write to it");
+    said.is("fault", "other users can write to it");
     assert_eq!(mode(&host.state_dir()), 0o777, "only looked at");
     paste(&host, &site, said.mend());
     // The rest is what every start mends.
@@ -39,13 +39,15 @@ fn a_state_directory_of_somebody_else_or_elsewhere() {
     chown(host.state_dir(), Some(1000), Some(1000)).expect("changed");
     let report = doctor(&host, &site, 2);
     let said = report.of("state directory");
-    paste(&host, &site, said.is("fault", "belongs to somebody else").mend());
+    paste(&host, &site, said.is("fault", "belongs to another user").mend());
     assert_well(&host, &site);
     fs::rename(host.state_dir(), host.state_dir().with_file_name("moved")).expect("moved");
     symlink("moved", host.state_dir()).expect("made");
     let report = doctor(&host, &site, 2);
     let said = report.of("state directory");
-    assert!(said.is("fault", "is a link or no directory").mend().contains("state_dir = "));
+    assert!(
+        said.is("fault", "is a symbolic link or not a directory").mend().contains("state_dir = ")
+    );
 }
 
 #[test]
@@ -58,7 +60,7 @@ fn a_state_directory_on_disk() {
     let mount = r#"mount --bind "$1" "$2"; shift 2"#;
     let mut asked = with_mounts(mount, &[&disk, &host.state_dir()], &asked);
     let report = report(host.run(&mut asked), 1);
-    assert_eq!(report.troubles(), ["warning state's file system"]);
+    assert_eq!(report.troubles(), ["warning state file system"]);
 }
 
 #[test]
@@ -69,7 +71,7 @@ fn records_that_nobody_can_read() {
     fs::create_dir(&broken).expect("made");
     fs::write(broken.join("x.json"), "{").expect("written");
     let report = doctor(&host, &site, 1);
-    let said = report.of("records put aside");
+    let said = report.of("unreadable records");
     paste(&host, &site, said.is("warning", "1 records").mend());
     assert_well(&host, &site);
     fs::remove_dir_all(host.path("state/wanted")).expect("removed");
@@ -99,7 +101,7 @@ fn what_others_wrote_is_escaped() {
     let (host, site) = host();
     config(&host, "[runtime]\ncommand = \"/x\\u001b[31m\\ny\"\n");
     let report = doctor(&host, &site, 2);
-    report.of("runtime below").is("fault", "/x\\u{1b}[31m\\ny");
+    report.of("wrapped runtime").is("fault", "/x\\u{1b}[31m\\ny");
 }
 
 #[test]
@@ -113,9 +115,9 @@ fn a_log_that_cannot_be_written() {
 fn programs_that_are_not_what_they_should_be() {
     let (host, site) = host();
     config(&host, &format!("[runtime]\ncommand = {:?}\n", site.link()));
-    doctor(&host, &site, 2).of("runtime below").is("fault", "is oci-link itself");
+    doctor(&host, &site, 2).of("wrapped runtime").is("fault", "is oci-link itself");
     config(&host, "[runtime]\ncommand = '/no/such/runc'\n");
-    doctor(&host, &site, 2).of("runtime below").is("fault", "no such program");
+    doctor(&host, &site, 2).of("wrapped runtime").is("fault", "no such program");
     config(&host, "");
     let crun = site.link().with_file_name("oci-link-crun");
     fs::write(&crun, "").expect("written");

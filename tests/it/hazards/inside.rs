@@ -63,7 +63,7 @@ each_runtime! {
         let _ = web.run().refused(1);
         before.assert_still(&World::now(&host).timeless());
         let log = std::fs::read_to_string(host.path("log")).expect("a log");
-        let inside = ["is not a container's process on this host", "names no process"];
+        let inside = ["is not a container's process on this host", "has no pid"];
         assert!(inside.iter().any(|word| log.contains(word)), "{log}");
         crate::cast::end(&db);
     }

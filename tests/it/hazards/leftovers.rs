@@ -73,7 +73,7 @@ each_runtime! {
         deleted.ok();
         assert!(mended.success());
         let log = fs::read_to_string(host.path("log")).expect("a log");
-        assert!(log.contains("web: its end is left for gc: hosts file /etc/hosts"), "{log}");
+        assert!(log.contains("web: its links could not be removed; run oci-link gc: hosts file /etc/hosts"), "{log}");
         host.run(&mut host.oci_link(&["gc"])).ok();
         db.delete_by_force().ok();
         host.assert_nothing_left();

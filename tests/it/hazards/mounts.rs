@@ -62,7 +62,7 @@ each_runtime! {
         for source in [&file, &directory.join("hosts")] {
             set_mounts(&scene, &[bind(source, "/etc/hosts")]);
             give(1000);
-            scene.refused(5, "which is not root's");
+            scene.refused(5, "which does not belong to root");
             // Those of root are the operator's own.
             give(0);
             scene.accepted();

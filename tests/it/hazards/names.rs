@@ -158,7 +158,7 @@ each_runtime! {
         let other = host.container("other").hooks().build();
         other.run().ok();
         for links in ["db:x,other:x", "db:x other:X", "other:db,db", "db:y,db:x,other:x"] {
-            annotation_refused(&scene, "links", links, 3, "one alias for two sources");
+            annotation_refused(&scene, "links", links, 3, "two sources have the same alias");
             annotation_refused(&scene, "links", links, 3, "db:");
             annotation_refused(&scene, "links", links, 3, "other:");
         }

@@ -146,6 +146,6 @@ each_runtime! {
         state["id"] = "db".into();
         scene.refused_by(scene.command(), state.to_string().as_bytes(), 5, "\"db\"");
         let complaint = host.feed(&mut scene.command(), state.to_string().as_bytes()).refused(5);
-        assert_clear(&complaint, "runs");
+        assert_clear(&complaint, "belongs to a running container");
     }
 }

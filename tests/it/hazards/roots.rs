@@ -68,7 +68,7 @@ each_runtime! {
         fs::remove_file(&link).expect("removed");
         symlink("rootfs", &link).expect("linked");
         lchown(&link, Some(1000), None).expect("given");
-        scene.refused(5, "which is not root's");
+        scene.refused(5, "which does not belong to root");
         lchown(&link, Some(0), None).expect("given");
         scene.accepted();
         let hosts = fs::read_to_string(scene.rootfs("etc/hosts")).expect("readable");

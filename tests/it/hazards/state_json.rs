@@ -102,8 +102,8 @@ each_runtime! {
     fn a42_pids_that_are_none(runtime) {
         let host = isolated(runtime);
         let scene = Scene::open(&host);
-        pid_refused(&scene, 0, 9, "no process");
-        pid_refused(&scene, Value::Null, 9, "no process");
+        pid_refused(&scene, 0, 9, "has no pid");
+        pid_refused(&scene, Value::Null, 9, "has no pid");
         pid_refused(&scene, -1, 3, "pid");
         pid_refused(&scene, i64::from(i32::MIN), 3, "pid");
         pid_refused(&scene, i64::from(i32::MAX) + 1, 3, "pid");

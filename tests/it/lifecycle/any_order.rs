@@ -103,7 +103,7 @@ fn a_wait_ends_before_the_runtime_loses_patience() {
     let web = unprepared(&host, "web", "db", "wait=10m");
     let timeout = |config: &mut Value| config["hooks"]["createRuntime"][0]["timeout"] = 2.into();
     let complaint = web.edit(timeout).build().run().refused(1);
-    let reason = "waited 1 s of 600 s, for config.json gives this hook 2 s";
+    let reason = "waited 1 s of 600 s, because the timeout of this hook in config.json is 2 s";
     assert!(complaint.contains(reason), "{complaint}");
     host.assert_nothing_left();
 }
@@ -137,7 +137,7 @@ fn nobody_is_linked_to_himself_in_any_mode() {
             let begun = Instant::now();
             let me = unprepared(&host, "0123abcd", link, missing).annotate("name", "me").build();
             let complaint = me.run().refused(1);
-            let reason = "a container is not linked to itself";
+            let reason = "a container cannot be linked to itself";
             assert!(complaint.contains(reason), "{missing} {link}: {complaint}");
             assert!(begun.elapsed() < Duration::from_secs(30), "nothing to wait for");
             let complaint = me.prepare().refused(4);
@@ -198,7 +198,7 @@ fn a_prepared_bundle_without_its_source_is_told_so_and_has_no_variables() {
     for missing in ["defer", "wait=45s"] {
         let web = unprepared(&host, "web", "db:mysql", missing).build();
         let note = web.prepare().ended(0);
-        assert_eq!(note, "oci-link: db does not run: no variables of mysql\n");
+        assert_eq!(note, "oci-link: db does not run: the variables for mysql are missing\n");
     }
     let web = unprepared(&host, "web", "db:mysql", "wait=45s").build();
     web.prepare().ok();

@@ -172,19 +172,19 @@ fn refusals_change_nothing() {
     on_host.run().ok();
     let before = (inspect(&host, "web"), host.rules(), web.hosts());
     for (words, status, reason) in [
-        ("connect web cache:db", 3, "one alias for two sources"),
-        ("connect web cache:DB", 3, "one alias for two sources"),
+        ("connect web cache:db", 3, "two sources have the same alias"),
+        ("connect web cache:DB", 3, "two sources have the same alias"),
         ("connect web db:a:b", 3, "bad format for links"),
-        ("connect web db:localhost", 3, "every container's own name"),
+        ("connect web db:localhost", 3, "reserved, because every container has this name"),
         ("connect web cache:web", 3, "is the container's own host name"),
         ("connect web nobody", 4, "No such container: nobody"),
-        ("connect web web:other", 4, "a container is not linked to itself"),
+        ("connect web web:other", 4, "a container cannot be linked to itself"),
         ("connect web dead", 4, "Cannot link to a non running container: /dead AS /web/dead"),
         ("connect nobody db", 4, "No such container: nobody"),
         ("connect dead db", 4, "container dead: does not run"),
         ("connect web onhost", 5, "host type networking"),
         ("connect onhost db", 5, "host type networking"),
-        ("disconnect web cache", 4, "is not linked to anybody as cache"),
+        ("disconnect web cache", 4, "has no link with the alias cache"),
         ("disconnect nobody db", 4, "No such container: nobody"),
         ("disconnect dead db", 4, "container dead: does not run"),
         ("connect web", 2, "SOURCE[:ALIAS]"),
@@ -203,7 +203,7 @@ fn a_container_without_its_bundle_is_not_connected() {
     let (_db, web) = (source(&host, "db", "3306"), plain(&host, "web"));
     fs::rename(web.bundle().join("config.json"), web.bundle().join("away")).expect("moved");
     let complaint = call(&host, "connect web db").refused(8);
-    assert!(complaint.contains("hosts file of web: its bundle is gone"), "{complaint}");
+    assert!(complaint.contains("hosts file of web: its bundle was removed"), "{complaint}");
     assert_eq!(link_rules(&host), [""; 0]);
     fs::rename(web.bundle().join("away"), web.bundle().join("config.json")).expect("moved");
 
@@ -217,7 +217,7 @@ fn a_container_without_its_bundle_is_not_connected() {
     fs::write(&path, stored.to_string()).expect("written");
     assert_eq!(inspect(&host, "web")["state"], "ready");
     let complaint = call(&host, "connect web db").refused(8);
-    assert!(complaint.contains("started under an earlier oci-link"), "{complaint}");
+    assert!(complaint.contains("started by an earlier oci-link"), "{complaint}");
 }
 
 /// Half of a link is none.

@@ -9,9 +9,9 @@ use crate::{
 use oci_link::testing::BackendName;
 use std::{fs, os::unix::fs::symlink};
 
-/// What gc says of a container that is over.
+/// What gc prints for a container that no longer runs.
 fn is_over(id: &str) -> String {
-    format!("container {id} ({id}): is over, and left its record\n")
+    format!("removed: links of container {id} ({id}): the container no longer runs\n")
 }
 
 each_backend! {
@@ -55,10 +55,12 @@ each_backend! {
         web.kill();
         fs::write(host.state_dir().join("records/new"), "half a rec").expect("written");
         let before = everything(&host);
-        let expected = is_over("web") + "state directory: records/new: leads nowhere\n";
+        let leftover = "removed: leftover in the state directory: records/new\n";
+        let found = (is_over("web") + leftover).replace("removed: ", "");
+        let expected = found + "2 problems found; run oci-link gc\n";
         assert_eq!(call(&host, "gc --dry-run").ended(0), expected);
         assert_eq!(everything(&host), before);
-        assert_eq!(call(&host, "gc").ended(0), "state directory: records/new: leads nowhere\n".to_owned() + &is_over("web"));
+        assert_eq!(call(&host, "gc").ended(0), leftover.to_owned() + &is_over("web"));
         assert_eq!(call(&host, "gc --dry-run").ended(0), "");
     }
 
@@ -68,11 +70,13 @@ each_backend! {
         let db = source(&host, "db", "3306, 53/udp");
         let web = recipient(&host, "web", "db");
         let mut flow = Flow::open(&web, &db, 3306);
+        let owner = inspect(&host, "web")["owner"].as_str().expect("a tag").to_owned();
         wipe(&host);
         assert!(flow.is_alive());
         let told = call(&host, "gc").ended(0);
-        assert!(told.ends_with(&format!(" in {backend}: no record names them\n")), "{told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
+        let expected =
+            format!("removed: orphaned rules in {backend}: no record has the owner tag {owner}\n");
+        assert_eq!(told, expected);
         assert!(!flow.is_alive());
         drop(flow);
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
@@ -107,9 +111,12 @@ each_backend! {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
+        let owner = inspect(&host, "web")["owner"].as_str().expect("a tag").to_owned();
         fs::write(record(&host, "web"), "{").expect("written");
         let told = call(&host, "gc").ended(0);
-        assert!(told.contains(&format!(" in {backend}: no record names them\n")), "{told}");
+        let expected =
+            format!("removed: orphaned rules in {backend}: no record has the owner tag {owner}\n");
+        assert!(told.contains(&expected), "{told}");
         assert_eq!(permissions(&host), [""; 0]);
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
         assert!(host.state_dir().join("broken/web.json").exists());
@@ -147,8 +154,8 @@ fn what_killed_writers_left_goes() {
     symlink("gone", state.join("names/ghost")).expect("made");
     fs::create_dir(state.join("wanted/nobody")).expect("made");
     let told = call(&host, "gc").ended(0);
-    let mut lines: Vec<_> = told.lines().map(|line| line.replace(": leads nowhere", "")).collect();
-    lines.sort();
+    let mut lines: Vec<_> = told.lines().collect();
+    lines.sort_unstable();
     let expected = [
         "addresses/10.77.0.98/db",
         "addresses/10.77.0.99/gone",
@@ -158,7 +165,10 @@ fn what_killed_writers_left_goes() {
         "wanted/db/db",
         "wanted/nobody/",
     ];
-    assert_eq!(lines, expected.map(|name| format!("state directory: {name}")));
+    assert_eq!(
+        lines,
+        expected.map(|name| format!("removed: leftover in the state directory: {name}"))
+    );
     assert_eq!(host.state_files(), before);
     assert!(!state.join("wanted/nobody").exists() && !state.join("addresses/10.77.0.99").exists());
     assert_eq!(inspect(&host, "web")["links"][0]["connected"], "db");

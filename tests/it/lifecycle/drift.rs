@@ -44,6 +44,16 @@ fn assert_well(host: &Host) {
     assert_eq!(call(host, "sync --check").ended(0), "");
 }
 
+/// The finding of a line that `sync` prints.
+#[track_caller]
+fn without_outcome(line: &str) -> &str {
+    let removed = ["links of ", "orphaned rules ", "leftover "];
+    let (outcome, finding) = line.split_once(": ").expect("an outcome");
+    let is_removal = removed.iter().any(|start| finding.starts_with(start));
+    assert_eq!(outcome, if is_removal { "removed" } else { "repaired" }, "{line}");
+    finding
+}
+
 /// `sync --check` finds this, with this status, and changes nothing; `sync` says the same and mends
 /// it.
 #[track_caller]
@@ -53,11 +63,17 @@ fn assert_mended(host: &Host, status: i32, finding: &str) {
     assert!(told.contains(finding), "no {finding:?} in\n{told}");
     assert_eq!(everything(host), before, "only looked");
     let mended = call(host, "sync").ended(0);
-    let mut lines: Vec<_> = told.lines().filter(|line| !line.starts_with("oci-link: ")).collect();
-    let mut others: Vec<_> = mended.lines().collect();
+    let (last, mut lines): (Vec<_>, Vec<_>) =
+        told.lines().partition(|line| line.starts_with("oci-link: "));
+    let mut others: Vec<_> = mended.lines().map(without_outcome).collect();
     lines.sort_unstable();
     others.sort_unstable();
     assert_eq!(lines, others);
+    let found = match lines.len() {
+        1 => "1 problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    assert_eq!(last, [format!("oci-link: {found} found; run oci-link sync")]);
     assert_well(host);
     assert_eq!(call(host, "sync").ended(0), "", "once is enough");
 }
@@ -74,7 +90,7 @@ each_backend! {
         by_hand(&host, &EVERYTHING);
         let heir = stranger(&host, "heir", dead.number());
         assert_eq!(heir.reach(&db, Proto::Tcp, 3306), OPEN, "nothing isolates any more");
-        assert_mended(&host, 6, "container web (web): its rules are not those of its record\n");
+        assert_mended(&host, 6, "container web (web): its rules differ from its record\n");
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
         assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
@@ -113,7 +129,7 @@ each_backend! {
             _ => format!("nft add element inet oci-link links4 \
                  {{ {from} . {to} . tcp . 22 comment \"{owner}\" }}"),
         }]);
-        assert_mended(&host, 6, "container web (web): its rules are not those of its record\n");
+        assert_mended(&host, 6, "container web (web): its rules differ from its record\n");
         assert_eq!(web.reach(&db, Proto::Tcp, 22), SHUT);
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
     }
@@ -123,8 +139,9 @@ each_backend! {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
+        let owner = inspect(&host, "web")["owner"].as_str().expect("a tag").to_owned();
         wipe(&host);
-        assert_mended(&host, 6, "no record names them\n");
+        assert_mended(&host, 6, &format!(": no record has the owner tag {owner}\n"));
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
         [&web, &db].into_iter().for_each(end);
         host.assert_nothing_left();
@@ -147,7 +164,7 @@ each_runtime! {
         let db = source(&host, "db", "3306");
         let web = with_file(&host, "web", "hosts");
         assert_well(&host);
-        let lacks = "container web (web): its hosts file is not that of its record\n";
+        let lacks = "container web (web): its hosts file differs from its record\n";
         fs::write(host.path("hosts"), rewritten).expect("written");
         assert_mended(&host, 8, lacks);
         assert!(knows(&web, "db", &db) && web.hosts().starts_with(rewritten), "{}", web.hosts());
@@ -176,7 +193,7 @@ each_runtime! {
         fs::write(&path, text.replace("\"version\":1", "\"version\":99")).expect("written");
         let db = source(&host, "db", "3306");
         fs::write(&path, text).expect("written");
-        assert_mended(&host, 7, "container web (web): is not linked to those who run now\n");
+        assert_mended(&host, 7, "container web (web): its links do not match the running containers\n");
         assert!(knows(&web, "db", &db));
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         [&web, &db].into_iter().for_each(end);
@@ -190,7 +207,7 @@ fn the_dead_are_records_that_are_wrong() {
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");
     db.kill();
-    assert_mended(&host, 7, "container db (db): is over, and left its record\n");
+    assert_mended(&host, 7, "links of container db (db): the container no longer runs\n");
     assert!(!knows(&web, "db", &db), "{}", web.hosts());
     assert_eq!(inspect(&host, "web")["flows"].as_array().map(Vec::len), Some(0));
 }
@@ -205,7 +222,7 @@ fn a_change_that_was_not_finished_is_finished() {
     let text = fs::read_to_string(&path).expect("readable");
     fs::write(&path, text.replace("\"ready\":true", "\"ready\":false")).expect("written");
     assert_eq!(inspect(&host, "web")["state"], "pending");
-    assert_mended(&host, 7, "container web (web): a change of its links was not finished\n");
+    assert_mended(&host, 7, "container web (web): a change of its links was interrupted\n");
     assert_eq!(inspect(&host, "web")["state"], "ready");
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
 }
@@ -223,7 +240,7 @@ fn a_pod_is_well_and_comes_back() {
     assert_well(&host);
     fs::write(host.path("hosts"), "127.0.0.1\tlocalhost\n").expect("written");
     by_hand(&host, &EVERYTHING);
-    assert_mended(&host, 6, "container two (two): its hosts file is not that of its record\n");
+    assert_mended(&host, 6, "container two (two): its hosts file differs from its record\n");
     assert!(knows(&one, "db", &db) && knows(&two, "db", &db));
     assert_eq!(one.reach(&db, Proto::Tcp, 3306), OPEN);
     end(&two);
@@ -241,12 +258,12 @@ fn isolation_is_what_config_toml_says() {
     let (a, b) = (source(&host, "a", "80"), source(&host, "b", "80"));
     assert_eq!(a.reach(&b, Proto::Tcp, 80), SHUT);
     fs::write(host.path("config.toml"), "[firewall]\nbackend = \"ipset\"\n").expect("written");
-    assert_mended(&host, 6, "firewall: isolates other bridges than config.toml\n");
+    assert_mended(&host, 6, "firewall: isolated bridges differ from config.toml\n");
     assert_eq!(a.reach(&b, Proto::Udp, 80), OPEN);
     let config = "[firewall]\nbackend = \"auto\"\nisolate = [\"br0\"]\n";
     fs::write(host.path("config.toml"), config).expect("written");
     wipe(&host);
-    assert_mended(&host, 6, "firewall: isolates other bridges than config.toml\n");
+    assert_mended(&host, 6, "firewall: isolated bridges differ from config.toml\n");
     assert_eq!(a.reach(&b, Proto::Tcp, 81), SHUT);
 }
 

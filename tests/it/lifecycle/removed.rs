@@ -22,7 +22,8 @@ each_backend! {
         assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
         assert!(!ours(&host).is_empty() && knows(&web, "db", &db));
         let told = call(&host, "gc --all").ended(0);
-        let line = |id| format!("container {id} ({id}): ran, and its links have ended\n");
+        let line =
+            |id| format!("removed: links of container {id} ({id}): the container still runs\n");
         assert_eq!(told, line("db") + &line("web"));
         assert_eq!(ours(&host), [""; 0]);
         assert_eq!(host.state_files(), [""; 0]);

@@ -36,9 +36,7 @@ fn a_missing_source_is_named_in_dockers_words() {
 #[test]
 fn a_container_is_no_source_of_its_own() {
     let host = Host::open(Runtime::Runc);
-    // Docker's words, and why: it may well be that such a container runs.
-    let expected = "could not get container for R: No such container: R: \
-                    a container is not linked to itself";
+    let expected = "link \"R\": a container cannot be linked to itself";
     assert_eq!(complaint(&linked(&host, "R:alias"), 4), expected);
 }
 
@@ -89,7 +87,7 @@ fn what_no_runtime_would_start_is_not_written() {
         ("", "config.json"),
         ("{\"process\":", "config.json"),
         ("{\"root\":{\"path\":\"r\"}}", "config.json has no process"),
-        ("{\"root\":{\"path\":\"r\"},\"process\":{\"cwd\":7}}", "is not what a runtime accepts"),
+        ("{\"root\":{\"path\":\"r\"},\"process\":{\"cwd\":7}}", "config.json is invalid"),
         ("{\"process\":{},\"process\":{}}", "duplicate key"),
     ] {
         let web = super::rewrite(&host, "web", text);

@@ -61,7 +61,7 @@ fn there_is_one_for_each_state_directory() {
     let refusal = call(&host, "watch").refused(7);
     let state = host.state_dir();
     let expected =
-        format!("oci-link: {}: is watched by another process already\n", state.display());
+        format!("oci-link: {}: another oci-link watch is already running\n", state.display());
     assert_eq!(refusal, expected);
     // A lock ends with its holder, however that ends.
     assert!(!first.end(SIGKILL).success());
@@ -78,7 +78,7 @@ fn the_manager_may_be_anywhere_or_nowhere() {
     let manager = host.netns().enter(|| UnixDatagram::bind_addr(&address)).expect("free");
     let mut watch = Watch::tells(&host, command(&host), manager, &format!("@{name}"));
     watch.hears("READY=1");
-    watch.hears("STATUS=0 containers are followed");
+    watch.hears("STATUS=watched containers: 0");
     assert!(watch.end(SIGTERM).success());
     watch.hears("STOPPING=1");
     for nowhere in ["", "/nonexistent/socket", "@nobody-is-there", "vsock:2:1234"] {
@@ -158,7 +158,7 @@ fn not_all_is_removed_while_somebody_watches() {
     let web = recipient(&host, "web", "db");
     let watch = Watch::begin(&host);
     let complaint = call(&host, "gc --all").refused(7);
-    assert!(complaint.contains("is watched by another process"), "{complaint}");
+    assert!(complaint.contains("another oci-link watch is already running"), "{complaint}");
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
     drop(watch);
     call(&host, "gc --all").ok();

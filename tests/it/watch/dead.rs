@@ -19,7 +19,7 @@ each_runtime! {
         let web = recipient(&host, "web", "db cache");
         let mut flow = Flow::open(&web, &db, 3306);
         assert!(flow.is_alive());
-        watch.hears("STATUS=3 containers are followed");
+        watch.hears("STATUS=watched containers: 3");
         db.kill();
         soon("the record of db", || !is_known(&host, "db"));
         assert!(!flow.is_alive());
@@ -29,7 +29,7 @@ each_runtime! {
         assert_eq!(web.reach(&cache, Proto::Tcp, 6379), OPEN);
         [&web, &cache].into_iter().for_each(Container::kill);
         soon("the others'", || !is_known(&host, "web") && !is_known(&host, "cache"));
-        watch.hears("STATUS=0 containers are followed");
+        watch.hears("STATUS=watched containers: 0");
         watch.sleeps(Duration::from_secs(1));
         host.assert_nothing_left();
     }
@@ -37,16 +37,16 @@ each_runtime! {
     fn who_comes_and_goes_is_followed(runtime) {
         let host = host_of(BackendName::Nftables, runtime);
         let watch = Watch::begin(&host);
-        watch.hears("STATUS=0 containers are followed");
+        watch.hears("STATUS=watched containers: 0");
         for _ in 0..2 {
             let db = source(&host, "db", "3306");
-            watch.hears("STATUS=1 containers are followed");
+            watch.hears("STATUS=watched containers: 1");
             let web = recipient(&host, "web", "db");
-            watch.hears("STATUS=2 containers are followed");
+            watch.hears("STATUS=watched containers: 2");
             end(&web);
-            watch.hears("STATUS=1 containers are followed");
+            watch.hears("STATUS=watched containers: 1");
             end(&db);
-            watch.hears("STATUS=0 containers are followed");
+            watch.hears("STATUS=watched containers: 0");
         }
         host.assert_nothing_left();
         // Of each end somebody has said so in time, or else it has done the same.
@@ -58,9 +58,9 @@ each_runtime! {
         let host = host_of(BackendName::Ipset, runtime);
         let watch = Watch::begin(&host);
         let db = source(&host, "db", "3306");
-        watch.hears("STATUS=1 containers are followed");
+        watch.hears("STATUS=watched containers: 1");
         let web = recipient(&host, "web", "db");
-        watch.hears("STATUS=2 containers are followed");
+        watch.hears("STATUS=watched containers: 2");
         db.kill();
         db.delete().ok();
         db.run().ok();
@@ -97,6 +97,6 @@ fn who_died_before_it_began_is_cleared_away() {
     let web = recipient(&host, "web", "db");
     db.kill();
     let watch = Watch::begin(&host);
-    watch.hears("STATUS=1 containers are followed");
+    watch.hears("STATUS=watched containers: 1");
     assert!(!is_known(&host, "db") && !knows(&web, "db", &db), "{}", watch.log());
 }

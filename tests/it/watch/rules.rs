@@ -120,5 +120,9 @@ fn isolation_follows_config_toml() {
     fs::write(host.path("config.toml"), "no such thing").expect("written");
     watch.signal(nix::sys::signal::SIGHUP);
     watch.hears("READY=1");
-    assert!(watch.log().contains("config.toml stays as it was"), "{}", watch.log());
+    assert!(
+        watch.log().contains("config.toml is not used, the previous settings stay"),
+        "{}",
+        watch.log()
+    );
 }

@@ -46,7 +46,7 @@ fn f35_it_waits_for_a_lock_that_somebody_holds() {
     let host = host_of(BackendName::Ipset, Runtime::Runc.turned());
     let db = source(&host, "db", "3306");
     let watch = Watch::begin(&host);
-    watch.hears("STATUS=1 containers are followed");
+    watch.hears("STATUS=watched containers: 1");
     let file = File::open(host.state_dir().join("lock")).expect("there");
     let lock = Flock::lock(file, FlockArg::LockExclusive).expect("nobody has it");
     db.kill();
@@ -55,7 +55,7 @@ fn f35_it_waits_for_a_lock_that_somebody_holds() {
     let over = br#"{"id":"db","status":"stopped"}"#;
     let refusal = host.feed(&mut poststop, over).within(Duration::from_secs(30)).refused(7);
     assert!(refusal.contains("the lock is held for more than 20 s"), "{refusal}");
-    let given_up = "could not be cleared away: the lock is held";
+    let given_up = "the container ended, and its links could not be removed: the lock is held";
     soon("the daemon's", || watch.log().contains(given_up));
     assert!(is_known(&host, "db"));
     drop(lock);
@@ -71,15 +71,20 @@ fn a_record_that_cannot_be_read_stops_nobody() {
     let text = fs::read_to_string(&path).expect("readable");
     fs::write(&path, text.replace("\"version\":1", "\"version\":99")).expect("written");
     let watch = Watch::begin(&host);
-    watch.hears("STATUS=0 containers are followed; not all is well, see the log");
+    watch.hears("STATUS=watched containers: 0; some problems could not be repaired, see the log");
     let db = source(&host, "db", "3306");
-    watch.hears("STATUS=1 containers are followed; not all is well, see the log");
+    watch.hears("STATUS=watched containers: 1; some problems could not be repaired, see the log");
     db.kill();
     soon("cleared away", || !is_known(&host, "db"));
-    assert_eq!(watch.log().matches("strange: is not followed: ").count(), 1, "{}", watch.log());
+    assert_eq!(
+        watch.log().matches("strange: the end of this container will not be noticed: ").count(),
+        1,
+        "{}",
+        watch.log()
+    );
     let new = host.state_dir().join("records/new");
     fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).expect("written");
-    watch.hears("STATUS=1 containers are followed");
+    watch.hears("STATUS=watched containers: 1");
 }
 
 /// One whose file cannot be opened costs the others nothing, and itself ever fewer tries.
@@ -90,7 +95,7 @@ fn what_cannot_be_mended_is_tried_ever_more_seldom() {
     let (bad, good) = (recipient(&host, "bad", "db"), recipient(&host, "good", "db"));
     let _ = bad.exec(&["sh", "-c", "rm /etc/hosts; mkfifo /etc/hosts"]).ok();
     let watch = Watch::begin(&host);
-    watch.hears("STATUS=3 containers are followed; not all is well, see the log");
+    watch.hears("STATUS=watched containers: 3; some problems could not be repaired, see the log");
     thread::sleep(Duration::from_secs(4));
     // At once, and after 250, 500, 1000 and 2000 ms.
     assert!((2..=5).contains(&watch.looks()), "{}", watch.log());
@@ -101,7 +106,7 @@ fn what_cannot_be_mended_is_tried_ever_more_seldom() {
     assert_eq!(good.reach(&db, Proto::Tcp, 3306), OPEN);
     bad.exec(&["sh", "-c", "rm /etc/hosts"]).ok();
     watch.signal(nix::sys::signal::SIGHUP);
-    watch.hears("STATUS=3 containers are followed");
+    watch.hears("STATUS=watched containers: 3");
 }
 
 /// The kernel keeps only so much for one who does not listen.
@@ -129,7 +134,7 @@ fn more_changes_than_can_be_kept_are_a_change() {
 fn more_records_than_can_be_told_of_are_listed() {
     let host = host_of(BackendName::Ipset, Runtime::Runc);
     let watch = Watch::begin(&host);
-    watch.hears("STATUS=0 containers are followed");
+    watch.hears("STATUS=watched containers: 0");
     watch.signal(SIGSTOP);
     let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("readable");
     for n in 0..=most.trim().parse::<u32>().expect("a number") {
@@ -138,8 +143,12 @@ fn more_records_than_can_be_told_of_are_listed() {
     }
     let db = source(&host, "db", "3306");
     watch.signal(SIGCONT);
-    watch.hears("STATUS=1 containers are followed");
-    assert!(watch.log().contains("more happened than could be told"), "{}", watch.log());
+    watch.hears("STATUS=watched containers: 1");
+    assert!(
+        watch.log().contains("some changes were missed; reading all records"),
+        "{}",
+        watch.log()
+    );
     db.kill();
     soon("cleared away", || !is_known(&host, "db"));
 }
@@ -151,14 +160,14 @@ fn a_state_directory_that_is_lost_is_made_anew() {
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");
     let mut watch = Watch::begin(&host);
-    watch.hears("STATUS=2 containers are followed");
+    watch.hears("STATUS=watched containers: 2");
     wipe(&host);
     watch.hears("READY=1");
-    watch.hears("STATUS=0 containers are followed");
+    watch.hears("STATUS=watched containers: 0");
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT, "nobody knows whose rules they were");
     let _ = call(&host, "watch").refused(7);
     let other = source(&host, "other", "3306");
-    watch.hears("STATUS=1 containers are followed");
+    watch.hears("STATUS=watched containers: 1");
     other.kill();
     soon("cleared away", || !is_known(&host, "other"));
     assert!(watch.end(nix::sys::signal::SIGTERM).success());

@@ -57,7 +57,7 @@ impl NetlinkSubscription {
                 Err(Errno::EAGAIN) => return Ok(told),
                 Err(Errno::EINTR) => {}
                 Err(Errno::ENOBUFS) => {
-                    log::debug!("changes of nftables: more than could be kept");
+                    log::debug!("changes of nftables: some were lost");
                     told = true;
                 }
                 Err(errno) => {
