@@ -116,7 +116,7 @@ pub enum BackendName {
 }
 
 impl BackendName {
-    /// All backends that make rules.
+    /// All backends that make rules. `every_backend_is_in_all` names one that is missing.
     pub(crate) const ALL: [Self; 3] = [Self::Ipset, Self::Iptables, Self::Nftables];
 
     /// Returns the name as in config.toml.

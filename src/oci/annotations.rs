@@ -10,6 +10,9 @@ use std::fmt;
 
 /// Prefix of all annotations of oci-link.
 pub(crate) const PREFIX: &str = "org.oci-link.";
+/// The keys of all annotations of oci-link, without the prefix. [`Declared`] has their values.
+#[cfg(test)]
+const KEYS: [&str; 5] = ["links", "name", "ports", "env", "missing"];
 /// The annotation in which image tools (umoci) store an image's EXPOSE.
 const IMAGE_PORTS: &str = "org.opencontainers.image.exposedPorts";
 /// Limit of annotations per container. Kubernetes allows 256 KiB of annotations per object.
@@ -137,6 +140,26 @@ impl<'de> Deserialize<'de> for Annotations {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_those_that_are_read() {
+        let source = include_str!("annotations.rs");
+        let declared = source.split("pub(crate) fn declared").nth(1).unwrap();
+        let declared = declared.split("/// Returns the value of any").next().unwrap();
+        let read: Vec<&str> =
+            declared.split("ours(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!(read, KEYS, "Annotations::declared and KEYS differ");
+        for key in KEYS {
+            let documented = source.contains(&format!("/// `{PREFIX}{key}`"));
+            assert!(documented, "Declared has no field for {PREFIX}{key}");
+            for (name, text) in [
+                ("README.md", include_str!("../../README.md")),
+                ("annotations.7", include_str!("../commands/man/oci-link-annotations.7")),
+            ] {
+                assert!(text.replace('\\', "").contains(key), "{name} lacks {key}");
+            }
+        }
+    }
 
     fn annotations(pairs: &[(&str, &str)]) -> Annotations {
         Annotations(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())

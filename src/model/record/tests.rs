@@ -53,3 +53,20 @@ fn nothing_else_is_a_tag() {
         assert!(OwnerTag::parse(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn every_backend_is_in_all() {
+    // A new variant does not compile here until it is added to the chain and to `ALL`.
+    let after = |name: BackendName| match name {
+        BackendName::None => Some(BackendName::Ipset),
+        BackendName::Ipset => Some(BackendName::Iptables),
+        BackendName::Iptables => Some(BackendName::Nftables),
+        BackendName::Nftables => None,
+    };
+    let chain: Vec<_> =
+        std::iter::successors(after(BackendName::None), |name| after(*name)).collect();
+    assert_eq!(chain, BackendName::ALL);
+    for name in chain {
+        assert_eq!(BackendName::parse(name.as_str()), Ok(name));
+    }
+}
