@@ -16,6 +16,7 @@
 //! ignored.
 
 mod entries;
+mod leftovers;
 mod subscription;
 
 use super::format;
@@ -24,7 +25,7 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::model::{ContainerId, Record, Reference};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
-use entries::{Entries, hope};
+use entries::{Entries, LEVELS, WIDTH, hope, record_path};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -44,9 +45,6 @@ pub(crate) const FOLDERS: [&str; 4] = ["records", "names", "addresses", "wanted"
 const WHOLE: &str = "whole";
 /// Upper bound for the length of an epoch's name in bytes.
 const MAX_EPOCH: u64 = 256;
-/// Directory levels above a record, and the number of id characters in each directory name.
-const LEVELS: usize = 2;
-const WIDTH: usize = 2;
 
 /// A store in the state directory; the module documentation describes its files.
 #[derive(Debug)]
@@ -338,18 +336,5 @@ impl Store for DirectoryStore {
     }
 }
 
-/// Returns the path of a record, such as `51/c3/51c3dd….json`. Short ids are padded with
-/// underscores.
-fn record_path(id: &str) -> String {
-    let mut path = String::new();
-    let mut characters = id.chars().chain(std::iter::repeat('_'));
-    for _ in 0..LEVELS {
-        path.extend(characters.by_ref().take(WIDTH));
-        path.push('/');
-    }
-    path + id + ".json"
-}
-
-mod leftovers;
 #[cfg(test)]
 mod tests;

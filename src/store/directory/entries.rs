@@ -1,7 +1,11 @@
-//! The keys under which the indexes list a record.
+//! The path of a record, and the keys under which the indexes list it.
 
 use crate::model::Record;
 use std::collections::BTreeSet;
+
+/// Directory levels above a record, and the number of id characters in each directory name.
+pub(super) const LEVELS: usize = 2;
+pub(super) const WIDTH: usize = 2;
 
 /// The index keys of one record.
 #[derive(Default)]
@@ -35,4 +39,16 @@ impl Entries {
 /// A container name cannot contain a tilde, so the key never collides with a name.
 pub(crate) fn hope(text: &str) -> Option<String> {
     text.chars().next().map(|first| format!("{first}~"))
+}
+
+/// Returns the path of a record, such as `51/c3/51c3dd….json`. Short ids are padded with
+/// underscores.
+pub(super) fn record_path(id: &str) -> String {
+    let mut path = String::new();
+    let mut characters = id.chars().chain(std::iter::repeat('_'));
+    for _ in 0..LEVELS {
+        path.extend(characters.by_ref().take(WIDTH));
+        path.push('/');
+    }
+    path + id + ".json"
 }
