@@ -2,28 +2,31 @@
 //! linked to it are planned again.
 
 use crate::error::{Cause, Error, Failures, Kind, Result};
-use crate::host::{Host, Locked};
+use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{carry_out, rollback};
-use crate::lifecycle::lookup::{Requester, candidates, is_linked, recipients_of};
+use crate::lifecycle::lookup::{is_linked, recipients_of};
 use crate::lifecycle::planning::{conflicts, plan};
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{ATTEMPTS, log_failure, replan};
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::{part, remove, rollback_current};
-use crate::lifecycle::wait::{PAUSE, Patience};
 use crate::lifecycle::{debug_log, orphans};
-use crate::link::{Candidate, OnMissing};
+use crate::link::OnMissing;
 use crate::model::{Missing, Phase, Record, Reference};
 use crate::store::{Commit, Found};
 use crate::sys::hosts::HostsFile;
-use crate::sys::net::netns::Process;
 
-/// Publishes a container and makes its links. On failure nothing of it is left.
-pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
+/// Publishes a container and makes its links. Requires that awaited sources are running.
+///
+/// On failure nothing of a first stage is left. A later stage that fails leaves the links that stand.
+pub(crate) fn start_locked(
+    host: &Locked<'_>,
+    container: StartingContainer,
+    after: AfterHook,
+) -> Result<()> {
     let StartingContainer { mut record, process, mut hosts, ipv6_loopback, missing, patience } =
         container;
-    let host = &lock_when_ready(host, &record, &process, patience.as_ref())?;
     host.isolate()?;
     // Without links there are no rules, so no backend is chosen or set up.
     if !record.links.is_empty() {
@@ -45,7 +48,7 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
         (Phase::Pending, Missing::Defer) => OnMissing::Defer,
         (Phase::Pending, Missing::Fail | Missing::Wait(_)) => OnMissing::Refuse,
     };
-    let id = record.id.clone();
+    let (id, is_later_stage) = (record.id.clone(), record.phase == Phase::Ready);
     let recipients = living_recipients(host, &record);
     if after == AfterHook::Exit {
         let place = hosts.as_ref().map(HostsFile::place);
@@ -57,6 +60,10 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
         }
         Ok(())
     });
+    if is_later_stage {
+        replan_recipients(host, &recipients);
+        return started;
+    }
     if let Err(error) = started {
         let mut failures = Failures::default();
         failures.note(Err(match &patience {
@@ -102,39 +109,6 @@ fn living_recipients(host: &Locked<'_>, container: &Record) -> Vec<Record> {
         }
     });
     recipients
-}
-
-/// Takes the host lock as soon as the awaited sources are running or the wait is over. The lock is
-/// not held while waiting.
-fn lock_when_ready<'h>(
-    host: &'h Host,
-    container: &Record,
-    process: &Process,
-    patience: Option<&Patience>,
-) -> Result<Locked<'h>> {
-    let Some(patience) = patience else { return host.lock() };
-    log::debug!("{}: waits for its sources, as its annotation says", container.id);
-    let absent = || {
-        let requester = Requester::of(container);
-        let candidates = candidates(host.store.as_ref(), host.boot, requester, &container.links)?;
-        Ok(candidates.iter().any(Candidate::is_absence))
-    };
-    let pause = u16::try_from(PAUSE.as_millis()).unwrap_or(u16::MAX);
-    let pause = || {
-        if process.ended(pause) {
-            let message = format!("{}: ended while it waited for its sources", container.id);
-            return Err(Error::new(Kind::Namespace, message));
-        }
-        Ok(())
-    };
-    loop {
-        patience.wait(absent, pause)?;
-        let locked = host.lock()?;
-        // A source may have ended while this process waited for the lock.
-        if !patience.lasts() || !absent()? {
-            return Ok(locked);
-        }
-    }
 }
 
 fn publish(

@@ -16,6 +16,7 @@ mod teardown;
 
 use crate::error::{Failures, Result};
 use crate::host::{Host, Locked};
+use crate::lifecycle::notes::work_off;
 use crate::lifecycle::snapshot::{self, HostSnapshot};
 use crate::model::ContainerId;
 pub(crate) use finding::Finding;
@@ -79,6 +80,7 @@ fn repair(
 ) -> Result<Repaired> {
     let mut repaired = Repaired::default();
     let locked = host.lock()?;
+    work_off(&locked, usize::MAX);
     let snapshot = HostSnapshot::read(&locked)?;
     let (containers, nobodys): (Vec<_>, Vec<_>) =
         find(&locked, &snapshot)?.into_iter().partition(|finding| finding.container().is_some());

@@ -22,7 +22,7 @@ impl Scratch {
     }
 
     fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {
-        self.1.commit(&self.1.lock()?, change, seen)
+        self.1.commit(&self.1.lock(Duration::ZERO)?, change, seen)
     }
 
     fn found(&self, name: &str) -> Option<String> {

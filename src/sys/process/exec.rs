@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // Every block has a SAFETY comment.
 
-use super::fill_standard_streams;
+use super::{fill_standard_streams, rounds};
 use crate::error::{Context, Error, Kind, Result};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
@@ -92,6 +92,7 @@ pub(crate) fn replace(program: &Path, arguments: &[OsString]) -> Error {
         std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
     let words: std::result::Result<Vec<CString>, _> = words.map(text).collect();
     let shown = crate::sys::file::shown(program);
+    rounds::mark();
     match (words, CString::new(program.as_os_str().as_bytes())) {
         (Ok(words), Ok(path)) => match nix::unistd::execv(&path, &words) {
             Ok(never) => match never {},
@@ -114,6 +115,7 @@ pub(crate) fn wait_for(
     command.arg0(program).args(arguments);
     let pass_on = move || {
         saved.restore();
+        rounds::mark();
         Ok(())
     };
     // SAFETY: `pass_on` runs between fork and exec and makes system calls only.
