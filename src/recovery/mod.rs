@@ -58,7 +58,7 @@ pub(crate) fn gc(host: &Host) -> Result<Repaired> {
         // Removing rules may rewrite a backend's shared rules with the isolation that it remembers.
         // The isolation of config.toml is therefore set first.
         if let Err(error) = host.isolate() {
-            log::error!("isolation: left as it is: {error}");
+            log::error!("isolation: left unchanged: {error}");
         }
         dead::findings(host, snapshot)
     })
