@@ -151,10 +151,10 @@ impl Wrapped {
 /// the engine, whatever we could not undo. That is logged, and `gc` tries again.
 fn after_delete(host: &Host, id: &OsString, status: ExitStatus) -> u8 {
     // What is no id (crun takes a regular expression) is nobody we know.
-    if let Ok(id) = checked(id)
-        && let Err(error) = end(host, &id, status)
-    {
-        log::error!("{id}: its end is left for gc: {error}");
+    if let Ok(id) = checked(id) {
+        if let Err(error) = end(host, &id, status) {
+            log::error!("{id}: its end is left for gc: {error}");
+        }
     }
     let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(1)

@@ -45,9 +45,8 @@ type Whole = HashSet<(usize, &'static str)>;
 
 /// The file `text` without links, and with annotations in their place.
 pub(crate) fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<String> {
-    if let Some(runtime) = options.runtime
-        && !runtime.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
-    {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
+    if let Some(runtime) = options.runtime.filter(|runtime| !runtime.bytes().all(is_plain)) {
         return Err(Invalid::new("runtime", runtime, "is no name or path").into());
     }
     let parsed = ComposeFile::parse(text)?;

@@ -163,9 +163,9 @@ impl Builder<'_> {
         match self.open.last_mut() {
             Some(open) => {
                 // What says nothing stands wherever the parser noticed it.
-                if let (true, Some(before)) = (node.range.is_empty(), open.children.last())
-                    && open.is_map
-                    && open.children.len() % 2 == 1
+                let is_value = open.is_map && open.children.len() % 2 == 1;
+                if let (true, Some(before)) =
+                    (is_value && node.range.is_empty(), open.children.last())
                 {
                     let end = self.nodes[*before].range.end;
                     node.range = end..end;

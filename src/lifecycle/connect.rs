@@ -106,10 +106,10 @@ fn not_running(record: &Record) -> Error {
 /// The hosts file of its record, or, if it had no links when it started, of its config.json.
 fn find_hosts_file(host: &Host, me: &Record) -> Result<HostsFile> {
     let state = &host.config.state_dir;
-    if let Some(edit) = &me.hosts
-        && let Some(file) = HostsFile::again(&edit.place, state)?
-    {
-        return Ok(file);
+    if let Some(edit) = &me.hosts {
+        if let Some(file) = HostsFile::again(&edit.place, state)? {
+            return Ok(file);
+        }
     }
     let what = || format!("hosts file of {}", me.name);
     let Some(bundle) = &me.bundle else {

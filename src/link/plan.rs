@@ -110,12 +110,11 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsInput, sources: &[Option
     // A block that stands stays where it is: containers of one pod share the file, and would move
     // theirs to its end in turns.
     let says = |block: &str| block.trim_start_matches('\n').to_owned();
-    if let ([known], Some(content)) = (written.as_slice(), &file.content)
-        && !known.is_empty()
-        && says(known) == says(&block)
-        && hosts::contains(content, known)
-    {
-        return;
+    if let ([known], Some(content)) = (written.as_slice(), &file.content) {
+        let is_same = !known.is_empty() && says(known) == says(&block);
+        if is_same && hosts::contains(content, known) {
+            return;
+        }
     }
     let content = [&base, block.as_bytes()].concat();
     plan.hosts_content = (file.content.as_ref() != Some(&content)).then_some(content);
