@@ -43,9 +43,7 @@ fn runtime(context: &HostContext) -> Check {
     let named = *command != Config::default().runtime;
     let fix = context.config_line("[runtime] command = \"/usr/bin/crun\"");
     let us = metadata(&context.question.program);
-    if let (Ok(there), Ok(us)) = (metadata(command), &us)
-        && is_same(&there, us)
-    {
+    if us.is_ok_and(|us| metadata(command).is_ok_and(|there| is_same(&there, &us))) {
         return Check::fault(SUBJECT, format!("{} is oci-link itself", shown(command)), fix);
     }
     match exec::find(command).map(|path| (is_executable(&path), path)) {

@@ -209,11 +209,11 @@ impl Directory {
         let mut file = self.context(NEW, fd).map(File::from)?;
         file.write_all(bytes).context(Kind::State, || self.at(NEW))?;
         let mut renamed = renameat(&self.fd, NEW, &self.fd, name);
-        if renamed == Err(Errno::ENOENT)
-            && let Some((above, _)) = name.rsplit_once('/')
-        {
-            self.make_directory(above)?;
-            renamed = renameat(&self.fd, NEW, &self.fd, name);
+        if renamed == Err(Errno::ENOENT) {
+            if let Some((above, _)) = name.rsplit_once('/') {
+                self.make_directory(above)?;
+                renamed = renameat(&self.fd, NEW, &self.fd, name);
+            }
         }
         self.context(name, renamed)
     }
