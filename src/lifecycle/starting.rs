@@ -121,10 +121,10 @@ fn configuration(bundle: &Path, state: &State) -> Result<(PathBuf, Vec<u8>)> {
         if pid.is_some() && pid != state.pid { None } else { Some((read(&kept).ok()?, kept)) }
     };
     // A config.json in `/` is not the container's.
-    if bundle == Path::new("/")
-        && let Some((config, kept)) = copied()
-    {
-        return Ok((kept, config));
+    if bundle == Path::new("/") {
+        if let Some((config, kept)) = copied() {
+            return Ok((kept, config));
+        }
     }
     let there = read(bundle);
     let is_missing = || {
