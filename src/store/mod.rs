@@ -56,7 +56,7 @@ pub trait Store {
     /// Takes the host lock, which is held until the returned value is dropped.
     ///
     /// Plans are made and applied under this lock, so that rules and records change together. Fails
-    /// with [`Cause::LockHeld`](crate::error::Cause) if the lock is not free within `patience`.
+    /// with the cause `LockHeld` if the lock is not free within `patience`.
     fn lock(&self, patience: Duration) -> Result<Lock>;
     /// Returns the record of the container `id`.
     fn get(&self, id: &ContainerId) -> Result<Option<Record>>;

@@ -39,6 +39,7 @@ pub(crate) struct Note {
     /// The container's id.
     id: String,
     /// The boot in which the note was written.
+    #[serde(with = "hexadecimal")]
     pub(crate) boot: u128,
     /// What happened.
     pub(crate) event: Event,
@@ -72,6 +73,21 @@ impl Note {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
         format!("{kind}-{hash:016x}")
+    }
+}
+
+/// A boot id as text: a JSON number has no 128 bits.
+mod hexadecimal {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // The signature that serde wants.
+    pub(super) fn serialize<S: Serializer>(boot: &u128, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("{boot:032x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u128, D::Error> {
+        u128::from_str_radix(&String::deserialize(from)?, 16).map_err(D::Error::custom)
     }
 }
 
@@ -134,7 +150,7 @@ mod tests {
         let directory = Directory::open(&path).unwrap();
         let notes = Notes::new(&directory);
         assert!(notes.names(9).unwrap().is_empty());
-        let record = sample::record("web", "10.0.0.2", &[]);
+        let record = sample::record("web", "", &[]);
         let (started, ended) = (Note::started(&record), Note::ended(&record.id, 7));
         for note in [&started, &ended, &ended] {
             notes.leave(note).unwrap();
