@@ -20,3 +20,8 @@ pub(crate) mod wait;
 
 pub(crate) use start::start;
 pub(crate) use stop::{remove, stop, stop_if_dead};
+
+#[cfg(test)]
+pub(crate) mod fakes;
+#[cfg(test)]
+mod tests;
