@@ -15,6 +15,7 @@ use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::Process;
 use std::cell::RefCell;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -47,7 +48,8 @@ impl Scene {
         let number = NUMBER.fetch_add(1, Relaxed);
         let name = format!("oci-link-scene-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
-        fs::create_dir(&directory).unwrap();
+        // The umask may permit other users to write, which the state directory refuses.
+        fs::DirBuilder::new().mode(0o700).create(&directory).unwrap();
         let isolate = bridges.iter().map(|name| BridgeName::new(name).unwrap()).collect();
         let config = Config { state_dir: directory.join("state"), isolate, ..Config::default() };
         let (journal, kernel) = (Journal::default(), Rc::new(RefCell::new(Kernel::default())));

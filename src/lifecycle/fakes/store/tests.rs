@@ -4,6 +4,7 @@ use super::*;
 use crate::model::sample::{record, reference};
 use crate::store::{contract, open};
 use crate::sys::private_dir::Directory;
+use std::os::unix::fs::DirBuilderExt;
 
 /// A directory that is removed at the end of a test.
 struct Scratch(PathBuf);
@@ -12,7 +13,7 @@ impl Scratch {
     fn new(name: &str) -> Self {
         let name = format!("oci-link-stores-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
+        std::fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
         Self(path)
     }
 }
