@@ -43,7 +43,7 @@ SID            := /var/cache/oci-link-test/sid
 # Tests wait for the kernel more than they compute.
 THREADS = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(nproc)))}
 
-.PHONY: help build lint msrv cross docs-check test test-release fuzz test-reuse test-crash test-hazards test-engines demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
+.PHONY: help build lint msrv cross docs-check test test-release fuzz test-reuse test-crash test-hazards test-engines coverage demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -102,6 +102,9 @@ test-hazards: test-deps rootfs ## the table of hazards in docs/security.md, and 
 
 test-engines: engine-deps ## links under real docker, podman and containerd, each on a machine of its own
 	cargo test --test engines -- --ignored --test-threads=2 --skip packages
+
+coverage: ## the share of lifecycle and recovery that unit tests run; fails below 80 %
+	@tests/coverage.sh
 
 demo: demo-deps build ## two linked containers, step by step
 	@demo/demo.sh $(BINARY)

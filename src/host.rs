@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a child of a killed `watch` may still hold its lock.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
+/// Opens a backend by its name. The production closure captures nothing, so its box takes no memory.
+type Backends = Box<dyn Fn(BackendName, SetupCache) -> Box<dyn Firewall>>;
+
 /// Everything that commands need, opened once.
 pub(crate) struct Host {
     /// The configuration.
@@ -36,7 +39,7 @@ pub(crate) struct Host {
     pub(crate) store: Box<dyn Store>,
     /// The backend for containers that start now.
     pub(crate) firewall: Box<dyn Firewall>,
-    backends: fn(BackendName, SetupCache) -> Box<dyn Firewall>,
+    backends: Backends,
     memory: SetupCache,
     state: Rc<Directory>,
 }
@@ -69,7 +72,23 @@ impl Host {
         let store = store::open(Rc::clone(&state))?;
         let memory = SetupCache::new(Rc::clone(&state), boot);
         let firewall = firewall::select(config.firewall, memory.clone());
-        let backends = |name, memory| firewall::select(Choice::Fixed(name), memory);
+        let backends: Backends =
+            Box::new(|name, memory| firewall::select(Choice::Fixed(name), memory));
+        Ok(Self { config, boot, store, firewall, backends, memory, state })
+    }
+
+    /// A host for unit tests: it keeps its records in `store` and its rules in `firewall`, and
+    /// `backends` opens every other backend.
+    #[cfg(test)]
+    pub(crate) fn with(
+        config: Config,
+        store: Box<dyn Store>,
+        firewall: Box<dyn Firewall>,
+        backends: Backends,
+    ) -> Result<Self> {
+        let state = Rc::new(Directory::open(&config.state_dir)?);
+        let boot = process::boot_id()?;
+        let memory = SetupCache::new(Rc::clone(&state), boot);
         Ok(Self { config, boot, store, firewall, backends, memory, state })
     }
 

@@ -23,3 +23,8 @@ pub(crate) mod wait;
 
 pub(crate) use entry::{start, stop};
 pub(crate) use stop::{remove, stop_if_dead};
+
+#[cfg(test)]
+pub(crate) mod fakes;
+#[cfg(test)]
+mod tests;

@@ -137,3 +137,6 @@ fn by_container(findings: Vec<Finding>) -> Vec<Vec<Finding>> {
     }
     groups.into_iter().map(|(_, group)| group).collect()
 }
+
+#[cfg(test)]
+mod tests;

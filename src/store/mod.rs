@@ -140,3 +140,6 @@ pub(crate) fn is_there(state: &Directory) -> bool {
 pub fn open(state: Rc<Directory>) -> Result<Box<dyn Store>> {
     Ok(Box::new(directory::DirectoryStore::open(state)?))
 }
+
+#[cfg(test)]
+pub(crate) mod contract;
