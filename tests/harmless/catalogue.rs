@@ -53,7 +53,7 @@ impl Report {
     ) -> Option<Vec<Step>> {
         match tried(|| lived(&Machine::new(self.runtime), Way::Direct)) {
             Ok(steps) => {
-                let failed = |step: &&Step| step.what == "start" && step.status != "0";
+                let failed = |step: &&Step| step.what == "create" && step.status != "0";
                 if let Some(step) = steps.iter().find(failed) {
                     eprintln!("note   {entry} | {:?} itself: {}", self.runtime, step.stderr);
                 }
@@ -162,7 +162,7 @@ macro_rules! catalogue_of {
 
             /// A difference here is a fault of the harness.
             #[test]
-            #[ignore = "minutes, for changes of the harness: CONTRIBUTING.md"]
+            #[ignore = "minutes, after a change of the harness: CONTRIBUTING.md"]
             fn the_runtime_agrees_with_itself() {
                 each_container($runtime, &[Way::Direct]);
             }

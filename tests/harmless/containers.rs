@@ -170,10 +170,6 @@ const FIELDS: &[Entry] = &[
         let namespaces = c.config["linux"]["namespaces"].as_array_mut();
         namespaces.expect("a list").push(json!({ "type": "future" }));
     }),
-    ("time namespace", |c| {
-        let namespaces = c.config["linux"]["namespaces"].as_array_mut();
-        namespaces.expect("a list").push(json!({ "type": "time" }));
-    }),
     ("unknown members", |c| {
         c.config["process"]["future"] = json!({ "a": [1, null, 1e300] });
         c.config["linux"]["future"] = json!(18_446_744_073_709_551_615_u64);
@@ -183,8 +179,11 @@ const FIELDS: &[Entry] = &[
         remove(&mut c.config["process"], "env");
         c.config["process"]["args"][0] = "/bin/sh".into();
     }),
-    ("doubled and odd variables", |c| {
-        c.config["process"]["env"] = json!(["PATH=/bin", "A=1", "A=2", "NO_VALUE", "=x", "B=a\nb"]);
+    ("doubled variables", |c| {
+        c.config["process"]["env"] = json!(["PATH=/bin", "A=1", "A=2", "B=a\nb"]);
+    }),
+    ("variables without a name or a value", |c| {
+        c.config["process"]["env"] = json!(["PATH=/bin", "NO_VALUE", "=x"]);
     }),
     ("terminal: false", |c| c.config["process"]["terminal"] = false.into()),
     ("readonly root", |c| c.config["root"]["readonly"] = true.into()),

@@ -35,6 +35,7 @@ pub(crate) const WORST: Environment = unusable(
 );
 
 pub(crate) const ENVIRONMENTS: &[Environment] = &[
+    usable("a healthy environment", "true"),
     // config.toml: N12, N13
     usable("config.toml: unknown key", "config '[firewall]' 'isolat = [\"br0\"]'"),
     usable("config.toml: unknown table", "config '[firewal]' 'backend = \"ipset\"'"),

@@ -2,6 +2,8 @@
 
 use crate::case::Case;
 use crate::compare::differences;
+use crate::ends::end_in;
+use crate::environments::ENVIRONMENTS;
 use crate::life::live;
 use crate::machine::{Machine, PATIENCE};
 use crate::support::each_runtime;
@@ -19,6 +21,15 @@ each_runtime! {
         }
         for way in [Way::Direct, Way::Wrapper, Way::Hooks] {
             let with = live(&Machine::new(runtime), way, |_| {}, None);
+            assert_eq!(differences(&without, &with), [""; 0], "{way:?}");
+        }
+    }
+
+    fn containers_with_and_without_links_end(runtime) {
+        let healthy = &ENVIRONMENTS[0];
+        let without = end_in(&Machine::new(runtime), Way::Direct, healthy);
+        for way in [Way::Direct, Way::Wrapper, Way::Hooks] {
+            let with = end_in(&Machine::new(runtime), way, healthy);
             assert_eq!(differences(&without, &with), [""; 0], "{way:?}");
         }
     }
