@@ -1,7 +1,7 @@
 //! One unlinked container of the catalogue, and how the runtime is called for it.
 
 use crate::machine::{Machine, PATIENCE, Ran};
-use crate::support::Container;
+use crate::support::{Container, Runtime};
 use crate::way::Way;
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -20,6 +20,7 @@ pub(crate) enum Company {
 }
 
 pub(crate) struct Case {
+    pub(crate) runtime: Runtime,
     pub(crate) id: String,
     /// The bundle's directory.
     pub(crate) bundle: String,
@@ -44,6 +45,7 @@ impl Case {
     /// A container without links that prints a line, and stays if its standard input has a line too.
     pub(crate) fn plain() -> Self {
         Self {
+            runtime: Runtime::Runc,
             id: "case".into(),
             bundle: String::new(),
             root: "root",
@@ -69,6 +71,7 @@ impl Case {
         let script = "echo started; read stay || exit 7; exec sleep 600";
         let container = machine.host.container("case").number(21).script(script).build();
         let path = container.bundle().join("config.json");
+        self.runtime = machine.runtime;
         self.bundle = container.bundle().display().to_string();
         self.config = serde_json::from_slice(&fs::read(&path).expect("a bundle")).expect("JSON");
         edit(self);

@@ -61,12 +61,17 @@ impl Machine {
         })
     }
 
+    /// The directory of everything that is not in /run or /etc.
+    fn directory(&self) -> PathBuf {
+        self.host.path("bundles").parent().expect("has one").into()
+    }
+
     /// Runs lines of shell that may use the functions of machine.sh. Returns their standard output.
     #[track_caller]
     pub(crate) fn shell(&self, lines: &str, variables: &[(&str, &str)]) -> String {
         let mut shell = Command::new("sh");
         shell.args(["-euc", &format!(". {FUNCTIONS}\n{lines}")]);
-        shell.env("D", self.host.path("")).env("RUNTIME", self.runtime.program());
+        shell.env("D", self.directory()).env("RUNTIME", self.runtime.program());
         shell.envs(variables.iter().copied());
         let ran = self.run(&mut shell, "", PATIENCE);
         assert_eq!(ran.status, "0", "{lines}: {}", ran.stderr());
@@ -109,7 +114,7 @@ impl Drop for Machine {
     /// Ends what a broken environment left running.
     fn drop(&mut self) {
         let mut mend = Command::new("sh");
-        mend.args(["-c", &format!(". {FUNCTIONS}\nmend")]).env("D", self.host.path(""));
+        mend.args(["-c", &format!(". {FUNCTIONS}\nmend")]).env("D", self.directory());
         let _ = self.run(&mut mend, "", PATIENCE);
     }
 }

@@ -17,6 +17,7 @@ mod harness;
 mod life;
 mod machine;
 mod neighbours;
+mod recursion;
 mod special;
 mod step;
 #[allow(dead_code, unused_imports, unused_macros)] // `tests/it` uses the other parts.
