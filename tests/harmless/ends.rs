@@ -21,11 +21,14 @@ pub(crate) fn end_in(machine: &Machine, way: Way, environment: &Environment) -> 
     life.case.patience = environment.patience;
     for id in ["case", "web", "db"] {
         life.case.id = id.into();
-        life.steps.push(Step::new(&format!("{id} in the broken environment"), "", "", ""));
+        let before = life.steps.len();
         if life.while_it_runs().is_ok() {
             let _ = life.end();
         }
         life.clear();
+        for step in &mut life.steps[before..] {
+            step.what = format!("{id}: {}", step.what);
+        }
     }
     if environment.undone_at_once {
         let rules = machine.links().join("\n");

@@ -41,14 +41,20 @@ pub(crate) const ENVIRONMENTS: &[Environment] = &[
     usable("config.toml: unknown table", "config '[firewal]' 'backend = \"ipset\"'"),
     usable("config.toml: unknown word", "config '[firewall]' 'backend = \"pf\"'"),
     usable("config.toml: wrong type", "config '[firewall]' 'backend = 7'"),
-    usable("config.toml: wrong log level", "config '[log]' 'level = \"loud\"'"),
+    usable(
+        "config.toml: wrong log level",
+        "printf '[log]\\nlevel = \"loud\"\\n' >/etc/oci-link/config.toml",
+    ),
     usable("config.toml: repeated table", "config '[log]' 'level = \"info\"'"),
     usable("config.toml: binary junk", "printf '\\000\\377\\001junk' >/etc/oci-link/config.toml"),
     usable("config.toml: too large", "config \"# $(printf '%0200000d' 0)\""),
     usable("config.toml: not UTF-8", "printf '# b\\374ro\\n' >/etc/oci-link/config.toml"),
     usable("config.toml: directory", "cd /etc/oci-link; rm config.toml; mkdir config.toml"),
     usable("config.toml: FIFO", "cd /etc/oci-link; rm config.toml; mkfifo config.toml"),
-    usable("config.toml: link to itself", "cd /etc/oci-link; ln -sf config.toml config.toml"),
+    usable(
+        "config.toml: link to itself",
+        "cd /etc/oci-link; rm config.toml; ln -s config.toml config.toml",
+    ),
     usable("config.toml: link to nothing", "cd /etc/oci-link; ln -sf nothing config.toml"),
     usable(
         "config.toml: link to a file of root",

@@ -27,7 +27,9 @@ fn unknown(runtime: Runtime) {
     };
     let mut report = Report::new(runtime);
     let entry = "a container that is not there";
-    let Some(without) = report.without(entry, |m, way| lived(m, way, "")) else { return };
+    let Some(without) = report.without(entry, |m, way| lived(m, way, "")) else {
+        return report.end();
+    };
     for way in [Way::Wrapper, Way::Configured] {
         let configured = format!("config '[runtime]' 'command = \"{}\"'", runtime.program());
         let name = (entry, "a healthy environment", way);
