@@ -40,7 +40,9 @@ pub(crate) fn live(
     let said = fs::read_to_string(container.bundle().join("said")).unwrap_or_default();
     life.steps.push(Step::new("what hooks of others wrote", "", &said, ""));
     company.end(&mut life);
-    if environment.is_some() {
+    // crun 1.8 runs no poststop hook after a create that failed.
+    let refused = life.steps.iter().any(|step| step.what == "create" && step.status != "0");
+    if environment.is_some() || refused {
         life.repair();
     }
     life.steps.push(machine.left_behind(&container));

@@ -3,6 +3,7 @@
 use crate::machine::Machine;
 use crate::support::OCI_LINK;
 use serde_json::{Value, json};
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -24,7 +25,7 @@ impl Way {
     pub(crate) fn program(self, machine: &Machine) -> OsString {
         let runtime = machine.runtime.program();
         let name = match self {
-            Self::Direct | Self::Hooks => return runtime.into(),
+            Self::Direct | Self::Hooks => return installed(runtime),
             Self::Wrapper => format!("oci-link-{runtime}"),
             Self::Configured => "oci-link-runtime".into(),
         };
@@ -46,6 +47,13 @@ impl Way {
             }
         }
     }
+}
+
+/// The path of a runtime, which crun prints in its messages.
+fn installed(runtime: &str) -> OsString {
+    let path = env::var_os("PATH").expect("a path");
+    let found = env::split_paths(&path).map(|place| place.join(runtime)).find(|path| path.exists());
+    found.expect("the runtime is installed").into()
 }
 
 /// oci-link under `name` in the machine's directory: a link, unless a test put a copy there.
