@@ -100,7 +100,13 @@ impl Machine {
         let listed = self.shell("left", &[("CGROUP", container.netns().name())]);
         let left = listed.lines().filter(|line| !PERMANENT.contains(line)).map(String::from);
         let left: Vec<String> = left.chain(self.links()).collect();
+        self.remove_control_groups(container);
         Step::new("what is left behind", "", &left.join("\n"), "")
+    }
+
+    /// A runtime leaves the control groups of a container that it could not create.
+    pub(crate) fn remove_control_groups(&self, container: &Container) {
+        self.shell("remove_control_groups", &[("CGROUP", container.netns().name())]);
     }
 
     /// The rules and set elements that name an address of a container.

@@ -104,6 +104,10 @@ left() {
     ls -d /sys/fs/cgroup/"$CGROUP" /sys/fs/cgroup/*/"$CGROUP" 2>/dev/null || true
 }
 
+remove_control_groups() {
+    rmdir /sys/fs/cgroup/"$CGROUP" /sys/fs/cgroup/*/"$CGROUP" 2>/dev/null || true
+}
+
 # The runtime of this test is the only one that is installed.
 hide_other_runtimes() {
     mkdir "$D/run/usr-upper" "$D/run/usr-work"

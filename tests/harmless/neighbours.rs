@@ -54,11 +54,12 @@ impl<'m> Neighbours<'m> {
 
     pub(crate) fn end(self, life: &mut Life) {
         life.steps.extend(self.steps);
-        for (case, _) in self.containers.iter().rev() {
+        for (case, container) in self.containers.iter().rev() {
             let words = ["delete", "--force", &case.id];
             let ran = case.call(self.by, &words, "");
             life.steps.push(Step::of(&format!("end of {}, a neighbour", case.id), &ran));
             let _ = case.call((self.by.0, Way::Direct), &words, "");
+            self.by.0.remove_control_groups(container);
         }
     }
 }
