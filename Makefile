@@ -43,7 +43,7 @@ SID            := /var/cache/oci-link-test/sid
 # Tests wait for the kernel more than they compute.
 THREADS = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(nproc)))}
 
-.PHONY: help build lint msrv cross docs-check test test-release fuzz test-reuse test-crash test-hazards test-engines coverage demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
+.PHONY: help build lint msrv cross docs-check test test-release fuzz test-reuse test-crash test-hazards test-harmless test-engines coverage demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -99,6 +99,9 @@ test-crash: test-deps ## hooks killed and refused at every system call, crowds, 
 
 test-hazards: test-deps rootfs ## the table of hazards in docs/security.md, and what comes of each
 	$(THREADS) tests/hazards.sh
+
+test-harmless: test-deps rootfs ## unlinked containers on broken hosts, with oci-link and without: half an hour
+	$(THREADS) cargo test --test harmless -- --include-ignored --nocapture --skip agrees_with_itself
 
 test-engines: engine-deps ## links under real docker, podman and containerd, each on a machine of its own
 	cargo test --test engines -- --ignored --test-threads=2 --skip packages
