@@ -109,6 +109,9 @@ impl Wrapped {
             },
         };
         if rounds::is_called_again(&program, arguments) {
+            if let Action::Create(creation) | Action::Run(creation) = &line.action {
+                runtime_memory::forget(&config.state_dir, &creation.id);
+            }
             let shown = file::shown(&program);
             let message = format!("runtime \"{shown}\": calls oci-link again: set runtime.command");
             return Err(Error::new(Kind::Input, message));

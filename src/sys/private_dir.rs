@@ -181,10 +181,18 @@ impl Directory {
         }
     }
 
-    /// Opens the lock file `name` and creates it if it is missing.
+    /// Opens the lock file `name` and creates it if it is missing. An empty directory in its place is
+    /// removed first.
     pub(crate) fn open_lock(&self, name: &str) -> Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = openat(&self.fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
+        let open = || openat(&self.fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
+        let fd = match open() {
+            Err(Errno::EISDIR) => {
+                self.prune(name);
+                open()
+            }
+            opened => opened,
+        };
         self.context(name, fd).map(File::from)
     }
 
