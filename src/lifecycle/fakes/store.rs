@@ -1,7 +1,7 @@
 //! The store, in memory.
 
 use super::Journal;
-use crate::error::{Context, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{ContainerId, LinkState, Phase, Record, Reference};
 use crate::store::{Change, Commit, Found, Store, StoreEvent, Subscription};
 use crate::sys::process::lock::{self, Lock};
@@ -35,6 +35,8 @@ struct Kept {
     epoch: Option<String>,
     leftovers: Vec<String>,
     subscribers: Vec<UnixStream>,
+    /// Whether another process holds the lock.
+    is_held: bool,
 }
 
 impl MemoryStore {
@@ -81,6 +83,11 @@ impl MemoryStore {
     /// Adds a file that a killed writer left.
     pub(crate) fn leave(&self, name: &str) {
         self.kept.borrow_mut().leftovers.push(name.to_owned());
+    }
+
+    /// Makes every caller wait in vain for the lock, until this is called with `false`.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.kept.borrow_mut().is_held = is_held;
     }
 
     fn call<T>(&self, text: &str, act: impl FnOnce(&mut Kept) -> T) -> Result<T> {
@@ -145,8 +152,12 @@ impl Kept {
 }
 
 impl Store for MemoryStore {
-    fn lock(&self, _: Duration) -> Result<Lock> {
+    fn lock(&self, patience: Duration) -> Result<Lock> {
         self.journal.call(Kind::State, "lock", || {
+            if self.kept.borrow().is_held {
+                let message = format!("lock: held for {} ms", patience.as_millis());
+                return Err(Error::new(Kind::State, message).because(Cause::LockHeld));
+            }
             let file = File::create(&self.lock).context(Kind::State, || "lock")?;
             lock::exclusive(file, PATIENCE)
         })

@@ -95,6 +95,6 @@ fn a_hosts_file_that_cannot_be_opened_prevents_the_restriction_only() {
         std::os::unix::fs::symlink(&path, &path).unwrap();
         let log = Listener::new();
         scene.start_with(&db(), Missing::Fail, Exit).unwrap();
-        assert!(log.heard("restricted, no programs: not at all: "), "{:?}", log.lines());
+        assert!(log.heard("restricted, no programs: failed: "), "{:?}", log.lines());
     });
 }

@@ -1,6 +1,6 @@
 //! The log at level `debug` describes a start and an end step by step.
 
-use super::{db, linked, web};
+use super::{db, web};
 use crate::lifecycle::debug_log;
 use crate::lifecycle::fakes::{Listener, Scene, own};
 use crate::lifecycle::privileges::AfterHook::Continue;
@@ -19,7 +19,7 @@ fn a_start_and_an_end_are_logged_step_by_step() {
     let lines: Vec<String> =
         log.lines().iter().filter(|line| !line.contains("lease")).cloned().collect();
     let expected = [
-        "DEBUG web: has the lock; rules by ipset, the first that this host can do",
+        "DEBUG web: has the lock; rules by ipset, the first that this host supports",
         "DEBUG web: found: db is db at 10.0.0.2",
         "DEBUG web: planned: 2 lines of hosts; flows 10.0.0.3 -> 10.0.0.2 80/tcp",
         "DEBUG web: record written: pending",
@@ -95,8 +95,10 @@ fn the_log_names_what_was_read_of_a_container() {
 
 #[test]
 fn the_recipients_of_a_source_are_named() {
-    let scene = linked();
-    scene.start_with(&super::api(), Missing::Defer, Continue).unwrap();
+    let scene = Scene::new();
+    for recipient in [web(), super::api()] {
+        scene.start_with(&recipient, Missing::Defer, Continue).unwrap();
+    }
     let log = Listener::new();
     scene.start(&db()).unwrap();
     assert!(log.heard("DEBUG db: linked to it: api, web"), "{:?}", log.lines());

@@ -78,7 +78,7 @@ fn links_that_cannot_be_made_are_refused() {
     };
     check("absent", Kind::Source, "No such container: absent");
     check("dead", Kind::Source, "non running container");
-    check("web:me", Kind::Source, "not linked to itself");
+    check("web:me", Kind::Source, "a container cannot be linked to itself");
     check("host", Kind::Unsafe, "host type networking");
     check("db:web", Kind::Input, "own host name");
     let error = scene.connect("absent", "db").unwrap_err();
@@ -103,7 +103,7 @@ fn one_alias_for_two_sources_is_refused() {
     let scene = linked();
     scene.start(&own("mq", "90", &["10.0.0.5/24"])).unwrap();
     let error = refused(&scene, "mq:db");
-    assert!(error.to_string().contains("one alias for two sources"), "{error}");
+    assert!(error.to_string().contains("two sources have the same alias"), "{error}");
 }
 
 #[test]
@@ -194,10 +194,10 @@ fn the_hosts_file_comes_from_config_json_or_from_the_record() {
     fs::remove_dir_all(scene.bundle("web")).unwrap();
     let error = scene.connect("web", "db").unwrap_err();
     assert_eq!(error.kind, Kind::Hosts);
-    assert!(error.to_string().contains("its bundle is gone"), "{error}");
+    assert!(error.to_string().contains("its bundle was removed"), "{error}");
     scene.store.alter("web", |record| record.bundle = None);
     let error = scene.connect("web", "db").unwrap_err();
-    assert!(error.to_string().contains("under an earlier oci-link"), "{error}");
+    assert!(error.to_string().contains("by an earlier oci-link"), "{error}");
 
     let scene = linked();
     fs::remove_dir_all(scene.bundle("web")).unwrap();
@@ -210,7 +210,7 @@ fn only_a_link_that_exists_can_be_ended() {
     let scene = linked();
     let error = scene.disconnect("web", "mq").unwrap_err();
     assert_eq!(error.kind, Kind::Source);
-    assert!(error.to_string().contains("not linked to anybody as mq"), "{error}");
+    assert!(error.to_string().contains("has no link with the alias mq"), "{error}");
     assert_eq!(scene.journal.effects(), [""; 0]);
 }
 

@@ -1,10 +1,13 @@
 //! Tests of what starts, stops and links do, in which order, and what is left when a step fails.
 
+mod concern;
 mod confined;
 mod debug_lines;
+mod entry;
 mod failures;
 mod injected;
 mod linking;
+mod notes;
 mod orphaned;
 mod previous;
 mod reading;

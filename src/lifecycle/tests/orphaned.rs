@@ -57,7 +57,7 @@ fn a_backend_in_use_that_fails_does_not_keep_a_container_from_starting() {
     scene.journal.refuse("owners ipset");
     let log = Listener::new();
     scene.start(&db()).unwrap();
-    assert!(log.heard("ERROR rules that no record names: not looked for"), "{:?}", log.lines());
+    assert!(log.heard("ERROR orphaned rules: cannot look for them"), "{:?}", log.lines());
     assert_eq!(scene.journal.count_of("mark_complete"), 0);
 }
 

@@ -33,7 +33,7 @@ fn a_running_container_of_the_same_id_is_not_replaced() {
     let before = scene.state();
     let refusal = scene.start(&again(&web())).unwrap_err();
     assert_eq!(refusal.kind, Kind::Unsafe);
-    assert!(refusal.to_string().contains("belongs to a container that runs"), "{refusal}");
+    assert!(refusal.to_string().contains("belongs to a running container"), "{refusal}");
     assert_eq!(scene.state(), before);
 }
 
@@ -119,7 +119,11 @@ fn the_end_of_a_dead_source_of_the_same_id_may_stay_unfinished() {
     scene.journal.refuse("ensure 0 for web");
     let log = Listener::new();
     scene.start(&again(&own("db", "80", &["10.0.0.9/24"]))).unwrap();
-    assert!(log.heard("ERROR db: its end is left for sync"), "{:?}", log.lines());
+    assert!(
+        log.heard("ERROR db: its links could not be removed; run oci-link sync"),
+        "{:?}",
+        log.lines()
+    );
     scene.assert_named("after the failure");
     assert_eq!(scene.permitted()[0].to_string(), "10.0.0.3 -> 10.0.0.9 80/tcp");
 }

@@ -75,10 +75,10 @@ fn a_container_without_annotations_has_its_id_as_name() {
 fn a_state_without_a_process_or_a_bundle_is_refused() {
     let (scene, sleeper) = (Scene::new(), Sleeper::new());
     let (kind, message) = refusal(read(&scene, r#"{"id":"web","bundle":"/b"}"#));
-    assert_eq!((kind, message.as_str()), (Kind::Namespace, "state of web: names no process"));
+    assert_eq!((kind, message.as_str()), (Kind::Namespace, "state of web: has no pid"));
     let (kind, message) =
         refusal(read(&scene, &format!(r#"{{"id":"web","pid":{}}}"#, sleeper.pid())));
-    assert_eq!((kind, message.as_str()), (Kind::Input, "state of web: names no bundle"));
+    assert_eq!((kind, message.as_str()), (Kind::Input, "state of web: has no bundle"));
 }
 
 #[test]
@@ -139,5 +139,5 @@ fn config_json_says_where_the_hosts_file_is() {
     };
     assert_eq!(of(&mount("/etc/hosts")).unwrap().content(), Some(&b"127.0.0.1\tlocalhost\n"[..]));
     let error = of(&mount("/etc")).unwrap_err();
-    assert!(error.to_string().contains("hidden by a mount over it"), "{error}");
+    assert!(error.to_string().contains("hidden by another mount"), "{error}");
 }

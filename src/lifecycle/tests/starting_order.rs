@@ -103,7 +103,11 @@ fn recipients_that_cannot_be_read_are_left_for_a_later_repair() {
     scene.journal.refuse("recipients_naming db");
     let log = Listener::new();
     scene.start(&db()).unwrap();
-    assert!(log.heard("ERROR db: who is linked to it is unknown"), "{:?}", log.lines());
+    assert!(
+        log.heard("ERROR db: its recipients could not be updated; run oci-link sync"),
+        "{:?}",
+        log.lines()
+    );
 }
 
 #[test]

@@ -161,7 +161,11 @@ fn the_end_of_an_earlier_run_does_not_end_a_running_container() {
     let scene = linked();
     let log = Listener::new();
     scene.stop("web").unwrap();
-    assert!(log.heard("WARN web: runs: the end that was announced"), "{:?}", log.lines());
+    assert!(
+        log.heard("WARN web: still runs: poststop is about an earlier container"),
+        "{:?}",
+        log.lines()
+    );
     assert_eq!(scene.journal.effects(), [""; 0]);
 }
 
@@ -195,7 +199,7 @@ fn only_the_end_of_the_process_ends_a_container_without_a_hook() {
 }
 
 #[test]
-fn a_lock_that_another_process_holds_is_an_error() {
+fn a_lock_that_cannot_be_taken_is_an_error() {
     let scene = linked();
     scene.journal.refuse("lock");
     assert_eq!(stop(&scene.host, &web().id, Continue).unwrap_err().kind, Kind::State);

@@ -2,10 +2,11 @@
 
 use super::{db, linked, web};
 use crate::error::Cause;
-use crate::lifecycle::fakes::{Scene, own};
+use crate::lifecycle::fakes::{Listener, Scene, own};
+use crate::lifecycle::planning::conflicts;
 use crate::lifecycle::privileges::AfterHook::Continue;
 use crate::lifecycle::replan::ATTEMPTS;
-use crate::model::Missing;
+use crate::model::{Missing, Phase};
 use std::cell::Cell;
 
 /// Another writer that changes the record `name` before each of the first `times` commits.
@@ -37,11 +38,29 @@ fn a_start_is_planned_again_after_a_conflict() {
 #[test]
 fn a_start_gives_up_after_the_last_attempt() {
     let scene = linked();
+    // Only a start that an earlier stage did not finish has a record that others can change.
+    scene.store.alter("web", |record| record.phase = Phase::Pending);
     writes(&scene, "web", usize::MAX);
     let error = scene.start(&web()).unwrap_err();
     assert_eq!(error.cause, Cause::Conflict);
     assert_eq!(scene.journal.count_of("put web pending"), ATTEMPTS);
     scene.assert_named("after the conflicts");
+}
+
+#[test]
+fn a_later_stage_that_gives_up_leaves_the_links_that_stand() {
+    let scene = linked();
+    let before = scene.state();
+    writes(&scene, "web", usize::MAX);
+    let log = Listener::new();
+    scene.start(&web()).unwrap();
+    let line = "ERROR web: its links stand as they were; run oci-link sync: ";
+    let conflict = conflicts(&web().id);
+    assert_eq!(conflict.cause, Cause::Conflict);
+    assert!(log.lines().contains(&format!("{line}{conflict}")), "{:?}", log.lines());
+    assert_eq!(scene.journal.count_of("put web pending"), ATTEMPTS);
+    assert_eq!(scene.journal.effects(), [""; 0]);
+    assert_eq!(scene.state(), before);
 }
 
 #[test]

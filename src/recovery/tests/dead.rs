@@ -12,9 +12,9 @@ fn what_dead_containers_left_is_removed() {
     scene.store.leave("records/new");
     let owner = own("lost", "", &[]).owner;
     let expected = [
-        "container web (web): is over, and left its record".to_owned(),
-        format!("rules of {owner} in nftables: no record names them"),
-        "state directory: records/new: leads nowhere".to_owned(),
+        "links of container web (web): the container no longer runs".to_owned(),
+        format!("orphaned rules in nftables: no record has the owner tag {owner}"),
+        "leftover in the state directory: records/new".to_owned(),
     ];
     let findings = audit_dead(&scene.host).unwrap();
     assert_eq!(shown(&findings), expected);
@@ -57,7 +57,7 @@ fn gc_goes_on_if_bridges_cannot_be_isolated() {
     scene.journal.refuse("isolate");
     let log = Listener::new();
     gc(&scene.host).unwrap();
-    assert!(log.heard("ERROR isolation: left as it is"), "{:?}", log.lines());
+    assert!(log.heard("ERROR isolation: left unchanged"), "{:?}", log.lines());
     assert_eq!(scene.store.record("web"), None);
 }
 

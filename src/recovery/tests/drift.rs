@@ -21,9 +21,9 @@ fn every_difference_is_found_and_repaired() {
     let scene = Scene::new();
     drift(&scene);
     let expected = [
-        "firewall: ipset is not set up as it should be",
-        "container web (web): its rules are not those of its record",
-        "container web (web): its hosts file is not that of its record",
+        "firewall: common rules of ipset are missing or misplaced",
+        "container web (web): its rules differ from its record",
+        "container web (web): its hosts file differs from its record",
     ];
     let findings = audit(&scene.host).unwrap();
     assert_eq!(shown(&findings), expected);
@@ -50,7 +50,7 @@ fn an_unfinished_change_is_finished() {
     let before = scene.state();
     scene.store.alter("web", |record| record.phase = Phase::Pending);
     let findings = audit(&scene.host).unwrap();
-    assert_eq!(shown(&findings), ["container web (web): a change of its links was not finished"]);
+    assert_eq!(shown(&findings), ["container web (web): a change of its links was interrupted"]);
     assert_eq!(Finding::worst(&findings), Some(Kind::State));
     sync(&scene.host).unwrap();
     assert_eq!(scene.state(), before);
@@ -63,7 +63,7 @@ fn links_follow_a_source_that_returned_unnoticed() {
     let moved = again(&own("db", "80", &["10.0.0.9/24"]));
     scene.store.insert(Record { phase: Phase::Ready, ..moved });
     let findings = shown(&audit(&scene.host).unwrap());
-    assert_eq!(findings[0], "container web (web): is not linked to those who run now");
+    assert_eq!(findings[0], "container web (web): its links do not match the running containers");
     sync(&scene.host).unwrap();
     assert_eq!(scene.permitted()[0].to_string(), "10.0.0.3 -> 10.0.0.9 80/tcp");
     assert!(scene.hosts_text("web").contains("10.0.0.9\tdb"));
@@ -100,7 +100,7 @@ fn other_bridges_than_those_of_the_configuration_are_repaired() {
     start_both(&scene);
     scene.kernel.borrow_mut().isolated = vec![BridgeName::new("br1").unwrap()];
     let findings = audit(&scene.host).unwrap();
-    assert_eq!(shown(&findings), ["firewall: isolates other bridges than config.toml"]);
+    assert_eq!(shown(&findings), ["firewall: isolated bridges differ from config.toml"]);
     sync(&scene.host).unwrap();
     assert_eq!(scene.kernel.borrow().isolated, scene.host.config.isolate);
 }
