@@ -82,7 +82,7 @@ fn stand_in(
 struct Wrapped {
     config: Config,
     /// Why config.toml is used in part only.
-    problem: Option<String>,
+    problem: Option<Error>,
     program: PathBuf,
     /// Whether the program's name was chosen by config.toml and not by the wrapper's own name.
     by_config: bool,
@@ -116,7 +116,6 @@ impl Wrapped {
             let message = format!("runtime \"{shown}\": calls oci-link again: set runtime.command");
             return Err(Error::new(Kind::Input, message));
         }
-        let problem = problem.map(|problem| problem.to_string());
         Ok(Self { config, problem, program, by_config: name.is_none() })
     }
 
@@ -141,7 +140,7 @@ impl Wrapped {
     /// Opens the host. A bad config.toml is an error here, because links depend on it.
     fn host(&self) -> Result<Host> {
         match &self.problem {
-            Some(problem) => Err(Error::new(Kind::Input, problem.clone())),
+            Some(problem) => Err(problem.again()),
             None => Host::open(self.config.clone()),
         }
     }

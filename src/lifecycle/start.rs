@@ -61,6 +61,7 @@ pub(crate) fn start_locked(
         Ok(())
     });
     if is_later_stage {
+        debug_log::recipients(&id, &recipients);
         replan_recipients(host, &recipients);
         return started;
     }

@@ -24,7 +24,7 @@ pub(crate) enum Event {
         pid: i32,
         /// See `pid`.
         started: u64,
-        /// The cookie of its network namespace.
+        /// The cookie of its network namespace. Its record names the one that is read then.
         netns: u64,
         /// The directory of its bundle.
         bundle: PathBuf,

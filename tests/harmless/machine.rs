@@ -158,7 +158,8 @@ fn wait(child: &mut Child, patience: Duration) -> String {
             return status.code().map_or_else(|| status.to_string(), |code| code.to_string());
         }
         if Instant::now() > deadline {
-            let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
+            let _ =
+                killpg(Pid::from_raw(i32::try_from(child.id()).expect("a pid")), Signal::SIGKILL);
             let _ = child.wait();
             return format!("{HANGS} ({patience:?})");
         }

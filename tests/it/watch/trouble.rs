@@ -54,7 +54,7 @@ fn f35_it_waits_for_a_lock_that_somebody_holds() {
     let mut poststop = host.oci_link(&["hook", "poststop"]);
     let over = br#"{"id":"db","status":"stopped"}"#;
     let refusal = host.feed(&mut poststop, over).within(Duration::from_secs(30)).refused(7);
-    assert!(refusal.contains("the lock is held for more than 20 s"), "{refusal}");
+    assert!(refusal.contains("the lock is held for more than 20s"), "{refusal}");
     let given_up = "the container ended, and its links could not be removed: the lock is held";
     soon("the daemon's", || watch.log().contains(given_up));
     assert!(is_known(&host, "db"));
