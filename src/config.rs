@@ -46,8 +46,8 @@ pub(crate) struct Config {
     pub(crate) isolate: Vec<BridgeName>,
     /// Which Docker release the link variables imitate.
     pub(crate) dialect: Dialect,
-    /// The OCI runtime that the wrapper executes.
-    pub(crate) runtime: PathBuf,
+    /// The OCI runtime that the wrapper executes; `None` means the first one that is installed.
+    pub(crate) runtime: Option<PathBuf>,
     /// The least severe level that is logged.
     pub(crate) log_level: LevelFilter,
     /// The log file; `None` means syslog.
@@ -118,7 +118,7 @@ impl Default for Config {
             firewall: Choice::default(),
             isolate: Vec::new(),
             dialect: Dialect::default(),
-            runtime: "runc".into(),
+            runtime: None,
             log_level: LevelFilter::Info,
             log_file: None,
         }
@@ -165,7 +165,7 @@ impl Config {
         Self {
             state_dir: state_dir.unwrap_or(usual.state_dir),
             firewall: backend.map_or(usual.firewall, Choice::Fixed),
-            runtime: path(table.get("runtime"), "command").unwrap_or(usual.runtime),
+            runtime: path(table.get("runtime"), "command"),
             log_file: path(table.get("log"), "file"),
             ..usual
         }
@@ -218,7 +218,7 @@ impl Config {
                 DialectName::V28 => Dialect::V28,
                 DialectName::V27 => Dialect::V27,
             },
-            runtime: file.runtime.command.unwrap_or(usual.runtime),
+            runtime: file.runtime.command,
             log_level,
             log_file: file.log.file,
         })
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!((config.state_dir, config.log_file), ("/s".into(), None));
         let config =
             Config::salvage("[runtime]\ncommand = '/r'\n[firewall]\nbackend = 'none'\nx = 1");
-        assert_eq!(config.runtime, Path::new("/r"));
+        assert_eq!(config.runtime, Some("/r".into()));
         assert_eq!(config.firewall, Choice::Fixed(BackendName::None));
         for text in ["", "[", "\u{fffd}\0", "state_dir = 3\n[firewall]\nbackend = ['x']"] {
             assert_eq!(Config::salvage(text), Config::default(), "{text}");

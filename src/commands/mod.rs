@@ -76,7 +76,9 @@ fn dispatch(cli: Cli) -> Result<u8> {
     // These commands do not open the host: they also run before the first container, for example in
     // a package build.
     match &cli.command {
-        Command::Configure(arguments) => return configure::run(arguments).map(|()| 0),
+        Command::Configure(arguments) => {
+            return configure::run(overrides(cli.global), arguments).map(|()| 0);
+        }
         Command::Compose(arguments) => return compose::run(arguments).map(|()| 0),
         Command::Completions(arguments) => return completions::run(arguments).map(|()| 0),
         Command::Man(arguments) => return man::run(arguments).map(|()| 0),

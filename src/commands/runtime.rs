@@ -100,12 +100,11 @@ impl Wrapped {
             (Some(_), Action::Other) => (Config::default(), None),
             _ => Config::load_or_salvage(overrides),
         };
-        let named = name.map_or_else(|| config.runtime.clone(), PathBuf::from);
         let program = match name {
-            Some(_) => exec::find(&named)?,
+            Some(name) => exec::find(Some(Path::new(name)))?,
             None => match remembered_runtime(&config, line, arguments) {
                 Some(program) => program,
-                None => exec::find(&named)?,
+                None => exec::find(config.runtime.as_deref())?,
             },
         };
         if rounds::is_called_again(&program, arguments) {

@@ -20,6 +20,7 @@ mod plain;
 #[path = "../it/support/program.rs"]
 mod program;
 mod rig;
+mod runtimes;
 mod start;
 mod tool;
 
