@@ -9,6 +9,7 @@ use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::StartingContainer;
 use crate::oci::state::{State, Summary};
 use crate::{lifecycle, logging};
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Instant;
 
@@ -37,24 +38,33 @@ pub(crate) fn run(overrides: Overrides, arguments: &Hook, input: Result<Vec<u8>>
         settle_end(&summary().id, state.and_then(|state| stop(config, &state)));
         return Ok(());
     }
+    let known = Cell::new(None);
     let started = match problem {
         Some(problem) if concern(&summary()) == Concern::Linked => Err(problem),
         problem => {
             // The container has no links, so it is recorded with what config.toml has that is good.
             let _ = problem.map(|problem| log::warn!("{problem}"));
-            state.and_then(|state| start(config, &state))
+            state.and_then(|state| start(config, &state, &known))
         }
     };
     match started {
-        Err(error) => concern(&summary()).settle(&summary().id, error),
+        Err(error) => {
+            // A hook that has dropped its privileges cannot read config.json any more.
+            let concern = known.get().unwrap_or_else(|| concern(&summary()));
+            concern.settle(&summary().id, error)
+        }
         done => done,
     }
 }
 
-fn start(config: Config, state: &State) -> Result<()> {
+/// Publishes the container and makes its links. `known` gets whether it has links as soon as that is
+/// known.
+fn start(config: Config, state: &State, known: &Cell<Option<Concern>>) -> Result<()> {
     let (id, begun) = (&state.id, Instant::now());
     let host = Host::open(config)?;
-    lifecycle::start(&host, StartingContainer::read(&host, state)?, AfterHook::Exit)?;
+    let container = StartingContainer::read(&host, state)?;
+    known.set(Some(Concern::of_record(&container.record)));
+    lifecycle::start(&host, container, AfterHook::Exit)?;
     log::debug!("{id}: hook of a start done after {:.1?}", begun.elapsed());
     Ok(())
 }

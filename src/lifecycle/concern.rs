@@ -5,6 +5,7 @@
 //! starts, and every container ends, whatever fails here: the failure is logged.
 
 use crate::error::{Error, Result};
+use crate::model::Record;
 use crate::oci::annotations::declares_links;
 use crate::sys::file;
 use crate::sys::process::is_confined;
@@ -23,6 +24,11 @@ pub(crate) enum Concern {
 }
 
 impl Concern {
+    /// Whether a container that was read successfully has links.
+    pub(crate) fn of_record(record: &Record) -> Self {
+        if record.links.is_empty() { Self::Unlinked } else { Self::Linked }
+    }
+
     /// Reads the annotations in the text of a config.json. Never fails.
     pub(crate) fn of_text(config: &[u8]) -> Self {
         if declares_links(config) { Self::Linked } else { Self::Unlinked }

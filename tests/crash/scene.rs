@@ -42,7 +42,7 @@ pub(crate) fn host(backend: &str) -> Host {
 }
 
 pub(crate) struct Scene<'h> {
-    host: &'h Host,
+    pub(crate) host: &'h Host,
     backend: &'static str,
     pub stage: Stage,
     pub web: Actor<'h>,
@@ -150,6 +150,7 @@ impl<'h> Scene<'h> {
         let (mut hook, input) = self.web.hook(self.stage.hook());
         let path = |name| self.host.path(name);
         fs::write(path("in"), input).expect("written");
+        fs::write(path("log"), "").expect("written");
         hook.stdin(File::open(path("in")).expect("readable"));
         hook.stdout(File::create(path("out")).expect("written"));
         hook.stderr(File::create(path("err")).expect("written"));
