@@ -3,27 +3,31 @@
 
 use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::host::{Host, Locked};
+use crate::lifecycle::absent::{Absences, Moment, Search};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{carry_out, rollback};
 use crate::lifecycle::lookup::{Requester, candidates, is_linked, recipients_of};
-use crate::lifecycle::planning::{conflicts, plan};
+use crate::lifecycle::planning::{conflicts, first_plan};
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{ATTEMPTS, log_failure, replan};
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::{part, remove, rollback_current};
-use crate::lifecycle::wait::{PAUSE, Patience};
+use crate::lifecycle::wait::PAUSE;
 use crate::lifecycle::{debug_log, orphans};
-use crate::link::{Candidate, OnMissing};
+use crate::link::OnMissing;
 use crate::model::{Missing, Phase, Record, Reference};
+use crate::oci::hooks::start_timeout;
 use crate::store::{Commit, Found};
 use crate::sys::hosts::HostsFile;
-use crate::sys::net::netns::Process;
+
+/// How often a start looks for its sources again that ended while it waited for the host lock.
+const ROUNDS: u32 = 3;
 
 /// Publishes a container and makes its links. On failure nothing of it is left.
 pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
-    let StartingContainer { mut record, process, mut hosts, ipv6_loopback, missing, patience } =
+    let (host, absences) = &lock_when_ready(host, &container)?;
+    let StartingContainer { mut record, process, mut hosts, ipv6_loopback, missing, .. } =
         container;
-    let host = &lock_when_ready(host, &record, &process, patience.as_ref())?;
     host.isolate()?;
     // Without links there are no rules, so no backend is chosen or set up.
     if !record.links.is_empty() {
@@ -33,7 +37,7 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
     let (record, cleared) = replace_previous(host, record)?;
     orphans::purge_from(host, &record)?;
     // The file was opened before the lock. Removed containers may have had lines in it.
-    if let Some(hosts) = hosts.as_mut().filter(|_| cleared || patience.is_some()) {
+    if let Some(hosts) = hosts.as_mut().filter(|_| cleared || absences.waited) {
         hosts.look_again()?;
     }
     if let (None, Some(edit)) = (&hosts, &record.hosts) {
@@ -43,7 +47,7 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
     let absent = match (record.phase, missing) {
         (Phase::Ready, _) => OnMissing::Leave,
         (Phase::Pending, Missing::Defer) => OnMissing::Defer,
-        (Phase::Pending, Missing::Fail | Missing::Wait(_)) => OnMissing::Refuse,
+        (Phase::Pending, Missing::Auto | Missing::Fail | Missing::Wait(_)) => OnMissing::Refuse,
     };
     let id = record.id.clone();
     let recipients = living_recipients(host, &record);
@@ -51,7 +55,8 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
         let place = hosts.as_ref().map(HostsFile::place);
         confine(host, recipients.iter().chain([&record]), place);
     }
-    let started = publish(host, record, hosts, ipv6_loopback, absent).and_then(|()| {
+    let how = (ipv6_loopback, absent, absences);
+    let started = publish(host, record, hosts, how).and_then(|()| {
         if process.ended(0) {
             return Err(Error::new(Kind::Namespace, format!("{id}: ended while it was started")));
         }
@@ -59,10 +64,7 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
     });
     if let Err(error) = started {
         let mut failures = Failures::default();
-        failures.note(Err(match &patience {
-            Some(patience) => patience.explain(error),
-            None => error,
-        }));
+        failures.note(Err(absences.explain(error)));
         failures.note(host.store.get(&id).and_then(|record| match record {
             Some(record) => host.effects(record.backend, |effects| rollback(effects, &record)),
             None => Ok(()),
@@ -108,45 +110,61 @@ fn living_recipients(host: &Locked<'_>, container: &Record) -> Vec<Record> {
 /// not held while waiting.
 fn lock_when_ready<'h>(
     host: &'h Host,
-    container: &Record,
-    process: &Process,
-    patience: Option<&Patience>,
-) -> Result<Locked<'h>> {
-    let Some(patience) = patience else { return host.lock() };
-    log::debug!("{}: waits for its sources, as its annotation says", container.id);
-    let absent = || {
-        let requester = Requester::of(container);
-        let candidates = candidates(host.store.as_ref(), host.boot, requester, &container.links)?;
-        Ok(candidates.iter().any(Candidate::is_absence))
+    container: &StartingContainer,
+) -> Result<(Locked<'h>, Absences)> {
+    let StartingContainer { record, process, .. } = container;
+    if record.links.is_empty() || has_started(host, record)? {
+        return Ok((host.lock()?, Absences::default()));
+    }
+    let search = Search {
+        host,
+        id: Some(&record.id),
+        name: &record.name,
+        links: &record.links,
+        missing: container.missing,
+        listing: &container.listing,
+        moment: Moment::Start,
     };
     let pause = u16::try_from(PAUSE.as_millis()).unwrap_or(u16::MAX);
     let pause = || {
         if process.ended(pause) {
-            let message = format!("{}: ended while it waited for its sources", container.id);
+            let message = format!("{}: ended while it waited for its sources", record.id);
             return Err(Error::new(Kind::Namespace, message));
         }
         Ok(())
     };
+    let mut rounds = 0;
     loop {
-        patience.wait(absent, pause)?;
+        let absences = search.settle(|| start_timeout(&container.config), pause)?;
         let locked = host.lock()?;
+        rounds += 1;
+        if !absences.waited || rounds == ROUNDS {
+            return Ok((locked, absences));
+        }
         // A source may have ended while this process waited for the lock.
-        if !patience.lasts() || !absent()? {
-            return Ok(locked);
+        let (store, requester) = (host.store.as_ref(), Requester::of(record));
+        let now = candidates(store, host.boot, requester, &record.links)?;
+        if absences.covers(&record.links, &now) {
+            return Ok((locked, absences));
         }
     }
+}
+
+/// Whether an earlier stage of the same start has made the links.
+fn has_started(host: &Host, record: &Record) -> Result<bool> {
+    let known = host.store.get(&record.id)?;
+    Ok(known.is_some_and(|old| old.instance == record.instance && old.phase == Phase::Ready))
 }
 
 fn publish(
     host: &Locked<'_>,
     mut record: Record,
     hosts: Option<HostsFile>,
-    ipv6_loopback: bool,
-    absent: OnMissing,
+    (ipv6_loopback, absent, absences): (bool, OnMissing, &Absences),
 ) -> Result<()> {
     let mut hosts = hosts;
     for _ in 0..ATTEMPTS {
-        let plan = plan(host, &record, hosts.as_ref(), ipv6_loopback, absent)?;
+        let plan = first_plan(host, &record, hosts.as_ref(), (ipv6_loopback, absent, absences))?;
         if let Commit::Done(_) =
             host.effects(record.backend, |effects| carry_out(effects, &plan, hosts.take()))?
         {
