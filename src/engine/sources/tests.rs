@@ -1,6 +1,7 @@
 //! Sources in directory trees that are built from the recorded files of engines.
 
 use super::{Listing, SourceState};
+use crate::engine::docker_sources::read_of;
 use crate::engine::{Clues, listing};
 use crate::model::{ContainerId, ContainerName, Reference};
 use crate::oci::spec::Spec;
@@ -62,7 +63,16 @@ impl Tree {
     }
 
     fn state(&self, source: &str) -> SourceState {
-        let siblings = self.listing().read().expect("a list");
+        self.state_since(source, None)
+    }
+
+    /// `since` is the time when dockerd started. The real one of this host does not count.
+    fn state_since(&self, source: &str, since: Option<i64>) -> SourceState {
+        let siblings = match self.listing() {
+            Listing::Docker(containers) => read_of(&containers, since).ok(),
+            listing => listing.read(),
+        };
+        let siblings = siblings.expect("a list");
         let own_name = ContainerName::new("web").unwrap();
         siblings.state(&self.me, &own_name, &Reference::new(source).unwrap())
     }
@@ -129,6 +139,25 @@ fn docker_tells_what_it_will_do_with_a_source() {
         }
         assert_eq!(tree.state("gone"), SourceState::Missing);
         assert_eq!(tree.state("web"), SourceState::Missing, "itself");
+    }
+}
+
+/// dockerd starts those of the policy `always` when it starts, also those that it stopped itself.
+#[test]
+fn after_a_crash_a_stop_was_not_by_hand() {
+    let tree = Tree::new("docker-28.5");
+    let (before, after) = (Some(1_000), Some(4_000_000_000));
+    for (policy, since, expected) in [
+        ("always", after, will_start("db", false)),
+        ("always", before, SourceState::Stopped(named("db"))),
+        ("always", None, SourceState::Stopped(named("db"))),
+        ("unless-stopped", after, SourceState::Stopped(named("db"))),
+    ] {
+        tree.docker(&id('d'), "db", |config, host| {
+            config["HasBeenManuallyStopped"] = true.into();
+            host["RestartPolicy"]["Name"] = policy.into();
+        });
+        assert_eq!(tree.state_since("db", since), expected, "{policy} {since:?}");
     }
 }
 

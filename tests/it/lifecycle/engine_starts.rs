@@ -63,6 +63,8 @@ impl InDocker {
         config["Name"] = format!("/{}", self.name).into();
         config["State"]["Running"] = self.pid.is_some().into();
         config["State"]["Pid"] = self.pid.unwrap_or(0).into();
+        // Later than the start of a dockerd of this host.
+        config["State"]["StartedAt"] = "2200-01-01T00:00:00Z".into();
         config["HasBeenManuallyStopped"] = self.by_hand.into();
         let host_config = json!({ "NetworkMode": "bridge", "Annotations": self.annotations,
             "RestartPolicy": { "Name": self.policy, "MaximumRetryCount": 0 } });
