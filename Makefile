@@ -17,6 +17,11 @@ LAYOUT       = packaging/hook.ld
 STATIC_FLAGS = $(STATIC) -C link-arg=-Wl,-T,$(LAYOUT)
 RELEASE      = --release --target $(TARGET)
 
+# The oldest Rust that must compile everything, and a machine of another kind that must be compiled for.
+OLDEST      := $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)
+CROSS        = aarch64-unknown-linux-musl
+CROSS_LIB   := $(shell rustc --print sysroot)/lib/rustlib/$(CROSS)/lib
+
 # What cargo-fuzz would pass on, and all that it would do here: no toolchain but the usual is needed.
 # Our unsafe code is system calls, of which a sanitizer sees nothing.
 FUZZ_FLAGS   = --cfg fuzzing -Cpasses=sancov-module \
@@ -38,7 +43,7 @@ SID            := /var/cache/oci-link-test/sid
 # Tests wait for the kernel more than they compute.
 THREADS = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(nproc)))}
 
-.PHONY: help build lint test test-release fuzz test-reuse test-crash test-hazards test-engines demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
+.PHONY: help build lint msrv cross docs-check test test-release fuzz test-reuse test-crash test-hazards test-harmless test-engines coverage demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -54,6 +59,20 @@ build: musl ## the release binary, static
 lint: ## format and clippy, warnings are errors
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+
+msrv: ## the oldest Rust that Cargo.toml allows compiles everything
+	@if rustup run $(OLDEST) cargo -V >/dev/null 2>&1 \
+	    || rustup toolchain install $(OLDEST) --profile minimal; then \
+	    rustup run $(OLDEST) cargo check --locked --all-targets; \
+	else echo "msrv: NOT CHECKED: Rust $(OLDEST) is not installed, and rustup cannot install it" >&2; fi
+
+cross: ## the program compiles for aarch64
+	@if test -d $(CROSS_LIB) || rustup target add $(CROSS); then \
+	    cargo check --target $(CROSS) --locked; \
+	else echo "cross: NOT CHECKED: no $(CROSS), and rustup cannot install it" >&2; fi
+
+docs-check: ## rustdoc, also of private items, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
 
 test: test-deps rootfs ## all tests, on real containers, and the demo
 	$(THREADS) cargo test
@@ -81,8 +100,14 @@ test-crash: test-deps ## hooks killed and refused at every system call, crowds, 
 test-hazards: test-deps rootfs ## the table of hazards in docs/security.md, and what comes of each
 	$(THREADS) tests/hazards.sh
 
+test-harmless: test-deps rootfs ## unlinked containers on broken hosts, with oci-link and without: half an hour
+	$(THREADS) cargo test --test harmless -- --include-ignored --nocapture --skip agrees_with_itself
+
 test-engines: engine-deps ## links under real docker, podman and containerd, each on a machine of its own
 	cargo test --test engines -- --ignored --test-threads=2 --skip packages
+
+coverage: ## the share of lifecycle and recovery that unit tests run; fails below 80 %
+	@tests/coverage.sh
 
 demo: demo-deps build ## two linked containers, step by step
 	@demo/demo.sh $(BINARY)

@@ -81,6 +81,10 @@ pub(crate) enum Command {
     /// reported, at SIGHUP, and by sync.
     Watch,
     /// Register oci-link as a runtime in an engine's configuration.
+    ///
+    /// Prints the runtime that the wrapper runs, and refuses if it is not installed. For podman this
+    /// is the runtime that podman uses now; for other engines it is runtime.command of config.toml,
+    /// else the first of runc, crun and youki that is installed.
     Configure(Configure),
     /// Convert the links of a Compose file to annotations, from standard input to standard output.
     ///
@@ -271,7 +275,7 @@ pub(crate) struct Configure {
     /// Install hooks in hooks.d in place of a runtime, for podman before 4.6 and CRI-O.
     #[arg(long)]
     pub(crate) hooks: bool,
-    /// Undo what the same command without --remove did; the link oci-link-runtime stays.
+    /// Undo what the same command without --remove did; links such as oci-link-runtime stay.
     #[arg(long)]
     pub(crate) remove: bool,
     /// Only print the changes and the new files.

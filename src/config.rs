@@ -1,13 +1,15 @@
 //! Configuration: config.toml merged with the global command-line flags, fully checked.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::firewall::Choice;
 use crate::link::env::Dialect;
 use crate::model::{BackendName, BridgeName, parse_wait};
 use crate::sys::file;
+use crate::sys::hosts::mount_source;
 use log::LevelFilter;
 use serde::Deserialize;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
@@ -49,8 +51,8 @@ pub(crate) struct Config {
     pub(crate) dialect: Dialect,
     /// How long a start waits for sources, unless its annotation names a time.
     pub(crate) wait: Duration,
-    /// The OCI runtime that the wrapper executes.
-    pub(crate) runtime: PathBuf,
+    /// The OCI runtime that the wrapper executes; `None` means the first one that is installed.
+    pub(crate) runtime: Option<PathBuf>,
     /// The least severe level that is logged.
     pub(crate) log_level: LevelFilter,
     /// The log file; `None` means syslog.
@@ -129,7 +131,7 @@ impl Default for Config {
             isolate: Vec::new(),
             dialect: Dialect::default(),
             wait: WAIT,
-            runtime: "runc".into(),
+            runtime: None,
             log_level: LevelFilter::Info,
             log_file: None,
         }
@@ -139,16 +141,54 @@ impl Default for Config {
 impl Config {
     /// Reads config.toml and applies `overrides`, which take precedence.
     ///
-    /// A missing file is not an error. Invalid content is an error of kind [`Kind::Input`].
+    /// A missing file is not an error. A symlink is followed if root owns the link. Invalid content is an error of kind [`Kind::Input`].
     pub(crate) fn load(overrides: Overrides) -> Result<Self> {
         let path = overrides.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
-        let text = file::read_text_if_there(path, MAX_CONFIG, Kind::Input)?.unwrap_or_default();
+        let text = read(path)?.unwrap_or_default();
         let mut config = Self::parse(&file::shown(path), &text)?;
-        config.named.clone_from(&overrides.config);
-        config.state_dir = overrides.state_dir.unwrap_or(config.state_dir);
-        config.log_level = overrides.log_level.unwrap_or(config.log_level);
-        config.log_file = overrides.log_file.or(config.log_file);
+        config.apply(overrides);
         Ok(config)
+    }
+
+    /// Reads config.toml like [`Config::load`], and returns what can be used of a bad one together with
+    /// the error. Ends and containers without links do not depend on a valid file.
+    pub(crate) fn load_or_salvage(overrides: Overrides) -> (Self, Option<Error>) {
+        let path = overrides.config.clone().unwrap_or_else(|| CONFIG_FILE.into());
+        match Self::load(overrides.clone()) {
+            Ok(config) => (config, None),
+            Err(error) => {
+                let text = file::read_followed(&path, MAX_CONFIG).unwrap_or_default();
+                let mut config = Self::salvage(&String::from_utf8_lossy(&text));
+                config.apply(overrides);
+                (config, Some(error))
+            }
+        }
+    }
+
+    /// The values of a config.toml that can be used on their own. All others have their defaults.
+    fn salvage(text: &str) -> Self {
+        let usual = Self::default();
+        let table: toml::Table = toml::from_str(text).unwrap_or_default();
+        let path = |table: Option<&toml::Value>, key: &str| -> Option<PathBuf> {
+            Some(table?.get(key)?.as_str()?.into())
+        };
+        let state_dir = table.get("state_dir").and_then(toml::Value::as_str).map(PathBuf::from);
+        let backend = table.get("firewall").and_then(|table| table.get("backend")?.as_str());
+        let backend = backend.and_then(|name| BackendName::parse(name).ok());
+        Self {
+            state_dir: state_dir.unwrap_or(usual.state_dir),
+            firewall: backend.map_or(usual.firewall, Choice::Fixed),
+            runtime: path(table.get("runtime"), "command"),
+            log_file: path(table.get("log"), "file"),
+            ..usual
+        }
+    }
+
+    fn apply(&mut self, overrides: Overrides) {
+        self.named.clone_from(&overrides.config);
+        self.state_dir = overrides.state_dir.unwrap_or_else(|| std::mem::take(&mut self.state_dir));
+        self.log_level = overrides.log_level.unwrap_or(self.log_level);
+        self.log_file = overrides.log_file.or_else(|| self.log_file.take());
     }
 
     /// Parses the text of config.toml. `path` names the file in error messages.
@@ -198,11 +238,27 @@ impl Config {
                 DialectName::V27 => Dialect::V27,
             },
             wait,
-            runtime: file.runtime.command.unwrap_or(usual.runtime),
+            runtime: file.runtime.command,
             log_level,
             log_file: file.log.file,
         })
     }
+}
+
+/// Reads config.toml. A symlink is followed if it and all links behind it are root's.
+fn read(path: &Path) -> Result<Option<String>> {
+    let refused = match file::read_text_if_there(path, MAX_CONFIG, Kind::Input) {
+        Err(refused) => refused,
+        read => return read,
+    };
+    if !std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        return Err(refused);
+    }
+    let pinned = mount_source::pin(path, &file::shown(path))?;
+    let pinned = format!("/proc/self/fd/{}", pinned.as_raw_fd());
+    let bytes = file::read_followed(Path::new(&pinned), MAX_CONFIG)?;
+    let text = String::from_utf8(bytes).context(Kind::Input, || file::shown(path))?;
+    Ok(Some(text))
 }
 
 #[cfg(test)]
@@ -226,6 +282,20 @@ mod tests {
         assert_eq!(config.dialect, Dialect::V27);
         assert_eq!(config.wait, Duration::from_secs(45));
         assert_eq!((config.log_level, config.log_file), (LevelFilter::Debug, Some("/l".into())));
+    }
+
+    #[test]
+    fn a_bad_file_is_used_as_far_as_possible() {
+        let config =
+            Config::salvage("state_dir = '/s'\nnonsense = 1\n[log]\nfile = 3\nlevel = 'x'\n");
+        assert_eq!((config.state_dir, config.log_file), ("/s".into(), None));
+        let config =
+            Config::salvage("[runtime]\ncommand = '/r'\n[firewall]\nbackend = 'none'\nx = 1");
+        assert_eq!(config.runtime, Some("/r".into()));
+        assert_eq!(config.firewall, Choice::Fixed(BackendName::None));
+        for text in ["", "[", "\u{fffd}\0", "state_dir = 3\n[firewall]\nbackend = ['x']"] {
+            assert_eq!(Config::salvage(text), Config::default(), "{text}");
+        }
     }
 
     #[test]

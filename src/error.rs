@@ -74,6 +74,11 @@ impl Error {
         Self { kind, cause: Cause::Other, message: message.into(), source: None }
     }
 
+    /// A copy of the error without its source.
+    pub(crate) fn again(&self) -> Self {
+        Self { kind: self.kind, cause: self.cause, message: self.message.clone(), source: None }
+    }
+
     /// The same error with the cause by which a caller decides.
     pub(crate) fn because(self, cause: Cause) -> Self {
         Self { cause, ..self }

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
 use crate::model::BackendName;
+use crate::store::notes::Notes;
 use crate::store::{self, Store};
 use crate::sys::net::netlink::namespace_cookie;
 use crate::sys::private_dir::Directory;
@@ -17,8 +18,16 @@ use std::time::Duration;
 
 /// The lock file of `watch` in the state directory.
 pub(crate) const WATCH_LOCK: &str = "watch.lock";
+/// How long a change waits for the host lock.
+///
+/// When many containers start at boot, each start waits for all earlier ones. The hooks that
+/// oci-link installs have a timeout of 30 s.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a child of a killed `watch` may still hold its lock.
 const LAST_BREATH: Duration = Duration::from_secs(1);
+
+/// Opens a backend by its name. The production closure captures nothing, so its box takes no memory.
+type Backends = Box<dyn Fn(BackendName, SetupCache) -> Box<dyn Firewall>>;
 
 /// Everything that commands need, opened once.
 pub(crate) struct Host {
@@ -30,7 +39,7 @@ pub(crate) struct Host {
     pub(crate) store: Box<dyn Store>,
     /// The backend for containers that start now.
     pub(crate) firewall: Box<dyn Firewall>,
-    backends: fn(BackendName, SetupCache) -> Box<dyn Firewall>,
+    backends: Backends,
     memory: SetupCache,
     state: Rc<Directory>,
 }
@@ -63,7 +72,23 @@ impl Host {
         let store = store::open(Rc::clone(&state))?;
         let memory = SetupCache::new(Rc::clone(&state), boot);
         let firewall = firewall::select(config.firewall, memory.clone());
-        let backends = |name, memory| firewall::select(Choice::Fixed(name), memory);
+        let backends: Backends =
+            Box::new(|name, memory| firewall::select(Choice::Fixed(name), memory));
+        Ok(Self { config, boot, store, firewall, backends, memory, state })
+    }
+
+    /// A host for unit tests: it keeps its records in `store` and its rules in `firewall`, and
+    /// `backends` opens every other backend.
+    #[cfg(test)]
+    pub(crate) fn with(
+        config: Config,
+        store: Box<dyn Store>,
+        firewall: Box<dyn Firewall>,
+        backends: Backends,
+    ) -> Result<Self> {
+        let state = Rc::new(Directory::open(&config.state_dir)?);
+        let boot = process::boot_id()?;
+        let memory = SetupCache::new(Rc::clone(&state), boot);
         Ok(Self { config, boot, store, firewall, backends, memory, state })
     }
 
@@ -85,9 +110,21 @@ impl Host {
         })
     }
 
-    /// Waits for the host lock and takes it. Fails if another process holds it for too long.
+    /// Waits for the host lock and takes it. Fails if another process holds it for 20 s.
     pub(crate) fn lock(&self) -> Result<Locked<'_>> {
-        Ok(Locked { host: self, lock: self.store.lock()? })
+        self.lock_within(PATIENCE)
+    }
+
+    /// Waits for the host lock, but not longer than `patience`. Fails with [`Cause::LockHeld`] then.
+    ///
+    /// [`Cause::LockHeld`]: crate::error::Cause::LockHeld
+    pub(crate) fn lock_within(&self, patience: Duration) -> Result<Locked<'_>> {
+        Ok(Locked { host: self, lock: self.store.lock(patience)? })
+    }
+
+    /// The notes of containers whose start or end could not be recorded.
+    pub(crate) fn notes(&self) -> Notes<'_> {
+        Notes::new(&self.state)
     }
 
     /// Calls `ask` with the backend `name`, whatever config.toml says today.

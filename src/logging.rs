@@ -22,10 +22,18 @@ pub(crate) const SYSLOG: &str = "/dev/log";
 /// The syslog facility "daemon" (RFC 5424).
 const DAEMON: u8 = 3;
 
-/// Sets up the log according to `config`. Fails if the log file cannot be opened.
-pub(crate) fn init(config: &Config) -> Result<()> {
-    let file = config.log_file.as_deref().map(open).transpose()?;
-    begin(config.log_level, file).context(Kind::Internal, || "log")
+/// Sets up the log according to `config`. Never fails: a log must not keep a container from starting
+/// or ending. If the log file cannot be opened, syslog is used, and standard error without syslog.
+pub(crate) fn init(config: &Config) {
+    let opened = config.log_file.as_deref().map(open).transpose();
+    let (file, refused) = match opened {
+        Ok(file) => (file, None),
+        Err(refused) => (None, Some(refused)),
+    };
+    let _ = begin(config.log_level, file, refused.is_some());
+    if let Some(refused) = refused {
+        log::warn!("{refused}: logged to syslog instead");
+    }
 }
 
 /// Sets up the log from the command-line flags, to report an error before or during [`init`].
@@ -38,10 +46,15 @@ pub(crate) fn init_by_flags(flags: &Overrides) {
     }
     // If the log file cannot be opened, syslog is used instead.
     let file = flags.log_file.as_deref().and_then(|path| open(path).ok());
-    let _ = begin(flags.log_level.unwrap_or(LevelFilter::Info), file);
+    let _ = begin(flags.log_level.unwrap_or(LevelFilter::Info), file, false);
 }
 
-fn begin(level: LevelFilter, file: Option<File>) -> std::result::Result<(), log::SetLoggerError> {
+/// Without `file`, lines go to syslog. With `or_stderr` they go to standard error if there is no syslog.
+fn begin(
+    level: LevelFilter,
+    file: Option<File>,
+    or_stderr: bool,
+) -> std::result::Result<(), log::SetLoggerError> {
     let mut builder = Builder::new();
     builder.filter_level(level);
     let pid = std::process::id();
@@ -56,7 +69,7 @@ fn begin(level: LevelFilter, file: Option<File>) -> std::result::Result<(), log:
             });
         }
         None => {
-            builder.target(Target::Pipe(Box::new(Syslog)));
+            builder.target(Target::Pipe(Box::new(Syslog { or_stderr })));
             builder.format(move |to, record| {
                 let priority = DAEMON * 8 + severity(record.level());
                 write!(to, "<{priority}>oci-link[{pid}]: {}", record.args())
@@ -82,6 +95,12 @@ fn open(path: &Path) -> Result<File> {
         .context(Kind::Input, || format!("log file {}", shown(path)))
 }
 
+/// `<27>oci-link[1]: text` as `oci-link: text`, the form of all our lines on standard error.
+fn without_priority(line: &[u8]) -> Vec<u8> {
+    let text = line.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or(line);
+    [b"oci-link: ", text, b"\n"].concat()
+}
+
 fn severity(level: Level) -> u8 {
     match level {
         Level::Error => 3,
@@ -95,12 +114,19 @@ fn severity(level: Level) -> u8 {
 ///
 /// The send does not block, so a busy log daemon cannot delay a container. A line that cannot be
 /// sent is lost.
-struct Syslog;
+struct Syslog {
+    /// Whether lines go to standard error if there is no syslog.
+    or_stderr: bool,
+}
 
 impl Write for Syslog {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if let Ok(socket) = UnixDatagram::unbound() {
-            let _ = socket.set_nonblocking(true).and_then(|()| socket.send_to(line, SYSLOG));
+        let sent = UnixDatagram::unbound().and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            socket.send_to(line, SYSLOG)
+        });
+        if self.or_stderr && sent.is_err() {
+            let _ = io::stderr().write_all(&without_priority(line));
         }
         Ok(line.len())
     }

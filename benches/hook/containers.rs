@@ -61,7 +61,7 @@ fn set_address(interface: &str, v4: Ipv4Addr) -> libc::c_int {
     let (mut request, mut address) =
         unsafe { (mem::zeroed::<libc::ifreq>(), mem::zeroed::<libc::sockaddr_in>()) };
     for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
-        *to = from.cast_signed();
+        *to = from.try_into().expect("ASCII");
     }
     address.sin_family = libc::sa_family_t::try_from(libc::AF_INET).expect("a small number");
     address.sin_addr.s_addr = u32::from(v4).to_be();

@@ -79,7 +79,11 @@ fn publish(store: &dyn Store, number: u32) {
         id,
     };
     let done = store
-        .commit(&store.lock().expect("the host lock"), &Change::Put(&record), 0)
+        .commit(
+            &store.lock(std::time::Duration::ZERO).expect("the host lock"),
+            &Change::Put(&record),
+            0,
+        )
         .expect("record is written");
     assert!(matches!(done, Commit::Done(_)));
 }

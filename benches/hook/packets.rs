@@ -104,7 +104,7 @@ impl<'a> Packets<'a> {
 impl Times {
     /// Both in turns, and neither always the first.
     fn round(&mut self, pair: &Pair, measure: Measure, round: usize) {
-        let (alone, among) = if round.is_multiple_of(2) {
+        let (alone, among) = if round % 2 == 0 {
             let alone = measure(&pair.alone);
             (alone, measure(&pair.among))
         } else {

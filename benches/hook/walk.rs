@@ -21,7 +21,7 @@ pub(crate) fn walk(sample: Sample, mut step: impl FnMut(Pid) + Send) {
         unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) };
         #[allow(clippy::zombie_processes)] // waitpid waits, and tells of stops too
         let child = command.spawn().expect("program starts");
-        let pid = Pid::from_raw(child.id().cast_signed());
+        let pid = Pid::from_raw(child.id().try_into().expect("a pid"));
         // Its exec stopped it before its first instruction.
         loop {
             match waitpid(pid, Some(WaitPidFlag::__WALL)).expect("our child") {

@@ -2,14 +2,16 @@
 
 use super::say;
 use crate::cli::{self, Configure};
+use crate::config::{CONFIG_FILE, Config, Overrides};
 use crate::configure::{self, Registering, Registration, RuntimeName};
 use crate::error::{Context, Kind, Result};
 use crate::sys::file;
+use crate::sys::process::exec;
 use std::path::Path;
 
 /// Changes the engine's configuration, or prints the changes with `--dry-run`.
-pub(crate) fn run(arguments: &Configure) -> Result<()> {
-    let request = request(arguments)?;
+pub(crate) fn run(overrides: Overrides, arguments: &Configure) -> Result<()> {
+    let request = request(overrides, arguments)?;
     let changes = configure::plan(&request)?;
     if changes.is_empty() {
         return say("nothing to change\n");
@@ -27,7 +29,15 @@ pub(crate) fn run(arguments: &Configure) -> Result<()> {
     say(&format!("{}\n", configure::after(&request)))
 }
 
-fn request(arguments: &Configure) -> Result<Registering> {
+fn request(mut overrides: Overrides, arguments: &Configure) -> Result<Registering> {
+    let root = arguments.root.clone().unwrap_or_else(|| Path::new("/").to_path_buf());
+    // A registration can be removed whatever config.toml contains.
+    let command = if arguments.remove || arguments.hooks {
+        None
+    } else {
+        overrides.config.get_or_insert_with(|| exec::below(&root, Path::new(CONFIG_FILE)));
+        Config::load(overrides)?.runtime
+    };
     let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
     Ok(Registering {
         engine: match arguments.engine {
@@ -40,7 +50,9 @@ fn request(arguments: &Configure) -> Result<Registering> {
         default: arguments.default,
         hooks: arguments.hooks,
         remove: arguments.remove,
-        root: arguments.root.clone().unwrap_or_else(|| Path::new("/").to_path_buf()),
+        root,
         program,
+        command,
+        below: None,
     })
 }

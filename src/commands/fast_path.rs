@@ -4,10 +4,8 @@
 
 use super::{MAX_STATE, hook, runtime};
 use crate::cli::{Hook, Stage};
-use crate::config::{Config, Overrides};
+use crate::config::Overrides;
 use crate::error::Result;
-use crate::host::Host;
-use crate::logging;
 use crate::sys::process::{self, stdin};
 use clap::ValueEnum;
 use std::ffi::{OsStr, OsString};
@@ -59,13 +57,11 @@ pub(crate) fn log_flags(words: &[OsString]) -> Overrides {
 }
 
 fn run_hook(overrides: Overrides, arguments: &Hook) -> Result<()> {
-    process::normalise()?;
-    // Read standard input before anything can fail: crun is killed by SIGPIPE if a hook does not
-    // read the state.
-    let state = stdin::read(MAX_STATE)?;
-    let config = Config::load(overrides)?;
-    logging::init(&config)?;
-    hook::run(&Host::open(config)?, arguments, &state)
+    let prepared = process::normalise();
+    // Read standard input before anything else: crun is killed by SIGPIPE if a hook does not read the
+    // state.
+    let state = stdin::read(MAX_STATE);
+    hook::run(overrides, arguments, prepared.and(state))
 }
 
 /// Splits a command line into the global options, the command and its arguments. Returns `None` for

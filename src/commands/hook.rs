@@ -1,29 +1,77 @@
 //! `hook`: the OCI hook, which a runtime runs when a container starts or ends.
 
 use crate::cli::{Hook, Stage};
+use crate::config::{Config, Overrides};
 use crate::error::Result;
 use crate::host::Host;
-use crate::lifecycle;
+use crate::lifecycle::concern::{Concern, settle_end};
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::StartingContainer;
-use crate::oci::state::State;
+use crate::oci::state::{State, Summary};
+use crate::{lifecycle, logging};
+use std::path::Path;
 use std::time::Instant;
 
-/// Handles the hook. `state` is the OCI state from standard input. Without a stage on the command
+/// Handles the hook. `input` is the OCI state from standard input. Without a stage on the command
 /// line, a stopped container means poststop and any other one createRuntime.
-pub(crate) fn run(host: &Host, arguments: &Hook, state: &[u8]) -> Result<()> {
-    let state = State::parse(state)?;
-    let stage = match arguments.stage {
-        Some(stage) => stage,
-        None if state.stopped => Stage::Poststop,
-        None => Stage::CreateRuntime,
+///
+/// A poststop hook never fails. A hook of another stage fails only for a container with links.
+pub(crate) fn run(overrides: Overrides, arguments: &Hook, input: Result<Vec<u8>>) -> Result<()> {
+    let (config, problem) = Config::load_or_salvage(overrides);
+    logging::init(&config);
+    let (input, unread) = match input {
+        Ok(input) => (input, None),
+        Err(unread) => (Vec::new(), Some(unread)),
     };
-    let (id, begun) = (&state.id, Instant::now());
-    log::debug!("{id}: hook {stage:?}");
-    match stage {
-        Stage::Poststop => lifecycle::stop(host, id, AfterHook::Exit)?,
-        _ => lifecycle::start(host, StartingContainer::read(host, &state)?, AfterHook::Exit)?,
+    let state = unread.map_or_else(|| State::parse(&input), Err);
+    let summary = || Summary::of(&input);
+    let is_poststop = match (arguments.stage, &state) {
+        (Some(stage), _) => stage == Stage::Poststop,
+        (None, Ok(state)) => state.stopped,
+        (None, Err(_)) => summary().stopped,
+    };
+    if is_poststop {
+        if let Some(problem) = problem {
+            log::warn!("{problem}");
+        }
+        settle_end(&summary().id, state.and_then(|state| stop(config, &state)));
+        return Ok(());
     }
-    log::debug!("{id}: hook {stage:?} done after {:.1?}", begun.elapsed());
+    let started = match problem {
+        Some(problem) if concern(&summary()) == Concern::Linked => Err(problem),
+        problem => {
+            // The container has no links, so it is recorded with what config.toml has that is good.
+            let _ = problem.map(|problem| log::warn!("{problem}"));
+            state.and_then(|state| start(config, &state))
+        }
+    };
+    match started {
+        Err(error) => concern(&summary()).settle(&summary().id, error),
+        done => done,
+    }
+}
+
+fn start(config: Config, state: &State) -> Result<()> {
+    let (id, begun) = (&state.id, Instant::now());
+    let host = Host::open(config)?;
+    lifecycle::start(&host, StartingContainer::read(&host, state)?, AfterHook::Exit)?;
+    log::debug!("{id}: hook of a start done after {:.1?}", begun.elapsed());
     Ok(())
+}
+
+fn stop(config: Config, state: &State) -> Result<()> {
+    let (id, begun) = (&state.id, Instant::now());
+    lifecycle::stop(&Host::open(config)?, id, AfterHook::Exit)?;
+    log::debug!("{id}: hook poststop done after {:.1?}", begun.elapsed());
+    Ok(())
+}
+
+/// Whether the container of a state asks for links, by its config.json or by the state itself.
+fn concern(summary: &Summary) -> Concern {
+    let in_state = Concern::of_text(&summary.annotations);
+    let bundle = summary.bundle.as_deref().unwrap_or_default();
+    match in_state {
+        Concern::Linked => in_state,
+        Concern::Unlinked => Concern::of_file(&Path::new(bundle).join("config.json")),
+    }
 }

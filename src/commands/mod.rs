@@ -17,6 +17,7 @@ mod precreate;
 mod prepare;
 mod runtime;
 mod runtime_log;
+mod runtime_memory;
 mod sync;
 mod watch;
 
@@ -33,7 +34,7 @@ use std::io::{Write, stdout};
 
 /// The largest OCI state that a hook reads, in bytes. Usual states have a few kilobytes, most of it
 /// annotations.
-pub(crate) const MAX_STATE: usize = 1 << 20;
+pub(crate) const MAX_STATE: usize = 64 << 20;
 
 /// Runs the program and returns its exit status. `arguments` begin with the program's name. An
 /// error is printed on standard error and logged.
@@ -69,14 +70,15 @@ fn dispatch(cli: Cli) -> Result<u8> {
     // Read standard input before anything can fail: crun is killed by SIGPIPE if a hook does not
     // read the state.
     let input = match &cli.command {
-        Command::Hook(_) => stdin::read(MAX_STATE)?,
         Command::Precreate => stdin::read(usize::try_from(MAX_CONFIG).unwrap_or(usize::MAX))?,
         _ => Vec::new(),
     };
     // These commands do not open the host: they also run before the first container, for example in
     // a package build.
     match &cli.command {
-        Command::Configure(arguments) => return configure::run(arguments).map(|()| 0),
+        Command::Configure(arguments) => {
+            return configure::run(overrides(cli.global), arguments).map(|()| 0);
+        }
         Command::Compose(arguments) => return compose::run(arguments).map(|()| 0),
         Command::Completions(arguments) => return completions::run(arguments).map(|()| 0),
         Command::Man(arguments) => return man::run(arguments).map(|()| 0),
@@ -87,13 +89,19 @@ fn dispatch(cli: Cli) -> Result<u8> {
         return doctor::run(overrides(cli.global), arguments);
     }
     let overrides = overrides(cli.global);
+    // A hook and precreate decide what a bad config.toml means for their container.
+    match &cli.command {
+        Command::Hook(arguments) => {
+            return hook::run(overrides, arguments, stdin::read(MAX_STATE)).map(|()| 0);
+        }
+        Command::Precreate => return precreate::run(overrides, &input).map(|()| 0),
+        _ => {}
+    }
     let config = Config::load(overrides.clone())?;
-    logging::init(&config)?;
+    logging::init(&config);
     let host = Host::open(config)?;
     let done = match cli.command {
-        Command::Hook(arguments) => hook::run(&host, &arguments, &input),
         Command::Prepare(arguments) => prepare::run(&host, &arguments),
-        Command::Precreate => precreate::run(&host, &input),
         Command::Ls(arguments) => ls::run(&host, &arguments),
         Command::Inspect(arguments) => inspect::run(&host, &arguments),
         Command::Graph(arguments) => graph::run(&host, &arguments),
@@ -102,7 +110,9 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Sync(arguments) => sync::run(&host, &arguments),
         Command::Gc(arguments) => gc::run(&host, &arguments),
         Command::Watch => watch::run(host, &overrides),
-        Command::Runtime(_)
+        Command::Hook(_)
+        | Command::Precreate
+        | Command::Runtime(_)
         | Command::Configure(_)
         | Command::Compose(_)
         | Command::Completions(_)

@@ -5,16 +5,36 @@
 //! hook in the bundle directory, and the id is part of its path. Other callers may use a shorter id
 //! as the name of the directory.
 
+use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
+use crate::lifecycle::concern::Concern;
 use crate::lifecycle::inject::{self, Hooks, NewContainer, Starts};
+use crate::logging;
 use crate::model::ContainerId;
 use crate::oci::spec::{HostsTarget, Spec};
 use std::io::{Write, stdout};
 use std::path::Path;
 
 /// Edits the config.json `text` and writes the result to standard output.
-pub(crate) fn run(host: &Host, text: &[u8]) -> Result<()> {
+///
+/// A failure of ours leaves the config.json of a container without links as it is.
+pub(crate) fn run(overrides: Overrides, text: &[u8]) -> Result<()> {
+    let (config, problem) = Config::load_or_salvage(overrides);
+    logging::init(&config);
+    let edited = problem.map_or_else(|| Host::open(config).and_then(|host| edit(&host, text)), Err);
+    let edited = match edited {
+        Ok(edited) => edited.into_bytes(),
+        Err(failed) => {
+            Concern::of_text(text).settle("precreate", failed)?;
+            text.to_owned()
+        }
+    };
+    let written = stdout().write_all(&edited).and_then(|()| stdout().flush());
+    written.map_err(|error| Error::new(Kind::Internal, format!("standard output: {error}")))
+}
+
+fn edit(host: &Host, text: &[u8]) -> Result<String> {
     let text = std::str::from_utf8(text).context(Kind::Input, || "config.json")?;
     let bundle = std::env::current_dir().context(Kind::Input, || "current directory")?;
     let spec = Spec::parse(&bundle, text.as_bytes())?;
@@ -25,9 +45,7 @@ pub(crate) fn run(host: &Host, text: &[u8]) -> Result<()> {
     let id = id_in(&bundle).or(mounted).or_else(|| id_of_directory(&bundle));
     let container =
         NewContainer { id: id.as_ref(), bundle: &bundle, text, starts: Starts::NowByHook };
-    let edited = inject::edited(host, container, Hooks::Poststop)?;
-    let written = stdout().write_all(edited.as_bytes()).and_then(|()| stdout().flush());
-    written.map_err(|error| Error::new(Kind::Internal, format!("standard output: {error}")))
+    inject::edited(host, container, Hooks::Poststop)
 }
 
 /// The last component of `path` that is an engine's container id: 64 hexadecimal digits.

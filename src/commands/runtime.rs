@@ -5,11 +5,12 @@
 //! `start`, network and hosts file are final, and the container's program has not started. All
 //! other commands are passed on unchanged.
 
-use super::runtime_log;
+use super::{runtime_log, runtime_memory};
 use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
+use crate::lifecycle::concern::{Concern, settle_end};
 use crate::lifecycle::inject::{self, Hooks, NewContainer, Starts};
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::{StartingContainer, remembered};
@@ -19,8 +20,8 @@ use crate::oci::runtime_state::RuntimeState;
 use crate::oci::spec::MAX_CONFIG;
 use crate::oci::state::State;
 use crate::sys::file;
-use crate::sys::process::child;
 use crate::sys::process::exec::{self, SavedSignals};
+use crate::sys::process::{child, rounds};
 use crate::{lifecycle, logging};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -33,6 +34,9 @@ const PATIENCE: u16 = 5000;
 
 /// Acts on `arguments` and then replaces this process by the runtime. Returns only on an error, or
 /// with the exit status of a runtime that ran as a child.
+///
+/// Only the start of a container with links can fail for a reason of ours. Every other command gets the
+/// runtime's own result.
 pub(crate) fn run(overrides: Overrides, name: Option<&str>, arguments: &[OsString]) -> Result<u8> {
     let line = CommandLine::parse(arguments);
     let ended = stand_in(overrides, name, &line, arguments);
@@ -48,89 +52,153 @@ fn stand_in(
     line: &CommandLine,
     arguments: &[OsString],
 ) -> Result<u8> {
-    let wrapped = Wrapped::find(overrides, name, line)?;
+    let wrapped = Wrapped::find(overrides, name, line, arguments)?;
     if line.action == Action::Other {
         return Err(exec::replace(&wrapped.program, arguments));
     }
-    let posture = SavedSignals::for_acting()?;
-    logging::init(&wrapped.config)?;
-    let status = wrapped.act(line, arguments, posture)?;
-    posture.restore();
-    match status {
-        Some(status) => Ok(status),
-        None => Err(exec::replace(&wrapped.program, arguments)),
+    logging::init(&wrapped.config);
+    let saved = match SavedSignals::for_acting() {
+        Ok(saved) => saved,
+        Err(failed) => {
+            wrapped.settle(line, failed)?;
+            return Err(exec::replace(&wrapped.program, arguments));
+        }
+    };
+    if let Action::Delete(id) = &line.action {
+        // `delete --force` kills the container: the runtime runs first, then the links are removed.
+        let status = exec::wait_for(&wrapped.program, arguments, saved)?;
+        return Ok(wrapped.after_delete(id, status));
     }
+    let acted = wrapped.act(line, arguments);
+    let settled = acted.or_else(|failed| wrapped.settle(line, failed));
+    if settled.is_ok() {
+        wrapped.remember(line, arguments);
+    }
+    saved.restore();
+    settled.and_then(|()| Err(exec::replace(&wrapped.program, arguments)))
 }
 
 /// The real runtime, and our configuration.
 struct Wrapped {
     config: Config,
+    /// Why config.toml is used in part only.
+    problem: Option<Error>,
     program: PathBuf,
+    /// Whether the program's name was chosen by config.toml and not by the wrapper's own name.
+    by_config: bool,
 }
 
 impl Wrapped {
-    fn find(overrides: Overrides, name: Option<&str>, line: &CommandLine) -> Result<Self> {
-        let named = name.map(PathBuf::from);
-        // A command that is only passed on does not need config.toml if the runtime is known.
-        let config = match (&named, &line.action) {
-            (Some(_), Action::Other) => Config::default(),
-            _ => Config::load(overrides)?,
-        };
-        let program = exec::find(named.as_ref().unwrap_or(&config.runtime))?;
-        Ok(Self { config, program })
-    }
-
-    /// Does our part of a command. Returns the runtime's exit status if the runtime already ran as
-    /// a child; otherwise the caller executes the runtime.
-    fn act(
-        &self,
+    fn find(
+        overrides: Overrides,
+        name: Option<&str>,
         line: &CommandLine,
         arguments: &[OsString],
-        posture: SavedSignals,
-    ) -> Result<Option<u8>> {
+    ) -> Result<Self> {
+        // A command that is only passed on does not need config.toml if the runtime is known.
+        let (config, problem) = match (name, &line.action) {
+            (Some(_), Action::Other) => (Config::default(), None),
+            _ => Config::load_or_salvage(overrides),
+        };
+        let program = match name {
+            Some(name) => exec::find(Some(Path::new(name)))?,
+            None => match remembered_runtime(&config, line, arguments) {
+                Some(program) => program,
+                None => exec::find(config.runtime.as_deref())?,
+            },
+        };
+        if rounds::is_called_again(&program, arguments) {
+            if let Action::Create(creation) | Action::Run(creation) = &line.action {
+                runtime_memory::forget(&config.state_dir, &creation.id);
+            }
+            let shown = file::shown(&program);
+            let message = format!("runtime \"{shown}\": calls oci-link again: set runtime.command");
+            return Err(Error::new(Kind::Input, message));
+        }
+        Ok(Self { config, problem, program, by_config: name.is_none() })
+    }
+
+    /// Does our part of a command.
+    fn act(&self, line: &CommandLine, arguments: &[OsString]) -> Result<()> {
         let begun = Instant::now();
-        let host = Host::open(self.config.clone())?;
         match &line.action {
-            Action::Create(creation) => edit(&host, creation, Hooks::Poststop)?,
-            Action::Run(creation) => edit(&host, creation, Hooks::Both)?,
+            Action::Create(creation) => edit(&self.host()?, creation, Hooks::Poststop),
+            Action::Run(creation) => edit(&self.host()?, creation, Hooks::Both),
             Action::Start(id) => {
                 let state = self.state_of(id, line, arguments)?;
-                lifecycle::start(
-                    &host,
-                    StartingContainer::read(&host, &state)?,
-                    AfterHook::Continue,
-                )?;
+                let host = self.host()?;
+                let container = StartingContainer::read(&host, &state)?;
+                lifecycle::start(&host, container, AfterHook::Continue)?;
                 log::debug!("{}: start: links done after {:.1?}", state.id, begun.elapsed());
+                Ok(())
             }
-            Action::Delete(id) => {
-                // `delete --force` kills the container: the runtime runs first, then the links are
-                // removed.
-                let status = exec::wait_for(&self.program, arguments, posture)?;
-                return Ok(Some(after_delete(&host, id, status)));
-            }
-            Action::Other => {}
+            Action::Delete(_) | Action::Other => Ok(()),
         }
-        Ok(None)
+    }
+
+    /// Opens the host. A bad config.toml is an error here, because links depend on it.
+    fn host(&self) -> Result<Host> {
+        match &self.problem {
+            Some(problem) => Err(problem.again()),
+            None => Host::open(self.config.clone()),
+        }
+    }
+
+    /// Settles a failure of our part: fatal for a container with links only.
+    fn settle(&self, line: &CommandLine, failed: Error) -> Result<()> {
+        match &line.action {
+            Action::Create(creation) | Action::Run(creation) => {
+                Concern::of_file(&creation.config_file())
+                    .settle(&creation.id.to_string_lossy(), failed)
+            }
+            Action::Start(id) => {
+                let concern = self
+                    .config_of(id, line)
+                    .map_or(Concern::Unlinked, |config| Concern::of_file(&config));
+                concern.settle(&id.to_string_lossy(), failed)?;
+                self.publish_anyway(id, line)
+            }
+            Action::Delete(_) | Action::Other => Ok(()),
+        }
+    }
+
+    /// Records a container without links in spite of a bad config.toml.
+    fn publish_anyway(&self, id: &OsString, line: &CommandLine) -> Result<()> {
+        if self.problem.is_none() {
+            return Ok(());
+        }
+        let published = self.known_state(id, line).ok_or_else(|| no_state(id)).and_then(|state| {
+            let host = Host::open(self.config.clone())?;
+            lifecycle::start(&host, StartingContainer::read(&host, &state)?, AfterHook::Continue)
+        });
+        published.or_else(|failed| Concern::Unlinked.settle(&id.to_string_lossy(), failed))
+    }
+
+    /// The config.json of a created container.
+    fn config_of(&self, id: &OsString, line: &CommandLine) -> Option<PathBuf> {
+        Some(self.known_state(id, line)?.bundle?.join("config.json"))
+    }
+
+    /// Reads pid and bundle from the runtime's state files.
+    fn known_state(&self, id: &OsString, line: &CommandLine) -> Option<State> {
+        let checked = checked(id).ok()?;
+        let name = self.program.file_name().unwrap_or_default();
+        let root = line.root.clone().unwrap_or_else(|| Path::new("/run").join(name));
+        let known = remembered(&root.join(checked.as_str()))?;
+        Some(state(checked, known))
     }
 
     /// Reads pid and bundle of a container from the runtime's state files. If there are none, the
     /// runtime's `state` command is asked.
     fn state_of(&self, id: &OsString, line: &CommandLine, arguments: &[OsString]) -> Result<State> {
-        let checked = checked(id)?;
-        let name = self.program.file_name().unwrap_or_default();
-        let root = line.root.clone().unwrap_or_else(|| Path::new("/run").join(name));
-        let known = remembered(&root.join(checked.as_str()));
-        let known = match known {
-            Some(known) => known,
-            None => self.ask(&checked, line, arguments)?,
-        };
-        Ok(State {
-            id: checked,
-            stopped: false,
-            pid: Some(known.pid),
-            bundle: Some(known.bundle),
-            annotations: None,
-        })
+        match self.known_state(id, line) {
+            Some(state) => Ok(state),
+            None => {
+                let checked = checked(id)?;
+                let known = self.ask(&checked, line, arguments)?;
+                Ok(state(checked, known))
+            }
+        }
     }
 
     /// Runs `runtime <global options> state ID` and parses the output.
@@ -148,27 +216,74 @@ impl Wrapped {
         let output = child::run(program, &words, "", PATIENCE, Kind::Namespace)?;
         RuntimeState::parse(output.stdout.as_bytes())
     }
-}
 
-/// Removes the links of `id` unless the container still runs after a failed `delete`. Returns the
-/// runtime's exit status as a shell would.
-///
-/// Failures of our own are only logged: for the engine the container is deleted. `gc` tries again.
-fn after_delete(host: &Host, id: &OsString, status: ExitStatus) -> u8 {
-    // crun also accepts a regular expression in place of an id. There is no record for one.
-    if let Ok(id) = checked(id)
-        && let Err(error) = end(host, &id, status)
-    {
-        log::error!("{id}: its links could not be removed; run oci-link gc: {error}");
+    /// Removes the links of `id` unless the container still runs after a failed `delete`. Returns the
+    /// runtime's exit status as a shell would.
+    ///
+    /// Failures of our own are only logged: for the engine the container is deleted.
+    fn after_delete(&self, id: &OsString, status: ExitStatus) -> u8 {
+        if let Some(problem) = &self.problem {
+            log::warn!("{problem}");
+        }
+        // crun also accepts a regular expression in place of an id. There is no record for one.
+        if let Ok(checked) = checked(id) {
+            let host = Host::open(self.config.clone());
+            settle_end(&id.to_string_lossy(), host.and_then(|host| end(&host, &checked, status)));
+        }
+        if status.success() {
+            runtime_memory::forget(&self.config.state_dir, id);
+        }
+        let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+        u8::try_from(code).unwrap_or(1)
     }
-    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
-    u8::try_from(code).unwrap_or(1)
+
+    /// Remembers the runtime of a container that is created, if config.toml chose it.
+    fn remember(&self, line: &CommandLine, arguments: &[OsString]) {
+        // A container that `run` waits for is deleted without another command.
+        let stays = |word: &OsString| ["-d", "--detach", "-detach"].iter().any(|flag| word == flag);
+        let created = match &line.action {
+            Action::Create(creation) => Some(creation),
+            Action::Run(creation) if arguments.iter().any(stays) => Some(creation),
+            _ => None,
+        };
+        if let Some(creation) = created.filter(|_| self.by_config) {
+            runtime_memory::remember(&self.config.state_dir, &creation.id, &self.program);
+        }
+    }
 }
 
 fn end(host: &Host, id: &ContainerId, status: ExitStatus) -> Result<()> {
     let record = host.store.get(id)?;
     let lives = record.map_or(Ok(false), |record| is_running(&record, host.boot))?;
     if status.success() || !lives { lifecycle::stop(host, id, AfterHook::Continue) } else { Ok(()) }
+}
+
+fn state(id: ContainerId, known: RuntimeState) -> State {
+    let (pid, bundle) = (Some(known.pid), Some(known.bundle));
+    State { id, stopped: false, pid, bundle, annotations: None }
+}
+
+fn no_state(id: &OsString) -> Error {
+    let id = id.to_string_lossy().escape_debug().to_string();
+    Error::new(Kind::Namespace, format!("{id}: the runtime has no state file of it"))
+}
+
+/// The runtime that an existing container was created with, if config.toml chose it then.
+fn remembered_runtime(
+    config: &Config,
+    line: &CommandLine,
+    arguments: &[OsString],
+) -> Option<PathBuf> {
+    match &line.action {
+        Action::Create(_) | Action::Run(_) => None,
+        Action::Start(id) | Action::Delete(id) => runtime_memory::recall(&config.state_dir, id),
+        // The id is the first word that is one; values of options are rarely ids.
+        Action::Other => arguments
+            .iter()
+            .skip(line.globals + 1)
+            .filter(|word| !word.to_string_lossy().starts_with('-'))
+            .find_map(|word| runtime_memory::recall(&config.state_dir, word)),
+    }
 }
 
 fn checked(id: &OsString) -> Result<ContainerId> {

@@ -47,9 +47,8 @@ type Whole = HashSet<(usize, &'static str)>;
 /// Converts the Compose file `text` and returns the new text. Links that cannot be converted are an
 /// error that names the line.
 pub(crate) fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<String> {
-    if let Some(runtime) = options.runtime
-        && !runtime.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
-    {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
+    if let Some(runtime) = options.runtime.filter(|runtime| !runtime.bytes().all(is_plain)) {
         return Err(Invalid::new("runtime", runtime, "must be a name or a path").into());
     }
     let parsed = ComposeFile::parse(text)?;

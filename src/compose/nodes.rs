@@ -165,9 +165,9 @@ impl Builder<'_> {
             Some(open) => {
                 // The parser reports an empty value wherever it noticed it; the end of its key is
                 // the right place.
-                if let (true, Some(before)) = (node.range.is_empty(), open.children.last())
-                    && open.is_map
-                    && open.children.len() % 2 == 1
+                let is_value = open.is_map && open.children.len() % 2 == 1;
+                if let (true, Some(before)) =
+                    (is_value && node.range.is_empty(), open.children.last())
                 {
                     let end = self.nodes[*before].range.end;
                     node.range = end..end;

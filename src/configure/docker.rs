@@ -103,7 +103,7 @@ impl DaemonJson<'_> {
         } else {
             (self.request.program.clone(), ",\n    \"runtimeArgs\": [\"runtime\"]")
         };
-        let path = template::quoted(&path)?;
+        let path = template::quoted_path(&path)?;
         Ok(format!("{{\n    \"path\": {path}{arguments}\n}}"))
     }
 }

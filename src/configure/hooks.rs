@@ -66,7 +66,8 @@ pub(crate) fn directories(root: &Path, setting: Setting) -> Result<Vec<PathBuf>>
     Ok(directories)
 }
 
-fn files(root: &Path, setting: Setting) -> Result<Vec<PathBuf>> {
+/// The files of an engine's configuration that may exist, in the order in which it reads them.
+pub(super) fn files(root: &Path, setting: Setting) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in setting.files {
         let place = below(root, path);

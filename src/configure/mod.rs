@@ -12,10 +12,13 @@ mod file;
 mod hooks;
 mod json_text;
 mod podman;
+mod runtime;
 mod template;
 mod toml_text;
 
 pub(crate) use file::FileChange;
+pub(crate) use podman::entry as podman_entry;
+pub(crate) use runtime::{Below, Lacking, is_wrapper};
 
 use crate::error::{Error, Kind, Result};
 use std::ffi::OsStr;
@@ -51,11 +54,21 @@ pub(crate) struct Registering {
     pub(crate) root: PathBuf,
     /// The path of the oci-link program.
     pub(crate) program: PathBuf,
+    /// `runtime.command` of config.toml.
+    pub(crate) command: Option<PathBuf>,
+    /// The runtime below, which [`plan`] finds.
+    pub(crate) below: Option<Below>,
 }
 
 /// The name of a runtime. It needs no quotes in JSON, TOML or a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RuntimeName(String);
+
+impl Default for RuntimeName {
+    fn default() -> Self {
+        Self("oci-link".to_owned())
+    }
+}
 
 impl RuntimeName {
     /// Checks `name`. The names of the real runtimes are refused.
@@ -88,14 +101,19 @@ impl Registering {
 
     /// Describes the registration for messages.
     fn meaning(&self) -> String {
-        let default = if self.default && !self.remove { ", the default" } else { "" };
-        format!("{}runtime {}{default}", if self.remove { "no " } else { "" }, self.name.0)
+        if self.remove {
+            return format!("no runtime {}", self.name.0);
+        }
+        let below = self.below.as_ref().map(|below| format!(" (runs {})", shown(&below.program)));
+        let default = if self.default { ", the default" } else { "" };
+        format!("runtime {}{}{default}", self.name.0, below.unwrap_or_default())
     }
 
     /// The path of the wrapper, beside the program. Most engines configure a runtime as a path
     /// without arguments.
     fn wrapper(&self) -> PathBuf {
-        self.program.with_file_name("oci-link-runtime")
+        let name = self.below.as_ref().map_or("runtime", |below| below.wrapper.as_str());
+        self.program.with_file_name(format!("oci-link-{name}"))
     }
 
     /// Plans the symbolic link from the wrapper name to the program, if it is missing. The link is
@@ -121,6 +139,11 @@ impl Registering {
 /// Plans all file changes, in the order in which they must be carried out. The list is empty if the
 /// registration is already as requested.
 pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
+    let mut request = request.clone();
+    if !request.remove && !request.hooks {
+        request.below = Some(below_wrapper(&request)?);
+    }
+    let request = &request;
     // The program that a configuration names must exist first.
     let link = match (request.engine, request.hooks) {
         (Registration::Docker, _) | (_, true) => None,
@@ -138,6 +161,16 @@ pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
         }
     };
     Ok(link.into_iter().chain(changes).filter(FileChange::is_one).collect())
+}
+
+/// The runtime that the wrapper executes under the engine.
+pub(crate) fn below_wrapper(request: &Registering) -> std::result::Result<Below, Lacking> {
+    match request.engine {
+        Registration::Podman => podman::below(request),
+        Registration::Docker | Registration::Containerd | Registration::Crio => {
+            runtime::usual(request)
+        }
+    }
 }
 
 /// The directories from which an engine reads hooks; empty for engines without hooks.d.

@@ -1,6 +1,7 @@
 //! config.toml and the log that it names.
 
 use super::check::{Check, word};
+use super::config_edit;
 use crate::config::{CONFIG_FILE, Config, Overrides};
 use crate::logging::SYSLOG;
 use crate::sys::file::shown;
@@ -36,7 +37,7 @@ pub(crate) fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
             }
         }
     };
-    checks.push(log(config.log_file.as_deref()));
+    checks.push(log(config.log_file.as_deref(), &path));
     (config, path, checks)
 }
 
@@ -65,13 +66,14 @@ fn owner(path: &Path, there: bool) -> Option<Check> {
 }
 
 /// Checks the log: if it cannot be opened, no container starts.
-fn log(path: Option<&Path>) -> Check {
+fn log(path: Option<&Path>, file: &Path) -> Check {
     let Some(path) = path else {
         return if Path::new(SYSLOG).exists() {
             Check::ok("log", "system log")
         } else {
             let cause = "no system log: crun hides the output of hooks, so errors are lost";
-            Check::warning("log", cause, "in config.toml: [log] file = \"/var/log/oci-link.log\"")
+            let fix = config_edit::set(file, "log", "file", "\"/var/log/oci-link.log\"");
+            Check::warning("log", cause, fix)
         };
     };
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;

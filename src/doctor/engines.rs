@@ -3,8 +3,8 @@
 use super::HostContext;
 use super::check::Check;
 use super::containerd;
-use crate::configure::{self, Registering, Registration, RuntimeName};
-use crate::error::Result;
+use crate::configure::{self, FileChange, Registering, Registration, RuntimeName};
+use crate::error::{Cause, Result};
 use crate::sys::process::exec::DIRECTORIES;
 use std::fs;
 use std::path::Path;
@@ -53,8 +53,16 @@ const KINDS: [Kind; 4] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Unknown,
-    Outdated,
+    Outdated(Form),
     Registered,
+}
+
+/// The form of a registration, as options of `configure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Runtime,
+    Default,
+    Hooks,
 }
 
 pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
@@ -68,6 +76,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let known = found.iter().any(|(_, standing)| !matches!(standing, Ok(Standing::Unknown)));
     let mut checks: Vec<Check> =
         found.into_iter().map(|(kind, standing)| judge(kind.name, standing, known)).collect();
+    checks.extend(super::podman::examine(context, &request(context, Registration::Podman)));
     checks.extend(docker_without_iptables(context));
     checks.extend(containerd::annotations(root));
     checks
@@ -84,53 +93,83 @@ fn is_here(root: &Path, kind: &Kind) -> bool {
     root.join(kind.file).exists() || DIRECTORIES.iter().any(installed)
 }
 
+/// What `configure ENGINE` is asked for.
+fn request(context: &HostContext, engine: Registration) -> Registering {
+    Registering {
+        engine,
+        name: RuntimeName::default(),
+        default: false,
+        hooks: false,
+        remove: false,
+        root: context.question.root.clone(),
+        program: context.question.program.clone(),
+        command: context.config.runtime.clone(),
+        below: None,
+    }
+}
+
 /// Compares with `configure`: an engine is registered if it would add nothing, and unknown if it
 /// would remove nothing.
 fn standing(context: &HostContext, kind: &Kind) -> Result<Standing> {
-    let request = |default, hooks, remove| -> Result<Registering> {
-        Ok(Registering {
-            engine: kind.engine,
-            name: RuntimeName::new("oci-link")?,
-            default,
-            hooks,
-            remove,
-            root: context.question.root.clone(),
-            program: context.question.program.clone(),
-        })
-    };
     let mut best = Standing::Unknown;
     for hooks in [false, true].into_iter().filter(|hooks| kind.has_hooks || !hooks) {
-        if configure::plan(&request(false, hooks, true)?)?.is_empty() {
+        let request = Registering { hooks, ..request(context, kind.engine) };
+        let removed = configure::plan(&Registering { remove: true, ..request.clone() })?;
+        if removed.is_empty() {
             continue;
         }
-        let mut right = configure::plan(&request(false, hooks, false)?)?.is_empty();
-        if !right && !hooks {
-            right = configure::plan(&request(true, hooks, false)?)?.is_empty();
+        let default = !hooks && removed.iter().any(makes_default);
+        let form = match (hooks, default) {
+            (true, _) => Form::Hooks,
+            (_, true) => Form::Default,
+            _ => Form::Runtime,
+        };
+        match configure::plan(&Registering { default, ..request }) {
+            Ok(changes) if changes.is_empty() => return Ok(Standing::Registered),
+            // Another check reports that the runtime below is missing.
+            Err(error) if error.cause == Cause::NotInstalled => return Ok(Standing::Registered),
+            changes => drop(changes?),
         }
-        if right {
-            return Ok(Standing::Registered);
-        }
-        best = Standing::Outdated;
+        best = Standing::Outdated(form);
     }
     Ok(best)
 }
 
+/// Whether a file that is to be removed or changed makes oci-link the default runtime.
+fn makes_default(change: &FileChange) -> bool {
+    let keys = ["runtime", "default_runtime", "default_runtime_name", "\"default-runtime\""];
+    let text = change.before.as_deref().unwrap_or_default();
+    text.lines().any(|line| {
+        let (key, value) = line.split_once(['=', ':']).unwrap_or_default();
+        keys.contains(&key.trim()) && value.trim().starts_with("\"oci-link\"")
+    })
+}
+
 fn judge(name: &str, standing: Result<Standing>, known: bool) -> Check {
-    let fix = format!("oci-link configure {name}");
+    let fix = |option: &str| format!("oci-link configure {name}{option}");
     match standing {
         Ok(Standing::Registered) => Check::ok(name, "oci-link is registered"),
-        Ok(Standing::Outdated) => Check::warning(
+        Ok(Standing::Outdated(form)) => Check::warning(
             name,
             "outdated: the entry of oci-link is not what configure writes now",
-            fix,
+            match form {
+                Form::Runtime => fix(""),
+                Form::Default => fix(" --default"),
+                Form::Hooks => fix(" --hooks"),
+            },
         ),
         Ok(Standing::Unknown) if known => {
-            Check::ok(name, format!("installed, but oci-link is not registered with it ({fix})"))
+            let detail = format!("installed, but oci-link is not registered with it ({})", fix(""));
+            Check::ok(name, detail)
         }
-        Ok(Standing::Unknown) => {
-            Check::warning(name, "installed, but oci-link is not registered with any engine", fix)
+        Ok(Standing::Unknown) => Check::warning(
+            name,
+            "installed, but oci-link is not registered with any engine",
+            fix(""),
+        ),
+        Err(error) => {
+            Check::fault(name, error.to_string(), format!("correct that, then {}", fix("")))
         }
-        Err(error) => Check::fault(name, error.to_string(), format!("correct that, then {fix}")),
     }
 }
 
@@ -141,7 +180,7 @@ fn docker_without_iptables(context: &HostContext) -> Option<Check> {
     let off = says.get("iptables").and_then(serde_json::Value::as_bool) == Some(false);
     (off && context.config.isolate.is_empty()).then(|| {
         let cause = "iptables is false: docker does not separate containers, even with icc=false";
-        let fix = context.config_line("[firewall] isolate = [\"docker0\"]");
+        let fix = context.set("firewall", "isolate", "[\"docker0\"]");
         Check::warning("docker's daemon.json", cause, fix)
     })
 }
@@ -155,6 +194,9 @@ mod tests {
     fn one_registered_engine_is_enough() {
         assert_eq!(judge("docker", Ok(Standing::Unknown), false).verdict, Verdict::Warning);
         assert_eq!(judge("docker", Ok(Standing::Unknown), true).verdict, Verdict::Ok);
-        assert_eq!(judge("docker", Ok(Standing::Outdated), true).verdict, Verdict::Warning);
+        assert_eq!(
+            judge("docker", Ok(Standing::Outdated(Form::Runtime)), true).verdict,
+            Verdict::Warning
+        );
     }
 }

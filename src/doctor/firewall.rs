@@ -44,7 +44,7 @@ fn backend(context: &HostContext) -> Check {
             }
             Err(why) => {
                 let cause = format!("{name}, {how}, cannot be used: {why}");
-                Check::fault(SUBJECT, cause, context.config_line("[firewall] backend = \"auto\""))
+                Check::fault(SUBJECT, cause, context.set("firewall", "backend", "\"auto\""))
             }
         },
     }

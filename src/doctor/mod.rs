@@ -9,6 +9,7 @@
 
 mod check;
 mod config;
+mod config_edit;
 mod containerd;
 mod engines;
 mod firewall;
@@ -16,6 +17,7 @@ mod hooks;
 mod host;
 mod isolation;
 mod links;
+mod podman;
 mod programs;
 mod state;
 
@@ -105,9 +107,9 @@ impl HostContext {
         call + words
     }
 
-    /// A fix that consists of a line in config.toml.
-    fn config_line(&self, line: &str) -> String {
-        format!("in {}: {line}", check::word(&self.config_file))
+    /// A fix that sets a value in config.toml.
+    fn set(&self, table: &str, key: &str, value: &str) -> String {
+        config_edit::set(&self.config_file, table, key, value)
     }
 
     /// The backend for containers that start now, if it is known.

@@ -2,9 +2,9 @@
 
 use super::HostContext;
 use super::check::{Check, word};
-use crate::config::Config;
+use super::config_edit;
 use crate::sys::file::shown;
-use crate::sys::process::exec;
+use crate::sys::process::exec::{self, RUNTIMES};
 use std::fs::{Metadata, metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
 }
 
 /// Checks a symbolic link beside the program: engines take a path and no arguments. `configure`
-/// writes only the first name.
+/// writes the names that it registers.
 fn link(program: &Path, name: &str) -> Check {
     let path = program.with_file_name(name);
     match (metadata(&path), metadata(program)) {
@@ -28,7 +28,7 @@ fn link(program: &Path, name: &str) -> Check {
             let cause = format!("{} is another program", shown(&path));
             Check::warning(name, cause, format!("ln -sf {} {}", word(program), word(&path)))
         }
-        (Err(_), _) if path.is_symlink() || name == NAMES[0] => {
+        (Err(_), _) if path.is_symlink() || is_only(program, name) => {
             let cause = format!("{} is missing: engines cannot call the wrapper", shown(&path));
             Check::warning(name, cause, format!("ln -sf {} {}", word(program), word(&path)))
         }
@@ -36,17 +36,26 @@ fn link(program: &Path, name: &str) -> Check {
     }
 }
 
+/// Whether the wrapper needs this name because it has no other one.
+fn is_only(program: &Path, name: &str) -> bool {
+    let is_link = |other: &&str| {
+        let there = metadata(program.with_file_name(other))
+            .and_then(|there| Ok((there, metadata(program)?)));
+        there.is_ok_and(|(there, us)| is_same(&there, &us))
+    };
+    name == NAMES[0] && !NAMES[1..].iter().any(is_link)
+}
+
 fn runtime(context: &HostContext) -> Check {
     const SUBJECT: &str = "wrapped runtime";
-    let command = &context.config.runtime;
-    // A missing runc is fine if runtime.command is unset and another wrapper name is used.
-    let named = *command != Config::default().runtime;
-    let fix = context.config_line("[runtime] command = \"/usr/bin/crun\"");
+    let command = context.config.runtime.as_deref();
     let us = metadata(&context.question.program);
-    if let (Ok(there), Ok(us)) = (metadata(command), &us)
-        && is_same(&there, us)
-    {
-        return Check::fault(SUBJECT, format!("{} is oci-link itself", shown(command)), fix);
+    let is_us = |path: &&Path| {
+        metadata(path).is_ok_and(|there| us.as_ref().is_ok_and(|us| is_same(&there, us)))
+    };
+    if let Some(command) = command.filter(is_us) {
+        let cause = format!("{} is oci-link itself", shown(command));
+        return Check::fault(SUBJECT, cause, runtime_fix(context));
     }
     match exec::find(command).map(|path| (is_executable(&path), path)) {
         Ok((true, path)) => Check::ok(SUBJECT, shown(&path)),
@@ -54,7 +63,20 @@ fn runtime(context: &HostContext) -> Check {
             let cause = format!("{} is not executable", shown(&path));
             Check::fault(SUBJECT, cause, format!("chmod 755 {}", word(&path)))
         }
-        Err(error) => Check::trouble(named, SUBJECT, &error.to_string(), &fix),
+        Err(error) => Check::fault(SUBJECT, error.to_string(), runtime_fix(context)),
+    }
+}
+
+/// Lets `oci-link-runtime` execute an installed runtime.
+fn runtime_fix(context: &HostContext) -> String {
+    let command = context.config.runtime.as_deref();
+    // Without the setting the first installed runtime is executed.
+    let unset = config_edit::unset(&context.config_file, "runtime", "command");
+    match (exec::find(None), unset, command.and_then(Path::to_str)) {
+        (Ok(_), Some(unset), _) => unset,
+        (Err(_), _, Some(name)) if RUNTIMES.contains(&name) => format!("apt-get install {name}"),
+        (Err(_), Some(unset), Some(_)) => format!("apt-get install runc && {unset}"),
+        _ => "apt-get install runc".to_owned(),
     }
 }
 

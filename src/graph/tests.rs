@@ -201,7 +201,7 @@ fn well_formed(xml: &str) -> bool {
         }
         let name = tag.split([' ', '/']).next().unwrap_or_default();
         let attributes = tag[name.len()..].trim_end_matches('/');
-        if name.is_empty() || !attributes.matches('"').count().is_multiple_of(2) {
+        if name.is_empty() || attributes.matches('"').count() % 2 != 0 {
             return false;
         }
         let mut parts = attributes.split('"');

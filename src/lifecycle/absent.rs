@@ -28,6 +28,8 @@ pub(crate) struct Search<'a> {
     pub(crate) listing: &'a Listing,
     /// What this moment of the container's life permits.
     pub(crate) moment: Moment,
+    /// Takes the host lock for a moment and makes records of notes.
+    pub(crate) refresh: &'a dyn Fn(),
 }
 
 /// Which step of a container's life looks for its sources.
@@ -99,10 +101,9 @@ impl Search<'_> {
                 reread.done();
             }
             if verdicts.any(&absent, Verdict::is_unmanaged) && !looked_again {
-                // A source that started while the lock was held left a note. The next holder of the
-                // lock makes a record of it.
+                // A source that started while the lock was held left a note instead of a record.
                 looked_again = true;
-                drop(self.host.lock());
+                (self.refresh)();
                 absent = self.absent()?;
                 continue;
             }
@@ -113,7 +114,7 @@ impl Search<'_> {
             let patience = match found.patience {
                 Some(patience) => patience,
                 None => {
-                    log::info!("{}: waits for {}", self.name, listed(&absent));
+                    log::debug!("{}: waits for its sources: {}", self.name, listed(&absent));
                     *found.patience.insert(Patience::of(self.time(&verdicts), timeout()?))
                 }
             };

@@ -110,10 +110,10 @@ fn not_running(record: &Record) -> Error {
 /// its config.json names the file.
 fn find_hosts_file(host: &Locked<'_>, me: &Record) -> Result<HostsFile> {
     let state = &host.config.state_dir;
-    if let Some(edit) = &me.hosts
-        && let Some(file) = HostsFile::again(&edit.place, state)?
-    {
-        return Ok(file);
+    if let Some(edit) = &me.hosts {
+        if let Some(file) = HostsFile::again(&edit.place, state)? {
+            return Ok(file);
+        }
     }
     let what = || format!("hosts file of {}", me.name);
     let Some(bundle) = &me.bundle else {

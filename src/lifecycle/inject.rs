@@ -9,6 +9,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::absent::{Moment, Search};
 use crate::lifecycle::lookup::{Requester, candidates};
+use crate::lifecycle::notes::record_notes;
 use crate::lifecycle::wait::PAUSE;
 use crate::link::env::link_variables;
 use crate::link::{OnMissing, RecipientNames, resolve};
@@ -123,6 +124,7 @@ fn variables(
         missing: declared.missing,
         listing,
         moment: if later { Moment::Prepare } else { Moment::Create },
+        refresh: &|| record_notes(host),
     };
     let timeout = || match container.starts {
         Starts::NowByHook => start_timeout(container.text.as_bytes()),

@@ -5,10 +5,13 @@
 pub(crate) mod absent;
 pub(crate) mod alive;
 pub(crate) mod apply;
+pub(crate) mod concern;
 pub(crate) mod connect;
 pub(crate) mod debug_log;
+pub(crate) mod entry;
 pub(crate) mod inject;
 pub(crate) mod lookup;
+pub(crate) mod notes;
 pub(crate) mod orphans;
 pub(crate) mod planning;
 pub(crate) mod privileges;
@@ -19,5 +22,10 @@ pub(crate) mod starting;
 pub(crate) mod stop;
 pub(crate) mod wait;
 
-pub(crate) use start::start;
-pub(crate) use stop::{remove, stop, stop_if_dead};
+pub(crate) use entry::{start, stop};
+pub(crate) use stop::{remove, stop_if_dead};
+
+#[cfg(test)]
+pub(crate) mod fakes;
+#[cfg(test)]
+mod tests;

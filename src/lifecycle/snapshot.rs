@@ -37,7 +37,7 @@ impl HostSnapshot {
                 Ok(owners) => rules.push((backend, owners)),
                 // An unused backend may be broken or missing.
                 Err(error) if !is_used(host, backend, living.iter().chain(&dead)) => {
-                    log::debug!("firewall: not looked at {backend}: {error}");
+                    log::debug!("firewall: cannot read the rules of {backend}: {error}");
                     is_complete = false;
                 }
                 Err(error) => return Err(error),

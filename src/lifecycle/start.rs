@@ -2,32 +2,33 @@
 //! linked to it are planned again.
 
 use crate::error::{Cause, Error, Failures, Kind, Result};
-use crate::host::{Host, Locked};
-use crate::lifecycle::absent::{Absences, Moment, Search};
+use crate::host::Locked;
+use crate::lifecycle::absent::Absences;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{carry_out, rollback};
-use crate::lifecycle::lookup::{Requester, candidates, is_linked, recipients_of};
+use crate::lifecycle::lookup::{is_linked, recipients_of};
 use crate::lifecycle::planning::{conflicts, first_plan};
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{ATTEMPTS, log_failure, replan};
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::{part, remove, rollback_current};
-use crate::lifecycle::wait::PAUSE;
 use crate::lifecycle::{debug_log, orphans};
 use crate::link::OnMissing;
 use crate::model::{Missing, Phase, Record, Reference};
-use crate::oci::hooks::start_timeout;
 use crate::store::{Commit, Found};
 use crate::sys::hosts::HostsFile;
 
-/// How often a start looks for its sources again that ended while it waited for the host lock.
-const ROUNDS: u32 = 3;
-
-/// Publishes a container and makes its links. On failure nothing of it is left.
-pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
-    let (host, absences) = &lock_when_ready(host, &container)?;
-    let StartingContainer { mut record, process, mut hosts, ipv6_loopback, missing, .. } =
-        container;
+/// Publishes a container and makes its links. Requires that awaited sources are running.
+///
+/// On failure nothing of a first stage is left. A later stage that fails leaves the links that stand.
+pub(crate) fn start_locked(
+    host: &Locked<'_>,
+    container: StartingContainer,
+    after: AfterHook,
+) -> Result<()> {
+    let StartingContainer {
+        mut record, process, mut hosts, ipv6_loopback, missing, absences, ..
+    } = container;
     host.isolate()?;
     // Without links there are no rules, so no backend is chosen or set up.
     if !record.links.is_empty() {
@@ -49,19 +50,24 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
         (Phase::Pending, Missing::Defer) => OnMissing::Defer,
         (Phase::Pending, Missing::Auto | Missing::Fail | Missing::Wait(_)) => OnMissing::Refuse,
     };
-    let id = record.id.clone();
+    let (id, is_later_stage) = (record.id.clone(), record.phase == Phase::Ready);
     let recipients = living_recipients(host, &record);
     if after == AfterHook::Exit {
         let place = hosts.as_ref().map(HostsFile::place);
         confine(host, recipients.iter().chain([&record]), place);
     }
-    let how = (ipv6_loopback, absent, absences);
+    let how = (ipv6_loopback, absent, &absences);
     let started = publish(host, record, hosts, how).and_then(|()| {
         if process.ended(0) {
             return Err(Error::new(Kind::Namespace, format!("{id}: ended while it was started")));
         }
         Ok(())
     });
+    if is_later_stage {
+        debug_log::recipients(&id, &recipients);
+        replan_recipients(host, &recipients);
+        return started;
+    }
     if let Err(error) = started {
         let mut failures = Failures::default();
         failures.note(Err(absences.explain(error)));
@@ -104,56 +110,6 @@ fn living_recipients(host: &Locked<'_>, container: &Record) -> Vec<Record> {
         }
     });
     recipients
-}
-
-/// Takes the host lock as soon as the awaited sources are running or the wait is over. The lock is
-/// not held while waiting.
-fn lock_when_ready<'h>(
-    host: &'h Host,
-    container: &StartingContainer,
-) -> Result<(Locked<'h>, Absences)> {
-    let StartingContainer { record, process, .. } = container;
-    if record.links.is_empty() || has_started(host, record)? {
-        return Ok((host.lock()?, Absences::default()));
-    }
-    let search = Search {
-        host,
-        id: Some(&record.id),
-        name: &record.name,
-        links: &record.links,
-        missing: container.missing,
-        listing: &container.listing,
-        moment: Moment::Start,
-    };
-    let pause = u16::try_from(PAUSE.as_millis()).unwrap_or(u16::MAX);
-    let pause = || {
-        if process.ended(pause) {
-            let message = format!("{}: ended while it waited for its sources", record.id);
-            return Err(Error::new(Kind::Namespace, message));
-        }
-        Ok(())
-    };
-    let mut rounds = 0;
-    loop {
-        let absences = search.settle(|| start_timeout(&container.config), pause)?;
-        let locked = host.lock()?;
-        rounds += 1;
-        if !absences.waited || rounds == ROUNDS {
-            return Ok((locked, absences));
-        }
-        // A source may have ended while this process waited for the lock.
-        let (store, requester) = (host.store.as_ref(), Requester::of(record));
-        let now = candidates(store, host.boot, requester, &record.links)?;
-        if absences.covers(&record.links, &now) {
-            return Ok((locked, absences));
-        }
-    }
-}
-
-/// Whether an earlier stage of the same start has made the links.
-fn has_started(host: &Host, record: &Record) -> Result<bool> {
-    let known = host.store.get(&record.id)?;
-    Ok(known.is_some_and(|old| old.instance == record.instance && old.phase == Phase::Ready))
 }
 
 fn publish(

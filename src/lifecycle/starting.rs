@@ -3,6 +3,7 @@
 use crate::engine::{self, Clues, Listing};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
+use crate::lifecycle::absent::Absences;
 use crate::lifecycle::debug_log;
 use crate::model::{
     BackendName, ContainerName, Instance, LinkState, Missing, Network, OwnerTag, Phase, Record,
@@ -39,6 +40,8 @@ pub(crate) struct StartingContainer {
     pub(crate) listing: Listing,
     /// The content of config.json, which has the timeouts of hooks.
     pub(crate) config: Vec<u8>,
+    /// What was found out about sources that do not run; nothing before it was asked.
+    pub(crate) absences: Absences,
 }
 
 impl StartingContainer {
@@ -97,7 +100,8 @@ impl StartingContainer {
         };
         debug_log::started(&record, facts.engine, hosts.as_ref().map(HostsFile::place));
         let (missing, ipv6_loopback) = (declared.missing, namespace.ipv6_loopback);
-        Ok(Self { record, process, hosts, ipv6_loopback, missing, listing, config })
+        let absences = Absences::default();
+        Ok(Self { record, process, hosts, ipv6_loopback, missing, listing, config, absences })
     }
 }
 
@@ -117,10 +121,10 @@ fn configuration(bundle: &Path, state: &State) -> Result<(PathBuf, Vec<u8>)> {
         if pid.is_some() && pid != state.pid { None } else { Some((read(&kept).ok()?, kept)) }
     };
     // A config.json in `/` is not the container's.
-    if bundle == Path::new("/")
-        && let Some((config, kept)) = copied()
-    {
-        return Ok((kept, config));
+    if bundle == Path::new("/") {
+        if let Some((config, kept)) = copied() {
+            return Ok((kept, config));
+        }
     }
     let there = read(bundle);
     let is_missing = || {

@@ -10,26 +10,17 @@ use crate::lifecycle::lookup::recipients_of;
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{log_failure, replan};
 use crate::model::{ContainerId, Record};
-use crate::sys::net::netns::Process;
 
-/// How long a process may live on after the runtime reported its end, in milliseconds.
-const DYING: u16 = 1000;
-
-/// Undoes everything of the container `id`. Idempotent; an unknown id is not an error. If the
-/// recorded process lives, the hook means an earlier container of that id.
-pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()> {
-    let host = &host.lock()?;
+/// Undoes everything of the container `id`. Idempotent; an unknown id is not an error. If the recorded
+/// process lives, the hook means an earlier container of that id.
+pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook) -> Result<()> {
     let Some(record) = host.store.get(id)? else {
         log::debug!("{id}: has no record: nothing to do");
         return Ok(());
     };
     if is_running(&record, host.boot)? {
-        let waited = Process::pin(record.instance.pid).map(|process| process.ended(DYING));
-        if is_running(&record, host.boot)? {
-            waited?;
-            log::warn!("{id}: still runs: poststop is about an earlier container with this id");
-            return Ok(());
-        }
+        log::warn!("{id}: still runs: poststop is about an earlier container with this id");
+        return Ok(());
     }
     if after == AfterHook::Exit {
         confine(host, recipients_of(host.store.as_ref(), &record)?.iter().chain([&record]), None);

@@ -192,11 +192,11 @@ fn edited_block(lines: &[&[u8]], ours: &[&[u8]], theirs: &[bool]) -> Option<(usi
     for (at, line) in lines.iter().enumerate().filter(|(at, _)| !theirs[*at]) {
         if text(line) == BEGIN.as_bytes() {
             open = Some(at);
-        } else if text(line) == END.as_bytes()
-            && let Some(begin) = open.take()
-            && lines[begin..at].iter().any(|line| ours.contains(&text(line)))
-        {
-            found = Some((begin, at));
+        } else if text(line) == END.as_bytes() {
+            let is_ours =
+                |begin: &usize| lines[*begin..at].iter().any(|line| ours.contains(&text(line)));
+            let block = open.take().filter(is_ours).map(|begin| (begin, at));
+            found = block.or(found);
         }
     }
     found

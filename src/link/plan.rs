@@ -116,12 +116,11 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsInput, sources: &[Option
     // An unchanged block stays in place. Containers of one pod share the file and would otherwise
     // keep moving their blocks to its end.
     let says = |block: &str| block.trim_start_matches('\n').to_owned();
-    if let ([known], Some(content)) = (written.as_slice(), &file.content)
-        && !known.is_empty()
-        && says(known) == says(&block)
-        && hosts::contains(content, known)
-    {
-        return;
+    if let ([known], Some(content)) = (written.as_slice(), &file.content) {
+        let is_same = !known.is_empty() && says(known) == says(&block);
+        if is_same && hosts::contains(content, known) {
+            return;
+        }
     }
     let content = [&base, block.as_bytes()].concat();
     plan.hosts_content = (file.content.as_ref() != Some(&content)).then_some(content);

@@ -20,6 +20,21 @@ const MAX_COUNT: usize = 4096;
 /// Size limit of one oci-link annotation, in bytes.
 const MAX_VALUE: usize = 64 * 1024;
 
+/// Whether the text of a config.json asks for links or isolation. Never fails; what is no config.json
+/// asks for nothing.
+pub(crate) fn declares_links(config: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Spec {
+        #[serde(default)]
+        annotations: std::collections::HashMap<String, Option<String>>,
+    }
+    let Ok(spec) = serde_json::from_slice::<Spec>(config) else { return false };
+    ["links", "isolate"].iter().any(|key| {
+        let value = spec.annotations.get(&format!("{PREFIX}{key}")).and_then(Option::as_deref);
+        value.is_some_and(|value| value.trim() != "none")
+    })
+}
+
 /// All annotations of one container.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Annotations(BTreeMap<String, String>);

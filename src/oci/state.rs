@@ -6,7 +6,9 @@ use super::json;
 use crate::error::Result;
 use crate::model::{ContainerId, Invalid};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// The state that a hook receives.
@@ -25,6 +27,36 @@ pub(crate) struct State {
     pub(crate) bundle: Option<PathBuf>,
     /// The annotations of config.json. Not every runtime repeats them in the state.
     pub(crate) annotations: Option<Annotations>,
+}
+
+/// What can be read of any state, however odd the rest of it is.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    /// The id, unchecked; `?` if it has none.
+    pub(crate) id: String,
+    /// The bundle, unchecked.
+    pub(crate) bundle: Option<String>,
+    /// Whether the status is `stopped`.
+    pub(crate) stopped: bool,
+    /// The annotations, in the form of a config.json.
+    pub(crate) annotations: Vec<u8>,
+}
+
+impl Summary {
+    /// Reads what can be read. Never fails.
+    pub(crate) fn of(text: &[u8]) -> Self {
+        let members: HashMap<String, &RawValue> = serde_json::from_slice(text).unwrap_or_default();
+        let text = |key: &str| -> Option<String> {
+            members.get(key).and_then(|raw| serde_json::from_str(raw.get()).ok())
+        };
+        let annotations = members.get("annotations").map_or("null", |raw| raw.get());
+        Self {
+            id: text("id").unwrap_or_else(|| "?".to_owned()),
+            bundle: text("bundle"),
+            stopped: text("status").as_deref() == Some("stopped"),
+            annotations: format!("{{\"annotations\":{annotations}}}").into_bytes(),
+        }
+    }
 }
 
 #[derive(Deserialize)]

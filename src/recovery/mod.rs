@@ -16,6 +16,7 @@ mod teardown;
 
 use crate::error::{Failures, Result};
 use crate::host::{Host, Locked};
+use crate::lifecycle::notes::work_off;
 use crate::lifecycle::snapshot::{self, HostSnapshot};
 use crate::model::ContainerId;
 pub(crate) use finding::Finding;
@@ -57,7 +58,7 @@ pub(crate) fn gc(host: &Host) -> Result<Repaired> {
         // Removing rules may rewrite a backend's shared rules with the isolation that it remembers.
         // The isolation of config.toml is therefore set first.
         if let Err(error) = host.isolate() {
-            log::error!("isolation: left as it is: {error}");
+            log::error!("isolation: left unchanged: {error}");
         }
         dead::findings(host, snapshot)
     })
@@ -79,6 +80,7 @@ fn repair(
 ) -> Result<Repaired> {
     let mut repaired = Repaired::default();
     let locked = host.lock()?;
+    work_off(&locked, usize::MAX);
     let snapshot = HostSnapshot::read(&locked)?;
     let (containers, nobodys): (Vec<_>, Vec<_>) =
         find(&locked, &snapshot)?.into_iter().partition(|finding| finding.container().is_some());
@@ -135,3 +137,6 @@ fn by_container(findings: Vec<Finding>) -> Vec<Vec<Finding>> {
     }
     groups.into_iter().map(|(_, group)| group).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,11 +32,6 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long a change waits for the host lock.
-///
-/// When many containers start at boot, each start waits for all earlier ones. The hooks that
-/// oci-link installs have a timeout of 30 s.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Upper bound for a record in bytes. A record with twice the permitted flows takes at most 20 MiB.
 const MAX_RECORD: u64 = 32 << 20;
 /// The folders of the store, as listed in the module documentation.
@@ -232,9 +227,9 @@ impl DirectoryStore {
 }
 
 impl Store for DirectoryStore {
-    fn lock(&self) -> Result<Lock> {
+    fn lock(&self, patience: Duration) -> Result<Lock> {
         self.written.take();
-        lock::exclusive(self.top.open_lock("lock")?, PATIENCE)
+        lock::exclusive(self.top.open_lock("lock")?, patience)
     }
 
     fn get(&self, id: &ContainerId) -> Result<Option<Record>> {

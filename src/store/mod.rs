@@ -5,6 +5,7 @@
 
 mod directory;
 pub(crate) mod format;
+pub(crate) mod notes;
 
 use crate::error::Result;
 use crate::model::{ContainerId, HostsEdit, Record, Reference};
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The result of resolving a reference to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +56,8 @@ pub trait Store {
     /// Takes the host lock, which is held until the returned value is dropped.
     ///
     /// Plans are made and applied under this lock, so that rules and records change together. Fails
-    /// if the lock is not free within the store's time limit.
-    fn lock(&self) -> Result<Lock>;
+    /// with the cause `LockHeld` if the lock is not free within `patience`.
+    fn lock(&self, patience: Duration) -> Result<Lock>;
     /// Returns the record of the container `id`.
     fn get(&self, id: &ContainerId) -> Result<Option<Record>>;
     /// Resolves `reference` in Docker's order: exact id, then exact name, then unique id prefix.
@@ -138,3 +140,6 @@ pub(crate) fn is_there(state: &Directory) -> bool {
 pub fn open(state: Rc<Directory>) -> Result<Box<dyn Store>> {
     Ok(Box::new(directory::DirectoryStore::open(state)?))
 }
+
+#[cfg(test)]
+pub(crate) mod contract;

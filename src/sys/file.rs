@@ -76,6 +76,14 @@ pub(crate) fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Opt
     }
 }
 
+/// Reads a whole regular file of at most `max` bytes. Symlinks are followed.
+pub(crate) fn read_followed(path: &Path, max: u64) -> Result<Vec<u8>> {
+    let flags = libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = file.context(Kind::Input, || shown(path))?;
+    read_opened(path, must_be_regular(path, file, Kind::Input)?, max, Kind::Input)
+}
+
 /// Reads a whole regular file of at most `max` bytes as UTF-8.
 pub(crate) fn read_text(path: &Path, max: u64, kind: Kind) -> Result<String> {
     text(path, read(path, max, kind)?)

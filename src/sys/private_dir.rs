@@ -17,6 +17,9 @@ use std::path::{Component, Path};
 /// The temporary name of a file during a write. A process killed during the write leaves this file.
 pub(crate) const NEW: &str = "new";
 
+/// The prefix of temporary names of [`Directory::write_unlocked`].
+pub(crate) const TEMPORARY: &str = "new-";
+
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// Initial buffer size in bytes; most files in the state directory are smaller.
@@ -178,10 +181,18 @@ impl Directory {
         }
     }
 
-    /// Opens the lock file `name` and creates it if it is missing.
+    /// Opens the lock file `name` and creates it if it is missing. An empty directory in its place is
+    /// removed first.
     pub(crate) fn open_lock(&self, name: &str) -> Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = openat(&self.fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
+        let open = || openat(&self.fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
+        let fd = match open() {
+            Err(Errno::EISDIR) => {
+                self.prune(name);
+                open()
+            }
+            opened => opened,
+        };
         self.context(name, fd).map(File::from)
     }
 
@@ -206,13 +217,26 @@ impl Directory {
         let mut file = self.context(NEW, fd).map(File::from)?;
         file.write_all(bytes).context(Kind::State, || self.at(NEW))?;
         let mut renamed = renameat(&self.fd, NEW, &self.fd, name);
-        if renamed == Err(Errno::ENOENT)
-            && let Some((above, _)) = name.rsplit_once('/')
-        {
-            self.make_directory(above)?;
-            renamed = renameat(&self.fd, NEW, &self.fd, name);
+        if renamed == Err(Errno::ENOENT) {
+            if let Some((above, _)) = name.rsplit_once('/') {
+                self.make_directory(above)?;
+                renamed = renameat(&self.fd, NEW, &self.fd, name);
+            }
         }
         self.context(name, renamed)
+    }
+
+    /// Writes the new file `name` without the host lock, under a temporary name of this process's
+    /// own. The directory `above` is created if it is missing.
+    pub(crate) fn write_unlocked(&self, above: &str, name: &str, bytes: &[u8]) -> Result<()> {
+        self.make_directory(above)?;
+        let new = format!("{above}/{TEMPORARY}{}", std::process::id());
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        let fd = openat(&self.fd, new.as_str(), flags | OFlag::O_CLOEXEC, mode);
+        let mut file = self.context(&new, fd).map(File::from)?;
+        file.write_all(bytes).context(Kind::State, || self.at(&new))?;
+        self.rename(&new, &format!("{above}/{name}"))
     }
 
     /// Renames the file `from` to `to`.

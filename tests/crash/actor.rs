@@ -94,7 +94,7 @@ impl<'h> Actor<'h> {
                 for entry in fs::read_dir(root).expect("a rootfs").map(|entry| entry.expect("one"))
                 {
                     let mode = entry.metadata().expect("there").permissions().mode();
-                    let path = format!("{} /{}", self.id, entry.file_name().display());
+                    let path = format!("{} /{}", self.id, entry.file_name().to_string_lossy());
                     all.push((path, format!("{mode:o}")));
                 }
                 let etc = fs::read_dir(etc);
@@ -105,7 +105,7 @@ impl<'h> Actor<'h> {
             let text = String::from_utf8_lossy(&fs::read(&path).expect("a file")).into_owned();
             let text = text.find(TAIL).map_or(text.clone(), |_| text.replacen(TAIL, "", 1) + TAIL);
             all.push((
-                format!("{} {}", self.id, path.file_name().expect("a name").display()),
+                format!("{} {}", self.id, path.file_name().expect("a name").to_string_lossy()),
                 text,
             ));
         }

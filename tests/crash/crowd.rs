@@ -34,7 +34,7 @@ impl<'h> Crowd<'h> {
         db.call("createRuntime").ok();
         let member = |number: usize| {
             let links = format!("db web{:03}:next web{:03}:twin", (number + 1) % size, number ^ 1);
-            let kind = if number.is_multiple_of(2) { Hosts::Mounted } else { Hosts::Inside };
+            let kind = if number % 2 == 0 { Hosts::Mounted } else { Hosts::Inside };
             let wishes = [("links", links.as_str()), ("missing", "defer"), ("ports", "80")];
             Actor::new(host, &format!("web{number:03}"), kind, &wishes)
         };
@@ -152,7 +152,7 @@ fn rounds(size: usize, rounds: usize) {
     for backend in BACKENDS {
         let host = host(backend);
         let mut crowd = Crowd::new(&host, backend, size);
-        let even = |number: usize| number.is_multiple_of(2);
+        let even = |number: usize| number % 2 == 0;
         for _ in 0..rounds {
             crowd.turn(even, |_| false);
             crowd.must_run(even);

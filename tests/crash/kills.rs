@@ -47,7 +47,7 @@ fn points(backend: &'static str, stage: Stage) -> Vec<Kill> {
                 // Most of what a child does is to begin; each way to be killed and each of those
                 // who may come next gets its share of that.
                 let next = nexts[call % nexts.len()];
-                let program = (call / nexts.len()).is_multiple_of(2);
+                let program = (call / nexts.len()) % 2 == 0;
                 let blow = if program { Blow::KillProgram } else { Blow::KillCaller };
                 points.push((point, blow, next));
             }

@@ -48,7 +48,7 @@ impl Snapshot {
 fn walk(dir: &Path, prefix: &str, found: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(dir).expect("the state directory is there") {
         let entry = entry.expect("the state directory can be read");
-        let path = format!("{prefix}{}", entry.file_name().display());
+        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
         let kind = entry.file_type().expect("a kind");
         if kind.is_dir() {
             walk(&entry.path(), &format!("{path}/"), found);

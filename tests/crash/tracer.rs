@@ -86,7 +86,7 @@ pub(crate) fn trace(command: &mut Command, blow: Option<(Point, Blow)>) -> Trace
     unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) };
     #[allow(clippy::zombie_processes)] // Waited for by the one who traces it.
     let child = command.spawn().expect("the program starts");
-    let program = Pid::from_raw(child.id().cast_signed());
+    let program = Pid::from_raw(child.id().try_into().expect("a pid"));
     let (done, watch) = mpsc::channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -143,10 +143,10 @@ impl Tracer {
                     Event::PTRACE_EVENT_VFORK,
                     Event::PTRACE_EVENT_CLONE,
                 ];
-                if births.iter().any(|birth| *birth as i32 == event)
-                    && let Ok(born) = ptrace::getevent(pid)
-                {
-                    self.meet(Pid::from_raw(born.try_into().expect("a pid")));
+                if births.iter().any(|birth| *birth as i32 == event) {
+                    if let Ok(born) = ptrace::getevent(pid) {
+                        self.meet(Pid::from_raw(born.try_into().expect("a pid")));
+                    }
                 }
                 go_on(pid, None);
             }
@@ -207,7 +207,7 @@ impl Tracer {
             #[cfg(target_arch = "x86_64")]
             Blow::Fail { number, errno } => {
                 // Whatever close(2) says of it, the descriptor is gone.
-                if number != libc::SYS_close.cast_unsigned() {
+                if number != register(libc::SYS_close) {
                     skip(pid);
                 }
                 self.meet(pid).error = Some(errno);
@@ -250,6 +250,12 @@ fn go_on(pid: Pid, signal: Option<Signal>) {
     let _ = ptrace::syscall(pid, signal);
 }
 
+/// The content of a register that holds `value`, for example the number of a system call.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn register(value: i64) -> u64 {
+    u64::from_ne_bytes(value.to_ne_bytes())
+}
+
 /// The call at whose entry the process stands is not made.
 #[cfg(target_arch = "x86_64")]
 fn skip(pid: Pid) {
@@ -270,6 +276,6 @@ fn shorten(pid: Pid) {
 #[cfg(target_arch = "x86_64")]
 fn answer(pid: Pid, errno: Errno) {
     let mut registers = ptrace::getregs(pid).expect("it is stopped");
-    registers.rax = (-i64::from(errno as i32)).cast_unsigned();
+    registers.rax = register(-i64::from(errno as i32));
     ptrace::setregs(pid, registers).expect("it is stopped");
 }

@@ -21,6 +21,7 @@ mod plain;
 mod program;
 mod restarts;
 mod rig;
+mod runtimes;
 mod start;
 mod tool;
 

@@ -4,4 +4,6 @@
 mod containerd;
 mod docker;
 mod drop_ins;
+mod podman;
+mod runtimes;
 pub(crate) mod site;

@@ -92,7 +92,7 @@ impl<'h> Watch<'h> {
 
     /// How often it has looked at everything.
     fn looks(&self) -> usize {
-        self.log().matches("watch: looks at everything").count()
+        self.log().matches("watch: checks everything").count()
     }
 
     /// How often it has gone to sleep or was put to sleep: each time, something had woken it.

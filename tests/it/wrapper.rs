@@ -1,6 +1,7 @@
 //! `oci-link runtime` in the place of runc and crun: links without hooks and without `prepare`, and
 //! nothing else different.
 
+mod default;
 mod foreground;
 mod passed;
 mod signals;

@@ -1,8 +1,9 @@
 //! Tests of the store's guarantees on a real directory.
 
 use super::*;
-use crate::model::sample::{record, reference};
+use crate::model::sample::record;
 use crate::model::{Address, BackendName, BridgeName, Flow, Network, Phase, PortSet};
+use crate::store::contract;
 use std::path::PathBuf;
 
 /// A separate store for each test, in a directory that only root can write to.
@@ -22,15 +23,7 @@ impl Scratch {
     }
 
     fn commit(&self, change: &Change<'_>, seen: u64) -> Result<Commit> {
-        self.1.commit(&self.1.lock()?, change, seen)
-    }
-
-    fn found(&self, name: &str) -> Option<String> {
-        match self.1.find(&reference(name)).unwrap() {
-            Found::One(record) => Some(record.id.to_string()),
-            Found::Several => Some("several".to_owned()),
-            Found::Nothing => None,
-        }
+        self.1.commit(&self.1.lock(Duration::ZERO)?, change, seen)
     }
 }
 
@@ -77,78 +70,24 @@ fn bridges_come_back_and_may_be_missing() {
 }
 
 #[test]
-fn references_mean_what_they_mean_to_docker() {
-    let scratch = Scratch::new("references");
-    for id in ["abcdef01", "abcdef02", "abx", "a", "mysql"] {
-        scratch.put(&record(id, "", &[]));
-    }
-    let mut named = record("0123456789abcdef", "", &[]);
-    named.name = record("abx", "", &[]).name;
-    scratch.put(&named);
-    assert_eq!(scratch.found("abx").as_deref(), Some("abx"), "an id before a name");
-    assert_eq!(scratch.found("mysql").as_deref(), Some("mysql"));
-    assert_eq!(scratch.found("abcdef"), Some("several".into()));
-    assert_eq!(scratch.found("abcdef0"), Some("several".into()));
-    assert_eq!(scratch.found("abcdef02").as_deref(), Some("abcdef02"));
-    assert_eq!(scratch.found("012").as_deref(), Some("0123456789abcdef"));
-    assert_eq!(scratch.found("m").as_deref(), Some("mysql"));
-    assert_eq!(scratch.found("a").as_deref(), Some("a"), "exact before prefix");
-    assert_eq!(scratch.found("abcdef012"), None);
-    assert_eq!(scratch.found("x"), None);
+fn a_directory_passes_the_cases_of_every_store() {
+    contract::every_case(|name| {
+        let scratch = Scratch::new(&format!("contract-{name}"));
+        let directory = Directory::open(&scratch.0).unwrap();
+        (DirectoryStore::open(directory.into()).unwrap(), scratch)
+    });
 }
 
 #[test]
-fn the_first_owner_keeps_a_name() {
-    let scratch = Scratch::new("names");
-    let mut first = record("id1", "", &[]);
-    let mut second = record("id2", "", &[]);
-    first.name = record("db", "", &[]).name;
-    second.name = first.name.clone();
-    let first = scratch.put(&first);
-    scratch.put(&second);
-    assert_eq!(scratch.found("db").as_deref(), Some("id1"));
-    let commit = scratch.commit(&Change::Remove(&first), first.revision).unwrap();
-    assert_eq!(commit, Commit::Done(0));
-    assert_eq!(scratch.found("db"), None);
-    assert_eq!(scratch.found("id2").as_deref(), Some("id2"));
-}
-
-#[test]
-fn indexes_follow_the_record() {
-    let scratch = Scratch::new("indexes");
-    let ids = |records: Vec<Record>| -> Vec<String> {
-        records.iter().map(|record| record.id.to_string()).collect()
-    };
+fn the_last_record_leaves_no_entry() {
+    let scratch = Scratch::new("entries");
     let web = scratch.put(&record("web", "", &["10.0.0.2/24"]).linked(&["db", "mq"]));
-    let api = scratch.put(&record("api", "", &["10.0.0.2/24"]).linked(&["db"]));
-    let ip = "10.0.0.2".parse().unwrap();
-    assert_eq!(ids(scratch.1.holders_of(ip).unwrap()), ["api", "web"]);
-    assert_eq!(ids(scratch.1.recipients_naming(&reference("db")).unwrap()), ["api", "web"]);
-
-    let moved = record("web", "", &["10.0.0.3/24"]).linked(&["mq"]);
-    let web = scratch.put(&Record { revision: web.revision, ..moved });
-    assert_eq!(ids(scratch.1.holders_of(ip).unwrap()), ["api"]);
-    assert_eq!(ids(scratch.1.recipients_naming(&reference("db")).unwrap()), ["api"]);
-    for gone in [&web, &api] {
-        let commit = scratch.commit(&Change::Remove(gone), gone.revision).unwrap();
-        assert_eq!(commit, Commit::Done(0));
-    }
-    assert_eq!(scratch.1.all().unwrap(), []);
+    let commit = scratch.commit(&Change::Remove(&web), web.revision).unwrap();
+    assert_eq!(commit, Commit::Done(0));
     for index in ["records", "names", "addresses", "wanted"] {
         let left = std::fs::read_dir(scratch.0.join(index)).unwrap().count();
         assert_eq!(left, 0, "{index}");
     }
-}
-
-#[test]
-fn who_comes_late_is_told() {
-    let scratch = Scratch::new("late");
-    let first = scratch.put(&record("web", "", &[]));
-    let late = scratch.commit(&Change::Put(&record("web", "", &[])), 0).unwrap();
-    assert_eq!(late, Commit::Conflict);
-    let _ = scratch.put(&first);
-    let late = scratch.commit(&Change::Remove(&first), first.revision).unwrap();
-    assert_eq!(late, Commit::Conflict);
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(crate) fn under(link: &mut Netlink, host: &File, interface: u32) -> Result<O
     })?;
     // A negative id means "not assigned". An index in a third namespace would name another
     // interface.
-    let number = number.filter(|number| number.cast_signed() >= 0);
+    let number = number.filter(|number| i32::try_from(*number).is_ok());
     let own = own.filter(|own| own.kind == "veth" && own.peer_namespace == number);
     let (Some(peer), Some(number)) = (own.and_then(|own| own.peer), number) else {
         return Ok(None);

@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)] // Every block has a SAFETY comment.
 
-use super::own_pid;
+use super::{own_pid, rounds};
 use crate::error::{Cause, Context, Error, Kind, Result};
 use nix::errno::Errno;
 use nix::libc;
@@ -139,6 +139,8 @@ impl Birth {
                 && libc::chdir(c"/".as_ptr()) == 0;
             // A parent that died before `PR_SET_PDEATHSIG` was set causes no signal.
             if own && libc::getppid() == self.parent {
+                // The runtime may be a script that calls the wrapper.
+                rounds::mark();
                 libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
                 libc::execve(words[0], words.as_ptr(), environment.as_ptr());
             }

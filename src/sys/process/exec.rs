@@ -2,11 +2,12 @@
 
 #![allow(unsafe_code)] // Every block has a SAFETY comment.
 
-use super::fill_standard_streams;
-use crate::error::{Context, Error, Kind, Result};
+use super::{fill_standard_streams, rounds};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use std::ffi::{CString, OsStr, OsString};
+use std::fs::{Metadata, metadata};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -18,28 +19,57 @@ use std::process::{Command, ExitStatus};
 pub(crate) const DIRECTORIES: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// Finds the program `name`, an absolute path or a plain name in one of [`DIRECTORIES`].
+/// The runtimes that the wrapper can execute, in the order in which it looks for them.
+pub(crate) const RUNTIMES: [&str; 3] = ["runc", "crun", "youki"];
+
+/// Finds the runtime to execute: `command`, or the first of [`RUNTIMES`] that is installed.
+pub(crate) fn find(command: Option<&Path>) -> Result<PathBuf> {
+    find_below(Path::new("/"), command)
+}
+
+/// Finds the runtime as [`find`] does on the host whose root directory is `root`.
 ///
-/// A link to this program itself is skipped. A missing program is an error of kind [`Kind::Input`].
-pub(crate) fn find(name: &Path) -> Result<PathBuf> {
+/// `command` is an absolute path or a plain name in one of [`DIRECTORIES`]. A link to this program
+/// itself is skipped. A missing program is an error of kind [`Kind::Input`].
+pub(crate) fn find_below(root: &Path, command: Option<&Path>) -> Result<PathBuf> {
     let us = std::fs::metadata("/proc/self/exe").context(Kind::Internal, || "own program")?;
-    let is_other = |path: &PathBuf| {
-        let there = std::fs::metadata(path);
-        there.is_ok_and(|there| {
-            there.is_file() && (there.dev(), there.ino()) != (us.dev(), us.ino())
-        })
+    let is_other =
+        |there: &Metadata| there.is_file() && (there.dev(), there.ino()) != (us.dev(), us.ino());
+    let Some(name) = command else {
+        // A runtime that is not executable is not installed: the next one is taken.
+        let is_usable = |path: &PathBuf| {
+            metadata(path).is_ok_and(|there| is_other(&there) && there.mode() & 0o111 != 0)
+        };
+        let mut all = RUNTIMES.iter().flat_map(|name| places(root, Path::new(name)));
+        return all.find(is_usable).ok_or_else(|| {
+            let message = "no runtime on this host: apt-get install runc, or set runtime.command \
+                           in config.toml";
+            Error::new(Kind::Input, message).because(Cause::NotInstalled)
+        });
     };
     let shown = crate::sys::file::shown(name);
-    let candidates: Vec<PathBuf> = if name.is_absolute() {
-        vec![name.to_owned()]
+    let found = if name.is_absolute() {
+        let path = below(root, name);
+        metadata(&path).is_ok_and(|there| is_other(&there)).then_some(path)
     } else if name.components().count() == 1 {
-        DIRECTORIES.iter().map(|directory| Path::new(directory).join(name)).collect()
+        places(root, name).find(|path| metadata(path).is_ok_and(|there| is_other(&there)))
     } else {
         return Err(Error::new(Kind::Input, format!("runtime \"{shown}\": not an absolute path")));
     };
-    candidates.into_iter().find(is_other).ok_or_else(|| {
-        Error::new(Kind::Input, format!("runtime \"{shown}\": no such program on this host"))
+    found.ok_or_else(|| {
+        let message = format!("runtime \"{shown}\": no such program on this host: install it");
+        Error::new(Kind::Input, message).because(Cause::NotInstalled)
     })
+}
+
+/// The paths at which a program may be.
+fn places(root: &Path, name: &Path) -> impl Iterator<Item = PathBuf> {
+    DIRECTORIES.iter().map(move |directory| below(root, &Path::new(directory).join(name)))
+}
+
+/// The absolute `path` on the host whose root directory is `root`.
+pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// The attributes that exec inherits and that oci-link changes for its own work, to be restored
@@ -92,6 +122,7 @@ pub(crate) fn replace(program: &Path, arguments: &[OsString]) -> Error {
         std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
     let words: std::result::Result<Vec<CString>, _> = words.map(text).collect();
     let shown = crate::sys::file::shown(program);
+    rounds::mark();
     match (words, CString::new(program.as_os_str().as_bytes())) {
         (Ok(words), Ok(path)) => match nix::unistd::execv(&path, &words) {
             Ok(never) => match never {},
@@ -114,6 +145,7 @@ pub(crate) fn wait_for(
     command.arg0(program).args(arguments);
     let pass_on = move || {
         saved.restore();
+        rounds::mark();
         Ok(())
     };
     // SAFETY: `pass_on` runs between fork and exec and makes system calls only.

@@ -51,7 +51,7 @@ pub(crate) fn within(patience: Duration, file: File) -> Result<Option<Lock>> {
 /// Takes the exclusive lock on `file`. A lock that is not free within `patience` is an error.
 pub(crate) fn exclusive(file: File, patience: Duration) -> Result<Lock> {
     within(patience, file)?.ok_or_else(|| {
-        let message = format!("the lock is held for more than {} s", patience.as_secs());
+        let message = format!("the lock is held for more than {patience:?}");
         Error::new(Kind::State, message).because(Cause::LockHeld)
     })
 }

@@ -7,6 +7,7 @@ pub(crate) mod child;
 pub mod entry;
 pub(crate) mod exec;
 pub(crate) mod lock;
+pub(crate) mod rounds;
 pub(crate) mod stdin;
 use crate::error::{Context, Error, Kind, Result};
 use nix::errno::Errno;
@@ -154,6 +155,14 @@ pub(crate) fn is_inside(pid: i32) -> Result<bool> {
 pub(crate) fn raise_open_files() -> Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context(Kind::Internal, || "open files")?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most).context(Kind::Internal, || "open files")
+}
+
+/// Whether this process lacks root on the host: another effective user, or a user namespace that does
+/// not map all ids.
+pub(crate) fn is_confined() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let all = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    !nix::unistd::geteuid().is_root() || !all
 }
 
 /// Returns the pid of this process.

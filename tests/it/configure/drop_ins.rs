@@ -13,12 +13,11 @@ const CRIO: &str = "/etc/crio/crio.conf.d/50-oci-link.conf";
 #[test]
 fn a_drop_in_of_containers_conf() {
     let site = Site::new();
-    let text = "# podman: /etc/containers/containers.conf.d/oci-link.conf\n#[engine]\n\
-                #runtime = \"oci-link\"\n\n[engine.runtimes]\n\
-                oci-link = [\"@BIN@/oci-link-runtime\"]\n";
-    site.there_and_back("podman", |site| site.assert_says(PODMAN, text));
-    let text = text.replace("#[", "[").replace("#r", "r").replace(" \"oci", " \"x");
-    let text = text.replace("x-link\"\n", "x\"\n").replace("\noci-link =", "\nx =");
+    let shipped = include_str!("../../../hooks/podman.conf");
+    let text = shipped.replace("/usr/bin/oci-link-crun", "@BIN@/oci-link-crun");
+    site.there_and_back("podman", |site| site.assert_says(PODMAN, &text));
+    let text = text.replace("#runtime", "runtime").replace("\"oci-link\"", "\"x\"");
+    let text = text.replace("\noci-link =", "\nx =");
     site.there_and_back("podman --default --runtime x", |site| site.assert_says(PODMAN, &text));
 }
 
@@ -82,35 +81,40 @@ fn what_cannot_be_is_refused() {
     // What is in the link's place is not ours to replace.
     fs::remove_file(site.link()).expect("removed");
     symlink("/nowhere", site.link()).expect("linked");
+    symlink("/nowhere", site.wrapper("crun")).expect("linked");
+    site.write("/etc/containers/containers.conf", "");
     for engine in ["podman", "crio", "containerd", "podman --dry-run"] {
-        site.refuses(engine, 3, "oci-link-runtime: is a symbolic link to a missing file");
+        let name = if engine.starts_with("podman") { "crun" } else { "runtime" };
+        let why = format!("oci-link-{name}: is a symbolic link to a missing file");
+        site.refuses(engine, 3, &why);
     }
     assert_eq!(fs::read_link(site.link()).expect("a link"), Path::new("/nowhere"));
 }
 
 #[test]
 fn the_link_is_made_where_there_is_none() {
-    for engine in ["podman", "crio", "containerd"] {
+    for (engine, name) in [("podman", "crun"), ("crio", "runtime"), ("containerd", "runtime")] {
         let site = Site::new();
         fs::remove_file(site.link()).expect("removed");
-        let line = format!("create {}: a link to oci-link\n", site.link().display());
+        let (link, before) = (site.wrapper(name), site.all());
+        let line = format!("create {}: a link to oci-link\n", link.display());
         let dry = site.configure(&format!("{engine} --dry-run")).ok();
         assert!(dry.starts_with(&line), "{dry}");
-        assert!(!site.link().is_symlink() && site.all().is_empty(), "a dry run");
+        assert!(!link.is_symlink() && site.all() == before, "a dry run");
 
         let said = site.configure(engine).ok();
         assert!(said.starts_with(&line), "{said}");
-        assert_eq!(fs::read_link(site.link()).expect("a link"), Path::new("oci-link"));
+        assert_eq!(fs::read_link(&link).expect("a link"), Path::new("oci-link"));
         assert_eq!(site.configure(engine).ok(), "nothing to change\n");
         site.configure(&format!("{engine} --remove")).ok();
-        assert!(site.link().exists() && site.all().is_empty(), "{:?}", site.all());
+        assert!(link.exists() && site.all() == before, "{:?}", site.all());
     }
     // Who needs none gets none.
     for arguments in ["docker", "podman --hooks", "crio --hooks", "podman --remove"] {
         let site = Site::new();
         fs::remove_file(site.link()).expect("removed");
         site.configure(arguments).ok();
-        assert!(!site.link().is_symlink(), "{arguments}");
+        assert!(!site.link().is_symlink() && !site.wrapper("crun").is_symlink(), "{arguments}");
     }
 }
 

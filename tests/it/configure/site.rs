@@ -2,11 +2,15 @@
 
 use crate::support::OCI_LINK;
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{self, Command, Output},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
+
+/// The runtimes of a host.
+const RUNTIMES: [&str; 2] = ["/usr/bin/runc", "/usr/bin/crun"];
 
 /// Gone when dropped.
 pub(crate) struct Site(PathBuf);
@@ -28,7 +32,34 @@ impl Site {
         fs::create_dir_all(site.0.join("root")).expect("a directory");
         fs::hard_link(OCI_LINK, site.program()).expect("one file system");
         std::os::unix::fs::symlink("oci-link", site.link()).expect("a link");
+        for runtime in RUNTIMES {
+            site.install(runtime);
+        }
         site
+    }
+
+    /// A host without the runtimes of [`Site::new`].
+    pub(crate) fn without_runtimes() -> Self {
+        let site = Self::new();
+        for runtime in RUNTIMES {
+            site.uninstall(runtime);
+        }
+        site
+    }
+
+    /// Installs a program that is never executed.
+    pub(crate) fn install(&self, path: &str) {
+        self.write(path, "#!/bin/false\n");
+        fs::set_permissions(self.path(path), Permissions::from_mode(0o755)).expect("set");
+    }
+
+    pub(crate) fn uninstall(&self, path: &str) {
+        fs::remove_file(self.path(path)).expect("it was installed");
+    }
+
+    /// The wrapper of this name.
+    pub(crate) fn wrapper(&self, name: &str) -> PathBuf {
+        self.link().with_file_name(format!("oci-link-{name}"))
     }
 
     pub(crate) fn link(&self) -> PathBuf {

@@ -68,16 +68,14 @@ fn what_docker_says() {
     site.configure("docker").ok();
     let report = doctor(&host, &site, 1);
     let said = report.of("docker's daemon.json");
-    let (_, line) = said
-        .is("warning", "docker does not separate containers")
-        .mend()
-        .split_once("isolate")
-        .expect("a line");
-    config(
-        &host,
-        &format!("[firewall]\nisolate {}\n", line.trim_start().replace("docker0", "br0")),
-    );
-    assert_well(&host, &site);
+    said.is("warning", "docker does not separate containers");
+    // Into a file without the table, and into one that has it: both can be pasted.
+    for text in ["", "[firewall]\nbackend = \"auto\"\n", "[firewall]\nisolate = []\n"] {
+        config(&host, text);
+        let report = doctor(&host, &site, 1);
+        paste(&host, &site, &report.of("docker's daemon.json").mend().replace("docker0", "br0"));
+        assert_well(&host, &site);
+    }
 }
 
 /// podman refuses all containers for the first, and skips the second without a word.
@@ -160,4 +158,52 @@ fn daemons_that_flush() {
     report.of("ufw").is("ok", "watch restores them");
     drop(lock);
     doctor(&host, &site, 1).of("watch").is("ok", "not running (optional)");
+}
+
+/// The runtimes of the host of `site`.
+#[test]
+fn podmans_runtime_and_ours() {
+    let (host, site) = host();
+    site.write("/etc/containers/containers.conf", "");
+    site.configure("podman --default").ok();
+    doctor(&host, &site, 0).of("podman's runtime").is("ok", "/usr/bin/crun");
+    // podman was given another one since.
+    site.write("/etc/containers/containers.conf", "[engine]\nruntime = 'runc'\n");
+    let report = doctor(&host, &site, 1);
+    assert_eq!(report.troubles(), ["warning podman", "warning podman's runtime"]);
+    let said = report.of("podman's runtime");
+    said.is("warning", "/usr/bin/runc, oci-link executes ");
+    assert_eq!(said.mend(), "oci-link configure podman --default");
+    configure(&site, said.mend());
+    assert_well(&host, &site);
+    let drop_in = site.read("/etc/containers/containers.conf.d/oci-link.conf").expect("made");
+    assert!(drop_in.contains("\nruntime = \"oci-link\"\n"), "{drop_in}");
+}
+
+#[test]
+fn a_missing_runtime_of_podman_is_a_fault() {
+    let (host, site) = host();
+    site.write("/etc/containers/containers.conf", "");
+    site.configure("podman").ok();
+    // podman itself has another one.
+    site.uninstall("/usr/bin/crun");
+    let report = doctor(&host, &site, 2);
+    assert_eq!(report.troubles(), ["warning podman", "fault podman's runtime"]);
+    let said = report.of("podman's runtime");
+    said.is("fault", "runtime \"crun\": no such program on this host");
+    configure(&site, said.mend());
+    assert_well(&host, &site);
+    // And now none.
+    site.uninstall("/usr/bin/runc");
+    let report = doctor(&host, &site, 2);
+    assert_eq!(report.troubles(), ["fault podman's runtime"]);
+    let said = report.of("podman's runtime");
+    said.is("fault", "\"crun\" is not installed");
+    assert_eq!(said.mend(), "apt-get install crun && oci-link configure podman");
+    site.install("/usr/bin/crun");
+    site.configure("podman").ok();
+    fs::remove_file(site.wrapper("crun")).expect("removed");
+    let report = doctor(&host, &site, 2);
+    configure(&site, report.of("podman's runtime").is("fault", "oci-link-crun is missing").mend());
+    assert_well(&host, &site);
 }

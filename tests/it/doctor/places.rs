@@ -114,10 +114,19 @@ fn a_log_that_cannot_be_written() {
 #[test]
 fn programs_that_are_not_what_they_should_be() {
     let (host, site) = host();
-    config(&host, &format!("[runtime]\ncommand = {:?}\n", site.link()));
-    doctor(&host, &site, 2).of("wrapped runtime").is("fault", "is oci-link itself");
-    config(&host, "[runtime]\ncommand = '/no/such/runc'\n");
-    doctor(&host, &site, 2).of("wrapped runtime").is("fault", "no such program");
+    let link = format!("{:?}", site.link());
+    for text in [
+        format!("[runtime]\ncommand = {link}\n[log]\n"),
+        format!("runtime.command = {link}\n[log]\n"),
+        "[log]\n[runtime]\n  command='/no/such/runc'".to_owned(),
+        "[runtime]\ncommand = 'youki'\n".to_owned(),
+    ] {
+        config(&host, &text);
+        let why = if text.contains(&link) { "is oci-link itself" } else { "no such program" };
+        let report = doctor(&host, &site, 2);
+        paste(&host, &site, report.of("wrapped runtime").is("fault", why).mend());
+        assert_well(&host, &site);
+    }
     config(&host, "");
     let crun = site.link().with_file_name("oci-link-crun");
     fs::write(&crun, "").expect("written");

@@ -68,11 +68,14 @@ fn sources(directory: &Path) -> Vec<(String, String)> {
     for entry in fs::read_dir(directory).expect("src can be read") {
         let path = entry.expect("src can be read").path();
         let name = path.strip_prefix(SRC).expect("below src").display().to_string();
+        if name.ends_with("tests") || name.ends_with("fakes") {
+            continue;
+        }
         if path.is_dir() {
             found.extend(sources(&path));
         } else if path.extension().is_some_and(|end| end == "rs") && !name.ends_with("tests.rs") {
             let text = fs::read_to_string(&path).expect("a source file");
-            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
             found.push((name, code.collect::<Vec<_>>().join("\n")));
         }

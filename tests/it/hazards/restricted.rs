@@ -20,6 +20,11 @@ const CREATE: u64 = (libc::O_WRONLY | libc::O_CREAT) as u64;
 /// What the kernel says to a call.
 type Answer = Result<i64, Errno>;
 
+/// The content of a register that holds `value`, for example the number of a system call.
+fn register(value: i64) -> u64 {
+    u64::from_ne_bytes(value.to_ne_bytes())
+}
+
 /// A hook that stands before its first call after all restrictions.
 struct Taken(Pid);
 
@@ -32,9 +37,8 @@ impl Taken {
             let registers = taken.step();
             let stop = ptrace::syscall_info(pid).expect("it is stopped").op;
             let done = stop == libc::PTRACE_SYSCALL_INFO_EXIT && registers.rax == 0;
-            fenced |=
-                done && registers.orig_rax == libc::SYS_landlock_restrict_self.cast_unsigned();
-            if fenced && done && registers.orig_rax == libc::SYS_capset.cast_unsigned() {
+            fenced |= done && registers.orig_rax == register(libc::SYS_landlock_restrict_self);
+            if fenced && done && registers.orig_rax == register(libc::SYS_capset) {
                 taken.step();
                 return taken;
             }
@@ -67,10 +71,9 @@ impl Taken {
         }
         arguments[at] = own.rsp - BELOW;
         let [rdi, rsi, rdx] = arguments;
-        let instead =
-            libc::user_regs_struct { orig_rax: number.cast_unsigned(), rdi, rsi, rdx, ..own };
+        let instead = libc::user_regs_struct { orig_rax: register(number), rdi, rsi, rdx, ..own };
         ptrace::setregs(self.0, instead).expect("it is stopped");
-        let answer = self.step().rax.cast_signed();
+        let answer = i64::from_ne_bytes(self.step().rax.to_ne_bytes());
         // Back before the instruction, which is two bytes long.
         let again = libc::user_regs_struct { rax: own.orig_rax, rip: own.rip - 2, ..own };
         ptrace::setregs(self.0, again).expect("it is stopped");
@@ -83,7 +86,7 @@ impl Taken {
     }
 
     fn open(&self, path: &str, flags: u64) -> Answer {
-        self.call(libc::SYS_openat, [i64::from(libc::AT_FDCWD).cast_unsigned(), 0, flags], 1, path)
+        self.call(libc::SYS_openat, [register(i64::from(libc::AT_FDCWD)), 0, flags], 1, path)
     }
 }
 
@@ -106,7 +109,7 @@ fn taken_over(backend: &str, ask: impl FnOnce(&Taken)) {
     let mut command = scene.command();
     let command = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut hook = host.spawn(command).expect("started");
-    let pid = Pid::from_raw(hook.id().cast_signed());
+    let pid = Pid::from_raw(hook.id().try_into().expect("a pid"));
     let options = ptrace::Options::PTRACE_O_TRACESYSGOOD | ptrace::Options::PTRACE_O_EXITKILL;
     ptrace::seize(pid, options).expect("it waits for its state");
     ptrace::interrupt(pid).expect("it waits for its state");

@@ -50,7 +50,10 @@ impl SourceFile {
             }
         }
         let root = format!("{root}::");
-        for (at, _) in self.code.match_indices(&root) {
+        // `$crate::` is a path in a macro, for the crate that uses it.
+        for (at, _) in
+            self.code.match_indices(&root).filter(|(at, _)| !self.code[..*at].ends_with('$'))
+        {
             folders.insert(word(&self.code[at + root.len()..]));
         }
         folders.remove("");

@@ -43,7 +43,12 @@ fn f30_a_hundred_that_start_at_once_are_all_linked() {
     let all: Vec<_> = (0..CONTAINERS).map(container).collect();
     let processes: Vec<_> = all.iter().map(Process::start).collect();
     let states = all.iter().zip(&processes).map(|(container, Process(child))| {
-        let id = container.bundle().file_name().expect("named after the id").display().to_string();
+        let id = container
+            .bundle()
+            .file_name()
+            .expect("named after the id")
+            .to_string_lossy()
+            .to_string();
         let state = json!({
             "ociVersion": "1.0.2",
             "id": id,

@@ -142,7 +142,7 @@ pub(crate) fn wait(child: &mut Child, command: &Command) -> ExitStatus {
 /// The same, and how long it computed.
 fn measure(child: &mut Child, command: &Command) -> (ExitStatus, Duration) {
     let deadline = Instant::now() + PATIENCE;
-    let pid = Pid::from_raw(child.id().cast_signed());
+    let pid = Pid::from_raw(child.id().try_into().expect("a pid"));
     // What it used is in /proc until somebody takes note of its end.
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     while waitid(Id::Pid(pid), look).expect("our child") == WaitStatus::StillAlive {
@@ -163,7 +163,7 @@ fn processor_time(pid: Pid) -> Duration {
     let times = fields.split_whitespace().skip(11).take(4);
     let ticks: u64 = times.map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
     let second = sysconf(SysconfVar::CLK_TCK).ok().flatten().expect("a number");
-    Duration::from_millis(ticks * 1000 / second.cast_unsigned())
+    Duration::from_millis(ticks * 1000 / u64::try_from(second).expect("a frequency"))
 }
 
 /// A file that is not there says nothing.

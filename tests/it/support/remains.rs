@@ -72,7 +72,7 @@ fn is_static(rule: &str) -> bool {
 fn collect(dir: &Path, prefix: &str, files: &mut Vec<String>) {
     for entry in fs::read_dir(dir).expect("the state directory is there") {
         let entry = entry.expect("the state directory can be read");
-        let path = format!("{prefix}{}", entry.file_name().display());
+        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             collect(&entry.path(), &format!("{path}/"), files);
         } else {

@@ -81,7 +81,7 @@ impl Foreground {
     }
 
     pub(super) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it runs");
+        kill(Pid::from_raw(self.child.id().try_into().expect("a pid")), signal).expect("it runs");
     }
 
     /// The name of the program that the process which the test started has become.

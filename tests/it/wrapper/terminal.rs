@@ -167,7 +167,7 @@ fn talker(host: &Host) -> Bundle<'_> {
 /// Has the conversation with what `command` runs on a terminal of the caller's.
 fn converse(host: &Host, runtime: Runtime, mut command: Command) {
     let (mut terminal, mut child) = Terminal::start(host, &mut command);
-    let pid = Pid::from_raw(child.id().cast_signed());
+    let pid = Pid::from_raw(child.id().try_into().expect("a pid"));
     // The terminal is not the controlling one of anybody: its news have to be brought.
     let told = || kill(pid, Signal::SIGWINCH).expect("it runs");
     // crun 1.8 does not follow.

@@ -68,7 +68,10 @@ fn all_that_is_left_to_do_can_be_done() {
         edit(&scene.at("hosts")).unwrap();
         fs::write(scene.at("root/etc/new"), "a\n").unwrap();
         fs::rename(scene.at("root/etc/new"), scene.at("root/etc/hosts")).unwrap();
-        std::os::unix::fs::chown(scene.at("root/etc/hosts"), Some(1000), Some(1000)).unwrap();
+        // A test without privileges may give the file to its own user only.
+        let own = nix::unistd::Uid::effective();
+        let owner = if own.is_root() { 1000 } else { own.as_raw() };
+        std::os::unix::fs::chown(scene.at("root/etc/hosts"), Some(owner), None).unwrap();
         edit(&scene.at("root/etc/hosts")).unwrap();
         assert!(fs::read_to_string("/proc/1/stat").is_ok(), "whether a process lives");
     });
@@ -91,7 +94,7 @@ fn nothing_else_can_be_opened_run_or_mounted() {
             mount(Some("none"), &scene.at("else"), Some("tmpfs"), MsFlags::empty(), none).is_err()
         );
     });
-    assert!(File::open("/etc/shadow").is_ok(), "who is not restricted can");
+    assert!(File::open("/etc/passwd").is_ok(), "who is not restricted can");
 }
 
 #[test]

@@ -1,0 +1,65 @@
+//! Decides whether a failure of ours concerns a container: the one place for hook, wrapper and
+//! precreate.
+//!
+//! A container that asks for links or isolation gets them or does not start. Every other container
+//! starts, and every container ends, whatever fails here: the failure is logged.
+
+use crate::error::{Error, Result};
+use crate::oci::annotations::declares_links;
+use crate::sys::file;
+use crate::sys::process::is_confined;
+use std::path::Path;
+
+/// The largest config.json that is searched for our annotations, in bytes.
+const MAX_CONFIG: u64 = 64 << 20;
+
+/// Whether a container asks for something of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Concern {
+    /// It has a usable annotation `links` or `isolate`.
+    Linked,
+    /// All others.
+    Unlinked,
+}
+
+impl Concern {
+    /// Reads the annotations in the text of a config.json. Never fails.
+    pub(crate) fn of_text(config: &[u8]) -> Self {
+        if declares_links(config) { Self::Linked } else { Self::Unlinked }
+    }
+
+    /// Reads the annotations in a config.json. A file that cannot be read has none: the runtime cannot
+    /// read it either.
+    pub(crate) fn of_file(config: &Path) -> Self {
+        Self::of_text(&file::read_followed(config, MAX_CONFIG).unwrap_or_default())
+    }
+
+    /// Settles a failure of our part of a start. `name` is the container in the log line.
+    pub(crate) fn settle(self, name: &str, failed: Error) -> Result<()> {
+        match self {
+            Self::Linked if is_confined() => {
+                let message = format!("{failed}: links need root on the host: start it as root");
+                Err(Error::new(failed.kind, message).because(failed.cause))
+            }
+            Self::Linked => Err(failed),
+            Self::Unlinked => {
+                // In a user namespace this is the rule, and no problem of the host.
+                let level = if is_confined() { log::Level::Debug } else { log::Level::Warn };
+                let name = name.escape_debug();
+                log::log!(
+                    level,
+                    "{name}: starts, but is not recorded; run oci-link doctor: {failed}"
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Settles a failure of our part of an end. `name` is the container in the log line.
+pub(crate) fn settle_end(name: &str, done: Result<()>) {
+    if let Err(failed) = done {
+        let name = name.escape_debug();
+        log::error!("{name}: its links could not be removed; run oci-link gc: {failed}");
+    }
+}

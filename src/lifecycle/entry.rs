@@ -1,0 +1,130 @@
+//! Where hooks and the wrapper enter: takes the host lock, or leaves a note if that takes too long.
+
+use crate::error::{Cause, Error, Kind, Result};
+use crate::host::{Host, Locked};
+use crate::lifecycle::absent::{Moment, Search};
+use crate::lifecycle::alive::is_running;
+use crate::lifecycle::lookup::{Requester, candidates};
+use crate::lifecycle::notes::{A_FEW, record_notes, work_off};
+use crate::lifecycle::privileges::AfterHook;
+use crate::lifecycle::start::start_locked;
+use crate::lifecycle::starting::StartingContainer;
+use crate::lifecycle::stop::stop_locked;
+use crate::lifecycle::wait::PAUSE;
+use crate::model::{ContainerId, Missing, Phase, Record};
+use crate::oci::hooks::start_timeout;
+use crate::store::notes::Note;
+use crate::sys::net::netns::Process;
+use std::time::Duration;
+
+/// How long a container without links waits for the host lock. Its record can be published later.
+const UNLINKED: Duration = Duration::from_millis(250);
+/// How long an end waits for the host lock. The next holder removes what it left.
+const END: Duration = Duration::from_secs(2);
+/// How long a process may live on after the runtime reported its end, in milliseconds.
+const DYING: u16 = 1000;
+/// How often a start looks for its sources again that ended while it waited for the host lock.
+const ROUNDS: u32 = 3;
+
+/// Publishes a container and makes its links, once the sources that it waits for are running.
+///
+/// A container without links does not wait for a lock that another process holds: it leaves a note. A
+/// failure at a later stage is logged only: the container runs, and its links stand.
+pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
+    let record = container.record.clone();
+    match lock_and_start(host, container, after) {
+        Err(error) if error.cause == Cause::LockHeld && record.links.is_empty() => {
+            log::info!("{}: recorded later: {error}", record.id);
+            host.notes().leave(&Note::started(&record))
+        }
+        Err(error) if is_later_stage(host, &record) => {
+            log::error!("{}: its links stand as they were; run oci-link sync: {error}", record.id);
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+fn lock_and_start(host: &Host, mut container: StartingContainer, after: AfterHook) -> Result<()> {
+    let host = &if container.record.links.is_empty() {
+        host.lock_within(UNLINKED)?
+    } else if is_later_stage(host, &container.record) {
+        host.lock()?
+    } else {
+        lock_when_ready(host, &mut container)?
+    };
+    work_off(host, A_FEW);
+    start_locked(host, container, after)
+}
+
+/// Whether an earlier stage of the same container made its links.
+fn is_later_stage(host: &Host, record: &Record) -> bool {
+    let known = host.store.get(&record.id).ok().flatten();
+    known.is_some_and(|known| known.instance == record.instance && known.phase == Phase::Ready)
+}
+
+/// Takes the host lock as soon as the awaited sources are running or the wait is over. The lock is
+/// not held while waiting. What was found out about absent sources is left in the container.
+fn lock_when_ready<'h>(host: &'h Host, container: &mut StartingContainer) -> Result<Locked<'h>> {
+    let StartingContainer { record, process, .. } = &*container;
+    let search = Search {
+        host,
+        id: Some(&record.id),
+        name: &record.name,
+        links: &record.links,
+        missing: container.missing,
+        listing: &container.listing,
+        moment: Moment::Start,
+        refresh: &|| record_notes(host),
+    };
+    let pause = u16::try_from(PAUSE.as_millis()).unwrap_or(u16::MAX);
+    let pause = || {
+        if process.ended(pause) {
+            let message = format!("{}: ended while it waited for its sources", record.id);
+            return Err(Error::new(Kind::Namespace, message));
+        }
+        Ok(())
+    };
+    let mut rounds = 0;
+    let (locked, absences) = loop {
+        let absences = search.settle(|| start_timeout(&container.config), pause)?;
+        let locked = host.lock()?;
+        rounds += 1;
+        let waits = absences.waited || matches!(container.missing, Missing::Wait(_));
+        if !waits || rounds == ROUNDS {
+            break (locked, absences);
+        }
+        // A source may have ended while this process waited for the lock.
+        let (store, requester) = (host.store.as_ref(), Requester::of(record));
+        let now = candidates(store, host.boot, requester, &record.links)?;
+        if absences.covers(&record.links, &now) {
+            break (locked, absences);
+        }
+    };
+    container.absences = absences;
+    Ok(locked)
+}
+
+/// Undoes everything of the container `id`. Idempotent; an unknown id is not an error.
+///
+/// If another process holds the host lock for too long, a note is left and the end goes through.
+pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()> {
+    // A runtime may report the end a moment before the process is gone.
+    if let Some(record) =
+        host.store.get(id)?.filter(|record| matches!(is_running(record, host.boot), Ok(true)))
+    {
+        let _ = Process::pin(record.instance.pid).map(|process| process.ended(DYING));
+    }
+    match host.lock_within(END) {
+        Ok(host) => {
+            host.notes().remove_started(id)?;
+            work_off(&host, A_FEW);
+            stop_locked(&host, id, after)
+        }
+        Err(error) if error.cause == Cause::LockHeld => {
+            log::info!("{id}: its links are removed later: {error}");
+            host.notes().leave(&Note::ended(id, host.boot))
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,264 @@
+//! The store, in memory.
+
+use super::Journal;
+use crate::error::{Cause, Context, Error, Kind, Result};
+use crate::model::{ContainerId, LinkState, Phase, Record, Reference};
+use crate::store::{Change, Commit, Found, Store, StoreEvent, Subscription};
+use crate::sys::process::lock::{self, Lock};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long a call waits for the lock. Longer than any test, so that a forgotten lock is an error.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The records of one host. Clones share them.
+#[derive(Clone)]
+pub(crate) struct MemoryStore {
+    journal: Journal,
+    kept: Rc<RefCell<Kept>>,
+    lock: PathBuf,
+}
+
+#[derive(Default)]
+struct Kept {
+    records: BTreeMap<String, Record>,
+    /// The id of the container that owns each name.
+    names: BTreeMap<String, String>,
+    epoch: Option<String>,
+    leftovers: Vec<String>,
+    subscribers: Vec<UnixStream>,
+    /// Whether another process holds the lock.
+    is_held: bool,
+}
+
+impl MemoryStore {
+    /// An empty store. `lock` is the path of its lock file.
+    pub(crate) fn new(journal: &Journal, lock: &Path) -> Self {
+        Self { journal: journal.clone(), kept: Rc::default(), lock: lock.to_owned() }
+    }
+
+    /// All records, without a call that the journal counts.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        self.kept.borrow().records.values().cloned().collect()
+    }
+
+    /// The record of the container `id`, without a call that the journal counts.
+    pub(crate) fn record(&self, id: &str) -> Option<Record> {
+        self.kept.borrow().records.get(id).cloned()
+    }
+
+    /// Changes a record behind the back of the code under test. Its revision stays.
+    pub(crate) fn alter(&self, id: &str, change: impl FnOnce(&mut Record)) {
+        self.kept.borrow_mut().records.get_mut(id).map(change);
+    }
+
+    /// Adds a record behind the back of the code under test.
+    pub(crate) fn insert(&self, record: Record) {
+        let mut kept = self.kept.borrow_mut();
+        kept.take_name(&record);
+        kept.records.insert(record.id.to_string(), Record { revision: 1, ..record });
+    }
+
+    /// Removes a record without its effects, like a wiped state directory.
+    pub(crate) fn lose(&self, id: &str) {
+        let mut kept = self.kept.borrow_mut();
+        kept.records.remove(id);
+        kept.names.retain(|_, owner| owner != id);
+        kept.epoch = None;
+    }
+
+    /// Makes the store complete in `epoch`, or incomplete with `None`.
+    pub(crate) fn set_epoch(&self, epoch: Option<String>) {
+        self.kept.borrow_mut().epoch = epoch;
+    }
+
+    /// Adds a file that a killed writer left.
+    pub(crate) fn leave(&self, name: &str) {
+        self.kept.borrow_mut().leftovers.push(name.to_owned());
+    }
+
+    /// Makes every caller wait in vain for the lock, until this is called with `false`.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.kept.borrow_mut().is_held = is_held;
+    }
+
+    fn call<T>(&self, text: &str, act: impl FnOnce(&mut Kept) -> T) -> Result<T> {
+        self.journal.call(Kind::State, text, || Ok(act(&mut self.kept.borrow_mut())))
+    }
+}
+
+impl Kept {
+    fn find(&self, text: &str) -> Found {
+        let named = || {
+            let record = self.records.get(self.names.get(text)?)?;
+            (record.name.as_str() == text).then_some(record)
+        };
+        if let Some(record) = self.records.get(text).or_else(named) {
+            return Found::One(Box::new(record.clone()));
+        }
+        let mut matching = self.records.iter().filter(|(id, _)| id.starts_with(text));
+        match (matching.next(), matching.next()) {
+            (None, _) => Found::Nothing,
+            (Some((_, record)), None) => Found::One(Box::new(record.clone())),
+            (Some(_), Some(_)) => Found::Several,
+        }
+    }
+
+    fn those(&self, belongs: impl Fn(&Record) -> bool) -> Vec<Record> {
+        self.records.values().filter(|record| belongs(record)).cloned().collect()
+    }
+
+    /// The first container with a name keeps it for as long as its record exists. Another container
+    /// of that name gets it when it is written under a new name or for the first time.
+    fn take_name(&mut self, record: &Record) {
+        let owner = self.names.get(record.name.as_str()).and_then(|id| self.records.get(id));
+        if owner.is_none_or(|owner| owner.name != record.name) {
+            self.names.insert(record.name.to_string(), record.id.to_string());
+        }
+    }
+
+    fn commit(&mut self, change: &Change<'_>, seen: u64) -> Commit {
+        let (Change::Put(record) | Change::Remove(record)) = change;
+        let id = record.id.as_str();
+        if self.records.get(id).map_or(0, |old| old.revision) != seen {
+            return Commit::Conflict;
+        }
+        for subscriber in &mut self.subscribers {
+            let _ = subscriber.write(&[1]);
+        }
+        if let Change::Put(record) = change {
+            if self.records.get(id).is_none_or(|old| old.name != record.name) {
+                self.take_name(record);
+            }
+            let record = Record { revision: seen + 1, ..(*record).clone() };
+            self.records.insert(id.to_owned(), record);
+            return Commit::Done(seen + 1);
+        }
+        if let Some(old) = self.records.remove(id)
+            && self.names.get(old.name.as_str()).is_some_and(|owner| owner == id)
+        {
+            self.names.remove(old.name.as_str());
+        }
+        Commit::Done(0)
+    }
+}
+
+impl Store for MemoryStore {
+    fn lock(&self, patience: Duration) -> Result<Lock> {
+        self.journal.call(Kind::State, "lock", || {
+            if self.kept.borrow().is_held {
+                let message = format!("lock: held for {} ms", patience.as_millis());
+                return Err(Error::new(Kind::State, message).because(Cause::LockHeld));
+            }
+            let file = File::create(&self.lock).context(Kind::State, || "lock")?;
+            lock::exclusive(file, PATIENCE)
+        })
+    }
+
+    fn get(&self, id: &ContainerId) -> Result<Option<Record>> {
+        self.call(&format!("get {id}"), |kept| kept.records.get(id.as_str()).cloned())
+    }
+
+    fn find(&self, reference: &Reference) -> Result<Found> {
+        self.call(&format!("find {reference}"), |kept| kept.find(reference.as_str()))
+    }
+
+    fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {
+        let has = |record: &Record| record.network.addresses().iter().any(|a| a.ip() == address);
+        self.call(&format!("holders_of {address}"), |kept| kept.those(has))
+    }
+
+    fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>> {
+        let is_it = |link_state: &LinkState| {
+            let id = link_state.source.as_ref().map(ContainerId::as_str);
+            link_state.link.source == *reference || id == Some(reference.as_str())
+        };
+        let names = |record: &Record| record.links.iter().any(is_it);
+        self.call(&format!("recipients_naming {reference}"), |kept| kept.those(names))
+    }
+
+    fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>> {
+        let is_it = |link_state: &LinkState| {
+            link_state.source.is_none() && id.as_str().starts_with(link_state.link.source.as_str())
+        };
+        let hopes = |record: &Record| record.links.iter().any(is_it);
+        self.call(&format!("unresolved_by_prefix {id}"), |kept| kept.those(hopes))
+    }
+
+    fn ids(&self) -> Result<BTreeSet<ContainerId>> {
+        self.call("ids", |kept| kept.records.values().map(|record| record.id.clone()).collect())
+    }
+
+    fn all(&self) -> Result<Vec<Record>> {
+        self.call("all", |kept| kept.those(|_| true))
+    }
+
+    fn is_complete(&self, epoch: &str) -> Result<bool> {
+        self.call("is_complete", |kept| kept.epoch.as_deref() == Some(epoch))
+    }
+
+    fn mark_complete(&self, _: &Lock, epoch: &str) -> Result<()> {
+        self.call("mark_complete", |kept| {
+            kept.epoch = Some(epoch.to_owned());
+            self.journal.changed("mark_complete".to_owned());
+        })
+    }
+
+    fn leftovers(&self, _: &Lock) -> Result<Vec<String>> {
+        self.call("leftovers", |kept| kept.leftovers.clone())
+    }
+
+    fn remove_leftovers(&self, _: &Lock) -> Result<()> {
+        self.call("remove_leftovers", |kept| kept.leftovers.clear())
+    }
+
+    fn subscribe(&self) -> Result<Box<dyn Subscription>> {
+        let (end, subscriber) = UnixStream::pair().context(Kind::State, || "subscribe")?;
+        end.set_nonblocking(true).context(Kind::State, || "subscribe")?;
+        self.call("subscribe", |kept| kept.subscribers.push(subscriber))?;
+        Ok(Box::new(MemorySubscription(end)))
+    }
+
+    fn commit(&self, _: &Lock, change: &Change<'_>, seen: u64) -> Result<Commit> {
+        let text = match change {
+            Change::Put(Record { id, phase: Phase::Pending, .. }) => format!("put {id} pending"),
+            Change::Put(record) => format!("put {} ready", record.id),
+            Change::Remove(record) => format!("delete {}", record.id),
+        };
+        self.call(&text, |kept| {
+            let done = kept.commit(change, seen);
+            if done != Commit::Conflict {
+                self.journal.changed(text.clone());
+            }
+            done
+        })
+    }
+}
+
+struct MemorySubscription(UnixStream);
+
+impl Subscription for MemorySubscription {
+    fn poll(&mut self) -> Result<StoreEvent> {
+        match self.0.read(&mut [0; 4096]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(StoreEvent::Nothing),
+            read => read.context(Kind::State, || "subscription").map(|_| StoreEvent::Written),
+        }
+    }
+}
+
+impl AsFd for MemorySubscription {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Both stores must behave alike, so the store's own test cases run on this one too.
+mod tests;

@@ -1,0 +1,66 @@
+//! Works off the notes of containers whose start or end could not be recorded in time.
+
+use crate::error::Result;
+use crate::host::{Host, Locked};
+use crate::lifecycle::privileges::AfterHook;
+use crate::lifecycle::start::start_locked;
+use crate::lifecycle::starting::StartingContainer;
+use crate::lifecycle::stop::stop_locked;
+use crate::oci::state::State;
+use crate::store::notes::{Event, Note};
+use crate::sys::process::start_time;
+
+/// How many notes a hook works off. The rest is left to the next holder of the lock.
+pub(crate) const A_FEW: usize = 16;
+
+/// Works off at most `most` notes. A failure is logged; the note is removed all the same, because
+/// `sync` finds what is missing.
+pub(crate) fn work_off(host: &Locked<'_>, most: usize) {
+    let names = host.notes().names(most).unwrap_or_else(|error| {
+        log::warn!("notes of containers that were not recorded: {error}");
+        Vec::new()
+    });
+    for name in names {
+        let note = host.notes().read(&name);
+        // Removed first: the container may leave another one.
+        if let Err(error) = host.notes().remove(&name) {
+            log::warn!("{name}: {error}");
+        }
+        let done = note.and_then(|note| note.map_or(Ok(()), |note| work_off_one(host, &note)));
+        if let Err(error) = done {
+            log::warn!("{name}: not recorded: {error}");
+        }
+    }
+}
+
+/// Takes the host lock and works off notes. A lock that cannot be had is left.
+pub(crate) fn record_notes(host: &Host) {
+    match host.lock() {
+        Ok(locked) => work_off(&locked, usize::MAX),
+        Err(error) => log::debug!("notes are left: {error}"),
+    }
+}
+
+fn work_off_one(host: &Locked<'_>, note: &Note) -> Result<()> {
+    if note.boot != host.boot {
+        return Ok(());
+    }
+    let id = note.id()?;
+    match &note.event {
+        Event::Ended => stop_locked(host, &id, AfterHook::Continue),
+        Event::Started { pid, started, bundle, .. } => {
+            if start_time(*pid)? != Some(*started) {
+                log::debug!("{id}: ended before its start was recorded");
+                return Ok(());
+            }
+            let state = State {
+                id,
+                stopped: false,
+                pid: Some(*pid),
+                bundle: Some(bundle.clone()),
+                annotations: None,
+            };
+            start_locked(host, StartingContainer::read(host, &state)?, AfterHook::Continue)
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Containers that have ended, and rules without a record.
+
+use super::super::{audit, audit_dead, gc, sync};
+use super::{linked, orphan, shown, web};
+use crate::lifecycle::fakes::{Listener, own};
+
+#[test]
+fn what_dead_containers_left_is_removed() {
+    let scene = linked();
+    orphan(&scene);
+    scene.end_process("web");
+    scene.store.leave("records/new");
+    let owner = own("lost", "", &[]).owner;
+    let expected = [
+        "links of container web (web): the container no longer runs".to_owned(),
+        format!("orphaned rules in nftables: no record has the owner tag {owner}"),
+        "leftover in the state directory: records/new".to_owned(),
+    ];
+    let findings = audit_dead(&scene.host).unwrap();
+    assert_eq!(shown(&findings), expected);
+    assert_eq!(findings[1].container(), None);
+    let repaired = gc(&scene.host).unwrap();
+    assert_eq!(repaired.findings.len(), 3);
+    assert!(repaired.failures.is_empty() && !repaired.is_nothing());
+    assert_eq!(scene.permitted(), []);
+    assert_eq!(scene.kernel.borrow().connections, []);
+    assert_eq!(audit(&scene.host).unwrap(), []);
+}
+
+/// The state directory was wiped while the containers ran.
+#[test]
+fn rules_of_a_lost_record_are_removed() {
+    let scene = linked();
+    scene.store.lose("web");
+    assert_eq!(audit(&scene.host).unwrap().len(), 1);
+    sync(&scene.host).unwrap();
+    assert_eq!(scene.permitted(), []);
+    assert_eq!(scene.journal.effects()[..2], ["remove_owner web", "drop_connections 1"]);
+}
+
+/// After a reboot a backend may have restored rules that it does not remember.
+#[test]
+fn rules_of_a_dead_container_in_another_backend_are_removed() {
+    let scene = linked();
+    let (owner, flow) = (web().owner, scene.permitted()[0]);
+    scene.kernel.borrow_mut().rules.insert(("iptables", owner), vec![flow]);
+    scene.end_process("web");
+    assert_eq!(audit_dead(&scene.host).unwrap().len(), 1);
+    gc(&scene.host).unwrap();
+    assert_eq!(scene.permitted(), []);
+}
+
+#[test]
+fn gc_goes_on_if_bridges_cannot_be_isolated() {
+    let scene = linked();
+    scene.end_process("web");
+    scene.journal.refuse("isolate");
+    let log = Listener::new();
+    gc(&scene.host).unwrap();
+    assert!(log.heard("ERROR isolation: left unchanged"), "{:?}", log.lines());
+    assert_eq!(scene.store.record("web"), None);
+}
+
+#[test]
+fn a_failed_repair_is_reported_and_the_others_are_made() {
+    let scene = linked();
+    orphan(&scene);
+    scene.end_process("web");
+    scene.journal.refuse("remove web");
+    let repaired = gc(&scene.host).unwrap();
+    assert_eq!(repaired.findings.len(), 1, "the orphaned rules");
+    assert!(repaired.failures.into_result().unwrap_err().to_string().contains("remove web"));
+    scene.assert_named("after the failure");
+}

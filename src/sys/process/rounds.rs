@@ -1,0 +1,113 @@
+//! Notices that the wrapper is called again by the runtime that it executes, which would never end.
+//!
+//! A `runtime.command` may be a script that calls the wrapper, or a copy of the wrapper. Neither the
+//! environment nor the descriptors may be used as a mark, because the runtime gets those of the caller.
+
+#![allow(unsafe_code)] // Every block has a SAFETY comment.
+
+use nix::libc;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The mark: a timer for CPU time that never expires, in seconds. execve(2) keeps timers, and fork(2)
+/// does not, so no process of a container has it.
+const MARK: libc::time_t = 1 << 30;
+/// How many ancestors are searched.
+const ANCESTORS: usize = 8;
+/// Names of real runtimes. A program of such a name that is no script does not call the wrapper.
+const RUNTIMES: [&str; 3] = ["runc", "crun", "youki"];
+
+/// Marks this process just before it executes the runtime.
+pub(crate) fn mark() {
+    let zero = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let value = libc::timeval { tv_sec: MARK, tv_usec: 0 };
+    let timer = libc::itimerval { it_interval: zero, it_value: value };
+    // SAFETY: setitimer(2) reads one initialized value and writes nothing through a null pointer.
+    unsafe { libc::setitimer(libc::ITIMER_VIRTUAL, &raw const timer, std::ptr::null_mut()) };
+}
+
+/// Whether `program` with these arguments is running above this call already: this process executed it
+/// before, or an ancestor is running it with the same arguments.
+pub(crate) fn is_called_again(program: &Path, arguments: &[OsString]) -> bool {
+    is_marked() || (!is_real_runtime(program) && runs_above(program, arguments))
+}
+
+fn is_marked() -> bool {
+    let zero = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let mut timer = libc::itimerval { it_interval: zero, it_value: zero };
+    // SAFETY: getitimer(2) writes one value to the given place.
+    let read = unsafe { libc::getitimer(libc::ITIMER_VIRTUAL, &raw mut timer) };
+    // A process loses seconds of the mark, and no program sets a timer of three decades.
+    read == 0 && timer.it_value.tv_sec > MARK - (1 << 24) && timer.it_value.tv_sec <= MARK
+}
+
+fn is_real_runtime(program: &Path) -> bool {
+    let is_named =
+        program.file_name().is_some_and(|name| RUNTIMES.iter().any(|known| name == *known));
+    let mut magic = [0; 4];
+    let read = fs::File::open(program)
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic));
+    is_named && read.is_ok() && magic == *b"\x7fELF"
+}
+
+/// Whether an ancestor's command line has the program, directly followed by these arguments. A script
+/// stands behind its interpreter there.
+fn runs_above(program: &Path, arguments: &[OsString]) -> bool {
+    let words =
+        std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
+    let mut wanted: Vec<u8> = Vec::new();
+    for word in words {
+        wanted.extend_from_slice(word.as_bytes());
+        wanted.push(0);
+    }
+    let mut pid = std::os::unix::process::parent_id();
+    for _ in 0..ANCESTORS {
+        let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+        if line.ends_with(&wanted) {
+            return true;
+        }
+        match parent(pid) {
+            Some(above) if above > 1 => pid = above,
+            _ => return false,
+        }
+    }
+    false
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program is in parentheses, and may contain any character.
+    let rest = &stat[stat.rfind(')')? + 1..];
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn an_ancestor_that_runs_the_program_is_found() {
+        let line = fs::read(format!("/proc/{}/cmdline", std::process::id())).unwrap();
+        let words: Vec<OsString> = line
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty())
+            .map(|word| std::ffi::OsStr::from_bytes(word).to_owned())
+            .collect();
+        // The child of this test asks about its parent, which is this test.
+        let asked = Command::new("cat").arg("/proc/self/stat").output().unwrap();
+        let stat = String::from_utf8(asked.stdout).unwrap();
+        assert!(stat.contains(&format!(" {} ", std::process::id())));
+        assert!(!runs_above(Path::new(&words[0]), &words[1..]), "this process is no ancestor");
+        assert!(
+            parent(std::process::id())
+                .is_some_and(|pid| pid == std::os::unix::process::parent_id())
+        );
+        assert!(!is_marked());
+        assert!(
+            !is_real_runtime(Path::new("/bin/sh")) && !is_real_runtime(Path::new("/none/runc"))
+        );
+    }
+}
