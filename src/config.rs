@@ -3,7 +3,7 @@
 use crate::error::{Context, Error, Kind, Result};
 use crate::firewall::Choice;
 use crate::link::env::Dialect;
-use crate::model::{BackendName, BridgeName};
+use crate::model::{BackendName, BridgeName, parse_wait};
 use crate::sys::file;
 use crate::sys::hosts::mount_source;
 use log::LevelFilter;
@@ -11,12 +11,15 @@ use serde::Deserialize;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml::Spanned;
 
 /// Default path of config.toml; `--config` overrides it.
 pub(crate) const CONFIG_FILE: &str = "/etc/oci-link/config.toml";
 /// Default state directory. `/run` is a tmpfs, so records vanish at a reboot, as containers do.
 pub(crate) const STATE_DIR: &str = "/run/oci-link";
+/// Default of `links.wait`.
+const WAIT: Duration = Duration::from_secs(30);
 /// Upper bound for the size of config.toml in bytes, far above any file written by hand.
 const MAX_CONFIG: u64 = 64 << 10;
 
@@ -46,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) isolate: Vec<BridgeName>,
     /// Which Docker release the link variables imitate.
     pub(crate) dialect: Dialect,
+    /// How long a start waits for sources, unless its annotation names a time.
+    pub(crate) wait: Duration,
     /// The OCI runtime that the wrapper executes; `None` means the first one that is installed.
     pub(crate) runtime: Option<PathBuf>,
     /// The least severe level that is logged.
@@ -60,6 +65,7 @@ struct ConfigFile {
     state_dir: Option<PathBuf>,
     firewall: FirewallTable,
     env: EnvTable,
+    links: LinksTable,
     runtime: RuntimeTable,
     log: LogTable,
 }
@@ -99,6 +105,12 @@ enum DialectName {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+struct LinksTable {
+    wait: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct RuntimeTable {
     command: Option<PathBuf>,
 }
@@ -118,6 +130,7 @@ impl Default for Config {
             firewall: Choice::default(),
             isolate: Vec::new(),
             dialect: Dialect::default(),
+            wait: WAIT,
             runtime: None,
             log_level: LevelFilter::Info,
             log_file: None,
@@ -203,6 +216,12 @@ impl Config {
                 refuse(Some(level.span()), &format!("log.level {:?}: {want}", level.as_ref()))
             })?,
         };
+        let wait = match &file.links.wait {
+            None => usual.wait,
+            Some(time) => parse_wait(time.as_ref()).map_err(|why| {
+                refuse(Some(time.span()), &format!("links.wait {:?}: {why}", time.as_ref()))
+            })?,
+        };
         Ok(Self {
             named: None,
             state_dir: file.state_dir.unwrap_or(usual.state_dir),
@@ -218,6 +237,7 @@ impl Config {
                 DialectName::V28 => Dialect::V28,
                 DialectName::V27 => Dialect::V27,
             },
+            wait,
             runtime: file.runtime.command,
             log_level,
             log_file: file.log.file,
@@ -250,15 +270,17 @@ mod tests {
         let config = Config::parse("c", "").unwrap();
         assert_eq!(config.state_dir, Path::new("/run/oci-link"));
         assert_eq!((config.firewall, config.dialect), (Choice::Auto, Dialect::V28));
+        assert_eq!(config.wait, Duration::from_secs(30));
     }
 
     #[test]
     fn all_keys() {
         let text = "state_dir = '/s'\n[firewall]\nbackend = 'none'\n[env]\ndialect = '27'\n\
-                    [log]\nlevel = 'debug'\nfile = '/l'\n";
+                    [links]\nwait = '45s'\n[log]\nlevel = 'debug'\nfile = '/l'\n";
         let config = Config::parse("c", text).unwrap();
         assert_eq!(config.firewall, Choice::Fixed(BackendName::None));
         assert_eq!(config.dialect, Dialect::V27);
+        assert_eq!(config.wait, Duration::from_secs(45));
         assert_eq!((config.log_level, config.log_file), (LevelFilter::Debug, Some("/l".into())));
     }
 
@@ -283,6 +305,10 @@ mod tests {
         assert!(error("[env]\ndialect = '26'").starts_with("c line 2: "));
         assert!(error("x").starts_with("c line 1: "));
         assert!(error("\n[log]\nlevel = 'loud'").starts_with("c line 3: log.level \"loud\": want"));
+        for wait in ["0s", "11m", "30", "auto", ""] {
+            let message = error(&format!("[links]\nwait = '{wait}'"));
+            assert!(message.starts_with("c line 2: links.wait "), "{message}");
+        }
         let isolate = "[firewall]\nisolate = [\n'br0',\n'a/b']";
         assert!(error(isolate).starts_with("c line 4: firewall.isolate: "), "{}", error(isolate));
     }

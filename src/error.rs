@@ -102,6 +102,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let kind = match refusal {
             Refusal::NoSuchContainer(_)
+            | Refusal::Unmanaged(_)
             | Refusal::NotRunning { .. }
             | Refusal::Itself(_)
             | Refusal::Ambiguous(_) => Kind::Source,

@@ -5,7 +5,7 @@
 //! `Config.Env`, `Config.Hostname`.
 
 use super::image_config::Config;
-use super::{Clues, EngineFiles, Facts, known};
+use super::{Clues, EngineFiles, Facts, Listing, known};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerId, ContainerName, Hostname};
 use crate::oci::json;
@@ -34,6 +34,10 @@ impl EngineFiles for Docker {
         let path = containers.join(clues.id.as_str()).join("config.v2.json");
         parse(&file::read(&path, MAX_CONFIG, Kind::Input)?, clues.id)
     }
+
+    fn listing(&self, clues: &Clues<'_>) -> Listing {
+        containers(clues).map_or(Listing::None, Listing::Docker)
+    }
 }
 
 /// Returns `<data-root>/containers`, derived from the mounts on /etc/hosts and /etc/resolv.conf.
@@ -55,7 +59,7 @@ fn containers(clues: &Clues<'_>) -> Option<PathBuf> {
 }
 
 /// Whether `name` is a full Docker id: 64 hexadecimal digits.
-fn is_id(name: &str) -> bool {
+pub(super) fn is_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 

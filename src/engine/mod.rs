@@ -16,11 +16,16 @@ mod bare;
 mod containerd;
 pub(crate) mod crio;
 pub(crate) mod docker;
+pub(crate) mod docker_sources;
 mod engine_env;
 mod image_config;
 pub(crate) mod nerdctl;
 pub(crate) mod podman;
+mod podman_sources;
+mod sources;
 pub(crate) mod storage;
+
+pub(crate) use sources::{Listing, Siblings, SourceState};
 
 use crate::error::Result;
 use crate::model::{ContainerId, ContainerName, Hostname, Invalid, PortSet, Variable};
@@ -70,6 +75,11 @@ trait EngineFiles: Sync {
     /// Returns what the engine knows about the container. Fails if the engine's files cannot be
     /// read or parsed.
     fn facts(&self, clues: &Clues<'_>) -> Result<Facts>;
+
+    /// Returns where the engine lists all of its containers. Opens no file.
+    fn listing(&self, _clues: &Clues<'_>) -> Listing {
+        Listing::None
+    }
 }
 
 /// All engines; the first whose `made` returns true is used.
@@ -85,12 +95,15 @@ const ENGINES: [&dyn EngineFiles; 6] = [
     &bare::Bare,
 ];
 
+/// Returns the engine that created the container.
+fn engine_of(clues: &Clues<'_>) -> Option<&'static dyn EngineFiles> {
+    ENGINES.into_iter().find(|engine| engine.made(clues))
+}
+
 /// Returns the facts from the engine that created the container. A failure is logged, and the facts
 /// then contain only the engine's name.
 pub(crate) fn describe(clues: &Clues<'_>) -> Facts {
-    let Some(engine) = ENGINES.iter().find(|engine| engine.made(clues)) else {
-        return Facts::default();
-    };
+    let Some(engine) = engine_of(clues) else { return Facts::default() };
     let facts = engine.facts(clues).unwrap_or_else(|error| {
         log::warn!(
             "{}: cannot read name, ports and environment from the files of {}: {error}",
@@ -100,6 +113,24 @@ pub(crate) fn describe(clues: &Clues<'_>) -> Facts {
         Facts::default()
     });
     Facts { engine: engine.name(), ..facts }
+}
+
+/// Returns where the engine of a container lists its containers. Opens no file.
+pub(crate) fn listing(clues: &Clues<'_>) -> Listing {
+    engine_of(clues).map_or(Listing::None, |engine| engine.listing(clues))
+}
+
+impl Listing {
+    /// Reads what the engine lists. `None` if there is no list or it cannot be read; that is
+    /// logged.
+    pub(crate) fn read(&self) -> Option<Siblings> {
+        let read = match self {
+            Self::None => return None,
+            Self::Docker(containers) => docker_sources::read(containers),
+            Self::Podman { directories } => podman_sources::read(directories),
+        };
+        read.inspect_err(|error| log::warn!("sources that do not run: {error}")).ok()
+    }
 }
 
 /// Converts a value that is not accepted to `None`, with a warning in the log.

@@ -8,12 +8,13 @@
 
 use super::engine_env::without_added;
 use super::storage::{GraphRoot, Image, StoredContainer};
-use super::{Clues, EngineFiles, Facts, known};
+use super::{Clues, EngineFiles, Facts, Listing, known};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerId, ContainerName};
+use crate::oci::spec::HostsTarget;
 use crate::sys::file;
 use std::os::unix::process::parent_id;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Number of ancestors to search for conmon. It is the runtime's parent, or further up if wrappers
 /// run in between.
@@ -53,15 +54,31 @@ impl EngineFiles for Podman {
             ..Facts::default()
         })
     }
+
+    fn listing(&self, clues: &Clues<'_>) -> Listing {
+        let hosts = match &clues.spec.hosts {
+            HostsTarget::Mount(path) => Some(path.as_path()),
+            _ => None,
+        };
+        // The files that podman mounts are below its run root.
+        let mounted = [hosts, clues.spec.resolv_conf.as_deref()];
+        let run = mounted.into_iter().flatten().find_map(|p| GraphRoot::of_container(p, clues.id));
+        let directories = [graph(clues), run].into_iter().flatten().map(|root| root.containers());
+        let directories: Vec<PathBuf> = directories.collect();
+        if directories.is_empty() { Listing::None } else { Listing::Podman { directories } }
+    }
+}
+
+/// crun may report `/` as the bundle.
+fn graph(clues: &Clues<'_>) -> Option<GraphRoot> {
+    GraphRoot::of_container(clues.bundle, clues.id)
+        .or_else(|| GraphRoot::of_rootfs(&clues.spec.root))
 }
 
 fn stored(clues: &Clues<'_>) -> Result<(StoredContainer, Image)> {
-    // crun may report `/` as the bundle.
-    let graph = GraphRoot::of_container(clues.bundle, clues.id)
-        .or_else(|| GraphRoot::of_rootfs(&clues.spec.root))
-        .ok_or_else(|| {
-            Error::new(Kind::Input, "config.json contains no path of podman's storage")
-        })?;
+    let graph = graph(clues).ok_or_else(|| {
+        Error::new(Kind::Input, "config.json contains no path of podman's storage")
+    })?;
     let entry = graph.entry(clues.id)?;
     let image = graph.image_of(&entry)?;
     Ok((entry, image))

@@ -14,7 +14,10 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Size limit of a container list: room for ten thousand containers of half a kilobyte.
-const MAX_LIST: u64 = 8 << 20;
+pub(super) const MAX_LIST: u64 = 8 << 20;
+/// The container lists in `<graph>/<driver>-containers`. The second has the containers that were
+/// started with `--rm`.
+pub(super) const LISTS: [&str; 2] = ["containers.json", "volatile-containers.json"];
 /// Size limit of an image's configuration, most of which is the image's history.
 const MAX_IMAGE: u64 = 1 << 20;
 
@@ -67,13 +70,18 @@ impl GraphRoot {
         Some(Self { root: driver.parent()?.to_path_buf(), driver: name })
     }
 
+    /// Returns the directory with the lists of containers.
+    pub(crate) fn containers(&self) -> PathBuf {
+        self.root.join(format!("{}-containers", self.driver))
+    }
+
     /// Returns the list entry of container `id`. Containers started with `--rm` are in the volatile
     /// list.
     ///
     /// It is an error if neither list has the container.
     pub(crate) fn entry(&self, id: &ContainerId) -> Result<StoredContainer> {
-        let containers = self.root.join(format!("{}-containers", self.driver));
-        for list in ["containers.json", "volatile-containers.json"] {
+        let containers = self.containers();
+        for list in LISTS {
             let path = containers.join(list);
             if !path.exists() {
                 continue;
@@ -123,6 +131,15 @@ pub(crate) fn parse_list(text: &[u8], id: &ContainerId) -> Result<Option<StoredC
         name: listed.names.iter().flatten().next().and_then(|n| known(ContainerName::new(&n.0))),
         image: listed.image.as_deref().and_then(ImageId::new),
     }))
+}
+
+/// Reads containers.json and returns the id and the names of each container.
+pub(crate) fn names_in(text: &[u8]) -> Result<Vec<(String, Vec<String>)>> {
+    let all: Vec<Listed<'_>> = json::parse("containers.json", text)?;
+    let names = |listed: &Listed<'_>| {
+        listed.names.iter().flatten().map(|name| name.0.clone().into_owned()).collect()
+    };
+    Ok(all.iter().map(|listed| (listed.id.clone().into_owned(), names(listed))).collect())
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 
 use crate::compose::{ComposeOptions, convert};
 use crate::config::Config;
-use crate::engine::{crio, docker, nerdctl, podman, storage};
+use crate::engine::{crio, docker, docker_sources, nerdctl, podman, storage};
 use crate::model::{
     ContainerId, ContainerName, EnvFilter, Link, Missing, PortSet, Variable, parse_links,
 };
@@ -110,7 +110,9 @@ pub fn record(bytes: &[u8]) {
 pub fn engine_files(bytes: &[u8]) {
     let Ok(id) = ContainerId::new(ID) else { panic!("{ID}") };
     let _ = docker::parse(bytes, &id);
+    let _ = docker_sources::host_config(bytes);
     let _ = storage::parse_list(bytes, &id);
+    let _ = storage::names_in(bytes);
     let _ = storage::parse_image(bytes);
     let _ = podman::parse_conmon(bytes, &id);
     let _ = podman::parse_parent(bytes);

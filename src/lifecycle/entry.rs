@@ -2,16 +2,17 @@
 
 use crate::error::{Cause, Error, Kind, Result};
 use crate::host::{Host, Locked};
+use crate::lifecycle::absent::{Moment, Search};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::lookup::{Requester, candidates};
-use crate::lifecycle::notes::{A_FEW, work_off};
+use crate::lifecycle::notes::{A_FEW, record_notes, work_off};
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::start::start_locked;
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::stop_locked;
-use crate::lifecycle::wait::{PAUSE, Patience};
-use crate::link::Candidate;
-use crate::model::{ContainerId, Phase, Record};
+use crate::lifecycle::wait::PAUSE;
+use crate::model::{ContainerId, Missing, Phase, Record};
+use crate::oci::hooks::start_timeout;
 use crate::store::notes::Note;
 use crate::sys::net::netns::Process;
 use std::time::Duration;
@@ -22,6 +23,8 @@ const UNLINKED: Duration = Duration::from_millis(250);
 const END: Duration = Duration::from_secs(2);
 /// How long a process may live on after the runtime reported its end, in milliseconds.
 const DYING: u16 = 1000;
+/// How often a start looks for its sources again that ended while it waited for the host lock.
+const ROUNDS: u32 = 3;
 
 /// Publishes a container and makes its links, once the sources that it waits for are running.
 ///
@@ -42,11 +45,13 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
     }
 }
 
-fn lock_and_start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
+fn lock_and_start(host: &Host, mut container: StartingContainer, after: AfterHook) -> Result<()> {
     let host = &if container.record.links.is_empty() {
         host.lock_within(UNLINKED)?
+    } else if is_later_stage(host, &container.record) {
+        host.lock()?
     } else {
-        lock_when_ready(host, &container.record, &container.process, container.patience.as_ref())?
+        lock_when_ready(host, &mut container)?
     };
     work_off(host, A_FEW);
     start_locked(host, container, after)
@@ -59,36 +64,45 @@ fn is_later_stage(host: &Host, record: &Record) -> bool {
 }
 
 /// Takes the host lock as soon as the awaited sources are running or the wait is over. The lock is
-/// not held while waiting.
-fn lock_when_ready<'h>(
-    host: &'h Host,
-    container: &Record,
-    process: &Process,
-    patience: Option<&Patience>,
-) -> Result<Locked<'h>> {
-    let Some(patience) = patience else { return host.lock() };
-    log::debug!("{}: waits for its sources, as its annotation says", container.id);
-    let absent = || {
-        let requester = Requester::of(container);
-        let candidates = candidates(host.store.as_ref(), host.boot, requester, &container.links)?;
-        Ok(candidates.iter().any(Candidate::is_absence))
+/// not held while waiting. What was found out about absent sources is left in the container.
+fn lock_when_ready<'h>(host: &'h Host, container: &mut StartingContainer) -> Result<Locked<'h>> {
+    let StartingContainer { record, process, .. } = &*container;
+    let search = Search {
+        host,
+        id: Some(&record.id),
+        name: &record.name,
+        links: &record.links,
+        missing: container.missing,
+        listing: &container.listing,
+        moment: Moment::Start,
+        refresh: &|| record_notes(host),
     };
     let pause = u16::try_from(PAUSE.as_millis()).unwrap_or(u16::MAX);
     let pause = || {
         if process.ended(pause) {
-            let message = format!("{}: ended while it waited for its sources", container.id);
+            let message = format!("{}: ended while it waited for its sources", record.id);
             return Err(Error::new(Kind::Namespace, message));
         }
         Ok(())
     };
-    loop {
-        patience.wait(absent, pause)?;
+    let mut rounds = 0;
+    let (locked, absences) = loop {
+        let absences = search.settle(|| start_timeout(&container.config), pause)?;
         let locked = host.lock()?;
-        // A source may have ended while this process waited for the lock.
-        if !patience.lasts() || !absent()? {
-            return Ok(locked);
+        rounds += 1;
+        let waits = absences.waited || matches!(container.missing, Missing::Wait(_));
+        if !waits || rounds == ROUNDS {
+            break (locked, absences);
         }
-    }
+        // A source may have ended while this process waited for the lock.
+        let (store, requester) = (host.store.as_ref(), Requester::of(record));
+        let now = candidates(store, host.boot, requester, &record.links)?;
+        if absences.covers(&record.links, &now) {
+            break (locked, absences);
+        }
+    };
+    container.absences = absences;
+    Ok(locked)
 }
 
 /// Undoes everything of the container `id`. Idempotent; an unknown id is not an error.

@@ -4,13 +4,15 @@
 //! So `prepare`, `precreate` and the wrapper edit config.json before the runtime reads it.
 
 use crate::config::STATE_DIR;
-use crate::engine::{self, Clues};
+use crate::engine::{self, Clues, Listing};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
+use crate::lifecycle::absent::{Moment, Search};
 use crate::lifecycle::lookup::{Requester, candidates};
-use crate::lifecycle::wait::{PAUSE, Patience};
+use crate::lifecycle::notes::record_notes;
+use crate::lifecycle::wait::PAUSE;
 use crate::link::env::link_variables;
-use crate::link::{Candidate, OnMissing, RecipientNames, resolve};
+use crate::link::{OnMissing, RecipientNames, resolve};
 use crate::model::{ContainerId, ContainerName, LinkState, Missing, Variable};
 use crate::oci::annotations::Declared;
 use crate::oci::edit::ConfigJson;
@@ -69,10 +71,9 @@ pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> 
     if hooks == Hooks::Poststop && declared.links.is_empty() && !document.has_hooks() {
         return Ok(container.text.to_owned());
     }
-    let facts = container
-        .id
-        .map(|id| engine::describe(&Clues { id, bundle: container.bundle, spec: &spec }));
-    let facts = facts.unwrap_or_default();
+    let clues = container.id.map(|id| Clues { id, bundle: container.bundle, spec: &spec });
+    let facts = clues.as_ref().map(engine::describe).unwrap_or_default();
+    let listing = clues.as_ref().map(engine::listing).unwrap_or_default();
     if facts.is_pod_infra {
         return Ok(container.text.to_owned());
     }
@@ -87,11 +88,12 @@ pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> 
     };
     let naming = RecipientNames { name: &name, hostname: hostname.as_ref() };
     let own = document.own_variables()?;
-    let variables = variables(host, container, naming, &declared, &own)?;
+    let variables = variables(host, container, naming, &declared, (&own, &listing))?;
     let memory = injected_arguments(&variables);
     let waits = match declared.missing {
-        Missing::Wait(time) => time,
-        Missing::Fail | Missing::Defer => Duration::ZERO,
+        Missing::Wait(time) => time.unwrap_or(host.config.wait),
+        Missing::Auto if listing != Listing::None => host.config.wait,
+        Missing::Auto | Missing::Fail | Missing::Defer => Duration::ZERO,
     };
     let edits = match hooks {
         Hooks::Both => vec![
@@ -109,41 +111,40 @@ fn variables(
     container: NewContainer<'_>,
     recipient: RecipientNames<'_>,
     declared: &Declared,
-    own: &[Variable],
+    (own, listing): (&[Variable], &Listing),
 ) -> Result<Vec<Variable>> {
     let links = &declared.links;
     let link_state: Vec<LinkState> = links.iter().cloned().map(LinkState::waiting).collect();
+    let later = container.starts == Starts::Later;
+    let search = Search {
+        host,
+        id: container.id,
+        name: recipient.name,
+        links: &link_state,
+        missing: declared.missing,
+        listing,
+        moment: if later { Moment::Prepare } else { Moment::Create },
+        refresh: &|| record_notes(host),
+    };
+    let timeout = || match container.starts {
+        Starts::NowByHook => start_timeout(container.text.as_bytes()),
+        Starts::Now | Starts::Later => Ok(None),
+    };
+    let pause = || {
+        sleep(PAUSE);
+        Ok(())
+    };
+    let absences = search.settle(timeout, pause)?;
+    let absent = match declared.missing {
+        Missing::Defer => OnMissing::Defer,
+        Missing::Wait(_) if later => OnMissing::Defer,
+        Missing::Auto | Missing::Fail | Missing::Wait(_) => OnMissing::Refuse,
+    };
     let requester = Requester { id: container.id, name: recipient.name };
-    let look = || candidates(host.store.as_ref(), host.boot, requester, &link_state);
-    let patience = match container.starts {
-        Starts::Later => None,
-        Starts::Now => Patience::of(declared.missing, None),
-        Starts::NowByHook => {
-            Patience::of(declared.missing, start_timeout(container.text.as_bytes())?)
-        }
-    };
-    if let Some(patience) = &patience {
-        let absent = || Ok(look()?.iter().any(Candidate::is_absence));
-        let pause = || {
-            sleep(PAUSE);
-            Ok(())
-        };
-        patience.wait(absent, pause)?;
-    }
-    let absent = match (declared.missing, container.starts) {
-        (Missing::Fail, _) | (Missing::Wait(_), Starts::Now | Starts::NowByHook) => {
-            OnMissing::Refuse
-        }
-        (Missing::Defer, _) | (Missing::Wait(_), Starts::Later) => OnMissing::Defer,
-    };
-    let candidates = look()?;
-    let sources = resolve(recipient, links, &candidates, absent).map_err(|refusal| {
-        let error = Error::from(refusal);
-        match &patience {
-            Some(patience) => patience.explain(error),
-            None => error,
-        }
-    })?;
+    let found = candidates(host.store.as_ref(), host.boot, requester, &link_state)?;
+    let candidates = absences.refine(&link_state, found);
+    let sources = resolve(recipient, links, &candidates, absent)
+        .map_err(|refusal| absences.explain(refusal.into()))?;
     for (link, _) in links.iter().zip(&sources).filter(|(_, source)| source.is_none()) {
         say(
             container.starts,
@@ -159,7 +160,7 @@ fn variables(
 
 /// Logs `note`. `prepare` also prints it; behind an engine, standard error is lost.
 fn say(starts: Starts, note: &str) {
-    log::info!("{note}");
+    log::warn!("{note}");
     if starts == Starts::Later {
         let _ = writeln!(stderr(), "oci-link: {note}");
     }

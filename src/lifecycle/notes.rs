@@ -1,7 +1,7 @@
 //! Works off the notes of containers whose start or end could not be recorded in time.
 
 use crate::error::Result;
-use crate::host::Locked;
+use crate::host::{Host, Locked};
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::start::start_locked;
 use crate::lifecycle::starting::StartingContainer;
@@ -30,6 +30,14 @@ pub(crate) fn work_off(host: &Locked<'_>, most: usize) {
         if let Err(error) = done {
             log::warn!("{name}: not recorded: {error}");
         }
+    }
+}
+
+/// Takes the host lock and works off notes. A lock that cannot be had is left.
+pub(crate) fn record_notes(host: &Host) {
+    match host.lock() {
+        Ok(locked) => work_off(&locked, usize::MAX),
+        Err(error) => log::debug!("notes are left: {error}"),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::error::{Cause, Error, Kind, Result};
 use crate::host::Locked;
+use crate::lifecycle::absent::Absences;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::lookup::{Requester, candidates};
@@ -19,11 +20,23 @@ pub(crate) fn plan(
     ipv6: bool,
     absent: OnMissing,
 ) -> Result<Plan> {
+    first_plan(host, me, file, (ipv6, absent, &Absences::default()))
+}
+
+/// Plans the links of a starting container. `absences` is what was found out about sources that do
+/// not run.
+pub(crate) fn first_plan(
+    host: &Locked<'_>,
+    me: &Record,
+    file: Option<&HostsFile>,
+    (ipv6, absent, absences): (bool, OnMissing, &Absences),
+) -> Result<Plan> {
     // A dead container gets no rules: its address may be assigned to another one.
     let candidates = if absent == OnMissing::Leave && !is_running(me, host.boot)? {
         vec![Candidate::Missing; me.links.len()]
     } else {
-        candidates(host.store.as_ref(), host.boot, Requester::of(me), &me.links)?
+        let found = candidates(host.store.as_ref(), host.boot, Requester::of(me), &me.links)?;
+        absences.refine(&me.links, found)
     };
     debug_log::candidates(me, &candidates);
     let shared = shared_hosts_blocks(host.store.as_ref(), me)?;

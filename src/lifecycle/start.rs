@@ -3,10 +3,11 @@
 
 use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::host::Locked;
+use crate::lifecycle::absent::Absences;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{carry_out, rollback};
 use crate::lifecycle::lookup::{is_linked, recipients_of};
-use crate::lifecycle::planning::{conflicts, plan};
+use crate::lifecycle::planning::{conflicts, first_plan};
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{ATTEMPTS, log_failure, replan};
 use crate::lifecycle::starting::StartingContainer;
@@ -25,8 +26,9 @@ pub(crate) fn start_locked(
     container: StartingContainer,
     after: AfterHook,
 ) -> Result<()> {
-    let StartingContainer { mut record, process, mut hosts, ipv6_loopback, missing, patience } =
-        container;
+    let StartingContainer {
+        mut record, process, mut hosts, ipv6_loopback, missing, absences, ..
+    } = container;
     host.isolate()?;
     // Without links there are no rules, so no backend is chosen or set up.
     if !record.links.is_empty() {
@@ -36,7 +38,7 @@ pub(crate) fn start_locked(
     let (record, cleared) = replace_previous(host, record)?;
     orphans::purge_from(host, &record)?;
     // The file was opened before the lock. Removed containers may have had lines in it.
-    if let Some(hosts) = hosts.as_mut().filter(|_| cleared || patience.is_some()) {
+    if let Some(hosts) = hosts.as_mut().filter(|_| cleared || absences.waited) {
         hosts.look_again()?;
     }
     if let (None, Some(edit)) = (&hosts, &record.hosts) {
@@ -46,7 +48,7 @@ pub(crate) fn start_locked(
     let absent = match (record.phase, missing) {
         (Phase::Ready, _) => OnMissing::Leave,
         (Phase::Pending, Missing::Defer) => OnMissing::Defer,
-        (Phase::Pending, Missing::Fail | Missing::Wait(_)) => OnMissing::Refuse,
+        (Phase::Pending, Missing::Auto | Missing::Fail | Missing::Wait(_)) => OnMissing::Refuse,
     };
     let (id, is_later_stage) = (record.id.clone(), record.phase == Phase::Ready);
     let recipients = living_recipients(host, &record);
@@ -54,7 +56,8 @@ pub(crate) fn start_locked(
         let place = hosts.as_ref().map(HostsFile::place);
         confine(host, recipients.iter().chain([&record]), place);
     }
-    let started = publish(host, record, hosts, ipv6_loopback, absent).and_then(|()| {
+    let how = (ipv6_loopback, absent, &absences);
+    let started = publish(host, record, hosts, how).and_then(|()| {
         if process.ended(0) {
             return Err(Error::new(Kind::Namespace, format!("{id}: ended while it was started")));
         }
@@ -67,10 +70,7 @@ pub(crate) fn start_locked(
     }
     if let Err(error) = started {
         let mut failures = Failures::default();
-        failures.note(Err(match &patience {
-            Some(patience) => patience.explain(error),
-            None => error,
-        }));
+        failures.note(Err(absences.explain(error)));
         failures.note(host.store.get(&id).and_then(|record| match record {
             Some(record) => host.effects(record.backend, |effects| rollback(effects, &record)),
             None => Ok(()),
@@ -116,12 +116,11 @@ fn publish(
     host: &Locked<'_>,
     mut record: Record,
     hosts: Option<HostsFile>,
-    ipv6_loopback: bool,
-    absent: OnMissing,
+    (ipv6_loopback, absent, absences): (bool, OnMissing, &Absences),
 ) -> Result<()> {
     let mut hosts = hosts;
     for _ in 0..ATTEMPTS {
-        let plan = plan(host, &record, hosts.as_ref(), ipv6_loopback, absent)?;
+        let plan = first_plan(host, &record, hosts.as_ref(), (ipv6_loopback, absent, absences))?;
         if let Commit::Done(_) =
             host.effects(record.backend, |effects| carry_out(effects, &plan, hosts.take()))?
         {

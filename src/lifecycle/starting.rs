@@ -1,16 +1,15 @@
 //! Reads everything that is known about a starting container. Changes nothing.
 
-use crate::engine::{self, Clues};
+use crate::engine::{self, Clues, Listing};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
+use crate::lifecycle::absent::Absences;
 use crate::lifecycle::debug_log;
-use crate::lifecycle::wait::Patience;
 use crate::model::{
     BackendName, ContainerName, Instance, LinkState, Missing, Network, OwnerTag, Phase, Record,
     Variable,
 };
 use crate::oci::annotations::Declared;
-use crate::oci::hooks::start_timeout;
 use crate::oci::runtime_state::{FILES, RuntimeState};
 use crate::oci::spec::{HostsTarget, MAX_CONFIG, Spec};
 use crate::oci::state::State;
@@ -37,8 +36,12 @@ pub(crate) struct StartingContainer {
     pub(crate) ipv6_loopback: bool,
     /// What happens if a source is not running.
     pub(crate) missing: Missing,
-    /// How long it waits for its sources, if it waits.
-    pub(crate) patience: Option<Patience>,
+    /// Where its engine lists other containers.
+    pub(crate) listing: Listing,
+    /// The content of config.json, which has the timeouts of hooks.
+    pub(crate) config: Vec<u8>,
+    /// What was found out about sources that do not run; nothing before it was asked.
+    pub(crate) absences: Absences,
 }
 
 impl StartingContainer {
@@ -55,12 +58,8 @@ impl StartingContainer {
             spec.annotations.must_agree(annotations)?;
         }
         let declared = spec.annotations.declared()?;
-        let timeout = match declared.missing {
-            Missing::Wait(_) => start_timeout(&config)?,
-            _ => None,
-        };
-        let patience = Patience::of(declared.missing, timeout);
-        let facts = engine::describe(&Clues { id: &state.id, bundle, spec: &spec });
+        let clues = Clues { id: &state.id, bundle, spec: &spec };
+        let (facts, listing) = (engine::describe(&clues), engine::listing(&clues));
         // The infra container has the pod's annotations, which are meant for its other containers.
         let declared = if facts.is_pod_infra { Declared::default() } else { declared };
         let namespace = Namespace::of(&process)?;
@@ -101,7 +100,8 @@ impl StartingContainer {
         };
         debug_log::started(&record, facts.engine, hosts.as_ref().map(HostsFile::place));
         let (missing, ipv6_loopback) = (declared.missing, namespace.ipv6_loopback);
-        Ok(StartingContainer { record, process, hosts, ipv6_loopback, missing, patience })
+        let absences = Absences::default();
+        Ok(Self { record, process, hosts, ipv6_loopback, missing, listing, config, absences })
     }
 }
 

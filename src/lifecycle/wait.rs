@@ -1,8 +1,8 @@
-//! Waits for the sources of a container, if its annotation asks for that. The host lock is not held
-//! meanwhile.
+//! How long a start waits for its sources, and for whom.
 
-use crate::error::{Cause, Error, Result};
-use crate::model::Missing;
+use crate::error::{Cause, Error, Kind, Result};
+use std::fmt::Display;
+use std::os::unix::process::parent_id;
 use std::time::{Duration, Instant};
 
 /// The pause between two look-ups.
@@ -19,10 +19,9 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// `None` if the container does not wait. `timeout` is the hook's timeout, in seconds.
-    pub(crate) fn of(missing: Missing, timeout: Option<u64>) -> Option<Self> {
-        let Missing::Wait(asked) = missing else { return None };
-        Some(Self { begun: Instant::now(), asked, timeout: timeout.map(Duration::from_secs) })
+    /// `timeout` is the hook's timeout, in seconds.
+    pub(crate) fn of(asked: Duration, timeout: Option<u64>) -> Self {
+        Self { begun: Instant::now(), asked, timeout: timeout.map(Duration::from_secs) }
     }
 
     /// Whether there is time left.
@@ -33,18 +32,6 @@ impl Patience {
     fn allowed(&self) -> Duration {
         let allowed = self.timeout.map(|timeout| timeout.saturating_sub(LAST_WORDS));
         allowed.map_or(self.asked, |allowed| allowed.min(self.asked))
-    }
-
-    /// Calls `pause` until `absent` is false or the time is over.
-    pub(crate) fn wait(
-        &self,
-        absent: impl Fn() -> Result<bool>,
-        pause: impl Fn() -> Result<()>,
-    ) -> Result<()> {
-        while self.lasts() && absent()? {
-            pause()?;
-        }
-        Ok(())
     }
 
     /// Adds to a refusal how long the container waited.
@@ -67,6 +54,26 @@ impl Patience {
     }
 }
 
+/// The process that called this one. A wait is for its sake.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller(u32);
+
+impl Caller {
+    /// The present parent of this process.
+    pub(crate) fn of_this_process() -> Self {
+        Self(parent_id())
+    }
+
+    /// Fails if the caller has ended. The kernel then gives this process another parent.
+    pub(crate) fn must_live(self, name: &impl Display) -> Result<()> {
+        if parent_id() == self.0 {
+            return Ok(());
+        }
+        let message = format!("{name}: its caller ended while it waited for its sources");
+        Err(Error::new(Kind::Namespace, message))
+    }
+}
+
 fn shown(time: Duration) -> String {
     match time.subsec_millis() {
         0 => format!("{} s", time.as_secs()),
@@ -77,11 +84,10 @@ fn shown(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     fn patience(asked: u64, timeout: Option<u64>) -> Patience {
         let asked = Duration::from_millis(asked);
-        Patience::of(Missing::Wait(asked), timeout).unwrap()
+        Patience::of(asked, timeout)
     }
 
     #[test]

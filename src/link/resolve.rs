@@ -15,6 +15,10 @@ pub(crate) enum Candidate {
     Ambiguous,
     /// No container.
     Missing,
+    /// A container that runs, but not under oci-link: it has no record.
+    Unmanaged,
+    /// A container that does not run yet. The recipient starts without it and is linked later.
+    Deferred,
     /// The recipient itself.
     Itself,
 }
@@ -43,6 +47,8 @@ pub(crate) enum OnMissing {
 pub(crate) enum Refusal {
     /// No container has this name or id.
     NoSuchContainer(Reference),
+    /// The source runs, but was not started under oci-link.
+    Unmanaged(Reference),
     /// The link names the recipient itself.
     Itself(Reference),
     /// Several container ids have this prefix.
@@ -70,6 +76,11 @@ impl fmt::Display for Refusal {
             Self::NoSuchContainer(name) => {
                 write!(f, "could not get container for {name}: No such container: {name}")
             }
+            Self::Unmanaged(name) => write!(
+                f,
+                "could not get container for {name}: No such container: {name}: it runs, but not \
+                 under oci-link: start it with --runtime oci-link"
+            ),
             Self::Itself(name) => {
                 write!(f, "link \"{name}\": a container cannot be linked to itself")
             }
@@ -132,11 +143,16 @@ pub(crate) fn resolve<'a>(
             Candidate::Running(record) if record.network != Network::Host => {
                 Ok(Some(record.as_ref()))
             }
-            Candidate::Itself => Ok(None),
+            Candidate::Itself | Candidate::Deferred => Ok(None),
             _ if absent == OnMissing::Leave => Ok(None),
             Candidate::Running(_) => Err(Refusal::HostNetwork),
             Candidate::Ambiguous => Err(Refusal::Ambiguous(link.source.clone())),
-            Candidate::Stopped(_) | Candidate::Missing if absent == OnMissing::Defer => Ok(None),
+            Candidate::Stopped(_) | Candidate::Missing | Candidate::Unmanaged
+                if absent == OnMissing::Defer =>
+            {
+                Ok(None)
+            }
+            Candidate::Unmanaged => Err(Refusal::Unmanaged(link.source.clone())),
             Candidate::Stopped(source) => Err(Refusal::NotRunning {
                 source: source.clone(),
                 recipient: recipient.name.clone(),
@@ -174,13 +190,16 @@ mod tests {
             (Candidate::Running(Box::new(db.clone())), always),
             (Candidate::Stopped(db.name), absent),
             (Candidate::Missing, absent),
+            (Candidate::Unmanaged, absent),
+            (Candidate::Deferred, ["unconnected"; 3]),
             (Candidate::Running(Box::new(on_host)), wrong),
             (Candidate::Ambiguous, wrong),
             (Candidate::Itself, wrong),
         ] {
             let all = [OnMissing::Refuse, OnMissing::Defer, OnMissing::Leave];
             assert_eq!(all.map(|absent| outcome(&candidate, absent)), expected, "{candidate:?}");
-            assert_eq!(candidate.is_absence(), expected == absent, "that alone is waited for");
+            let awaited = matches!(candidate, Candidate::Stopped(_) | Candidate::Missing);
+            assert_eq!(candidate.is_absence(), awaited, "{candidate:?}");
         }
     }
 }

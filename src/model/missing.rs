@@ -9,39 +9,49 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// What a starting container does if a source does not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Missing {
-    /// It does not start, as in Docker.
+    /// It does not start, unless the engine will start the source by itself.
     #[default]
+    Auto,
+    /// It does not start, as in Docker.
     Fail,
     /// It starts, and is linked as soon as the source runs.
     Defer,
     /// It waits at most this long for its sources. It does not start if one is still missing then.
-    Wait(Duration),
+    /// Without a time, config.toml says how long.
+    Wait(Option<Duration>),
 }
 
 impl Missing {
-    /// Parses `fail`, `defer`, or `wait=` with a time in ms, s or m, from 1ms to 10m.
+    /// Parses `auto`, `fail`, `defer`, `wait`, or `wait=` with a time in ms, s or m, from 1ms to
+    /// 10m.
     pub(crate) fn parse(value: &str) -> Result<Self, Invalid> {
-        let refuse = |why| Err(Invalid::new("missing", value, why));
+        let refuse = |why| Invalid::new("missing", value, why);
         match value.trim() {
-            "fail" => return Ok(Self::Fail),
-            "defer" => return Ok(Self::Defer),
-            _ => {}
+            "auto" => Ok(Self::Auto),
+            "fail" => Ok(Self::Fail),
+            "defer" => Ok(Self::Defer),
+            "wait" => Ok(Self::Wait(None)),
+            other => match other.strip_prefix("wait=") {
+                Some(time) => Ok(Self::Wait(Some(parse_wait(time).map_err(refuse)?))),
+                None => Err(refuse("want auto, fail, defer, wait or wait=10s")),
+            },
         }
-        let Some(time) = value.trim().strip_prefix("wait=") else {
-            return refuse("want fail, defer or wait=10s");
-        };
-        let unit = time.trim_start_matches(|c: char| c.is_ascii_digit());
-        let number: Option<u64> = time[..time.len() - unit.len()].parse().ok();
-        let milliseconds = match (number, unit) {
-            (Some(number), "ms") => Some(number),
-            (Some(number), "s") => number.checked_mul(1000),
-            (Some(number), "m") => number.checked_mul(60_000),
-            _ => return refuse("want a time like 500ms, 10s or 2m"),
-        };
-        match milliseconds.map(Duration::from_millis) {
-            Some(time) if !time.is_zero() && time <= LONGEST => Ok(Self::Wait(time)),
-            _ => refuse("want a time from 1ms to 10m"),
-        }
+    }
+}
+
+/// Parses a time to wait in ms, s or m, from 1ms to 10m.
+pub(crate) fn parse_wait(time: &str) -> Result<Duration, &'static str> {
+    let unit = time.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number: Option<u64> = time[..time.len() - unit.len()].parse().ok();
+    let milliseconds = match (number, unit) {
+        (Some(number), "ms") => Some(number),
+        (Some(number), "s") => number.checked_mul(1000),
+        (Some(number), "m") => number.checked_mul(60_000),
+        _ => return Err("want a time like 500ms, 10s or 2m"),
+    };
+    match milliseconds.map(Duration::from_millis) {
+        Some(time) if !time.is_zero() && time <= LONGEST => Ok(time),
+        _ => Err("want a time from 1ms to 10m"),
     }
 }
 
@@ -51,9 +61,12 @@ mod tests {
 
     #[test]
     fn every_form() {
-        let wait = |ms| Ok(Missing::Wait(Duration::from_millis(ms)));
+        let wait = |ms| Ok(Missing::Wait(Some(Duration::from_millis(ms))));
+        assert_eq!(Missing::parse("auto"), Ok(Missing::Auto));
+        assert_eq!(Missing::default(), Missing::Auto);
         assert_eq!(Missing::parse("fail"), Ok(Missing::Fail));
         assert_eq!(Missing::parse(" defer "), Ok(Missing::Defer));
+        assert_eq!(Missing::parse("wait"), Ok(Missing::Wait(None)));
         assert_eq!(Missing::parse("wait=1ms"), wait(1));
         assert_eq!(Missing::parse("wait=10s"), wait(10_000));
         assert_eq!(Missing::parse("wait=10m"), wait(600_000));
@@ -64,7 +77,9 @@ mod tests {
         for bad in [
             "",
             "Fail",
-            "wait",
+            "Auto",
+            "auto=10s",
+            "waits",
             "wait=",
             "wait=s",
             "wait=10",

@@ -22,7 +22,7 @@ pub use environment::Variable;
 pub(crate) use invalid::Invalid;
 pub(crate) use links::Link;
 pub(crate) use links::{MAX_LINKS, parse_links};
-pub(crate) use missing::Missing;
+pub(crate) use missing::{Missing, parse_wait};
 pub(crate) use names::is_reserved;
 pub use names::{Alias, BridgeName, ContainerId, ContainerName, Hostname, Reference};
 pub use ports::{Port, PortSet, Protocol};

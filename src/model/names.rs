@@ -140,6 +140,13 @@ impl From<&ContainerName> for Reference {
     }
 }
 
+impl From<&Reference> for ContainerName {
+    /// A reference has the form of a name.
+    fn from(reference: &Reference) -> Self {
+        Self(reference.0.clone())
+    }
+}
+
 impl From<&Reference> for Alias {
     /// The default alias of a link is the source as written, even a full id, as in Docker.
     fn from(source: &Reference) -> Self {

@@ -19,6 +19,7 @@ mod packages;
 mod plain;
 #[path = "../it/support/program.rs"]
 mod program;
+mod restarts;
 mod rig;
 mod runtimes;
 mod start;

@@ -36,6 +36,14 @@ impl Rig {
         self.answers("docker version");
     }
 
+    /// The same, without the time to end its containers.
+    pub(crate) fn crash_docker(&self) {
+        let kill = "kill -KILL $(pidof dockerd); while pidof dockerd; do sleep 0.05; done";
+        self.machine.sh(kill).ok();
+        self.machine.daemon("dockerd", "/root/engine.log");
+        self.answers("docker version");
+    }
+
     pub(crate) fn start_podman(&self, with: With) {
         if with == With::Configured {
             self.configure("podman --default");

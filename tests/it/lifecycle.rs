@@ -5,6 +5,7 @@ mod any_order;
 mod connecting;
 mod dead;
 mod drift;
+mod engine_starts;
 mod lost_bundle;
 mod removed;
 mod returning;

@@ -2,12 +2,13 @@
 
 use super::{Fault, Journal, Kernel, MemoryFirewall, MemoryStore};
 use crate::config::Config;
+use crate::engine::Listing;
 use crate::error::Result;
 use crate::firewall::Firewall;
 use crate::host::Host;
+use crate::lifecycle::absent::Absences;
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::StartingContainer;
-use crate::lifecycle::wait::Patience;
 use crate::lifecycle::{start, stop};
 use crate::model::sample::{alias, reference};
 use crate::model::{BackendName, BridgeName, Flow, Link, Missing, Network, Record};
@@ -121,7 +122,9 @@ impl Scene {
             hosts,
             ipv6_loopback: true,
             missing,
-            patience: Patience::of(missing, None),
+            listing: Listing::None,
+            config: b"{}".to_vec(),
+            absences: Absences::default(),
             record,
         };
         start(&self.host, container, after)

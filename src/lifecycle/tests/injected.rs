@@ -97,7 +97,7 @@ fn a_missing_source_refuses_the_edit_or_is_deferred() {
     let text = edit(&scene, &defer, Hooks::Both, Starts::Now).unwrap();
     assert_eq!(variables(&text), ["PATH=/bin"]);
     assert!(
-        log.heard("INFO db does not run: the variables for db are missing"),
+        log.heard("WARN db does not run: the variables for db are missing"),
         "{:?}",
         log.lines()
     );

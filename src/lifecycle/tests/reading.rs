@@ -58,7 +58,7 @@ fn a_record_says_what_was_read() {
     assert_eq!(record.instance.pid, sleeper.pid());
     assert_eq!(Some(record.instance.started), process::start_time(sleeper.pid()).unwrap());
     assert!(container.hosts.is_none(), "the host's network has the host's file");
-    assert!(container.patience.is_some_and(|patience| patience.lasts()));
+    assert!(!container.config.is_empty() && !container.absences.waited);
     assert!(matches!(container.missing, Missing::Wait(_)));
 }
 
@@ -68,7 +68,7 @@ fn a_container_without_annotations_has_its_id_as_name() {
     write_config(scene.directory(), "");
     let container = read(&scene, &state(&scene, sleeper.pid())).unwrap();
     assert_eq!(container.record.name.as_str(), "web");
-    assert!(container.record.links.is_empty() && container.patience.is_none());
+    assert!(container.record.links.is_empty() && container.missing == Missing::Auto);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 fn start(scene: &Scene, record: &Record, milliseconds: u64) -> Result<()> {
-    let missing = Missing::Wait(Duration::from_millis(milliseconds));
+    let missing = Missing::Wait(Some(Duration::from_millis(milliseconds)));
     scene.start_with(record, missing, Continue)
 }
 

@@ -8,12 +8,14 @@ dir=$1
 packages=busybox-static,ca-certificates,conntrack,containerd,containernetworking-plugins,crun
 packages=$packages,docker-cli,docker.io,iproute2,ipset,iptables,kmod,netavark,nftables,podman
 packages=$packages,procps,runc,util-linux
-more=podman-compose
+more="docker-compose podman-compose"
 
 "$(dirname "$0")/debian.sh" sid "$packages" "$dir"
 
 is_added() {
-    [ -e "$dir/var/lib/dpkg/info/$more.list" ]
+    for package in $more; do
+        [ -e "$dir/var/lib/dpkg/info/$package.list" ] || return 1
+    done
 }
 ! is_added || exit 0
 exec 9>"$dir.lock"
@@ -22,5 +24,5 @@ flock 9 # tests run side by side: one adds it, the others wait
 # A mirror that is not fresh will do.
 export DEBIAN_FRONTEND=noninteractive
 chroot "$dir" apt-get -q -o Acquire::Check-Valid-Until=false update
-chroot "$dir" apt-get -qy install --no-install-recommends "$more"
+chroot "$dir" apt-get -qy install --no-install-recommends $more
 chroot "$dir" apt-get clean

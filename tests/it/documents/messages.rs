@@ -18,8 +18,9 @@ const HELPERS: [&str; 8] = [
     "Error::custom(",
 ];
 /// Functions that return reasons: every text in them is one.
-const REASONS: [(&str, &str); 7] = [
+const REASONS: [(&str, &str); 8] = [
     ("link/resolve.rs", "fn fmt("),
+    ("model/missing.rs", "fn parse_wait("),
     ("model/address.rs", "fn unusable_v4("),
     ("model/address.rs", "fn unusable_v6("),
     ("sys/private_dir.rs", "fn check("),

@@ -96,6 +96,36 @@ each_runtime! {
     }
 }
 
+/// Without an engine nobody starts the source: waiting has no use.
+#[test]
+fn without_an_engine_auto_is_a_refusal_at_once() {
+    let host = iptables_host(Runtime::Runc);
+    for missing in [None, Some("auto")] {
+        let web = host.container("web").annotate("links", "db").hooks();
+        let web = missing.into_iter().fold(web, |web, value| web.annotate("missing", value));
+        let web = web.build();
+        let begun = Instant::now();
+        let _ = web.run().refused(1);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(log(&host).contains("No such container: db\n"), "{}", log(&host));
+    }
+    host.assert_nothing_left();
+}
+
+/// `wait` without a time is `[links] wait` of config.toml.
+#[test]
+fn a_bare_wait_is_that_of_the_configuration() {
+    let host = iptables_host(Runtime::Runc);
+    let config = fs::read_to_string(host.path("config.toml")).expect("readable");
+    fs::write(host.path("config.toml"), config + "[links]\nwait = \"700ms\"\n").expect("written");
+    let web = unprepared(&host, "web", "db", "wait").build();
+    let begun = Instant::now();
+    let _ = web.run().refused(1);
+    assert!(begun.elapsed() >= Duration::from_millis(700));
+    assert!(log(&host).contains("No such container: db: waited 700 ms"), "{}", log(&host));
+    host.assert_nothing_left();
+}
+
 /// A runtime that loses patience kills its hook, and nobody says why.
 #[test]
 fn a_wait_ends_before_the_runtime_loses_patience() {
@@ -132,7 +162,7 @@ fn a_wait_ends_with_the_container() {
 #[test]
 fn nobody_is_linked_to_himself_in_any_mode() {
     let host = iptables_host(Runtime::Runc);
-    for missing in ["fail", "defer", "wait=1m"] {
+    for missing in ["auto", "fail", "defer", "wait=1m"] {
         for link in ["me:other", "0123abcd:other", "01:other"] {
             let begun = Instant::now();
             let me = unprepared(&host, "0123abcd", link, missing).annotate("name", "me").build();
@@ -151,7 +181,7 @@ fn nobody_is_linked_to_himself_in_any_mode() {
 fn an_ambiguous_source_is_refused_in_any_mode() {
     let host = iptables_host(Runtime::Runc);
     let (_one, _two) = (source(&host, "abc1", "1"), source(&host, "abc2", "2"));
-    for missing in ["fail", "defer", "wait=1m"] {
+    for missing in ["auto", "fail", "defer", "wait=1m"] {
         let web = unprepared(&host, "web", "abc:x", missing).build();
         let complaint = web.run().refused(1);
         let reason = "multiple IDs found with provided prefix: abc";
@@ -184,7 +214,7 @@ fn a_deferred_link_by_prefix_is_wired_too_and_again() {
 #[test]
 fn what_is_no_answer_to_a_missing_source_is_bad_input() {
     let host = iptables_host(Runtime::Runc);
-    for missing in ["", "wait", "wait=0s", "wait=11m", "wait=1h", "later"] {
+    for missing in ["", "wait=", "wait=0s", "wait=11m", "wait=1h", "later"] {
         let web = unprepared(&host, "web", "db", missing).build();
         let complaint = web.prepare().refused(3);
         assert!(complaint.contains("missing"), "{complaint}");
