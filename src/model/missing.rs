@@ -42,16 +42,24 @@ impl Missing {
 /// Parses a time to wait in ms, s or m, from 1ms to 10m.
 pub(crate) fn parse_wait(time: &str) -> Result<Duration, &'static str> {
     let unit = time.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number: Option<u64> = time[..time.len() - unit.len()].parse().ok();
-    let milliseconds = match (number, unit) {
-        (Some(number), "ms") => Some(number),
-        (Some(number), "s") => number.checked_mul(1000),
-        (Some(number), "m") => number.checked_mul(60_000),
-        _ => return Err("want a time like 500ms, 10s or 2m"),
+    let Some(scale) = milliseconds(unit) else { return Err("want a time like 500ms, 10s or 2m") };
+    let number: u64 = match time[..time.len() - unit.len()].parse() {
+        Ok(number) => number,
+        Err(_) => return Err("want a time like 500ms, 10s or 2m"),
     };
-    match milliseconds.map(Duration::from_millis) {
+    match number.checked_mul(scale).map(Duration::from_millis) {
         Some(time) if !time.is_zero() && time <= LONGEST => Ok(time),
         _ => Err("want a time from 1ms to 10m"),
+    }
+}
+
+/// How many milliseconds a unit has.
+fn milliseconds(unit: &str) -> Option<u64> {
+    match unit {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60_000),
+        _ => None,
     }
 }
 
