@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)] // Every block has a SAFETY comment.
 
-use nix::libc;
+use nix::libc::{self, itimerval, time_t, timeval};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// The mark: a timer for CPU time that never expires, in seconds. execve(2) keeps timers, and fork(2)
 /// does not, so no process of a container has it.
-const MARK: libc::time_t = 1 << 30;
+const MARK: time_t = 1 << 30;
 /// How many ancestors are searched.
 const ANCESTORS: usize = 8;
 /// Names of real runtimes. A program of such a name that is no script does not call the wrapper.
@@ -21,9 +21,9 @@ const RUNTIMES: [&str; 3] = ["runc", "crun", "youki"];
 
 /// Marks this process just before it executes the runtime.
 pub(crate) fn mark() {
-    let zero = libc::timeval { tv_sec: 0, tv_usec: 0 };
-    let value = libc::timeval { tv_sec: MARK, tv_usec: 0 };
-    let timer = libc::itimerval { it_interval: zero, it_value: value };
+    let zero = timeval { tv_sec: 0, tv_usec: 0 };
+    let value = timeval { tv_sec: MARK, tv_usec: 0 };
+    let timer = itimerval { it_interval: zero, it_value: value };
     // SAFETY: setitimer(2) reads one initialized value and writes nothing through a null pointer.
     unsafe { libc::setitimer(libc::ITIMER_VIRTUAL, &raw const timer, std::ptr::null_mut()) };
 }
@@ -35,8 +35,8 @@ pub(crate) fn is_called_again(program: &Path, arguments: &[OsString]) -> bool {
 }
 
 fn is_marked() -> bool {
-    let zero = libc::timeval { tv_sec: 0, tv_usec: 0 };
-    let mut timer = libc::itimerval { it_interval: zero, it_value: zero };
+    let zero = timeval { tv_sec: 0, tv_usec: 0 };
+    let mut timer = itimerval { it_interval: zero, it_value: zero };
     // SAFETY: getitimer(2) writes one value to the given place.
     let read = unsafe { libc::getitimer(libc::ITIMER_VIRTUAL, &raw mut timer) };
     // A process loses seconds of the mark, and no program sets a timer of three decades.
