@@ -65,7 +65,7 @@ each_runtime! {
                 config["annotations"][format!("k{number}")] = "".into();
             }
         });
-        scene.refused(3, "standard input");
+        scene.refused(3, "4096 annotations");
         let mut state = scene.state();
         state["annotations"] = Value::Null;
         scene.refused_by(scene.command(), state.to_string().as_bytes(), 3, "4096 annotations");

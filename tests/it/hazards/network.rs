@@ -24,7 +24,7 @@ fn change_address(scene: &Scene, change: &str, address: &str) {
 
 /// Each of the addresses that web may not have, and then those that it has.
 #[track_caller]
-fn no_containers_addresses(scene: &Scene) {
+fn no_containers_addresses(scene: &Scene, is_linked: bool) {
     scene.host.run(Command::new("ip").args(["addr", "add", "10.99.0.1/32", "dev", "lo"])).ok();
     for address in [
         "127.0.0.2/8",
@@ -41,7 +41,14 @@ fn no_containers_addresses(scene: &Scene) {
     ] {
         change_address(scene, "add", address);
         let (ip, _) = address.split_once('/').expect("a prefix");
-        scene.refused(5, ip);
+        if is_linked {
+            scene.refused(5, ip);
+        } else {
+            // It starts, and is not recorded.
+            scene.accepted();
+            let files = scene.host.state_files();
+            assert!(!files.iter().any(|file| file.contains("web")), "{ip}: {files:?}");
+        }
         change_address(scene, "del", address);
     }
     scene.accepted();
@@ -81,7 +88,7 @@ each_runtime! {
                 let ports = serde_json::json!({ "org.oci-link.ports": "80" });
                 scene.edit(|config| config["annotations"] = ports);
             }
-            no_containers_addresses(&scene);
+            no_containers_addresses(&scene, !source);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What comes on standard input where a runtime should have sent the container's state.
 
 use super::scene::{Scene, after, assert_clear, isolated, system};
+use super::world::World;
 use crate::support::each_runtime;
 use serde_json::{Value, json};
 use std::{
@@ -15,10 +16,10 @@ const SLACK: Duration = Duration::from_secs(2);
 
 #[track_caller]
 fn refused(scene: &Scene, input: impl AsRef<[u8]>, word: &str) {
-    for stage in ["createRuntime", "poststop"] {
-        let hook = scene.host.oci_link(&["hook", stage]);
-        scene.refused_by(hook, input.as_ref(), 3, word);
-    }
+    let hook = |stage| scene.host.oci_link(&["hook", stage]);
+    scene.refused_by(hook("createRuntime"), input.as_ref(), 3, word);
+    // An end never fails.
+    scene.logged_by(hook("poststop"), input.as_ref(), word);
 }
 
 #[track_caller]
@@ -77,8 +78,15 @@ each_runtime! {
         for stage in ["createRuntime", "poststop"] {
             let script = r#"exec 0< <(echo "$1"; head -c 100M /dev/zero 2>&-); shift"#;
             let hook = host.oci_link(&["hook", stage]);
-            let hook = after(script, &[scene.state().to_string().as_ref()], &hook);
-            scene.refused_by(hook, b"", 3, "standard input: more than");
+            let mut hook = after(script, &[scene.state().to_string().as_ref()], &hook);
+            let before = World::now(&host);
+            let ended = host.run(&mut hook).within(Duration::from_secs(1) + SLACK);
+            if stage == "createRuntime" {
+                assert_clear(&ended.refused(3), "standard input: more than");
+            } else {
+                assert_eq!(ended.ok(), "");
+            }
+            before.assert_still(&World::now(&host));
         }
     }
 
