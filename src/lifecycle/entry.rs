@@ -17,10 +17,13 @@ use crate::store::notes::Note;
 use crate::sys::net::netns::Process;
 use std::time::Duration;
 
-/// How long a container without links waits for the host lock. Its record can be published later.
-const UNLINKED: Duration = Duration::from_millis(250);
+/// How long a container without links waits for the host lock, with [`RETRY`] at most 250 ms. Its
+/// record can be published later.
+const UNLINKED: Duration = Duration::from_millis(200);
 /// How long an end waits for the host lock. The next holder removes what it left.
-const END: Duration = Duration::from_secs(2);
+const END: Duration = Duration::from_secs(3);
+/// How long the lock is tried again after a note was left.
+const RETRY: Duration = Duration::from_millis(50);
 /// How long a process may live on after the runtime reported its end, in milliseconds.
 const DYING: u16 = 1000;
 /// How often a start looks for its sources again that ended while it waited for the host lock.
@@ -35,7 +38,7 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
     match lock_and_start(host, container, after) {
         Err(error) if error.cause == Cause::LockHeld && record.links.is_empty() => {
             log::info!("{}: recorded later: {error}", record.id);
-            host.notes().leave(&Note::started(&record))
+            leave(host, &Note::started(&record))
         }
         Err(error) if is_later_stage(host, &record) => {
             log::error!("{}: its links stand as they were; run oci-link sync: {error}", record.id);
@@ -43,6 +46,16 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
         }
         done => done,
     }
+}
+
+/// Leaves a note. The last holder of the lock may have looked for notes before, so the lock is tried
+/// again.
+fn leave(host: &Host, note: &Note) -> Result<()> {
+    host.notes().leave(note)?;
+    if let Ok(host) = host.lock_within(RETRY) {
+        work_off(&host, A_FEW);
+    }
+    Ok(())
 }
 
 fn lock_and_start(host: &Host, mut container: StartingContainer, after: AfterHook) -> Result<()> {
@@ -123,7 +136,7 @@ pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()
         }
         Err(error) if error.cause == Cause::LockHeld => {
             log::info!("{id}: its links are removed later: {error}");
-            host.notes().leave(&Note::ended(id, host.boot))
+            leave(host, &Note::ended(id, host.boot))
         }
         Err(error) => Err(error),
     }

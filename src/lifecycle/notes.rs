@@ -11,7 +11,7 @@ use crate::store::notes::{Event, Note};
 use crate::sys::process::start_time;
 
 /// How many notes a hook works off. The rest is left to the next holder of the lock.
-pub(crate) const A_FEW: usize = 16;
+pub(crate) const A_FEW: usize = 64;
 
 /// Works off at most `most` notes. A failure is logged; the note is removed all the same, because
 /// `sync` finds what is missing.

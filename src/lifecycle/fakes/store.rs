@@ -142,10 +142,10 @@ impl Kept {
             self.records.insert(id.to_owned(), record);
             return Commit::Done(seen + 1);
         }
-        if let Some(old) = self.records.remove(id)
-            && self.names.get(old.name.as_str()).is_some_and(|owner| owner == id)
-        {
-            self.names.remove(old.name.as_str());
+        if let Some(old) = self.records.remove(id) {
+            if self.names.get(old.name.as_str()).is_some_and(|owner| owner == id) {
+                self.names.remove(old.name.as_str());
+            }
         }
         Commit::Done(0)
     }

@@ -38,7 +38,7 @@ fn an_unlinked_start_leaves_a_note_and_the_next_start_records_it() {
     let log = Listener::new();
     scene.store.hold(true);
     scene.start(&plain).unwrap();
-    assert_eq!(log.lines(), ["INFO plain: recorded later: lock: held for 250 ms"]);
+    assert_eq!(log.lines(), ["INFO plain: recorded later: lock: held for 200 ms"]);
     assert_eq!(notes(&scene), [started(&scene, &plain)]);
     assert_eq!(scene.journal.effects(), [""; 0]);
     scene.store.hold(false);
@@ -73,7 +73,7 @@ fn an_end_leaves_a_note_and_the_next_holder_removes_what_it_left() {
     let log = Listener::new();
     scene.store.hold(true);
     scene.stop("web").unwrap();
-    assert_eq!(log.lines(), ["INFO web: its links are removed later: lock: held for 2000 ms"]);
+    assert_eq!(log.lines(), ["INFO web: its links are removed later: lock: held for 3000 ms"]);
     assert_eq!(notes(&scene), [Note::ended(&web().id, scene.host.boot)]);
     assert_eq!(scene.journal.effects(), [""; 0]);
     scene.store.hold(false);
