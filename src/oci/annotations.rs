@@ -23,16 +23,33 @@ const MAX_VALUE: usize = 64 * 1024;
 /// Whether the text of a config.json asks for links or isolation. Never fails; what is no config.json
 /// asks for nothing.
 pub(crate) fn declares_links(config: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Spec {
-        #[serde(default)]
-        annotations: std::collections::HashMap<String, Option<String>>,
+    /// Keeps our two values of any number of annotations.
+    #[derive(Default, Deserialize)]
+    struct Ours {
+        #[serde(default, rename = "org.oci-link.links")]
+        links: Option<String>,
+        #[serde(default, rename = "org.oci-link.isolate")]
+        isolate: Option<String>,
     }
-    let Ok(spec) = serde_json::from_slice::<Spec>(config) else { return false };
-    ["links", "isolate"].iter().any(|key| {
-        let value = spec.annotations.get(&format!("{PREFIX}{key}")).and_then(Option::as_deref);
-        value.is_some_and(|value| value.trim() != "none")
-    })
+    #[derive(Deserialize)]
+    struct Spec<T> {
+        annotations: Option<T>,
+    }
+    let asks = |value: &str| value.trim() != "none";
+    match serde_json::from_slice::<Spec<Ours>>(config) {
+        Ok(spec) => {
+            let Ours { links, isolate } = spec.annotations.unwrap_or_default();
+            links.as_deref().is_some_and(asks) || isolate.as_deref().is_some_and(asks)
+        }
+        // A doubled key, or a value that is no string: every value counts.
+        Err(_) => {
+            let spec = serde_json::from_slice::<Spec<BTreeMap<String, serde_json::Value>>>(config);
+            let all = spec.ok().and_then(|spec| spec.annotations).unwrap_or_default();
+            let value = |key: &str| all.get(&format!("{PREFIX}{key}"));
+            let given = |key| value(key).is_some_and(|value| value.as_str().is_none_or(asks));
+            given("links") || given("isolate")
+        }
+    }
 }
 
 /// All annotations of one container.

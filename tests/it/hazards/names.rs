@@ -88,10 +88,9 @@ each_runtime! {
         for id in bad {
             let mut state = scene.state();
             state["id"] = id.into();
-            for stage in ["createRuntime", "poststop"] {
-                let hook = host.oci_link(&["hook", stage]);
-                scene.refused_by(hook, state.to_string().as_bytes(), 3, "container id");
-            }
+            let hook = |stage| host.oci_link(&["hook", stage]);
+            scene.refused_by(hook("createRuntime"), state.to_string().as_bytes(), 3, "container id");
+            scene.logged_by(hook("poststop"), state.to_string().as_bytes(), "container id");
             if !id.contains('\0') {
                 let mut prepare = host.oci_link(&["prepare", &format!("--id={id}")]);
                 prepare.arg(scene.web.bundle());
