@@ -22,6 +22,8 @@ use std::time::Duration;
 const UNLINKED: Duration = Duration::from_millis(200);
 /// How long an end waits for the host lock. The next holder removes what it left.
 const END: Duration = Duration::from_secs(3);
+/// How often an end waits that long while the lock changes hands. Our hooks have a timeout of 30 s.
+const END_ROUNDS: u32 = 6;
 /// How long the lock is tried again after a note was left.
 const RETRY: Duration = Duration::from_millis(50);
 /// How long a process may live on after the runtime reported its end, in milliseconds.
@@ -128,7 +130,7 @@ pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()
     {
         let _ = Process::pin(record.instance.pid).map(|process| process.ended(DYING));
     }
-    match host.lock_within(END) {
+    match lock_for_an_end(host) {
         Ok(host) => {
             host.notes().remove_started(id)?;
             work_off(&host, A_FEW);
@@ -140,4 +142,17 @@ pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()
         }
         Err(error) => Err(error),
     }
+}
+
+/// Takes the host lock. Waits longer while the lock changes hands, as it does when a host stops all its
+/// containers: then the turn of this end comes.
+fn lock_for_an_end(host: &Host) -> Result<Locked<'_>> {
+    for _ in 1..END_ROUNDS {
+        let turns = host.store.lock_turns();
+        match host.lock_within(END) {
+            Err(error) if error.cause == Cause::LockHeld && host.store.lock_turns() != turns => {}
+            locked => return locked,
+        }
+    }
+    host.lock_within(END)
 }

@@ -229,7 +229,14 @@ impl DirectoryStore {
 impl Store for DirectoryStore {
     fn lock(&self, patience: Duration) -> Result<Lock> {
         self.written.take();
-        lock::exclusive(self.top.open_lock("lock")?, patience)
+        let file = self.top.open_lock("lock")?;
+        let lock = lock::exclusive(file, patience)?;
+        lock.mark();
+        Ok(lock)
+    }
+
+    fn lock_turns(&self) -> u128 {
+        self.top.changed_at("lock")
     }
 
     fn get(&self, id: &ContainerId) -> Result<Option<Record>> {

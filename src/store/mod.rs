@@ -58,6 +58,10 @@ pub trait Store {
     /// Plans are made and applied under this lock, so that rules and records change together. Fails
     /// with the cause `LockHeld` if the lock is not free within `patience`.
     fn lock(&self, patience: Duration) -> Result<Lock>;
+    /// A value that changes whenever a process takes the host lock.
+    fn lock_turns(&self) -> u128 {
+        0
+    }
     /// Returns the record of the container `id`.
     fn get(&self, id: &ContainerId) -> Result<Option<Record>>;
     /// Resolves `reference` in Docker's order: exact id, then exact name, then unique id prefix.

@@ -309,6 +309,15 @@ impl Directory {
         Ok(())
     }
 
+    /// When the file `name` was changed last, in nanoseconds; 0 if that is unknown. Only good for a
+    /// comparison with an earlier value.
+    pub(crate) fn changed_at(&self, name: &str) -> u128 {
+        fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_or(0, |stat| {
+            u128::from(stat.st_mtime.unsigned_abs()) * 1_000_000_000
+                + u128::from(stat.st_mtime_nsec.unsigned_abs())
+        })
+    }
+
     /// Whether a file of any kind with this name exists.
     pub(crate) fn has(&self, name: &str) -> bool {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()

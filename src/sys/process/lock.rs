@@ -6,6 +6,8 @@ use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::sys::process::alarm::Alarm;
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::stat::futimens;
+use nix::sys::time::TimeSpec;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
@@ -15,6 +17,13 @@ use std::time::{Duration, Instant};
 /// `Flock` of nix panics if `LOCK_UN` fails. Closing the file releases the lock anyway.
 #[derive(Debug)]
 pub struct Lock(File);
+
+impl Lock {
+    /// Sets the time of the file to now, so that a waiting process sees that the lock changes hands.
+    pub(crate) fn mark(&self) {
+        let _ = futimens(&self.0, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
+    }
+}
 
 impl Drop for Lock {
     fn drop(&mut self) {
