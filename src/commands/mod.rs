@@ -33,7 +33,7 @@ use std::io::{Write, stdout};
 
 /// The largest OCI state that a hook reads, in bytes. Usual states have a few kilobytes, most of it
 /// annotations.
-pub(crate) const MAX_STATE: usize = 1 << 20;
+pub(crate) const MAX_STATE: usize = 64 << 20;
 
 /// Runs the program and returns its exit status. `arguments` begin with the program's name. An
 /// error is printed on standard error and logged.

@@ -15,9 +15,8 @@ use std::path::Path;
 
 /// Edits the config.json `text` and writes the result to standard output.
 pub(crate) fn run(host: &Host, text: &[u8]) -> Result<()> {
-    let text = std::str::from_utf8(text).context(Kind::Input, || "config.json")?;
     let bundle = std::env::current_dir().context(Kind::Input, || "current directory")?;
-    let spec = Spec::parse(&bundle, text.as_bytes())?;
+    let spec = Spec::parse(&bundle, text)?;
     let mounted = match &spec.hosts {
         HostsTarget::Mount(path) => id_in(path),
         _ => None,
@@ -26,7 +25,7 @@ pub(crate) fn run(host: &Host, text: &[u8]) -> Result<()> {
     let container =
         NewContainer { id: id.as_ref(), bundle: &bundle, text, starts: Starts::NowByHook };
     let edited = inject::edited(host, container, Hooks::Poststop)?;
-    let written = stdout().write_all(edited.as_bytes()).and_then(|()| stdout().flush());
+    let written = stdout().write_all(&edited).and_then(|()| stdout().flush());
     written.map_err(|error| Error::new(Kind::Internal, format!("standard output: {error}")))
 }
 
@@ -53,7 +52,8 @@ mod tests {
         let id = |path: &str| id_of_directory(Path::new(path)).map(|id| id.to_string());
         assert_eq!(id("/bundles/web").as_deref(), Some("web"));
         assert_eq!(id("/containers/web/userdata").as_deref(), Some("web"));
-        for path in ["/", "/userdata", "/bundles/a web"] {
+        assert_eq!(id("/bundles/a web").as_deref(), Some("a web"));
+        for path in ["/", "/userdata"] {
             assert_eq!(id(path), None, "{path}");
         }
     }

@@ -58,7 +58,7 @@ impl EngineFiles for Podman {
 fn stored(clues: &Clues<'_>) -> Result<(StoredContainer, Image)> {
     // crun may report `/` as the bundle.
     let graph = GraphRoot::of_container(clues.bundle, clues.id)
-        .or_else(|| GraphRoot::of_rootfs(&clues.spec.root))
+        .or_else(|| GraphRoot::of_rootfs(clues.spec.root().ok()?))
         .ok_or_else(|| {
             Error::new(Kind::Input, "config.json contains no path of podman's storage")
         })?;

@@ -5,6 +5,7 @@
 pub(crate) mod alive;
 pub(crate) mod apply;
 pub(crate) mod connect;
+pub(crate) mod contested;
 pub(crate) mod debug_log;
 pub(crate) mod inject;
 pub(crate) mod lookup;

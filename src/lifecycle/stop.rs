@@ -11,30 +11,64 @@ use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{log_failure, replan};
 use crate::model::{ContainerId, Record};
 use crate::sys::net::netns::Process;
+use std::time::{Duration, Instant};
 
-/// How long a process may live on after the runtime reported its end, in milliseconds.
-const DYING: u16 = 1000;
+/// How long a process may live on after the runtime reported its end.
+const DYING: Duration = Duration::from_secs(1);
+/// How long one of several processes is waited for before the next.
+const TURN: Duration = Duration::from_millis(10);
 
 /// Undoes everything of the container `id`. Idempotent; an unknown id is not an error. If the
 /// recorded process lives, the hook means an earlier container of that id.
 pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()> {
     let host = &host.lock()?;
-    let Some(record) = host.store.get(id)? else {
+    let records = host.store.namesakes(id)?;
+    if records.is_empty() {
         log::debug!("{id}: has no record: nothing to do");
         return Ok(());
-    };
-    if is_running(&record, host.boot)? {
-        let waited = Process::pin(record.instance.pid).map(|process| process.ended(DYING));
-        if is_running(&record, host.boot)? {
-            waited?;
-            log::warn!("{id}: still runs: poststop is about an earlier container with this id");
-            return Ok(());
-        }
+    }
+    let ended = ended(host, &records)?;
+    if ended.is_empty() {
+        log::warn!("{id}: still runs: poststop is about an earlier container with this id");
+        return Ok(());
     }
     if after == AfterHook::Exit {
-        confine(host, recipients_of(host.store.as_ref(), &record)?.iter().chain([&record]), None);
+        let mut touched: Vec<Record> = Vec::new();
+        for record in &ended {
+            touched.extend(recipients_of(host.store.as_ref(), record)?);
+        }
+        confine(host, touched.iter().chain(ended.iter().copied()), None);
     }
-    remove(host, &record)
+    let mut failures = Failures::default();
+    for record in ended {
+        failures.note(remove(host, record));
+    }
+    failures.into_result()
+}
+
+/// The containers of `records` that have ended. All have one id, and the runtime has just reported
+/// the end of one of them, so its process is waited for. Another one that runs is left alone.
+fn ended<'a>(host: &Locked<'_>, records: &'a [Record]) -> Result<Vec<&'a Record>> {
+    let deadline = Instant::now() + DYING;
+    loop {
+        let (mut ended, mut running) = (Vec::new(), Vec::new());
+        for record in records {
+            if is_running(record, host.boot)? { &mut running } else { &mut ended }.push(record);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !ended.is_empty() || left.is_zero() {
+            return Ok(ended);
+        }
+        // With several, each is looked at in turn.
+        let turn = if running.len() == 1 { left } else { left.min(TURN) };
+        for record in running {
+            match Process::pin(record.instance.pid) {
+                Ok(process) => _ = process.ended(u16::try_from(turn.as_millis()).unwrap_or(0)),
+                Err(error) if is_running(record, host.boot)? => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
 }
 
 /// Removes the container `id` if its process is gone, although no hook reported it. Returns the

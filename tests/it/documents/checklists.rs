@@ -21,7 +21,7 @@ fn engines() -> Vec<String> {
     let engines = read("src/engine/mod.rs");
     let list = engines.split("const ENGINES:").nth(1).expect("ENGINES");
     let list = list.split("];").next().expect("a list");
-    list.split("&").skip(2).filter_map(|item| Some(item.split("::").next()?.to_owned())).collect()
+    list.split('&').skip(2).filter_map(|item| Some(item.split("::").next()?.to_owned())).collect()
 }
 
 #[test]
