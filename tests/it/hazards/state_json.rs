@@ -1,6 +1,7 @@
 //! What comes on standard input where a runtime should have sent the container's state.
 
 use super::scene::{Scene, after, assert_clear, isolated, system};
+use super::world::World;
 use crate::support::each_runtime;
 use serde_json::{Value, json};
 use std::{
@@ -58,17 +59,15 @@ each_runtime! {
         refused(&scene, state.clone() + "x", "trailing");
         refused(&scene, state.clone() + "\0", "trailing");
         refused(&scene, "\u{feff}".to_owned() + &state, "container state");
-        refused(&scene, nested("x"), "64 levels");
-        refused(&scene, nested("annotations"), "64 levels");
+        refused(&scene, nested("id"), "container state");
+        refused(&scene, nested("annotations"), "container state");
         refused(&scene, twice("\"id\":\"web\""), "duplicate");
         refused(&scene, twice("\"i\\u0064\":\"web\""), "duplicate");
         refused(&scene, twice("\"pid\":1"), "duplicate");
         refused(&scene, twice("\"bundle\":\"/\""), "duplicate");
-        refused(
-            &scene,
-            state.replace("\"org.oci-link.links\":", "\"a\":\"\",\"a\":\"\",\"b\":"),
-            "duplicate",
-        );
+        // Members that mean nothing may nest, and crun repeats a doubled annotation.
+        let odd = nested("x").replacen("\"org.oci-link.links\"", "\"a\":\"1\",\"a\":\"2\",\"org.oci-link.links\"", 1);
+        host.feed(&mut scene.command(), odd.as_bytes()).ok();
     }
 
     fn a30_the_state_is_huge(runtime) {
@@ -78,7 +77,11 @@ each_runtime! {
             let script = r#"exec 0< <(echo "$1"; head -c 100M /dev/zero 2>&-); shift"#;
             let hook = host.oci_link(&["hook", stage]);
             let hook = after(script, &[scene.state().to_string().as_ref()], &hook);
-            scene.refused_by(hook, b"", 3, "standard input: more than");
+            // It is read to its end, so that crun is not killed by SIGPIPE.
+            let before = World::now(&host);
+            let complaint = host.run(&mut { hook }).within(Duration::from_secs(1) + SLACK).refused(3);
+            assert_clear(&complaint, "standard input: more than");
+            before.assert_still(&World::now(&host));
         }
     }
 
