@@ -9,7 +9,7 @@ use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::StartingContainer;
 use crate::oci::state::{State, Summary};
 use crate::{lifecycle, logging};
-use std::cell::Cell;
+use std::cell::{Cell, LazyCell};
 use std::path::Path;
 use std::time::Instant;
 
@@ -25,54 +25,67 @@ pub(crate) fn run(overrides: Overrides, arguments: &Hook, input: Result<Vec<u8>>
         Err(unread) => (Vec::new(), Some(unread)),
     };
     let state = unread.map_or_else(|| State::parse(&input), Err);
-    let summary = || Summary::of(&input);
+    let summary = LazyCell::new(|| Summary::of(&input));
     let is_poststop = match (arguments.stage, &state) {
         (Some(stage), _) => stage == Stage::Poststop,
         (None, Ok(state)) => state.stopped,
-        (None, Err(_)) => summary().stopped,
+        (None, Err(_)) => summary.stopped,
     };
     if is_poststop {
         if let Some(problem) = problem {
             log::warn!("{problem}");
         }
-        settle_end(&summary().id, state.and_then(|state| stop(config, &state)));
+        log_stage(&state, Stage::Poststop);
+        if let Err(failed) = state.and_then(|state| stop(config, &state)) {
+            settle_end(&summary.name(), &failed);
+        }
         return Ok(());
     }
+    let stage = arguments.stage.unwrap_or(Stage::CreateRuntime);
+    log_stage(&state, stage);
     let known = Cell::new(None);
     let started = match problem {
-        Some(problem) if concern(&summary()) == Concern::Linked => Err(problem),
+        Some(problem) if concern(&summary) == Concern::Linked => Err(problem),
         problem => {
             // The container has no links, so it is recorded with what config.toml has that is good.
             let _ = problem.map(|problem| log::warn!("{problem}"));
-            state.and_then(|state| start(config, &state, &known))
+            state.and_then(|state| start(config, &state, stage, &known))
         }
     };
     match started {
+        // Without an id this is no state, and nothing tells whether the container has links.
+        Err(error) if summary.id.is_none() => Err(error),
         Err(error) => {
             // A hook that has dropped its privileges cannot read config.json any more.
-            let concern = known.get().unwrap_or_else(|| concern(&summary()));
-            concern.settle(&summary().id, error)
+            let concern = known.get().unwrap_or_else(|| concern(&summary));
+            concern.settle(&summary.name(), error)
         }
         done => done,
     }
 }
 
+fn log_stage(state: &Result<State>, stage: Stage) {
+    if let Ok(state) = state {
+        log::debug!("{}: hook {stage:?}", state.id);
+    }
+}
+
 /// Publishes the container and makes its links. `known` gets whether it has links as soon as that is
 /// known.
-fn start(config: Config, state: &State, known: &Cell<Option<Concern>>) -> Result<()> {
+fn start(config: Config, state: &State, stage: Stage, known: &Cell<Option<Concern>>) -> Result<()> {
     let (id, begun) = (&state.id, Instant::now());
     let host = Host::open(config)?;
     let container = StartingContainer::read(&host, state)?;
     known.set(Some(Concern::of_record(&container.record)));
     lifecycle::start(&host, container, AfterHook::Exit)?;
-    log::debug!("{id}: hook of a start done after {:.1?}", begun.elapsed());
+    log::debug!("{id}: hook {stage:?} done after {:.1?}", begun.elapsed());
     Ok(())
 }
 
 fn stop(config: Config, state: &State) -> Result<()> {
     let (id, begun) = (&state.id, Instant::now());
     lifecycle::stop(&Host::open(config)?, id, AfterHook::Exit)?;
-    log::debug!("{id}: hook poststop done after {:.1?}", begun.elapsed());
+    log::debug!("{id}: hook {:?} done after {:.1?}", Stage::Poststop, begun.elapsed());
     Ok(())
 }
 

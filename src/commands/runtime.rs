@@ -230,7 +230,9 @@ impl Wrapped {
         // crun also accepts a regular expression in place of an id. There is no record for one.
         if let Ok(checked) = checked(id) {
             let host = Host::open(self.config.clone());
-            settle_end(&id.to_string_lossy(), host.and_then(|host| end(&host, &checked, status)));
+            if let Err(failed) = host.and_then(|host| end(&host, &checked, status)) {
+                settle_end(&id.to_string_lossy(), &failed);
+            }
         }
         if status.success() {
             runtime_memory::forget(&self.config.state_dir, id);

@@ -64,9 +64,7 @@ impl Concern {
 }
 
 /// Settles a failure of our part of an end. `name` is the container in the log line.
-pub(crate) fn settle_end(name: &str, done: Result<()>) {
-    if let Err(failed) = done {
-        let name = name.escape_debug();
-        log::error!("{name}: its links could not be removed; run oci-link gc: {failed}");
-    }
+pub(crate) fn settle_end(name: &str, failed: &Error) {
+    let name = name.escape_debug();
+    log::error!("{name}: its links could not be removed; run oci-link gc: {failed}");
 }

@@ -32,8 +32,8 @@ pub(crate) struct State {
 /// What can be read of any state, however odd the rest of it is.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
-    /// The id, unchecked; `?` if it has none.
-    pub(crate) id: String,
+    /// The id, unchecked.
+    pub(crate) id: Option<String>,
     /// The bundle, unchecked.
     pub(crate) bundle: Option<String>,
     /// Whether the status is `stopped`.
@@ -51,11 +51,18 @@ impl Summary {
         };
         let annotations = members.get("annotations").map_or("null", |raw| raw.get());
         Self {
-            id: text("id").unwrap_or_else(|| "?".to_owned()),
+            id: text("id"),
             bundle: text("bundle"),
             stopped: text("status").as_deref() == Some("stopped"),
             annotations: format!("{{\"annotations\":{annotations}}}").into_bytes(),
         }
+    }
+}
+
+impl Summary {
+    /// The id for a log line.
+    pub(crate) fn name(&self) -> String {
+        self.id.clone().unwrap_or_else(|| "unknown container".to_owned())
     }
 }
 

@@ -88,7 +88,8 @@ each_runtime! {
             let changes: [(&str, String); 2] = [("links", format!("db:a{evil}")), ("name", format!("web{evil}"))];
             for (key, value) in changes {
                 let id = format!("web{at}{key}");
-                let web = host.container(&id).annotate(key, &value);
+                // Without links the container would start, and its name would be left out.
+                let web = host.container(&id).annotate("links", "db").annotate(key, &value);
                 let web = web.hooks().build();
                 let file = web.bundle().join("rootfs/etc/hosts");
                 let before = fs::read(&file).expect("rootfs has one");

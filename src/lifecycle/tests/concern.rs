@@ -79,9 +79,8 @@ fn every_other_container_starts_and_the_failure_is_logged() {
 #[test]
 fn every_container_ends_and_the_failure_is_logged() {
     let log = Listener::new();
-    settle_end("web", Ok(()));
     assert_eq!(log.lines(), [""; 0]);
-    settle_end("w\n", Err(failed()));
+    settle_end("w\n", &failed());
     let line = "ERROR w\\n: its links could not be removed; run oci-link gc: no rules";
     assert_eq!(log.lines(), [line]);
 }

@@ -17,7 +17,7 @@ pub(crate) fn read(max: usize) -> Result<Vec<u8>> {
     let deadline = Instant::now() + PATIENCE;
     let refuse = |why: String| Err(Error::new(Kind::Input, format!("standard input: {why}")));
     let mut all = Vec::new();
-    let mut buffer = [0; 4 << 10];
+    let mut buffer = vec![0; 64 << 10];
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);

@@ -84,10 +84,10 @@ each_runtime! {
         for id in bad {
             let mut state = scene.state();
             state["id"] = id.into();
-            for stage in ["createRuntime", "poststop"] {
-                let hook = host.oci_link(&["hook", stage]);
-                scene.refused_by(hook, state.to_string().as_bytes(), 3, "container id");
-            }
+            let (hook, state) = (|stage| host.oci_link(&["hook", stage]), state.to_string());
+            scene.refused_by(hook("createRuntime"), state.as_bytes(), 3, "container id");
+            // An end never fails.
+            scene.logged_by(hook("poststop"), state.as_bytes(), "container id");
             if !id.contains('\0') {
                 let mut prepare = host.oci_link(&["prepare", &format!("--id={id}")]);
                 prepare.arg(scene.web.bundle());

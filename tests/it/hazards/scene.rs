@@ -144,6 +144,18 @@ impl<'h> Scene<'h> {
         before.assert_still(&World::now(self.host));
     }
 
+    /// An end succeeds and changes nothing; the log says `word`.
+    #[track_caller]
+    pub(super) fn logged_by(&self, mut command: Command, input: &[u8], word: &str) {
+        let log = self.host.path("log");
+        let before = (World::now(self.host), fs::read_to_string(&log).unwrap_or_default());
+        assert_eq!(at_once(self.host, &mut command, input).ok(), "");
+        let logged = fs::read_to_string(&log).unwrap_or_default();
+        let new = logged.strip_prefix(&before.1).expect("a log grows");
+        assert!(new.contains(" error oci-link[") && new.contains(word), "no {word:?} in {new:?}");
+        before.0.assert_still(&World::now(self.host));
+    }
+
     /// `prepare` refuses in the same way.
     #[track_caller]
     pub(super) fn prepare_refused(&self, code: i32, word: &str) {

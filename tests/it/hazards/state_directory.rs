@@ -21,7 +21,7 @@ pub(super) fn with_state_dir(command: &Command, dir: &Path) -> Command {
     changed
 }
 
-/// Every command refuses the state directory that `make` makes at a path below the decoys, whose
+/// Every command but an end refuses the state directory that `make` makes at a path below the decoys, whose
 /// owners, modes, times and contents are looked at before and afterwards.
 #[track_caller]
 fn refused(runtime: Runtime, make: impl Fn(&Scene, &Path) -> PathBuf) {
@@ -31,13 +31,14 @@ fn refused(runtime: Runtime, make: impl Fn(&Scene, &Path) -> PathBuf) {
     let dir = make(&scene, &host.path("decoys"));
     let mut prepare = host.oci_link(&["prepare"]);
     prepare.arg(scene.web.bundle());
-    let commands =
-        [scene.command(), host.oci_link(&["hook", "poststop"]), prepare, host.oci_link(&["ls"])];
-    for command in commands {
-        let state = scene.state().to_string();
+    let state = scene.state().to_string();
+    for command in [scene.command(), prepare, host.oci_link(&["ls"])] {
         let named = format!("oci-link: {}", dir.display());
         scene.refused_by(with_state_dir(&command, &dir), state.as_bytes(), 7, &named);
     }
+    // An end never fails.
+    let poststop = with_state_dir(&host.oci_link(&["hook", "poststop"]), &dir);
+    scene.logged_by(poststop, state.as_bytes(), &dir.display().to_string());
 }
 
 /// A proper state directory with db's record in it.

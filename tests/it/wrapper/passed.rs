@@ -94,6 +94,8 @@ fn what_we_act_on() {
     db.run().ok();
     let web = host.container("web").annotate("links", "db").build();
     web.create().ok();
+    // It would go on with the runtime that it was created with.
+    std::fs::remove_dir_all(host.state_dir().join("runtimes")).expect("remembered");
     let parrot = parrot(&host);
     let root = host.path("root").display().to_string();
     let bundle = web.bundle().display().to_string();
@@ -110,6 +112,8 @@ fn what_we_act_on() {
     for container in [web, db] {
         container.delete_by_force().ok();
     }
+    // The parrot, which made nothing, is remembered for a container that there never was.
+    std::fs::remove_file(host.state_dir().join("runtimes/other")).expect("remembered");
     host.assert_nothing_left();
 }
 
