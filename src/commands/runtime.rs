@@ -23,6 +23,7 @@ use crate::sys::file;
 use crate::sys::process::exec::{self, SavedSignals};
 use crate::sys::process::{child, rounds};
 use crate::{lifecycle, logging};
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,8 @@ struct Wrapped {
     program: PathBuf,
     /// Whether the program's name was chosen by config.toml and not by the wrapper's own name.
     by_config: bool,
+    /// The bundle of the container that starts, as soon as it is known.
+    bundle: RefCell<Option<PathBuf>>,
 }
 
 impl Wrapped {
@@ -115,7 +118,7 @@ impl Wrapped {
             let message = format!("runtime \"{shown}\": calls oci-link again: set runtime.command");
             return Err(Error::new(Kind::Input, message));
         }
-        Ok(Self { config, problem, program, by_config: name.is_none() })
+        Ok(Self { config, problem, program, by_config: name.is_none(), bundle: RefCell::default() })
     }
 
     /// Does our part of a command.
@@ -126,6 +129,7 @@ impl Wrapped {
             Action::Run(creation) => edit(&self.host()?, creation, Hooks::Both),
             Action::Start(id) => {
                 let state = self.state_of(id, line, arguments)?;
+                self.bundle.replace(state.bundle.clone());
                 let host = self.host()?;
                 let container = StartingContainer::read(&host, &state)?;
                 lifecycle::start(&host, container, AfterHook::Continue)?;
@@ -176,7 +180,8 @@ impl Wrapped {
 
     /// The config.json of a created container.
     fn config_of(&self, id: &OsString, line: &CommandLine) -> Option<PathBuf> {
-        Some(self.known_state(id, line)?.bundle?.join("config.json"))
+        let bundle = self.bundle.borrow().clone();
+        Some(bundle.or_else(|| self.known_state(id, line)?.bundle)?.join("config.json"))
     }
 
     /// Reads pid and bundle from the runtime's state files.
