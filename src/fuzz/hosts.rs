@@ -71,21 +71,26 @@ fn only_ours_went(content: &[u8], left: &[u8], ours: &str) {
                 panic!("{:?} came from nowhere", String::from_utf8_lossy(kept));
             };
             // A filler may follow the last line.
-            let is_filled = rest.peek().is_none()
-                && line.strip_prefix(kept).is_some_and(|more| more.iter().all(|b| *b == b'#'));
-            if line == kept || is_filled {
+            if line == kept || rest.peek().is_none() && is_filled(line, kept) {
                 break;
             }
             gone.push(line);
         }
     }
     gone.extend(rest);
+    let last = lines(content).last();
+    let may_go =
+        |line: &[u8], our: &[u8]| line == our || Some(line) == last && is_filled(line, our);
     for line in gone {
-        let is_ours = ours.lines().any(|our| our.as_bytes() == line);
-        let is_mark = line == BEGIN.as_bytes() || line == END.as_bytes();
-        let is_filler = line.iter().all(|byte| *byte == b'#');
-        assert!(is_ours || is_mark || is_filler, "{:?} went", String::from_utf8_lossy(line));
+        let mut ours = ours.lines().chain([BEGIN, END, ""]);
+        let is_ours = ours.any(|our| may_go(line, our.as_bytes()));
+        assert!(is_ours, "{:?} went", String::from_utf8_lossy(line));
     }
+}
+
+/// Whether `line` is `start` and a filler.
+fn is_filled(line: &[u8], start: &[u8]) -> bool {
+    line.strip_prefix(start).is_some_and(|more| more.iter().all(|byte| *byte == b'#'))
 }
 
 fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
