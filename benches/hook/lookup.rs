@@ -65,7 +65,7 @@ fn publish(store: &dyn Store, number: u32) {
         revision: 0,
         phase: Phase::Ready,
         name: ContainerName::new(&name(number)).expect("a name"),
-        hostname: Hostname::new(id.short()).expect("a host name"),
+        hostname: Hostname::new(&id.short()).ok(),
         owner: OwnerTag::new(&id, &instance),
         instance,
         network: Network::Own(vec![Address::parse(&address).expect("an address")]),

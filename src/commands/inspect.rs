@@ -12,7 +12,7 @@ use crate::lifecycle::lookup::look_up;
 use crate::lifecycle::planning::plan;
 use crate::link::env::passed;
 use crate::link::{OnMissing, Plan};
-use crate::model::{ContainerId, Flow, HostsPlace, LinkState, Record, Reference};
+use crate::model::{Flow, HostsPlace, LinkState, Record, Reference};
 use crate::sys::file::shown;
 use serde_json::{Value, json};
 
@@ -153,7 +153,7 @@ fn fields(
     plan: &Planned,
     rules: &Rules,
 ) -> Vec<Vec<Cell>> {
-    let mut rows = vec![vec![Cell::from("id"), record.id.as_str().into()]];
+    let mut rows = vec![vec![Cell::from("id"), record.id.to_string().into()]];
     rows.push(vec!["name".into(), record.name.as_str().into()]);
     rows.push(vec!["state".into(), ls::state_cell(host, record)]);
     let mut row = |field: &str, value: String| rows.push(vec![field.into(), value.into()]);
@@ -194,7 +194,7 @@ fn fields(
 }
 
 fn link(link_state: &LinkState) -> String {
-    let source = link_state.source.as_ref().map_or("waiting", ContainerId::as_str);
+    let source = link_state.source.as_ref().map_or("waiting".to_owned(), ToString::to_string);
     format!("{} as {} ({source})", link_state.link.source, link_state.link.alias)
 }
 

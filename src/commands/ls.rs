@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::lookup::look_up;
-use crate::model::{ContainerId, Network, Phase, Record, Reference};
+use crate::model::{ContainerId, Hostname, Network, Phase, Record, Reference};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -106,7 +106,7 @@ pub(crate) fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Va
     json!({
         "id": record.id.as_str(),
         "name": record.name.as_str(),
-        "hostname": record.hostname.as_str(),
+        "hostname": record.hostname.as_ref().map(Hostname::as_str),
         "network": if record.network == Network::Host { "host" } else { "own" },
         "addresses": addresses.collect::<Vec<_>>(),
         "ports": record.ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),

@@ -24,7 +24,7 @@ pub(crate) fn run(overrides: Overrides, text: &[u8]) -> Result<()> {
     logging::init(&config);
     let edited = problem.map_or_else(|| Host::open(config).and_then(|host| edit(&host, text)), Err);
     let edited = match edited {
-        Ok(edited) => edited.into_bytes(),
+        Ok(edited) => edited,
         Err(failed) => {
             Concern::of_text(text).settle("precreate", failed)?;
             text.to_owned()
@@ -34,10 +34,9 @@ pub(crate) fn run(overrides: Overrides, text: &[u8]) -> Result<()> {
     written.map_err(|error| Error::new(Kind::Internal, format!("standard output: {error}")))
 }
 
-fn edit(host: &Host, text: &[u8]) -> Result<String> {
-    let text = std::str::from_utf8(text).context(Kind::Input, || "config.json")?;
+fn edit(host: &Host, text: &[u8]) -> Result<Vec<u8>> {
     let bundle = std::env::current_dir().context(Kind::Input, || "current directory")?;
-    let spec = Spec::parse(&bundle, text.as_bytes())?;
+    let spec = Spec::parse(&bundle, text)?;
     let mounted = match &spec.hosts {
         HostsTarget::Mount(path) => id_in(path),
         _ => None,
@@ -71,7 +70,8 @@ mod tests {
         let id = |path: &str| id_of_directory(Path::new(path)).map(|id| id.to_string());
         assert_eq!(id("/bundles/web").as_deref(), Some("web"));
         assert_eq!(id("/containers/web/userdata").as_deref(), Some("web"));
-        for path in ["/", "/userdata", "/bundles/a web"] {
+        assert_eq!(id("/bundles/a web").as_deref(), Some("a web"));
+        for path in ["/", "/userdata"] {
             assert_eq!(id(path), None, "{path}");
         }
     }

@@ -19,9 +19,13 @@ pub(crate) fn run(host: &Host, arguments: &Prepare) -> Result<()> {
         (None, None) => None,
     };
     let path = bundle.join("config.json");
-    let text = file::read_text(&path, MAX_CONFIG, Kind::Input)?;
+    let config = file::follow(&path, MAX_CONFIG, Kind::Input)?;
+    let text = config.bytes.as_slice();
     let starts = Starts::Later;
-    let container = NewContainer { id: id.as_ref(), bundle: &bundle, text: &text, starts };
+    let container = NewContainer { id: id.as_ref(), bundle: &bundle, text, starts };
     let edited = inject::edited(host, container, Hooks::Both)?;
-    if edited == text { Ok(()) } else { file::replace(&path, edited.as_bytes(), Kind::Input) }
+    if edited == text {
+        return Ok(());
+    }
+    file::replace_followed(&path, &config, &edited, Kind::Input)
 }

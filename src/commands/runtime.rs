@@ -15,6 +15,7 @@ use crate::lifecycle::inject::{self, Hooks, NewContainer, Starts};
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::{StartingContainer, remembered};
 use crate::model::ContainerId;
+use crate::oci::annotations::declares_links;
 use crate::oci::command_line::{Action, CommandLine, Creation};
 use crate::oci::runtime_state::RuntimeState;
 use crate::oci::spec::MAX_CONFIG;
@@ -214,7 +215,8 @@ impl Wrapped {
         arguments: &[OsString],
     ) -> Result<RuntimeState> {
         let globals = arguments.iter().take(line.globals).map(|argument| argument.to_str());
-        let words: Option<Vec<&str>> = globals.chain([Some("state"), Some(id.as_str())]).collect();
+        let words: Option<Vec<&str>> =
+            globals.chain(["state", "--", id.as_str()].map(Some)).collect();
         let not_text = || Error::new(Kind::Usage, "the runtime's options are not UTF-8");
         let program = self.program.to_str().ok_or_else(not_text)?;
         let words = words.ok_or_else(not_text)?;
@@ -260,8 +262,11 @@ impl Wrapped {
 }
 
 fn end(host: &Host, id: &ContainerId, status: ExitStatus) -> Result<()> {
-    let record = host.store.get(id)?;
-    let lives = record.map_or(Ok(false), |record| is_running(&record, host.boot))?;
+    let records = host.store.namesakes(id)?;
+    let mut lives = !records.is_empty();
+    for record in &records {
+        lives &= is_running(record, host.boot)?;
+    }
     if status.success() || !lives { lifecycle::stop(host, id, AfterHook::Continue) } else { Ok(()) }
 }
 
@@ -302,9 +307,20 @@ fn edit(host: &Host, creation: &Creation, hooks: Hooks) -> Result<()> {
     let bundle = std::fs::canonicalize(&creation.bundle)
         .context(Kind::Input, || file::shown(&creation.bundle))?;
     let path = creation.config_file();
-    let text = file::read_text(&path, MAX_CONFIG, Kind::Input)?;
+    let config = file::follow(&path, MAX_CONFIG, Kind::Input)?;
+    let text = config.bytes.as_slice();
     let starts = Starts::Now;
-    let container = NewContainer { id: Some(&id), bundle: &bundle, text: &text, starts };
+    let container = NewContainer { id: Some(&id), bundle: &bundle, text, starts };
     let edited = inject::edited(host, container, hooks)?;
-    if edited == text { Ok(()) } else { file::replace(&path, edited.as_bytes(), Kind::Input) }
+    if edited == text {
+        return Ok(());
+    }
+    match file::replace_followed(&path, &config, &edited, Kind::Input) {
+        // `run` gives every container our hooks. One without links can start without them.
+        Err(error) if !declares_links(text) => {
+            log::warn!("{id}: no container can be linked to it: {error}");
+            Ok(())
+        }
+        replaced => replaced,
+    }
 }

@@ -39,5 +39,5 @@ pub(crate) fn forget(state_dir: &Path, id: &OsStr) {
 
 fn name(id: &OsStr) -> Option<String> {
     let id = ContainerId::new(id.to_str()?).ok()?;
-    Some(format!("{FOLDER}/{}", id.as_str()))
+    Some(format!("{FOLDER}/{}", id.key()))
 }

@@ -30,7 +30,7 @@ impl EngineFiles for Crio {
             return Ok(Facts { is_pod_infra: true, ..Facts::default() });
         }
         let image = get("ImageRef").and_then(ImageId::new).and_then(|id| {
-            let image = GraphRoot::of_rootfs(&clues.spec.root)?.image(&id);
+            let image = GraphRoot::of_rootfs(clues.spec.root().ok()?)?.image(&id);
             image
                 .inspect_err(|error| {
                     log::warn!(

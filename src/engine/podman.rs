@@ -72,7 +72,7 @@ impl EngineFiles for Podman {
 /// crun may report `/` as the bundle.
 fn graph(clues: &Clues<'_>) -> Option<GraphRoot> {
     GraphRoot::of_container(clues.bundle, clues.id)
-        .or_else(|| GraphRoot::of_rootfs(&clues.spec.root))
+        .or_else(|| GraphRoot::of_rootfs(clues.spec.root().ok()?))
 }
 
 fn stored(clues: &Clues<'_>) -> Result<(StoredContainer, Image)> {

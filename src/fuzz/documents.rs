@@ -7,9 +7,11 @@ use crate::engine::{crio, docker, docker_sources, nerdctl, podman, storage};
 use crate::model::{
     ContainerId, ContainerName, EnvFilter, Link, Missing, PortSet, Variable, parse_links,
 };
+use crate::oci::annotations::declares_links;
 use crate::oci::command_line::{Action, CommandLine};
 use crate::oci::edit::ConfigJson;
 use crate::oci::hooks::{injected_arguments, start_timeout};
+use crate::oci::json;
 use crate::oci::runtime_state::RuntimeState;
 use crate::oci::spec::Spec;
 use crate::oci::state::State;
@@ -47,8 +49,9 @@ pub fn config_json(bytes: &[u8]) {
     let bundle = Path::new("/bundle");
     let before = Spec::parse(bundle, bytes);
     let _ = start_timeout(bytes);
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Ok(document) = ConfigJson::parse(text) else { return };
+    let _ = declares_links(bytes);
+    let text = json::text(bytes);
+    let Ok(document) = ConfigJson::parse(bytes, &text) else { return };
     let Ok(own) = document.own_variables() else { return };
     let added = [("DB_PORT", "tcp://10.0.0.2:3306"), ("DB_NAME", "/web/db \"\\\n")];
     let added = added.map(|(key, value)| Variable::new(key, value));
@@ -59,13 +62,14 @@ pub fn config_json(bytes: &[u8]) {
     let hooks = [("createRuntime", hook("createRuntime", &memory)), ("poststop", hook("p", &[]))];
     let Ok(edited) = document.edited(&added, &hooks) else { return };
 
-    let Ok(again) = ConfigJson::parse(&edited) else { panic!("unreadable: {edited}") };
+    let text = json::text(&edited);
+    let Ok(again) = ConfigJson::parse(&edited, &text) else { panic!("unreadable: {text}") };
     assert!(again.has_hooks());
     assert_eq!(again.own_variables().ok(), Some(own));
     assert_eq!(again.edited(&added, &hooks).ok().as_ref(), Some(&edited), "twice is once");
-    if let (Ok(before), Ok(after)) = (before, Spec::parse(bundle, edited.as_bytes())) {
+    if let (Ok(before), Ok(after)) = (before, Spec::parse(bundle, &edited)) {
         assert_eq!(before.environment, after.environment);
-        assert_eq!((before.root, before.hosts), (after.root, after.hosts));
+        assert_eq!((before.root().ok(), &before.hosts), (after.root().ok(), &after.hosts));
         assert_eq!(before.annotations, after.annotations);
     }
 }

@@ -12,7 +12,7 @@ pub(crate) use mermaid::mermaid;
 pub(crate) use svg::svg;
 pub(crate) use text::text;
 
-use crate::model::{LinkState, Network, Phase, PortSet, Record};
+use crate::model::{ContainerId, LinkState, Network, Phase, PortSet, Record};
 use std::collections::BTreeMap;
 
 /// Containers and their links.
@@ -96,12 +96,12 @@ impl Graph {
             },
         };
         let mut graph = Self { nodes: records.iter().map(node).collect(), edges: Vec::new() };
-        let places: BTreeMap<&str, usize> =
-            records.iter().enumerate().map(|(at, record)| (record.id.as_str(), at)).collect();
+        let places: BTreeMap<&ContainerId, usize> =
+            records.iter().enumerate().map(|(at, record)| (&record.id, at)).collect();
         let mut awaited: BTreeMap<&str, usize> = BTreeMap::new();
         for (recipient, record) in records.iter().enumerate() {
             for link_state in &record.links {
-                let standing = link_state.source.as_ref().and_then(|id| places.get(id.as_str()));
+                let standing = link_state.source.as_ref().and_then(|id| places.get(id));
                 let source = standing.copied().or_else(|| meant(records, recipient, link_state));
                 let source = source.unwrap_or_else(|| {
                     let name = link_state.link.source.as_str();
@@ -138,7 +138,8 @@ impl Graph {
 fn called(record: &Record, records: &[Record]) -> String {
     let namesakes = records.iter().filter(|other| other.name == record.name);
     if namesakes.count() > 1 {
-        format!("{} ({})", record.name, record.id.short())
+        let tag = record.id.tag().map_or_else(String::new, |tag| format!("~{:08x}", tag >> 32));
+        format!("{} ({}{tag})", record.name, record.id.short())
     } else {
         record.name.to_string()
     }

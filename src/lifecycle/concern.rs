@@ -24,7 +24,8 @@ pub(crate) enum Concern {
 }
 
 impl Concern {
-    /// Whether a container that was read successfully has links.
+    /// Whether a container that was read successfully has links. One that asks for isolation is
+    /// refused when its annotations are read, so it has no record.
     pub(crate) fn of_record(record: &Record) -> Self {
         if record.links.is_empty() { Self::Unlinked } else { Self::Linked }
     }

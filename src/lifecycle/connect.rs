@@ -120,9 +120,9 @@ fn find_hosts_file(host: &Locked<'_>, me: &Record) -> Result<HostsFile> {
         let message = "unknown: the container was started by an earlier oci-link; start it again";
         return Err(Error::new(Kind::Hosts, format!("{}: {message}", what())));
     };
-    let config = file::read(&bundle.join("config.json"), MAX_CONFIG, Kind::Hosts);
+    let config = file::follow(&bundle.join("config.json"), MAX_CONFIG, Kind::Hosts);
     let config = config.context(Kind::Hosts, || format!("{}: its bundle was removed", what()))?;
-    hosts_file(&Spec::parse(bundle, &config)?, state)
+    hosts_file(&Spec::parse(bundle, &config.bytes)?, state)
 }
 
 /// Restores the links that `me` had before the failed change, and returns `error` with any new

@@ -15,7 +15,7 @@ use crate::model::{ContainerId, Missing, Phase, Record};
 use crate::oci::hooks::start_timeout;
 use crate::store::notes::Note;
 use crate::sys::net::netns::Process;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a container without links waits for the host lock, with [`RETRY`] at most 250 ms. Its
 /// record can be published later.
@@ -26,8 +26,10 @@ const END: Duration = Duration::from_secs(3);
 const END_ROUNDS: u32 = 6;
 /// How long the lock is tried again after a note was left.
 const RETRY: Duration = Duration::from_millis(50);
-/// How long a process may live on after the runtime reported its end, in milliseconds.
-const DYING: u16 = 1000;
+/// How long a process may live on after the runtime reported its end.
+const DYING: Duration = Duration::from_secs(1);
+/// How long one of several processes is waited for before the next.
+const TURN: Duration = Duration::from_millis(10);
 /// How often a start looks for its sources again that ended while it waited for the host lock.
 const ROUNDS: u32 = 3;
 
@@ -74,8 +76,8 @@ fn lock_and_start(host: &Host, mut container: StartingContainer, after: AfterHoo
 
 /// Whether an earlier stage of the same container made its links.
 fn is_later_stage(host: &Host, record: &Record) -> bool {
-    let known = host.store.get(&record.id).ok().flatten();
-    known.is_some_and(|known| known.instance == record.instance && known.phase == Phase::Ready)
+    let known = host.store.namesakes(&record.id).unwrap_or_default();
+    known.iter().any(|known| known.instance == record.instance && known.phase == Phase::Ready)
 }
 
 /// Takes the host lock as soon as the awaited sources are running or the wait is over. The lock is
@@ -124,12 +126,7 @@ fn lock_when_ready<'h>(host: &'h Host, container: &mut StartingContainer) -> Res
 ///
 /// If another process holds the host lock for too long, a note is left and the end goes through.
 pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()> {
-    // A runtime may report the end a moment before the process is gone.
-    if let Some(record) =
-        host.store.get(id)?.filter(|record| matches!(is_running(record, host.boot), Ok(true)))
-    {
-        let _ = Process::pin(record.instance.pid).map(|process| process.ended(DYING));
-    }
+    wait_for_an_end(host, &host.store.namesakes(id)?);
     match lock_for_an_end(host) {
         Ok(host) => {
             host.notes().remove_started(id)?;
@@ -155,4 +152,22 @@ fn lock_for_an_end(host: &Host) -> Result<Locked<'_>> {
         }
     }
     host.lock_within(END)
+}
+
+/// Waits until one of `records` has ended, for [`DYING`] at most. All have one id, and the runtime has
+/// just reported the end of one of them, a moment before its process is gone.
+fn wait_for_an_end(host: &Host, records: &[Record]) {
+    let deadline = Instant::now() + DYING;
+    // With several, each is looked at in turn.
+    let turn = if records.len() == 1 { DYING } else { TURN };
+    while records.iter().all(|record| matches!(is_running(record, host.boot), Ok(true))) {
+        for record in records {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(process) = Process::pin(record.instance.pid) else { continue };
+            process.ended(u16::try_from(left.min(turn).as_millis()).unwrap_or(u16::MAX));
+        }
+        if records.is_empty() || Instant::now() >= deadline {
+            return;
+        }
+    }
 }

@@ -17,6 +17,7 @@ use crate::model::{ContainerId, ContainerName, LinkState, Missing, Variable};
 use crate::oci::annotations::Declared;
 use crate::oci::edit::ConfigJson;
 use crate::oci::hooks::{injected_arguments, start_timeout};
+use crate::oci::json;
 use crate::oci::spec::Spec;
 use crate::sys::file;
 use oci_spec::runtime::{Hook, HookBuilder};
@@ -46,7 +47,7 @@ pub(crate) struct NewContainer<'a> {
     /// The bundle directory.
     pub(crate) bundle: &'a Path,
     /// The content of config.json.
-    pub(crate) text: &'a str,
+    pub(crate) text: &'a [u8],
     /// When the container is created.
     pub(crate) starts: Starts,
 }
@@ -64,9 +65,10 @@ pub(crate) enum Starts {
 
 /// Returns config.json with the variables of the links and with our hooks. The variables describe
 /// the sources that run now. A container without links gets no hook that only removes links.
-pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> Result<String> {
-    let document = ConfigJson::parse(container.text)?;
-    let spec = Spec::parse(container.bundle, container.text.as_bytes())?;
+pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> Result<Vec<u8>> {
+    let text = json::text(container.text);
+    let document = ConfigJson::parse(container.text, &text)?;
+    let spec = Spec::parse(container.bundle, container.text)?;
     let declared = spec.annotations.declared()?;
     if hooks == Hooks::Poststop && declared.links.is_empty() && !document.has_hooks() {
         return Ok(container.text.to_owned());
@@ -83,7 +85,7 @@ pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> 
         Error::new(Kind::Input, message)
     })?;
     let hostname = match container.id {
-        Some(id) => Some(facts.hostname.map_or_else(|| spec.hostname_or(id), Ok)?),
+        Some(id) => facts.hostname.or_else(|| spec.hostname_or(id)),
         None => spec.hostname.clone(),
     };
     let naming = RecipientNames { name: &name, hostname: hostname.as_ref() };
@@ -127,7 +129,7 @@ fn variables(
         refresh: &|| record_notes(host),
     };
     let timeout = || match container.starts {
-        Starts::NowByHook => start_timeout(container.text.as_bytes()),
+        Starts::NowByHook => start_timeout(container.text),
         Starts::Now | Starts::Later => Ok(None),
     };
     let pause = || {

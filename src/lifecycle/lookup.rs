@@ -27,9 +27,10 @@ pub(crate) fn recipients_of(store: &dyn Store, record: &Record) -> Result<Vec<Re
         return Ok(Vec::new());
     }
     let mut all: Vec<Record> = Vec::new();
-    let [name, id] = record.answers_to();
-    let mut found = store.recipients_naming(&name)?;
-    found.extend(store.recipients_naming(&id)?);
+    let mut found = store.recipients_of(&record.id)?;
+    for reference in record.answers_to() {
+        found.extend(store.recipients_naming(&reference)?);
+    }
     found.extend(store.unresolved_by_prefix(&record.id)?);
     for recipient in found {
         let known = all.iter().any(|other| other.id == recipient.id);

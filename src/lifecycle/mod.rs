@@ -7,6 +7,7 @@ pub(crate) mod alive;
 pub(crate) mod apply;
 pub(crate) mod concern;
 pub(crate) mod connect;
+pub(crate) mod contested;
 pub(crate) mod debug_log;
 pub(crate) mod entry;
 pub(crate) mod inject;

@@ -1,20 +1,20 @@
 //! A container starts: its record is published, its links are made, and the containers that are
 //! linked to it are planned again.
 
-use crate::error::{Cause, Error, Failures, Kind, Result};
+use crate::error::{Error, Failures, Kind, Result};
 use crate::host::Locked;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{carry_out, rollback};
-use crate::lifecycle::lookup::{is_linked, recipients_of};
+use crate::lifecycle::lookup::recipients_of;
 use crate::lifecycle::planning::{conflicts, first_plan};
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{ATTEMPTS, log_failure, replan};
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::{part, remove, rollback_current};
-use crate::lifecycle::{debug_log, orphans};
+use crate::lifecycle::{contested, debug_log, orphans};
 use crate::link::OnMissing;
-use crate::model::{Missing, Phase, Record, Reference};
+use crate::model::{Missing, OwnerTag, Phase, Record};
 use crate::store::{Commit, Found};
 use crate::sys::hosts::HostsFile;
 
@@ -134,12 +134,17 @@ fn publish(
 /// Removes dead containers that had the id, an address or the name of the starting one, and
 /// continues from its own record of an earlier stage. Returns whether a container was removed.
 ///
-/// An id or a linked address of a running container is an error.
+/// An id of a running container is no obstacle: the starting one becomes its namesake. For an address
+/// of a running one see [`contested`].
 fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, bool)> {
     let (mut container, mut cleared) = (container, false);
     container.revision = 0;
-    if let Some(old) = host.store.get(&container.id)? {
+    let first = container.id.tagged(None);
+    let mut is_taken = false;
+    for old in host.store.namesakes(&first)? {
         if old.instance == container.instance {
+            container.id = old.id;
+            container.owner = old.owner;
             container.revision = old.revision;
             container.flows = old.flows;
             container.hosts = old.hosts;
@@ -149,48 +154,37 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
                 container.phase = old.phase;
                 container.links = old.links;
             }
-        } else if is_running(&old, host.boot)? {
-            let message = format!("container id \"{}\": belongs to a running container", old.id);
-            return Err(Error::new(Kind::Unsafe, message));
+        } else if may_run(host, &old) {
+            is_taken |= old.id == first;
         } else {
             finish(host, &old)?;
             cleared = true;
         }
     }
-    for address in container.network.addresses() {
-        for holder in host.store.holders_of(address.ip())? {
-            let shared = holder.instance.boot == container.instance.boot
-                && holder.instance.netns == container.instance.netns;
-            if shared || holder.id == container.id {
-                continue;
-            }
-            if !is_running(&holder, host.boot)? {
-                match remove(host, &holder) {
-                    // Its rules are gone. Its own hosts file concerns no other container.
-                    Err(error) if error.cause == Cause::HostsFile => {
-                        log_failure(&holder, Err(error));
-                    }
-                    removed => removed?,
-                }
-                cleared = true;
-            } else if is_linked(host.store.as_ref(), &holder)? {
-                let message = format!(
-                    "address \"{}\": belongs to container {}, which runs and has links",
-                    address.ip(),
-                    holder.id
-                );
-                return Err(Error::new(Kind::Unsafe, message));
-            }
-        }
+    if container.revision == 0 && is_taken {
+        // The same id below another root of the runtime, or in another namespace of containerd.
+        container.id = first.namesake(&container.instance);
+        container.owner = OwnerTag::new(&container.id, &container.instance);
+        log::info!("{first}: another container with this id runs: this one is {}", container.id);
     }
-    if let Found::One(other) = host.store.find(&Reference::from(&container.name))? {
+    cleared |= contested::settle(host, &container)?;
+    let named = container.name.reference().map(|name| host.store.find(&name)).transpose()?;
+    if let Some(Found::One(other)) = named {
         let same_name = other.name == container.name && other.id != container.id;
-        if same_name && !is_running(&other, host.boot)? {
+        if same_name && !may_run(host, &other) {
             finish(host, &other)?;
             cleared = true;
         }
     }
     Ok((container, cleared))
+}
+
+/// Whether a container runs, or its process cannot be seen. Unknown is not dead.
+fn may_run(host: &Locked<'_>, record: &Record) -> bool {
+    is_running(record, host.boot).unwrap_or_else(|error| {
+        log::warn!("{}: taken as running: {error}", record.id);
+        true
+    })
 }
 
 /// Removes a dead container for the sake of its successor. A recipient whose firewall fails does

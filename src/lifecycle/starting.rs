@@ -6,8 +6,8 @@ use crate::host::Host;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::debug_log;
 use crate::model::{
-    BackendName, ContainerName, Instance, LinkState, Missing, Network, OwnerTag, Phase, Record,
-    Variable,
+    BackendName, ContainerId, ContainerName, Instance, LinkState, Missing, Network, OwnerTag,
+    Phase, Record, Variable,
 };
 use crate::oci::annotations::Declared;
 use crate::oci::runtime_state::{FILES, RuntimeState};
@@ -20,7 +20,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The largest state file of a runtime, in bytes. runc stores its whole configuration there.
-const MAX_STATE: u64 = 4 << 20;
+const MAX_STATE: u64 = 64 << 20;
 /// The default state directory of crun.
 const CRUN: &str = "/run/crun";
 
@@ -57,12 +57,15 @@ impl StartingContainer {
         if let Some(annotations) = &state.annotations {
             spec.annotations.must_agree(annotations)?;
         }
-        let declared = spec.annotations.declared()?;
         let clues = Clues { id: &state.id, bundle, spec: &spec };
         let (facts, listing) = (engine::describe(&clues), engine::listing(&clues));
         // The infra container has the pod's annotations, which are meant for its other containers.
-        let declared = if facts.is_pod_infra { Declared::default() } else { declared };
+        let declared =
+            if facts.is_pod_infra { Declared::default() } else { spec.annotations.declared()? };
         let namespace = Namespace::of(&process)?;
+        if !declared.links.is_empty() && declared.missing != Missing::Defer {
+            must_have_an_address(&state.id, &namespace)?;
+        }
         let hosts = if declared.links.is_empty() || namespace.is_ours {
             None
         } else {
@@ -80,7 +83,7 @@ impl StartingContainer {
             revision: 0,
             phase: Phase::Pending,
             name: declared.name.or(facts.name).unwrap_or_else(|| ContainerName::from(&state.id)),
-            hostname: facts.hostname.map_or_else(|| spec.hostname_or(&state.id), Ok)?,
+            hostname: facts.hostname.or_else(|| spec.hostname_or(&state.id)),
             owner: OwnerTag::new(&state.id, &instance),
             instance,
             network: if namespace.is_ours {
@@ -111,8 +114,10 @@ impl StartingContainer {
 /// a config.json from elsewhere. crun keeps a copy in its state directory. If the bundle is
 /// unknown, relative paths are resolved below that copy, where they find nothing.
 fn configuration(bundle: &Path, state: &State) -> Result<(PathBuf, Vec<u8>)> {
-    let read =
-        |directory: &Path| file::read(&directory.join("config.json"), MAX_CONFIG, Kind::Input);
+    let read = |directory: &Path| {
+        let path = directory.join("config.json");
+        file::follow(&path, MAX_CONFIG, Kind::Input).map(|file| file.bytes)
+    };
     let copied = || {
         let kept = Path::new(CRUN).join(state.id.as_str());
         // A container of this id may exist below another root of crun. The file does not exist
@@ -128,7 +133,7 @@ fn configuration(bundle: &Path, state: &State) -> Result<(PathBuf, Vec<u8>)> {
     }
     let there = read(bundle);
     let is_missing = || {
-        let found = std::fs::symlink_metadata(bundle.join("config.json"));
+        let found = std::fs::metadata(bundle.join("config.json"));
         found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
     };
     let config = match &there {
@@ -166,11 +171,31 @@ fn pin(state: &State) -> Result<Process> {
     Ok(pinned)
 }
 
+/// Refuses a container with links that has no address. On the host's network the plan refuses it.
+fn must_have_an_address(id: &ContainerId, namespace: &Namespace) -> Result<()> {
+    if namespace.is_ours || !namespace.addresses.is_empty() {
+        return Ok(());
+    }
+    Err(match &namespace.left_out {
+        Some(reason) => {
+            let message = format!("{reason}: links need another address");
+            Error::new(Kind::Unsafe, message)
+        }
+        None => {
+            let message = format!(
+                "{id}: has no address, and links need one: connect it to a network, or set \
+                 org.oci-link.missing=defer"
+            );
+            Error::new(Kind::Namespace, message)
+        }
+    })
+}
+
 /// Opens the hosts file that config.json names.
 pub(crate) fn hosts_file(spec: &Spec, state: &Path) -> Result<HostsFile> {
     match &spec.hosts {
         HostsTarget::Mount(path) => HostsFile::of_mount(path, state),
-        HostsTarget::Rootfs => HostsFile::of_rootfs(&spec.root),
+        HostsTarget::Rootfs => HostsFile::of_rootfs(spec.root()?),
         HostsTarget::Hidden => {
             let message = "hosts file /etc/hosts: hidden by another mount: mount a file on it";
             Err(Error::new(Kind::Hosts, message))

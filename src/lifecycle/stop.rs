@@ -11,21 +11,41 @@ use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{log_failure, replan};
 use crate::model::{ContainerId, Record};
 
-/// Undoes everything of the container `id`. Idempotent; an unknown id is not an error. If the recorded
-/// process lives, the hook means an earlier container of that id.
+/// Undoes everything of the container `id`. Idempotent; an unknown id is not an error.
+///
+/// Of several containers with this id, each one whose process has ended is removed. If all run, the
+/// hook means an earlier container of that id.
 pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook) -> Result<()> {
-    let Some(record) = host.store.get(id)? else {
+    let records = host.store.namesakes(id)?;
+    if records.is_empty() {
         log::debug!("{id}: has no record: nothing to do");
         return Ok(());
-    };
-    if is_running(&record, host.boot)? {
+    }
+    let (mut ended, mut failures) = (Vec::new(), Failures::default());
+    let mut running = 0;
+    for record in &records {
+        match is_running(record, host.boot) {
+            Ok(false) => ended.push(record),
+            Ok(true) => running += 1,
+            // Unknown is not dead.
+            Err(error) => failures.note(Err(error)),
+        }
+    }
+    if running == records.len() {
         log::warn!("{id}: still runs: poststop is about an earlier container with this id");
         return Ok(());
     }
     if after == AfterHook::Exit {
-        confine(host, recipients_of(host.store.as_ref(), &record)?.iter().chain([&record]), None);
+        let mut touched: Vec<Record> = Vec::new();
+        for record in &ended {
+            touched.extend(recipients_of(host.store.as_ref(), record)?);
+        }
+        confine(host, touched.iter().chain(ended.iter().copied()), None);
     }
-    remove(host, &record)
+    for record in ended {
+        failures.note(remove(host, record));
+    }
+    failures.into_result()
 }
 
 /// Removes the container `id` if its process is gone, although no hook reported it. Returns the

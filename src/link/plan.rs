@@ -3,8 +3,8 @@
 use super::flows::{flows, source_address};
 use super::{Candidate, OnMissing, RecipientNames, Refusal, hosts, resolve};
 use crate::model::{
-    Address, Alias, Family, Flow, HostsEdit, HostsPlace, Link, LinkState, Network, Phase, Record,
-    is_reserved,
+    Address, Alias, Family, Flow, Hostname, HostsEdit, HostsPlace, Link, LinkState, Network, Phase,
+    Record, is_reserved,
 };
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -110,7 +110,8 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsInput, sources: &[Option
     // Without links the hosts file becomes what it was before the container was linked.
     let linked = !me.links.is_empty();
     let own = first_of_each(own).filter(|ip| linked && !hosts::mentions(&base, *ip));
-    lines.extend(own.map(|ip| hosts::line(ip, &[me.hostname.as_str()])));
+    let hostname = me.hostname.as_ref().map(Hostname::as_str);
+    lines.extend(own.filter_map(|ip| Some(hosts::line(ip, &[hostname?]))));
 
     let block = hosts::block(&base, &lines);
     // An unchanged block stays in place. Containers of one pod share the file and would otherwise
@@ -131,24 +132,30 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsInput, sources: &[Option
 /// is not the alias.
 ///
 /// The IPv4 line comes before the IPv6 line. A source chooses its own host name, so a host name
-/// that is the alias of another source is left out. Names that mean the recipient itself are left
-/// out too.
+/// that is the alias or the name of another source is left out. Names that mean the recipient
+/// itself, and names that no link can contain, are left out too.
 fn link_lines(
     me: &Record,
     alias: &Alias,
     source: &Record,
     sources: &[Option<&Record>],
 ) -> Vec<String> {
-    let (hostname, name) = (source.hostname.as_str(), source.name.as_str());
+    let name = source.name.as_str();
     let mut names = vec![alias.as_str()];
-    let mut links = me.links.iter().zip(sources);
-    let anothers = links.any(|(link_state, other)| {
-        link_state.link.alias.same_host(hostname) && other.is_none_or(|other| other.id != source.id)
-    });
-    if !anothers && !is_taken(me, hostname) {
-        names.push(hostname);
-    }
-    if name != alias.as_str() && !is_taken(me, name) {
+    let is_anothers = |hostname: &str| {
+        me.links.iter().zip(sources).any(|(link_state, other)| {
+            let other = match other {
+                Some(other) if other.id == source.id => return false,
+                other => other.map_or("", |other| other.name.as_str()),
+            };
+            // Names that differ in case are different names, and each is in its own line anyway.
+            let is_name = hostname != name && other.eq_ignore_ascii_case(hostname);
+            link_state.link.alias.same_host(hostname) || is_name
+        })
+    };
+    let hostname = source.hostname.as_ref().map(Hostname::as_str);
+    names.extend(hostname.filter(|hostname| !is_anothers(hostname) && !is_taken(me, hostname)));
+    if name != alias.as_str() && !source.name.is_derived() && !is_taken(me, name) {
         names.push(name);
     }
     Family::BOTH
@@ -160,7 +167,8 @@ fn link_lines(
 
 /// Whether `name` means the container itself in its own hosts file.
 fn is_taken(me: &Record, name: &str) -> bool {
-    is_reserved(name) || me.hostname.as_str().eq_ignore_ascii_case(name)
+    let is_own = |own: &Hostname| own.as_str().eq_ignore_ascii_case(name);
+    is_reserved(name) || me.hostname.as_ref().is_some_and(is_own)
 }
 
 /// Returns the first IPv4 and the first IPv6 address.
@@ -170,160 +178,4 @@ fn first_of_each(mut ips: impl Iterator<Item = IpAddr> + Clone) -> impl Iterator
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::sample::record;
-    use crate::model::{ContainerName, Hostname, Inode};
-    use std::path::PathBuf;
-
-    fn world(sources: &[Record], content: Option<&str>) -> World {
-        let place =
-            HostsPlace::Mount { path: PathBuf::from("/h"), inode: Inode { device: 1, number: 2 } };
-        let content = content.map(|text| text.as_bytes().to_vec());
-        World {
-            candidates: sources.iter().map(|s| Candidate::Running(Box::new(s.clone()))).collect(),
-            hosts: Some(HostsInput { place, content, ipv6: true, shared: vec![] }),
-        }
-    }
-
-    fn text(plan: &Plan) -> String {
-        String::from_utf8(plan.hosts_content.clone().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn lines_in_the_order_of_the_links_then_our_own() {
-        let db = record("mysql", "3306", &["10.0.0.2/24", "fd00::2/64"]);
-        let cache = record("cache", "none", &["10.0.0.3/24"]);
-        let web = record("web", "none", &["10.0.0.4/24", "fd00::4/64"]);
-        let web = web.linked(&["cache", "mysql:db", "mysql:sql"]);
-        let world = world(&[cache, db.clone(), db], Some("10.0.0.4\tengine\n"));
-        let plan = plan(&web, &world, OnMissing::Refuse).unwrap();
-        assert_eq!(
-            text(&plan),
-            "10.0.0.4\tengine\n# BEGIN oci-link\n10.0.0.3\tcache cache\n\
-             10.0.0.2\tdb mysql mysql\nfd00::2\tdb mysql mysql\n\
-             10.0.0.2\tsql mysql mysql\nfd00::2\tsql mysql mysql\n\
-             fd00::4\tweb\n# END oci-link\n"
-        );
-        let flows: Vec<_> = plan.record.flows.iter().map(ToString::to_string).collect();
-        assert_eq!(flows, ["10.0.0.4 -> 10.0.0.2 3306/tcp", "fd00::4 -> fd00::2 3306/tcp"]);
-    }
-
-    #[test]
-    fn a_missing_file_is_made_as_docker_makes_it() {
-        let db = record("db", "none", &["10.0.0.2/24"]);
-        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
-        let plan = plan(&web, &world(&[db], None), OnMissing::Refuse).unwrap();
-        assert!(text(&plan).starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost"));
-        assert!(text(&plan).ends_with("10.0.0.2\tdb db\n10.0.0.4\tweb\n# END oci-link\n"));
-    }
-
-    #[test]
-    fn planning_again_changes_nothing() {
-        let db = record("db", "80", &["10.0.0.2/24"]);
-        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
-        let first =
-            plan(&web, &world(std::slice::from_ref(&db), Some("x\n")), OnMissing::Refuse).unwrap();
-        let again = world(std::slice::from_ref(&db), Some(&text(&first)));
-        let second = plan(&first.record, &again, OnMissing::Refuse).unwrap();
-        assert_eq!(second.hosts_content, None);
-        assert_eq!(second.record, first.record);
-        let neighbours = hosts::block(b"", &["10.0.0.9\tother".to_owned()]);
-        let shared = world(&[db], Some(&(text(&first) + &neighbours)));
-        let third = plan(&first.record, &shared, OnMissing::Refuse).unwrap();
-        assert_eq!(third.hosts_content, None, "nor does a block that came behind ours");
-    }
-
-    #[test]
-    fn a_source_that_goes_takes_its_rules_and_line_along() {
-        let db = record("db", "80", &["10.0.0.2/24"]);
-        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
-        let linked = plan(&web, &world(&[db], Some("x\n")), OnMissing::Refuse).unwrap();
-        let mut gone = world(&[], Some(&text(&linked)));
-        gone.candidates = vec![Candidate::Stopped(ContainerName::new("db").unwrap())];
-        let plan = plan(&linked.record, &gone, OnMissing::Leave).unwrap();
-        assert!(plan.record.flows.is_empty());
-        assert_eq!(text(&plan), "x\n# BEGIN oci-link\n10.0.0.4\tweb\n# END oci-link\n");
-        assert_eq!(plan.pending().flows, linked.record.flows, "until it is done");
-        assert_eq!((plan.pending().phase, plan.record.phase), (Phase::Pending, Phase::Ready));
-        let before = linked.record.hosts.unwrap().block;
-        assert_eq!(plan.pending().hosts.unwrap().previous, [before]);
-    }
-
-    #[test]
-    fn the_own_line_is_removed_with_the_last_link() {
-        let db = record("db", "80", &["10.0.0.2/24"]);
-        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
-        let linked = plan(&web, &world(&[db], Some("x\n")), OnMissing::Refuse).unwrap();
-        let unlinked = linked.record.clone().linked(&[]);
-        let plan = plan(&unlinked, &world(&[], Some(&text(&linked))), OnMissing::Leave).unwrap();
-        assert_eq!(text(&plan), "x\n");
-    }
-
-    #[test]
-    fn of_several_networks_the_shared_one_counts() {
-        let db = record("db", "80", &["10.1.0.2/24", "10.0.0.2/24"]);
-        let web = record("web", "none", &["10.2.0.4/24", "10.0.0.4/24"]).linked(&["db"]);
-        let plan = plan(&web, &world(&[db], Some("")), OnMissing::Refuse).unwrap();
-        assert_eq!(plan.record.flows[0].to_string(), "10.0.0.4 -> 10.0.0.2 80/tcp");
-        assert!(text(&plan).contains("10.0.0.2\tdb db\n"));
-    }
-
-    #[test]
-    fn refusals_say_what_docker_says() {
-        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:sql"]);
-        let refused = |candidate: Candidate| {
-            let world = World { candidates: vec![candidate], hosts: None };
-            plan(&web, &world, OnMissing::Refuse).unwrap_err().to_string()
-        };
-        assert_eq!(
-            refused(Candidate::Missing),
-            "could not get container for db: No such container: db"
-        );
-        assert_eq!(
-            refused(Candidate::Stopped(ContainerName::new("db").unwrap())),
-            "Cannot link to a non running container: /db AS /web/sql"
-        );
-        assert_eq!(refused(Candidate::Ambiguous), "multiple IDs found with provided prefix: db");
-        let mut on_host = record("db", "80", &[]);
-        on_host.network = Network::Host;
-        assert!(refused(Candidate::Running(Box::new(on_host))).starts_with("conflicting options"));
-    }
-
-    #[test]
-    fn on_the_hosts_network_only_links_are_refused() {
-        let on_host = Record { network: Network::Host, ..record("web", "none", &[]) };
-        let nobody = World { candidates: vec![], hosts: None };
-        assert!(plan(&on_host, &nobody, OnMissing::Refuse).is_ok());
-        let linked = on_host.linked(&["db"]);
-        let db = record("db", "80", &["10.0.0.2/24"]);
-        let there = World { hosts: None, ..world(&[db], None) };
-        for absent in [OnMissing::Refuse, OnMissing::Leave] {
-            assert_eq!(plan(&linked, &there, absent), Err(Refusal::HostNetwork));
-        }
-    }
-
-    #[test]
-    fn a_host_name_takes_nobody_elses_name() {
-        let line = |hostname: &str| {
-            let mut evil = record("evil", "none", &["10.0.0.2/24"]);
-            evil.hostname = Hostname::new(hostname).unwrap();
-            let db = record("db", "none", &["10.0.0.3/24"]);
-            let web = record("web", "none", &["10.0.0.4/24"]).linked(&["evil:e", "db"]);
-            let plan = plan(&web, &world(&[evil, db], Some("")), OnMissing::Refuse).unwrap();
-            text(&plan).lines().nth(1).unwrap().to_owned()
-        };
-        assert_eq!(line("other"), "10.0.0.2\te other evil");
-        for taken in ["db", "DB", "localhost", "ip6-loopback", "web"] {
-            assert_eq!(line(taken), "10.0.0.2\te evil", "{taken}");
-        }
-        assert_eq!(line("e"), "10.0.0.2\te e evil", "its alias is its own, as in Docker");
-    }
-
-    #[test]
-    fn nobody_is_linked_under_his_own_name() {
-        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:WEB"]);
-        let world = World { candidates: vec![Candidate::Missing], hosts: None };
-        assert!(matches!(plan(&web, &world, OnMissing::Leave), Err(Refusal::OwnHostname(_))));
-    }
-}
+mod tests;

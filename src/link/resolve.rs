@@ -117,7 +117,7 @@ pub(crate) struct RecipientNames<'a> {
 impl<'a> RecipientNames<'a> {
     /// Takes the names from the container's record.
     pub(crate) fn of(record: &'a Record) -> Self {
-        Self { name: &record.name, hostname: Some(&record.hostname) }
+        Self { name: &record.name, hostname: record.hostname.as_ref() }
     }
 }
 

@@ -68,6 +68,29 @@ impl Address {
     }
 }
 
+/// Returns at most `limit` of `addresses`, in their order.
+///
+/// The first address of each network counts before all further ones.
+pub(crate) fn first_of_networks(addresses: Vec<Address>, limit: usize) -> Vec<Address> {
+    if addresses.len() <= limit {
+        return addresses;
+    }
+    let mut kept: Vec<usize> = Vec::new();
+    for (at, address) in addresses.iter().enumerate() {
+        let known = kept.iter().filter_map(|at| addresses.get(*at));
+        if kept.len() < limit && !known.clone().any(|known| known.shares_network(address)) {
+            kept.push(at);
+        }
+    }
+    for at in 0..addresses.len() {
+        if kept.len() < limit && !kept.contains(&at) {
+            kept.push(at);
+        }
+    }
+    kept.sort_unstable();
+    kept.iter().filter_map(|at| addresses.get(*at).copied()).collect()
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.ip, self.prefix)
@@ -177,6 +200,23 @@ mod tests {
         {
             assert_eq!(Address::parse(good).map(|a| a.to_string()), Ok(good.to_owned()));
         }
+    }
+
+    #[test]
+    fn of_many_addresses_the_first_of_each_network_counts() {
+        let address = |text: &str| Address::parse(text).unwrap();
+        let many: Vec<Address> = (1..=250)
+            .map(|n| address(&format!("10.0.0.{n}/24")))
+            .chain([address("10.1.0.2/16")])
+            .collect();
+        let kept = first_of_networks(many.clone(), 64);
+        assert_eq!(kept.len(), 64);
+        assert_eq!((kept[0], kept[63]), (many[0], many[250]));
+        assert_eq!(kept[..63], many[..63], "in their order");
+        assert_eq!(first_of_networks(many[..64].to_vec(), 64), many[..64]);
+        let networks: Vec<Address> = (0..200).map(|n| address(&format!("10.{n}.0.2/16"))).collect();
+        assert_eq!(first_of_networks(networks.clone(), 64), networks[..64]);
+        assert_eq!(first_of_networks(Vec::new(), 64), []);
     }
 
     #[test]

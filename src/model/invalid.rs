@@ -37,7 +37,7 @@ impl fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 /// Escapes everything except printable ASCII and the ellipsis of a truncated value.
-fn escape(value: &str) -> String {
+pub(super) fn escape(value: &str) -> String {
     value
         .chars()
         .map(|c| match c {

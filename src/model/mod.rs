@@ -1,11 +1,13 @@
 //! Checked types for values from outside; no I/O.
 //!
 //! Every value from outside is converted to one of these types where it enters, or refused there.
-//! Other code handles no raw strings. A [`ContainerId`] is safe as a file name, an [`Alias`] in a
-//! hosts file, and a [`Port`] in a firewall rule.
+//! Other code handles no raw strings. The key of a [`ContainerId`] is safe as a file name, an
+//! [`Alias`] in a hosts file, and a [`Port`] in a firewall rule.
 
 mod address;
+mod digest;
 mod environment;
+mod id;
 mod invalid;
 mod links;
 mod missing;
@@ -15,16 +17,17 @@ mod record;
 #[cfg(test)]
 pub(crate) mod sample;
 
-pub(crate) use address::Family;
 pub use address::{Address, Network};
+pub(crate) use address::{Family, first_of_networks};
 pub(crate) use environment::EnvFilter;
 pub use environment::Variable;
+pub use id::ContainerId;
 pub(crate) use invalid::Invalid;
 pub(crate) use links::Link;
 pub(crate) use links::{MAX_LINKS, parse_links};
 pub(crate) use missing::{Missing, parse_wait};
 pub(crate) use names::is_reserved;
-pub use names::{Alias, BridgeName, ContainerId, ContainerName, Hostname, Reference};
+pub use names::{Alias, BridgeName, ContainerName, Hostname, Reference};
 pub use ports::{Port, PortSet, Protocol};
 pub(crate) use record::filler;
 pub use record::{BackendName, Flow, HostsPlace, Inode, Instance, OwnerTag, Phase, Record};

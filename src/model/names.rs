@@ -1,9 +1,9 @@
-//! Names of containers: ids, names, host names, aliases, and references to sources.
+//! Names of containers: names, host names, aliases, and references to sources.
 
-use super::Invalid;
+use super::{ContainerId, Invalid};
 use std::fmt;
 
-/// Length limit of ids and names. They become file names with a suffix, and a file name has at most
+/// Length limit of names. They become file names with a suffix, and a file name has at most
 /// 255 bytes.
 const MAX_NAME: usize = 240;
 /// Length limit of a host name (RFC 1035).
@@ -55,10 +55,6 @@ macro_rules! checked_name {
     };
 }
 
-checked_name!(
-    /// An OCI container id, as runc and crun accept it.
-    ContainerId, "container id", "_.+-", MAX_NAME
-);
 checked_name!(
     /// The name that users give a container.
     ContainerName, "container name", "_.+-", MAX_NAME
@@ -114,29 +110,28 @@ impl fmt::Debug for BridgeName {
     }
 }
 
-impl ContainerId {
-    /// Docker's short form of the id, which is the default host name of a container.
-    pub fn short(&self) -> &str {
-        self.0.get(..12).unwrap_or(&self.0)
+impl ContainerName {
+    /// Parses the name in the record of `id`, which may be derived from the id.
+    pub(crate) fn of_record(value: &str, id: &ContainerId) -> Result<Self, Invalid> {
+        let derived = Self::from(id);
+        if derived.0 == value { Ok(derived) } else { Self::new(value) }
+    }
+
+    /// Whether the name only resembles the id and no link can name it.
+    pub(crate) fn is_derived(&self) -> bool {
+        self.reference().is_none()
+    }
+
+    /// Returns the reference by which a link may name the container. A derived name has none.
+    pub(crate) fn reference(&self) -> Option<Reference> {
+        Reference::new(&self.0).ok()
     }
 }
 
 impl From<&ContainerId> for ContainerName {
-    /// The default name of a container is its id. Every id is a valid name.
+    /// The default name of a container: its id, or what can be shown in place of it.
     fn from(id: &ContainerId) -> Self {
-        Self(id.0.clone())
-    }
-}
-
-impl From<&ContainerId> for Reference {
-    fn from(id: &ContainerId) -> Self {
-        Self(id.0.clone())
-    }
-}
-
-impl From<&ContainerName> for Reference {
-    fn from(name: &ContainerName) -> Self {
-        Self(name.0.clone())
+        Self(id.display_name())
     }
 }
 
@@ -191,8 +186,8 @@ mod tests {
             assert!(ContainerName::new(name).is_ok(), "{name}");
             assert!(Alias::new(name).is_ok(), "{name}");
         }
-        assert!(ContainerId::new(&"f".repeat(64)).is_ok());
-        assert!(ContainerId::new(&"f".repeat(MAX_NAME)).is_ok());
+        assert!(ContainerName::new(&"f".repeat(MAX_NAME)).is_ok());
+        assert!(ContainerName::new(&"f".repeat(MAX_NAME + 1)).is_err());
     }
 
     #[test]
@@ -218,7 +213,7 @@ mod tests {
             "a,b",
             &long,
         ] {
-            assert!(ContainerId::new(name).is_err(), "{name:?}");
+            assert!(ContainerName::new(name).is_err(), "{name:?}");
             assert!(Alias::new(name).is_err(), "{name:?}");
             assert!(Hostname::new(name).is_err(), "{name:?}");
         }
@@ -240,12 +235,5 @@ mod tests {
             assert!(Alias::new(name).is_ok_and(|alias| alias.is_reserved()), "{name}");
         }
         assert!(Alias::new("localhosts").is_ok_and(|alias| !alias.is_reserved()));
-    }
-
-    #[test]
-    fn short_ids_do_not_cut_short_ones() {
-        assert_eq!(ContainerId::new("db").map(|id| id.short().to_owned()), Ok("db".into()));
-        let id = ContainerId::new("0123456789abcdef");
-        assert_eq!(id.map(|id| id.short().to_owned()), Ok("0123456789ab".into()));
     }
 }

@@ -46,7 +46,7 @@ impl OwnerTag {
     /// record and not computed again.
     pub fn new(id: &ContainerId, instance: &Instance) -> Self {
         let mut hasher = DefaultHasher::new();
-        (instance.boot, instance.netns, id).hash(&mut hasher);
+        (instance.boot, instance.netns, id.key()).hash(&mut hasher);
         Self(format!("{:016x}", hasher.finish()))
     }
 
@@ -245,8 +245,8 @@ pub struct Record {
     pub id: ContainerId,
     /// The container's name.
     pub name: ContainerName,
-    /// The container's own host name.
-    pub hostname: Hostname,
+    /// The container's own host name; `None` if it is not a name that a hosts file can contain.
+    pub hostname: Option<Hostname>,
     /// Which run of the container this is.
     pub instance: Instance,
     /// The container's network and addresses.
@@ -279,8 +279,8 @@ impl Record {
     }
 
     /// Returns the references by which links of other containers may name this container.
-    pub(crate) fn answers_to(&self) -> [Reference; 2] {
-        [Reference::from(&self.name), Reference::from(&self.id)]
+    pub(crate) fn answers_to(&self) -> impl Iterator<Item = Reference> + use<> {
+        [self.name.reference(), self.id.reference()].into_iter().flatten()
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         revision: 0,
         phase: Phase::Pending,
         name: ContainerName::new(name).unwrap(),
-        hostname: Hostname::new(name).unwrap(),
+        hostname: Hostname::new(name).ok(),
         owner: OwnerTag::new(&id, &instance),
         instance,
         network: Network::Own(addresses),

@@ -1,60 +1,34 @@
 //! The annotations that declare links.
 
+use super::json::{self, Key, Members};
+use super::spelling::nearest;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerName, EnvFilter, Invalid, Link, Missing, PortSet, parse_links};
 use serde::Deserialize;
-use serde::de::{Error as _, MapAccess, Visitor};
-use std::borrow::Cow;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// Prefix of all annotations of oci-link.
 pub(crate) const PREFIX: &str = "org.oci-link.";
 /// The keys of all annotations of oci-link, without the prefix. [`Declared`] has their values.
-#[cfg(test)]
 const KEYS: [&str; 5] = ["links", "name", "ports", "env", "missing"];
+/// Keys that are reserved for later versions. They are not misspelt.
+const RESERVED: [&str; 3] = ["isolate", "share", "from"];
 /// The annotation in which image tools (umoci) store an image's EXPOSE.
 const IMAGE_PORTS: &str = "org.opencontainers.image.exposedPorts";
-/// Limit of annotations per container. Kubernetes allows 256 KiB of annotations per object.
-const MAX_COUNT: usize = 4096;
+/// Prefixes of the annotations that oci-link or an engine's reader uses. Others are not stored.
+const READ: [&str; 4] = [PREFIX, "org.opencontainers.image.", "io.", "nerdctl/"];
 /// Size limit of one oci-link annotation, in bytes.
 const MAX_VALUE: usize = 64 * 1024;
 
-/// Whether the text of a config.json asks for links or isolation. Never fails; what is no config.json
-/// asks for nothing.
-pub(crate) fn declares_links(config: &[u8]) -> bool {
-    /// Keeps our two values of any number of annotations.
-    #[derive(Default, Deserialize)]
-    struct Ours {
-        #[serde(default, rename = "org.oci-link.links")]
-        links: Option<String>,
-        #[serde(default, rename = "org.oci-link.isolate")]
-        isolate: Option<String>,
-    }
-    #[derive(Deserialize)]
-    struct Spec<T> {
-        annotations: Option<T>,
-    }
-    let asks = |value: &str| value.trim() != "none";
-    match serde_json::from_slice::<Spec<Ours>>(config) {
-        Ok(spec) => {
-            let Ours { links, isolate } = spec.annotations.unwrap_or_default();
-            links.as_deref().is_some_and(asks) || isolate.as_deref().is_some_and(asks)
-        }
-        // A doubled key, or a value that is no string: every value counts.
-        Err(_) => {
-            let spec = serde_json::from_slice::<Spec<BTreeMap<String, serde_json::Value>>>(config);
-            let all = spec.ok().and_then(|spec| spec.annotations).unwrap_or_default();
-            let value = |key: &str| all.get(&format!("{PREFIX}{key}"));
-            let given = |key| value(key).is_some_and(|value| value.as_str().is_none_or(asks));
-            given("links") || given("isolate")
-        }
-    }
-}
-
-/// All annotations of one container.
+/// The annotations of one container that oci-link reads.
+///
+/// A key has several values if config.json has it several times with different values: runc takes
+/// the last one and crun the first.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Annotations(BTreeMap<String, String>);
+pub(crate) struct Annotations(BTreeMap<String, Vec<String>>);
 
 /// The values of oci-link's annotations; defaults where an annotation is missing.
 #[derive(Debug, Default)]
@@ -71,55 +45,150 @@ pub(crate) struct Declared {
     pub(crate) missing: Missing,
 }
 
+/// Whether the container of a config.json asks for links or for isolation, so that it must not start
+/// without them.
+///
+/// This is true for every value of `org.oci-link.links` except `none`, also for one that is refused,
+/// and for `org.oci-link.isolate` with the value `in`, `out` or `both`. If a key occurs several
+/// times, one such value is enough. Never fails: bytes that are not a JSON object declare no links,
+/// so the result is false.
+pub(crate) fn declares_links(config_json: &[u8]) -> bool {
+    let text = json::text(config_json);
+    let top: Members<'_> = json::config(&text).unwrap_or_default();
+    Annotations::of(&top).declare_links()
+}
+
 impl Annotations {
-    /// Parses oci-link's annotations. A value that is not valid is an error.
+    /// Reads the annotations of a config.json. Values that are not strings are skipped.
+    pub(crate) fn of(config: &Members<'_>) -> Self {
+        let mut all = Self::default();
+        for raw in config.all("annotations") {
+            let more: Self = json::lenient(Some(raw));
+            for (key, values) in more.0 {
+                for value in values {
+                    all.add(key.clone(), value);
+                }
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, key: String, value: String) {
+        let values = self.0.entry(key).or_default();
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+
+    /// Whether the container asks for links or isolation, see [`declares_links`].
+    pub(crate) fn declare_links(&self) -> bool {
+        let isolates = |value: &String| ["in", "out", "both"].contains(&value.trim());
+        self.values("links").iter().any(|value| value.trim() != "none")
+            || self.values("isolate").iter().any(isolates)
+    }
+
+    /// Parses oci-link's annotations.
+    ///
+    /// A value that is not valid, or an unknown key, is an error if the container declares links.
+    /// Otherwise it is logged: then no ports and no variables are published in place of bad values
+    /// of `ports` and `env`.
     pub(crate) fn declared(&self) -> Result<Declared> {
-        let ours = |name: &str| self.ours(name);
+        let strict = self.declare_links();
+        self.check_isolate(strict)?;
+        self.check_keys(strict)?;
+        let value = |name: &str| self.value(name);
+        let name = usable(strict, value("name"), ContainerName::new)?;
+        let ports = usable(strict, value("ports"), PortSet::parse)?;
+        let env = usable(strict, value("env"), EnvFilter::parse)?;
+        let missing = usable(strict, value("missing"), Missing::parse)?;
         Ok(Declared {
-            links: ours("links")?.map(parse_links).transpose()?.unwrap_or_default(),
-            name: ours("name")?.map(ContainerName::new).transpose()?,
-            ports: match ours("ports")? {
-                Some(value) => Some(PortSet::parse(value)?),
-                None => self.image_ports(),
+            links: value("links")?.map(parse_links).transpose()?.unwrap_or_default(),
+            name: name.good(),
+            ports: match ports {
+                Value::Good(ports) => Some(ports),
+                Value::Missing => self.image_ports(),
+                Value::Bad => Some(PortSet::default()),
             },
-            env: ours("env")?.map(EnvFilter::parse).transpose()?.unwrap_or_default(),
-            missing: ours("missing")?.map(Missing::parse).transpose()?.unwrap_or_default(),
+            env: match env {
+                Value::Bad => EnvFilter::parse("none")?,
+                env => env.good().unwrap_or_default(),
+            },
+            missing: missing.good().unwrap_or_default(),
         })
     }
 
-    /// Returns the value of any annotation, by its full key.
+    /// Returns the value of any annotation, by its full key. Of several values it is the last.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
+        self.0.get(key).and_then(|values| values.last()).map(String::as_str)
     }
 
-    fn ours(&self, name: &str) -> Result<Option<&str>> {
-        match self.0.get(&format!("{PREFIX}{name}")) {
-            Some(value) if value.len() > MAX_VALUE => {
-                Err(Invalid::new("annotation", value, "longer than 64 KiB").into())
+    fn values(&self, name: &str) -> &[String] {
+        self.0.get(&format!("{PREFIX}{name}")).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the only value of an annotation of ours.
+    fn value(&self, name: &str) -> std::result::Result<Option<&str>, Invalid> {
+        match self.values(name) {
+            [] => Ok(None),
+            [value] if value.len() > MAX_VALUE => {
+                Err(Invalid::new("annotation", value, "longer than 64 KiB"))
             }
-            value => Ok(value.map(String::as_str)),
+            [value] => Ok(Some(value)),
+            _ => {
+                let key = format!("{PREFIX}{name}");
+                Err(Invalid::new("annotation", &key, "occurs twice with different values"))
+            }
         }
+    }
+
+    /// Isolation is not implemented. A container that asks for it must not run without it.
+    fn check_isolate(&self, strict: bool) -> Result<()> {
+        for value in self.values("isolate").iter().filter(|value| value.trim() != "none") {
+            let error = Invalid::new("isolate", value, "isolation is not supported");
+            tolerate(strict, Err(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Reports keys of ours that are unknown. A key with a slash is for one container of a pod.
+    fn check_keys(&self, strict: bool) -> Result<()> {
+        let ours = self.0.keys().filter_map(|key| key.strip_prefix(PREFIX));
+        for name in ours.filter(|name| !name.contains('/')) {
+            if KEYS.contains(&name) || RESERVED.contains(&name) {
+                continue;
+            }
+            let error = Invalid::new("annotation", &format!("{PREFIX}{name}"), "unknown key");
+            let message = match nearest(name, &KEYS) {
+                Some(near) => format!("{error}: did you mean {PREFIX}{near}?"),
+                None => error.to_string(),
+            };
+            tolerate(strict, Err(Error::new(Kind::Input, message)))?;
+        }
+        Ok(())
     }
 
     /// Returns the image's exposed ports.
     ///
     /// The format belongs to other tools, so a value that cannot be parsed is logged and ignored.
     fn image_ports(&self) -> Option<PortSet> {
-        let value = self.0.get(IMAGE_PORTS)?;
+        let value = self.get(IMAGE_PORTS)?;
         PortSet::parse(value).inspect_err(|error| log::warn!("{IMAGE_PORTS} ignored: {error}")).ok()
     }
 
     /// Checks that the state and config.json have the same oci-link annotations and image ports.
     ///
-    /// A difference means that one of them changed after the runtime read the other. Acting on it
-    /// would link a container that was never started that way, so it is refused as unsafe.
+    /// A difference means that one of them changed after the runtime read the other, or that the
+    /// runtime reads a doubled key in another way. Acting on it would link a container that was
+    /// never started that way, so it is refused as unsafe if one of the two declares links.
     pub(crate) fn must_agree(&self, state: &Self) -> Result<()> {
-        let ours = |all: &'_ Self| -> Vec<(String, String)> {
+        let ours = |all: &Self| -> Vec<(String, Vec<String>)> {
             let counts = |key: &str| key.starts_with(PREFIX) || key == IMAGE_PORTS;
+            // runc reports an annotation that is null as an empty one.
+            let is_set = |values: &[String]| values.iter().any(|value| !value.is_empty());
             all.0
                 .iter()
-                .filter(|(key, _)| counts(key))
-                .map(|(k, v)| (k.clone(), v.clone()))
+                .filter(|(key, values)| counts(key) && is_set(values))
+                .map(|(key, values)| (key.clone(), values.clone()))
                 .collect()
         };
         let (here, there) = (ours(self), ours(state));
@@ -131,7 +200,51 @@ impl Annotations {
             return Ok(());
         };
         let error = Invalid::new("annotation", key, "differs between the state and config.json");
-        Err(Error::new(Kind::Unsafe, error.to_string()))
+        let strict = self.declare_links() || state.declare_links();
+        tolerate(strict, Err(Error::new(Kind::Unsafe, error.to_string())))
+    }
+}
+
+/// Returns an error of a container with links, and logs that of another one.
+fn tolerate(strict: bool, result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if !strict => {
+            log::warn!("ignored: {error}");
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// What became of a value.
+enum Value<T> {
+    /// It is valid.
+    Good(T),
+    /// There is none.
+    Missing,
+    /// It is not valid, and the container declares no links.
+    Bad,
+}
+
+impl<T> Value<T> {
+    fn good(self) -> Option<T> {
+        match self {
+            Self::Good(value) => Some(value),
+            Self::Missing | Self::Bad => None,
+        }
+    }
+}
+
+/// Parses a value. A bad one is an error if the container declares links.
+fn usable<T>(
+    strict: bool,
+    value: std::result::Result<Option<&str>, Invalid>,
+    parse: impl FnOnce(&str) -> std::result::Result<T, Invalid>,
+) -> Result<Value<T>> {
+    match value.and_then(|value| value.map(parse).transpose()) {
+        Ok(Some(value)) => Ok(Value::Good(value)),
+        Ok(None) => Ok(Value::Missing),
+        Err(error) => tolerate(strict, Err(error.into())).map(|()| Value::Bad),
     }
 }
 
@@ -153,16 +266,19 @@ impl<'de> Deserialize<'de> for Annotations {
                 self,
                 mut map: M,
             ) -> std::result::Result<Self::Value, M::Error> {
-                let mut all = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry::<Cow<'de, str>, Cow<'de, str>>()? {
-                    if all.len() == MAX_COUNT {
-                        return Err(M::Error::custom("more than 4096 annotations"));
+                let mut all = Annotations::default();
+                while let Some(Key(key)) = map.next_key()? {
+                    if !READ.iter().any(|prefix| key.starts_with(prefix)) {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
                     }
-                    if all.insert(key.clone().into_owned(), value.into_owned()).is_some() {
-                        return Err(M::Error::custom(format_args!("duplicate annotation {key:?}")));
+                    let raw: &RawValue = map.next_value()?;
+                    let text: Option<Key<'_>> = serde_json::from_str(raw.get()).ok();
+                    if let Some(Key(value)) = text {
+                        all.add(key.into_owned(), value.into_owned());
                     }
                 }
-                Ok(Annotations(all))
+                Ok(all)
             }
         }
         input.deserialize_any(Collect)
@@ -170,79 +286,4 @@ impl<'de> Deserialize<'de> for Annotations {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_those_that_are_read() {
-        let source = include_str!("annotations.rs");
-        let declared = source.split("pub(crate) fn declared").nth(1).unwrap();
-        let declared = declared.split("/// Returns the value of any").next().unwrap();
-        let read: Vec<&str> =
-            declared.split("ours(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-        assert_eq!(read, KEYS, "Annotations::declared and KEYS differ");
-        for key in KEYS {
-            let documented = source.contains(&format!("/// `{PREFIX}{key}`"));
-            assert!(documented, "Declared has no field for {PREFIX}{key}");
-            for (name, text) in [
-                ("README.md", include_str!("../../README.md")),
-                ("annotations.7", include_str!("../commands/man/oci-link-annotations.7")),
-            ] {
-                assert!(text.replace('\\', "").contains(key), "{name} lacks {key}");
-            }
-        }
-    }
-
-    fn annotations(pairs: &[(&str, &str)]) -> Annotations {
-        Annotations(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
-    }
-
-    #[test]
-    fn our_ports_win_over_the_images() {
-        let both = [(IMAGE_PORTS, "80/tcp"), ("org.oci-link.ports", "none")];
-        let ports =
-            |pairs: &[_]| annotations(pairs).declared().unwrap().ports.map(|p| p.is_empty());
-        assert_eq!(ports(&both), Some(true));
-        assert_eq!(ports(&both[..1]), Some(false));
-        assert_eq!(ports(&[(IMAGE_PORTS, "what?")]), None);
-        assert_eq!(ports(&[]), None);
-    }
-
-    #[test]
-    fn a_bad_value_of_ours_is_an_error() {
-        for (key, value) in
-            [("links", ""), ("links", "a:b:c"), ("name", "a b"), ("ports", "x"), ("missing", "x")]
-        {
-            let key = format!("{PREFIX}{key}");
-            assert!(annotations(&[(&key, value)]).declared().is_err(), "{key}={value}");
-        }
-        for (length, fits) in [(64 * 1024, true), (64 * 1024 + 1, false)] {
-            let value = format!("db{}", " ".repeat(length - 2));
-            let outcome = annotations(&[("org.oci-link.links", &value)]).declared();
-            assert_eq!(outcome.is_ok(), fits, "{length}");
-        }
-    }
-
-    #[test]
-    fn state_and_config_must_agree_on_ours() {
-        let config = annotations(&[("org.oci-link.links", "db"), ("other", "1")]);
-        assert!(config.must_agree(&annotations(&[("org.oci-link.links", "db")])).is_ok());
-        assert!(config.must_agree(&annotations(&[("org.oci-link.links", "dc")])).is_err());
-        assert!(config.must_agree(&annotations(&[])).is_err());
-        assert!(annotations(&[]).must_agree(&config).is_err());
-        let image = annotations(&[(IMAGE_PORTS, "80/tcp")]);
-        assert!(image.must_agree(&annotations(&[(IMAGE_PORTS, "81/tcp")])).is_err());
-    }
-
-    #[test]
-    fn bounded_and_unique() {
-        let many = |count| {
-            let members: Vec<_> = (0..count).map(|n| format!("\"k{n}\":\"v\"")).collect();
-            serde_json::from_str::<Annotations>(&format!("{{{}}}", members.join(",")))
-        };
-        assert!(many(MAX_COUNT).is_ok());
-        assert!(many(MAX_COUNT + 1).is_err());
-        assert!(serde_json::from_str::<Annotations>(r#"{"a":"1","a":"1"}"#).is_err());
-        assert!(serde_json::from_str::<Annotations>("null").is_ok());
-    }
-}
+mod tests;

@@ -19,27 +19,27 @@ const SEPARATOR: char = '=';
 /// are split.
 const MAX_ARGUMENT: usize = 64 << 10;
 
-/// Returns the hooks of one stage as JSON, including `ours`.
+/// Returns the hooks of one stage, with `None` in the place of ours.
 ///
-/// `ours` replaces the first hook of oci-link, and further ones are removed. Otherwise it is
-/// appended, after the hooks that set up the network.
-pub(crate) fn with_ours(there: &[&RawValue], ours: &str) -> String {
-    let mut entries: Vec<&str> = Vec::new();
+/// Ours replaces the first hook of oci-link, and further ones are removed. Otherwise it is appended,
+/// after the hooks that set up the network.
+pub(crate) fn with_ours<'a>(there: &[&'a RawValue]) -> Vec<Option<&'a RawValue>> {
+    let mut entries = Vec::new();
     let mut placed = false;
     for raw in there {
         match is_ours(raw) {
             true if placed => {}
             true => {
-                entries.push(ours);
+                entries.push(None);
                 placed = true;
             }
-            false => entries.push(raw.get()),
+            false => entries.push(Some(*raw)),
         }
     }
     if !placed {
-        entries.push(ours);
+        entries.push(None);
     }
-    format!("[{}]", entries.join(", "))
+    entries
 }
 
 #[derive(Deserialize)]
@@ -52,7 +52,8 @@ struct RawHook<'a> {
     timeout: Option<i64>,
 }
 
-fn is_ours(raw: &RawValue) -> bool {
+/// Whether a hook is oci-link's.
+pub(crate) fn is_ours(raw: &RawValue) -> bool {
     let hook: Option<RawHook<'_>> = serde_json::from_str(raw.get()).ok();
     hook.is_some_and(|hook| {
         let args = hook.args.unwrap_or_default();
@@ -76,7 +77,8 @@ pub(crate) fn injected(hooks: &RawValue) -> Result<Vec<String>> {
 ///
 /// `None` means that no such hook has a timeout. poststop hooks are not considered.
 pub(crate) fn start_timeout(config: &[u8]) -> Result<Option<u64>> {
-    let top: Members<'_> = json::parse("config.json", config)?;
+    let config = json::text(config);
+    let top: Members<'_> = json::config(&config)?;
     let stages = top.get("hooks").map(hooks_of).transpose()?.unwrap_or_default();
     let starting = stages.iter().filter(|(stage, _)| stage != "poststop");
     let ours = starting.flat_map(|(_, hooks)| hooks).filter(|raw| is_ours(raw));
@@ -150,10 +152,11 @@ mod tests {
                 .iter()
                 .map(|text| RawValue::from_string((*text).to_owned()).unwrap())
                 .collect();
-            with_ours(&raws.iter().map(|raw| &**raw).collect::<Vec<_>>(), "ours")
+            let all = with_ours(&raws.iter().map(|raw| &**raw).collect::<Vec<_>>());
+            all.iter().map(|raw| raw.map_or("ours", RawValue::get).to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(with(&[net, old, log, old]), format!("[{net}, ours, {log}]"));
-        assert_eq!(with(&[net, log]), format!("[{net}, {log}, ours]"));
+        assert_eq!(with(&[net, old, log, old]), [net, "ours", log]);
+        assert_eq!(with(&[net, log]), [net, log, "ours"]);
     }
 
     #[test]

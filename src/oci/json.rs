@@ -1,27 +1,49 @@
-//! Parses JSON from outside.
+//! Parses JSON from outside, as leniently as runtimes do.
 //!
-//! Depth and number of members are limited, because the input may be malicious.
+//! Nothing here is recursive: `serde_json` skips members iteratively at any depth, and the types that
+//! are read have few levels. Bounds of size are those of the readers.
 
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Kind, Result};
 use serde::Deserialize;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
-/// Limit of nesting depth. Real documents are flatter, and recursive parsers stay within their
-/// stack.
-const MAX_DEPTH: u32 = 64;
-
-/// Limit of members of an object.
-const MAX_MEMBERS: usize = 4096;
-
-/// Parses `text` after a check of its depth. Error messages call it `what`.
+/// Parses `text`, which must be one JSON value. Error messages call it `what`.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T> {
-    check_depth(what, text)?;
     serde_json::from_slice(text).context(Kind::Input, || what)
+}
+
+/// Parses the value at the beginning of config.json. runc ignores what follows it.
+pub(crate) fn config<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+    let mut document = serde_json::Deserializer::from_str(text);
+    T::deserialize(&mut document).context(Kind::Input, || "config.json")
+}
+
+/// Returns `bytes` as text of the same length: each byte that is not UTF-8 becomes `?`.
+///
+/// runc accepts such bytes in strings. Offsets in the text are offsets in `bytes`.
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    let mut text = String::new();
+    let mut rest = bytes;
+    loop {
+        match std::str::from_utf8(rest) {
+            Ok(all) if text.is_empty() => return Cow::Borrowed(all),
+            Ok(all) => {
+                text.push_str(all);
+                return Cow::Owned(text);
+            }
+            Err(error) => {
+                let (valid, behind) = rest.split_at(error.valid_up_to());
+                text.push_str(std::str::from_utf8(valid).unwrap_or_default());
+                let invalid = error.error_len().unwrap_or(behind.len()).max(1);
+                text.extend(std::iter::repeat_n('?', invalid));
+                rest = behind.get(invalid..).unwrap_or_default();
+            }
+        }
+    }
 }
 
 /// Parses an array or null in config.json. Error messages call it `what`.
@@ -34,47 +56,29 @@ pub(crate) fn part<'a, T: Deserialize<'a>>(what: &str, raw: &'a RawValue) -> Res
     serde_json::from_str(raw.get()).context(Kind::Input, || format!("config.json, {what}"))
 }
 
-/// Checks that brackets outside of strings nest no deeper than `MAX_DEPTH`.
-///
-/// `serde_json` has no depth limit of its own for members that it skips.
-fn check_depth(what: &str, text: &[u8]) -> Result<()> {
-    let mut depth = 0u32;
-    let mut rest = text.iter();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'"' => skip_string(&mut rest),
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            let message = format!("{what}: nests deeper than {MAX_DEPTH} levels");
-            return Err(Error::new(Kind::Input, message));
-        }
-    }
-    Ok(())
-}
-
-/// Advances past the closing quote of a string. Most bytes of a document are in strings.
-fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => _ = rest.next(),
-            _ => {}
-        }
-    }
+/// Parses a value that only describes the container. One of another type counts as missing: a
+/// runtime that needs it refuses it itself.
+pub(crate) fn lenient<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> T {
+    let value: Option<Option<T>> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    value.flatten().unwrap_or_default()
 }
 
 /// The members of an object in order, with unparsed values.
 ///
-/// A duplicate key is refused, because runtimes disagree on which of the two values counts.
+/// A key may occur twice. runc takes the last value, and merges two objects; crun takes the first
+/// value.
+#[derive(Default)]
 pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// Returns the value of `key`.
+    /// Returns the last value of `key`.
     pub(crate) fn get(&self, key: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+        self.all(key).last()
+    }
+
+    /// Returns all values of `key`, in order.
+    pub(crate) fn all(&self, key: &str) -> impl DoubleEndedIterator<Item = &'a RawValue> {
+        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| *value)
     }
 }
 
@@ -93,14 +97,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 mut map: M,
             ) -> std::result::Result<Self::Value, M::Error> {
                 let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
-                let mut keys = HashSet::new();
                 while let Some(Key(key)) = map.next_key()? {
-                    if members.len() == MAX_MEMBERS {
-                        return Err(M::Error::custom("more than 4096 members of an object"));
-                    }
-                    if !keys.insert(key.clone()) {
-                        return Err(M::Error::custom(format_args!("duplicate key {key:?}")));
-                    }
                     members.push((key, map.next_value()?));
                 }
                 Ok(Members(members))
@@ -111,8 +108,43 @@ impl<'de> Deserialize<'de> for Members<'de> {
 }
 
 /// A string that is borrowed from the document unless it contains escapes.
-#[derive(Deserialize)]
-pub(crate) struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
+///
+/// As with runc, half of a surrogate pair (`\ud800`) is replaced and not an error.
+pub(crate) struct Key<'a>(pub Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> std::result::Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> std::result::Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> std::result::Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_borrowed_bytes<E: serde::de::Error>(
+                self,
+                bytes: &'de [u8],
+            ) -> std::result::Result<Key<'de>, E> {
+                let text = std::str::from_utf8(bytes);
+                text.map(|text| Key(Cow::Borrowed(text))).map_err(|_| E::custom("is not UTF-8"))
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> std::result::Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
+            }
+        }
+        input.deserialize_bytes(Text)
+    }
+}
 
 /// Returns the byte range of `value` in `document`, from which it was parsed.
 pub(crate) fn span(document: &str, value: &RawValue) -> Range<usize> {
@@ -123,44 +155,64 @@ pub(crate) fn span(document: &str, value: &RawValue) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::de::IgnoredAny;
 
+    /// A recursive reader would overflow its stack.
     #[test]
-    fn depth_is_bounded_outside_strings() {
-        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
-        assert!(check_depth("x", nested(64).as_bytes()).is_ok());
-        assert!(check_depth("x", nested(65).as_bytes()).is_err());
-        let beside = format!("[{}1]", "[{}],".repeat(1000));
-        assert!(check_depth("x", beside.as_bytes()).is_ok(), "beside is not inside");
-        // Brackets between strings count, however short the strings are.
-        for length in 0..20 {
-            let open = format!("[\"{}\",", "a".repeat(length));
-            let nested = |levels: usize| open.repeat(levels) + "1" + &"]".repeat(levels);
-            assert!(check_depth("x", nested(64).as_bytes()).is_ok(), "{length}");
-            assert!(check_depth("x", nested(65).as_bytes()).is_err(), "{length}");
+    fn a_million_levels_are_skipped() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"a\":[", "]}]")] {
+            let deep = format!("{}1{}", open.repeat(1_000_000), close.repeat(1_000_000));
+            let text = format!("{{\"x\":{deep},\"a\":\"1\"}}");
+            let members: Members<'_> = config(&text).unwrap();
+            assert_eq!(members.get("x").map(|raw| raw.get().len()), Some(deep.len()));
+            assert_eq!(members.get("a").map(RawValue::get), Some("\"1\""));
+            assert!(parse::<IgnoredAny>("x", text.as_bytes()).is_ok());
+            assert!(lenient::<String>(members.get("x")).is_empty(), "another type");
+            assert!(config::<Members<'_>>(&text[..text.len() / 2]).is_err(), "cut off");
         }
-        // Brackets inside a string do not count, wherever its escaped quotes are.
-        for length in [0, 1, 14, 15, 16, 17, 1000] {
-            let inside = format!("{}\\\"[\\\\", "[".repeat(length));
-            let outside = nested(64);
-            let text = |deepest: &str| format!("[\"{inside}\",\"\",{deepest}]");
-            assert!(check_depth("x", text("1").as_bytes()).is_ok(), "{length}");
-            assert!(check_depth("x", text(&outside).as_bytes()).is_err(), "{length}");
-        }
-        assert!(check_depth("x", b"\"[[[\\").is_ok());
     }
 
     #[test]
     fn members_know_their_place() {
         let text = r#" {"a" : [1, 2],"b\u0063":{"d":null}} "#;
-        let members: Members<'_> = parse("x", text.as_bytes()).unwrap();
+        let members: Members<'_> = config(text).unwrap();
         let raw = members.get("bc").unwrap();
         assert_eq!(&text[span(text, raw)], r#"{"d":null}"#);
-        assert!(parse::<Members<'_>>("x", br#"{"a":1,"\u0061":2}"#).is_err());
-        let many = |count| {
-            let members: Vec<_> = (0..count).map(|n| format!("\"k{n}\":1")).collect();
-            format!("{{{}}}", members.join(","))
-        };
-        assert!(parse::<Members<'_>>("x", many(MAX_MEMBERS).as_bytes()).is_ok());
-        assert!(parse::<Members<'_>>("x", many(MAX_MEMBERS + 1).as_bytes()).is_err());
+        let members: Members<'_> = config(r#"{"a":1,"\u0061":2} behind"#).unwrap();
+        assert_eq!(members.all("a").map(RawValue::get).collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(members.get("a").map(RawValue::get), Some("2"), "the last");
+        let many: Vec<_> = (0..100_000).map(|n| format!("\"k{n}\":1")).collect();
+        let many = format!("{{{}}}", many.join(","));
+        assert_eq!(config::<Members<'_>>(&many).map(|members| members.0.len()).ok(), Some(100_000));
+    }
+
+    #[test]
+    fn text_keeps_its_length() {
+        for (bytes, expected) in [
+            (&b"abc"[..], "abc"),
+            (b"", ""),
+            (b"a\xffb", "a?b"),
+            (b"\xff\xfe", "??"),
+            (b"\xe2\x82", "??"),
+            (b"a\xf0\x9f\xa6\x80\xf0\x9f", "a\u{1f980}??"),
+            ("\u{e9}".as_bytes(), "\u{e9}"),
+        ] {
+            assert_eq!(text(bytes), expected);
+            assert_eq!(text(bytes).len(), bytes.len());
+        }
+    }
+
+    #[test]
+    fn strings_that_runc_accepts() {
+        let string =
+            |text: &str| serde_json::from_str::<Key<'_>>(text).map(|key| key.0.into_owned());
+        assert_eq!(string(r#""a\u00e9""#).unwrap(), "a\u{e9}");
+        assert!(string(r#""a\ud800b""#).unwrap().starts_with("a\u{fffd}"));
+        assert_eq!(string(r#""\ud83e\udd80""#).unwrap(), "\u{1f980}");
+        for bad in ["1", "null", "[97]", "{}", r#""\x""#, "\"a"] {
+            assert!(string(bad).is_err(), "{bad}");
+        }
+        let members: Members<'_> = config(r#"{"\ud800":1}"#).unwrap();
+        assert_eq!(members.0.len(), 1);
     }
 }

@@ -10,4 +10,5 @@ pub(crate) mod hooks;
 pub(crate) mod json;
 pub(crate) mod runtime_state;
 pub(crate) mod spec;
+mod spelling;
 pub(crate) mod state;

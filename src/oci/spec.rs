@@ -4,16 +4,16 @@
 //! Each container start waits for this code, so it parses only a part.
 
 use super::annotations::Annotations;
-use super::{hooks, json};
+use super::hooks;
+use super::json::{self, Key, Members, lenient};
 use crate::error::{Error, Kind, Result};
-use crate::model::{ContainerId, Hostname, Invalid, Variable};
-use serde::Deserialize;
+use crate::model::{ContainerId, Hostname, Variable};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 /// Size limit of config.json. podman writes 18 KB.
-pub(crate) const MAX_CONFIG: u64 = 4 << 20;
+pub(crate) const MAX_CONFIG: u64 = 64 << 20;
 
 /// What the container sees as its `/etc/hosts`.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,14 +29,16 @@ pub(crate) enum HostsTarget {
 /// The part of config.json that oci-link uses.
 #[derive(Debug)]
 pub(crate) struct Spec {
-    /// The container's host name.
+    /// The container's host name, if it has one that a hosts file can contain.
     pub(crate) hostname: Option<Hostname>,
+    /// Whether it has a host name that a hosts file cannot contain.
+    has_other_hostname: bool,
     /// The variables of `process.env` without those that an oci-link edit added.
     ///
     /// The added variables describe the sources, and links are not transitive.
     pub(crate) environment: Vec<Variable>,
     /// The root filesystem, as an absolute path.
-    pub(crate) root: PathBuf,
+    root: Option<PathBuf>,
     /// The container's hosts file.
     pub(crate) hosts: HostsTarget,
     /// The host's file that is mounted on `/etc/resolv.conf`.
@@ -44,80 +46,78 @@ pub(crate) struct Spec {
     /// Engines keep it beside their own files about the container, even if the user mounts another
     /// hosts file.
     pub(crate) resolv_conf: Option<PathBuf>,
-    /// All annotations.
+    /// The annotations that oci-link reads.
     pub(crate) annotations: Annotations,
 }
 
-#[derive(Deserialize)]
-struct Raw<'a> {
-    #[serde(borrow, default)]
-    hostname: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    process: Option<RawProcess<'a>>,
-    #[serde(borrow, default)]
-    root: Option<RawRoot<'a>>,
-    #[serde(borrow, default)]
-    mounts: Option<Vec<RawMount<'a>>>,
-    #[serde(default)]
-    annotations: Option<Annotations>,
-    #[serde(borrow, default)]
-    hooks: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct RawProcess<'a> {
-    #[serde(borrow, default)]
-    env: Option<Vec<json::Key<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct RawRoot<'a> {
-    #[serde(borrow)]
-    path: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
+/// A mount of config.json.
 struct RawMount<'a> {
-    #[serde(borrow)]
     destination: Cow<'a, str>,
-    #[serde(borrow, default)]
     source: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "type")]
     kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    options: Option<Vec<json::Key<'a>>>,
+    options: Vec<Key<'a>>,
 }
 
 impl Spec {
-    /// Parses the config.json of `bundle`. A missing root path or a bad host name is an error.
+    /// Parses the config.json of `bundle`. Only text that is not a JSON object is an error.
+    ///
+    /// Runtimes check the rest. A part that links do not need must not keep a container from
+    /// starting, so it counts as missing if it cannot be read.
     pub(crate) fn parse(bundle: &Path, text: &[u8]) -> Result<Self> {
-        let raw: Raw<'_> = json::parse("config.json", text)?;
-        let root = raw.root.ok_or_else(|| Error::new(Kind::Input, "config.json has no root"))?;
-        if root.path.is_empty() || root.path.contains('\0') {
-            return Err(Invalid::new("root.path", &root.path, "not a path").into());
-        }
-        let environment = raw.process.and_then(|process| process.env).unwrap_or_default();
-        let environment = environment.iter().filter_map(|entry| Variable::parse(&entry.0));
-        let injected = raw.hooks.map(hooks::injected).transpose()?.unwrap_or_default();
+        let text = json::text(text);
+        let top: Members<'_> = json::config(&text)?;
+        let process: Members<'_> = lenient(top.get("process"));
+        let environment: Vec<&RawValue> = lenient(process.get("env"));
+        let environment = environment.into_iter().filter_map(|raw| string(Some(raw)));
+        let environment = environment.filter_map(|entry| Variable::parse(&entry));
+        let injected = top.get("hooks").and_then(|raw| hooks::injected(raw).ok());
+        let injected = injected.unwrap_or_default();
+        let (hostname, has_other_hostname) = hostname(top.get("hostname"));
+        let root: Members<'_> = lenient(top.get("root"));
+        let root = string(root.get("path")).filter(|path| !path.is_empty() && !path.contains('\0'));
+        let mounts: Vec<&RawValue> = lenient(top.get("mounts"));
+        let mounts: Vec<RawMount<'_>> = mounts.into_iter().map(RawMount::of).collect();
         Ok(Self {
-            hostname: match raw.hostname.as_deref() {
-                None | Some("") => None,
-                Some(name) => Some(Hostname::new(name)?),
-            },
+            hostname,
+            has_other_hostname,
             environment: environment.filter(|v| !injected.contains(&v.key)).collect(),
-            root: bundle.join(&*root.path),
-            hosts: hosts_target(bundle, raw.mounts.as_deref().unwrap_or_default()),
-            resolv_conf: resolv_conf(bundle, raw.mounts.as_deref().unwrap_or_default()),
-            annotations: raw.annotations.unwrap_or_default(),
+            root: root.map(|root| bundle.join(&*root)),
+            hosts: hosts_target(bundle, &mounts),
+            resolv_conf: resolv_conf(bundle, &mounts),
+            annotations: Annotations::of(&top),
         })
     }
 
+    /// Returns the root filesystem, as an absolute path. A missing one is an error.
+    pub(crate) fn root(&self) -> Result<&Path> {
+        self.root.as_deref().ok_or_else(|| Error::new(Kind::Input, "config.json has no root"))
+    }
+
     /// Returns the container's host name. By default it is the short id, as in Docker.
-    pub(crate) fn hostname_or(&self, id: &ContainerId) -> Result<Hostname> {
-        match &self.hostname {
-            Some(name) => Ok(name.clone()),
-            // An id may contain a plus sign; a host name may not.
-            None => Ok(Hostname::new(&id.short().replace('+', "-"))?),
+    ///
+    /// It is `None` if a hosts file cannot contain it.
+    pub(crate) fn hostname_or(&self, id: &ContainerId) -> Option<Hostname> {
+        if self.hostname.is_some() || self.has_other_hostname {
+            return self.hostname.clone();
+        }
+        // An id may contain a plus sign; a host name may not.
+        Hostname::new(&id.short().replace('+', "-")).ok()
+    }
+}
+
+fn string<'a>(raw: Option<&'a RawValue>) -> Option<Cow<'a, str>> {
+    let key: Option<Key<'a>> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    key.map(|key| key.0)
+}
+
+/// Returns the host name, and whether there is one that cannot be used. Runtimes accept any text.
+fn hostname(raw: Option<&RawValue>) -> (Option<Hostname>, bool) {
+    let Some(name) = string(raw).filter(|name| !name.is_empty()) else { return (None, false) };
+    match Hostname::new(&name) {
+        Ok(name) => (Some(name), false),
+        Err(error) => {
+            log::warn!("left out of hosts files: {error}");
+            (None, true)
         }
     }
 }
@@ -125,7 +125,9 @@ impl Spec {
 /// Returns what the container sees as its hosts file. Mounts are made in order, so the last one
 /// decides.
 fn hosts_target(bundle: &Path, mounts: &[RawMount<'_>]) -> HostsTarget {
-    mounts.iter().fold(HostsTarget::Rootfs, |target, mount| {
+    // Runtimes refuse a mount without a destination, or ignore it.
+    let mounts = mounts.iter().filter(|mount| !mount.destination.is_empty());
+    mounts.fold(HostsTarget::Rootfs, |target, mount| {
         let destination = cleaned(&mount.destination);
         match (destination.as_path(), &mount.source) {
             (path, Some(source)) if path == Path::new("/etc/hosts") && mount.is_bind() => {
@@ -142,11 +144,20 @@ fn resolv_conf(bundle: &Path, mounts: &[RawMount<'_>]) -> Option<PathBuf> {
     mount.source.as_deref().filter(|_| mount.is_bind()).map(|source| bundle.join(source))
 }
 
-impl RawMount<'_> {
+impl<'a> RawMount<'a> {
+    fn of(raw: &'a RawValue) -> Self {
+        let members: Members<'a> = lenient(Some(raw));
+        Self {
+            destination: string(members.get("destination")).unwrap_or_default(),
+            source: string(members.get("source")),
+            kind: string(members.get("type")),
+            options: lenient(members.get("options")),
+        }
+    }
+
     fn is_bind(&self) -> bool {
-        let options = self.options.as_deref().unwrap_or_default();
         self.kind.as_deref() == Some("bind")
-            || options.iter().any(|option| option.0 == "bind" || option.0 == "rbind")
+            || self.options.iter().any(|option| option.0 == "bind" || option.0 == "rbind")
     }
 }
 
@@ -222,12 +233,58 @@ mod tests {
     #[test]
     fn a_container_without_a_host_name_goes_by_its_short_id() {
         let id = ContainerId::new(&"0a".repeat(32)).unwrap();
-        let spec = |text: &str| Spec::parse(Path::new("/b"), text.as_bytes());
-        let name = |text: &str| spec(text).unwrap().hostname_or(&id).unwrap().to_string();
-        assert_eq!(name(r#"{"root":{"path":"r"}}"#), "0a0a0a0a0a0a");
-        assert_eq!(name(r#"{"root":{"path":"r"},"hostname":"web"}"#), "web");
-        assert!(spec(r#"{"root":{"path":"r"},"hostname":"web\n6.6.6.6 db"}"#).is_err());
-        assert!(spec(r#"{"root":{"path":""}}"#).is_err());
-        assert!(spec("{}").is_err());
+        let of = |text: &str, id: &ContainerId| {
+            let spec = Spec::parse(Path::new("/b"), text.as_bytes()).unwrap();
+            spec.hostname_or(id).map(|name| name.to_string())
+        };
+        assert_eq!(of("{}", &id).as_deref(), Some("0a0a0a0a0a0a"));
+        assert_eq!(of(r#"{"hostname":"web"}"#, &id).as_deref(), Some("web"));
+        assert_eq!(of(r#"{"hostname":""}"#, &id).as_deref(), Some("0a0a0a0a0a0a"));
+        assert_eq!(of(r#"{"hostname":null}"#, &id).as_deref(), Some("0a0a0a0a0a0a"));
+        for other in [
+            "my host",
+            "büro",
+            "-x",
+            ".x",
+            "a:b",
+            "a#b",
+            "a\\tb",
+            "a\\n6.6.6.6 db",
+            "a/b",
+            "\\ud800",
+        ] {
+            assert_eq!(of(&format!(r#"{{"hostname":"{other}"}}"#), &id), None, "{other}");
+        }
+        for (id, expected) in [("a+b", Some("a-b")), ("a b", None), (",", None), ("+x", None)] {
+            let id = ContainerId::new(id).unwrap();
+            assert_eq!(of("{}", &id).as_deref(), expected, "{id}");
+        }
+    }
+
+    /// Everything that is not the shape of a config.json is the runtime's to refuse.
+    #[test]
+    fn what_no_link_needs_is_not_judged() {
+        let parse = |text: &str| Spec::parse(Path::new("/b"), text.as_bytes());
+        for text in [
+            "{}",
+            r#"{"root":null,"process":null,"mounts":null,"annotations":null,"hooks":null}"#,
+            r#"{"root":1,"process":[],"mounts":{},"annotations":"","hooks":7,"hostname":{}}"#,
+            r#"{"root":{"path":""},"process":{"env":{}},"mounts":[1,null,{}]}"#,
+            r#"{"process":{"env":["A=1",2,null]}} trailing"#,
+            r#"{"process":{"user":1},"linux":{"resources":{"pids":{"limit":null}}}}"#,
+            r#"{"hooks":{"poststop":{"a":1}}}"#,
+        ] {
+            let spec = parse(text).unwrap();
+            assert!(spec.root().is_err(), "{text}");
+            assert_eq!(spec.hosts, HostsTarget::Rootfs, "{text}");
+        }
+        for bad in ["", "null", "[]", "{", "\"x\"", "{\"a\"}", "x"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        let spec = parse(r#"{"process":{"env":["A=1"],"env":["A=2","B=\ud800"]}}"#).unwrap();
+        let shown: Vec<_> = spec.environment.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["A=2", "B=\u{fffd}\u{fffd}\u{fffd}"]);
+        let broken = Spec::parse(Path::new("/b"), b"{\"process\":{\"env\":[\"A=\xff\"]}}").unwrap();
+        assert_eq!(broken.environment, [Variable::new("A", "?")]);
     }
 }

@@ -148,7 +148,15 @@ mod tests {
         ] {
             assert!(State::parse(bad.as_bytes()).is_err(), "{bad}");
         }
-        let deep = format!(r#"{{"id":"a","x":{}{}}}"#, "[".repeat(1000), "]".repeat(1000));
-        assert!(State::parse(deep.as_bytes()).is_err());
+        // Everything that a runtime repeats of config.json may be odd.
+        let deep = format!(r#"{{"id":"a","x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert!(State::parse(deep.as_bytes()).is_ok());
+        for id in ["a,b", "+x", ".x", "-x", "a b", "a@b", "a:b", "\u{e9}", &"x".repeat(255)] {
+            let text = format!(r#"{{"id":"{id}","annotations":{{"a":"1","a":"2","b":null}}}}"#);
+            assert_eq!(State::parse(text.as_bytes()).unwrap().id.as_str(), id);
+        }
+        for id in ["", ".", "..", "a/b", "a\\u0000", &"x".repeat(256)] {
+            assert!(State::parse(format!(r#"{{"id":"{id}"}}"#).as_bytes()).is_err(), "{id}");
+        }
     }
 }

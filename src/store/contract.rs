@@ -2,7 +2,7 @@
 
 use super::{Change, Commit, Found, Store, StoreEvent};
 use crate::model::sample::{record, reference};
-use crate::model::{ContainerId, Record};
+use crate::model::{ContainerId, ContainerName, Instance, Record};
 use std::time::Duration;
 
 /// A name and a function that takes an empty store.
@@ -10,11 +10,13 @@ type Case = (&'static str, fn(&dyn Store));
 
 /// Runs every case on an empty store of its own, which `open` returns with what it depends on.
 pub(crate) fn every_case<S: Store, D>(open: impl Fn(&str) -> (S, D)) {
-    let cases: [Case; 7] = [
+    let cases: [Case; 9] = [
         ("references", references_mean_what_they_mean_to_docker),
         ("names", the_first_owner_keeps_a_name),
         ("renamed", a_name_is_free_after_its_owner_changed_it),
         ("indexes", indexes_follow_the_record),
+        ("odd-ids", odd_ids_are_found_like_others),
+        ("namesakes", containers_of_one_id_have_a_record_each),
         ("revisions", a_commit_with_an_old_revision_changes_nothing),
         ("epochs", a_store_is_complete_in_one_epoch_only),
         ("events", a_subscription_reports_each_change_once),
@@ -114,6 +116,70 @@ fn indexes_follow_the_record(store: &dyn Store) {
     }
     assert_eq!(store.all().unwrap(), []);
     assert_eq!(store.leftovers(&store.lock(Duration::ZERO).unwrap()).unwrap(), [""; 0]);
+}
+
+fn odd_ids_are_found_like_others(store: &dyn Store) {
+    let odd = ["a,b", ".x", "a b", "\u{e9}", "~a", &"x".repeat(241)].map(|text| {
+        let id = ContainerId::new(text).unwrap();
+        let name = ContainerName::from(&id);
+        put(store, &Record { id, name, ..record("web", "", &[]).linked(&["db"]) })
+    });
+    for record in &odd {
+        assert_eq!(store.get(&record.id).unwrap().as_ref(), Some(record));
+        assert_eq!(store.namesakes(&record.id).unwrap(), std::slice::from_ref(record));
+        assert_eq!(store.unresolved_by_prefix(&record.id).unwrap(), []);
+    }
+    assert_eq!(store.ids().unwrap().len(), odd.len());
+    assert_eq!(store.recipients_naming(&reference("db")).unwrap().len(), odd.len());
+    assert_eq!(found(store, "a"), None, "no prefix of another id");
+    assert_eq!(found(store, "x"), None, "no prefix of another id");
+    let mut web = record("web", "", &[]).linked(&["db"]);
+    web.links[0].source = Some(odd[0].id.clone());
+    put(store, &web);
+    assert_eq!(ids(&store.recipients_of(&odd[0].id).unwrap()), ["web"]);
+    assert_eq!(store.recipients_of(&odd[1].id).unwrap(), []);
+}
+
+fn containers_of_one_id_have_a_record_each(store: &dyn Store) {
+    let first = put(store, &named("id1", "db"));
+    let again = |netns: u64| {
+        let instance = Instance { netns, ..first.instance.clone() };
+        put(
+            store,
+            &Record { id: first.id.namesake(&instance), instance, revision: 0, ..first.clone() },
+        )
+    };
+    let (second, third) = (again(8), again(9));
+    let all = || {
+        let mut netns: Vec<u64> =
+            store.namesakes(&third.id).unwrap().iter().map(|one| one.instance.netns).collect();
+        netns.sort_unstable();
+        netns
+    };
+    let remove = |gone: &Record| {
+        assert_eq!(commit(store, &Change::Remove(gone), gone.revision), Commit::Done(0));
+    };
+    let find = |name: &str| store.find(&reference(name)).unwrap();
+    assert_eq!(all(), [2, 8, 9]);
+    assert_eq!(store.namesakes(&first.id).unwrap()[0], first);
+    assert_eq!(store.ids().unwrap().len(), 3);
+    for name in ["id1", "db"] {
+        assert_eq!(find(name), Found::One(Box::new(first.clone())));
+    }
+    let mut web = record("web", "", &[]).linked(&["id1"]);
+    web.links[0].source = Some(second.id.clone());
+    let web = put(store, &web);
+    assert_eq!(ids(&store.recipients_of(&second.id).unwrap()), ["web"]);
+    assert_eq!(ids(&store.recipients_of(&first.id).unwrap()), ["web"], "by its name");
+    assert_eq!(store.recipients_of(&third.id).unwrap(), []);
+    remove(&web);
+    remove(&first);
+    assert_eq!((all(), store.get(&first.id).unwrap()), (vec![8, 9], None));
+    assert_eq!((find("id1"), find("db")), (Found::Several, Found::Nothing));
+    remove(&second);
+    assert_eq!(find("id1"), Found::One(Box::new(third.clone())));
+    remove(&third);
+    assert_eq!((all(), find("id1")), (vec![], Found::Nothing));
 }
 
 fn a_commit_with_an_old_revision_changes_nothing(store: &dyn Store) {

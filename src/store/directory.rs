@@ -7,9 +7,12 @@
 //! wanted/mysql/9d53…       -> id  a recipient whose links name `mysql`
 //! wanted/m~/9d53…          -> id  a recipient with an unconnected link to `m…`,
 //!                                 which may be an id prefix
+//! wanted/~~mysql/mysql~~…  -> id  another running container with the id `mysql`
 //! broken/                         records that could not be read
 //! whole                           the epoch in which no record has been lost
 //! ```
+//!
+//! An id that is not a plain one, and that of a namesake, is encoded (`ContainerId::key`).
 //!
 //! A record is replaced by rename. Index entries are created before the record and removed after
 //! it. A crash therefore leaves extra entries but never loses one. An entry without a record is
@@ -17,6 +20,7 @@
 
 mod entries;
 mod leftovers;
+mod search;
 mod subscription;
 
 use super::format;
@@ -25,7 +29,7 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::model::{ContainerId, Record, Reference};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
-use entries::{Entries, LEVELS, WIDTH, hope, record_path};
+use entries::{Entries, hope, namesakes, record_path};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -82,108 +86,57 @@ impl DirectoryStore {
         })
     }
 
-    /// Reads the record of `id` and moves an unreadable one to `broken/`.
+    /// Reads the record with this key and moves an unreadable one to `broken/`.
     ///
     /// A damaged record must not prevent other containers from starting.
-    fn read(&self, id: &str) -> Result<Option<Record>> {
-        let path = record_path(id);
+    fn read(&self, key: &str) -> Result<Option<Record>> {
+        let path = record_path(key);
         let Some(bytes) = self.records.read(&path, MAX_RECORD)? else { return Ok(None) };
         match format::decode(&bytes) {
-            Ok(record) if record.id.as_str() == id => return Ok(Some(record)),
-            Ok(_) => log::error!("record {id}: belongs to another container: moved to broken/"),
+            Ok(record) if record.id.key() == key => return Ok(Some(record)),
+            Ok(_) => log::error!("record {key}: belongs to another container: moved to broken/"),
             Err(error) if error.cause == Cause::NewerRecord => return Err(error),
-            Err(error) => log::error!("record {id}: {error}: moved to broken/"),
+            Err(error) => log::error!("record {key}: {error}: moved to broken/"),
         }
         self.top.remove(WHOLE)?;
         self.top.make_directory("broken")?;
-        self.top.rename(&format!("records/{path}"), &format!("broken/{id}.json"))?;
+        self.top.rename(&format!("records/{path}"), &format!("broken/{key}.json"))?;
         Ok(None)
     }
 
-    /// Returns the records that the entries under `key` of an index point to.
-    fn behind(&self, index: &Directory, key: &str) -> Result<Vec<Record>> {
-        let mut ids = BTreeSet::new();
-        index.visit(key, |id| Ok(ids.insert(id.to_owned())))?;
-        let mut records = Vec::new();
-        for id in ids {
-            records.extend(self.read(&id)?);
-        }
-        Ok(records)
-    }
-
-    /// Collects up to `limit` ids that start with `prefix` from the part of the tree below `path`.
-    ///
-    /// Empty directories are removed with the last record in them, so a search for two ids takes
-    /// few steps.
-    fn prefixed(
-        &self,
-        path: &str,
-        level: usize,
-        prefix: &str,
-        limit: usize,
-        ids: &mut Vec<String>,
-    ) -> Result<()> {
-        if level == LEVELS {
-            return self.records.visit(path, |file| {
-                ids.extend(
-                    file.strip_suffix(".json")
-                        .filter(|id| id.starts_with(prefix))
-                        .map(str::to_owned),
-                );
-                Ok(ids.len() < limit)
-            });
-        }
-        let wanted = prefix.get(level * WIDTH..).unwrap_or_default();
-        if wanted.len() >= WIDTH {
-            let next = format!("{path}/{}", wanted.get(..WIDTH).unwrap_or_default());
-            return self.prefixed(&next, level + 1, prefix, limit, ids);
-        }
-        self.records.visit(path, |name| {
-            if name.starts_with(wanted) {
-                self.prefixed(&format!("{path}/{name}"), level + 1, prefix, limit, ids)?;
-            }
-            Ok(ids.len() < limit)
-        })
-    }
-
-    /// Returns the file names of all records without `.json`, in order.
-    fn file_names(&self) -> Result<BTreeSet<String>> {
-        let mut names = Vec::new();
-        self.prefixed(".", 0, "", usize::MAX, &mut names)?;
-        Ok(names.into_iter().collect())
-    }
-
     fn put(&self, record: &Record, old: Option<&Record>) -> Result<()> {
-        let id = record.id.as_str();
+        let key = record.id.key();
+        let key = key.as_ref();
         let (new, was) = (Entries::of(record), old.map(Entries::of).unwrap_or_default());
         for address in new.addresses.difference(&was.addresses) {
-            self.addresses.link(id, &format!("{address}/{id}"))?;
+            self.addresses.link(key, &format!("{address}/{key}"))?;
         }
         for source in new.wanted.difference(&was.wanted) {
-            self.wanted.link(id, &format!("{source}/{id}"))?;
+            self.wanted.link(key, &format!("{source}/{key}"))?;
         }
-        if old.is_none_or(|old| old.name != record.name) {
+        if !record.name.is_derived() && old.is_none_or(|old| old.name != record.name) {
             self.take_name(record)?;
         }
         let bytes = format::encode(record)?;
         if bytes.len() as u64 > MAX_RECORD {
             // A record above the limit could not be read at poststop, so its rules would never be
             // removed.
-            return Err(Error::new(Kind::State, format!("record {id}: too large")));
+            return Err(Error::new(Kind::State, format!("record {key}: too large")));
         }
-        self.records.write(&record_path(id), &bytes)?;
-        self.drop_entries(id, &was, &new)
+        self.records.write(&record_path(key), &bytes)?;
+        self.drop_entries(key, &was, &new)
     }
 
     fn remove(&self, record: &Record) -> Result<()> {
-        let id = record.id.as_str();
-        let path = record_path(id);
+        let key = record.id.key();
+        let key = key.as_ref();
+        let path = record_path(key);
         self.records.remove(&path)?;
         if let Some((directory, _)) = path.rsplit_once('/') {
             self.records.prune(directory);
         }
-        self.drop_entries(id, &Entries::of(record), &Entries::default())?;
-        if self.names.read_link(record.name.as_str())?.as_deref() == Some(id) {
+        self.drop_entries(key, &Entries::of(record), &Entries::default())?;
+        if self.names.read_link(record.name.as_str())?.as_deref() == Some(key) {
             self.names.remove(record.name.as_str())?;
         }
         Ok(())
@@ -193,12 +146,12 @@ impl DirectoryStore {
     ///
     /// The first container with a name keeps it for as long as its record exists.
     fn take_name(&self, record: &Record) -> Result<()> {
-        let (name, id) = (record.name.as_str(), record.id.as_str());
-        if self.names.link(id, name)? {
+        let (name, id, key) = (record.name.as_str(), &record.id, record.id.key());
+        if self.names.link(&key, name)? {
             return Ok(());
         }
         match self.names.read_link(name)? {
-            Some(owner) if owner == id => Ok(()),
+            Some(owner) if owner == key => Ok(()),
             Some(owner) if self.read(&owner)?.is_some_and(|other| other.name == record.name) => {
                 log::warn!(
                     "name {name} belongs to container {owner}: container {id} is found by its id \
@@ -208,16 +161,16 @@ impl DirectoryStore {
             }
             _ => {
                 self.names.remove(name)?;
-                self.names.link(id, name).map(drop)
+                self.names.link(&key, name).map(drop)
             }
         }
     }
 
-    fn drop_entries(&self, id: &str, was: &Entries, now: &Entries) -> Result<()> {
+    fn drop_entries(&self, key: &str, was: &Entries, now: &Entries) -> Result<()> {
         let gone = |index: &Directory, was: &BTreeSet<String>, now: &BTreeSet<String>| {
-            for key in was.difference(now) {
-                index.remove(&format!("{key}/{id}"))?;
-                index.prune(key);
+            for listed in was.difference(now) {
+                index.remove(&format!("{listed}/{key}"))?;
+                index.prune(listed);
             }
             Ok(())
         };
@@ -239,28 +192,20 @@ impl Store for DirectoryStore {
         self.top.changed_at("lock")
     }
 
+    fn namesakes(&self, id: &ContainerId) -> Result<Vec<Record>> {
+        let mut records: Vec<Record> = self.read(&id.tagged(None).key())?.into_iter().collect();
+        records.extend(self.behind(&self.wanted, &namesakes(id))?);
+        // A record that was damaged, or an entry of a killed writer, may be another container's.
+        records.retain(|record| record.id.as_str() == id.as_str());
+        Ok(records)
+    }
+
     fn get(&self, id: &ContainerId) -> Result<Option<Record>> {
-        self.read(id.as_str())
+        self.read(&id.key())
     }
 
     fn find(&self, reference: &Reference) -> Result<Found> {
-        let text = reference.as_str();
-        if let Some(record) = self.read(text)? {
-            return Ok(Found::One(Box::new(record)));
-        }
-        let named = self.names.read_link(text)?.map(|id| self.read(&id)).transpose()?.flatten();
-        if let Some(record) = named.filter(|record| record.name.as_str() == text) {
-            return Ok(Found::One(Box::new(record)));
-        }
-        let mut ids = Vec::new();
-        self.prefixed(".", 0, text, 2, &mut ids)?;
-        match ids.as_slice() {
-            [] => Ok(Found::Nothing),
-            [id] => {
-                Ok(self.read(id)?.map_or(Found::Nothing, |record| Found::One(Box::new(record))))
-            }
-            _ => Ok(Found::Several),
-        }
+        self.search(reference)
     }
 
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {
@@ -271,7 +216,14 @@ impl Store for DirectoryStore {
         self.behind(&self.wanted, reference.as_str())
     }
 
+    fn recipients_of(&self, id: &ContainerId) -> Result<Vec<Record>> {
+        self.behind(&self.wanted, &id.key())
+    }
+
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>> {
+        if !id.is_plain() {
+            return Ok(Vec::new());
+        }
         let Some(key) = hope(id.as_str()) else { return Ok(Vec::new()) };
         let mut records = self.behind(&self.wanted, &key)?;
         records.retain(|record| {
@@ -282,13 +234,20 @@ impl Store for DirectoryStore {
     }
 
     fn ids(&self) -> Result<BTreeSet<ContainerId>> {
-        Ok(self.file_names()?.iter().filter_map(|id| ContainerId::new(id).ok()).collect())
+        let mut ids = BTreeSet::new();
+        for key in self.file_names()? {
+            match ContainerId::of_plain_key(&key) {
+                Some(id) => _ = ids.insert(id),
+                None => ids.extend(self.read(&key)?.map(|record| record.id)),
+            }
+        }
+        Ok(ids)
     }
 
     fn all(&self) -> Result<Vec<Record>> {
         let mut records = Vec::new();
-        for id in self.file_names()? {
-            records.extend(self.read(&id)?);
+        for key in self.file_names()? {
+            records.extend(self.read(&key)?);
         }
         Ok(records)
     }
@@ -316,7 +275,7 @@ impl Store for DirectoryStore {
     fn commit(&self, _: &Lock, change: &Change<'_>, seen: u64) -> Result<Commit> {
         let (Change::Put(record) | Change::Remove(record)) = change;
         let old = match self.written.take().filter(|written| written.id == record.id) {
-            None => self.read(record.id.as_str())?,
+            None => self.read(&record.id.key())?,
             written => written,
         };
         if old.as_ref().map_or(0, |old| old.revision) != seen {

@@ -28,8 +28,13 @@ struct Stored {
     revision: u64,
     ready: bool,
     id: String,
+    /// What tells the container from a running one with the same id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    namesake: Option<u64>,
     name: String,
-    hostname: String,
+    /// Missing if it cannot be written into a hosts file. Earlier versions refused such names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hostname: Option<String>,
     boot: String,
     netns: u64,
     pid: i32,
@@ -56,6 +61,8 @@ struct StoredLink {
     source: String,
     alias: String,
     connected: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    namesake: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,9 +91,10 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         version: VERSION,
         revision: record.revision,
         ready: record.phase == Phase::Ready,
-        id: record.id.to_string(),
+        id: record.id.as_str().to_owned(),
+        namesake: record.id.tag(),
         name: record.name.to_string(),
-        hostname: record.hostname.to_string(),
+        hostname: record.hostname.as_ref().map(ToString::to_string),
         boot: format!("{:032x}", record.instance.boot),
         netns: record.instance.netns,
         pid: record.instance.pid,
@@ -120,12 +128,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         return Err(Error::new(Kind::State, message).because(Cause::NewerRecord));
     }
     let stored: Stored = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
+    let id = ContainerId::new(&stored.id)?.tagged(stored.namesake);
     Ok(Record {
         revision: stored.revision,
         phase: if stored.ready { Phase::Ready } else { Phase::Pending },
-        id: ContainerId::new(&stored.id)?,
-        name: ContainerName::new(&stored.name)?,
-        hostname: Hostname::new(&stored.hostname)?,
+        name: ContainerName::of_record(&stored.name, &id)?,
+        id,
+        hostname: stored.hostname.as_deref().map(Hostname::new).transpose()?,
         instance: Instance {
             boot: u128::from_str_radix(&stored.boot, 16).context(Kind::Input, || "boot id")?,
             netns: stored.netns,
@@ -168,7 +177,8 @@ impl From<&LinkState> for StoredLink {
         Self {
             source: link_state.link.source.to_string(),
             alias: link_state.link.alias.to_string(),
-            connected: link_state.source.as_ref().map(ToString::to_string),
+            connected: link_state.source.as_ref().map(|id| id.as_str().to_owned()),
+            namesake: link_state.source.as_ref().and_then(ContainerId::tag),
         }
     }
 }
@@ -180,7 +190,7 @@ impl TryFrom<&StoredLink> for LinkState {
         let source = Reference::new(&stored.source)?;
         let link = Link { source, alias: Alias::new(&stored.alias)? };
         let source = stored.connected.as_deref().map(ContainerId::new).transpose()?;
-        Ok(Self { link, source })
+        Ok(Self { link, source: source.map(|id| id.tagged(stored.namesake)) })
     }
 }
 

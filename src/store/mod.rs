@@ -62,14 +62,21 @@ pub trait Store {
     fn lock_turns(&self) -> u128 {
         0
     }
-    /// Returns the record of the container `id`.
+    /// Returns the records of all containers that the runtime calls `id`.
+    fn namesakes(&self, id: &ContainerId) -> Result<Vec<Record>>;
+    /// Returns the record of the container `id`. Of several with this id it is exactly the one that
+    /// is meant.
     fn get(&self, id: &ContainerId) -> Result<Option<Record>>;
     /// Resolves `reference` in Docker's order: exact id, then exact name, then unique id prefix.
+    ///
+    /// Of several containers with one id the first is found for as long as its record exists.
     fn find(&self, reference: &Reference) -> Result<Found>;
     /// Returns the records that contain this address.
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
     /// Returns the recipients with a link that names `reference` or is connected to that id.
     fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>>;
+    /// Returns the recipients with a link that names `id` or is connected to it.
+    fn recipients_of(&self, id: &ContainerId) -> Result<Vec<Record>>;
     /// Returns the recipients with an unconnected link whose source is a prefix of `id`.
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>>;
     /// Returns the ids of all records.

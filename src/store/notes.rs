@@ -65,15 +65,15 @@ impl Note {
         Ok(ContainerId::new(&self.id)?)
     }
 
-    /// The name of the file: one note of each kind for each container.
-    fn file_name(&self) -> String {
-        let kind = if self.event == Event::Ended { "ended" } else { "started" };
-        // FNV-1a: a name of fixed length, whatever characters the id has.
-        let hash = self.id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        format!("{kind}-{hash:016x}")
+    /// The name of the file: one note of each kind for each id. A key has at most 240 bytes.
+    fn file_name(&self) -> Result<String> {
+        Ok(file_name(&self.event, &self.id()?))
     }
+}
+
+fn file_name(event: &Event, id: &ContainerId) -> String {
+    let kind = if *event == Event::Ended { "ended" } else { "started" };
+    format!("{kind}-{}", id.key())
 }
 
 /// A boot id as text: a JSON number has no 128 bits.
@@ -104,7 +104,7 @@ impl<'a> Notes<'a> {
     /// Writes a note. Needs no lock. A note of the same kind about the same container is replaced.
     pub(crate) fn leave(self, note: &Note) -> Result<()> {
         let bytes = serde_json::to_vec(note).context(Kind::Internal, || "cannot write a note")?;
-        self.0.write_unlocked(FOLDER, &note.file_name(), &bytes)
+        self.0.write_unlocked(FOLDER, &note.file_name()?, &bytes)
     }
 
     /// The file names of at most `most` notes. Costs one system call if there is none.
@@ -134,8 +134,7 @@ impl<'a> Notes<'a> {
     pub(crate) fn remove_started(self, id: &ContainerId) -> Result<()> {
         let bundle = PathBuf::new();
         let event = Event::Started { pid: 0, started: 0, netns: 0, bundle };
-        let note = Note { id: id.as_str().to_owned(), boot: 0, event };
-        self.0.remove(&format!("{FOLDER}/{}", note.file_name()))
+        self.0.remove(&format!("{FOLDER}/{}", file_name(&event, id)))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Invalid;
 use nix::libc;
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
@@ -112,6 +112,10 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
 pub(crate) fn replace(path: &Path, bytes: &[u8], kind: Kind) -> Result<()> {
     let (old, _) = open(path, kind)?;
     let metadata = old.metadata().context(kind, || shown(path))?;
+    replace_by_rename(path, &metadata, bytes).context(kind, || shown(path))
+}
+
+fn replace_by_rename(path: &Path, metadata: &Metadata, bytes: &[u8]) -> std::io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".oci-link-{}", std::process::id()));
     let temporary = path.with_file_name(name);
@@ -132,5 +136,50 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], kind: Kind) -> Result<()> {
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
-    written.context(kind, || shown(path))
+    written
 }
+
+/// A file that was read through symbolic links, as runtimes read config.json.
+pub(crate) struct Followed {
+    /// The content.
+    pub(crate) bytes: Vec<u8>,
+    metadata: Metadata,
+}
+
+/// Reads a whole regular file of at most `max` bytes, which may be behind symbolic links. It is
+/// opened once.
+pub(crate) fn follow(path: &Path, max: u64, kind: Kind) -> Result<Followed> {
+    let flags = libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let (file, size) = must_be_regular(path, file.context(kind, || shown(path))?, kind)?;
+    let metadata = file.metadata().context(kind, || shown(path))?;
+    Ok(Followed { bytes: read_opened(path, (file, size), max, kind)?, metadata })
+}
+
+/// Replaces the content of a file that was read by [`follow`].
+///
+/// If `path` is a symbolic link, its target is replaced by rename. Where that is not possible, for
+/// example in a read-only directory, the link itself is replaced.
+pub(crate) fn replace_followed(
+    path: &Path,
+    old: &Followed,
+    bytes: &[u8],
+    kind: Kind,
+) -> Result<()> {
+    let link = std::fs::symlink_metadata(path).context(kind, || shown(path))?;
+    if link.file_type().is_symlink() {
+        let target = std::fs::canonicalize(path).context(kind, || shown(path))?;
+        let now = std::fs::symlink_metadata(&target).context(kind, || shown(&target))?;
+        if (now.dev(), now.ino()) != (old.metadata.dev(), old.metadata.ino()) {
+            let message = format!("{}: changed while it was edited", shown(path));
+            return Err(Error::new(Kind::Unsafe, message));
+        }
+        if replace_by_rename(&target, &old.metadata, bytes).is_ok() {
+            return Ok(());
+        }
+    }
+    replace_by_rename(path, &old.metadata, bytes).context(kind, || shown(path))
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ mod early;
 mod firewall;
 mod golden;
 mod graph;
+mod harmless_values;
 mod harness;
 mod hazards;
 mod laws;

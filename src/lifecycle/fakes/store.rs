@@ -29,8 +29,9 @@ pub(crate) struct MemoryStore {
 
 #[derive(Default)]
 struct Kept {
+    /// The records by the keys of their ids.
     records: BTreeMap<String, Record>,
-    /// The id of the container that owns each name.
+    /// The key of the container that owns each name.
     names: BTreeMap<String, String>,
     epoch: Option<String>,
     leftovers: Vec<String>,
@@ -64,7 +65,8 @@ impl MemoryStore {
     pub(crate) fn insert(&self, record: Record) {
         let mut kept = self.kept.borrow_mut();
         kept.take_name(&record);
-        kept.records.insert(record.id.to_string(), Record { revision: 1, ..record });
+        let key = record.id.key().into_owned();
+        kept.records.insert(key, Record { revision: 1, ..record });
     }
 
     /// Removes a record without its effects, like a wiped state directory.
@@ -104,11 +106,16 @@ impl Kept {
         if let Some(record) = self.records.get(text).or_else(named) {
             return Found::One(Box::new(record.clone()));
         }
-        let mut matching = self.records.iter().filter(|(id, _)| id.starts_with(text));
-        match (matching.next(), matching.next()) {
-            (None, _) => Found::Nothing,
-            (Some((_, record)), None) => Found::One(Box::new(record.clone())),
-            (Some(_), Some(_)) => Found::Several,
+        // The first container with this id has ended; others run.
+        let mut found = self.those(|record| record.id.as_str() == text);
+        if found.is_empty() {
+            found =
+                self.those(|record| record.id.is_plain() && record.id.as_str().starts_with(text));
+        }
+        match found.pop() {
+            None => Found::Nothing,
+            Some(record) if found.is_empty() => Found::One(Box::new(record)),
+            Some(_) => Found::Several,
         }
     }
 
@@ -118,32 +125,37 @@ impl Kept {
 
     /// The first container with a name keeps it for as long as its record exists. Another container
     /// of that name gets it when it is written under a new name or for the first time.
+    /// A name that is made of an id belongs to nobody.
     fn take_name(&mut self, record: &Record) {
+        if record.name.is_derived() {
+            return;
+        }
         let owner = self.names.get(record.name.as_str()).and_then(|id| self.records.get(id));
         if owner.is_none_or(|owner| owner.name != record.name) {
-            self.names.insert(record.name.to_string(), record.id.to_string());
+            self.names.insert(record.name.to_string(), record.id.key().into_owned());
         }
     }
 
     fn commit(&mut self, change: &Change<'_>, seen: u64) -> Commit {
         let (Change::Put(record) | Change::Remove(record)) = change;
-        let id = record.id.as_str();
-        if self.records.get(id).map_or(0, |old| old.revision) != seen {
+        let key = record.id.key();
+        let key = key.as_ref();
+        if self.records.get(key).map_or(0, |old| old.revision) != seen {
             return Commit::Conflict;
         }
         for subscriber in &mut self.subscribers {
             let _ = subscriber.write(&[1]);
         }
         if let Change::Put(record) = change {
-            if self.records.get(id).is_none_or(|old| old.name != record.name) {
+            if self.records.get(key).is_none_or(|old| old.name != record.name) {
                 self.take_name(record);
             }
             let record = Record { revision: seen + 1, ..(*record).clone() };
-            self.records.insert(id.to_owned(), record);
+            self.records.insert(key.to_owned(), record);
             return Commit::Done(seen + 1);
         }
-        if let Some(old) = self.records.remove(id) {
-            if self.names.get(old.name.as_str()).is_some_and(|owner| owner == id) {
+        if let Some(old) = self.records.remove(key) {
+            if self.names.get(old.name.as_str()).is_some_and(|owner| owner == key) {
                 self.names.remove(old.name.as_str());
             }
         }
@@ -163,8 +175,13 @@ impl Store for MemoryStore {
         })
     }
 
+    fn namesakes(&self, id: &ContainerId) -> Result<Vec<Record>> {
+        let is_one = |record: &Record| record.id.as_str() == id.as_str();
+        self.call(&format!("namesakes {id}"), |kept| kept.those(is_one))
+    }
+
     fn get(&self, id: &ContainerId) -> Result<Option<Record>> {
-        self.call(&format!("get {id}"), |kept| kept.records.get(id.as_str()).cloned())
+        self.call(&format!("get {id}"), |kept| kept.records.get(id.key().as_ref()).cloned())
     }
 
     fn find(&self, reference: &Reference) -> Result<Found> {
@@ -177,19 +194,21 @@ impl Store for MemoryStore {
     }
 
     fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>> {
-        let is_it = |link_state: &LinkState| {
-            let id = link_state.source.as_ref().map(ContainerId::as_str);
-            link_state.link.source == *reference || id == Some(reference.as_str())
-        };
-        let names = |record: &Record| record.links.iter().any(is_it);
+        let names = |record: &Record| wants(record, reference.as_str());
         self.call(&format!("recipients_naming {reference}"), |kept| kept.those(names))
+    }
+
+    fn recipients_of(&self, id: &ContainerId) -> Result<Vec<Record>> {
+        let key = id.key();
+        let names = |record: &Record| wants(record, &key);
+        self.call(&format!("recipients_of {id}"), |kept| kept.those(names))
     }
 
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>> {
         let is_it = |link_state: &LinkState| {
             link_state.source.is_none() && id.as_str().starts_with(link_state.link.source.as_str())
         };
-        let hopes = |record: &Record| record.links.iter().any(is_it);
+        let hopes = |record: &Record| id.is_plain() && record.links.iter().any(is_it);
         self.call(&format!("unresolved_by_prefix {id}"), |kept| kept.those(hopes))
     }
 
@@ -241,6 +260,14 @@ impl Store for MemoryStore {
             done
         })
     }
+}
+
+/// Whether a link of `record` names a source by this text, or is connected to the id with this key.
+fn wants(record: &Record, text: &str) -> bool {
+    record.links.iter().any(|link_state| {
+        let source = link_state.source.as_ref();
+        link_state.link.source.as_str() == text || source.is_some_and(|id| id.key() == text)
+    })
 }
 
 struct MemorySubscription(UnixStream);

@@ -21,8 +21,8 @@ fn links_or_isolation_are_something_of_ours() {
     for annotations in [
         r#"{"org.oci-link.links":"db"}"#,
         r#"{"org.oci-link.links":"not ! valid"}"#,
-        r#"{"org.oci-link.isolate":"br0"}"#,
-        r#"{"org.oci-link.links":"none","org.oci-link.isolate":"br0"}"#,
+        r#"{"org.oci-link.isolate":"both"}"#,
+        r#"{"org.oci-link.links":"none","org.oci-link.isolate":" in "}"#,
     ] {
         assert_eq!(of(annotations), Concern::Linked, "{annotations}");
     }
@@ -36,6 +36,7 @@ fn everything_else_is_not() {
         "7",
         r#"{"org.oci-link.links":"none","org.oci-link.isolate":" none "}"#,
         r#"{"org.oci-link.links":null}"#,
+        r#"{"org.oci-link.isolate":"br0"}"#,
         r#"{"org.oci-link.name":"db","org.oci-link.ports":"80"}"#,
         r#"{"links":"db"}"#,
     ] {

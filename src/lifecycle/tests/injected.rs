@@ -23,7 +23,9 @@ fn config(annotations: &[&str]) -> String {
 fn edit(scene: &Scene, text: &str, hooks: Hooks, starts: Starts) -> Result<String> {
     let id = ContainerId::new("web").unwrap();
     let bundle = scene.directory();
-    edited(&scene.host, NewContainer { id: Some(&id), bundle, text, starts }, hooks)
+    let text = text.as_bytes();
+    let edited = edited(&scene.host, NewContainer { id: Some(&id), bundle, text, starts }, hooks)?;
+    Ok(String::from_utf8(edited).unwrap())
 }
 
 fn variables(text: &str) -> Vec<String> {
@@ -130,8 +132,9 @@ fn a_container_without_an_id_needs_a_name() {
     let scene = with_db();
     let bundle = scene.directory();
     let edit = |text: &str| {
+        let text = text.as_bytes();
         let container = NewContainer { id: None, bundle, text, starts: Starts::Now };
-        edited(&scene.host, container, Hooks::Both)
+        edited(&scene.host, container, Hooks::Both).map(|text| String::from_utf8(text).unwrap())
     };
     let error = edit(&config(&[r#""links":"db""#])).unwrap_err();
     assert!(error.to_string().contains("has no name"), "{error}");

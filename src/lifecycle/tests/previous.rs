@@ -3,7 +3,7 @@
 use super::{db, linked, web};
 use crate::error::Kind;
 use crate::lifecycle::fakes::{Listener, Scene, again, own};
-use crate::model::Record;
+use crate::model::{Address, Network, Record};
 use std::os::unix::fs::symlink;
 
 #[test]
@@ -33,8 +33,34 @@ fn a_running_container_of_the_same_id_is_not_replaced() {
     let before = scene.state();
     let refusal = scene.start(&again(&web())).unwrap_err();
     assert_eq!(refusal.kind, Kind::Unsafe);
-    assert!(refusal.to_string().contains("belongs to a running container"), "{refusal}");
+    assert!(refusal.to_string().contains("which runs and has links"), "{refusal}");
     assert_eq!(scene.state(), before);
+}
+
+/// As below two roots of a runtime. Each of the two is judged by its own process.
+#[test]
+fn a_container_starts_beside_a_running_one_of_its_id() {
+    let scene = linked();
+    let first = scene.store.record("web").unwrap();
+    let address = Network::Own(vec![Address::parse("10.0.0.7/24").unwrap()]);
+    let new = Record { network: address, ..again(&web()) };
+    scene.start(&new).unwrap();
+    assert_eq!(scene.store.record("web"), Some(first.clone()));
+    let records = scene.store.records();
+    let second = records.iter().find(|record| record.id.tag().is_some()).unwrap();
+    assert_eq!((second.id.as_str(), &second.instance), ("web", &new.instance));
+    assert!(second.owner != first.owner);
+    assert_eq!(scene.permitted().len(), 2);
+
+    scene.stop("web").unwrap();
+    assert_eq!(scene.store.records().len(), 3, "both run");
+    scene.end_process("web");
+    scene.stop("web").unwrap();
+    assert_eq!(scene.store.record("web"), None);
+    assert_eq!(scene.store.records().len(), 2, "the second runs");
+    assert_eq!(scene.permitted()[0].to_string(), "10.0.0.7 -> 10.0.0.2 80/tcp");
+    assert_eq!(scene.permitted().len(), 1);
+    scene.assert_named("at the end");
 }
 
 #[test]
@@ -70,10 +96,18 @@ fn a_dead_holder_whose_rules_stay_keeps_its_address() {
     let scene = linked();
     scene.end_process("db");
     scene.journal.refuse("ensure 0 for web");
-    let refusal = scene.start(&own("new", "80", &["10.0.0.2/24"])).unwrap_err();
+    let new = own("new", "80", &["10.0.0.2/24"]).linked(&["web"]);
+    let refusal = scene.start(&new).unwrap_err();
     assert_eq!(refusal.kind, Kind::Firewall, "{refusal}");
     assert_eq!(scene.store.record("new"), None);
     scene.assert_named("after the failure");
+    // A container without links starts, whatever fails.
+    let log = Listener::new();
+    scene.start(&own("new", "80", &["10.0.0.2/24"])).unwrap();
+    let complaint = "ERROR new: rules of db may name its address; run oci-link sync";
+    assert!(log.heard(complaint), "{:?}", log.lines());
+    assert!(scene.store.record("db").is_some());
+    scene.assert_named("after the start");
 }
 
 #[test]
@@ -92,13 +126,27 @@ fn the_hosts_file_of_a_dead_holder_does_not_keep_its_address() {
 
 #[test]
 fn a_running_holder_of_the_address_with_links_refuses_the_start() {
-    for address in ["10.0.0.2/24", "10.0.0.3/24"] {
+    for (address, source) in [("10.0.0.2/24", "web"), ("10.0.0.3/24", "db")] {
         let scene = linked();
         let before = scene.state();
-        let refusal = scene.start(&own("new", "80", &[address])).unwrap_err();
+        let refusal = scene.start(&own("new", "80", &[address]).linked(&[source])).unwrap_err();
         assert_eq!(refusal.kind, Kind::Unsafe);
         assert!(refusal.to_string().contains("which runs and has links"), "{refusal}");
         assert_eq!(scene.state(), before);
+    }
+}
+
+/// No rule may let its packets through as if they were those of the holder.
+#[test]
+fn a_container_without_links_takes_the_address_from_the_links_of_a_running_one() {
+    for (address, holder) in [("10.0.0.2/24", "db"), ("10.0.0.3/24", "web")] {
+        let scene = linked();
+        let log = Listener::new();
+        scene.start(&own("new", "80", &[address])).unwrap();
+        assert!(log.heard(&format!("the links of {holder} no longer use it")), "{:?}", log.lines());
+        assert_eq!(scene.permitted(), []);
+        assert!(scene.store.record("new").is_some() && scene.store.record(holder).is_some());
+        scene.assert_named("after the start");
     }
 }
 

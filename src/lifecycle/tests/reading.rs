@@ -6,7 +6,7 @@
 use crate::error::{Kind, Result};
 use crate::lifecycle::fakes::{Scene, Sleeper};
 use crate::lifecycle::starting::{StartingContainer, hosts_file, remembered};
-use crate::model::{Missing, Network, Phase};
+use crate::model::{Hostname, Missing, Network, Phase};
 use crate::oci::spec::Spec;
 use crate::oci::state::State;
 use crate::sys::process;
@@ -47,7 +47,10 @@ fn a_record_says_what_was_read() {
     let container = read(&scene, &state(&scene, sleeper.pid())).unwrap();
     let record = &container.record;
     assert_eq!((record.phase, record.revision), (Phase::Pending, 0));
-    assert_eq!((record.name.as_str(), record.hostname.as_str()), ("shop", "site"));
+    assert_eq!(
+        (record.name.as_str(), record.hostname.as_ref().map(Hostname::as_str)),
+        ("shop", Some("site"))
+    );
     assert_eq!(
         (record.network.clone(), record.ports.to_string()),
         (Network::Host, "80/tcp".into())

@@ -1,6 +1,6 @@
 //! The path of a record, and the keys under which the indexes list it.
 
-use crate::model::Record;
+use crate::model::{ContainerId, Record};
 use std::collections::BTreeSet;
 
 /// Directory levels above a record, and the number of id characters in each directory name.
@@ -20,16 +20,19 @@ impl Entries {
     /// Computes the index keys of `record`.
     ///
     /// A link is listed under the source it names and under the id it is connected to, in case that
-    /// id starts again. An unconnected link is also listed under its prefix key.
+    /// id starts again. An unconnected link is also listed under its prefix key. A namesake of another
+    /// container is listed under the key of that container.
     pub(crate) fn of(record: &Record) -> Self {
         let addresses = record.network.addresses().iter();
         let names = record.links.iter().map(|link_state| link_state.link.source.to_string());
         let ids = record.links.iter().filter_map(|link_state| link_state.source.as_ref());
         let absent = record.links.iter().filter(|link_state| link_state.source.is_none());
         let hopes = absent.filter_map(|link_state| hope(link_state.link.source.as_str()));
+        let ids = ids.map(|id| id.key().into_owned());
+        let again = record.id.tag().map(|_| namesakes(&record.id));
         Self {
             addresses: addresses.map(|address| address.ip().to_string()).collect(),
-            wanted: names.chain(ids.map(ToString::to_string)).chain(hopes).collect(),
+            wanted: names.chain(ids).chain(hopes).chain(again).collect(),
         }
     }
 }
@@ -41,14 +44,21 @@ pub(crate) fn hope(text: &str) -> Option<String> {
     text.chars().next().map(|first| format!("{first}~"))
 }
 
-/// Returns the path of a record, such as `51/c3/51c3dd….json`. Short ids are padded with
-/// underscores.
-pub(super) fn record_path(id: &str) -> String {
+/// Returns the key under which further containers with the id `id` are listed.
+///
+/// It begins like no name and no key of a short id, and it is longer than a prefix key.
+pub(super) fn namesakes(id: &ContainerId) -> String {
+    format!("~~{}", id.tagged(None).key())
+}
+
+/// Returns the path of the record with this key, such as `51/c3/51c3dd….json`. Short keys are padded
+/// with underscores.
+pub(super) fn record_path(key: &str) -> String {
     let mut path = String::new();
-    let mut characters = id.chars().chain(std::iter::repeat('_'));
+    let mut characters = key.chars().chain(std::iter::repeat('_'));
     for _ in 0..LEVELS {
         path.extend(characters.by_ref().take(WIDTH));
         path.push('/');
     }
-    path + id + ".json"
+    path + key + ".json"
 }

@@ -1,8 +1,10 @@
 //! Tests of the store's guarantees on a real directory.
 
 use super::*;
-use crate::model::sample::record;
-use crate::model::{Address, BackendName, BridgeName, Flow, Network, Phase, PortSet};
+use crate::model::sample::{record, reference};
+use crate::model::{
+    Address, BackendName, BridgeName, ContainerName, Flow, Instance, Network, Phase, PortSet,
+};
 use crate::store::contract;
 use std::path::PathBuf;
 
@@ -111,4 +113,108 @@ fn a_record_of_the_future_is_an_error() {
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("\"version\":1", "\"version\":9")).unwrap();
     assert_eq!(scratch.1.get(&web.id).unwrap_err().kind, Kind::State);
+}
+
+/// Ids that are no plain file names are found, listed and removed like others.
+#[test]
+fn odd_ids() {
+    let scratch = Scratch::new("odd");
+    let long = ["x".repeat(255), "\u{e9}".repeat(127), "x".repeat(241)];
+    let odd =
+        ["a,b", "+x", ".x", "-x", "a b", "a@b", "a:b", "\u{e9}", "a\nb", "~a", "x.json", "a~b"];
+    let odd: Vec<&str> = odd.into_iter().chain(long.iter().map(String::as_str)).collect();
+    let address = ["10.0.0.2/24"];
+    let mut records = Vec::new();
+    for text in &odd {
+        let id = ContainerId::new(text).unwrap();
+        let name = ContainerName::from(&id);
+        let me = Record { id, name, ..record("web", "", &address).linked(&["db"]) };
+        records.push(scratch.put(&me));
+    }
+    for record in &records {
+        assert_eq!(scratch.1.get(&record.id).unwrap().as_ref(), Some(record));
+        assert_eq!(scratch.1.namesakes(&record.id).unwrap(), std::slice::from_ref(record));
+        if record.name.is_derived() {
+            assert_eq!(scratch.1.names.read_link(record.name.as_str()).unwrap(), None);
+        }
+    }
+    assert_eq!(scratch.1.ids().unwrap().len(), odd.len());
+    assert_eq!(scratch.1.all().unwrap().len(), odd.len());
+    assert_eq!(scratch.1.holders_of("10.0.0.2".parse().unwrap()).unwrap().len(), odd.len());
+    assert_eq!(scratch.1.recipients_naming(&reference("db")).unwrap().len(), odd.len());
+    assert_eq!(scratch.1.leftovers(&scratch.1.lock(Duration::ZERO).unwrap()).unwrap(), [""; 0]);
+    let found = scratch.1.find(&reference("a")).unwrap();
+    assert_eq!(found, Found::Nothing, "no prefix of another id");
+    for record in &records {
+        let commit = scratch.commit(&Change::Remove(record), record.revision).unwrap();
+        assert_eq!(commit, Commit::Done(0));
+    }
+    for index in FOLDERS {
+        assert_eq!(std::fs::read_dir(scratch.0.join(index)).unwrap().count(), 0, "{index}");
+    }
+}
+
+/// Several running containers may have one id.
+#[test]
+fn namesakes() {
+    let scratch = Scratch::new("namesakes");
+    for text in ["web", "a b", &"x".repeat(240), &"x".repeat(255)] {
+        let id = ContainerId::new(text).unwrap();
+        let name = ContainerName::from(&id);
+        let first = Record { id: id.clone(), name, ..record("web", "", &[]) };
+        let again = |netns: u64| {
+            let instance = Instance { netns, ..first.instance.clone() };
+            Record { id: id.namesake(&instance), instance, ..first.clone() }
+        };
+        let (first, second, third) =
+            (scratch.put(&first), scratch.put(&again(8)), scratch.put(&again(9)));
+        let all = |expected: &[&Record]| {
+            let mut found = scratch.1.namesakes(&second.id).unwrap();
+            found.sort_by_key(|record| record.instance.netns);
+            assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{text}");
+            assert_eq!(scratch.1.ids().unwrap().len(), expected.len());
+        };
+        all(&[&first, &second, &third]);
+        let is = |expected: Option<&Record>| {
+            if let Some(reference) = id.reference() {
+                let found = scratch.1.find(&reference).unwrap();
+                let expected = expected.map(|record| Found::One(Box::new(record.clone())));
+                assert_eq!(found, expected.unwrap_or(Found::Several), "{text}");
+            }
+        };
+        is(Some(&first));
+        let remove = |record: &Record| {
+            let commit = scratch.commit(&Change::Remove(record), record.revision).unwrap();
+            assert_eq!(commit, Commit::Done(0));
+        };
+        remove(&first);
+        all(&[&second, &third]);
+        is(None);
+        remove(&second);
+        all(&[&third]);
+        is(Some(&third));
+        let first = scratch.put(&Record { revision: 0, ..first });
+        is(Some(&first));
+        assert_eq!(scratch.1.leftovers(&scratch.1.lock(Duration::ZERO).unwrap()).unwrap(), [""; 0]);
+        remove(&third);
+        all(&[&first]);
+        remove(&first);
+    }
+    for index in FOLDERS {
+        assert_eq!(std::fs::read_dir(scratch.0.join(index)).unwrap().count(), 0, "{index}");
+    }
+}
+
+/// Records of earlier versions have a host name; a new one may have none.
+#[test]
+fn a_host_name_may_be_missing() {
+    let scratch = Scratch::new("hostname");
+    let web = scratch.put(&Record { hostname: None, ..record("web", "", &[]) });
+    let path = scratch.0.join("records").join(record_path("web"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("hostname") && !text.contains("namesake"), "{text}");
+    assert_eq!(scratch.1.get(&web.id).unwrap(), Some(web.clone()));
+    std::fs::write(&path, text.replacen('{', "{\"hostname\":\"shop\",", 1)).unwrap();
+    let read = scratch.1.get(&web.id).unwrap().unwrap();
+    assert_eq!(read.hostname.map(|name| name.to_string()).as_deref(), Some("shop"));
 }

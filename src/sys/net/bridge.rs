@@ -1,4 +1,5 @@
-//! Finds the bridge on the host that a container's interface is attached to.
+//! Finds where a container's interface leads to: the bridge on the host that it is attached to, or
+//! nowhere outside the container.
 //!
 //! The container's end of a veth pair names the index of the host's end and its namespace. The
 //! host's end names its master, and the master its name. All requests use the netlink socket that
@@ -17,12 +18,23 @@ use crate::model::BridgeName;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-/// The bridge that `interface` is attached to; `None` if there is none.
+/// Where an interface leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leads {
+    /// To a bridge of the host.
+    To(BridgeName),
+    /// Out of the namespace, by a way that is not known.
+    Outside,
+    /// Nowhere outside: a bridge of containers inside this one, a dummy, or both ends of a pair.
+    Nowhere,
+}
+
+/// Where `interface` leads to.
 ///
 /// `interface` is an index in the namespace of the socket `link`, and the bridge is in the
 /// namespace `host`. Fails if the kernel could not be asked: rules that are not bound to a bridge
 /// would let more packets through.
-pub(crate) fn under(link: &mut Netlink, host: &File, interface: u32) -> Result<Option<BridgeName>> {
+pub(crate) fn leads(link: &mut Netlink, host: &File, interface: u32) -> Result<Leads> {
     let mut questions = Batch::default();
     ask_for(&mut questions, interface, None);
     // Must be the second request: the first answer makes the kernel assign an id to the namespace
@@ -39,14 +51,18 @@ pub(crate) fn under(link: &mut Netlink, host: &File, interface: u32) -> Result<O
     // A negative id means "not assigned". An index in a third namespace would name another
     // interface.
     let number = number.filter(|number| i32::try_from(*number).is_ok());
+    if own.as_ref().is_some_and(Interface::stays_inside) {
+        return Ok(Leads::Nowhere);
+    }
     let own = own.filter(|own| own.kind == "veth" && own.peer_namespace == number);
     let (Some(peer), Some(number)) = (own.and_then(|own| own.peer), number) else {
-        return Ok(None);
+        return Ok(Leads::Outside);
     };
     let peer = elsewhere(link, number, peer)?.filter(|peer| peer.kind == "veth");
-    let Some(master) = peer.and_then(|peer| peer.master) else { return Ok(None) };
+    let Some(master) = peer.and_then(|peer| peer.master) else { return Ok(Leads::Outside) };
     let master = elsewhere(link, number, master)?.filter(|master| master.kind == "bridge");
-    Ok(master.and_then(|bridge| BridgeName::new(&bridge.name).ok()))
+    let bridge = master.and_then(|bridge| BridgeName::new(&bridge.name).ok());
+    Ok(bridge.map_or(Leads::Outside, Leads::To))
 }
 
 /// The interface `index` in the namespace with the id `namespace`.
@@ -87,6 +103,16 @@ pub(crate) struct Interface {
 }
 
 impl Interface {
+    /// Whether it leads to nothing outside its own namespace. The kernel names the namespace of a
+    /// peer only if it is another one.
+    fn stays_inside(&self) -> bool {
+        match self.kind.as_str() {
+            "bridge" | "dummy" => true,
+            "veth" => self.peer.is_some() && self.peer_namespace.is_none(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn parse(message: &Message<'_>) -> Option<Self> {
         let all = message.interface()?;
         Some(Self {

@@ -2,14 +2,14 @@
 
 #![allow(unsafe_code)] // Each block states its reason.
 
-use super::bridge;
+use super::bridge::{Leads, leads};
 use super::netlink::message::{Attributes, Batch};
 use super::netlink::uapi::{
     AF_UNSPEC, IFA_ADDRESS, IFA_LOCAL, NLM_F_DUMP, RTM_GETADDR, RTM_NEWADDR,
 };
 use super::netlink::{Netlink, NetlinkError, namespace_cookie};
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::Address;
+use crate::model::{Address, Invalid, first_of_networks};
 use crate::sys::process;
 use nix::errno::Errno;
 use nix::libc;
@@ -23,6 +23,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
+/// The number of addresses of one container that count.
+const MAX_ADDRESSES: usize = 64;
+/// The number of interfaces of one container that are examined.
+const MAX_INTERFACES: usize = 256;
 /// Index of the loopback interface, the same in every namespace.
 const LOOPBACK: u32 = 1;
 
@@ -87,8 +91,11 @@ impl AsFd for Process {
 pub(crate) struct Namespace {
     /// Identifies the namespace within this boot.
     pub(crate) cookie: u64,
-    /// The addresses that links may use, in the order of the interfaces. Loopback is left out.
+    /// The addresses that links may use, in the order of the interfaces. Loopback is left out, and
+    /// so are addresses that do not identify the container.
     pub(crate) addresses: Vec<Address>,
+    /// Why the first address that was left out cannot be used.
+    pub(crate) left_out: Option<Invalid>,
     /// Whether the loopback interface has an IPv6 address.
     pub ipv6_loopback: bool,
     /// Whether it is the namespace of this process.
@@ -98,9 +105,7 @@ pub(crate) struct Namespace {
 impl Namespace {
     /// Reads the namespace of `process`, which it enters and leaves again.
     ///
-    /// Fails with `Kind::Unsafe` for an address that a container must not have: loopback on another
-    /// interface, multicast, or one of the host's own. For the namespace of this process the
-    /// addresses are empty. Requires `CAP_SYS_ADMIN`.
+    /// For the namespace of this process the addresses are empty. Requires `CAP_SYS_ADMIN`.
     pub(crate) fn of(process: &Process) -> Result<Self> {
         let path = format!("/proc/{}/ns/net", process.pid);
         let open = |path: &str| File::open(path).context(Kind::Namespace, || path.to_owned());
@@ -116,6 +121,7 @@ impl Namespace {
             return Ok(Self {
                 cookie: namespace_cookie()?,
                 addresses: vec![],
+                left_out: None,
                 ipv6_loopback: true,
                 is_ours,
             });
@@ -128,13 +134,19 @@ impl Namespace {
         if namespace.cookie == 0 {
             namespace.cookie = a.ino();
         }
-        match namespace.addresses.iter().find(|address| is_local(address.ip())) {
-            Some(address) => {
-                let message = format!("address \"{}\": is the host's own", address.ip());
-                Err(Error::new(Kind::Unsafe, message))
+        let Namespace { addresses, left_out, .. } = &mut namespace;
+        // A container may have any number of addresses, and each takes system calls.
+        *addresses = first_of_networks(std::mem::take(addresses), 4 * MAX_ADDRESSES);
+        addresses.retain(|address| {
+            let usable = !is_local(address.ip());
+            if !usable {
+                let ip = address.ip().to_string();
+                left_out.get_or_insert(Invalid::new("address", &ip, "is the host's own"));
             }
-            None => Ok(namespace),
-        }
+            usable
+        });
+        *addresses = first_of_networks(std::mem::take(addresses), MAX_ADDRESSES);
+        Ok(namespace)
     }
 }
 
@@ -162,18 +174,33 @@ fn read(host: &File) -> Result<Namespace> {
     found.sort_by_key(|(interface, ..)| *interface);
     let ipv6_loopback = found.iter().any(|(at, ip, _)| *at == LOOPBACK && ip.is_ipv6());
     found.retain(|(interface, ip, _)| *interface != LOOPBACK && !is_link_local(*ip));
-    let mut addresses = Vec::new();
-    for same in found.chunk_by(|(one, ..), (other, ..)| one == other) {
-        let bridge = match same.first() {
-            Some((at, ..)) => bridge::under(&mut link, host, *at)?,
-            None => None,
+    let (mut addresses, mut left_out) = (Vec::new(), None);
+    let interfaces = found.chunk_by(|(one, ..), (other, ..)| one == other);
+    for same in interfaces.take(MAX_INTERFACES) {
+        let Some((at, first, _)) = same.first() else { continue };
+        let bridge = match leads(&mut link, host, *at)? {
+            Leads::To(bridge) => Some(bridge),
+            Leads::Outside => None,
+            Leads::Nowhere => {
+                let ip = first.to_string();
+                left_out.get_or_insert_with(|| {
+                    Invalid::new(
+                        "address",
+                        &ip,
+                        "its interface leads nowhere outside the container",
+                    )
+                });
+                continue;
+            }
         };
         for (_, ip, prefix) in same {
-            let address = Address::new(*ip, *prefix).context(Kind::Unsafe, || "network")?;
-            addresses.push(address.on(bridge));
+            match Address::new(*ip, *prefix) {
+                Ok(address) => addresses.push(address.on(bridge)),
+                Err(error) => _ = left_out.get_or_insert(error),
+            }
         }
     }
-    Ok(Namespace { cookie, addresses, ipv6_loopback, is_ours: false })
+    Ok(Namespace { cookie, addresses, left_out, ipv6_loopback, is_ours: false })
 }
 
 /// Whether this is an IPv6 link-local address. Every interface has one, and links do not use it.

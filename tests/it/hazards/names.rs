@@ -51,7 +51,6 @@ each_runtime! {
             annotation_refused(&scene, "name", &format!("evil{c}x"), 3, "evil");
             annotation_refused(&scene, "name", &format!("evil{c}"), 3, "evil");
             annotation_refused(&scene, "name", &format!("{c}evil"), 3, "evil");
-            refused(&scene, 3, "evil", |config| config["hostname"] = format!("evil{c}x").into());
         }
     }
 
@@ -67,7 +66,8 @@ each_runtime! {
         }
     }
 
-    fn a23_ids_that_are_paths_or_options(runtime) {
+    /// What looks like an option is none: see `harmless_values`.
+    fn a23_ids_that_are_paths(runtime) {
         let host = isolated(runtime);
         let scene = Scene::open(&host);
         let long = "x".repeat(4096);
@@ -78,19 +78,16 @@ each_runtime! {
             "../x",
             "a/b",
             "/etc/passwd",
-            "-a",
-            "--help",
-            ".hidden",
             "a\0b",
-            "a b",
             &long,
         ];
         for id in bad {
             let mut state = scene.state();
             state["id"] = id.into();
-            let hook = |stage| host.oci_link(&["hook", stage]);
-            scene.refused_by(hook("createRuntime"), state.to_string().as_bytes(), 3, "container id");
-            scene.logged_by(hook("poststop"), state.to_string().as_bytes(), "container id");
+            let (hook, state) = (|stage| host.oci_link(&["hook", stage]), state.to_string());
+            scene.refused_by(hook("createRuntime"), state.as_bytes(), 3, "container id");
+            // An end never fails.
+            scene.logged_by(hook("poststop"), state.as_bytes(), "container id");
             if !id.contains('\0') {
                 let mut prepare = host.oci_link(&["prepare", &format!("--id={id}")]);
                 prepare.arg(scene.web.bundle());
@@ -107,7 +104,6 @@ each_runtime! {
             annotation_refused(&scene, "name", name, 3, "container name");
             annotation_refused(&scene, "links", &format!("{name}:db"), 3, "link source");
             annotation_refused(&scene, "links", &format!("db:{name}"), 3, "alias");
-            refused(&scene, 3, "host name", |config| config["hostname"] = name.into());
         }
         annotation_refused(&scene, "name", "", 3, "container name");
         annotation_refused(&scene, "links", "", 3, "links");

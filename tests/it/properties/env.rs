@@ -20,7 +20,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         revision: 0,
         phase: Phase::Ready,
         name: ContainerName::new("source").expect("a name"),
-        hostname: Hostname::new("source").expect("a name"),
+        hostname: Hostname::new("source").ok(),
         owner: OwnerTag::new(&id, &instance),
         instance,
         network: Network::Own([address].into_iter().collect()),

@@ -1,0 +1,192 @@
+//! Tests of plans, as data.
+
+use super::*;
+use crate::model::sample::record;
+use crate::model::{ContainerId, ContainerName, Inode};
+use std::path::PathBuf;
+
+fn world(sources: &[Record], content: Option<&str>) -> World {
+    let place =
+        HostsPlace::Mount { path: PathBuf::from("/h"), inode: Inode { device: 1, number: 2 } };
+    let content = content.map(|text| text.as_bytes().to_vec());
+    World {
+        candidates: sources.iter().map(|s| Candidate::Running(Box::new(s.clone()))).collect(),
+        hosts: Some(HostsInput { place, content, ipv6: true, shared: vec![] }),
+    }
+}
+
+fn text(plan: &Plan) -> String {
+    String::from_utf8(plan.hosts_content.clone().unwrap()).unwrap()
+}
+
+#[test]
+fn lines_in_the_order_of_the_links_then_our_own() {
+    let db = record("mysql", "3306", &["10.0.0.2/24", "fd00::2/64"]);
+    let cache = record("cache", "none", &["10.0.0.3/24"]);
+    let web = record("web", "none", &["10.0.0.4/24", "fd00::4/64"]);
+    let web = web.linked(&["cache", "mysql:db", "mysql:sql"]);
+    let world = world(&[cache, db.clone(), db], Some("10.0.0.4\tengine\n"));
+    let plan = plan(&web, &world, OnMissing::Refuse).unwrap();
+    assert_eq!(
+        text(&plan),
+        "10.0.0.4\tengine\n# BEGIN oci-link\n10.0.0.3\tcache cache\n\
+         10.0.0.2\tdb mysql mysql\nfd00::2\tdb mysql mysql\n\
+         10.0.0.2\tsql mysql mysql\nfd00::2\tsql mysql mysql\n\
+         fd00::4\tweb\n# END oci-link\n"
+    );
+    let flows: Vec<_> = plan.record.flows.iter().map(ToString::to_string).collect();
+    assert_eq!(flows, ["10.0.0.4 -> 10.0.0.2 3306/tcp", "fd00::4 -> fd00::2 3306/tcp"]);
+}
+
+#[test]
+fn a_missing_file_is_made_as_docker_makes_it() {
+    let db = record("db", "none", &["10.0.0.2/24"]);
+    let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
+    let plan = plan(&web, &world(&[db], None), OnMissing::Refuse).unwrap();
+    assert!(text(&plan).starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost"));
+    assert!(text(&plan).ends_with("10.0.0.2\tdb db\n10.0.0.4\tweb\n# END oci-link\n"));
+}
+
+#[test]
+fn planning_again_changes_nothing() {
+    let db = record("db", "80", &["10.0.0.2/24"]);
+    let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
+    let first =
+        plan(&web, &world(std::slice::from_ref(&db), Some("x\n")), OnMissing::Refuse).unwrap();
+    let again = world(std::slice::from_ref(&db), Some(&text(&first)));
+    let second = plan(&first.record, &again, OnMissing::Refuse).unwrap();
+    assert_eq!(second.hosts_content, None);
+    assert_eq!(second.record, first.record);
+    let neighbours = hosts::block(b"", &["10.0.0.9\tother".to_owned()]);
+    let shared = world(&[db], Some(&(text(&first) + &neighbours)));
+    let third = plan(&first.record, &shared, OnMissing::Refuse).unwrap();
+    assert_eq!(third.hosts_content, None, "nor does a block that came behind ours");
+}
+
+#[test]
+fn a_source_that_goes_takes_its_rules_and_line_along() {
+    let db = record("db", "80", &["10.0.0.2/24"]);
+    let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
+    let linked = plan(&web, &world(&[db], Some("x\n")), OnMissing::Refuse).unwrap();
+    let mut gone = world(&[], Some(&text(&linked)));
+    gone.candidates = vec![Candidate::Stopped(ContainerName::new("db").unwrap())];
+    let plan = plan(&linked.record, &gone, OnMissing::Leave).unwrap();
+    assert!(plan.record.flows.is_empty());
+    assert_eq!(text(&plan), "x\n# BEGIN oci-link\n10.0.0.4\tweb\n# END oci-link\n");
+    assert_eq!(plan.pending().flows, linked.record.flows, "until it is done");
+    assert_eq!((plan.pending().phase, plan.record.phase), (Phase::Pending, Phase::Ready));
+    let before = linked.record.hosts.unwrap().block;
+    assert_eq!(plan.pending().hosts.unwrap().previous, [before]);
+}
+
+#[test]
+fn the_own_line_is_removed_with_the_last_link() {
+    let db = record("db", "80", &["10.0.0.2/24"]);
+    let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db"]);
+    let linked = plan(&web, &world(&[db], Some("x\n")), OnMissing::Refuse).unwrap();
+    let unlinked = linked.record.clone().linked(&[]);
+    let plan = plan(&unlinked, &world(&[], Some(&text(&linked))), OnMissing::Leave).unwrap();
+    assert_eq!(text(&plan), "x\n");
+}
+
+#[test]
+fn of_several_networks_the_shared_one_counts() {
+    let db = record("db", "80", &["10.1.0.2/24", "10.0.0.2/24"]);
+    let web = record("web", "none", &["10.2.0.4/24", "10.0.0.4/24"]).linked(&["db"]);
+    let plan = plan(&web, &world(&[db], Some("")), OnMissing::Refuse).unwrap();
+    assert_eq!(plan.record.flows[0].to_string(), "10.0.0.4 -> 10.0.0.2 80/tcp");
+    assert!(text(&plan).contains("10.0.0.2\tdb db\n"));
+}
+
+#[test]
+fn refusals_say_what_docker_says() {
+    let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:sql"]);
+    let refused = |candidate: Candidate| {
+        let world = World { candidates: vec![candidate], hosts: None };
+        plan(&web, &world, OnMissing::Refuse).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(Candidate::Missing),
+        "could not get container for db: No such container: db"
+    );
+    assert_eq!(
+        refused(Candidate::Stopped(ContainerName::new("db").unwrap())),
+        "Cannot link to a non running container: /db AS /web/sql"
+    );
+    assert_eq!(refused(Candidate::Ambiguous), "multiple IDs found with provided prefix: db");
+    let mut on_host = record("db", "80", &[]);
+    on_host.network = Network::Host;
+    assert!(refused(Candidate::Running(Box::new(on_host))).starts_with("conflicting options"));
+}
+
+#[test]
+fn on_the_hosts_network_only_links_are_refused() {
+    let on_host = Record { network: Network::Host, ..record("web", "none", &[]) };
+    let nobody = World { candidates: vec![], hosts: None };
+    assert!(plan(&on_host, &nobody, OnMissing::Refuse).is_ok());
+    let linked = on_host.linked(&["db"]);
+    let db = record("db", "80", &["10.0.0.2/24"]);
+    let there = World { hosts: None, ..world(&[db], None) };
+    for absent in [OnMissing::Refuse, OnMissing::Leave] {
+        assert_eq!(plan(&linked, &there, absent), Err(Refusal::HostNetwork));
+    }
+}
+
+#[test]
+fn a_host_name_takes_nobody_elses_name() {
+    let line = |hostname: &str| {
+        let mut evil = record("evil", "none", &["10.0.0.2/24"]);
+        evil.hostname = Hostname::new(hostname).ok();
+        let db = record("db", "none", &["10.0.0.3/24"]);
+        let web = record("web", "none", &["10.0.0.4/24"]).linked(&["evil:e", "db"]);
+        let plan = plan(&web, &world(&[evil, db], Some("")), OnMissing::Refuse).unwrap();
+        text(&plan).lines().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(line("other"), "10.0.0.2\te other evil");
+    for taken in ["db", "DB", "localhost", "ip6-loopback", "web"] {
+        assert_eq!(line(taken), "10.0.0.2\te evil", "{taken}");
+    }
+    assert_eq!(line("e"), "10.0.0.2\te e evil", "its alias is its own, as in Docker");
+}
+
+/// Aliases and names of sources come before host names, whatever the order of the links.
+#[test]
+fn a_host_name_is_not_the_name_of_another_source() {
+    let mut cache = record("cache", "none", &["10.0.0.2/24"]);
+    let mysql = record("mysql", "none", &["10.0.0.3/24"]);
+    for hostname in ["mysql", "MySQL", "db", "c2"] {
+        cache.hostname = Hostname::new(hostname).ok();
+        for links in [["cache:c", "mysql:db"], ["mysql:db", "cache:c"]] {
+            let sources = links.map(|link| match link.split_once(':') {
+                Some(("cache", _)) => cache.clone(),
+                _ => mysql.clone(),
+            });
+            let web = record("web", "none", &["10.0.0.4/24"]).linked(&links);
+            let plan = plan(&web, &world(&sources, Some("")), OnMissing::Refuse).unwrap();
+            let own = if hostname == "c2" { "c c2 cache" } else { "c cache" };
+            let lines = text(&plan);
+            assert!(lines.contains(&format!("10.0.0.2\t{own}\n")), "{hostname}: {lines}");
+            assert!(lines.contains("10.0.0.3\tdb mysql mysql\n"), "{hostname}: {lines}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_host_name_is_in_no_line() {
+    let id = ContainerId::new("a b").unwrap();
+    let named = ContainerName::from(&id);
+    let mut db = Record { id, name: named, ..record("db", "80", &["10.0.0.2/24"]) };
+    db.hostname = None;
+    let mut web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:sql"]);
+    web.hostname = None;
+    let plan = plan(&web, &world(&[db], Some("")), OnMissing::Refuse).unwrap();
+    assert_eq!(text(&plan), "# BEGIN oci-link\n10.0.0.2\tsql\n# END oci-link\n");
+    assert_eq!(plan.record.flows.len(), 1, "it is linked all the same");
+}
+
+#[test]
+fn nobody_is_linked_under_his_own_name() {
+    let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:WEB"]);
+    let world = World { candidates: vec![Candidate::Missing], hosts: None };
+    assert!(matches!(plan(&web, &world, OnMissing::Leave), Err(Refusal::OwnHostname(_))));
+}
