@@ -1,21 +1,32 @@
 //! Edits members of objects in JSON text. All other bytes stay as they are.
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::oci::json::{self, Members, span};
 use serde_json::value::RawValue;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// The object at `path` in `text` and its offset, or `None` if it does not exist.
 fn object<'a>(what: &str, text: &'a str, path: &[&str]) -> Result<Option<(usize, Members<'a>)>> {
     let start = text.len() - text.trim_start().len();
     let mut at = start;
-    let mut members: Members<'a> = json::parse(what, text.as_bytes())?;
+    let mut members = members(what, text)?;
     for key in path {
         let Some(raw) = members.get(key) else { return Ok(None) };
         at = span(text, raw).start;
-        members = json::parse(&format!("{what}, {key}"), raw.get().as_bytes())?;
+        members = self::members(&format!("{what}, {key}"), raw.get())?;
     }
     Ok(Some((at, members)))
+}
+
+/// Parses an object. A duplicate key is an error: an edit of one of its values might have no effect.
+fn members<'a>(what: &str, text: &'a str) -> Result<Members<'a>> {
+    let members: Members<'a> = json::parse(what, text.as_bytes())?;
+    let mut keys = HashSet::new();
+    match members.0.iter().find(|(key, _)| !keys.insert(key)) {
+        Some((key, _)) => Err(Error::new(Kind::Input, format!("{what}: duplicate key {key:?}"))),
+        None => Ok(members),
+    }
 }
 
 /// The value at `path`, as text.

@@ -295,7 +295,7 @@ fn every_reading(text: &[u8], id: &ContainerId) -> Vec<Facts> {
 }
 
 #[test]
-fn cut_files_stop_nobody() {
+fn cut_files_stop_no_start() {
     let id = ContainerId::new("c1").unwrap();
     for (source, file) in [
         ("docker-28.5", "config.v2.json"),

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_in_front() {
+    fn rules_in_front_of_the_jump() {
         let table = lines("-N OCI-LINK\n-A FORWARD -i a -j DROP\n-A FORWARD -j OCI-LINK\n");
         assert_eq!(in_front(&table), Some(vec!["-A FORWARD -i a -j DROP"]));
         assert_eq!(in_front(&lines("-A FORWARD -j OCI-LINK\n-A FORWARD -j X")), Some(vec![]));

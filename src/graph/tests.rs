@@ -66,7 +66,7 @@ fn every_form_of_a_small_world() {
 }
 
 #[test]
-fn a_link_that_is_not_connected_leads_to_who_has_its_name() {
+fn a_link_that_is_not_connected_leads_to_the_container_with_its_name() {
     let mut named = record("0123456789abcdef", "none", &[]);
     named.name = crate::model::ContainerName::new("db").unwrap();
     let of = |link: &str| {
@@ -80,8 +80,8 @@ fn a_link_that_is_not_connected_leads_to_who_has_its_name() {
     assert_eq!(of("0123456789abcdef:x"), (0, 3));
     assert_eq!(of("012:x"), (0, 3));
     assert_eq!(of("01:x"), (3, 4), "two ids begin so");
-    assert_eq!(of("nobody"), (3, 4));
-    assert_eq!(of("web"), (3, 4), "nobody is linked to himself");
+    assert_eq!(of("absent"), (3, 4));
+    assert_eq!(of("web"), (3, 4), "no link to itself");
 }
 
 #[test]

@@ -57,9 +57,13 @@ fn apply_effects(
     let (Some(mut file), Some(planned)) = (file, &plan.hosts_content) else { return Ok(()) };
     let written: Vec<&str> = plan.before.hosts.iter().flat_map(HostsEdit::blocks).collect();
     let block = plan.record.hosts.as_ref().map_or("", |edit| edit.block.as_str());
+    let seen = file.content().map(<[u8]>::to_vec);
     file.edit(|now| match now {
-        Some(now) => hosts::edited(now, &written, &plan.shared, block),
-        None => planned.clone(),
+        // The container wrote to the file after the plan was made.
+        Some(now) if seen.as_deref() != Some(now) => {
+            hosts::edited(now, &written, &plan.shared, block)
+        }
+        _ => planned.clone(),
     })
     .map_err(Error::in_hosts_file)?;
     log::debug!("{}: hosts file written", pending.id);

@@ -22,7 +22,7 @@ const MAX_READ: usize = 64;
 /// read.
 type Live = Vec<(u64, Option<Vec<Address>>)>;
 
-/// Settles who has the addresses of `container`. Returns whether a dead container was removed.
+/// Decides which container has the addresses of `container`. Returns whether a dead container was removed.
 ///
 /// An address of a running container with links is an error only if `container` has links too. Other
 /// failures are logged if it has none.

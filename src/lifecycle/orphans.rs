@@ -35,7 +35,7 @@ pub(crate) fn purge_from(host: &Locked<'_>, container: &Record) -> Result<()> {
     for (backend, owner, installed) in snapshot.orphans() {
         if installed.flows.iter().any(|flow| concerns(flow, container)) {
             log::warn!("rules of {owner} in {backend}: no record names them: removed");
-            // While they stand, nobody may have its address.
+            // Until they are removed, no container may have its address.
             let flows = snapshot.own_flows(backend, owner);
             host.effects(backend, |effects| remove_owner(effects, owner, &flows))?;
         } else {

@@ -187,7 +187,7 @@ fn may_run(host: &Locked<'_>, record: &Record) -> bool {
     })
 }
 
-/// Removes a dead container for the sake of its successor. A recipient whose firewall fails does
+/// Removes a dead container before the next one with its id or address starts. A recipient whose firewall fails does
 /// not prevent that: its record still names the remaining rules, and `sync` finds them.
 fn finish(host: &Locked<'_>, record: &Record) -> Result<()> {
     if let Err(error) = part(host, record)?.into_result() {

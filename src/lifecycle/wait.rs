@@ -1,4 +1,4 @@
-//! How long a start waits for its sources, and for whom.
+//! How long a start waits for its sources, and which sources it waits for.
 
 use crate::error::{Cause, Error, Kind, Result};
 use std::fmt::Display;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The pause between two look-ups.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// The part of a hook's timeout that is kept for the refusal: a runtime kills a late hook.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const REFUSAL: Duration = Duration::from_secs(1);
 
 /// How long a starting container may wait.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ impl Patience {
     }
 
     fn allowed(&self) -> Duration {
-        let allowed = self.timeout.map(|timeout| timeout.saturating_sub(LAST_WORDS));
+        let allowed = self.timeout.map(|timeout| timeout.saturating_sub(REFUSAL));
         allowed.map_or(self.asked, |allowed| allowed.min(self.asked))
     }
 

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn who_would_be_one_too_many() {
+    fn one_flow_too_many() {
         let web = record("web", "none", &["10.0.0.2/24"]);
         let many = |n: usize| record("many", "1-4096", &[&format!("10.0.1.{n}/16")]);
         let all: Vec<Record> = (1..=17).map(many).collect();

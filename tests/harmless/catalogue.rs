@@ -1,13 +1,16 @@
 //! Walks the tables. A test goes through its whole table and reports every entry that fails.
 
 use crate::compare::differences;
-use crate::containers::{Entry, PLAIN, containers};
+use crate::containers::{
+    ADDRESSES, ANNOTATIONS, CALLS, Entry, FIELDS, FILES, HOST_NAMES, IDS, PLACES, PLAIN, TABLES,
+};
+use crate::each_runtime_in_full;
 use crate::ends::end_in;
 use crate::environments::{ENVIRONMENTS, Environment, WORST};
 use crate::life::live;
 use crate::machine::Machine;
 use crate::step::Step;
-use crate::support::Runtime;
+use crate::support::{Runtime, each_runtime};
 use crate::way::Way;
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -86,10 +89,10 @@ fn is_wanted(name: &str) -> bool {
     env::var(ENTRY).map_or(true, |wanted| name.contains(&wanted))
 }
 
-/// Each container in a healthy environment and in the worst one.
-fn each_container(runtime: Runtime, ways: &[Way]) {
+/// Each container of `table` in a healthy environment and in the worst one.
+fn each_container(runtime: Runtime, table: &[Entry], ways: &[Way]) {
     let mut report = Report::new(runtime);
-    for (entry, edit) in containers().filter(|(name, _)| is_wanted(name)) {
+    for (entry, edit) in table.iter().filter(|(name, _)| is_wanted(name)) {
         let Some(without) = report.without(entry, |m, way| live(m, way, *edit, None)) else {
             continue;
         };
@@ -105,16 +108,29 @@ fn each_container(runtime: Runtime, ways: &[Way]) {
     report.end();
 }
 
-/// A plain container in each environment: `lived` is its life, or its end.
-fn each_environment(
+/// A plain container lives in each of `environments`, and containers that started before it broke end
+/// in it.
+fn each_environment<'e>(
     runtime: Runtime,
-    entry: &str,
-    lived: impl Fn(&Machine, Way, &Environment) -> Vec<Step>,
+    environments: impl Iterator<Item = &'e Environment> + Clone,
 ) {
     let mut report = Report::new(runtime);
-    let both = ENVIRONMENTS.iter().filter(|environment| is_wanted(environment.name));
+    let (entry, edit) = PLAIN;
+    each_way(&mut report, entry, environments.clone(), |machine, way, environment| {
+        live(machine, way, edit, Some(environment))
+    });
+    each_way(&mut report, "started before", environments, end_in);
+    report.end();
+}
+
+fn each_way<'e>(
+    report: &mut Report,
+    entry: &str,
+    environments: impl Iterator<Item = &'e Environment>,
+    lived: impl Fn(&Machine, Way, &Environment) -> Vec<Step>,
+) {
     let mut known: [Option<Vec<Step>>; 2] = [None, None];
-    for environment in both {
+    for environment in environments.filter(|environment| is_wanted(environment.name)) {
         let known = &mut known[usize::from(environment.undone_at_once)];
         if known.is_none() {
             *known = report.without(entry, |m, way| lived(m, way, environment));
@@ -125,50 +141,81 @@ fn each_environment(
             report.compare(name, without, |m, way| lived(m, way, environment));
         }
     }
-    report.end();
 }
 
-fn starts(runtime: Runtime) {
-    let (entry, edit): Entry = PLAIN;
-    each_environment(runtime, entry, |m, way, environment| live(m, way, edit, Some(environment)));
+/// The environments whose name begins with `subject`.
+fn of(subject: &'static str) -> impl Iterator<Item = &'static Environment> + Clone {
+    ENVIRONMENTS.iter().filter(move |environment| environment.name.starts_with(subject))
 }
 
-fn ends(runtime: Runtime) {
-    each_environment(runtime, "started before", end_in);
+each_runtime! {
+    /// What `make test` runs of the environments.
+    fn the_worst_environment_and_a_held_lock(runtime) {
+        each_environment(runtime, of("lock").chain([&WORST]));
+    }
 }
 
-macro_rules! catalogue_of {
-    ($name:ident, $runtime:expr) => {
-        mod $name {
-            use super::*;
+each_runtime_in_full! {
+    fn h01_host_names(runtime) {
+        each_container(runtime, HOST_NAMES, &WAYS);
+    }
 
-            #[test]
-            #[ignore = "minutes: make test-harmless"]
-            fn each_container_in_its_place() {
-                each_container($runtime, &WAYS);
-            }
+    fn h02_ids(runtime) {
+        each_container(runtime, IDS, &WAYS);
+    }
 
-            #[test]
-            #[ignore = "minutes: make test-harmless"]
-            fn a_plain_container_lives_in_each_environment() {
-                starts($runtime);
-            }
+    fn h03_odd_files(runtime) {
+        each_container(runtime, FILES, &WAYS);
+    }
 
-            #[test]
-            #[ignore = "minutes: make test-harmless"]
-            fn containers_end_in_each_environment() {
-                ends($runtime);
-            }
+    fn h04_annotations(runtime) {
+        each_container(runtime, ANNOTATIONS, &WAYS);
+    }
 
-            /// A difference here is a fault of the harness.
-            #[test]
-            #[ignore = "minutes, after a change of the harness: CONTRIBUTING.md"]
-            fn the_runtime_agrees_with_itself() {
-                each_container($runtime, &[Way::Direct]);
-            }
+    fn h05_addresses(runtime) {
+        each_container(runtime, ADDRESSES, &WAYS);
+    }
+
+    fn h09_members_of_config_json(runtime) {
+        each_container(runtime, FIELDS, &WAYS);
+    }
+
+    fn h10_places(runtime) {
+        each_container(runtime, PLACES, &WAYS);
+    }
+
+    fn command_lines(runtime) {
+        each_container(runtime, CALLS, &WAYS);
+    }
+
+    fn h12_config_toml(runtime) {
+        each_environment(runtime, of("config.toml"));
+    }
+
+    fn h13_the_log(runtime) {
+        each_environment(runtime, of("log"));
+    }
+
+    fn h14_the_state_directory(runtime) {
+        each_environment(runtime, of("state directory"));
+    }
+
+    fn h15_the_lock(runtime) {
+        each_environment(runtime, of("lock"));
+    }
+
+    fn h16_the_firewall(runtime) {
+        each_environment(runtime, of("firewall"));
+    }
+
+    fn a_healthy_environment(runtime) {
+        each_environment(runtime, of(HEALTHY));
+    }
+
+    /// A difference here is a fault of the harness. CONTRIBUTING.md says when to run it.
+    fn the_runtime_agrees_with_itself(runtime) {
+        for table in TABLES {
+            each_container(runtime, table, &[Way::Direct]);
         }
-    };
+    }
 }
-
-catalogue_of!(runc, Runtime::Runc);
-catalogue_of!(crun, Runtime::Crun);

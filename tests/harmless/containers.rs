@@ -7,16 +7,12 @@ pub(crate) type Edit = fn(&mut Case);
 /// A name and what makes the container of a plain one.
 pub(crate) type Entry = (&'static str, Edit);
 
-/// Every table.
-pub(crate) fn containers() -> impl Iterator<Item = &'static Entry> {
-    let tables = [NAMES, FILES, ANNOTATIONS, ADDRESSES, FIELDS, PLACES, CALLS];
-    tables.into_iter().flatten()
-}
+pub(crate) const TABLES: [&[Entry]; 8] =
+    [HOST_NAMES, IDS, FILES, ANNOTATIONS, ADDRESSES, FIELDS, PLACES, CALLS];
 
 pub(crate) const PLAIN: Entry = ("plain", |_| {});
 
-/// N01, N02
-const NAMES: &[Entry] = &[
+pub(crate) const HOST_NAMES: &[Entry] = &[
     PLAIN,
     ("host name with a space", |c| c.config["hostname"] = "my host".into()),
     ("host name with another letter", |c| c.config["hostname"] = "büro".into()),
@@ -29,6 +25,9 @@ const NAMES: &[Entry] = &[
     ("empty host name", |c| c.config["hostname"] = "".into()),
     ("host name localhost", |c| c.config["hostname"] = "localhost".into()),
     ("no host name", |c| remove(&mut c.config, "hostname")),
+];
+
+pub(crate) const IDS: &[Entry] = &[
     ("id with a comma", |c| c.id = "a,b".into()),
     ("id that begins with +", |c| c.id = "+x".into()),
     ("id that begins with a dot", |c| c.id = ".x".into()),
@@ -42,8 +41,7 @@ const NAMES: &[Entry] = &[
     ("id that ends with .json", |c| c.id = "case.json".into()),
 ];
 
-/// N03
-const FILES: &[Entry] = &[
+pub(crate) const FILES: &[Entry] = &[
     ("5,000 annotations", |c| {
         let many = (0..5000).map(|at| (format!("com.example.a{at}"), Value::from("x")));
         c.config["annotations"] = Value::Object(many.collect());
@@ -79,8 +77,7 @@ const FILES: &[Entry] = &[
     ("config.json with many lines", |c| c.text = |text| text.replace(',', "\r\n\t,\r\n")),
 ];
 
-/// N04
-const ANNOTATIONS: &[Entry] = &[
+pub(crate) const ANNOTATIONS: &[Entry] = &[
     ("name with a space", |c| c.annotate("name", "no name")),
     ("empty name", |c| c.annotate("name", "")),
     ("name of 300 characters", |c| c.annotate("name", &"x".repeat(300))),
@@ -104,8 +101,7 @@ const ANNOTATIONS: &[Entry] = &[
     ("links: separators only", |c| c.annotate("links", " , ,")),
 ];
 
-/// N05, N06, N07, N08
-const ADDRESSES: &[Entry] = &[
+pub(crate) const ADDRESSES: &[Entry] = &[
     ("address 169.254.7.7", |c| c.shell = "ip -n $NETNS addr add 169.254.7.7/16 dev eth0"),
     ("only 169.254.7.7", |c| {
         c.shell = "ip -n $NETNS addr flush dev eth0; ip -n $NETNS addr add 169.254.7.7/16 dev eth0";
@@ -144,8 +140,8 @@ const ADDRESSES: &[Entry] = &[
     ("id of a container in another root", |c| c.company = Company::Twin),
 ];
 
-/// N09, and other members of config.json
-const FIELDS: &[Entry] = &[
+/// Members of config.json.
+pub(crate) const FIELDS: &[Entry] = &[
     ("no user", |c| remove(&mut c.config["process"], "user")),
     ("unknown capability", |c| {
         c.config["process"]["capabilities"] = json!({
@@ -204,8 +200,8 @@ const FIELDS: &[Entry] = &[
     }),
 ];
 
-/// N10, N11, and what lies in the bundle
-const PLACES: &[Entry] = &[
+/// What lies in the bundle.
+pub(crate) const PLACES: &[Entry] = &[
     ("config.json is a link", |c| {
         c.shell = "cd $BUNDLE; mv config.json real.json; ln -s real.json config.json";
     }),
@@ -234,8 +230,8 @@ const PLACES: &[Entry] = &[
     ("hooks of others that fail", |c| foreign_hooks(c, "false")),
 ];
 
-/// Command lines
-const CALLS: &[Entry] = &[
+/// Command lines.
+pub(crate) const CALLS: &[Entry] = &[
     ("-b", |c| c.options = &["-b", "@"]),
     ("--bundle=", |c| c.options = &["--bundle=@"]),
     ("in the bundle's directory", |c| c.options = &[]),

@@ -22,7 +22,7 @@ const fn unusable(name: &'static str, breaks: &'static str) -> Environment {
     Environment { name, breaks, patience: PATIENCE, undone_at_once: false }
 }
 
-/// No command may wait for another process (N16). The limit is generous, as the machine may be busy.
+/// No command may wait for another process. The limit is generous, as the machine may be busy.
 const fn slow(name: &'static str, breaks: &'static str) -> Environment {
     Environment { patience: Duration::from_secs(5), ..unusable(name, breaks) }
 }
@@ -36,7 +36,6 @@ pub(crate) const WORST: Environment = unusable(
 
 pub(crate) const ENVIRONMENTS: &[Environment] = &[
     usable("a healthy environment", "true"),
-    // config.toml: N12, N13
     usable("config.toml: unknown key", "config '[firewall]' 'isolat = [\"br0\"]'"),
     usable("config.toml: unknown table", "config '[firewal]' 'backend = \"ipset\"'"),
     usable("config.toml: unknown word", "config '[firewall]' 'backend = \"pf\"'"),
@@ -74,7 +73,6 @@ pub(crate) const ENVIRONMENTS: &[Environment] = &[
         "config '[runtime]' 'command = \"/nowhere/runc\"'",
     ),
     unusable("config.toml: state_dir is relative", "config 'state_dir = \"state\"'"),
-    // log: N14
     usable("log: in a missing directory", "log /run/nowhere/log"),
     usable(
         "log: in a read-only directory",
@@ -92,7 +90,6 @@ pub(crate) const ENVIRONMENTS: &[Environment] = &[
     usable("log: directory", "mkdir /run/broken/log; log /run/broken/log"),
     usable("log: link to itself", "ln -s log /run/broken/log; log /run/broken/log"),
     usable("log: relative path", "log log"),
-    // state directory: N15
     unusable("state directory: missing", "hide_state"),
     unusable("state directory: read-only", "read_only /run/oci-link"),
     unusable("state directory: full", "fill_bytes"),
@@ -107,9 +104,7 @@ pub(crate) const ENVIRONMENTS: &[Environment] = &[
         "rm -f /run/oci-link/lock; \
         mkdir /run/oci-link/lock",
     ),
-    // lock: N16
     slow("lock: held by another process", "hold /run/oci-link/lock"),
-    // firewall: N34, N72
     unusable("firewall: iptables fails", "replace_iptables \"$(failing)\""),
     unusable(
         "firewall: iptables is missing",

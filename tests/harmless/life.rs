@@ -123,7 +123,7 @@ impl Life<'_> {
         self.keep(Step::of("delete --force", &ran))
     }
 
-    /// Commands for a container that the runtime does not know (N21).
+    /// Commands for a container that the runtime does not know.
     pub(crate) fn unknown(&mut self) -> Lives {
         self.state("state")?;
         for command in ["start", "kill", "delete", "pause", "ps"] {

@@ -24,3 +24,28 @@ mod step;
 #[path = "../it/support/mod.rs"]
 mod support;
 mod way;
+
+/// Makes each scenario two tests, `name::runc` and `name::crun`, which only `make test-harmless` runs.
+macro_rules! each_runtime_in_full {
+    ($($(#[$about:meta])* fn $name:ident($runtime:ident) $story:block)*) => {$(
+        $(#[$about])*
+        mod $name {
+            use super::*;
+
+            fn scenario($runtime: $crate::support::Runtime) $story
+
+            #[test]
+            #[ignore = "half an hour: make test-harmless"]
+            fn runc() {
+                scenario($crate::support::Runtime::Runc);
+            }
+
+            #[test]
+            #[ignore = "half an hour: make test-harmless"]
+            fn crun() {
+                scenario($crate::support::Runtime::Crun);
+            }
+        }
+    )*};
+}
+pub(crate) use each_runtime_in_full;

@@ -14,7 +14,7 @@ const BOUND: usize = 20;
 /// Their status then.
 const STOPPED: u8 = 99;
 
-/// N20: the runtime of config.toml is `program`, and /run/broken/below is a script that does `below`. The
+/// The runtime of config.toml is `program`, and /run/broken/below is a script that does `below`. The
 /// wrapper has to refuse `command` before its second round is over.
 fn refused_soon(
     machine: &Machine,
@@ -41,8 +41,8 @@ fn refused_soon(
 }
 
 #[test]
-#[ignore = "issue 17: make test-harmless"]
-fn a_runtime_that_calls_the_wrapper_again_is_refused() {
+#[ignore = "minutes: make test-harmless"]
+fn h18_a_runtime_that_calls_the_wrapper_again_is_refused() {
     const SCRIPT: &str = "/run/broken/below";
     let machine = Machine::new(Runtime::Runc);
     let _bundle = Case::plain().build(&machine, Way::Configured, |_| {});

@@ -4,6 +4,7 @@
 use crate::case::Case;
 use crate::catalogue::Report;
 use crate::containers::Edit;
+use crate::each_runtime_in_full;
 use crate::environments::{Environment, WORST};
 use crate::life::{Life, live};
 use crate::machine::{Machine, PATIENCE};
@@ -15,7 +16,6 @@ const fn on(name: &'static str, breaks: &'static str) -> Environment {
     Environment { name, breaks, patience: PATIENCE, undone_at_once: true }
 }
 
-/// N21
 fn unknown(runtime: Runtime) {
     let lived = |machine: &Machine, way, breaks: &str| {
         machine.shell(breaks, &[]);
@@ -40,7 +40,6 @@ fn unknown(runtime: Runtime) {
     report.end();
 }
 
-/// N18
 fn the_configured_runtime(runtime: Runtime) {
     let named = match runtime {
         Runtime::Runc => "config '[runtime]' 'command = \"runc\"'",
@@ -61,7 +60,6 @@ fn the_configured_runtime(runtime: Runtime) {
     report.end();
 }
 
-/// N22
 fn users(runtime: Runtime) {
     let mut report = Report::new(runtime);
     let callers: [(&str, Edit); 2] = [
@@ -113,31 +111,16 @@ fn as_user(case: &mut Case, by: &[&str]) {
     namespaces.push(json!({ "type": "network" }));
 }
 
-macro_rules! special_with {
-    ($name:ident, $runtime:expr) => {
-        mod $name {
-            use super::*;
+each_runtime_in_full! {
+    fn h17_the_wrapper_takes_the_configured_runtime(runtime) {
+        the_configured_runtime(runtime);
+    }
 
-            #[test]
-            #[ignore = "issue 17: make test-harmless"]
-            fn the_wrapper_takes_the_configured_runtime() {
-                the_configured_runtime($runtime);
-            }
+    fn h19_commands_for_an_unknown_container(runtime) {
+        unknown(runtime);
+    }
 
-            #[test]
-            #[ignore = "issue 17: make test-harmless"]
-            fn commands_for_an_unknown_container() {
-                unknown($runtime);
-            }
-
-            #[test]
-            #[ignore = "issue 17: make test-harmless"]
-            fn users_without_privileges() {
-                users($runtime);
-            }
-        }
-    };
+    fn h20_users_without_privileges(runtime) {
+        users(runtime);
+    }
 }
-
-special_with!(runc, Runtime::Runc);
-special_with!(crun, Runtime::Crun);

@@ -70,7 +70,7 @@ fn ids(runtime: Runtime) -> Vec<String> {
 }
 
 each_runtime! {
-    fn n01_host_names(runtime) {
+    fn h01_host_names(runtime) {
         for (host, wrapped) in hosts(runtime).iter().zip([false, true]) {
             for name in HOST_NAMES {
                 let web = bundle(host, wrapped, "web").edit(|config| config["hostname"] = name.into());
@@ -84,7 +84,7 @@ each_runtime! {
     }
 
     /// A link needs no host name.
-    fn n01_host_names_of_linked_containers(runtime) {
+    fn h01_host_names_of_linked_containers(runtime) {
         for (host, wrapped) in hosts(runtime).iter().zip([false, true]) {
             let named = |id: &str, name: &str| {
                 bundle(host, wrapped, id).edit(|config| config["hostname"] = name.into())
@@ -109,7 +109,7 @@ each_runtime! {
     }
 
     /// Aliases and names of sources come before host names.
-    fn n38_the_host_name_of_one_source_is_the_name_of_another(runtime) {
+    fn the_host_name_of_one_source_is_the_name_of_another(runtime) {
         let host = Host::isolated(runtime);
         let cache = host.container("cache").edit(|config| config["hostname"] = "mysql".into());
         let (cache, mysql) = (cache.hooks().build(), host.container("mysql").hooks().build());
@@ -124,7 +124,7 @@ each_runtime! {
         assert_eq!(addresses, mysql.addresses().map(|ip| ip.to_string()), "{hosts}");
     }
 
-    fn n02_ids(runtime) {
+    fn h02_ids(runtime) {
         for (host, wrapped) in hosts(runtime).iter().zip([false, true]) {
             for id in ids(runtime) {
                 let odd = bundle(host, wrapped, &id).build();
@@ -135,7 +135,7 @@ each_runtime! {
     }
 
     /// Whatever its id is, a container is linked by its name, and others to it.
-    fn n02_ids_of_linked_containers(runtime) {
+    fn h02_ids_of_linked_containers(runtime) {
         let host = Host::isolated(runtime);
         for id in ids(runtime) {
             let db = bundle(&host, false, &id).annotate("ports", "3306").annotate("name", "db").build();
@@ -160,7 +160,7 @@ each_runtime! {
     }
 
     /// No link means a container whose id only resembles the name.
-    fn n02_a_derived_name_captures_no_link(runtime) {
+    fn h02_a_derived_name_captures_no_link(runtime) {
         let host = Host::isolated(runtime);
         let odd = host.container("my,sql").annotate("ports", "3306").hooks().build();
         odd.run().ok();
@@ -175,7 +175,7 @@ each_runtime! {
     }
 
     /// Two roots of one runtime: both containers start, and the end of one is not that of the other.
-    fn n08_one_id_twice(runtime) {
+    fn h08_one_id_twice(runtime) {
         for first_ends_first in [true, false] {
             let host = Host::isolated(runtime);
             let db = host.container("db").annotate("ports", "3306").hooks().build();
@@ -210,7 +210,7 @@ each_runtime! {
     }
 
     /// Both die, nobody says so, and `gc` finds both.
-    fn n08_gc_finds_both(runtime) {
+    fn h08_gc_finds_both(runtime) {
         let host = Host::isolated(runtime);
         let first = host.container("web").hooks().build();
         first.run().ok();

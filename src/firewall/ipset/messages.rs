@@ -251,7 +251,7 @@ mod tests {
             for change in [SetChange::Add, SetChange::Update] {
                 assert_eq!(read(change, "a b"), (key, "a b".to_owned()));
             }
-            assert_eq!(read(SetChange::Delete, "a b"), (key, String::new()), "whoever's it is");
+            assert_eq!(read(SetChange::Delete, "a b"), (key, String::new()), "with any owner");
         }
     }
 

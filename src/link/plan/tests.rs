@@ -133,7 +133,7 @@ fn on_the_hosts_network_only_links_are_refused() {
 }
 
 #[test]
-fn a_host_name_takes_nobody_elses_name() {
+fn a_host_name_takes_no_name_of_another() {
     let line = |hostname: &str| {
         let mut evil = record("evil", "none", &["10.0.0.2/24"]);
         evil.hostname = Hostname::new(hostname).ok();
@@ -185,7 +185,7 @@ fn what_is_no_host_name_is_in_no_line() {
 }
 
 #[test]
-fn nobody_is_linked_under_his_own_name() {
+fn an_alias_that_is_the_own_name_is_refused() {
     let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:WEB"]);
     let world = World { candidates: vec![Candidate::Missing], hosts: None };
     assert!(matches!(plan(&web, &world, OnMissing::Leave), Err(Refusal::OwnHostname(_))));

@@ -83,7 +83,7 @@ mod tests {
     /// A lease break must not depend on the action for SIGIO, which another thread or library may
     /// set.
     #[test]
-    fn who_waits_for_a_lease_ends_nobody() {
+    fn a_default_sigio_action_does_not_end_the_process() {
         let path = format!("/var/tmp/oci-link-lease-broken-{}", std::process::id());
         write(&path, "").unwrap();
         let file = OpenOptions::new().read(true).open(&path).unwrap();

@@ -69,7 +69,7 @@ fn the_rest_of_a_line_stays_behind_its_beginning() {
 }
 
 #[test]
-fn who_writes_the_whole_file_meanwhile_is_not_undone() {
+fn a_whole_file_written_meanwhile_stays() {
     let first = Cell::new(true);
     let left = edited("whole", |hosts| {
         if first.replace(false) {
@@ -81,7 +81,7 @@ fn who_writes_the_whole_file_meanwhile_is_not_undone() {
 
 /// The host lock is held during the replacement, so the number of retries must be limited.
 #[test]
-fn who_writes_the_whole_file_again_and_again_is_not_waited_for() {
+fn a_file_written_again_and_again_is_not_waited_for() {
     let calls = Cell::new(0);
     edited("again", |hosts| {
         calls.set(calls.get() + 1);

@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_who_reads_all_of_its_input_succeeds() {
+    fn a_child_that_leaves_input_unread_fails() {
         let read = run("/bin/cat", &[], "rules\n", 10_000, Kind::Firewall).unwrap();
         assert_eq!((read.status.code(), read.stdout.as_str()), (Some(0), "rules\n"));
         let unread = run("/bin/true", &[], "rules\n", 10_000, Kind::Firewall).unwrap_err();

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_are_no_processes_are_of_nobody_that_runs() {
+    fn numbers_that_are_no_processes_are_not_running() {
         assert!(start_time(own_pid().unwrap()).unwrap().is_some());
         for pid in [0, -1, i32::MIN, i32::MAX] {
             assert_eq!(start_time(pid).unwrap(), None, "{pid}");

@@ -38,7 +38,7 @@ fn move_to_second(host: &Host, container: &Container) {
 }
 
 each_runtime! {
-    fn n05_addresses_that_identify_nobody(runtime) {
+    fn h05_addresses_that_identify_nobody(runtime) {
         let host = Host::isolated(runtime);
         for address in [
             "169.254.7.7/16", "0.1.2.3/8", "127.0.0.2/8", "240.0.0.1/32", "10.77.0.1/32",
@@ -54,7 +54,7 @@ each_runtime! {
         starts_and_ends(&host, &plain, "no address");
     }
 
-    fn n05_one_such_address_beside_a_usable_one(runtime) {
+    fn h05_one_such_address_beside_a_usable_one(runtime) {
         let host = Host::isolated(runtime);
         let db = host.container("db").annotate("ports", "3306").hooks().build();
         let web = host.container("web").annotate("links", "db").hooks().build();
@@ -69,7 +69,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn n05_a_recipient_without_any_address_is_refused(runtime) {
+    fn h05_a_recipient_without_any_address_is_refused(runtime) {
         let host = Host::isolated(runtime);
         let db = host.container("db").annotate("ports", "3306").hooks().build();
         db.run().ok();
@@ -81,7 +81,7 @@ each_runtime! {
     }
 
     /// Docker inside a pod: its bridge has the host bridge's address, and is no way to the pod.
-    fn n07_a_bridge_inside(runtime) {
+    fn h07_a_bridge_inside(runtime) {
         let host = Host::isolated(runtime);
         let db = host.container("db").annotate("ports", "3306").hooks().build();
         let web = host.container("web").annotate("links", "db").hooks().build();
@@ -102,7 +102,7 @@ each_runtime! {
     }
 
     /// A container gave itself the addresses of its neighbours: they start, and no rule names them.
-    fn n06_a_neighbours_addresses(runtime) {
+    fn h06_a_neighbours_addresses(runtime) {
         let host = iptables_host(runtime);
         let victim = host.container("victim").hooks().build();
         let number = victim.number();
@@ -132,7 +132,7 @@ each_runtime! {
     }
 
     /// The address was given back, which nobody said: the record and the rules are corrected.
-    fn n06_an_address_that_was_given_back(runtime) {
+    fn h06_an_address_that_was_given_back(runtime) {
         for linked in [false, true] {
             let host = iptables_host(runtime);
             let db = host.container("db").annotate("ports", "3306").hooks().build();
@@ -161,7 +161,7 @@ each_runtime! {
 
     /// Two bridges with one network: rules that are bound to the holder's bridge stay, because no
     /// packet of the other matches them. On one bridge they go.
-    fn n06_two_bridges_with_one_network(runtime) {
+    fn h06_two_bridges_with_one_network(runtime) {
         for apart in [true, false] {
             let host = iptables_host(runtime);
             host.lay_second_bridge();

@@ -51,7 +51,7 @@ fn oddities() -> Vec<(&'static str, String, &'static [Runtime])> {
 }
 
 each_runtime! {
-    fn n03_odd_files(runtime) {
+    fn h03_odd_files(runtime) {
         for (host, wrapped) in hosts(runtime).iter().zip([false, true]) {
             for (what, members, _) in oddities().iter().filter(|(.., which)| which.contains(&runtime)) {
                 let odd = bundle(host, wrapped, "odd").build();
@@ -62,7 +62,7 @@ each_runtime! {
     }
 
     /// runc ignores what follows the object, and accepts any bytes in strings.
-    fn n03_bytes_that_are_no_text(runtime) {
+    fn h03_bytes_that_are_no_text(runtime) {
         if runtime == Runtime::Crun {
             return;
         }
@@ -79,7 +79,7 @@ each_runtime! {
     }
 
     /// The links of a container do not depend on its other annotations.
-    fn n03_many_annotations_beside_links(runtime) {
+    fn h03_many_annotations_beside_links(runtime) {
         for (host, wrapped) in hosts(runtime).iter().zip([false, true]) {
             let annotated = |id: &str| {
                 bundle(host, wrapped, id).edit(|config| {
@@ -101,7 +101,7 @@ each_runtime! {
         }
     }
 
-    fn n04_bad_values_without_links(runtime) {
+    fn h04_bad_values_without_links(runtime) {
         for (host, wrapped) in hosts(runtime).iter().zip([false, true]) {
             for (key, value) in [
                 ("name", "a b"), ("name", ""), ("name", "é"), ("ports", "x"), ("ports", "0"),
@@ -118,7 +118,7 @@ each_runtime! {
     }
 
     /// With links the same values are errors.
-    fn n04_bad_values_with_links(runtime) {
+    fn h04_bad_values_with_links(runtime) {
         let host = Host::isolated(runtime);
         let db = bundle(&host, false, "db").annotate("ports", "3306").build();
         db.run().ok();
@@ -137,7 +137,7 @@ each_runtime! {
     }
 
     /// What oci-spec refuses and runtimes accept.
-    fn n09_parts_that_no_link_needs(runtime) {
+    fn h09_parts_that_no_link_needs(runtime) {
         for (host, wrapped) in hosts(runtime).iter().zip([false, true]) {
             let db = bundle(host, wrapped, "db").annotate("ports", "3306").build();
             db.create().ok();
@@ -169,7 +169,7 @@ each_runtime! {
         }
     }
 
-    fn n10_config_json_is_a_symbolic_link(runtime) {
+    fn h10_config_json_is_a_symbolic_link(runtime) {
         for (host, wrapped) in hosts(runtime).iter().zip([false, true]) {
             let db = bundle(host, wrapped, "db").annotate("ports", "3306").build();
             let web = bundle(host, wrapped, "web").annotate("links", "db").build();
@@ -195,7 +195,7 @@ each_runtime! {
     }
 
     /// The wrapper would give it hooks, and cannot. It is not needed for a start.
-    fn n11_a_read_only_bundle(runtime) {
+    fn h11_a_read_only_bundle(runtime) {
         let host = Host::isolated(runtime).wrapped();
         for detached in [false, true] {
             let web = host.container("web").build();

@@ -67,12 +67,15 @@ each_runtime! {
         let config = scene.web.bundle().join("config.json");
         let real = scene.web.bundle().join("real.json");
         fs::rename(&config, &real).expect("renamed");
-        for target in [real.as_path(), Path::new("gone"), Path::new("config.json")] {
+        for target in ["gone", "config.json"] {
             symlink(target, &config).expect("linked");
             scene.refused_by(scene.command(), state.as_bytes(), 3, "config.json");
             scene.prepare_refused(3, "config.json");
             fs::remove_file(&config).expect("removed");
         }
+        // The runtime follows the link too.
+        symlink(&real, &config).expect("linked");
+        scene.accepted();
     }
 
     fn a32_config_json_is_no_file(runtime) {

@@ -112,7 +112,7 @@ fn is_told(container: &Container, variable: &str) -> bool {
 }
 
 each_runtime! {
-    fn a_source_that_docker_will_start_is_waited_for(runtime) {
+    fn h21_a_source_that_docker_will_start_is_waited_for(runtime) {
         for policy in ["always", "unless-stopped", "on-failure"] {
             let host = docker(runtime, "50s");
             InDocker { policy, ..restarts("db") }.writes(&host);
@@ -134,7 +134,7 @@ each_runtime! {
         }
     }
 
-    fn a_wait_for_docker_is_bounded_and_then_a_refusal(runtime) {
+    fn h21_a_wait_for_docker_is_bounded_and_then_a_refusal(runtime) {
         let host = docker(runtime, "700ms");
         restarts("db").writes(&host);
         let begun = Instant::now();
@@ -147,7 +147,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn containers_in_a_circle_do_not_wait_for_each_other(runtime) {
+    fn h21_containers_in_a_circle_do_not_wait_for_each_other(runtime) {
         let host = docker(runtime, "50s");
         let links = |source: &str| json!({ "org.oci-link.links": source });
         let circle = [("a", "b"), ("b", "c"), ("c", "a")];
@@ -173,7 +173,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn podmans_sources_are_deferred_after_a_short_wait(runtime) {
+    fn h21_podmans_sources_are_deferred_after_a_short_wait(runtime) {
         let host = docker(runtime, "700ms");
         in_podman(&host, &[("web", "web"), ("0d0b", "db")]);
         let web = by_podman(&host, "web").annotate("links", "db:mysql").build();

@@ -118,7 +118,7 @@ fn a_flow_passes_there_and_back_and_nothing_beside_it() {
             let fate = |packet: Packet| packet.fate(&flow);
             assert_eq!(fate(there.clone()), Some(NF_ACCEPT));
             assert_eq!(fate(back.clone().established()), Some(NF_ACCEPT));
-            assert_eq!(fate(back.clone()), Some(NF_DROP), "nobody has asked");
+            assert_eq!(fate(back.clone()), Some(NF_DROP), "no request was sent");
             for beside in [
                 packet(from, to, &[1, 2, 9, 9]),
                 packet(from, to, &[9, 9, 1, 3]),

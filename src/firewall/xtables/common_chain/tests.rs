@@ -30,9 +30,9 @@ fn what_permits_comes_before_what_drops() {
         -A OCI-LINK-ISOLATE -i b -o b -j DROP\n-A OCI-LINK -j OCI-LINK-ISOLATE\n";
     assert_eq!(made, expected);
     let late = STANDS.replace("-A OCI-LINK -j LINK\n", "") + "-A OCI-LINK -j LINK\n";
-    let mended = missing(&lines(&late), &[], &[], &bridges(&["a"]));
-    assert!(mended.starts_with("-D OCI-LINK -j OCI-LINK-ISOLATE\n"), "{mended}");
-    assert!(mended.ends_with("-A OCI-LINK -j OCI-LINK-ISOLATE\n"), "{mended}");
+    let repaired = missing(&lines(&late), &[], &[], &bridges(&["a"]));
+    assert!(repaired.starts_with("-D OCI-LINK -j OCI-LINK-ISOLATE\n"), "{repaired}");
+    assert!(repaired.ends_with("-A OCI-LINK -j OCI-LINK-ISOLATE\n"), "{repaired}");
 }
 
 #[test]
@@ -49,8 +49,8 @@ fn isolation_ends_without_a_trace() {
 fn rules_of_earlier_versions_go_when_those_of_today_come() {
     let (now, old) = (lines("-A OCI-LINK now"), lines("-A OCI-LINK LINK"));
     let there = STANDS.replace("-j LINK", "LINK");
-    let mended = missing(&lines(&there), &now, &old, &bridges(&["a"]));
-    assert_eq!(mended, "-I OCI-LINK now\n-D OCI-LINK LINK\n");
+    let repaired = missing(&lines(&there), &now, &old, &bridges(&["a"]));
+    assert_eq!(repaired, "-I OCI-LINK now\n-D OCI-LINK LINK\n");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_name_with_a_line_break_gives_no_command() {
 }
 
 #[test]
-fn who_is_isolated_is_what_the_rules_say() {
+fn isolated_bridges_are_read_from_the_rules() {
     let isolated = |there: &str, names: &[&str]| isolates(&lines(there), &bridges(names));
     assert!(isolated(STANDS, &["a"]));
     assert!(!isolated(STANDS, &["a", "b"]) && !isolated(STANDS, &["b"]) && !isolated("", &[]));

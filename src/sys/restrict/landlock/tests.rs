@@ -94,7 +94,7 @@ fn nothing_else_can_be_opened_run_or_mounted() {
             mount(Some("none"), &scene.at("else"), Some("tmpfs"), MsFlags::empty(), none).is_err()
         );
     });
-    assert!(File::open("/etc/passwd").is_ok(), "who is not restricted can");
+    assert!(File::open("/etc/passwd").is_ok(), "an unrestricted thread can");
 }
 
 #[test]
