@@ -100,7 +100,7 @@ test-crash: test-deps ## hooks killed and refused at every system call, crowds, 
 test-hazards: test-deps rootfs ## the table of hazards in docs/security.md, and what comes of each
 	$(THREADS) tests/hazards.sh
 
-test-harmless: test-deps rootfs ## unlinked containers on broken hosts, with oci-link and without: half an hour
+test-harmless: test-deps rootfs ## unlinked containers on broken hosts, with oci-link and without: ten minutes
 	$(THREADS) cargo test --test harmless -- --include-ignored --nocapture --skip agrees_with_itself
 
 test-engines: engine-deps ## links under real docker, podman and containerd, each on a machine of its own

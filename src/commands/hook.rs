@@ -91,10 +91,9 @@ fn stop(config: Config, state: &State) -> Result<()> {
 
 /// Whether the container of a state asks for links, by its config.json or by the state itself.
 fn concern(summary: &Summary) -> Concern {
-    let in_state = Concern::of_text(&summary.annotations);
-    let bundle = summary.bundle.as_deref().unwrap_or_default();
-    match in_state {
-        Concern::Linked => in_state,
-        Concern::Unlinked => Concern::of_file(&Path::new(bundle).join("config.json")),
+    if summary.annotations.declare_links() {
+        return Concern::Linked;
     }
+    let bundle = summary.bundle.as_deref().unwrap_or_default();
+    Concern::of_file(&Path::new(bundle).join("config.json"))
 }

@@ -25,8 +25,8 @@ pub(crate) fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directo
     let path = config.state_dir.as_path();
     match Directory::look(path) {
         Err(error) => {
-            let fix = fix(path, config_file);
-            (None, vec![Check::fault(SUBJECT, error.to_string(), fix)])
+            let cause = format!("{error}; containers without links start, but are not recorded");
+            (None, vec![Check::fault(SUBJECT, cause, fix(path, config_file))])
         }
         Ok(None) => {
             let detail = format!("{}: created when the first container starts", shown(path));

@@ -33,6 +33,27 @@ pub(crate) fn work_off(host: &Locked<'_>, most: usize) {
     }
 }
 
+/// What a note says, for reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unrecorded {
+    /// The short id of the container.
+    pub(crate) id: String,
+    /// `start` or `end`.
+    pub(crate) event: &'static str,
+}
+
+/// Returns what the notes say that can be read.
+pub(crate) fn unrecorded(host: &Locked<'_>) -> Result<Vec<Unrecorded>> {
+    let notes = host.notes().names(usize::MAX)?.into_iter();
+    let notes = notes.filter_map(|name| host.notes().read(&name).ok().flatten());
+    Ok(notes
+        .map(|note| Unrecorded {
+            id: note.short_id(),
+            event: if note.event == Event::Ended { "end" } else { "start" },
+        })
+        .collect())
+}
+
 /// Takes the host lock and works off notes. A lock that cannot be had is left.
 pub(crate) fn record_notes(host: &Host) {
     match host.lock() {

@@ -73,6 +73,14 @@ impl Annotations {
         all
     }
 
+    /// Reads the annotations of a container state, without empty ones: runc reports an annotation that
+    /// is null as an empty one.
+    pub(crate) fn reported(state: Option<&RawValue>) -> Self {
+        let mut all: Self = json::lenient(state);
+        all.0.retain(|_, values| values.iter().any(|value| !value.is_empty()));
+        all
+    }
+
     fn add(&mut self, key: String, value: String) {
         let values = self.0.entry(key).or_default();
         if !values.contains(&value) {

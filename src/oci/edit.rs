@@ -125,8 +125,8 @@ impl<'a> ConfigJson<'a> {
         Ok(match env {
             Some(raw) => (span(self.text, raw), array(raw.get(), &entries)),
             None => {
-                let at = span(self.text, process).start + 1;
-                (at..at, member(&self.text[at..], "env", &array("[]", &entries)))
+                let brace = span(self.text, process).start;
+                self.added(brace, &members, "env", &array("[]", &entries))
             }
         })
     }
@@ -163,10 +163,23 @@ impl<'a> ConfigJson<'a> {
         Ok(match old {
             Some(raw) => (span(self.text, raw), object),
             None => {
-                let at = self.text.find('{').map_or(0, |brace| brace + 1);
-                (at..at, member(&self.text[at..], "hooks", &object))
+                let brace = self.text.find('{').unwrap_or_default();
+                self.added(brace, &self.top, "hooks", &object)
             }
         })
+    }
+
+    /// Adds a member at the end of the object with `members` whose opening brace is at `brace`. A
+    /// runtime then finds a fault of the file where it is without the edit.
+    fn added(&self, brace: usize, members: &Members<'a>, key: &str, value: &[u8]) -> Edit {
+        let last = members.0.last().map(|(_, raw)| span(self.text, raw).end);
+        let at = last.unwrap_or(brace + 1);
+        // The spacing of the first member.
+        let inside = &self.text[brace + 1..];
+        let space = &inside[..inside.len() - inside.trim_start().len()];
+        let (comma, space) = if last.is_some() { (",", space) } else { ("", "") };
+        let key = format!("{comma}{space}\"{key}\": ");
+        (at..at, [key.as_bytes(), value].concat())
     }
 }
 
@@ -180,15 +193,6 @@ fn only<'a>(members: &Members<'a>, key: &str, what: &str) -> Result<Option<&'a R
 
 fn twice(what: &str) -> Error {
     Error::new(Kind::Input, format!("config.json, {what}: occurs twice"))
-}
-
-/// Returns `"key": value,` for insertion before `inside`, the text after an opening brace.
-///
-/// The spacing is copied from `inside`. There is no comma if the object is empty.
-fn member(inside: &str, key: &str, value: &[u8]) -> Vec<u8> {
-    let space = &inside[..inside.len() - inside.trim_start().len()];
-    let comma = if inside.trim_start().starts_with('}') { "" } else { "," };
-    [space.as_bytes(), b"\"", key.as_bytes(), b"\": ", value, comma.as_bytes()].concat()
 }
 
 /// Formats `entries` as an array, with the spacing of the array `old`.

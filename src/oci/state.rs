@@ -38,8 +38,8 @@ pub(crate) struct Summary {
     pub(crate) bundle: Option<String>,
     /// Whether the status is `stopped`.
     pub(crate) stopped: bool,
-    /// The annotations, in the form of a config.json.
-    pub(crate) annotations: Vec<u8>,
+    /// The annotations that are not empty.
+    pub(crate) annotations: Annotations,
 }
 
 impl Summary {
@@ -49,12 +49,11 @@ impl Summary {
         let text = |key: &str| -> Option<String> {
             members.get(key).and_then(|raw| serde_json::from_str(raw.get()).ok())
         };
-        let annotations = members.get("annotations").map_or("null", |raw| raw.get());
         Self {
             id: text("id"),
             bundle: text("bundle"),
             stopped: text("status").as_deref() == Some("stopped"),
-            annotations: format!("{{\"annotations\":{annotations}}}").into_bytes(),
+            annotations: Annotations::reported(members.get("annotations").copied()),
         }
     }
 }

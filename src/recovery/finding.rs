@@ -1,6 +1,7 @@
 //! A finding: one thing on the host that is wrong.
 
 use crate::error::Kind;
+use crate::lifecycle::notes::Unrecorded;
 use crate::model::{BackendName, ContainerId, ContainerName, OwnerTag, Record};
 use std::fmt;
 
@@ -20,6 +21,8 @@ pub(crate) enum Finding {
     },
     /// The container runs, and its links were removed by `gc --all`.
     Linked(ContainerLabel),
+    /// The start or end of a container was noted without the lock, and is not recorded yet.
+    Unrecorded(Unrecorded),
     /// A file that a killed writer left in the state directory.
     Leftover(String),
     /// Shared chains, sets or rules of a backend are missing or in the wrong place.
@@ -61,7 +64,11 @@ impl Finding {
             | Self::Links(container)
             | Self::Rules(container)
             | Self::Hosts(container) => Some(&container.id),
-            Self::Orphaned { .. } | Self::Leftover(_) | Self::Base(_) | Self::Isolation => None,
+            Self::Orphaned { .. }
+            | Self::Unrecorded(_)
+            | Self::Leftover(_)
+            | Self::Base(_)
+            | Self::Isolation => None,
         }
     }
 
@@ -74,6 +81,7 @@ impl Finding {
             Self::Hosts(_) => Kind::Hosts,
             Self::Dead(_)
             | Self::Linked(_)
+            | Self::Unrecorded(_)
             | Self::Leftover(_)
             | Self::Unfinished(_)
             | Self::Links(_) => Kind::State,
@@ -86,7 +94,8 @@ impl Finding {
             Self::Dead(_) | Self::Linked(_) | Self::Orphaned { .. } | Self::Leftover(_) => {
                 "removed"
             }
-            Self::Base(_)
+            Self::Unrecorded(_)
+            | Self::Base(_)
             | Self::Isolation
             | Self::Unfinished(_)
             | Self::Links(_)
@@ -111,6 +120,9 @@ impl fmt::Display for Finding {
             Self::Linked(container) => write!(f, "links of {container}: the container still runs"),
             Self::Orphaned { backend, owner } => {
                 write!(f, "orphaned rules in {backend}: no record has the owner tag {owner}")
+            }
+            Self::Unrecorded(Unrecorded { id, event }) => {
+                write!(f, "container {id}: its {event} is not recorded yet")
             }
             Self::Leftover(name) => write!(f, "leftover in the state directory: {name}"),
             Self::Base(backend) => {

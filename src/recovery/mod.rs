@@ -16,7 +16,7 @@ mod teardown;
 
 use crate::error::{Failures, Result};
 use crate::host::{Host, Locked};
-use crate::lifecycle::notes::work_off;
+use crate::lifecycle::notes::{unrecorded, work_off};
 use crate::lifecycle::snapshot::{self, HostSnapshot};
 use crate::model::ContainerId;
 pub(crate) use finding::Finding;
@@ -43,6 +43,7 @@ pub(crate) fn audit(host: &Host) -> Result<Vec<Finding>> {
     let snapshot = HostSnapshot::read(host)?;
     let mut findings = dead::findings(host, &snapshot)?;
     findings.extend(drift::findings(host, &snapshot)?);
+    findings.extend(unrecorded(host)?.into_iter().map(Finding::Unrecorded));
     Ok(findings)
 }
 
@@ -80,7 +81,9 @@ fn repair(
 ) -> Result<Repaired> {
     let mut repaired = Repaired::default();
     let locked = host.lock()?;
+    let notes = unrecorded(&locked)?.into_iter().map(Finding::Unrecorded).collect();
     work_off(&locked, usize::MAX);
+    repaired.note(notes, Ok(()));
     let snapshot = HostSnapshot::read(&locked)?;
     let (containers, nobodys): (Vec<_>, Vec<_>) =
         find(&locked, &snapshot)?.into_iter().partition(|finding| finding.container().is_some());

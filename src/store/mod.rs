@@ -114,6 +114,8 @@ pub enum StoreEvent {
     Nothing,
     /// Records may have been written or removed.
     Written,
+    /// A process left a note, because another one held the host lock. Records may have changed too.
+    Noted,
     /// The store was removed or moved. Its successor must be opened as a new store.
     Gone,
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The folder of the notes.
-const FOLDER: &str = "notes";
+pub(crate) const FOLDER: &str = "notes";
 /// Upper bound for a note, in bytes. The bundle's path is its longest part.
 const MAX_NOTE: u64 = 16 << 10;
 
@@ -63,6 +63,11 @@ impl Note {
     /// The container's id. A note with a bad id is an error.
     pub(crate) fn id(&self) -> Result<ContainerId> {
         Ok(ContainerId::new(&self.id)?)
+    }
+
+    /// The id as it is printed.
+    pub(crate) fn short_id(&self) -> String {
+        self.id().map_or_else(|_| format!("{:?}", self.id), |id| id.short())
     }
 
     /// The name of the file: one note of each kind for each id. A key has at most 240 bytes.
@@ -128,6 +133,11 @@ impl<'a> Notes<'a> {
     /// Removes a note. A missing one is not an error.
     pub(crate) fn remove(self, name: &str) -> Result<()> {
         self.0.remove(name)
+    }
+
+    /// Whether there is a note that `id` has ended.
+    pub(crate) fn has_ended(self, id: &ContainerId) -> bool {
+        self.0.has(&format!("{FOLDER}/{}", file_name(&Event::Ended, id)))
     }
 
     /// Removes the note that `id` has started.

@@ -4,6 +4,7 @@
 //! event                        source                 handled by      reaction
 //! a container's process ends   its pidfd              containers.rs   its links are removed
 //! a record is written          store subscription     containers.rs   its process is followed
+//! a note is left               store subscription     repair.rs       it is recorded
 //! firewall rules change        netlink subscription   repair.rs       missing rules are restored
 //! SIGTERM, SIGINT, SIGHUP      signalfd               this file       stop, or reload
 //! ```
@@ -131,6 +132,10 @@ impl<'a> Watch<'a> {
             match self.subscription.poll()? {
                 StoreEvent::Nothing => {}
                 StoreEvent::Written => self.records.notify(now),
+                StoreEvent::Noted => {
+                    self.records.notify(now);
+                    self.repair.notify(now);
+                }
                 StoreEvent::Gone => self.store.notify(now),
             }
         } else if self.repair.changes().is_some_and(|it| it.as_fd().as_raw_fd() == source) {

@@ -1,4 +1,5 @@
-//! Repairs rules that another program changed, when no more changes come.
+//! Repairs rules that another program changed, when no more changes come, and records what processes
+//! noted without the lock.
 
 use super::debounce::{Debounce, pause_after};
 use crate::error::Result;
@@ -49,6 +50,11 @@ impl<'a> Repair<'a> {
             self.debounce.notify(now);
         }
         Ok(())
+    }
+
+    /// Schedules a check: a start or an end could not be recorded.
+    pub(crate) fn notify(&mut self, now: Instant) {
+        self.debounce.notify(now);
     }
 
     fn has_heard(&mut self) -> Result<bool> {

@@ -39,6 +39,10 @@ pub(crate) struct Case {
     /// What calls the runtime, for example `setpriv`.
     pub(crate) caller: Vec<String>,
     pub(crate) patience: Duration,
+    /// The addresses of its network namespace, each with a slash.
+    pub(crate) addresses: Vec<String>,
+    /// oci-link can change rules at once.
+    pub(crate) has_firewall: bool,
 }
 
 impl Case {
@@ -57,6 +61,8 @@ impl Case {
             company: Company::Nobody,
             caller: Vec::new(),
             patience: PATIENCE,
+            addresses: Vec::new(),
+            has_firewall: true,
         }
     }
 
@@ -79,6 +85,9 @@ impl Case {
         fs::write(path, (self.text)(self.config.to_string())).expect("written");
         let names = [("BUNDLE", self.bundle.as_str()), ("NETNS", container.netns().name())];
         machine.shell(self.shell, &names);
+        let listed =
+            "ip -n $NETNS -o addr show scope global | awk '{ sub(/\\/.*/, \"/\", $4); print $4 }'";
+        self.addresses = machine.shell(listed, &names).lines().map(String::from).collect();
         container
     }
 

@@ -97,8 +97,6 @@ pub(crate) const ANNOTATIONS: &[Entry] = &[
     ("unknown key", |c| c.annotate("link", "db")),
     ("unknown key with a slash", |c| c.annotate("ports/app", "80")),
     ("links: none", |c| c.annotate("links", "none")),
-    ("links: empty", |c| c.annotate("links", "")),
-    ("links: separators only", |c| c.annotate("links", " , ,")),
 ];
 
 pub(crate) const ADDRESSES: &[Entry] = &[

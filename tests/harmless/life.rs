@@ -33,6 +33,7 @@ pub(crate) fn live(
     if let Some(environment) = environment {
         machine.shell(environment.breaks, &[]);
         case.patience = environment.patience;
+        case.has_firewall = environment.undone_at_once;
     }
     let mut life = Life { machine, way, case, steps: Vec::new() };
     let _ = life.whole();
@@ -169,9 +170,11 @@ impl Life<'_> {
     }
 
     fn no_rule_names_it(&mut self) {
-        let [v4, v6] = Neighbours::RECIPIENT.map(|address| format!("{address}/"));
-        let named = |rule: &String| rule.contains(&v4) || rule.contains(&v6);
-        let rules: Vec<String> = self.machine.links().into_iter().filter(named).collect();
+        let case = &self.case;
+        let named = |rule: &String| case.addresses.iter().any(|address| rule.contains(address));
+        // Without a firewall they stay until `sync`.
+        let rules = if case.has_firewall { self.machine.links() } else { Vec::new() };
+        let rules: Vec<String> = rules.into_iter().filter(named).collect();
         self.steps.push(Step::new("rules that name its address", "", &rules.join("\n"), ""));
     }
 

@@ -35,13 +35,13 @@ macro_rules! each_runtime_in_full {
             fn scenario($runtime: $crate::support::Runtime) $story
 
             #[test]
-            #[ignore = "half an hour: make test-harmless"]
+            #[ignore = "minutes: make test-harmless"]
             fn runc() {
                 scenario($crate::support::Runtime::Runc);
             }
 
             #[test]
-            #[ignore = "half an hour: make test-harmless"]
+            #[ignore = "minutes: make test-harmless"]
             fn crun() {
                 scenario($crate::support::Runtime::Crun);
             }

@@ -16,9 +16,6 @@ pub(crate) struct Neighbours<'m> {
 }
 
 impl<'m> Neighbours<'m> {
-    /// The addresses of `web`.
-    pub(crate) const RECIPIENT: [&'static str; 2] = ["10.77.0.12", "fd77::c"];
-
     pub(crate) fn start(machine: &'m Machine, way: Way, company: Company) -> Self {
         let mut all = Self { containers: Vec::new(), steps: Vec::new(), by: (machine, way) };
         match company {

@@ -61,7 +61,7 @@ fn every_kind_of_source_is_named() {
     ];
     debug_log::candidates(&me, &candidates);
     let line = "DEBUG web: found: a is db at 10.0.0.2, b is db without an address, c is db, which \
-                does not run, d is the beginning of several ids, e is nobody, f is itself";
+                does not run, d is the beginning of several ids, e is unknown, f is itself";
     assert_eq!(log.lines(), [line]);
 }
 

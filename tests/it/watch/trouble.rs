@@ -62,6 +62,37 @@ fn f35_it_waits_for_a_lock_that_somebody_holds() {
     soon("cleared away", || !is_known(&host, "db"));
 }
 
+/// The daemon records what was noted, without another command.
+#[test]
+fn h15_a_start_is_recorded_when_the_lock_is_free() {
+    let host = host_of(BackendName::Ipset, Runtime::Runc.turned());
+    let first = source(&host, "first", "80");
+    let lock_file = || File::open(host.state_dir().join("lock")).expect("there");
+    let start = |name| {
+        let lock = Flock::lock(lock_file(), FlockArg::LockExclusive).expect("free");
+        let container = source(&host, name, "3306");
+        assert!(!is_known(&host, name));
+        drop(lock);
+        container
+    };
+    let second = start("second");
+    for command in ["sync --check", "doctor", "sync"] {
+        let said = call(&host, command).said();
+        assert!(said.contains("container second: its start is not recorded yet"), "{said}");
+    }
+    assert!(is_known(&host, "second"));
+    call(&host, "sync --check").ok();
+
+    let watch = Watch::begin(&host);
+    watch.hears("STATUS=watched containers: 2");
+    let third = start("third");
+    watch.hears("STATUS=watched containers: 3");
+    assert!(is_known(&host, "third"));
+    drop(watch);
+    [&first, &second, &third].into_iter().for_each(end);
+    host.assert_nothing_left();
+}
+
 /// Written by a newer version: it is left alone, and so is what it may mean; others are followed.
 #[test]
 fn a_record_that_cannot_be_read_stops_nobody() {
