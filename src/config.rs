@@ -73,19 +73,8 @@ struct ConfigFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct FirewallTable {
-    backend: Backend,
+    backend: Option<Spanned<String>>,
     isolate: Vec<Spanned<String>>,
-}
-
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Backend {
-    #[default]
-    Auto,
-    Ipset,
-    Iptables,
-    Nftables,
-    None,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -201,6 +190,15 @@ impl Config {
         let file: ConfigFile = toml::from_str(text)
             .map_err(|error| refuse(error.span(), &error.message().replace('\n', ", ")))?;
         let usual = Self::default();
+        let firewall = match &file.firewall.backend {
+            Some(name) if name.as_ref() != "auto" => {
+                let names = BackendName::ALL.map(BackendName::as_str).join(", ");
+                let why = format!("{:?}: want auto, {names} or none", name.as_ref());
+                let wrong = |_| refuse(Some(name.span()), &format!("firewall.backend {why}"));
+                Choice::Fixed(BackendName::parse(name.as_ref()).map_err(wrong)?)
+            }
+            _ => Choice::Auto,
+        };
         let mut isolate: Vec<BridgeName> = Vec::new();
         for name in &file.firewall.isolate {
             let wrong = |why| refuse(Some(name.span()), &format!("firewall.isolate: {why}"));
@@ -225,13 +223,7 @@ impl Config {
         Ok(Self {
             named: None,
             state_dir: file.state_dir.unwrap_or(usual.state_dir),
-            firewall: match file.firewall.backend {
-                Backend::Auto => Choice::Auto,
-                Backend::Ipset => Choice::Fixed(BackendName::Ipset),
-                Backend::Nftables => Choice::Fixed(BackendName::Nftables),
-                Backend::Iptables => Choice::Fixed(BackendName::Iptables),
-                Backend::None => Choice::Fixed(BackendName::None),
-            },
+            firewall,
             isolate,
             dialect: match file.env.dialect {
                 DialectName::V28 => Dialect::V28,

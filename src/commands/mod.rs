@@ -67,57 +67,39 @@ fn parse(arguments: &[OsString]) -> Result<u8> {
 
 /// Runs the command of a parsed command line and returns the exit status.
 fn dispatch(cli: Cli) -> Result<u8> {
-    // Read standard input before anything can fail: crun is killed by SIGPIPE if a hook does not
-    // read the state.
-    let input = match &cli.command {
-        Command::Precreate => stdin::read(usize::try_from(MAX_CONFIG).unwrap_or(usize::MAX))?,
-        _ => Vec::new(),
-    };
-    // These commands do not open the host: they also run before the first container, for example in
-    // a package build.
-    match &cli.command {
-        Command::Configure(arguments) => {
-            return configure::run(overrides(cli.global), arguments).map(|()| 0);
-        }
-        Command::Compose(arguments) => return compose::run(arguments).map(|()| 0),
-        Command::Completions(arguments) => return completions::run(arguments).map(|()| 0),
-        Command::Man(arguments) => return man::run(arguments).map(|()| 0),
-        _ => {}
-    }
-    // doctor reports problems of config.toml, the log and the state directory by itself.
-    if let Command::Doctor(arguments) = &cli.command {
-        return doctor::run(overrides(cli.global), arguments);
-    }
     let overrides = overrides(cli.global);
-    // A hook and precreate decide what a bad config.toml means for their container.
-    match &cli.command {
-        Command::Hook(arguments) => {
-            return hook::run(overrides, arguments, stdin::read(MAX_STATE)).map(|()| 0);
+    let open = || {
+        let config = Config::load(overrides.clone())?;
+        logging::init(&config);
+        Host::open(config)
+    };
+    let done = match &cli.command {
+        // A hook and precreate decide what a bad config.toml means for their container. Standard input
+        // is read before anything can fail: crun is killed by SIGPIPE if a hook does not read the state.
+        Command::Hook(arguments) => hook::run(overrides, arguments, stdin::read(MAX_STATE)),
+        Command::Precreate => {
+            let input = stdin::read(usize::try_from(MAX_CONFIG).unwrap_or(usize::MAX))?;
+            precreate::run(overrides, &input)
         }
-        Command::Precreate => return precreate::run(overrides, &input).map(|()| 0),
-        _ => {}
-    }
-    let config = Config::load(overrides.clone())?;
-    logging::init(&config);
-    let host = Host::open(config)?;
-    let done = match cli.command {
-        Command::Prepare(arguments) => prepare::run(&host, &arguments),
-        Command::Ls(arguments) => ls::run(&host, &arguments),
-        Command::Inspect(arguments) => inspect::run(&host, &arguments),
-        Command::Graph(arguments) => graph::run(&host, &arguments),
-        Command::Connect(arguments) => connect::run(&host, &arguments),
-        Command::Disconnect(arguments) => connect::end(&host, &arguments),
-        Command::Sync(arguments) => sync::run(&host, &arguments),
-        Command::Gc(arguments) => gc::run(&host, &arguments),
-        Command::Watch => watch::run(host, &overrides),
-        Command::Hook(_)
-        | Command::Precreate
-        | Command::Runtime(_)
-        | Command::Configure(_)
-        | Command::Compose(_)
-        | Command::Completions(_)
-        | Command::Man(_)
-        | Command::Doctor(_) => Err(Error::new(Kind::Internal, "not dispatched")),
+        // These commands do not open the host: they also run before the first container, for example
+        // in a package build.
+        Command::Configure(arguments) => configure::run(overrides, arguments),
+        Command::Compose(arguments) => compose::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments),
+        Command::Man(arguments) => man::run(arguments),
+        // doctor reports problems of config.toml, the log and the state directory by itself.
+        Command::Doctor(arguments) => return doctor::run(overrides, arguments),
+        Command::Prepare(arguments) => prepare::run(&open()?, arguments),
+        Command::Ls(arguments) => ls::run(&open()?, arguments),
+        Command::Inspect(arguments) => inspect::run(&open()?, arguments),
+        Command::Graph(arguments) => graph::run(&open()?, arguments),
+        Command::Connect(arguments) => connect::run(&open()?, arguments),
+        Command::Disconnect(arguments) => connect::end(&open()?, arguments),
+        Command::Sync(arguments) => sync::run(&open()?, arguments),
+        Command::Gc(arguments) => gc::run(&open()?, arguments),
+        Command::Watch => watch::run(open()?, &overrides),
+        // The fast path runs it, before clap sees the command line.
+        Command::Runtime(_) => Err(Error::new(Kind::Internal, "not dispatched")),
     };
     done.map(|()| 0)
 }

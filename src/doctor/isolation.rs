@@ -23,7 +23,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     checks.push(interfaces(bridges));
     match context.chosen() {
         Some(BackendName::Nftables) => checks.push(drops_of_nftables(context)),
-        Some(_) => {
+        Some(BackendName::Iptables | BackendName::Ipset | BackendName::None) => {
             checks.extend(context.tables.iter().filter_map(|table| drops(context, table)));
             checks.extend(context.tables.iter().filter_map(|table| bypass(context, table)));
         }

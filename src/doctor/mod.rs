@@ -129,7 +129,10 @@ impl HostContext {
     /// Whether running containers depend on rules of iptables.
     fn depends_on_tables(&self) -> bool {
         let isolated = !self.config.isolate.is_empty();
-        let base = |backend| matches!(backend, BackendName::Iptables | BackendName::Ipset);
+        let base = |backend| match backend {
+            BackendName::Iptables | BackendName::Ipset => true,
+            BackendName::Nftables | BackendName::None => false,
+        };
         let linked = |record: &Record| base(record.backend) && !record.flows.is_empty();
         isolated && self.chosen().is_some_and(base) || self.running.iter().any(linked)
     }

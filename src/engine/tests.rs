@@ -100,6 +100,28 @@ fn name(facts: &Facts) -> Option<&str> {
     facts.name.as_ref().map(ContainerName::as_str)
 }
 
+/// A reader whose annotations are not among those that `oci::annotations` keeps recognizes nothing.
+#[test]
+fn every_engine_recognizes_what_it_recorded() {
+    let folders = fs::read_dir(RECORDED).unwrap().map(|entry| entry.unwrap().path());
+    let mut found = Vec::new();
+    for folder in folders.filter(|path| path.join("config.json").exists()) {
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let state = folder.join("state.json").exists();
+        let name: &'static str = name.leak();
+        let id = "f".repeat(64);
+        let recorded = if state {
+            Recorded::with_state(name)
+        } else {
+            Recorded::new(name, "config.json", &id)
+        };
+        found.push(recorded.facts().engine);
+    }
+    for engine in super::ENGINES.iter().filter(|engine| engine.name() != "bare") {
+        assert!(found.contains(&engine.name()), "{}: {found:?}", engine.name());
+    }
+}
+
 #[test]
 fn docker() {
     for version in ["docker-20.10", "docker-28.5"] {

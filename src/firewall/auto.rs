@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 ///
 /// `ipset` is first because its cost per change does not grow with the number of links. `iptables`
 /// follows because administrators know how to read its rules.
-pub(crate) const ORDER: [BackendName; 3] =
+pub(crate) const ORDER: [BackendName; BackendName::ALL.len()] =
     [BackendName::Ipset, BackendName::Iptables, BackendName::Nftables];
 /// If no backend works, this backend is used and its error is reported.
 const FALLBACK: BackendName = BackendName::Iptables;

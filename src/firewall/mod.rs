@@ -1,7 +1,7 @@
 //! Firewall rules that let one container reach the exposed ports of another, and nothing else.
 //!
-//! A backend implements [`Firewall`]; [`select`] chooses one. A new backend needs one file and one
-//! line in [`open`].
+//! A backend implements [`Firewall`]; [`select`] chooses one. ARCHITECTURE.md lists what a new
+//! backend needs.
 
 mod auto;
 mod elements;
@@ -83,9 +83,7 @@ pub trait Firewall {
     /// Whether [`Firewall::ensure_base`] would change nothing.
     fn is_intact(&self) -> Result<bool>;
     /// Whether changing rules of a family would run programs in the current state.
-    fn runs_programs(&self, _: Family) -> Result<bool> {
-        Ok(false)
-    }
+    fn runs_programs(&self, family: Family) -> Result<bool>;
     /// Ends the tracked connections that only `flows` permitted, and returns how many there were.
     fn drop_connections(&self, flows: &[Flow]) -> Result<usize> {
         conntrack::drop_connections(flows)

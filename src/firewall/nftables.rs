@@ -30,7 +30,7 @@ use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::setup_cache::SetupCache;
 use super::{Firewall, InstalledRules, OwnerScope, failed};
 use crate::error::{Error, Result};
-use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
+use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use messages::{
     MAX_COMMENT, NftSet, Transaction, ask_for_elements, ask_for_these, element, elements,
@@ -144,6 +144,10 @@ impl Firewall for Nftables {
 
     fn is_intact(&self) -> Result<bool> {
         table::is_whole(&mut Netlink::netfilter()?, &self.isolated()?)
+    }
+
+    fn runs_programs(&self, _: Family) -> Result<bool> {
+        Ok(false)
     }
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {

@@ -4,7 +4,7 @@
 
 use super::{Firewall, InstalledRules, OwnerScope};
 use crate::error::Result;
-use crate::model::{BackendName, BridgeName, Flow, OwnerTag};
+use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::collections::BTreeMap;
 
 /// A backend that creates no rules.
@@ -59,6 +59,10 @@ impl Firewall for NoFirewall {
     /// No rule of ours ever permitted a connection.
     fn drop_connections(&self, _: &[Flow]) -> Result<usize> {
         Ok(0)
+    }
+
+    fn runs_programs(&self, _: Family) -> Result<bool> {
+        Ok(false)
     }
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Each folder of `src`, or file directly in it, and what it may import of this crate besides itself.
 /// Data flows from the readers of outside bytes to what acts; `model` and `link` cannot act.
-const MAY_USE: [(&str, &[&str]); 22] = [
+pub(crate) const MAY_USE: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("link", &["model"]),
     ("error", &["link", "model"]),

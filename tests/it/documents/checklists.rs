@@ -1,6 +1,7 @@
 //! The checklists of ARCHITECTURE.md: each test fails with the place that a change has left out.
 
-use std::{fs, path::Path};
+use crate::laws::MAY_USE;
+use std::{collections::BTreeSet, fs, path::Path};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -32,6 +33,18 @@ fn every_backend_is_tested_and_documented() {
         let name = variant.to_lowercase();
         let tested = read("tests/it/backends.rs").contains(&format!("BackendName::{variant})"));
         assert!(tested, "tests/it/backends.rs: each_backend! lacks {variant}");
+        for list in [
+            "tests/crash/scene.rs",
+            "tests/crash/crowd.rs",
+            "tests/crash/attempts.rs",
+            "tests/it/firewall/bridges.rs",
+            "tests/it/firewall/reuse.rs",
+            "benches/hook/rig.rs",
+            "benches/hook/hooks.rs",
+            "benches/hook/plot.rs",
+        ] {
+            assert!(read(list).contains(&format!("\"{name}\"")), "{list} lacks {name}");
+        }
         for document in [
             "src/commands/man/oci-link.toml.5",
             "README.md",
@@ -60,6 +73,8 @@ fn every_engine_is_recorded_and_documented() {
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .any(|folder| folder.starts_with(module.as_str()));
         assert!(has, "test-bundles/recorded lacks a container of {module}");
+        let tests = read("src/engine/tests.rs").contains(&format!("(\"{module}"));
+        assert!(tests, "src/engine/tests.rs reads no container of {module}");
     }
 }
 
@@ -69,16 +84,52 @@ fn every_command_is_in_readme() {
     let variants = cli.split("pub(crate) enum Command {").nth(1).expect("Command");
     let variants = variants.split("\n}").next().expect("an end");
     let lines = variants.lines().filter(|line| line.starts_with("    ") && !line.contains("//"));
-    let commands: Vec<String> = lines
-        .filter_map(|line| line.trim().split(['(', ',']).next())
-        .map(str::to_lowercase)
-        .collect();
+    let commands: Vec<String> =
+        lines.filter_map(|line| line.trim().split(['(', ',']).next()).map(kebab).collect();
     assert!(commands.contains(&"doctor".to_owned()), "{commands:?}");
     let readme = read("README.md");
-    let words: Vec<&str> = readme.split(|c: char| !c.is_alphanumeric()).collect();
     for command in commands {
-        assert!(words.contains(&command.as_str()), "README.md lacks the command {command}");
+        let named = [format!("`{command}"), format!("oci-link {command}"), format!(" {command}`")];
+        assert!(named.iter().any(|name| readme.contains(name)), "README.md lacks {command}");
     }
+}
+
+/// The name of a command, as clap makes it of a variant.
+fn kebab(variant: &str) -> String {
+    let mut name = String::new();
+    for letter in variant.chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
+/// The column "may use" is the law, without `error`, which all but `model` and `link` use.
+#[test]
+fn the_table_of_folders_is_the_law() {
+    let architecture = read("ARCHITECTURE.md");
+    let mut named = BTreeSet::new();
+    for row in architecture.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let quoted = |cell: &str| -> BTreeSet<String> {
+            let names = cell.split('`').skip(1).step_by(2);
+            names
+                .map(|name| name.trim_end_matches('/').trim_end_matches(".rs").to_owned())
+                .collect()
+        };
+        for folder in quoted(cells[1]) {
+            let (_, law) = MAY_USE.iter().find(|(name, _)| *name == folder).expect("a law");
+            let law: BTreeSet<String> =
+                law.iter().filter(|name| **name != "error").map(ToString::to_string).collect();
+            assert_eq!(quoted(cells[3]), law, "ARCHITECTURE.md, what {folder} may use");
+            named.insert(folder);
+        }
+    }
+    let laws: BTreeSet<String> = MAY_USE.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let missing: Vec<_> = laws.difference(&named).filter(|name| *name != "main").collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md lacks {missing:?}");
 }
 
 #[test]
