@@ -76,6 +76,7 @@ fn publish(store: &dyn Store, number: u32) {
         flows: Vec::new(),
         hosts: None,
         bundle: None,
+        without_variables: Vec::new(),
         id,
     };
     let done = store

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::lookup::look_up;
-use crate::model::{ContainerId, Hostname, Network, Phase, Record, Reference};
+use crate::model::{ContainerId, Hostname, Link, LinkState, Network, Phase, Record, Reference};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -71,13 +71,19 @@ pub(crate) fn state_cell(host: &Host, record: &Record) -> Cell {
     Cell::new(tone, state)
 }
 
-/// The links as `source:alias`, with a mark for those that are not connected.
+/// The links as `source:alias`, with a mark for those that are not connected and for those that were
+/// connected too late for their variables.
 fn links(record: &Record) -> Vec<String> {
-    let mark = |connected| if connected { "" } else { " (waiting)" };
-    let links = record.links.iter();
-    links
-        .map(|w| format!("{}:{}{}", w.link.source, w.link.alias, mark(w.source.is_some())))
-        .collect()
+    let mark = |link_state: &LinkState| match &link_state.source {
+        None => " (waiting)",
+        Some(_) if record.lacks_variables(&link_state.link.alias) => " (no variables)",
+        Some(_) => "",
+    };
+    let shown = |link_state: &LinkState| {
+        let Link { source, alias } = &link_state.link;
+        format!("{source}:{alias}{}", mark(link_state))
+    };
+    record.links.iter().map(shown).collect()
 }
 
 fn row(host: &Host, record: &Record, linked_by: &[&Record]) -> Vec<Cell> {
@@ -119,11 +125,15 @@ pub(crate) fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Va
 /// The JSON array for the links of a record.
 pub(crate) fn links_in_full(record: &Record) -> Value {
     let links = record.links.iter().map(|link_state| {
-        json!({
+        let mut shown = json!({
             "source": link_state.link.source.as_str(),
             "alias": link_state.link.alias.as_str(),
             "connected": link_state.source.as_ref().map(ContainerId::as_str),
-        })
+        });
+        if record.lacks_variables(&link_state.link.alias) {
+            shown["variables"] = false.into();
+        }
+        shown
     });
     links.collect()
 }

@@ -38,6 +38,21 @@ pub(crate) fn running(host: Option<&Host>) -> Vec<Record> {
 
 pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let Some(host) = &context.host else { return without_records(context) };
+    let mut checks = audited(context, host);
+    checks.extend(context.running.iter().flat_map(started_too_early));
+    checks
+}
+
+/// Containers that started before a source and lack its variables.
+fn started_too_early(record: &Record) -> impl Iterator<Item = Check> + '_ {
+    record.links.iter().filter(|link| record.lacks_variables(&link.link.alias)).map(|link| {
+        let (name, source, alias) = (&record.name, &link.link.source, &link.link.alias);
+        let cause = format!("{name} started before {source}: it lacks the variables of {alias}");
+        Check::warning(SUBJECT, cause, format!("restart {name} while {source} runs"))
+    })
+}
+
+fn audited(context: &HostContext, host: &Host) -> Vec<Check> {
     match recovery::audit(host) {
         Ok(findings) if findings.is_empty() => {
             let count = context.running.len();

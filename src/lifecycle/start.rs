@@ -153,6 +153,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
                 // It has started. `connect` and `disconnect` may have changed its links since.
                 container.phase = old.phase;
                 container.links = old.links;
+                container.without_variables = old.without_variables;
             }
         } else if may_run(host, &old) {
             is_taken |= old.id == first;

@@ -5,8 +5,9 @@ use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::debug_log;
+use crate::link::env::name_variable;
 use crate::model::{
-    BackendName, ContainerId, ContainerName, Instance, LinkState, Missing, Network, OwnerTag,
+    BackendName, ContainerId, ContainerName, Instance, Link, LinkState, Missing, Network, OwnerTag,
     Phase, Record, Variable,
 };
 use crate::oci::annotations::Declared;
@@ -77,6 +78,9 @@ impl StartingContainer {
             pid: process.pid(),
             started: process.started(),
         };
+        let lacking = |link: &&Link| !spec.has_variable(&name_variable(&link.alias));
+        let without_variables = declared.links.iter().filter(lacking);
+        let without_variables = without_variables.map(|link| link.alias.clone()).collect();
         let environment = facts.environment.as_ref().unwrap_or(&spec.environment);
         let shown = |variable: &&Variable| declared.env.allows(&variable.key);
         let record = Record {
@@ -96,6 +100,7 @@ impl StartingContainer {
             links: declared.links.into_iter().map(LinkState::waiting).collect(),
             // A backend is chosen under the host lock, if there are links.
             backend: BackendName::None,
+            without_variables,
             flows: Vec::new(),
             hosts: None,
             bundle: Some(bundle.to_owned()),

@@ -33,6 +33,11 @@ pub fn link_variables<'a>(
         .collect()
 }
 
+/// Returns the key of the variable that every link has.
+pub(crate) fn name_variable(alias: &Alias) -> String {
+    format!("{}_NAME", alias.variable_prefix())
+}
+
 /// Returns the variables of one link.
 fn describe(
     recipient: &ContainerName,
@@ -45,7 +50,7 @@ fn describe(
         Some(ip) => Ports { prefix: &prefix, ip }.describe(source.ports.iter().collect(), dialect),
         None => Vec::new(),
     };
-    variables.push(Variable::new(format!("{prefix}_NAME"), format!("/{recipient}/{alias}")));
+    variables.push(Variable::new(name_variable(alias), format!("/{recipient}/{alias}")));
     variables.extend(
         passed(source).map(|v| Variable::new(format!("{prefix}_ENV_{}", v.key), v.value.clone())),
     );

@@ -84,12 +84,20 @@ pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan
         *link_state =
             LinkState { link: link_state.link.clone(), source: source.map(|s| s.id.clone()) };
     }
+    if absent != OnMissing::Leave {
+        // Where only hooks run, no link has variables. They are missing where a source comes later.
+        record.without_variables.retain(|alias| is_waiting(&record.links, alias));
+    }
     let shared = world.hosts.as_ref().map_or_else(Vec::new, |file| file.shared.clone());
     let mut plan = Plan { record, before: me.clone(), hosts_content: None, shared };
     if let Some(file) = &world.hosts {
         plan_hosts(&mut plan, me, file, &sources);
     }
     Ok(plan)
+}
+
+fn is_waiting(links: &[LinkState], alias: &Alias) -> bool {
+    links.iter().any(|link_state| link_state.source.is_none() && link_state.link.alias == *alias)
 }
 
 /// Plans the hosts file: link lines in the order of the links, then the container's own lines.

@@ -257,6 +257,8 @@ pub struct Record {
     pub environment: Vec<Variable>,
     /// The container's own links.
     pub links: Vec<LinkState>,
+    /// The aliases of links whose variables the container lacks: it started before their sources.
+    pub without_variables: Vec<Alias>,
     /// The tag of the container's rules.
     pub owner: OwnerTag,
     /// The backend that holds the container's rules.
@@ -276,6 +278,11 @@ impl Record {
             .iter()
             .find(|link_state| link_state.source.as_ref() == Some(source))
             .map(|link_state| &link_state.link.alias)
+    }
+
+    /// Whether the container started without the variables of this link, because its source did not run.
+    pub(crate) fn lacks_variables(&self, alias: &Alias) -> bool {
+        self.without_variables.contains(alias)
     }
 
     /// Returns the references by which links of other containers may name this container.

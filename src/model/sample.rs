@@ -25,6 +25,7 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         flows: Vec::new(),
         hosts: None,
         bundle: None,
+        without_variables: Vec::new(),
         id,
     }
 }

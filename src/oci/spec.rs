@@ -37,6 +37,8 @@ pub(crate) struct Spec {
     ///
     /// The added variables describe the sources, and links are not transitive.
     pub(crate) environment: Vec<Variable>,
+    /// The keys of all variables, with those of links.
+    keys: Vec<String>,
     /// The root filesystem, as an absolute path.
     root: Option<PathBuf>,
     /// The container's hosts file.
@@ -77,15 +79,24 @@ impl Spec {
         let root = string(root.get("path")).filter(|path| !path.is_empty() && !path.contains('\0'));
         let mounts: Vec<&RawValue> = lenient(top.get("mounts"));
         let mounts: Vec<RawMount<'_>> = mounts.into_iter().map(RawMount::of).collect();
+        let variables: Vec<Variable> = environment.collect();
+        let keys = variables.iter().map(|variable| variable.key.clone()).collect();
+        let own = variables.into_iter().filter(|variable| !injected.contains(&variable.key));
         Ok(Self {
+            keys,
             hostname,
             has_other_hostname,
-            environment: environment.filter(|v| !injected.contains(&v.key)).collect(),
+            environment: own.collect(),
             root: root.map(|root| bundle.join(&*root)),
             hosts: hosts_target(bundle, &mounts),
             resolv_conf: resolv_conf(bundle, &mounts),
             annotations: Annotations::of(&top),
         })
+    }
+
+    /// Whether the container gets a variable with this key, its own or that of a link.
+    pub(crate) fn has_variable(&self, key: &str) -> bool {
+        self.keys.iter().any(|known| known == key)
     }
 
     /// Returns the root filesystem, as an absolute path. A missing one is an error.

@@ -47,6 +47,9 @@ struct Stored {
     ports: Vec<String>,
     env: Vec<String>,
     links: Vec<StoredLink>,
+    /// Missing if there are none. Records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    without_variables: Vec<String>,
     owner: String,
     backend: String,
     flows: Vec<StoredFlow>,
@@ -107,6 +110,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         ports: record.ports.iter().map(|port| port.to_string()).collect(),
         env: record.environment.iter().map(ToString::to_string).collect(),
         links: record.links.iter().map(StoredLink::from).collect(),
+        without_variables: record.without_variables.iter().map(ToString::to_string).collect(),
         owner: record.owner.to_string(),
         backend: record.backend.to_string(),
         flows: record.flows.iter().map(StoredFlow::from).collect(),
@@ -152,6 +156,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         ports: PortSet::parse(&stored.ports.join(","))?,
         environment: stored.env.iter().filter_map(|entry| Variable::parse(entry)).collect(),
         links: all(&stored.links, LinkState::try_from)?,
+        without_variables: all(&stored.without_variables, |alias| Alias::new(alias))?,
         owner: OwnerTag::parse(&stored.owner)?,
         backend: BackendName::parse(&stored.backend)?,
         flows: all(&stored.flows, StoredFlow::check)?.concat(),

@@ -189,6 +189,17 @@ each_runtime! {
         starts(&db);
         assert!(knows(&web, "mysql", &db), "{}", web.hosts());
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        let said = |words: &[&str]| host.run(&mut host.oci_link(words)).said();
+        assert!(said(&["ls"]).contains("db:mysql (no variables)"), "{}", said(&["ls"]));
+        let cause = "web started before db: it lacks the variables of mysql";
+        assert!(said(&["doctor"]).contains(cause), "{}", said(&["doctor"]));
+        // It stays so when the link is planned again, and ends with a new start.
+        end(&db);
+        starts(&db);
+        assert_eq!(inspect(&host, "web")["links"][0]["variables"], false);
+        end(&web);
+        starts(&web);
+        assert!(said(&["ls"]).contains("db:mysql ") && !said(&["ls"]).contains("no variables"));
         [&web, &db].into_iter().for_each(end);
         host.assert_nothing_left();
     }

@@ -31,6 +31,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         flows: Vec::new(),
         hosts: None,
         bundle: None,
+        without_variables: Vec::new(),
         id,
     }
 }
