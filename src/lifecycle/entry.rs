@@ -4,7 +4,7 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::absent::{Moment, Search};
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::lookup::{Requester, candidates};
+use crate::lifecycle::lookup::{Requester, candidates, is_linked};
 use crate::lifecycle::notes::{A_FEW, record_notes, work_off};
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::start::start_locked;
@@ -17,10 +17,10 @@ use crate::store::notes::Note;
 use crate::sys::net::netns::Process;
 use std::time::{Duration, Instant};
 
-/// How long a container without links waits for the host lock, with [`RETRY`] at most 250 ms. Its
-/// record can be published later.
+/// How long a start or an end without links waits for the host lock, with [`RETRY`] at most 250 ms. It
+/// can be recorded later.
 const UNLINKED: Duration = Duration::from_millis(200);
-/// How long an end waits for the host lock. The next holder removes what it left.
+/// How long an end with links waits for the host lock. The next holder removes what it left.
 const END: Duration = Duration::from_secs(3);
 /// How often an end waits that long while the lock changes hands. Our hooks have a timeout of 30 s.
 const END_ROUNDS: u32 = 6;
@@ -126,8 +126,9 @@ fn lock_when_ready<'h>(host: &'h Host, container: &mut StartingContainer) -> Res
 ///
 /// If another process holds the host lock for too long, a note is left and the end goes through.
 pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()> {
-    wait_for_an_end(host, &host.store.namesakes(id)?);
-    match lock_for_an_end(host, id) {
+    let records = host.store.namesakes(id)?;
+    wait_for_an_end(host, &records);
+    match lock_for_an_end(host, id, &records) {
         Ok(host) => {
             host.notes().remove_started(id)?;
             work_off(&host, A_FEW);
@@ -141,14 +142,16 @@ pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()
     }
 }
 
-/// Takes the host lock. Waits longer while the lock changes hands, as it does when a host stops all its
-/// containers: then the turn of this end comes.
+/// Takes the host lock for an end.
 ///
-/// The wrapper reports an end after the hook of the same `delete` did: if that one left a note, the
-/// second one does not wait as long again.
-fn lock_for_an_end<'h>(host: &'h Host, id: &ContainerId) -> Result<Locked<'h>> {
-    if host.notes().has_ended(id) {
-        return host.lock_within(RETRY);
+/// A container to which no rule belongs waits as little as at its start. So does the second end of one
+/// `delete`, which the wrapper reports after the hook left a note. Every other end waits longer while the
+/// lock changes hands, as it does when a host stops all its containers: then its turn comes.
+fn lock_for_an_end<'h>(host: &'h Host, id: &ContainerId, records: &[Record]) -> Result<Locked<'h>> {
+    let first = host.lock_within(UNLINKED);
+    let is_held = matches!(&first, Err(error) if error.cause == Cause::LockHeld);
+    if !is_held || host.notes().has_ended(id) || !have_rules(host, records)? {
+        return first;
     }
     for _ in 1..END_ROUNDS {
         let turns = host.store.lock_turns();
@@ -158,6 +161,16 @@ fn lock_for_an_end<'h>(host: &'h Host, id: &ContainerId) -> Result<Locked<'h>> {
         }
     }
     host.lock_within(END)
+}
+
+/// Whether rules name an address of one of `records`.
+fn have_rules(host: &Host, records: &[Record]) -> Result<bool> {
+    for record in records {
+        if is_linked(host.store.as_ref(), record)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Waits until one of `records` has ended, for [`DYING`] at most. All have one id, and the runtime has

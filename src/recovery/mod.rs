@@ -50,7 +50,9 @@ pub(crate) fn audit(host: &Host) -> Result<Vec<Finding>> {
 /// Returns what dead containers left behind. Takes the host lock.
 pub(crate) fn audit_dead(host: &Host) -> Result<Vec<Finding>> {
     let host = &host.lock()?;
-    dead::findings(host, &HostSnapshot::read(host)?)
+    let mut findings = dead::findings(host, &HostSnapshot::read(host)?)?;
+    findings.extend(unrecorded(host)?.into_iter().map(Finding::Unrecorded));
+    Ok(findings)
 }
 
 /// Removes what dead containers left behind. Takes the host lock.

@@ -78,10 +78,18 @@ pub(crate) fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Opt
 
 /// Reads a whole regular file of at most `max` bytes. Symlinks are followed.
 pub(crate) fn read_followed(path: &Path, max: u64) -> Result<Vec<u8>> {
+    read_opened(path, open_followed(path, Kind::Input)?, max, Kind::Input)
+}
+
+/// Opens a regular file, also behind a symbolic link. Another kind of file is not opened: the process
+/// that writes to a FIFO would take us for its reader.
+fn open_followed(path: &Path, kind: Kind) -> Result<(File, u64)> {
+    if !std::fs::metadata(path).context(kind, || shown(path))?.is_file() {
+        return Err(Error::new(Kind::Unsafe, format!("{}: not a regular file", shown(path))));
+    }
     let flags = libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = file.context(Kind::Input, || shown(path))?;
-    read_opened(path, must_be_regular(path, file, Kind::Input)?, max, Kind::Input)
+    must_be_regular(path, file.context(kind, || shown(path))?, kind)
 }
 
 /// Reads a whole regular file of at most `max` bytes as UTF-8.
@@ -149,9 +157,7 @@ pub(crate) struct Followed {
 /// Reads a whole regular file of at most `max` bytes, which may be behind symbolic links. It is
 /// opened once.
 pub(crate) fn follow(path: &Path, max: u64, kind: Kind) -> Result<Followed> {
-    let flags = libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let (file, size) = must_be_regular(path, file.context(kind, || shown(path))?, kind)?;
+    let (file, size) = open_followed(path, kind)?;
     let metadata = file.metadata().context(kind, || shown(path))?;
     Ok(Followed { bytes: read_opened(path, (file, size), max, kind)?, metadata })
 }

@@ -168,17 +168,14 @@ impl Directory {
 
     /// Creates the directory `name` and its missing parents. An existing directory is not an error.
     pub(crate) fn make_directory(&self, name: &str) -> Result<()> {
-        match mkdirat(&self.fd, name, Mode::S_IRWXU) {
-            Err(Errno::ENOENT) => {
-                if let Some((above, _)) = name.rsplit_once('/') {
-                    self.make_directory(above)?;
-                    return self.make_directory(name);
-                }
-                self.context(name, Err(Errno::ENOENT))
-            }
-            Err(Errno::EEXIST) => Ok(()),
-            other => self.context(name, other),
+        let make = || mkdirat(&self.fd, name, Mode::S_IRWXU);
+        let mut made = make();
+        if let (Err(Errno::ENOENT), Some((above, _))) = (made, name.rsplit_once('/')) {
+            self.make_directory(above)?;
+            // Only once: a symlink to nothing in place of a parent stays missing.
+            made = make();
         }
+        if made == Err(Errno::EEXIST) { Ok(()) } else { self.context(name, made) }
     }
 
     /// Opens the lock file `name` and creates it if it is missing. An empty directory in its place is
@@ -248,15 +245,14 @@ impl Directory {
     ///
     /// Returns `false` if `name` already exists.
     pub(crate) fn link(&self, target: &str, name: &str) -> Result<bool> {
-        match symlinkat(target, &self.fd, name) {
+        let link = || symlinkat(target, &self.fd, name);
+        let mut linked = link();
+        if let (Err(Errno::ENOENT), Some((above, _))) = (linked, name.rsplit_once('/')) {
+            self.make_directory(above)?;
+            linked = link();
+        }
+        match linked {
             Err(Errno::EEXIST) => Ok(false),
-            Err(Errno::ENOENT) => match name.rsplit_once('/') {
-                Some((above, _)) => {
-                    self.make_directory(above)?;
-                    self.link(target, name)
-                }
-                None => self.context(name, Err(Errno::ENOENT)).map(|()| false),
-            },
             other => self.context(name, other).map(|()| true),
         }
     }

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod configs;
+mod trouble;
 
 use crate::cast::{end, inspect, ls};
 use crate::support::{Container, Host, OPEN, Proto, Runtime, each_runtime};

@@ -25,7 +25,9 @@ pub(crate) enum Leads {
     To(BridgeName),
     /// Out of the namespace, by a way that is not known.
     Outside,
-    /// Nowhere outside: a bridge of containers inside this one, a dummy, or both ends of a pair.
+    /// Perhaps nowhere: a dummy, or both ends of a pair are inside. It counts where nothing else does.
+    Doubtful,
+    /// Nowhere outside: a bridge of containers inside this one.
     Nowhere,
 }
 
@@ -51,8 +53,8 @@ pub(crate) fn leads(link: &mut Netlink, host: &File, interface: u32) -> Result<L
     // A negative id means "not assigned". An index in a third namespace would name another
     // interface.
     let number = number.filter(|number| i32::try_from(*number).is_ok());
-    if own.as_ref().is_some_and(Interface::stays_inside) {
-        return Ok(Leads::Nowhere);
+    if let Some(inside) = own.as_ref().and_then(Interface::stays_inside) {
+        return Ok(inside);
     }
     let own = own.filter(|own| own.kind == "veth" && own.peer_namespace == number);
     let (Some(peer), Some(number)) = (own.and_then(|own| own.peer), number) else {
@@ -103,13 +105,14 @@ pub(crate) struct Interface {
 }
 
 impl Interface {
-    /// Whether it leads to nothing outside its own namespace. The kernel names the namespace of a
-    /// peer only if it is another one.
-    fn stays_inside(&self) -> bool {
+    /// Where it leads to if not outside its own namespace. The kernel names the namespace of a peer
+    /// only if it is another one.
+    fn stays_inside(&self) -> Option<Leads> {
         match self.kind.as_str() {
-            "bridge" | "dummy" => true,
-            "veth" => self.peer.is_some() && self.peer_namespace.is_none(),
-            _ => false,
+            "bridge" => Some(Leads::Nowhere),
+            "dummy" => Some(Leads::Doubtful),
+            "veth" if self.peer.is_some() && self.peer_namespace.is_none() => Some(Leads::Doubtful),
+            _ => None,
         }
     }
 

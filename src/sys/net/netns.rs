@@ -174,13 +174,14 @@ fn read(host: &File) -> Result<Namespace> {
     found.sort_by_key(|(interface, ..)| *interface);
     let ipv6_loopback = found.iter().any(|(at, ip, _)| *at == LOOPBACK && ip.is_ipv6());
     found.retain(|(interface, ip, _)| *interface != LOOPBACK && !is_link_local(*ip));
-    let (mut addresses, mut left_out) = (Vec::new(), None);
+    let (mut addresses, mut doubtful, mut left_out) = (Vec::new(), Vec::new(), None);
     let interfaces = found.chunk_by(|(one, ..), (other, ..)| one == other);
     for same in interfaces.take(MAX_INTERFACES) {
         let Some((at, first, _)) = same.first() else { continue };
-        let bridge = match leads(&mut link, host, *at)? {
-            Leads::To(bridge) => Some(bridge),
-            Leads::Outside => None,
+        let (list, bridge) = match leads(&mut link, host, *at)? {
+            Leads::To(bridge) => (&mut addresses, Some(bridge)),
+            Leads::Outside => (&mut addresses, None),
+            Leads::Doubtful => (&mut doubtful, None),
             Leads::Nowhere => {
                 let ip = first.to_string();
                 left_out.get_or_insert_with(|| {
@@ -195,10 +196,13 @@ fn read(host: &File) -> Result<Namespace> {
         };
         for (_, ip, prefix) in same {
             match Address::new(*ip, *prefix) {
-                Ok(address) => addresses.push(address.on(bridge)),
+                Ok(address) => list.push(address.on(bridge)),
                 Err(error) => _ = left_out.get_or_insert(error),
             }
         }
+    }
+    if addresses.is_empty() {
+        addresses = doubtful;
     }
     Ok(Namespace { cookie, addresses, left_out, ipv6_loopback, is_ours: false })
 }

@@ -4,6 +4,7 @@
 
 use super::{fill_standard_streams, rounds};
 use crate::error::{Cause, Context, Error, Kind, Result};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use std::ffi::{CString, OsStr, OsString};
@@ -32,9 +33,9 @@ pub(crate) fn find(command: Option<&Path>) -> Result<PathBuf> {
 /// `command` is an absolute path or a plain name in one of [`DIRECTORIES`]. A link to this program
 /// itself is skipped. A missing program is an error of kind [`Kind::Input`].
 pub(crate) fn find_below(root: &Path, command: Option<&Path>) -> Result<PathBuf> {
-    let us = std::fs::metadata("/proc/self/exe").context(Kind::Internal, || "own program")?;
-    let is_other =
-        |there: &Metadata| there.is_file() && (there.dev(), there.ino()) != (us.dev(), us.ino());
+    // Without /proc a wrapper that is called again is noticed by `rounds`.
+    let us = std::fs::metadata("/proc/self/exe").ok().map(|us| (us.dev(), us.ino()));
+    let is_other = |there: &Metadata| there.is_file() && Some((there.dev(), there.ino())) != us;
     let Some(name) = command else {
         // A runtime that is not executable is not installed: the next one is taken.
         let is_usable = |path: &PathBuf| {
@@ -135,7 +136,7 @@ pub(crate) fn replace(program: &Path, arguments: &[OsString]) -> Error {
 /// Runs `program` as a child and waits for its exit status.
 ///
 /// The child inherits descriptors, working directory and environment, and gets the attributes in
-/// `saved`.
+/// `saved`. The kernel kills it when this process is killed, as the runtime itself would be.
 pub(crate) fn wait_for(
     program: &Path,
     arguments: &[OsString],
@@ -144,6 +145,7 @@ pub(crate) fn wait_for(
     let mut command = Command::new(program);
     command.arg0(program).args(arguments);
     let pass_on = move || {
+        set_pdeathsig(Signal::SIGKILL)?;
         saved.restore();
         rounds::mark();
         Ok(())

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)] // Every block has a SAFETY comment.
 
-use nix::libc::{self, itimerval, time_t, timeval};
+use nix::libc::{self, itimerval, timeval};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// The mark: a timer for CPU time that never expires, in seconds. execve(2) keeps timers, and fork(2)
 /// does not, so no process of a container has it.
-const MARK: time_t = 1 << 30;
+const MARK: i32 = 1 << 30;
 /// How many ancestors are searched.
 const ANCESTORS: usize = 8;
 /// Names of real runtimes. A program of such a name that is no script does not call the wrapper.
@@ -22,7 +22,7 @@ const RUNTIMES: [&str; 3] = ["runc", "crun", "youki"];
 /// Marks this process just before it executes the runtime.
 pub(crate) fn mark() {
     let zero = timeval { tv_sec: 0, tv_usec: 0 };
-    let value = timeval { tv_sec: MARK, tv_usec: 0 };
+    let value = timeval { tv_sec: MARK.into(), tv_usec: 0 };
     let timer = itimerval { it_interval: zero, it_value: value };
     // SAFETY: setitimer(2) reads one initialized value and writes nothing through a null pointer.
     unsafe { libc::setitimer(libc::ITIMER_VIRTUAL, &raw const timer, std::ptr::null_mut()) };
@@ -40,7 +40,8 @@ fn is_marked() -> bool {
     // SAFETY: getitimer(2) writes one value to the given place.
     let read = unsafe { libc::getitimer(libc::ITIMER_VIRTUAL, &raw mut timer) };
     // A process loses seconds of the mark, and no program sets a timer of three decades.
-    read == 0 && timer.it_value.tv_sec > MARK - (1 << 24) && timer.it_value.tv_sec <= MARK
+    let left = i32::try_from(timer.it_value.tv_sec).unwrap_or_default();
+    read == 0 && left > MARK - (1 << 24) && left <= MARK
 }
 
 fn is_real_runtime(program: &Path) -> bool {
