@@ -52,19 +52,19 @@ impl RichConfig {
     pub(super) fn changed_parts(&self, edited: &str) -> (Value, Value) {
         let Self { head, middle, hooks, tail, .. } = self;
         let json = |text: &str| serde_json::from_str(text).expect("what changed is one value");
-        let (mut head, mut new_hooks, mut rest) = (head.as_str(), None, edited);
+        let (mut tail, mut new_hooks, mut rest) = (tail.as_str(), None, edited);
         if hooks.is_empty() {
-            // The key that was not there goes right behind the first brace.
-            let brace = head.find('{').expect("an object") + 1;
-            rest = rest.strip_prefix(&head[..brace]).expect("the first brace is where it was");
-            head = &head[brace..];
-            let (member, behind) = rest.split_at(rest.find(head).expect("the head is there"));
+            // The key that was not there goes right behind the last member.
+            let (last, close) = tail.split_at(tail.rfind(" }").expect("the last brace"));
+            rest = rest.strip_suffix(close).expect("the last brace is where it was");
+            let end = rest.find(last).expect("the last member is there") + last.len();
+            let member = rest[end..].strip_prefix(',').expect("a comma");
             let value = member.trim_start().strip_prefix("\"hooks\": ").expect("the new key");
-            new_hooks = Some(json(value.strip_suffix(',').expect("a comma")));
-            rest = behind;
+            new_hooks = Some(json(value));
+            (rest, tail) = (&rest[..end], last);
         }
-        let rest = rest.strip_prefix(head).expect("all before env is as it was");
-        let rest = rest.strip_suffix(tail.as_str()).expect("all behind hooks is as it was");
+        let rest = rest.strip_prefix(head.as_str()).expect("all before env is as it was");
+        let rest = rest.strip_suffix(tail).expect("all behind hooks is as it was");
         let (env, behind) = rest.split_once(middle.as_str()).expect("all between is as it was");
         match new_hooks {
             Some(hooks) => {
