@@ -162,7 +162,7 @@ pub(crate) struct Ls {
 /// `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// The container: name, id or unique id prefix.
+    /// The container: name, id, or 12 or more characters of an id of 64.
     #[arg(value_hint = CONTAINER)]
     pub(crate) container: String,
     /// Output format.
@@ -181,7 +181,7 @@ pub(crate) struct GraphArguments {
 /// `connect`.
 #[derive(Debug, Args)]
 pub(crate) struct Connect {
-    /// The container that gets the link: name, id or unique id prefix.
+    /// The container that gets the link: name, id, or 12 or more characters of an id of 64.
     #[arg(value_hint = CONTAINER)]
     pub(crate) recipient: String,
     /// The container to link to, and its alias [default: the name of the source].
@@ -192,7 +192,7 @@ pub(crate) struct Connect {
 /// `disconnect`.
 #[derive(Debug, Args)]
 pub(crate) struct Disconnect {
-    /// The container that has the link: name, id or unique id prefix.
+    /// The container that has the link: name, id, or 12 or more characters of an id of 64.
     #[arg(value_hint = CONTAINER)]
     pub(crate) recipient: String,
     /// The alias of the link.

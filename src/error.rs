@@ -107,7 +107,9 @@ impl From<Refusal> for Error {
             | Refusal::Itself(_)
             | Refusal::Ambiguous(_) => Kind::Source,
             Refusal::HostNetwork => Kind::Unsafe,
-            Refusal::OwnHostname(_) | Refusal::TooManyFlows => Kind::Input,
+            Refusal::OwnHostname(_) | Refusal::TooManyFlows | Refusal::SharedHosts { .. } => {
+                Kind::Input
+            }
         };
         let cause = if kind == Kind::Source { Cause::MissingSource } else { Cause::Other };
         Self::new(kind, refusal.to_string()).because(cause)

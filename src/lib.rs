@@ -45,7 +45,7 @@ pub use sys::process::entry;
 pub mod testing {
     pub use crate::error::Result;
     pub use crate::firewall::{Choice, Firewall, OwnerScope, SetupCache, isolate, select};
-    pub use crate::link::env::{Dialect, link_variables};
+    pub use crate::link::env::{Dialect, LeftOut, LinkVariables, link_variables};
     pub use crate::model::{
         Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Flow, Hostname,
         HostsPlace, Inode, Instance, Network, OwnerTag, Phase, Port, PortSet, Protocol, Record,

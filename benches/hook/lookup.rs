@@ -77,6 +77,7 @@ fn publish(store: &dyn Store, number: u32) {
         hosts: None,
         bundle: None,
         without_variables: Vec::new(),
+        engine_name: None,
         id,
     };
     let done = store

@@ -7,8 +7,11 @@ use crate::cli::{Format, Ls};
 use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
+use crate::lifecycle::disputes::{AliasDispute, NameDispute, about_aliases, about_names};
 use crate::lifecycle::lookup::look_up;
-use crate::model::{ContainerId, Hostname, Link, LinkState, Network, Phase, Record, Reference};
+use crate::model::{
+    Alias, ContainerId, Hostname, Link, LinkState, Network, Phase, Record, Reference,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -36,16 +39,72 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
         }
     }
     let by = |record: &Record| linked_by.get(&record.id).cloned().unwrap_or_default();
+    let disputes = Disputes {
+        names: about_names(host.store.as_ref(), &records)?,
+        aliases: about_aliases(&records),
+    };
     match arguments.format {
         Format::Table => {
             let rows: Vec<_> =
-                records.iter().map(|record| row(host, record, &by(record))).collect();
+                records.iter().map(|record| row(host, record, &by(record), &disputes)).collect();
             let headings = ["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED BY", "STATE"];
             table::print(Paint::for_stdout(), &headings, &rows)
         }
         Format::Json => say_json(
-            &records.iter().map(|record| summary(host, record, &by(record))).collect::<Value>(),
+            &records
+                .iter()
+                .map(|record| disputes.added(summary(host, record, &by(record)), record))
+                .collect::<Value>(),
         ),
+    }
+}
+
+/// What the listed containers claim at once.
+struct Disputes<'a> {
+    names: Vec<NameDispute<'a>>,
+    aliases: Vec<AliasDispute<'a>>,
+}
+
+impl Disputes<'_> {
+    /// The name of `record`, with a mark if links by one of its names do not find it.
+    fn name(&self, record: &Record) -> Cell {
+        let name = record.name.as_str();
+        let dispute = self.names.iter().find(|dispute| dispute.claimant.id == record.id);
+        match dispute.map(|dispute| (dispute.name, dispute.owner)) {
+            None => name.into(),
+            Some((of, Some(owner))) if *of == record.name => {
+                Cell::new(Tone::Doubtful, format!("{name} (belongs to {})", owner.id.short()))
+            }
+            Some((of, Some(owner))) => {
+                let owner = owner.id.short();
+                Cell::new(Tone::Doubtful, format!("{name} ({of} belongs to {owner})"))
+            }
+            Some((of, None)) => Cell::new(Tone::Doubtful, format!("{name} (not found by {of})")),
+        }
+    }
+
+    /// The recipient that has `alias` for another source in the hosts file of `record`.
+    fn rival(&self, record: &Record, alias: &Alias) -> Option<&Record> {
+        self.aliases.iter().filter(|dispute| dispute.alias.same_host(alias.as_str())).find_map(
+            |dispute| match dispute.recipients {
+                [first, second] if first.id == record.id => Some(second),
+                [first, second] if second.id == record.id => Some(first),
+                _ => None,
+            },
+        )
+    }
+
+    /// Adds the disputes to the JSON object of `record`.
+    fn added(&self, mut shown: Value, record: &Record) -> Value {
+        if let Some(dispute) = self.names.iter().find(|dispute| dispute.claimant.id == record.id) {
+            shown["name_owner"] = dispute.owner.map(|owner| owner.id.as_str()).into();
+        }
+        for (at, link_state) in record.links.iter().enumerate() {
+            if let Some(rival) = self.rival(record, &link_state.link.alias) {
+                shown["links"][at]["disputed_by"] = rival.id.as_str().into();
+            }
+        }
+        shown
     }
 }
 
@@ -71,9 +130,9 @@ pub(crate) fn state_cell(host: &Host, record: &Record) -> Cell {
     Cell::new(tone, state)
 }
 
-/// The links as `source:alias`, with a mark for those that are not connected and for those that were
-/// connected too late for their variables.
-fn links(record: &Record) -> Vec<String> {
+/// The links as `source:alias`, with a mark for those that are not connected, for those that were
+/// connected too late for their variables, and for those whose alias is disputed.
+fn links(record: &Record, disputes: &Disputes<'_>) -> Vec<String> {
     let mark = |link_state: &LinkState| match &link_state.source {
         None => " (waiting)",
         Some(_) if record.lacks_variables(&link_state.link.alias) => " (no variables)",
@@ -81,12 +140,15 @@ fn links(record: &Record) -> Vec<String> {
     };
     let shown = |link_state: &LinkState| {
         let Link { source, alias } = &link_state.link;
-        format!("{source}:{alias}{}", mark(link_state))
+        let rival = disputes.rival(record, alias);
+        let rival =
+            rival.map_or_else(String::new, |rival| format!(" (disputed by {})", rival.name));
+        format!("{source}:{alias}{}{rival}", mark(link_state))
     };
     record.links.iter().map(shown).collect()
 }
 
-fn row(host: &Host, record: &Record, linked_by: &[&Record]) -> Vec<Cell> {
+fn row(host: &Host, record: &Record, linked_by: &[&Record], disputes: &Disputes<'_>) -> Vec<Cell> {
     let or_dash = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell }.into();
     let addresses: Vec<_> =
         record.network.addresses().iter().map(|address| address.ip().to_string()).collect();
@@ -94,10 +156,10 @@ fn row(host: &Host, record: &Record, linked_by: &[&Record]) -> Vec<Cell> {
     let address =
         if record.network == Network::Host { "host".to_owned() } else { addresses.join(",") };
     let is_waiting = record.links.iter().any(|link_state| link_state.source.is_none());
-    let links = or_dash(links(record).join(","));
+    let links = or_dash(links(record, disputes).join(","));
     vec![
         record.id.short().into(),
-        record.name.as_str().into(),
+        disputes.name(record),
         or_dash(address),
         or_dash(record.ports.to_string()),
         if is_waiting { links.with(Tone::Doubtful) } else { links },

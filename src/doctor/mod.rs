@@ -11,6 +11,7 @@ mod check;
 mod config;
 mod config_edit;
 mod containerd;
+mod disputes;
 mod engines;
 mod firewall;
 mod hooks;
@@ -90,6 +91,7 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
         Some(broken) => vec![broken],
         None => links::examine(&context),
     });
+    checks.extend(disputes::examine(&context));
     checks
 }
 

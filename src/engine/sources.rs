@@ -5,9 +5,6 @@ use crate::model::{ContainerId, ContainerName, Reference};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
-/// Shortest prefix of an id that names a container.
-const MIN_PREFIX: usize = 12;
-
 /// Where an engine lists its containers. Reading the list is left for when it is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Listing {
@@ -144,7 +141,7 @@ impl Siblings {
         if let Some(found) = self.names.get(text) {
             return found.clone();
         }
-        if text.len() < MIN_PREFIX {
+        if !source.is_prefix() {
             return Vec::new();
         }
         let from = self.ids.range(text.to_owned()..);

@@ -152,14 +152,15 @@ fn addresses(record: &Record) -> Vec<String> {
     }
 }
 
-/// The record that a link without a source would connect to: by id, then by name, then by an id
-/// prefix that is unique.
+/// The record that a link without a source would connect to: by id, then by name, then by the
+/// beginning of an id if it is unique.
 fn meant(records: &[Record], recipient: usize, link_state: &LinkState) -> Option<usize> {
-    let name = link_state.link.source.as_str();
-    let others = || records.iter().enumerate().filter(|(at, _)| *at != recipient);
-    let by_id = others().find(|(_, record)| record.id.as_str() == name);
-    let by_name = others().find(|(_, record)| record.name.as_str() == name);
-    let mut prefixed = others().filter(|(_, record)| record.id.as_str().starts_with(name));
+    let name = &link_state.link.source;
+    let meant = |(at, record): &(usize, &Record)| *at != recipient && link_state.means(record);
+    let others = || records.iter().enumerate().filter(meant);
+    let by_id = others().find(|(_, record)| record.id.as_str() == name.as_str());
+    let by_name = others().find(|(_, record)| record.is_named(name));
+    let mut prefixed = others();
     let prefixed = prefixed.next().filter(|_| prefixed.next().is_none());
     by_id.or(by_name).or(prefixed).map(|(at, _)| at)
 }

@@ -67,19 +67,22 @@ fn every_form_of_a_small_world() {
 
 #[test]
 fn a_link_that_is_not_connected_leads_to_the_container_with_its_name() {
-    let mut named = record("0123456789abcdef", "none", &[]);
+    let id = "0123456789abcdef".repeat(4);
+    let other = format!("{}{}", &id[..12], "0".repeat(52));
+    let mut named = record(&id, "none", &[]);
     named.name = crate::model::ContainerName::new("db").unwrap();
     let of = |link: &str| {
         let web = ready(record("web", "none", &[])).linked(&[link]);
-        let graph = Graph::of(&[named.clone(), record("0199", "none", &[]), web], |_| false);
+        let graph = Graph::of(&[named.clone(), record(&other, "none", &[]), web], |_| false);
         let edge = graph.edges[0].clone();
         assert!(!edge.connected);
         (edge.source, graph.nodes.len())
     };
     assert_eq!(of("db"), (0, 3));
-    assert_eq!(of("0123456789abcdef:x"), (0, 3));
-    assert_eq!(of("012:x"), (0, 3));
-    assert_eq!(of("01:x"), (3, 4), "two ids begin so");
+    assert_eq!(of(&format!("{id}:x")), (0, 3));
+    assert_eq!(of("0123456789abc:x"), (0, 3));
+    assert_eq!(of("0123456789ab:x"), (3, 4), "two ids begin so");
+    assert_eq!(of("01234567:x"), (3, 4), "too short for a prefix");
     assert_eq!(of("absent"), (3, 4));
     assert_eq!(of("web"), (3, 4), "no link to itself");
 }

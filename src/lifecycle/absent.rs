@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::wait::{Caller, Patience};
 use crate::link::Candidate;
-use crate::model::{ContainerId, ContainerName, LinkState, Missing, Reference};
+use crate::model::{LinkState, Missing, Reference};
 use std::time::{Duration, Instant};
 
 /// How long a container waits for a source that its engine may start after it. podman starts one
@@ -20,9 +20,8 @@ const REREAD: Duration = Duration::from_secs(1);
 /// Whose sources are looked for.
 pub(crate) struct Search<'a> {
     pub(crate) host: &'a Host,
-    /// The id, if it is known. Without it the engine's files are not asked.
-    pub(crate) id: Option<&'a ContainerId>,
-    pub(crate) name: &'a ContainerName,
+    /// The recipient. Without its id the engine's files are not asked.
+    pub(crate) me: Requester<'a>,
     pub(crate) links: &'a [LinkState],
     pub(crate) missing: Missing,
     pub(crate) listing: &'a Listing,
@@ -114,7 +113,7 @@ impl Search<'_> {
             let patience = match found.patience {
                 Some(patience) => patience,
                 None => {
-                    log::debug!("{}: waits for its sources: {}", self.name, listed(&absent));
+                    log::debug!("{}: waits for its sources: {}", self.me.name, listed(&absent));
                     *found.patience.insert(Patience::of(self.time(&verdicts), timeout()?))
                 }
             };
@@ -123,7 +122,7 @@ impl Search<'_> {
                 break;
             }
             found.waited = true;
-            caller.must_live(self.name)?;
+            caller.must_live(self.me.name)?;
             pause()?;
             absent = self.absent()?;
         }
@@ -144,9 +143,7 @@ impl Search<'_> {
 
     /// The sources that do not run, each once.
     fn absent(&self) -> Result<Vec<Reference>> {
-        let requester = Requester { id: self.id, name: self.name };
-        let candidates =
-            candidates(self.host.store.as_ref(), self.host.boot, requester, self.links)?;
+        let candidates = candidates(self.host.store.as_ref(), self.host.boot, self.me, self.links)?;
         let mut absent: Vec<Reference> = Vec::new();
         for (link_state, candidate) in self.links.iter().zip(&candidates) {
             let source = &link_state.link.source;
@@ -168,11 +165,11 @@ impl Search<'_> {
         // With `wait`, the files only give the reason of a refusal.
         let siblings = if waits { None } else { self.listing.read() };
         let verdict = |source: &Reference| {
-            let state = match (&siblings, self.id) {
-                (Some(siblings), Some(id)) => siblings.state(id, self.name, source),
+            let state = match (&siblings, self.me.id) {
+                (Some(siblings), Some(id)) => siblings.state(id, self.me.name, source),
                 _ => SourceState::Unknown,
             };
-            log::debug!("{}: its engine's files say of {source}: {state:?}", self.name);
+            log::debug!("{}: its engine's files say of {source}: {state:?}", self.me.name);
             match self.missing {
                 Missing::Wait(_) if waits => Verdict::Await(Candidate::Missing),
                 Missing::Auto => self.automatic(state),

@@ -5,6 +5,7 @@ use crate::error::{Context, Error, Failures, Kind, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::carry_out;
+use crate::lifecycle::disputes::must_agree;
 use crate::lifecycle::lookup::{Requester, candidates, look_up};
 use crate::lifecycle::planning::{conflicts, plan};
 use crate::lifecycle::remove;
@@ -42,6 +43,9 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
     if me.links.is_empty() && me.flows.is_empty() {
         linked.backend = host.firewall.name();
     }
+    let same_alias = |known: &LinkState| known.link.alias.same_host(link.alias.as_str());
+    // A waiting link is made anew: it may wait for another container than the one that is meant now.
+    linked.links.retain(|known| !same_alias(known));
     linked.links.push(LinkState::waiting(link));
     let plan = plan(host, &linked, Some(&file), ipv6, OnMissing::Leave)?;
     if plan.record.links.last().is_some_and(|link_state| link_state.source.is_none()) {
@@ -49,6 +53,7 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
         let ended = process.ended(0);
         return Err(if ended { not_running(&me) } else { Refusal::TooManyFlows.into() });
     }
+    must_agree(host, &plan, file.place(), OnMissing::Refuse)?;
     match host.effects(linked.backend, |effects| carry_out(effects, &plan, Some(file))) {
         Ok(Commit::Done(_)) => {}
         Ok(Commit::Conflict) => return Err(conflicts(&me.id)),
@@ -83,7 +88,8 @@ fn is_there(host: &Locked<'_>, me: &Record, link: &Link) -> Result<bool> {
     let source = source.first().copied().flatten().map(|source| &source.id);
     let same_alias = |link_state: &&LinkState| link_state.link.alias.same_host(link.alias.as_str());
     match me.links.iter().find(same_alias) {
-        Some(known) if known.link == *link || known.source.as_ref() == source => Ok(true),
+        Some(known) if known.source.as_ref() == source => Ok(true),
+        Some(known) if known.link == *link => Ok(known.source.is_some()),
         Some(LinkState { link: known, .. }) => {
             let both =
                 format!("{}:{} and {}:{}", known.source, known.alias, link.source, link.alias);

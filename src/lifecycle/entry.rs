@@ -86,8 +86,7 @@ fn lock_when_ready<'h>(host: &'h Host, container: &mut StartingContainer) -> Res
     let StartingContainer { record, process, .. } = &*container;
     let search = Search {
         host,
-        id: Some(&record.id),
-        name: &record.name,
+        me: Requester::of(record),
         links: &record.links,
         missing: container.missing,
         listing: &container.listing,

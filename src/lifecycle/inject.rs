@@ -10,10 +10,11 @@ use crate::host::Host;
 use crate::lifecycle::absent::{Moment, Search};
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::notes::record_notes;
+use crate::lifecycle::starting::names;
 use crate::lifecycle::wait::PAUSE;
-use crate::link::env::link_variables;
+use crate::link::env::{LinkVariables, link_variables};
 use crate::link::{OnMissing, RecipientNames, resolve};
-use crate::model::{ContainerId, ContainerName, LinkState, Missing, Variable};
+use crate::model::{ContainerId, Hostname, LinkState, Missing, Variable};
 use crate::oci::annotations::Declared;
 use crate::oci::edit::ConfigJson;
 use crate::oci::hooks::{injected_arguments, start_timeout};
@@ -79,18 +80,22 @@ pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> 
     if facts.is_pod_infra {
         return Ok(container.text.to_owned());
     }
-    let name = declared.name.clone().or(facts.name).or(container.id.map(ContainerName::from));
-    let name = name.ok_or_else(|| {
-        let message = "the container has no name: set org.oci-link.name, or give its id";
-        Error::new(Kind::Input, message)
-    })?;
+    let (name, engine_name) = match (container.id, &declared.name) {
+        (Some(id), _) => names(declared.name.clone(), facts.name, id),
+        (None, Some(name)) => (name.clone(), None),
+        (None, None) => {
+            let message = "the container has no name: set org.oci-link.name, or give its id";
+            return Err(Error::new(Kind::Input, message));
+        }
+    };
     let hostname = match container.id {
         Some(id) => facts.hostname.or_else(|| spec.hostname_or(id)),
         None => spec.hostname.clone(),
     };
-    let naming = RecipientNames { name: &name, hostname: hostname.as_ref() };
+    let me = Requester { id: container.id, name: &name, engine_name: engine_name.as_ref() };
     let own = document.own_variables()?;
-    let variables = variables(host, container, naming, &declared, (&own, &listing))?;
+    let variables =
+        variables(host, container, (me, hostname.as_ref()), &declared, (&own, &listing))?;
     let memory = injected_arguments(&variables);
     let waits = match declared.missing {
         Missing::Wait(time) => time.unwrap_or(host.config.wait),
@@ -111,7 +116,7 @@ pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> 
 fn variables(
     host: &Host,
     container: NewContainer<'_>,
-    recipient: RecipientNames<'_>,
+    (me, hostname): (Requester<'_>, Option<&Hostname>),
     declared: &Declared,
     (own, listing): (&[Variable], &Listing),
 ) -> Result<Vec<Variable>> {
@@ -120,8 +125,7 @@ fn variables(
     let later = container.starts == Starts::Later;
     let search = Search {
         host,
-        id: container.id,
-        name: recipient.name,
+        me,
         links: &link_state,
         missing: declared.missing,
         listing,
@@ -142,9 +146,9 @@ fn variables(
         Missing::Wait(_) if later => OnMissing::Defer,
         Missing::Auto | Missing::Fail | Missing::Wait(_) => OnMissing::Refuse,
     };
-    let requester = Requester { id: container.id, name: recipient.name };
-    let found = candidates(host.store.as_ref(), host.boot, requester, &link_state)?;
+    let found = candidates(host.store.as_ref(), host.boot, me, &link_state)?;
     let candidates = absences.refine(&link_state, found);
+    let recipient = RecipientNames { name: me.name, hostname };
     let sources = resolve(recipient, links, &candidates, absent)
         .map_err(|refusal| absences.explain(refusal.into()))?;
     for (link, _) in links.iter().zip(&sources).filter(|(_, source)| source.is_none()) {
@@ -155,8 +159,12 @@ fn variables(
     }
     let connected =
         links.iter().zip(sources).filter_map(|(link, source)| Some((&link.alias, source?)));
-    let variables = link_variables(recipient.name, connected, own, host.config.dialect);
-    log::debug!("{}: {} link variables for config.json", recipient.name, variables.len());
+    let LinkVariables { variables, left_out } =
+        link_variables(me.name, connected, own, host.config.dialect);
+    for variable in left_out {
+        say(container.starts, &format!("{}: {variable}", me.name));
+    }
+    log::debug!("{}: {} link variables for config.json", me.name, variables.len());
     Ok(variables)
 }
 

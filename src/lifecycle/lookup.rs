@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::lifecycle::alive::is_running;
 use crate::link::{Candidate, Refusal};
-use crate::model::{ContainerId, ContainerName, LinkState, Network, Record, Reference};
+use crate::model::{ContainerId, ContainerName, LinkState, Meaning, Network, Record, Reference};
 use crate::store::{Found, Store};
 
 /// Finds exactly one container. Several matches or none are an error.
@@ -48,12 +48,25 @@ pub(crate) struct Requester<'a> {
     pub(crate) id: Option<&'a ContainerId>,
     /// Its name.
     pub(crate) name: &'a ContainerName,
+    /// The name that its engine gave it, if that is another one.
+    pub(crate) engine_name: Option<&'a ContainerName>,
 }
 
 impl<'a> Requester<'a> {
     /// The container of `record`.
     pub(crate) fn of(record: &'a Record) -> Self {
-        Self { id: Some(&record.id), name: &record.name }
+        let engine_name = record.engine_name.as_ref();
+        Self { id: Some(&record.id), name: &record.name, engine_name }
+    }
+
+    fn is_named(&self, reference: &Reference) -> bool {
+        let mut names = std::iter::once(self.name).chain(self.engine_name);
+        names.any(|name| name.as_str() == reference.as_str())
+    }
+
+    /// Whether `reference` is the container's own id.
+    fn has_id(&self, reference: &Reference) -> bool {
+        self.id.is_some_and(|id| id.as_str() == reference.as_str())
     }
 }
 
@@ -64,55 +77,99 @@ pub(crate) fn candidates(
     me: Requester<'_>,
     links: &[LinkState],
 ) -> Result<Vec<Candidate>> {
-    links.iter().map(|link_state| candidate(store, boot, me, link_state)).collect()
+    let search = Search { store, boot, me };
+    links.iter().map(|link_state| search.candidate(link_state)).collect()
 }
 
-/// Resolves one link as if `me` had its record already: an exact id wins over an exact name, and a
-/// name over a unique prefix of an id.
-fn candidate(
-    store: &dyn Store,
+/// Whose links are resolved, and where.
+struct Search<'a> {
+    store: &'a dyn Store,
     boot: u128,
-    me: Requester<'_>,
-    link_state: &LinkState,
-) -> Result<Candidate> {
-    let name = link_state.link.source.as_str();
-    let own_id = me.id.map(ContainerId::as_str);
-    let own_prefix = own_id.is_some_and(|id| id.starts_with(name));
-    let seen = |record: Box<Record>| -> Result<Candidate> {
-        Ok(if is_running(&record, boot)? {
-            Candidate::Running(record)
+    me: Requester<'a>,
+}
+
+impl Search<'_> {
+    /// Resolves one link. While its source lives, no other container takes the link over. After that
+    /// the name or the id is looked for by which the source was found first.
+    fn candidate(&self, link_state: &LinkState) -> Result<Candidate> {
+        if let Some(record) = self.living_source(link_state)? {
+            return Ok(Candidate::Running(Box::new(record)));
+        }
+        match &link_state.meaning {
+            Some(Meaning::Name) => {
+                let owner = self.store.named(&link_state.link.source)?;
+                self.owner(owner, &link_state.link.source)
+            }
+            Some(Meaning::Id(id)) => self.of_id(id),
+            None => self.first(&link_state.link.source),
+        }
+    }
+
+    /// The source that the link is connected to, if its container runs.
+    fn living_source(&self, link_state: &LinkState) -> Result<Option<Record>> {
+        let Some(id) = &link_state.source else { return Ok(None) };
+        let record = self.store.get(id)?.filter(|record| link_state.means(record));
+        let Some(record) = record.filter(|record| Some(&record.id) != self.me.id) else {
+            return Ok(None);
+        };
+        Ok(is_running(&record, self.boot)?.then_some(record))
+    }
+
+    /// Resolves a link for the first time as if `me` had its record already: an exact id wins over an
+    /// exact name, and a name over the beginning of an id.
+    fn first(&self, reference: &Reference) -> Result<Candidate> {
+        if self.me.has_id(reference) {
+            return Ok(Candidate::Itself);
+        }
+        let own_prefix = self.me.id.is_some_and(|id| reference.begins(id));
+        let found = match self.store.find(reference)? {
+            Found::One(record) if Some(&record.id) == self.me.id => return Ok(Candidate::Itself),
+            found => found,
+        };
+        match found {
+            Found::One(record) if record.id.as_str() == reference.as_str() => self.seen(*record),
+            Found::One(record) if record.is_named(reference) => {
+                self.owner(Some(*record), reference)
+            }
+            _ if self.me.is_named(reference) => Ok(Candidate::Itself),
+            Found::One(_) | Found::Several if own_prefix => Ok(Candidate::Ambiguous),
+            Found::Nothing if own_prefix => Ok(Candidate::Itself),
+            Found::One(record) => self.seen(*record),
+            Found::Several => Ok(Candidate::Ambiguous),
+            Found::Nothing => Ok(Candidate::Missing),
+        }
+    }
+
+    /// The candidate for a link by a name that `owner` owns. The first container of a name keeps it
+    /// while it is running.
+    fn owner(&self, owner: Option<Record>, name: &Reference) -> Result<Candidate> {
+        let found = match owner {
+            Some(owner) if Some(&owner.id) == self.me.id => return Ok(Candidate::Itself),
+            Some(owner) => self.seen(owner)?,
+            None => Candidate::Missing,
+        };
+        let is_free = matches!(found, Candidate::Stopped(_) | Candidate::Missing);
+        Ok(if is_free && self.me.is_named(name) { Candidate::Itself } else { found })
+    }
+
+    /// The candidate for a link by an id.
+    fn of_id(&self, id: &ContainerId) -> Result<Candidate> {
+        if self.me.id.is_some_and(|own| own.as_str() == id.as_str()) {
+            return Ok(Candidate::Itself);
+        }
+        let mut all = self.store.namesakes(id)?;
+        match all.iter().position(|record| record.id.tag().is_none()) {
+            Some(first) => self.seen(all.swap_remove(first)),
+            None if all.len() > 1 => Ok(Candidate::Ambiguous),
+            None => all.pop().map_or(Ok(Candidate::Missing), |record| self.seen(record)),
+        }
+    }
+
+    fn seen(&self, record: Record) -> Result<Candidate> {
+        Ok(if is_running(&record, self.boot)? {
+            Candidate::Running(Box::new(record))
         } else {
             Candidate::Stopped(record.name)
         })
-    };
-    if own_id == Some(name) {
-        return Ok(Candidate::Itself);
     }
-    let found = match store.find(&link_state.link.source)? {
-        Found::One(record) if Some(&record.id) == me.id => return Ok(Candidate::Itself),
-        found => found,
-    };
-    let found_by_id = matches!(&found, Found::One(other) if other.id.as_str() == name);
-    Ok(match found {
-        Found::One(record) if found_by_id => seen(record)?,
-        // The first container of a name keeps it while it is running.
-        Found::One(record) if record.name.as_str() == name => match seen(record)? {
-            Candidate::Stopped(_) if me.name.as_str() == name => Candidate::Itself,
-            seen => seen,
-        },
-        _ if me.name.as_str() == name => Candidate::Itself,
-        Found::One(_) | Found::Several if own_prefix => Candidate::Ambiguous,
-        Found::Nothing if own_prefix => Candidate::Itself,
-        Found::One(record) => seen(record)?,
-        Found::Several => connected(store, boot, link_state)?.unwrap_or(Candidate::Ambiguous),
-        Found::Nothing => Candidate::Missing,
-    })
-}
-
-/// Keeps a connected link although its prefix has become ambiguous through another container.
-fn connected(store: &dyn Store, boot: u128, link_state: &LinkState) -> Result<Option<Candidate>> {
-    let Some(id) = &link_state.source else { return Ok(None) };
-    let meant = |record: &Record| record.id.as_str().starts_with(link_state.link.source.as_str());
-    let Some(record) = store.get(id)?.filter(meant) else { return Ok(None) };
-    Ok(is_running(&record, boot)?.then(|| Candidate::Running(Box::new(record))))
 }

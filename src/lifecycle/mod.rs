@@ -9,6 +9,7 @@ pub(crate) mod concern;
 pub(crate) mod connect;
 pub(crate) mod contested;
 pub(crate) mod debug_log;
+pub(crate) mod disputes;
 pub(crate) mod entry;
 pub(crate) mod inject;
 pub(crate) mod lookup;

@@ -6,6 +6,7 @@ use crate::host::Locked;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::debug_log;
+use crate::lifecycle::disputes::must_agree;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::link::{self, Candidate, HostsInput, OnMissing, Plan, World};
 use crate::model::{ContainerId, Record};
@@ -47,6 +48,9 @@ pub(crate) fn first_plan(
         shared,
     });
     let plan = link::plan(me, &World { candidates, hosts }, absent)?;
+    if let Some(file) = file {
+        must_agree(host, &plan, file.place(), absent)?;
+    }
     debug_log::planned(&plan);
     Ok(plan)
 }

@@ -14,8 +14,8 @@ use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::{part, remove, rollback_current};
 use crate::lifecycle::{contested, debug_log, orphans};
 use crate::link::OnMissing;
-use crate::model::{Missing, OwnerTag, Phase, Record};
-use crate::store::{Commit, Found};
+use crate::model::{ContainerName, Missing, OwnerTag, Phase, Record};
+use crate::store::Commit;
 use crate::sys::hosts::HostsFile;
 
 /// Publishes a container and makes its links. Requires that awaited sources are running.
@@ -169,11 +169,10 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
         log::info!("{first}: another container with this id runs: this one is {}", container.id);
     }
     cleared |= contested::settle(host, &container)?;
-    let named = container.name.reference().map(|name| host.store.find(&name)).transpose()?;
-    if let Some(Found::One(other)) = named {
-        let same_name = other.name == container.name && other.id != container.id;
-        if same_name && !may_run(host, &other) {
-            finish(host, &other)?;
+    for name in container.names().filter_map(ContainerName::reference) {
+        let owner = host.store.named(&name)?;
+        if let Some(dead) = owner.filter(|o| o.id != container.id && !may_run(host, o)) {
+            finish(host, &dead)?;
             cleared = true;
         }
     }

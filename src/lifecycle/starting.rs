@@ -81,12 +81,14 @@ impl StartingContainer {
         let lacking = |link: &&Link| !spec.has_variable(&name_variable(&link.alias));
         let without_variables = declared.links.iter().filter(lacking);
         let without_variables = without_variables.map(|link| link.alias.clone()).collect();
+        let (name, engine_name) = names(declared.name, facts.name, &state.id);
         let environment = facts.environment.as_ref().unwrap_or(&spec.environment);
         let shown = |variable: &&Variable| declared.env.allows(&variable.key);
         let record = Record {
             revision: 0,
             phase: Phase::Pending,
-            name: declared.name.or(facts.name).unwrap_or_else(|| ContainerName::from(&state.id)),
+            name,
+            engine_name,
             hostname: facts.hostname.or_else(|| spec.hostname_or(&state.id)),
             owner: OwnerTag::new(&state.id, &instance),
             instance,
@@ -110,6 +112,21 @@ impl StartingContainer {
         let (missing, ipv6_loopback) = (declared.missing, namespace.ipv6_loopback);
         let absences = Absences::default();
         Ok(Self { record, process, hosts, ipv6_loopback, missing, listing, config, absences })
+    }
+}
+
+/// Returns the name of a container, and the name that its engine gave it if that is another one.
+pub(crate) fn names(
+    declared: Option<ContainerName>,
+    of_engine: Option<ContainerName>,
+    id: &ContainerId,
+) -> (ContainerName, Option<ContainerName>) {
+    match (declared, of_engine) {
+        (Some(declared), of_engine) => {
+            let other = of_engine.filter(|name| *name != declared);
+            (declared, other)
+        }
+        (None, of_engine) => (of_engine.unwrap_or_else(|| ContainerName::from(id)), None),
     }
 }
 

@@ -3,7 +3,8 @@
 //! There are two dialects: Docker 20.10 to 27, and Docker 28 (moby daemon/links/links.go).
 
 use crate::model::{Address, Alias, ContainerName, Port, Protocol, Record, Variable};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::net::IpAddr;
 
 /// Which Docker versions the variables follow.
@@ -16,21 +17,101 @@ pub enum Dialect {
     V28,
 }
 
-/// Returns all variables of all links of one recipient, in the order of the links.
+/// The longest entry of an environment, with the NUL at its end: the kernel's `MAX_ARG_STRLEN` with
+/// pages of 4 KiB. With a longer entry no program can be executed.
+const MAX_ENTRY: usize = 128 * 1024;
+
+/// The variables of all links of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LinkVariables {
+    /// The variables, in the order of the links. Entries with the same key have the same value, and are
+    /// of one link: dialect 27 repeats some.
+    pub variables: Vec<Variable>,
+    /// What could not be passed on.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A variable of a link that the recipient does not get. Its text is one line, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeftOut {
+    /// It is longer than the kernel accepts.
+    TooLong {
+        /// The variable's key.
+        key: String,
+        /// The length of the entry in bytes, with the NUL at its end.
+        length: usize,
+    },
+    /// Another link, or the same one, gives the key another value. The first value counts.
+    Taken {
+        /// The variable's key.
+        key: String,
+        /// The alias of the link with the first value.
+        by: Alias,
+        /// The alias of the link with the other value.
+        alias: Alias,
+    },
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { key, length } => {
+                let key = shortened(key);
+                write!(
+                    f,
+                    "variable {key} is left out: it has {length} bytes, and the kernel accepts \
+                     {MAX_ENTRY}"
+                )
+            }
+            Self::Taken { key, by, alias } => {
+                let key = shortened(key);
+                write!(
+                    f,
+                    "variable {key} of link {alias} is left out: link {by} gives it another value"
+                )
+            }
+        }
+    }
+}
+
+/// The first characters of a key, escaped: a source may have chosen the key.
+fn shortened(key: &str) -> String {
+    key.chars().take(100).flat_map(char::escape_default).collect()
+}
+
+/// Returns all variables of all links of one recipient.
 ///
-/// A link variable with the key of one of the recipient's `own` variables is left out.
+/// A link variable with the key of one of the recipient's `own` variables is left out silently, as in
+/// Docker. So that no key has two values, the first value of a key counts.
 pub fn link_variables<'a>(
     recipient: &ContainerName,
     links: impl IntoIterator<Item = (&'a Alias, &'a Record)>,
     own: &[Variable],
     dialect: Dialect,
-) -> Vec<Variable> {
+) -> LinkVariables {
     let own: HashSet<&str> = own.iter().map(|variable| variable.key.as_str()).collect();
-    links
-        .into_iter()
-        .flat_map(|(alias, source)| describe(recipient, alias, source, dialect))
-        .filter(|variable| !own.contains(variable.key.as_str()))
-        .collect()
+    let mut found = LinkVariables::default();
+    let mut known: HashMap<String, (String, &Alias)> = HashMap::new();
+    for (alias, source) in links {
+        for variable in describe(recipient, alias, source, dialect) {
+            let Variable { key, value } = &variable;
+            if own.contains(key.as_str()) {
+                continue;
+            }
+            let length = key.len() + value.len() + "=\0".len();
+            let first = known.get(key);
+            if length > MAX_ENTRY {
+                found.left_out.push(LeftOut::TooLong { key: key.clone(), length });
+            } else if let Some((_, by)) = first.filter(|(first, _)| first != value) {
+                let (key, by, alias) = (key.clone(), (*by).clone(), alias.clone());
+                found.left_out.push(LeftOut::Taken { key, by, alias });
+            } else if first.is_none_or(|(_, by)| *by == alias) {
+                known.insert(key.clone(), (value.clone(), alias));
+                found.variables.push(variable);
+            }
+        }
+    }
+    found
 }
 
 /// Returns the key of the variable that every link has.
@@ -182,104 +263,4 @@ fn ranges_27(ports: &[Port]) -> Vec<(Port, Port)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::sample::{alias, record};
-
-    fn described(name: &str, ports: &str, dialect: Dialect) -> Vec<String> {
-        let source = record("s", ports, &["10.88.0.7/16"]);
-        let web = ContainerName::new("web").unwrap();
-        describe(&web, &alias(name), &source, dialect).iter().map(ToString::to_string).collect()
-    }
-
-    fn has(variables: &[String], start: &str) -> bool {
-        variables.iter().any(|variable| variable.starts_with(start))
-    }
-
-    #[test]
-    fn one_port() {
-        let source =
-            record("s", "5432", &["10.88.0.7/16"]).showing(&["PGUSER=app", "HOME=/", "PATH=/bin"]);
-        let web = ContainerName::new("web").unwrap();
-        let variables = describe(&web, &alias("pg-main"), &source, Dialect::V28);
-        let variables: Vec<_> = variables.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            variables,
-            [
-                "PG_MAIN_PORT=tcp://10.88.0.7:5432",
-                "PG_MAIN_PORT_5432_TCP_ADDR=10.88.0.7",
-                "PG_MAIN_PORT_5432_TCP_PORT=5432",
-                "PG_MAIN_PORT_5432_TCP_PROTO=tcp",
-                "PG_MAIN_PORT_5432_TCP=tcp://10.88.0.7:5432",
-                "PG_MAIN_NAME=/web/pg-main",
-                "PG_MAIN_ENV_PGUSER=app",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_range_of_two_is_one_since_28() {
-        let new = described("q", "7000-7001", Dialect::V28);
-        assert!(new.contains(&"Q_PORT_7000_TCP_START=tcp://10.88.0.7:7000".to_owned()));
-        assert!(new.contains(&"Q_PORT_7000_TCP_PORT_START=7000".to_owned()));
-        assert!(new.contains(&"Q_PORT_7000_TCP_END=tcp://10.88.0.7:7001".to_owned()));
-        assert!(new.contains(&"Q_PORT_7000_TCP_PORT_END=7001".to_owned()));
-        let old = described("q", "7000-7001", Dialect::V27);
-        assert!(!old.iter().any(|variable| variable.contains("_START")), "{old:?}");
-        let three = described("q", "7000-7002", Dialect::V27);
-        assert!(three.contains(&"Q_PORT_7000_TCP_END=tcp://10.88.0.7:7002".to_owned()));
-    }
-
-    #[test]
-    fn old_ranges_do_not_look_at_protocols() {
-        let ports = "53/tcp 53/udp 54/udp";
-        let new = described("dns", ports, Dialect::V28);
-        assert!(has(&new, "DNS_PORT_53_UDP_START=") && !has(&new, "DNS_PORT_53_TCP_START="));
-        let old = described("dns", ports, Dialect::V27);
-        assert!(has(&old, "DNS_PORT_53_TCP_START=tcp://10.88.0.7:53"), "{old:?}");
-        assert!(has(&old, "DNS_PORT_53_UDP_END=udp://10.88.0.7:54"), "{old:?}");
-        assert!(has(&old, "DNS_PORT_53_UDP_PORT_END=54"), "{old:?}");
-    }
-
-    #[test]
-    fn default_ports() {
-        let default = |ports, dialect| described("x", ports, dialect).swap_remove(0);
-        assert_eq!(default("2905/sctp 161/udp", Dialect::V28), "X_PORT=sctp://10.88.0.7:2905");
-        assert_eq!(default("2905/sctp 161/udp", Dialect::V27), "X_PORT=udp://10.88.0.7:161");
-        assert_eq!(default("80/udp 9000", Dialect::V28), "X_PORT=tcp://10.88.0.7:9000");
-        assert_eq!(default("80/udp 9000", Dialect::V27), "X_PORT=udp://10.88.0.7:80");
-    }
-
-    #[test]
-    fn the_last_port_ends_its_range() {
-        let variables = described("x", "1-3,65534-65535", Dialect::V28);
-        assert!(variables.contains(&"X_PORT_1_TCP_PORT_END=3".to_owned()));
-        assert!(variables.contains(&"X_PORT_65534_TCP_PORT_END=65535".to_owned()));
-    }
-
-    #[test]
-    fn without_ports_or_addresses_there_is_little_to_say() {
-        assert_eq!(described("x", "none", Dialect::V28), ["X_NAME=/web/x"]);
-        let source = record("s", "80", &[]);
-        let web = ContainerName::new("web").unwrap();
-        assert_eq!(describe(&web, &alias("x"), &source, Dialect::V28).len(), 1);
-    }
-
-    #[test]
-    fn a_source_with_only_ipv6_is_described_by_it() {
-        let source = record("s", "80", &["fd00::2/64"]);
-        let web = ContainerName::new("web").unwrap();
-        let variables = describe(&web, &alias("x"), &source, Dialect::V28);
-        assert_eq!(variables[0].to_string(), "X_PORT=tcp://[fd00::2]:80");
-    }
-
-    #[test]
-    fn own_variables_win() {
-        let source = record("s", "80", &["10.0.0.2/24"]);
-        let (web, db) = (ContainerName::new("web").unwrap(), alias("db"));
-        let own = [Variable::new("DB_NAME", "mine")];
-        let variables = link_variables(&web, [(&db, &source)], &own, Dialect::V28);
-        assert!(variables.iter().all(|variable| variable.key != "DB_NAME"));
-        assert_eq!(variables.len(), 5);
-    }
-}
+mod tests;

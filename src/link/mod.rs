@@ -9,6 +9,7 @@ pub(crate) mod flows;
 pub(crate) mod hosts;
 mod plan;
 mod resolve;
+pub(crate) mod shared;
 
 pub(crate) use plan::{HostsInput, Plan, World, plan};
 pub(crate) use resolve::{Candidate, OnMissing, RecipientNames, Refusal, resolve};

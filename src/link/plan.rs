@@ -81,8 +81,7 @@ pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan
     let flows = flows(me, &mut sources, absent)?;
     let mut record = Record { phase: Phase::Ready, flows, ..me.clone() };
     for (link_state, source) in record.links.iter_mut().zip(&sources) {
-        *link_state =
-            LinkState { link: link_state.link.clone(), source: source.map(|s| s.id.clone()) };
+        *link_state = link_state.connected(*source);
     }
     if absent != OnMissing::Leave {
         // Where only hooks run, no link has variables. They are missing where a source comes later.
@@ -139,9 +138,9 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsInput, sources: &[Option
 /// Returns the lines of one link, as in Docker: alias, the source's host name, and its name if it
 /// is not the alias.
 ///
-/// The IPv4 line comes before the IPv6 line. A source chooses its own host name, so a host name
-/// that is the alias or the name of another source is left out. Names that mean the recipient
-/// itself, and names that no link can contain, are left out too.
+/// The IPv4 line comes before the IPv6 line. No name has the addresses of two sources: aliases come
+/// before names, and names before host names, which sources choose themselves. Names that mean the
+/// recipient itself, and names that no link can contain, are left out too.
 fn link_lines(
     me: &Record,
     alias: &Alias,
@@ -150,20 +149,13 @@ fn link_lines(
 ) -> Vec<String> {
     let name = source.name.as_str();
     let mut names = vec![alias.as_str()];
-    let is_anothers = |hostname: &str| {
-        me.links.iter().zip(sources).any(|(link_state, other)| {
-            let other = match other {
-                Some(other) if other.id == source.id => return false,
-                other => other.map_or("", |other| other.name.as_str()),
-            };
-            // Names that differ in case are different names, and each is in its own line anyway.
-            let is_name = hostname != name && other.eq_ignore_ascii_case(hostname);
-            link_state.link.alias.same_host(hostname) || is_name
-        })
-    };
+    let others = Others { me, alias, source, sources };
+    let is_free = |name: &str| !others.have_alias(name) && !is_taken(me, name);
     let hostname = source.hostname.as_ref().map(Hostname::as_str);
-    names.extend(hostname.filter(|hostname| !is_anothers(hostname) && !is_taken(me, hostname)));
-    if name != alias.as_str() && !source.name.is_derived() && !is_taken(me, name) {
+    // A host name that is the source's own name belongs to it.
+    let is_free_host = |host: &&str| is_free(host) && (*host == name || !others.are_called(host));
+    names.extend(hostname.filter(is_free_host));
+    if name != alias.as_str() && !source.name.is_derived() && is_free(name) {
         names.push(name);
     }
     Family::BOTH
@@ -171,6 +163,44 @@ fn link_lines(
         .filter_map(|family| source_address(me, source, family))
         .map(|ip| hosts::line(ip, &names))
         .collect()
+}
+
+/// The links of `me` to other sources than `source`, which has the link `alias`.
+struct Others<'a> {
+    me: &'a Record,
+    alias: &'a Alias,
+    source: &'a Record,
+    sources: &'a [Option<&'a Record>],
+}
+
+impl<'a> Others<'a> {
+    /// The links, each with its source if it is connected.
+    fn links(&self) -> impl Iterator<Item = (&'a LinkState, Option<&'a Record>)> {
+        let (all, id) = (self.me.links.iter().zip(self.sources), &self.source.id);
+        all.map(|(link_state, other)| (link_state, *other))
+            .filter(move |(_, other)| other.is_none_or(|other| other.id != *id))
+    }
+
+    /// Whether `name` is the alias of another source.
+    fn have_alias(&self, name: &str) -> bool {
+        self.links().any(|(link_state, _)| link_state.link.alias.same_host(name))
+    }
+
+    /// Whether `name` is the name of another source, or the host name of one with an earlier link. A
+    /// source that does not run has the name in the link.
+    fn are_called(&self, name: &str) -> bool {
+        let is_name = |(link_state, other): (&LinkState, Option<&Record>)| {
+            let other = other.map_or(link_state.link.source.as_str(), |other| other.name.as_str());
+            other.eq_ignore_ascii_case(name)
+        };
+        let is_host = |other: &Record| {
+            other.hostname.as_ref().is_some_and(|host| host.as_str().eq_ignore_ascii_case(name))
+        };
+        let own = self.me.links.iter().position(|known| known.link.alias == *self.alias);
+        let earlier = self.sources.iter().take(own.unwrap_or(0)).flatten();
+        self.links().any(is_name)
+            || earlier.filter(|other| other.id != self.source.id).any(|other| is_host(other))
+    }
 }
 
 /// Whether `name` means the container itself in its own hosts file.

@@ -68,6 +68,13 @@ pub(crate) enum Refusal {
     OwnHostname(Alias),
     /// The sources together need more flows than [`MAX_FLOWS`].
     TooManyFlows,
+    /// Another container has the alias for another source, in the same hosts file.
+    SharedHosts {
+        /// The alias.
+        alias: Alias,
+        /// The name of the other container.
+        peer: ContainerName,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -101,6 +108,11 @@ impl fmt::Display for Refusal {
             Self::TooManyFlows => {
                 write!(f, "links: the sources expose more than {MAX_FLOWS} ports")
             }
+            Self::SharedHosts { alias, peer } => write!(
+                f,
+                "alias \"{alias}\": container {peer} shares this hosts file and has the alias for \
+                 another source: choose another alias"
+            ),
         }
     }
 }

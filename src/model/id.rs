@@ -45,6 +45,16 @@ impl ContainerId {
         &self.text
     }
 
+    /// Length of the ids that engines draw at random, in hexadecimal digits.
+    pub(crate) const ENGINE_LENGTH: usize = 64;
+
+    /// Whether an engine drew the id at random: 64 hexadecimal digits. Of several containers with one
+    /// id only the first counts.
+    pub(crate) fn is_engine_id(&self) -> bool {
+        let is_hex = self.text.bytes().all(|b| b.is_ascii_hexdigit());
+        self.tag.is_none() && self.text.len() == Self::ENGINE_LENGTH && is_hex
+    }
+
     /// Docker's short form of the id, escaped like the whole id.
     pub fn short(&self) -> String {
         escape(&self.text.chars().take(12).collect::<String>())

@@ -58,7 +58,8 @@ impl Link {
 /// Parses the whole annotation: links separated by commas or white space, in order.
 ///
 /// `none` means no links; it overrides an image's annotation. A repeated link counts once. Two
-/// sources under one alias are refused, where Docker silently keeps the first.
+/// sources under one alias are refused, where Docker silently keeps the first. So are two aliases
+/// whose variables can have the same name, where Docker sets such a variable twice.
 pub(crate) fn parse_links(value: &str) -> Result<Vec<Link>, Invalid> {
     let mut links: Vec<Link> = Vec::new();
     if value.trim() == "none" {
@@ -82,7 +83,43 @@ pub(crate) fn parse_links(value: &str) -> Result<Vec<Link>, Invalid> {
     if links.is_empty() {
         return Err(Invalid::new("links", value, "empty string specified for links"));
     }
+    must_differ(&links)?;
     Ok(links)
+}
+
+/// Refuses two links whose variables can have the same name.
+fn must_differ(links: &[Link]) -> Result<(), Invalid> {
+    let prefixes: Vec<String> = links.iter().map(|link| link.alias.variable_prefix()).collect();
+    for (at, later) in prefixes.iter().enumerate() {
+        for (before, earlier) in prefixes[..at].iter().enumerate() {
+            if overlap(earlier, later) || overlap(later, earlier) {
+                let [one, other] = [&links[before], &links[at]];
+                let both =
+                    format!("{}:{} and {}:{}", one.source, one.alias, other.source, other.alias);
+                return Err(Invalid::new(
+                    "links",
+                    &both,
+                    "their variables can have the same names: change one alias",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a link with the prefix `short` can have a variable of a link with the prefix `long`.
+///
+/// `DB_ENV_…` are variables that the source of `DB` chose. `DB_PORT_80_TCP_PORT` is the number of a
+/// port of `DB`, and the default port of an alias `DB_PORT_80_TCP`.
+fn overlap(short: &str, long: &str) -> bool {
+    let Some(rest) = long.strip_prefix(short) else { return false };
+    let is_port = |rest: &str| {
+        let (number, protocol) = rest.split_once('_').unwrap_or_default();
+        number.parse::<u16>().is_ok() && ["TCP", "UDP", "SCTP"].contains(&protocol)
+    };
+    matches!(rest, "" | "_ENV")
+        || rest.starts_with("_ENV_")
+        || rest.strip_prefix("_PORT_").is_some_and(is_port)
 }
 
 #[cfg(test)]
@@ -130,6 +167,36 @@ mod tests {
     fn one_alias_for_two_sources_names_both() {
         let error = parse_links("a:db,b:DB").map_err(|error| error.to_string());
         assert_eq!(error, Err(r#"links "a:db and b:DB": two sources have the same alias"#.into()));
+    }
+
+    #[test]
+    fn aliases_with_the_same_variables() {
+        let error = parse_links("a:my-db b:my_db").map_err(|error| error.to_string());
+        let expected = "links \"a:my-db and b:my_db\": their variables can have the same names: \
+                        change one alias";
+        assert_eq!(error, Err(expected.to_owned()));
+        for bad in [
+            "b:db a:db-env",
+            "a:db_env b:db",
+            "b:db c:x a:DB-ENV-X",
+            "a:my-db a:my_db",
+            "a:db b:db-port-80-tcp",
+            "a:db-port-2905_sctp b:db",
+        ] {
+            assert!(parse_links(bad).is_err_and(|e| e.to_string().contains("same names")), "{bad}");
+        }
+        for good in [
+            "a:db b:db2",
+            "a:db b:db-envoy",
+            "a:db b:db-port",
+            "a:db b:db-port-x-tcp",
+            "a:db b:db-port-80",
+            "a:db b:my-db",
+            "a:db b:db.env",
+            "a:db b:env",
+        ] {
+            assert!(parse_links(good).is_ok(), "{good}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::fmt;
 /// Length limit of names. They become file names with a suffix, and a file name has at most
 /// 255 bytes.
 const MAX_NAME: usize = 240;
+/// Length of the shortest prefix of an id that names a container: Docker's short form of an id.
+const MIN_PREFIX: usize = 12;
 /// Length limit of a host name (RFC 1035).
 const MAX_HOSTNAME: usize = 253;
 
@@ -68,7 +70,7 @@ checked_name!(
     Alias, "alias", "_.+-", MAX_HOSTNAME
 );
 checked_name!(
-    /// How a link names its source: by name, id or unique id prefix.
+    /// How a link names its source: by name, by id, or by the beginning of an engine's id.
     Reference, "link source", "_.+-", MAX_NAME
 );
 
@@ -132,6 +134,21 @@ impl From<&ContainerId> for ContainerName {
     /// The default name of a container: its id, or what can be shown in place of it.
     fn from(id: &ContainerId) -> Self {
         Self(id.display_name())
+    }
+}
+
+impl Reference {
+    /// Whether the reference is long enough to name ids by their beginning: at least 12 hexadecimal
+    /// digits. A shorter one could be meant as a name.
+    pub(crate) fn is_prefix(&self) -> bool {
+        let length = MIN_PREFIX..ContainerId::ENGINE_LENGTH;
+        length.contains(&self.0.len()) && self.0.bytes().all(|b| b.is_ascii_hexdigit())
+    }
+
+    /// Whether a link finds `id` by this beginning of it. Only ids that engines draw at random are found
+    /// so: other ids are words, and one may be the beginning of another.
+    pub(crate) fn begins(&self, id: &ContainerId) -> bool {
+        self.is_prefix() && id.is_engine_id() && id.as_str().starts_with(&self.0)
     }
 }
 
@@ -216,6 +233,24 @@ mod tests {
             assert!(ContainerName::new(name).is_err(), "{name:?}");
             assert!(Alias::new(name).is_err(), "{name:?}");
             assert!(Hostname::new(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_beginning_of_an_engines_id_is_a_prefix() {
+        let id = "0123456789abcdef".repeat(4);
+        let begins = |text: &str, id: &str| {
+            Reference::new(text).unwrap().begins(&ContainerId::new(id).unwrap())
+        };
+        for length in [12, 13, 40, 63] {
+            assert!(begins(&id[..length], &id), "{length}");
+        }
+        for length in [1, 11, 64] {
+            assert!(!begins(&id[..length], &id), "{length}");
+        }
+        assert!(!begins(&id[1..14], &id));
+        for other in [&id[..63], "db-backup-0123456789", &format!("{id}0"), &id.replace('f', "g")] {
+            assert!(!begins(&other[..12], other), "{other}");
         }
     }
 

@@ -4,8 +4,8 @@
 //! that holds the rules, and the container's identity. None of these is computed again.
 
 use super::{
-    Alias, BridgeName, ContainerId, ContainerName, Hostname, Invalid, Link, Network, Port, PortSet,
-    Reference, Variable,
+    Alias, BridgeName, ContainerId, ContainerName, Hostname, Invalid, LinkState, Network, Port,
+    PortSet, Reference, Variable,
 };
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -218,22 +218,6 @@ pub(crate) fn filler(length: usize) -> Vec<u8> {
     filler
 }
 
-/// A declared link and the container that it is connected to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkState {
-    /// The link as declared.
-    pub link: Link,
-    /// The source's id, or `None` while the link is waiting.
-    pub source: Option<ContainerId>,
-}
-
-impl LinkState {
-    /// Returns the state of a link that is not connected.
-    pub(crate) fn waiting(link: Link) -> Self {
-        Self { link, source: None }
-    }
-}
-
 /// The record of one container in the state directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -245,6 +229,8 @@ pub struct Record {
     pub id: ContainerId,
     /// The container's name.
     pub name: ContainerName,
+    /// The name that its engine gave it, if that is another one.
+    pub engine_name: Option<ContainerName>,
     /// The container's own host name; `None` if it is not a name that a hosts file can contain.
     pub hostname: Option<Hostname>,
     /// Which run of the container this is.
@@ -286,8 +272,8 @@ impl Record {
     }
 
     /// Returns the references by which links of other containers may name this container.
-    pub(crate) fn answers_to(&self) -> impl Iterator<Item = Reference> + use<> {
-        [self.name.reference(), self.id.reference()].into_iter().flatten()
+    pub(crate) fn answers_to(&self) -> impl Iterator<Item = Reference> + '_ {
+        self.names().map(ContainerName::reference).chain([self.id.reference()]).flatten()
     }
 }
 

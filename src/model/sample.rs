@@ -26,6 +26,7 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         hosts: None,
         bundle: None,
         without_variables: Vec::new(),
+        engine_name: None,
         id,
     }
 }
@@ -34,7 +35,7 @@ impl Record {
     /// Returns the record with these links, each `source:alias`.
     pub(crate) fn linked(mut self, links: &[&str]) -> Self {
         let parsed = links.iter().map(|link| Link::parse(link).unwrap());
-        self.links = parsed.map(|link| LinkState { link, source: None }).collect();
+        self.links = parsed.map(LinkState::waiting).collect();
         self
     }
 

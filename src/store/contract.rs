@@ -2,7 +2,7 @@
 
 use super::{Change, Commit, Found, Store, StoreEvent};
 use crate::model::sample::{record, reference};
-use crate::model::{ContainerId, ContainerName, Instance, Record};
+use crate::model::{ContainerId, ContainerName, Instance, Meaning, Record};
 use std::time::Duration;
 
 /// A name and a function that takes an empty store.
@@ -10,9 +10,10 @@ type Case = (&'static str, fn(&dyn Store));
 
 /// Runs every case on an empty store of its own, which `open` returns with what it depends on.
 pub(crate) fn every_case<S: Store, D>(open: impl Fn(&str) -> (S, D)) {
-    let cases: [Case; 9] = [
+    let cases: [Case; 10] = [
         ("references", references_mean_what_they_mean_to_docker),
         ("names", the_first_owner_keeps_a_name),
+        ("both-names", a_container_is_found_under_both_names),
         ("renamed", a_name_is_free_after_its_owner_changed_it),
         ("indexes", indexes_follow_the_record),
         ("odd-ids", odd_ids_are_found_like_others),
@@ -56,20 +57,47 @@ fn named(id: &str, name: &str) -> Record {
 }
 
 fn references_mean_what_they_mean_to_docker(store: &dyn Store) {
-    for id in ["abcdef01", "abcdef02", "abx", "a", "mysql"] {
+    let long = |end: &str| format!("abcdef0123456{}{end}", "7".repeat(50));
+    let [one, two] = [long("1"), long("2")];
+    let other = "0123456789ab".repeat(6)[..64].to_owned();
+    for id in [&one, &two, "abx", "a", "mysql", "mysql-backup0", "abcdefabcdefabcdef"] {
         put(store, &record(id, "", &[]));
     }
-    put(store, &named("0123456789abcdef", "abx"));
+    put(store, &named(&other, "abx"));
     assert_eq!(found(store, "abx").as_deref(), Some("abx"), "an id before a name");
     assert_eq!(found(store, "mysql").as_deref(), Some("mysql"));
-    assert_eq!(found(store, "abcdef"), Some("several".into()));
-    assert_eq!(found(store, "abcdef0"), Some("several".into()));
-    assert_eq!(found(store, "abcdef02").as_deref(), Some("abcdef02"));
-    assert_eq!(found(store, "012").as_deref(), Some("0123456789abcdef"));
-    assert_eq!(found(store, "m").as_deref(), Some("mysql"));
-    assert_eq!(found(store, "a").as_deref(), Some("a"), "exact before prefix");
-    assert_eq!(found(store, "abcdef012"), None);
-    assert_eq!(found(store, "x"), None);
+    assert_eq!(found(store, &one[..12]), Some("several".into()));
+    assert_eq!(found(store, &one[..63]), Some("several".into()));
+    assert_eq!(found(store, &two), Some(two.clone()));
+    assert_eq!(found(store, &other[..12]), Some(other.clone()));
+    assert_eq!(found(store, &other[..63]), Some(other.clone()));
+    for short in [&other[..11], &other[..3], "m", "ab", "mysql-backup", "abcdefabcdef", "x"] {
+        assert_eq!(found(store, short), None, "{short} begins an id, and is no prefix");
+    }
+    assert_eq!(found(store, &format!("{}f", &other[..12])), None);
+    put(store, &named("id9", &other[..12]));
+    assert_eq!(found(store, &other[..12]).as_deref(), Some("id9"), "a name before a prefix");
+}
+
+fn a_container_is_found_under_both_names(store: &dyn Store) {
+    let both = |id: &str, name: &str, engine_name: &str| Record {
+        engine_name: Some(ContainerName::new(engine_name).unwrap()),
+        ..named(id, name)
+    };
+    let owner =
+        |name: &str| store.named(&reference(name)).unwrap().map(|record| record.id.to_string());
+    let first = put(store, &both("id1", "db", "shop-db-1"));
+    put(store, &both("id2", "mysql", "db"));
+    for (name, id) in [("db", "id1"), ("shop-db-1", "id1"), ("mysql", "id2")] {
+        assert_eq!(found(store, name).as_deref(), Some(id), "{name}");
+        assert_eq!(owner(name).as_deref(), Some(id), "{name}");
+    }
+    assert_eq!(owner("id1"), None, "an id is no name here");
+    let moved = Record { revision: first.revision, ..both("id1", "db", "shop-db-2") };
+    let first = put(store, &moved);
+    assert_eq!((found(store, "shop-db-1"), owner("shop-db-2")), (None, Some("id1".into())));
+    assert_eq!(commit(store, &Change::Remove(&first), first.revision), Commit::Done(0));
+    assert_eq!((owner("db"), owner("shop-db-2")), (None, None));
 }
 
 fn the_first_owner_keeps_a_name(store: &dyn Store) {
@@ -91,23 +119,28 @@ fn a_name_is_free_after_its_owner_changed_it(store: &dyn Store) {
 }
 
 fn indexes_follow_the_record(store: &dyn Store) {
-    let web = put(store, &record("web", "", &["10.0.0.2/24"]).linked(&["db", "mq"]));
-    let api = put(store, &record("api", "", &["10.0.0.2/24"]).linked(&["db"]));
+    let db0 = ContainerId::new(&"db0123456789abcd".repeat(4)).unwrap();
+    let by_prefix = &format!("{}:x", &db0.as_str()[..12]);
+    let web = put(store, &record("web", "", &["10.0.0.2/24"]).linked(&["db", "mq", by_prefix]));
+    let api = put(store, &record("api", "", &["10.0.0.2/24"]).linked(&["db", by_prefix]));
     let ip = "10.0.0.2".parse().unwrap();
-    let db0 = ContainerId::new("db0").unwrap();
     assert_eq!(ids(&store.holders_of(ip).unwrap()), ["api", "web"]);
     assert_eq!(ids(&store.recipients_naming(&reference("db")).unwrap()), ["api", "web"]);
     assert_eq!(ids(&store.unresolved_by_prefix(&db0).unwrap()), ["api", "web"]);
+    let like_it = ContainerId::new(&db0.as_str()[..40]).unwrap();
+    assert_eq!(store.unresolved_by_prefix(&like_it).unwrap(), [], "not an engine's id");
 
-    let mut moved = record("web", "", &["10.0.0.3/24"]).linked(&["mq"]);
+    let mut moved = record("web", "", &["10.0.0.3/24"]).linked(&["mq", by_prefix]);
     moved.links[0].source = Some(ContainerId::new("mq9").unwrap());
+    // It was connected to that id before, and waits for it.
+    moved.links[1].meaning = Some(Meaning::Id(ContainerId::new("mq8").unwrap()));
     let web = put(store, &Record { revision: web.revision, ..moved });
     assert_eq!(ids(&store.holders_of(ip).unwrap()), ["api"]);
     assert_eq!(ids(&store.recipients_naming(&reference("db")).unwrap()), ["api"]);
     assert_eq!(ids(&store.recipients_naming(&reference("mq9")).unwrap()), ["web"]);
     assert_eq!(ids(&store.unresolved_by_prefix(&db0).unwrap()), ["api"]);
-    let mq9 = ContainerId::new("mq9").unwrap();
-    assert_eq!(store.unresolved_by_prefix(&mq9).unwrap(), [], "the link is connected");
+    let mq8 = ContainerId::new("mq8").unwrap();
+    assert_eq!(ids(&store.recipients_of(&mq8).unwrap()), ["web"], "it waits for this id");
     assert_eq!(ids(&store.all().unwrap()), ["api", "web"]);
     assert_eq!(store.ids().unwrap().len(), 2);
     for gone in [&web, &api] {

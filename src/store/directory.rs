@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! records/51/c3/51c3dd52….json   one record; the path also serves as the index of id prefixes
-//! names/mysql              -> id  the running container that was first to use this name
+//! names/mysql              -> id  the running container that was first to use this name, as its own
+//!                                 or as its engine's
 //! addresses/10.0.0.2/51c3… -> id  a container with this address
 //! wanted/mysql/9d53…       -> id  a recipient whose links name `mysql`
-//! wanted/m~/9d53…          -> id  a recipient with an unconnected link to `m…`,
-//!                                 which may be an id prefix
+//! wanted/5~/9d53…          -> id  a recipient with a link to `5…`, which was never connected and
+//!                                 may name the beginning of an id
 //! wanted/~~mysql/mysql~~…  -> id  another running container with the id `mysql`
 //! broken/                         records that could not be read
 //! whole                           the epoch in which no record has been lost
@@ -26,7 +27,7 @@ mod subscription;
 use super::format;
 use super::{Change, Commit, Found, Store, Subscription};
 use crate::error::{Cause, Error, Kind, Result};
-use crate::model::{ContainerId, Record, Reference};
+use crate::model::{ContainerId, ContainerName, Record, Reference};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 use entries::{Entries, hope, namesakes, record_path};
@@ -114,8 +115,9 @@ impl DirectoryStore {
         for source in new.wanted.difference(&was.wanted) {
             self.wanted.link(key, &format!("{source}/{key}"))?;
         }
-        if !record.name.is_derived() && old.is_none_or(|old| old.name != record.name) {
-            self.take_name(record)?;
+        let is_new = |name: &&ContainerName| old.is_none_or(|old| !old.names().any(|n| n == *name));
+        for name in record.names().filter(is_new) {
+            self.take_name(record, name)?;
         }
         let bytes = format::encode(record)?;
         if bytes.len() as u64 > MAX_RECORD {
@@ -136,26 +138,28 @@ impl DirectoryStore {
             self.records.prune(directory);
         }
         self.drop_entries(key, &Entries::of(record), &Entries::default())?;
-        if self.names.read_link(record.name.as_str())?.as_deref() == Some(key) {
-            self.names.remove(record.name.as_str())?;
+        for name in record.names().map(ContainerName::as_str) {
+            if self.names.read_link(name)?.as_deref() == Some(key) {
+                self.names.remove(name)?;
+            }
         }
         Ok(())
     }
 
-    /// Creates the name entry of a record, unless another container owns the name.
+    /// Creates the entry of one of a record's names, unless another container owns the name.
     ///
     /// The first container with a name keeps it for as long as its record exists.
-    fn take_name(&self, record: &Record) -> Result<()> {
-        let (name, id, key) = (record.name.as_str(), &record.id, record.id.key());
+    fn take_name(&self, record: &Record, name: &ContainerName) -> Result<()> {
+        let (name, id, key) = (name.as_str(), &record.id, record.id.key());
         if self.names.link(&key, name)? {
             return Ok(());
         }
         match self.names.read_link(name)? {
             Some(owner) if owner == key => Ok(()),
-            Some(owner) if self.read(&owner)?.is_some_and(|other| other.name == record.name) => {
+            Some(owner) if self.read(&owner)?.is_some_and(|other| other.has_name(name)) => {
                 log::warn!(
-                    "name {name} belongs to container {owner}: container {id} is found by its id \
-                     only"
+                    "name {name} belongs to container {owner}: links by this name do not find \
+                     container {id}"
                 );
                 Ok(())
             }
@@ -208,6 +212,10 @@ impl Store for DirectoryStore {
         self.search(reference)
     }
 
+    fn named(&self, reference: &Reference) -> Result<Option<Record>> {
+        self.owner_of(reference.as_str())
+    }
+
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {
         self.behind(&self.addresses, &address.to_string())
     }
@@ -221,15 +229,12 @@ impl Store for DirectoryStore {
     }
 
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>> {
-        if !id.is_plain() {
+        if !id.is_engine_id() {
             return Ok(Vec::new());
         }
         let Some(key) = hope(id.as_str()) else { return Ok(Vec::new()) };
         let mut records = self.behind(&self.wanted, &key)?;
-        records.retain(|record| {
-            let mut absent = record.links.iter().filter(|link_state| link_state.source.is_none());
-            absent.any(|link_state| id.as_str().starts_with(link_state.link.source.as_str()))
-        });
+        records.retain(|record| record.links.iter().any(|link| link.awaits_prefix_of(id)));
         Ok(records)
     }
 

@@ -6,8 +6,8 @@
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{
     Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Created, Flow, Hostname,
-    HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, LinkState, Network, OwnerTag, Phase,
-    PortSet, Record, Reference, Variable,
+    HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, LinkState, Meaning, Network, OwnerTag,
+    Phase, PortSet, Record, Reference, Variable,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +32,9 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     namesake: Option<u64>,
     name: String,
+    /// Missing if the engine has no other name for it. Records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    engine_name: Option<String>,
     /// Missing if it cannot be written into a hosts file. Earlier versions refused such names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hostname: Option<String>,
@@ -66,6 +69,16 @@ struct StoredLink {
     connected: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     namesake: Option<u64>,
+    /// Missing in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    means: Option<StoredMeaning>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum StoredMeaning {
+    Name,
+    Id(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,6 +110,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         id: record.id.as_str().to_owned(),
         namesake: record.id.tag(),
         name: record.name.to_string(),
+        engine_name: record.engine_name.as_ref().map(ToString::to_string),
         hostname: record.hostname.as_ref().map(ToString::to_string),
         boot: format!("{:032x}", record.instance.boot),
         netns: record.instance.netns,
@@ -137,6 +151,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         revision: stored.revision,
         phase: if stored.ready { Phase::Ready } else { Phase::Pending },
         name: ContainerName::of_record(&stored.name, &id)?,
+        engine_name: stored.engine_name.as_deref().map(ContainerName::new).transpose()?,
         id,
         hostname: stored.hostname.as_deref().map(Hostname::new).transpose()?,
         instance: Instance {
@@ -184,6 +199,10 @@ impl From<&LinkState> for StoredLink {
             alias: link_state.link.alias.to_string(),
             connected: link_state.source.as_ref().map(|id| id.as_str().to_owned()),
             namesake: link_state.source.as_ref().and_then(ContainerId::tag),
+            means: link_state.meaning.as_ref().map(|meaning| match meaning {
+                Meaning::Name => StoredMeaning::Name,
+                Meaning::Id(id) => StoredMeaning::Id(id.as_str().to_owned()),
+            }),
         }
     }
 }
@@ -195,7 +214,13 @@ impl TryFrom<&StoredLink> for LinkState {
         let source = Reference::new(&stored.source)?;
         let link = Link { source, alias: Alias::new(&stored.alias)? };
         let source = stored.connected.as_deref().map(ContainerId::new).transpose()?;
-        Ok(Self { link, source: source.map(|id| id.tagged(stored.namesake)) })
+        let source = source.map(|id| id.tagged(stored.namesake));
+        let meaning = match &stored.means {
+            Some(StoredMeaning::Name) => Some(Meaning::Name),
+            Some(StoredMeaning::Id(id)) => Some(Meaning::Id(ContainerId::new(id)?)),
+            None => source.as_ref().and_then(|id| Meaning::inferred(&link.source, id)),
+        };
+        Ok(Self { link, source, meaning })
     }
 }
 

@@ -67,17 +67,21 @@ pub trait Store {
     /// Returns the record of the container `id`. Of several with this id it is exactly the one that
     /// is meant.
     fn get(&self, id: &ContainerId) -> Result<Option<Record>>;
-    /// Resolves `reference` in Docker's order: exact id, then exact name, then unique id prefix.
+    /// Resolves `reference` in Docker's order: exact id, then exact name, then the beginning of an id
+    /// if it is unique and [`Reference::begins`] accepts it.
     ///
     /// Of several containers with one id the first is found for as long as its record exists.
     fn find(&self, reference: &Reference) -> Result<Found>;
+    /// Returns the container that owns the name `reference`: the first running one with that name.
+    fn named(&self, reference: &Reference) -> Result<Option<Record>>;
     /// Returns the records that contain this address.
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
     /// Returns the recipients with a link that names `reference` or is connected to that id.
     fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>>;
     /// Returns the recipients with a link that names `id` or is connected to it.
     fn recipients_of(&self, id: &ContainerId) -> Result<Vec<Record>>;
-    /// Returns the recipients with an unconnected link whose source is a prefix of `id`.
+    /// Returns the recipients with a link that was never connected and names a beginning of `id`, see
+    /// [`Reference::begins`].
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>>;
     /// Returns the ids of all records.
     fn ids(&self) -> Result<BTreeSet<ContainerId>>;

@@ -70,11 +70,12 @@ each_runtime! {
 fn sources_are_found_by_name_by_id_and_by_id_prefix() {
     let host = iptables_host(Runtime::Runc);
     let one = source(&host, "0a1b2c3d", "1001");
-    let two = source(&host, "0a2b2c3d", "1002");
+    let long = "0a2b".repeat(16);
+    let two = source(&host, &long, "1002");
     let three = host.container("third").annotate("name", "db-3").annotate("ports", "1003");
     let three = three.hooks().build();
     three.run().ok();
-    let web = recipient(&host, "web", "0a1b2c3d:one, 0a2:two db-3:three");
+    let web = recipient(&host, "web", "0a1b2c3d:one, 0a2b0a2b0a2b:two db-3:three");
     probe(&[
         open(&web, &one, Proto::Tcp, 1001),
         open(&web, &two, Proto::Tcp, 1002),

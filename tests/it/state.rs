@@ -36,11 +36,11 @@ fn table(text: &str) -> Vec<Vec<&str>> {
 #[test]
 fn ls_tells_who_is_linked_to_whom() {
     let host = iptables_host(Runtime::Runc);
-    let long = "0123456789abcdef";
+    let long = &"0123456789abcdef".repeat(4);
     let db = host.container(long).annotate("name", "db").annotate("ports", "53/udp,3306");
     let db = db.edit(|config| config["hostname"] = "dbhost".into()).hooks().build();
     db.run().ok();
-    let web = recipient(&host, "web", "db:mysql 0123:store");
+    let web = recipient(&host, "web", "db:mysql 0123456789ab:store");
     let [[db4, db6], [web4, web6]] = [&db, &web].map(Container::addresses);
 
     assert_eq!(
@@ -56,7 +56,7 @@ fn ls_tells_who_is_linked_to_whom() {
                 "addresses": [web4, web6], "ports": [], "linked_by": [], "state": "ready",
                 "links": [
                     { "source": "db", "alias": "mysql", "connected": long },
-                    { "source": "0123", "alias": "store", "connected": long },
+                    { "source": "0123456789ab", "alias": "store", "connected": long },
                 ],
             }),
         ]
@@ -69,7 +69,7 @@ fn ls_tells_who_is_linked_to_whom() {
         [
             vec!["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED BY", "STATE"],
             vec!["0123456789ab", "db", &db, "53/udp,3306/tcp", "-", "web", "ready"],
-            vec!["web", "web", &web, "-", "db:mysql,0123:store", "-", "ready"],
+            vec!["web", "web", &web, "-", "db:mysql,0123456789ab:store", "-", "ready"],
         ]
     );
 }

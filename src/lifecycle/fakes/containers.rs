@@ -48,7 +48,8 @@ pub(crate) fn own(name: &str, ports: &str, addresses: &[&str]) -> Record {
 /// Returns the record with the process `pid` and a network namespace that no other name has.
 pub(crate) fn of_process(record: Record, pid: i32) -> Record {
     let started = Process::pin(pid).unwrap().started();
-    let netns = record.name.as_str().bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte));
+    let mix = |sum: u64, byte: u8| sum.wrapping_mul(31).wrapping_add(byte.into());
+    let netns = record.name.as_str().bytes().fold(7, mix);
     let instance = Instance { boot: boot_id().unwrap(), netns, pid, started };
     Record { owner: OwnerTag::new(&record.id, &instance), instance, ..record }
 }

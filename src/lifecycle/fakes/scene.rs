@@ -83,6 +83,11 @@ impl Scene {
         path
     }
 
+    /// Gives the container `name` the hosts file of the container `owner`.
+    pub(crate) fn share_hosts(&self, name: &str, owner: &str) {
+        fs::hard_link(self.hosts(owner), self.directory.join(format!("{name}.hosts"))).unwrap();
+    }
+
     /// A bundle whose config.json mounts the hosts file of the container `name`.
     pub(crate) fn bundle(&self, name: &str) -> PathBuf {
         let bundle = self.directory.join(format!("{name}.bundle"));

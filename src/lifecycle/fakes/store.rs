@@ -2,7 +2,7 @@
 
 use super::Journal;
 use crate::error::{Cause, Context, Error, Kind, Result};
-use crate::model::{ContainerId, LinkState, Phase, Record, Reference};
+use crate::model::{ContainerId, ContainerName, Meaning, Phase, Record, Reference};
 use crate::store::{Change, Commit, Found, Store, StoreEvent, Subscription};
 use crate::sys::process::lock::{self, Lock};
 use std::cell::RefCell;
@@ -64,7 +64,7 @@ impl MemoryStore {
     /// Adds a record behind the back of the code under test.
     pub(crate) fn insert(&self, record: Record) {
         let mut kept = self.kept.borrow_mut();
-        kept.take_name(&record);
+        kept.take_names(&record, None);
         let key = record.id.key().into_owned();
         kept.records.insert(key, Record { revision: 1, ..record });
     }
@@ -99,24 +99,24 @@ impl MemoryStore {
 
 impl Kept {
     fn find(&self, text: &str) -> Found {
-        let named = || {
-            let record = self.records.get(self.names.get(text)?)?;
-            (record.name.as_str() == text).then_some(record)
-        };
-        if let Some(record) = self.records.get(text).or_else(named) {
+        if let Some(record) = self.records.get(text).or_else(|| self.named(text)) {
             return Found::One(Box::new(record.clone()));
         }
         // The first container with this id has ended; others run.
         let mut found = self.those(|record| record.id.as_str() == text);
         if found.is_empty() {
-            found =
-                self.those(|record| record.id.is_plain() && record.id.as_str().starts_with(text));
+            let reference = Reference::new(text).unwrap();
+            found = self.those(|record| reference.begins(&record.id));
         }
         match found.pop() {
             None => Found::Nothing,
             Some(record) if found.is_empty() => Found::One(Box::new(record)),
             Some(_) => Found::Several,
         }
+    }
+
+    fn named(&self, text: &str) -> Option<&Record> {
+        self.records.get(self.names.get(text)?).filter(|record| record.has_name(text))
     }
 
     fn those(&self, belongs: impl Fn(&Record) -> bool) -> Vec<Record> {
@@ -126,13 +126,14 @@ impl Kept {
     /// The first container with a name keeps it for as long as its record exists. Another container
     /// of that name gets it when it is written under a new name or for the first time.
     /// A name that is made of an id belongs to nobody.
-    fn take_name(&mut self, record: &Record) {
-        if record.name.is_derived() {
-            return;
-        }
-        let owner = self.names.get(record.name.as_str()).and_then(|id| self.records.get(id));
-        if owner.is_none_or(|owner| owner.name != record.name) {
-            self.names.insert(record.name.to_string(), record.id.key().into_owned());
+    fn take_names(&mut self, record: &Record, old: Option<&Record>) {
+        for name in record.names().map(ContainerName::as_str) {
+            if old.is_some_and(|old| old.has_name(name)) {
+                continue;
+            }
+            if self.named(name).is_none() {
+                self.names.insert(name.to_owned(), record.id.key().into_owned());
+            }
         }
     }
 
@@ -147,16 +148,17 @@ impl Kept {
             let _ = subscriber.write(&[1]);
         }
         if let Change::Put(record) = change {
-            if self.records.get(key).is_none_or(|old| old.name != record.name) {
-                self.take_name(record);
-            }
+            let old = self.records.get(key).cloned();
+            self.take_names(record, old.as_ref());
             let record = Record { revision: seen + 1, ..(*record).clone() };
             self.records.insert(key.to_owned(), record);
             return Commit::Done(seen + 1);
         }
         if let Some(old) = self.records.remove(key) {
-            if self.names.get(old.name.as_str()).is_some_and(|owner| owner == key) {
-                self.names.remove(old.name.as_str());
+            for name in old.names().map(ContainerName::as_str) {
+                if self.names.get(name).is_some_and(|owner| owner == key) {
+                    self.names.remove(name);
+                }
             }
         }
         Commit::Done(0)
@@ -188,6 +190,10 @@ impl Store for MemoryStore {
         self.call(&format!("find {reference}"), |kept| kept.find(reference.as_str()))
     }
 
+    fn named(&self, reference: &Reference) -> Result<Option<Record>> {
+        self.call(&format!("named {reference}"), |kept| kept.named(reference.as_str()).cloned())
+    }
+
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {
         let has = |record: &Record| record.network.addresses().iter().any(|a| a.ip() == address);
         self.call(&format!("holders_of {address}"), |kept| kept.those(has))
@@ -205,10 +211,7 @@ impl Store for MemoryStore {
     }
 
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>> {
-        let is_it = |link_state: &LinkState| {
-            link_state.source.is_none() && id.as_str().starts_with(link_state.link.source.as_str())
-        };
-        let hopes = |record: &Record| id.is_plain() && record.links.iter().any(is_it);
+        let hopes = |record: &Record| record.links.iter().any(|link| link.awaits_prefix_of(id));
         self.call(&format!("unresolved_by_prefix {id}"), |kept| kept.those(hopes))
     }
 
@@ -266,7 +269,12 @@ impl Store for MemoryStore {
 fn wants(record: &Record, text: &str) -> bool {
     record.links.iter().any(|link_state| {
         let source = link_state.source.as_ref();
-        link_state.link.source.as_str() == text || source.is_some_and(|id| id.key() == text)
+        let meant = match &link_state.meaning {
+            Some(Meaning::Id(id)) => Some(id),
+            Some(Meaning::Name) | None => None,
+        };
+        link_state.link.source.as_str() == text
+            || source.into_iter().chain(meant).any(|id| id.key() == text)
     })
 }
 

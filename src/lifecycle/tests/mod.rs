@@ -7,6 +7,7 @@ mod entry;
 mod failures;
 mod injected;
 mod linking;
+mod meaning;
 mod notes;
 mod orphaned;
 mod previous;

@@ -149,6 +149,38 @@ fn a_host_name_takes_no_name_of_another() {
     assert_eq!(line("e"), "10.0.0.2\te e evil", "its alias is its own, as in Docker");
 }
 
+/// One name has the address of one source: aliases come first, then names, then host names.
+#[test]
+fn no_name_has_the_addresses_of_two_sources() {
+    let lines = |links: &[&str], hostnames: [&str; 2]| {
+        let mut cache = record("cache", "none", &["10.0.0.2/24"]);
+        let mut mysql = record("mysql", "none", &["10.0.0.3/24"]);
+        for (source, hostname) in [&mut cache, &mut mysql].into_iter().zip(hostnames) {
+            source.hostname = Hostname::new(hostname).ok();
+        }
+        let web = record("web", "none", &["10.0.0.4/24"]).linked(links);
+        let plan = plan(&web, &world(&[cache, mysql], Some("")), OnMissing::Refuse).unwrap();
+        let text = text(&plan);
+        [1, 2].map(|at| text.lines().nth(at).unwrap().split_once('\t').unwrap().1.to_owned())
+    };
+    assert_eq!(lines(&["cache:c", "mysql:db"], ["mysql", "h"]), ["c cache", "db h mysql"]);
+    assert_eq!(lines(&["cache:mysql", "mysql:db"], ["c", "mysql"]), ["mysql c cache", "db"]);
+    assert_eq!(lines(&["cache:Mysql", "mysql:db"], ["c", "h"]), ["Mysql c cache", "db h"]);
+    assert_eq!(lines(&["cache:c", "mysql:db"], ["app", "APP"]), ["c app cache", "db mysql"]);
+}
+
+/// A source that does not run yet will have the name by which the link names it.
+#[test]
+fn a_host_name_is_not_the_name_of_a_source_that_is_awaited() {
+    let mut cache = record("cache", "none", &["10.0.0.2/24"]);
+    cache.hostname = Hostname::new("mysql").ok();
+    let web = record("web", "none", &["10.0.0.4/24"]).linked(&["cache:c", "mysql:db"]);
+    let mut world = world(&[cache], Some(""));
+    world.candidates.push(Candidate::Missing);
+    let plan = plan(&web, &world, OnMissing::Defer).unwrap();
+    assert_eq!(text(&plan).lines().nth(1), Some("10.0.0.2\tc cache"));
+}
+
 /// Aliases and names of sources come before host names, whatever the order of the links.
 #[test]
 fn a_host_name_is_not_the_name_of_another_source() {

@@ -33,6 +33,18 @@ fn every_difference_is_found_and_repaired() {
     assert_eq!(audit(&scene.host).unwrap(), []);
 }
 
+/// A link whose source ended is given to no other container by a prefix of its id.
+#[test]
+fn a_repair_finds_no_source_by_the_beginning_of_a_word() {
+    let scene = linked();
+    scene.start(&own("db-backup", "80", &["10.0.0.5/24"])).unwrap();
+    scene.end_process("db");
+    sync(&scene.host).unwrap();
+    assert_eq!(scene.store.record("web").unwrap().links[0].source, None);
+    assert_eq!(scene.permitted(), []);
+    assert_eq!(audit(&scene.host).unwrap(), []);
+}
+
 #[test]
 fn rules_of_a_running_container_in_another_backend_are_orphaned() {
     let scene = linked();

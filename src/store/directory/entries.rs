@@ -1,6 +1,6 @@
 //! The path of a record, and the keys under which the indexes list it.
 
-use crate::model::{ContainerId, Record};
+use crate::model::{ContainerId, LinkState, Meaning, Record};
 use std::collections::BTreeSet;
 
 /// Directory levels above a record, and the number of id characters in each directory name.
@@ -19,16 +19,21 @@ pub(crate) struct Entries {
 impl Entries {
     /// Computes the index keys of `record`.
     ///
-    /// A link is listed under the source it names and under the id it is connected to, in case that
-    /// id starts again. An unconnected link is also listed under its prefix key. A namesake of another
-    /// container is listed under the key of that container.
+    /// A link is listed under the source it names, under the id it is connected to, and under the id that
+    /// it waits for. A link that was never connected and may name a prefix is also listed under its
+    /// prefix key. A namesake of another container is listed under the key of that container.
     pub(crate) fn of(record: &Record) -> Self {
         let addresses = record.network.addresses().iter();
         let names = record.links.iter().map(|link_state| link_state.link.source.to_string());
         let ids = record.links.iter().filter_map(|link_state| link_state.source.as_ref());
-        let absent = record.links.iter().filter(|link_state| link_state.source.is_none());
-        let hopes = absent.filter_map(|link_state| hope(link_state.link.source.as_str()));
-        let ids = ids.map(|id| id.key().into_owned());
+        let meant = record.links.iter().filter_map(|link_state| match &link_state.meaning {
+            Some(Meaning::Id(id)) => Some(id),
+            Some(Meaning::Name) | None => None,
+        });
+        let is_open = |link: &&LinkState| link.source.is_none() && link.meaning.is_none();
+        let open = record.links.iter().filter(is_open).map(|link_state| &link_state.link.source);
+        let hopes = open.filter(|source| source.is_prefix()).filter_map(|s| hope(s.as_str()));
+        let ids = ids.chain(meant).map(|id| id.key().into_owned());
         let again = record.id.tag().map(|_| namesakes(&record.id));
         Self {
             addresses: addresses.map(|address| address.ip().to_string()).collect(),

@@ -50,7 +50,7 @@ impl DirectoryStore {
         for name in names(&self.names, ".")? {
             let owner = self.names.read_link(&name)?;
             let record = owner.map(|id| self.read(&id)).transpose()?.flatten();
-            if record.is_none_or(|record| record.name.as_str() != name) {
+            if record.is_none_or(|record| !record.has_name(&name)) {
                 found.push(Leftover { place: &self.names, folder: "names/", name });
             }
         }

@@ -1,7 +1,7 @@
-//! Finds records by reference, by index entry and by prefix.
+//! Finds records by reference and by index entry.
 
 use super::DirectoryStore;
-use super::entries::{LEVELS, WIDTH};
+use super::entries::{LEVELS, record_path};
 use crate::error::Result;
 use crate::model::{ContainerId, Record, Reference};
 use crate::store::{Found, Store};
@@ -15,15 +15,13 @@ impl DirectoryStore {
         if let Some(record) = self.read(text)? {
             return Ok(Found::One(Box::new(record)));
         }
-        let named = self.names.read_link(text)?.map(|id| self.read(&id)).transpose()?.flatten();
-        if let Some(record) = named.filter(|record| record.name.as_str() == text) {
+        if let Some(record) = self.owner_of(text)? {
             return Ok(Found::One(Box::new(record)));
         }
         // The first container with this id has ended; others run.
         let mut found = self.namesakes(&ContainerId::new(text)?)?;
-        if found.is_empty() {
-            let mut keys = Vec::new();
-            self.prefixed(".", 0, text, 2, &mut keys)?;
+        if found.is_empty() && reference.is_prefix() {
+            let keys = self.begun_by(reference)?;
             if let [key] = keys.as_slice() {
                 found.extend(self.read(key)?);
             } else if keys.len() > 1 {
@@ -37,6 +35,28 @@ impl DirectoryStore {
         })
     }
 
+    /// Returns the record of the container that owns a name.
+    pub(super) fn owner_of(&self, name: &str) -> Result<Option<Record>> {
+        let record = self.names.read_link(name)?.map(|key| self.read(&key)).transpose()?.flatten();
+        Ok(record.filter(|record| record.has_name(name)))
+    }
+
+    /// Returns the keys of up to two ids that `reference` begins. All are in one directory, because a
+    /// prefix is longer than the names of the directories above it.
+    fn begun_by(&self, reference: &Reference) -> Result<Vec<String>> {
+        let path = record_path(reference.as_str());
+        let (directory, _) = path.rsplit_once('/').unwrap_or_default();
+        let mut keys = Vec::new();
+        self.records.visit(directory, |file| {
+            let key = file.strip_suffix(".json").unwrap_or_default();
+            if ContainerId::of_plain_key(key).is_some_and(|id| reference.begins(&id)) {
+                keys.push(key.to_owned());
+            }
+            Ok(keys.len() < 2)
+        })?;
+        Ok(keys)
+    }
+
     /// Returns the records that the entries under `key` of an index point to.
     pub(super) fn behind(&self, index: &Directory, key: &str) -> Result<Vec<Record>> {
         let mut found = BTreeSet::new();
@@ -48,44 +68,22 @@ impl DirectoryStore {
         Ok(records)
     }
 
-    /// Collects up to `limit` keys that start with `prefix` from the part of the tree below `path`.
-    ///
-    /// Empty directories are removed with the last record in them, so a search for two ids takes
-    /// few steps. A prefix matches plain ids only.
-    fn prefixed(
-        &self,
-        path: &str,
-        level: usize,
-        prefix: &str,
-        limit: usize,
-        keys: &mut Vec<String>,
-    ) -> Result<()> {
-        if level == LEVELS {
-            return self.records.visit(path, |file| {
-                let is_meant = |key: &&str| {
-                    key.starts_with(prefix) && (prefix.is_empty() || !key.contains('~'))
-                };
-                keys.extend(file.strip_suffix(".json").filter(is_meant).map(str::to_owned));
-                Ok(keys.len() < limit)
-            });
-        }
-        let wanted = prefix.get(level * WIDTH..).unwrap_or_default();
-        if wanted.len() >= WIDTH {
-            let next = format!("{path}/{}", wanted.get(..WIDTH).unwrap_or_default());
-            return self.prefixed(&next, level + 1, prefix, limit, keys);
-        }
+    /// Collects the file names of all records below `path` without `.json`.
+    fn collect(&self, path: &str, level: usize, keys: &mut Vec<String>) -> Result<()> {
         self.records.visit(path, |name| {
-            if name.starts_with(wanted) {
-                self.prefixed(&format!("{path}/{name}"), level + 1, prefix, limit, keys)?;
+            if level == LEVELS {
+                keys.extend(name.strip_suffix(".json").map(str::to_owned));
+            } else {
+                self.collect(&format!("{path}/{name}"), level + 1, keys)?;
             }
-            Ok(keys.len() < limit)
+            Ok(true)
         })
     }
 
     /// Returns the file names of all records without `.json`, in order.
     pub(super) fn file_names(&self) -> Result<BTreeSet<String>> {
         let mut names = Vec::new();
-        self.prefixed(".", 0, "", usize::MAX, &mut names)?;
+        self.collect(".", 0, &mut names)?;
         Ok(names.into_iter().collect())
     }
 }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::model::sample::{record, reference};
 use crate::model::{
-    Address, BackendName, BridgeName, ContainerName, Flow, Instance, Network, Phase, PortSet,
+    Address, BackendName, BridgeName, ContainerName, Flow, Instance, Meaning, Network, Phase,
+    PortSet,
 };
 use crate::store::contract;
 use std::path::PathBuf;
@@ -39,7 +40,11 @@ impl Drop for Scratch {
 fn a_record_comes_back_whole() {
     let scratch = Scratch::new("whole");
     let web = record("web", "80,53/udp", &["10.0.0.2/24", "fd00::2/64"]);
-    let web = web.linked(&["db:sql"]).showing(&["A=b=c", "UNI=héllo", "EMPTY="]);
+    let mut web = web.linked(&["db:sql", "x:y", "z"]);
+    web.links[0].meaning = Some(Meaning::Name);
+    web.links[1].meaning = ContainerId::new("0123").ok().map(Meaning::Id);
+    web.engine_name = ContainerName::new("shop-web-1").ok();
+    let web = web.showing(&["A=b=c", "UNI=héllo", "EMPTY="]);
     let web = Record { phase: Phase::Ready, backend: BackendName::Iptables, ..web };
     let stored = scratch.put(&web);
     assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
@@ -69,6 +74,24 @@ fn bridges_come_back_and_may_be_missing() {
     let read = scratch.1.get(&web.id).unwrap().unwrap();
     assert_eq!(read.network, Network::Own(vec![bound.on(None), free]));
     assert_eq!(read.flows, [flow.anywhere(); 2]);
+}
+
+/// Records of earlier versions do not say what a link means. A connected link stays with its source.
+#[test]
+fn what_an_old_link_means_is_inferred() {
+    let scratch = Scratch::new("old-links");
+    let id = "0123456789abcdef".repeat(4);
+    let mut web = record("web", "", &[]).linked(&["db", "mq", "0123456789ab:x", "cache"]);
+    for (link_state, source) in web.links.iter_mut().zip(["x1", "mq", &id]) {
+        link_state.source = Some(ContainerId::new(source).unwrap());
+    }
+    scratch.put(&web);
+    let text = scratch.0.join("records").join(record_path("web"));
+    assert!(!std::fs::read_to_string(text).unwrap().contains("means"), "as an earlier version");
+    let read = scratch.1.get(&web.id).unwrap().unwrap();
+    let meanings: Vec<_> = read.links.iter().map(|link_state| link_state.meaning.clone()).collect();
+    let long = Some(Meaning::Id(ContainerId::new(&id).unwrap()));
+    assert_eq!(meanings, [Some(Meaning::Name), None, long, None]);
 }
 
 #[test]

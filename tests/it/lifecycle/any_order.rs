@@ -163,9 +163,10 @@ fn a_wait_ends_with_the_container() {
 fn nobody_is_linked_to_himself_in_any_mode() {
     let host = iptables_host(Runtime::Runc);
     for missing in ["auto", "fail", "defer", "wait=1m"] {
-        for link in ["me:other", "0123abcd:other", "01:other"] {
+        let id = "0123abcd".repeat(8);
+        for link in ["me:other", &format!("{id}:other"), "0123abcd0123:other"] {
             let begun = Instant::now();
-            let me = unprepared(&host, "0123abcd", link, missing).annotate("name", "me").build();
+            let me = unprepared(&host, &id, link, missing).annotate("name", "me").build();
             let complaint = me.run().refused(1);
             let reason = "a container cannot be linked to itself";
             assert!(complaint.contains(reason), "{missing} {link}: {complaint}");
@@ -180,15 +181,17 @@ fn nobody_is_linked_to_himself_in_any_mode() {
 #[test]
 fn an_ambiguous_source_is_refused_in_any_mode() {
     let host = iptables_host(Runtime::Runc);
-    let (_one, _two) = (source(&host, "abc1", "1"), source(&host, "abc2", "2"));
+    let [one, two, own] = ["1", "2", "3"].map(|end| format!("abcabcabcabc{}", end.repeat(52)));
+    let (_one, _two) = (source(&host, &one, "1"), source(&host, &two, "2"));
     for missing in ["auto", "fail", "defer", "wait=1m"] {
-        let web = unprepared(&host, "web", "abc:x", missing).build();
+        let web = unprepared(&host, "web", "abcabcabcabc:x", missing).build();
         let complaint = web.run().refused(1);
-        let reason = "multiple IDs found with provided prefix: abc";
+        let reason = "multiple IDs found with provided prefix: abcabcabcabc";
         assert!(complaint.contains(reason), "{missing}: {complaint}");
     }
     // So is a prefix that the container itself would share.
-    let web = unprepared(&host, "abcd", "abc1:x,abc:y", "defer").build();
+    let links = format!("{one}:x,abcabcabcabc:y");
+    let web = unprepared(&host, &own, &links, "defer").build();
     let _ = web.run().refused(1);
     assert_eq!(link_rules(&host), [""; 0]);
 }
@@ -196,15 +199,17 @@ fn an_ambiguous_source_is_refused_in_any_mode() {
 #[test]
 fn a_deferred_link_by_prefix_is_wired_too_and_again() {
     let host = iptables_host(Runtime::Crun);
-    let web = deferred(&host, "web", "0a1:db", 80);
-    let db = source(&host, "0a1b2c", "3306");
+    let web = deferred(&host, "web", "0a1b0a1b0a1b:db", 80);
+    let (id, other) = ("0a1b".repeat(16), format!("0a1b0a1b0a1b{}", "f".repeat(52)));
+    let db = source(&host, &id, "3306");
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
     end(&db);
     drop(db);
-    let db = source(&host, "0a1b2c", "3306");
+    // Another id of that prefix takes nothing away, neither while the source is gone nor later.
+    let other = source(&host, &other, "3306");
+    assert_eq!(web.reach(&other, Proto::Tcp, 3306), SHUT);
+    let db = source(&host, &id, "3306");
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
-    // Another of that prefix takes nothing away.
-    let other = source(&host, "0a1fff", "3306");
     let _third = deferred(&host, "third", "web", 81);
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
     assert_eq!(web.reach(&other, Proto::Tcp, 3306), SHUT);

@@ -133,17 +133,19 @@ each_backend! {
 #[test]
 fn everybody_is_found_by_name_id_and_prefix() {
     let host = iptables_host(Runtime::Runc);
-    let db = source(&host, "0a1b2c", "3306");
-    let web = host.container("0d1e2f").annotate("name", "web").hooks().build();
+    let [db_id, web_id] = ["0a1b", "0d1e"].map(|part| part.repeat(16));
+    let db = source(&host, &db_id, "3306");
+    let web = host.container(&web_id).annotate("name", "web").hooks().build();
     web.run().ok();
-    for (at, web_as) in ["web", "0d1e2f", "0d"].into_iter().enumerate() {
-        call(&host, &format!("connect {web_as} 0a1:db{at}")).ok();
+    for (at, web_as) in ["web", &web_id, "0d1e0d1e0d1e"].into_iter().enumerate() {
+        call(&host, &format!("connect {web_as} 0a1b0a1b0a1b:db{at}")).ok();
         assert!(knows(&web, &format!("db{at}"), &db));
     }
     assert_eq!(link_rules(&host).len(), 4, "one set of rules");
     for at in 0..3 {
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
-        call(&host, &format!("disconnect 0d db{at}")).ok();
+        let _ = call(&host, &format!("disconnect 0d db{at}")).refused(4);
+        call(&host, &format!("disconnect 0d1e0d1e0d1e db{at}")).ok();
     }
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
 }

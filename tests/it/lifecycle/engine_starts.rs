@@ -111,6 +111,31 @@ fn is_told(container: &Container, variable: &str) -> bool {
     container.environ().iter().any(|entry| entry.starts_with(variable))
 }
 
+/// Two names of one container: that of its annotation, and Docker's.
+#[test]
+fn a_source_is_also_found_under_the_name_that_docker_gave_it() {
+    let host = docker(Runtime::Runc, "1m");
+    restarts("shop-db-1").writes(&host);
+    let db = by_docker(&host, "shop-db-1").annotate("name", "db").annotate("ports", "3306").build();
+    starts(&db);
+    let web = web(&host, "shop-db-1:one db:two");
+    starts(&web);
+    for alias in ["one", "two"] {
+        assert!(knows(&web, alias, &db), "{alias}: {}", web.hosts());
+    }
+    assert_eq!(inspect(&host, "shop-db-1")["name"], "db");
+    let me = web_with(&host, "me-1", "me-1:self").create().refused(4);
+    assert!(me.contains("a container cannot be linked to itself"), "{me}");
+    end(&web);
+    end(&db);
+}
+
+/// A container in Docker's files, whose annotation gives it another name.
+fn web_with<'h>(host: &'h Host, name: &'static str, links: &str) -> Container<'h> {
+    InDocker { policy: "no", ..restarts(name) }.writes(host);
+    by_docker(host, name).annotate("name", "another").annotate("links", links).build()
+}
+
 each_runtime! {
     fn h21_a_source_that_docker_will_start_is_waited_for(runtime) {
         for policy in ["always", "unless-stopped", "on-failure"] {

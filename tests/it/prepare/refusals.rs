@@ -53,10 +53,12 @@ fn a_stopped_source_is_named_in_dockers_words() {
 #[test]
 fn an_ambiguous_prefix_is_named_in_dockers_words() {
     let host = Host::open(Runtime::Runc);
-    let _both = ["abcd1", "abcd2"].map(|id| source(&host, id, "3306"));
-    let expected = "multiple IDs found with provided prefix: abcd";
-    assert_eq!(complaint(&linked(&host, "abcd:alias"), 4), expected);
-    linked(&host, "abcd1:alias").prepare().ok();
+    let ids = ["1", "2"].map(|end| end.repeat(51));
+    let ids = ids.map(|end| format!("abcdabcdabcd{end}0"));
+    let _both = ids.each_ref().map(|id| source(&host, id, "3306"));
+    let expected = "multiple IDs found with provided prefix: abcdabcdabcd";
+    assert_eq!(complaint(&linked(&host, "abcdabcdabcd:alias"), 4), expected);
+    linked(&host, "abcdabcdabcd1:alias").prepare().ok();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use oci_link::testing::{
     Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag,
     Phase, Port, PortSet, Protocol, Record, Variable,
 };
-use oci_link::testing::{Dialect, link_variables};
+use oci_link::testing::{Dialect, LinkVariables, link_variables};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +32,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         hosts: None,
         bundle: None,
         without_variables: Vec::new(),
+        engine_name: None,
         id,
     }
 }
@@ -46,7 +47,8 @@ fn ports() -> impl Strategy<Value = BTreeSet<Port>> {
 
 fn environment() -> impl Strategy<Value = Vec<(String, String)>> {
     let key = "HOME|PATH|PATHS|[A-Za-z_][A-Za-z0-9_. -]{0,6}";
-    prop::collection::vec((key, "[^\0]{0,8}"), 0..6)
+    // No key twice: the first value would count.
+    prop::collection::btree_map(key, "[^\0]{0,8}", 0..6).prop_map(|map| map.into_iter().collect())
 }
 
 /// One port's four, or a range's: what Docker formats.
@@ -164,7 +166,9 @@ proptest! {
         let source = record(&ports, &environment);
         let web = ContainerName::new("web").expect("a name");
         let name = Alias::new(&alias).expect("an alias");
-        let variables = link_variables(&web, [(&name, &source)], &[], dialect);
+        let LinkVariables { variables, left_out } =
+            link_variables(&web, [(&name, &source)], &[], dialect);
+        prop_assert!(left_out.is_empty(), "{left_out:?}");
         let shown: Vec<String> = variables.iter().map(ToString::to_string).collect();
 
         let (default, of_ports) = expected(&alias, &ports, dialect);
@@ -199,8 +203,9 @@ proptest! {
             (0..records.len()).map(|n| Alias::new(&format!("s{n}")).expect("an alias")).collect();
         let pairs = || aliases.iter().zip(&records);
         let each = pairs().map(|pair| link_variables(&web, [pair], &[], Dialect::V28));
-        let apart: Vec<Variable> = each.flatten().collect();
-        prop_assert_eq!(&link_variables(&web, pairs(), &[], Dialect::V28), &apart);
+        let apart: Vec<Variable> = each.flat_map(|found| found.variables).collect();
+        let together = link_variables(&web, pairs(), &[], Dialect::V28).variables;
+        prop_assert_eq!(&together, &apart);
 
         let own: Vec<_> =
             taken.iter().map(|at| Variable::new(&at.get(&apart).key, "own")).collect();
@@ -208,6 +213,6 @@ proptest! {
             .into_iter()
             .filter(|variable| own.iter().all(|own| own.key != variable.key))
             .collect();
-        prop_assert_eq!(link_variables(&web, pairs(), &own, Dialect::V28), left);
+        prop_assert_eq!(link_variables(&web, pairs(), &own, Dialect::V28).variables, left);
     }
 }

@@ -47,8 +47,16 @@ impl Numbers {
     }
 }
 
-const IDS: [&str; 6] = ["a", "ab", "abc1", "abc2", "b", "bc"];
-const NAMES: [&str; 5] = ["a", "abc", "db", "web", "bc"];
+/// Two of them begin alike, and a name is their beginning.
+const IDS: [&str; 6] = [
+    "a",
+    "ab",
+    "abc",
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde1",
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde2",
+    "bc",
+];
+const NAMES: [&str; 5] = ["a", "abc", "db", "0123456789ab", "bc"];
 const ADDRESSES: [&str; 3] = ["10.0.0.2/24", "10.0.0.3/24", "fd00::2/64"];
 
 fn any_record(numbers: &mut Numbers) -> Record {
@@ -63,6 +71,18 @@ fn any_record(numbers: &mut Numbers) -> Record {
         if numbers.below(2) == 0 {
             link_state.source = ContainerId::new(numbers.one_of(&IDS)).ok();
         }
+        link_state.meaning = match numbers.below(4) {
+            0 => Some(Meaning::Name),
+            1 => ContainerId::new(numbers.one_of(&IDS)).ok().map(Meaning::Id),
+            _ => link_state
+                .source
+                .as_ref()
+                .and_then(|id| Meaning::inferred(&link_state.link.source, id)),
+        };
+    }
+    if numbers.below(3) == 0 {
+        let name = ContainerName::new(numbers.one_of(&NAMES)).unwrap();
+        record.engine_name = Some(name).filter(|name| *name != record.name);
     }
     record
 }
@@ -75,6 +95,7 @@ fn answers(store: &dyn Store) -> Vec<String> {
         let name = reference(text);
         all.push(format!("{text}: {:?}", store.get(&id).unwrap()));
         all.push(format!("{text}: {:?}", store.find(&name).unwrap()));
+        all.push(format!("{text}: {:?}", store.named(&name).unwrap()));
         all.push(format!("{text}: {:?}", store.recipients_naming(&name).unwrap()));
         all.push(format!("{text}: {:?}", store.unresolved_by_prefix(&id).unwrap()));
     }

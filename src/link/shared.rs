@@ -1,0 +1,70 @@
+//! A hosts file that several recipients share, as containers of one pod do.
+//!
+//! A resolver takes the first line of a name. So an alias for two sources leads both recipients to
+//! the source of one of them.
+
+use crate::model::{Alias, HostsPlace, LinkState, Record};
+
+/// Whether two records name the same hosts file.
+pub(crate) fn is_same_file(one: &HostsPlace, other: &HostsPlace) -> bool {
+    match (one, other) {
+        (HostsPlace::Mount { inode, .. }, HostsPlace::Mount { inode: other, .. })
+        | (HostsPlace::Rootfs { inode, .. }, HostsPlace::Rootfs { inode: other, .. }) => {
+            inode == other
+        }
+        (HostsPlace::Mount { .. }, HostsPlace::Rootfs { .. })
+        | (HostsPlace::Rootfs { .. }, HostsPlace::Mount { .. }) => false,
+    }
+}
+
+/// Returns the first alias that `one` and `other` have for two sources. Both share a hosts file.
+pub(crate) fn disputed_alias<'a>(one: &'a Record, other: &Record) -> Option<&'a Alias> {
+    let differ = |ours: &LinkState, theirs: &LinkState| match (&ours.source, &theirs.source) {
+        (Some(ours), Some(theirs)) => ours != theirs,
+        _ => ours.link.source != theirs.link.source,
+    };
+    let is_disputed = |ours: &&LinkState| {
+        other.links.iter().any(|theirs| {
+            theirs.link.alias.same_host(ours.link.alias.as_str()) && differ(ours, theirs)
+        })
+    };
+    one.links.iter().find(is_disputed).map(|link_state| &link_state.link.alias)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample::record;
+    use crate::model::{ContainerId, Created, Inode};
+    use std::path::PathBuf;
+
+    #[test]
+    fn a_file_is_known_by_its_inode() {
+        let inode = |number| Inode { device: 1, number };
+        let mount =
+            |path: &str, n| HostsPlace::Mount { path: PathBuf::from(path), inode: inode(n) };
+        assert!(is_same_file(&mount("/a", 1), &mount("/b", 1)));
+        assert!(!is_same_file(&mount("/a", 1), &mount("/a", 2)));
+        let rootfs = |created| HostsPlace::Rootfs { path: "/a".into(), inode: inode(1), created };
+        assert!(is_same_file(&rootfs(Created::File), &rootfs(Created::Nothing)));
+        assert!(!is_same_file(&rootfs(Created::File), &mount("/a", 1)));
+    }
+
+    #[test]
+    fn an_alias_for_two_sources_is_disputed() {
+        let disputed = |one: &[&str], other: &[&str], ids: [Option<&str>; 2]| {
+            let [mut one, mut other] =
+                [one, other].map(|links| record("web", "", &[]).linked(links));
+            for (record, id) in [&mut one, &mut other].into_iter().zip(ids) {
+                record.links[0].source = id.map(|id| ContainerId::new(id).unwrap());
+            }
+            disputed_alias(&one, &other).map(ToString::to_string)
+        };
+        assert_eq!(disputed(&["a:db"], &["b:DB"], [Some("a"), Some("b")]).as_deref(), Some("db"));
+        assert_eq!(disputed(&["a:db"], &["b:DB"], [Some("x"), Some("x")]), None, "one container");
+        assert_eq!(disputed(&["a:db"], &["a:db"], [Some("x"), Some("y")]).as_deref(), Some("db"));
+        assert_eq!(disputed(&["a:db"], &["b:c"], [Some("a"), Some("b")]), None);
+        assert_eq!(disputed(&["a:db"], &["b:db"], [Some("a"), None]).as_deref(), Some("db"));
+        assert_eq!(disputed(&["a:db"], &["a:db"], [Some("a"), None]), None, "it waits");
+    }
+}
