@@ -1,7 +1,7 @@
 //! A container starts: its record is published, its links are made, and the containers that are
 //! linked to it are planned again.
 
-use crate::error::{Error, Failures, Kind, Result};
+use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::host::Locked;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::alive::is_running;
@@ -169,7 +169,11 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
         log::info!("{first}: another container with this id runs: this one is {}", container.id);
     }
     cleared |= contested::settle(host, &container)?;
-    let named = container.name.reference().map(|name| host.store.find(&name)).transpose()?;
+    let named = match container.name.reference().map(|name| host.store.find(&name)).transpose() {
+        // The other container keeps the name. This one is found by its id.
+        Err(error) if error.cause == Cause::NewerRecord => None,
+        found => found?,
+    };
     if let Some(Found::One(other)) = named {
         let same_name = other.name == container.name && other.id != container.id;
         if same_name && !may_run(host, &other) {
