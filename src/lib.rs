@@ -47,11 +47,11 @@ pub mod testing {
     pub use crate::firewall::{Choice, Firewall, OwnerScope, SetupCache, isolate, select};
     pub use crate::link::env::{Dialect, LeftOut, LinkVariables, link_variables};
     pub use crate::model::{
-        Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Flow, Hostname,
-        HostsPlace, Inode, Instance, Network, OwnerTag, Phase, Port, PortSet, Protocol, Record,
-        Reference, Variable,
+        Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Family, Flow,
+        Hostname, HostsPlace, Inode, Instance, Network, OwnerTag, Phase, Port, PortSet, Protocol,
+        Record, Reference, Variable,
     };
-    pub use crate::store::{Change, Commit, Found, Store, open as open_store};
+    pub use crate::store::{Change, Commit, Found, NewerRecord, Store, open as open_store};
     pub use crate::sys::hosts::HostsFile;
     pub use crate::sys::net::conntrack::drop_connections;
     pub use crate::sys::private_dir::Directory;

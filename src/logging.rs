@@ -15,10 +15,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The socket on which syslogd and journald listen.
 pub(crate) const SYSLOG: &str = "/dev/log";
+/// Days from the first of March of the year 0 to the first of January 1970.
+const DAYS_BEFORE_1970: u64 = 719_468;
 /// The syslog facility "daemon" (RFC 5424).
 const DAEMON: u8 = 3;
 
@@ -62,8 +64,7 @@ fn begin(
         Some(file) => {
             builder.target(Target::Pipe(Box::new(file)));
             builder.format(move |to, record| {
-                let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let at = format!("{}.{:06}", seconds.as_secs(), seconds.subsec_micros());
+                let at = rfc_3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
                 let level = record.level().as_str().to_lowercase();
                 writeln!(to, "{at} {level} oci-link[{pid}]: {}", record.args())
             });
@@ -93,6 +94,27 @@ fn open(path: &Path) -> Result<File> {
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
         .open(path)
         .context(Kind::Input, || format!("log file {}", shown(path)))
+}
+
+/// The time `since` 1970 in UTC, such as `2026-11-22T17:48:07.511679Z`.
+fn rfc_3339(since: Duration) -> String {
+    let (days, second) = (since.as_secs() / 86400, since.as_secs() % 86400);
+    // Years that begin in March, so that the leap day is the last one; eras have 400 years.
+    let days = days + DAYS_BEFORE_1970;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    format!(
+        "{:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
+        era * 400 + year + later,
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+        since.subsec_micros()
+    )
 }
 
 /// `<27>oci-link[1]: text` as `oci-link: text`, the form of all our lines on standard error.
@@ -133,5 +155,26 @@ impl Write for Syslog {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_date() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00.000007Z"),
+            (951_782_399, "2000-02-28T23:59:59.000007Z"),
+            (951_782_400, "2000-02-29T00:00:00.000007Z"),
+            (951_868_800, "2000-03-01T00:00:00.000007Z"),
+            (1_709_251_199, "2024-02-29T23:59:59.000007Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.000007Z"),
+            (1_795_369_687, "2026-11-22T17:48:07.000007Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000007Z"),
+        ] {
+            assert_eq!(rfc_3339(Duration::new(seconds, 7000)), expected);
+        }
     }
 }

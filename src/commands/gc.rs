@@ -1,6 +1,7 @@
 //! `gc`: removes what dead containers left behind, whose end no poststop hook reported.
 
 use super::sync::{print, print_repaired};
+use super::warn_of_newer;
 use crate::cli::Gc;
 use crate::error::Result;
 use crate::host::Host;
@@ -8,6 +9,7 @@ use crate::recovery;
 
 /// Prints one line for each thing that was removed, or with `--dry-run` would be.
 pub(crate) fn run(host: &Host, arguments: &Gc) -> Result<()> {
+    warn_of_newer(host)?;
     if arguments.dry_run {
         let findings = recovery::audit_dead(host)?;
         print(findings.iter().map(ToString::to_string))?;

@@ -1,6 +1,6 @@
 //! `graph`: prints the containers and their links as a graph.
 
-use super::say;
+use super::{say, warn_of_newer};
 use crate::cli::{GraphArguments, GraphFormat};
 use crate::error::Result;
 use crate::graph;
@@ -10,6 +10,7 @@ use std::collections::HashSet;
 
 /// Prints the graph in the requested format.
 pub(crate) fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
+    warn_of_newer(host)?;
     let mut records = host.store.all()?;
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     let mut running = HashSet::new();

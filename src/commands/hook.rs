@@ -66,7 +66,7 @@ pub(crate) fn run(overrides: Overrides, arguments: &Hook, input: Result<Vec<u8>>
 
 fn log_stage(state: &Result<State>, stage: Stage) {
     if let Ok(state) = state {
-        log::debug!("{}: hook {stage:?}", state.id);
+        log::debug!("{}: hook {stage:?}", state.id.short());
     }
 }
 
@@ -78,14 +78,15 @@ fn start(config: Config, state: &State, stage: Stage, known: &Cell<Option<Concer
     let container = StartingContainer::read(&host, state)?;
     known.set(Some(Concern::of_record(&container.record)));
     lifecycle::start(&host, container, AfterHook::Exit)?;
-    log::debug!("{id}: hook {stage:?} done after {:.1?}", begun.elapsed());
+    log::debug!("{}: hook {stage:?} done after {:.1?}", id.short(), begun.elapsed());
     Ok(())
 }
 
 fn stop(config: Config, state: &State) -> Result<()> {
     let (id, begun) = (&state.id, Instant::now());
     lifecycle::stop(&Host::open(config)?, id, AfterHook::Exit)?;
-    log::debug!("{id}: hook {:?} done after {:.1?}", Stage::Poststop, begun.elapsed());
+    let stage = Stage::Poststop;
+    log::debug!("{}: hook {stage:?} done after {:.1?}", id.short(), begun.elapsed());
     Ok(())
 }
 

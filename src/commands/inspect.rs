@@ -1,9 +1,10 @@
 //! `inspect`: prints one container's record, its links as they would be planned now, and its rules
 //! in the kernel.
 
+use super::ls::LinkWord;
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
-use super::{ls, say_json};
+use super::{ls, say_json, warn_of_newer};
 use crate::cli::{Format, Inspect};
 use crate::error::{Error, Result};
 use crate::firewall::OwnerScope;
@@ -26,17 +27,26 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     let record = look_up(host.store.as_ref(), &reference)?;
     let plan = Planned(plan(&locked, &record, None, true, OnMissing::Leave));
     let rules = Rules::of(host, &record)?;
+    warn_of_newer(host)?;
     let recipients = host.store.all()?;
     drop(locked);
     let linked_by: Vec<&Record> =
         recipients.iter().filter(|other| other.alias_of(&record.id).is_some()).collect();
+    let all = Known { records: &recipients, linked_by };
     match arguments.format {
-        Format::Json => say_json(&in_full(host, &record, &linked_by, &plan, &rules)),
+        Format::Json => say_json(&in_full(host, &record, &all, &plan, &rules)),
         Format::Table => {
-            let fields = fields(host, &record, &linked_by, &plan, &rules);
+            let fields = fields(host, &record, &all, &plan, &rules);
             table::print(paint, &["FIELD", "VALUE"], &fields)
         }
     }
+}
+
+/// What the records of all containers say about links.
+struct Known<'a> {
+    records: &'a [Record],
+    /// The recipients that are linked to the container.
+    linked_by: Vec<&'a Record>,
 }
 
 /// The plan for the container's links at this moment.
@@ -116,14 +126,8 @@ fn flows_in_full(flows: &[Flow]) -> Value {
     flows.collect()
 }
 
-fn in_full(
-    host: &Host,
-    record: &Record,
-    linked_by: &[&Record],
-    plan: &Planned,
-    rules: &Rules,
-) -> Value {
-    let mut value = ls::summary(host, record, linked_by);
+fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules: &Rules) -> Value {
+    let mut value = ls::summary(host, record, all.records, &all.linked_by);
     value["pid"] = json!(record.instance.pid);
     value["owner"] = json!(record.owner.as_str());
     value["backend"] = json!(record.backend.as_str());
@@ -134,7 +138,7 @@ fn in_full(
     value["plan"] = match &plan.0 {
         Ok(Plan { record: planned, .. }) => json!({
             "verdict": plan.verdict(record),
-            "links": ls::links_in_full(planned),
+            "links": ls::links_in_full(planned, all.records),
             "flows": flows_in_full(&planned.flows),
         }),
         Err(error) => json!({ "verdict": plan.verdict(record), "error": error.to_string() }),
@@ -149,7 +153,7 @@ fn in_full(
 fn fields(
     host: &Host,
     record: &Record,
-    linked_by: &[&Record],
+    all: &Known<'_>,
     plan: &Planned,
     rules: &Rules,
 ) -> Vec<Vec<Cell>> {
@@ -165,9 +169,11 @@ fn fields(
         row("port", port.to_string());
     }
     for link_state in &record.links {
-        row("link", link(link_state));
+        let mark = LinkWord::of(record, link_state, all.records);
+        let mark = if mark == LinkWord::NoPorts { mark.mark() } else { "" };
+        row("link", link(link_state) + mark);
     }
-    for other in linked_by {
+    for other in &all.linked_by {
         row("linked by", other.name.to_string());
     }
     for variable in passed(record) {

@@ -2,16 +2,15 @@
 
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
-use super::{say, say_json};
+use super::{say, say_json, warn_of_newer};
 use crate::cli::{Format, Ls};
 use crate::error::Result;
+use crate::graph;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::disputes::{AliasDispute, NameDispute, about_aliases, about_names};
 use crate::lifecycle::lookup::look_up;
-use crate::model::{
-    Alias, ContainerId, Hostname, Link, LinkState, Network, Phase, Record, Reference,
-};
+use crate::model::{Alias, ContainerId, Hostname, LinkState, Network, Phase, Record, Reference};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -29,6 +28,7 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
             .iter()
             .try_for_each(|link_state| say(&format!("{}\n", link_state.link.alias)));
     }
+    warn_of_newer(host)?;
     let mut linked_by: BTreeMap<&ContainerId, Vec<&Record>> = BTreeMap::new();
     for record in &records {
         for source in record.links.iter().filter_map(|link_state| link_state.source.as_ref()) {
@@ -45,15 +45,17 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     };
     match arguments.format {
         Format::Table => {
-            let rows: Vec<_> =
-                records.iter().map(|record| row(host, record, &by(record), &disputes)).collect();
+            let rows: Vec<_> = records
+                .iter()
+                .map(|record| row(host, record, &records, &by(record), &disputes))
+                .collect();
             let headings = ["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED BY", "STATE"];
             table::print(Paint::for_stdout(), &headings, &rows)
         }
         Format::Json => say_json(
             &records
                 .iter()
-                .map(|record| disputes.added(summary(host, record, &by(record)), record))
+                .map(|record| disputes.added(summary(host, record, &records, &by(record)), record))
                 .collect::<Value>(),
         ),
     }
@@ -130,46 +132,97 @@ pub(crate) fn state_cell(host: &Host, record: &Record) -> Cell {
     Cell::new(tone, state)
 }
 
-/// The links as `source:alias`, with a mark for those that are not connected, for those that were
-/// connected too late for their variables, and for those whose alias is disputed.
-fn links(record: &Record, disputes: &Disputes<'_>) -> Vec<String> {
-    let mark = |link_state: &LinkState| match &link_state.source {
-        None => " (waiting)",
-        Some(_) if record.lacks_variables(&link_state.link.alias) => " (no variables)",
-        Some(_) => "",
-    };
-    let shown = |link_state: &LinkState| {
-        let Link { source, alias } = &link_state.link;
-        let rival = disputes.rival(record, alias);
+/// The state of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkWord {
+    /// Its lines and rules are there.
+    Ready,
+    /// It is ready and opens no port, because its source exposes none.
+    NoPorts,
+    /// It is ready, and was connected too late for its variables.
+    NoVariables,
+    /// Its source is not there.
+    Waiting,
+}
+
+impl LinkWord {
+    /// The state of a link of `record`.
+    pub(crate) fn of(record: &Record, link_state: &LinkState, records: &[Record]) -> Self {
+        let Some(id) = &link_state.source else { return Self::Waiting };
+        let source = records.iter().find(|other| other.id == *id);
+        match source {
+            Some(source) if graph::opened(record, source).is_empty() => Self::NoPorts,
+            _ if record.lacks_variables(&link_state.link.alias) => Self::NoVariables,
+            _ => Self::Ready,
+        }
+    }
+
+    /// What is shown behind the link; nothing for a link that is ready.
+    pub(crate) fn mark(self) -> &'static str {
+        match self {
+            Self::Ready => "",
+            Self::NoPorts => " (no ports)",
+            Self::NoVariables => " (no variables)",
+            Self::Waiting => " (waiting)",
+        }
+    }
+
+    /// The state in JSON. A link without ports or variables is ready.
+    fn state(self) -> &'static str {
+        match self {
+            Self::Ready | Self::NoPorts | Self::NoVariables => "ready",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+/// The links as `source:alias`, with a mark for those that wait, open no port or lack variables, and for
+/// those whose alias is disputed.
+fn links(record: &Record, records: &[Record], disputes: &Disputes<'_>) -> Vec<String> {
+    let shown = |it: &LinkState| {
+        let mark = LinkWord::of(record, it, records).mark();
+        let rival = disputes.rival(record, &it.link.alias);
         let rival =
             rival.map_or_else(String::new, |rival| format!(" (disputed by {})", rival.name));
-        format!("{source}:{alias}{}{rival}", mark(link_state))
+        format!("{}:{}{mark}{rival}", it.link.source, it.link.alias)
     };
     record.links.iter().map(shown).collect()
 }
 
-fn row(host: &Host, record: &Record, linked_by: &[&Record], disputes: &Disputes<'_>) -> Vec<Cell> {
+fn row(
+    host: &Host,
+    record: &Record,
+    records: &[Record],
+    linked_by: &[&Record],
+    disputes: &Disputes<'_>,
+) -> Vec<Cell> {
     let or_dash = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell }.into();
     let addresses: Vec<_> =
         record.network.addresses().iter().map(|address| address.ip().to_string()).collect();
     let by: Vec<_> = linked_by.iter().map(|other| other.name.to_string()).collect();
     let address =
         if record.network == Network::Host { "host".to_owned() } else { addresses.join(",") };
-    let is_waiting = record.links.iter().any(|link_state| link_state.source.is_none());
-    let links = or_dash(links(record, disputes).join(","));
+    let is_doubtful = |it: &LinkState| LinkWord::of(record, it, records) != LinkWord::Ready;
+    let is_doubtful = record.links.iter().any(is_doubtful);
+    let links = or_dash(links(record, records, disputes).join(","));
     vec![
         record.id.short().into(),
         disputes.name(record),
         or_dash(address),
         or_dash(record.ports.to_string()),
-        if is_waiting { links.with(Tone::Doubtful) } else { links },
+        if is_doubtful { links.with(Tone::Doubtful) } else { links },
         or_dash(by.join(",")),
         state_cell(host, record),
     ]
 }
 
 /// The JSON object for a record, with complete ids.
-pub(crate) fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Value {
+pub(crate) fn summary(
+    host: &Host,
+    record: &Record,
+    records: &[Record],
+    linked_by: &[&Record],
+) -> Value {
     let addresses = record.network.addresses().iter().map(|address| address.ip().to_string());
     json!({
         "id": record.id.as_str(),
@@ -178,19 +231,24 @@ pub(crate) fn summary(host: &Host, record: &Record, linked_by: &[&Record]) -> Va
         "network": if record.network == Network::Host { "host" } else { "own" },
         "addresses": addresses.collect::<Vec<_>>(),
         "ports": record.ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
-        "links": links_in_full(record),
+        "links": links_in_full(record, records),
         "linked_by": linked_by.iter().map(|other| other.id.as_str()).collect::<Vec<_>>(),
         "state": state(host, record),
     })
 }
 
-/// The JSON array for the links of a record.
-pub(crate) fn links_in_full(record: &Record) -> Value {
+/// The JSON array for the links of a record: what each names, its state, and the ports that it opens.
+pub(crate) fn links_in_full(record: &Record, records: &[Record]) -> Value {
     let links = record.links.iter().map(|link_state| {
+        let source = link_state.source.as_ref();
+        let source = source.and_then(|id| records.iter().find(|other| other.id == *id));
+        let ports = source.map(|source| graph::opened(record, source)).unwrap_or_default();
         let mut shown = json!({
             "source": link_state.link.source.as_str(),
             "alias": link_state.link.alias.as_str(),
             "connected": link_state.source.as_ref().map(ContainerId::as_str),
+            "state": LinkWord::of(record, link_state, records).state(),
+            "ports": ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
         });
         if record.lacks_variables(&link_state.link.alias) {
             shown["variables"] = false.into();

@@ -30,7 +30,7 @@ use crate::oci::spec::MAX_CONFIG;
 use crate::sys::process::{self, stdin};
 use clap::Parser;
 use std::ffi::OsString;
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 
 /// The largest OCI state that a hook reads, in bytes. Usual states have a few kilobytes, most of it
 /// annotations.
@@ -111,6 +111,15 @@ fn overrides(global: Global) -> Overrides {
         log_level: global.log_level,
         log_file: global.log_file,
     }
+}
+
+/// Names the records of a newer version, which a command skips, on standard error.
+fn warn_of_newer(host: &Host) -> Result<()> {
+    for newer in host.store.newer()? {
+        // Without a standard error the log has it.
+        let _ = writeln!(stderr(), "oci-link: {}: skipped; it and its rules stay", newer.reason);
+    }
+    Ok(())
 }
 
 /// Writes text to standard output.

@@ -1,5 +1,6 @@
 //! `sync`: repairs links, rules and hosts files according to the records.
 
+use super::warn_of_newer;
 use crate::cli::Sync;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
@@ -9,23 +10,35 @@ use std::io::{Write, stdout};
 /// Prints one line for each thing that was repaired or removed. With `--check` nothing is changed, and
 /// findings are an error with the status of the worst.
 pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<()> {
+    warn_of_newer(host)?;
     if arguments.check {
-        let findings = recovery::audit(host)?;
-        print(findings.iter().map(ToString::to_string))?;
-        return match Finding::worst(&findings) {
-            Some(kind) => {
-                let message = match findings.len() {
-                    1 => "1 problem found; run oci-link sync".to_owned(),
-                    count => format!("{count} problems found; run oci-link sync"),
-                };
-                Err(Error::new(kind, message))
-            }
-            None => Ok(()),
-        };
+        return check(host);
     }
     let repaired = recovery::sync(host)?;
     print_repaired(&repaired.findings)?;
     repaired.failures.into_result()
+}
+
+/// Prints what is wrong. Problems are an error with the status of the worst.
+fn check(host: &Host) -> Result<()> {
+    let findings = recovery::audit(host)?;
+    let obstacles = recovery::obstacles(host)?;
+    print(findings.iter().map(ToString::to_string))?;
+    print(obstacles.iter().map(ToString::to_string))?;
+    // Only the program that made a foreign chain can change it.
+    let message = match (findings.len(), obstacles.len()) {
+        (0, 0) => return Ok(()),
+        (1, 0) => "1 problem found; run oci-link sync".to_owned(),
+        (count, 0) => format!("{count} problems found; run oci-link sync"),
+        (0, 1) => "1 problem found; run oci-link doctor".to_owned(),
+        (0, count) => format!("{count} problems found; run oci-link doctor"),
+        (ours, others) => {
+            let count = ours + others;
+            format!("{count} problems found; run oci-link sync, then oci-link doctor")
+        }
+    };
+    let kind = if obstacles.is_empty() { Finding::worst(&findings) } else { None };
+    Err(Error::new(kind.unwrap_or(Kind::Firewall), message))
 }
 
 /// Prints each finding behind what was done about it.

@@ -94,7 +94,7 @@ pub(crate) fn shown(family: Family) -> &'static str {
 fn jump(context: &HostContext, table: &Table) -> Option<Check> {
     let lines = table.lines.as_ref().ok()?;
     let subject = format!("FORWARD, {}", shown(table.family));
-    let needed = context.depends_on_tables();
+    let needed = context.depends_on_table(table.family);
     if !needed {
         let why = if probe::has_chain(lines) { "no link needs it now" } else { "no link yet" };
         return Some(Check::ok(&subject, why));
@@ -104,7 +104,11 @@ fn jump(context: &HostContext, table: &Table) -> Option<Check> {
 
 fn judge(subject: &str, in_front: Option<&[&str]>, fix: &str) -> Check {
     match in_front {
-        None => Check::warning(subject, "has no jump to OCI-LINK: the rules were flushed", fix),
+        None => Check::fault(
+            subject,
+            "has no jump to OCI-LINK: the rules were flushed, and no link carries anything",
+            fix,
+        ),
         Some([]) => Check::ok(subject, "jumps to OCI-LINK first"),
         Some([first, rest @ ..]) => {
             let more =
@@ -132,6 +136,6 @@ mod tests {
         let check = judge("s", Some(&["-A FORWARD -j DOCKER", "x"]), "m");
         assert!(check.detail.ends_with("first: -A FORWARD -j DOCKER and 1 more"), "{check:?}");
         assert_eq!(judge("s", Some(&[]), "m").verdict, Verdict::Ok);
-        assert_eq!(judge("s", None, "m").verdict, Verdict::Warning);
+        assert_eq!(judge("s", None, "m").verdict, Verdict::Fault);
     }
 }

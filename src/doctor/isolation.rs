@@ -4,10 +4,14 @@
 use super::HostContext;
 use super::check::Check;
 use super::firewall::shown;
+use super::forward::is_of_engine;
 use crate::firewall::Choice;
 use crate::firewall::probe::{self, Table};
 use crate::model::{BackendName, BridgeName, Family};
 use std::fs;
+
+/// The switches for frames with a tag.
+const TAGGED: [&str; 2] = ["bridge-nf-filter-vlan-tagged", "bridge-nf-filter-pppoe-tagged"];
 
 pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let bridges = &context.config.isolate;
@@ -20,6 +24,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     if bridges.is_empty() {
         return checks;
     }
+    checks.extend(TAGGED.iter().filter_map(|name| tagged(name)));
     checks.push(interfaces(bridges));
     match context.chosen() {
         Some(BackendName::Nftables) => checks.push(drops_of_nftables(context)),
@@ -58,6 +63,26 @@ fn judge_switch(name: &str, value: Option<&str>, isolates: bool) -> Check {
     Check::trouble(isolates, name, &cause, &fix)
 }
 
+/// Whether the firewall sees frames with a tag. A container with the capability `NET_RAW` can send
+/// them, and the kernel delivers those of VLAN 0 as if they had no tag. `None` if `br_netfilter` is not
+/// loaded, which another check reports.
+fn tagged(name: &str) -> Option<Check> {
+    let value = fs::read_to_string(format!("/proc/sys/net/bridge/{name}")).ok()?;
+    Some(judge_tagged(name, value.trim()))
+}
+
+fn judge_tagged(name: &str, value: &str) -> Check {
+    if value == "1" {
+        return Check::ok(name, "tagged frames are filtered");
+    }
+    let cause = "is off: a container can reach others of its bridge with tagged frames, past the \
+                 isolation";
+    let fix = format!(
+        "sysctl -w net.bridge.{name}=1; and in /etc/sysctl.d/oci-link.conf: net.bridge.{name} = 1"
+    );
+    Check::fault(name, cause, fix)
+}
+
 /// Checks that the isolated bridges exist.
 fn interfaces(bridges: &[BridgeName]) -> Check {
     let devices = fs::read_to_string("/proc/net/dev").unwrap_or_default();
@@ -69,13 +94,15 @@ fn interfaces(bridges: &[BridgeName]) -> Check {
     let list = |names: &[&BridgeName]| {
         names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     };
-    if absent.is_empty() {
+    let (later, absent): (Vec<&BridgeName>, Vec<_>) =
+        absent.into_iter().partition(|bridge| is_of_engine(bridge.as_str()));
+    if absent.is_empty() && later.is_empty() {
         Check::ok("isolated bridges", list(&there))
+    } else if absent.is_empty() {
+        let detail = format!("{}: created by its engine when a container needs it", list(&later));
+        Check::ok("isolated bridges", detail)
     } else {
-        let cause = format!(
-            "no such interface: {}; engines create their bridges when needed",
-            list(&absent)
-        );
+        let cause = format!("no such interface: {}", list(&absent));
         Check::warning(
             "isolated bridges",
             cause,
@@ -99,9 +126,7 @@ fn drops_of_nftables(context: &HostContext) -> Check {
 
 /// Judges the drop rules. Before the first container starts, none are needed.
 fn judge_drops(context: &HostContext, subject: &str, whole: bool) -> Check {
-    let made = context.firewall().is_some_and(|firewall| {
-        firewall.isolated().is_ok_and(|bridges| bridges == context.config.isolate)
-    });
+    let made = context.is_isolated();
     if whole {
         Check::ok(subject, "the drop rules come last")
     } else if context.running.is_empty() && !made {
@@ -148,6 +173,15 @@ mod tests {
         assert_eq!(judge(Some("0"), false).verdict, Verdict::Warning);
         let fix = judge(None, true).fix.unwrap();
         assert!(fix.starts_with("modprobe br_netfilter && sysctl -w net.bridge."), "{fix}");
+    }
+
+    #[test]
+    fn frames_with_a_tag_pass_an_isolation_that_does_not_see_them() {
+        assert_eq!(judge_tagged(TAGGED[0], "1").verdict, Verdict::Ok);
+        let check = judge_tagged(TAGGED[0], "0");
+        assert_eq!(check.verdict, Verdict::Fault);
+        let fix = check.fix.unwrap();
+        assert!(fix.starts_with("sysctl -w net.bridge.bridge-nf-filter-vlan-tagged=1; "), "{fix}");
     }
 
     #[test]

@@ -1,16 +1,13 @@
 //! The links of running containers: what `sync` and `gc` would find.
 
 use super::check::Check;
-use super::{HostContext, alive};
+use super::{HostContext, alive, carried, lost};
 use crate::config::Config;
-use crate::firewall::{Choice, SetupCache, select};
 use crate::host::Host;
-use crate::model::{BackendName, Record};
+use crate::model::Record;
 use crate::recovery::{self, Finding};
-use crate::store;
+use crate::store::{self, NewerRecord};
 use crate::sys::private_dir::Directory;
-use crate::sys::process;
-use std::rc::Rc;
 
 const SUBJECT: &str = "links";
 /// Findings that are listed; one cause may break a thousand links.
@@ -38,8 +35,10 @@ pub(crate) fn running(host: Option<&Host>) -> Vec<Record> {
 
 pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let Some(host) = &context.host else { return without_records(context) };
-    let mut checks = audited(context, host);
+    let mut checks = newer(host);
+    checks.extend(audited(context, host));
     checks.extend(context.running.iter().flat_map(started_too_early));
+    checks.extend(carried::examine(context));
     checks
 }
 
@@ -53,7 +52,12 @@ fn started_too_early(record: &Record) -> impl Iterator<Item = Check> + '_ {
 }
 
 fn audited(context: &HostContext, host: &Host) -> Vec<Check> {
-    match recovery::audit(host) {
+    let found = recovery::audit(host).map(|mut findings| {
+        let is_shared = |it: &Finding| matches!(it, Finding::Base(_) | Finding::Isolation);
+        findings.retain(|finding| !(context.is_idle() && is_shared(finding)));
+        findings
+    });
+    match found {
         Ok(findings) if findings.is_empty() => {
             let count = context.running.len();
             vec![Check::ok(
@@ -61,46 +65,51 @@ fn audited(context: &HostContext, host: &Host) -> Vec<Check> {
                 format!("{count} containers: rules and hosts files match their records"),
             )]
         }
-        Ok(findings) => checks_of(context, &findings),
+        Ok(findings) => checks_of(context, findings),
         Err(error) => {
             vec![Check::fault(SUBJECT, error.to_string(), context.call("sync"))]
         }
     }
 }
 
-fn checks_of(context: &HostContext, findings: &[Finding]) -> Vec<Check> {
+/// Records that only a newer oci-link reads.
+fn newer(host: &Host) -> Vec<Check> {
+    let newer = host.store.newer().unwrap_or_default();
+    let check = |newer: &NewerRecord| {
+        let cause = format!("{}: it and its rules stay as they are", newer.reason);
+        Check::warning("newer record", cause, "install the oci-link that wrote it")
+    };
+    newer.iter().map(check).collect()
+}
+
+fn checks_of(context: &HostContext, findings: Vec<Finding>) -> Vec<Check> {
+    let lost = lost::examine(context, &findings);
+    let is_orphaned = |finding: &Finding| matches!(finding, Finding::Orphaned { .. });
+    let findings: Vec<Finding> = findings.into_iter().filter(|it| !is_orphaned(it)).collect();
     let check = |finding: &Finding| {
-        Check::warning(SUBJECT, finding.to_string(), context.call(command(finding)))
+        let fix = context.call(command(finding));
+        Check::trouble(finding.is_grave(), SUBJECT, &finding.to_string(), &fix)
     };
     let mut checks: Vec<Check> = findings.iter().take(SHOWN).map(check).collect();
     if findings.len() > SHOWN {
         let cause = format!("{} more problems", findings.len() - SHOWN);
         checks.push(Check::warning(SUBJECT, cause, context.call("sync")));
     }
+    checks.extend(lost);
     checks
 }
 
 /// The command that repairs the finding.
 fn command(finding: &Finding) -> &'static str {
     match finding {
-        Finding::Dead(_) | Finding::Orphaned { .. } | Finding::Leftover(_) => "gc",
+        Finding::Dead(_) | Finding::Leftover(_) => "gc",
         _ => "sync",
     }
 }
 
 /// Looks for rules of records that were lost.
 fn without_records(context: &HostContext) -> Vec<Check> {
-    let (Some(state), Ok(boot)) = (&context.state, process::boot_id()) else { return Vec::new() };
-    let mut findings = Vec::new();
-    for backend in BackendName::ALL {
-        let firewall = select(Choice::Fixed(backend), SetupCache::new(Rc::clone(state), boot));
-        // A backend that cannot be read has no rules of ours.
-        let owners = firewall.owners().unwrap_or_default().into_keys();
-        findings.extend(owners.map(|owner| Finding::Orphaned { backend, owner }));
-    }
-    if findings.is_empty() {
-        vec![Check::ok(SUBJECT, "no container has links yet")]
-    } else {
-        checks_of(context, &findings)
-    }
+    let findings = lost::without_records(context);
+    let lost = lost::examine(context, &findings);
+    vec![lost.unwrap_or_else(|| Check::ok(SUBJECT, "no container has links yet"))]
 }

@@ -7,17 +7,21 @@
 //! Nothing is changed: no backend is chosen or set up, no directory created, no log opened. Records
 //! are read only if the state directory is valid, because opening it repairs it.
 
+mod carried;
 mod check;
 mod config;
 mod config_edit;
 mod containerd;
 mod disputes;
+mod docker;
 mod engines;
 mod firewall;
+mod forward;
 mod hooks;
 mod host;
 mod isolation;
 mod links;
+mod lost;
 mod podman;
 mod programs;
 mod state;
@@ -27,7 +31,7 @@ use crate::firewall::probe::{Table, tables};
 use crate::firewall::{Choice, Firewall, SetupCache, select};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
-use crate::model::{BackendName, Record};
+use crate::model::{BackendName, BridgeName, Family, Record};
 use crate::sys::private_dir::Directory;
 use crate::sys::process;
 pub(crate) use check::{Check, Verdict, worst};
@@ -82,9 +86,11 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
     checks.extend(state_checks);
     checks.extend(programs::examine(&context));
     checks.extend(firewall::examine(&context));
+    checks.extend(forward::examine(&context));
     checks.extend(isolation::examine(&context));
     checks.extend(host::reloaders(&context));
     checks.extend(engines::examine(&context));
+    checks.extend(docker::examine(&context));
     checks.extend(hooks::examine(&context));
     checks.push(state::watch(&context));
     checks.extend(match opened {
@@ -128,15 +134,32 @@ impl HostContext {
         Some(select(self.config.firewall, SetupCache::new(state, process::boot_id().ok()?)))
     }
 
-    /// Whether running containers depend on rules of iptables.
-    fn depends_on_tables(&self) -> bool {
-        let isolated = !self.config.isolate.is_empty();
-        let base = |backend| match backend {
-            BackendName::Iptables | BackendName::Ipset => true,
-            BackendName::Nftables | BackendName::None => false,
+    /// The bridges whose isolation was set up.
+    fn isolated(&self) -> Vec<BridgeName> {
+        self.firewall().and_then(|firewall| firewall.isolated().ok()).unwrap_or_default()
+    }
+
+    /// Whether the isolation of config.toml was set up.
+    fn is_isolated(&self) -> bool {
+        self.isolated() == self.config.isolate
+    }
+
+    /// Whether nothing is set up yet, or no longer after `gc --all`. The first container that starts
+    /// sets up what it needs.
+    fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.isolated().is_empty()
+    }
+
+    /// Whether running containers depend on rules of iptables in this family.
+    fn depends_on_table(&self, family: Family) -> bool {
+        let base = |backend| matches!(backend, BackendName::Iptables | BackendName::Ipset);
+        let linked = |record: &Record| {
+            let flows = &record.flows;
+            base(record.backend) && flows.iter().any(|flow| Family::of(flow.from) == family)
         };
-        let linked = |record: &Record| base(record.backend) && !record.flows.is_empty();
-        isolated && self.chosen().is_some_and(base) || self.running.iter().any(linked)
+        let isolated =
+            !self.config.isolate.is_empty() && !self.is_idle() && self.chosen().is_some_and(base);
+        isolated || self.running.iter().any(linked)
     }
 }
 

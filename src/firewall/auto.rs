@@ -107,12 +107,12 @@ impl Firewall for Auto {
         self.known().map_or(Ok(()), |known| known.remove_owner(owner))
     }
 
-    fn remove_all(&self) -> Result<()> {
-        self.known().map_or(Ok(()), Firewall::remove_all)
+    fn remove_all(&self) -> Result<bool> {
+        self.known().map_or(Ok(false), Firewall::remove_all)
     }
 
-    fn is_intact(&self) -> Result<bool> {
-        self.known().map_or(Ok(true), Firewall::is_intact)
+    fn is_intact(&self, families: &[Family]) -> Result<bool> {
+        self.known().map_or(Ok(true), |known| known.is_intact(families))
     }
 
     fn runs_programs(&self, family: Family) -> Result<bool> {

@@ -208,13 +208,13 @@ impl Firewall for Ipset {
         self.settle(&mut Netlink::netfilter()?, owner, &[])
     }
 
-    fn remove_all(&self) -> Result<()> {
-        self.base.remove_all()?;
-        destroy_sets(&mut Netlink::netfilter()?)
+    fn remove_all(&self) -> Result<bool> {
+        let rules = self.base.remove_all()?;
+        Ok(destroy_sets(&mut Netlink::netfilter()?)? || rules)
     }
 
-    fn is_intact(&self) -> Result<bool> {
-        self.base.is_intact()
+    fn is_intact(&self, families: &[Family]) -> Result<bool> {
+        self.base.is_intact(families)
     }
 
     /// A flush by another process after this check goes unnoticed. `sync` then creates the rules

@@ -175,12 +175,12 @@ impl Firewall for Iptables {
         tools.try_for_each(|tool| Self::reconcile(tool, owner, &[]))
     }
 
-    fn remove_all(&self) -> Result<()> {
+    fn remove_all(&self) -> Result<bool> {
         self.base.remove_all()
     }
 
-    fn is_intact(&self) -> Result<bool> {
-        self.base.is_intact()
+    fn is_intact(&self, families: &[Family]) -> Result<bool> {
+        self.base.is_intact(families)
     }
 
     fn runs_programs(&self, _: Family) -> Result<bool> {

@@ -5,6 +5,7 @@
 
 mod auto;
 mod elements;
+pub(crate) mod foreign;
 pub(crate) mod ipset;
 pub(crate) mod iptables;
 mod isolation;
@@ -78,10 +79,11 @@ pub trait Firewall {
     fn owners(&self) -> Result<BTreeMap<OwnerTag, InstalledRules>>;
     /// Removes all rules with the owner's tag, found by a listing.
     fn remove_owner(&self, owner: &OwnerTag) -> Result<()>;
-    /// Removes everything that the backend created, for all owners. Missing parts are not an error.
-    fn remove_all(&self) -> Result<()>;
-    /// Whether [`Firewall::ensure_base`] would change nothing.
-    fn is_intact(&self) -> Result<bool>;
+    /// Removes everything that the backend created, for all owners, and returns whether there was
+    /// anything. Missing parts are not an error.
+    fn remove_all(&self) -> Result<bool>;
+    /// Whether [`Firewall::ensure_base`] would change nothing that rules of `families` need.
+    fn is_intact(&self, families: &[Family]) -> Result<bool>;
     /// Whether changing rules of a family would run programs in the current state.
     fn runs_programs(&self, family: Family) -> Result<bool>;
     /// Ends the tracked connections that only `flows` permitted, and returns how many there were.

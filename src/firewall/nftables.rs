@@ -23,6 +23,7 @@
 //! container deletes nothing.
 
 pub(crate) mod messages;
+pub(crate) mod owner;
 mod rules;
 mod table;
 
@@ -71,7 +72,7 @@ impl Nftables {
         match transaction.commit(link)? {
             None => Ok(true),
             Some(refusal) if refusal.code == EEXIST => Ok(false),
-            Some(refusal) => Err(complaint(refusal)),
+            Some(refusal) => Err(owner::refused(link, refusal)),
         }
     }
 }
@@ -137,12 +138,14 @@ impl Firewall for Nftables {
         settle(&mut Netlink::netfilter()?, owner, &[])
     }
 
-    fn remove_all(&self) -> Result<()> {
-        table::delete(&mut Netlink::netfilter()?)?;
-        self.memory.note_isolated(ISOLATION, &[])
+    fn remove_all(&self) -> Result<bool> {
+        let found = table::delete(&mut Netlink::netfilter()?)?;
+        self.memory.note_isolated(ISOLATION, &[])?;
+        Ok(found)
     }
 
-    fn is_intact(&self) -> Result<bool> {
+    /// All families share one table.
+    fn is_intact(&self, _: &[Family]) -> Result<bool> {
         table::is_whole(&mut Netlink::netfilter()?, &self.isolated()?)
     }
 
@@ -161,6 +164,11 @@ pub(crate) fn is_in_kernel() -> Result<()> {
     answer.map_err(|refusal| {
         failed(format!("nf_tables: not in the kernel ({})", refusal.errno().desc()))
     })
+}
+
+/// Whether the error means that an object or the kernel's `nf_tables` is missing.
+pub(crate) fn is_absent(refusal: NetlinkError) -> bool {
+    table::is_absent(refusal)
 }
 
 /// Whether the rules of the table isolate the containers of `bridges`.
@@ -225,7 +233,7 @@ fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
     transaction.delete_elements(&changes.delete);
     transaction.add_elements(&changes.change);
     transaction.add_elements(&changes.add);
-    transaction.commit(link)?.map_or(Ok(()), |refusal| Err(complaint(refusal)))
+    transaction.commit(link)?.map_or(Ok(()), |refusal| Err(owner::refused(link, refusal)))
 }
 
 fn complaint(refusal: NetlinkError) -> Error {

@@ -48,11 +48,11 @@ impl Firewall for NoFirewall {
         Ok(())
     }
 
-    fn remove_all(&self) -> Result<()> {
-        Ok(())
+    fn remove_all(&self) -> Result<bool> {
+        Ok(false)
     }
 
-    fn is_intact(&self) -> Result<bool> {
+    fn is_intact(&self, _: &[Family]) -> Result<bool> {
         Ok(true)
     }
 

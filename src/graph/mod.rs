@@ -15,6 +15,9 @@ pub(crate) use text::text;
 use crate::model::{ContainerId, LinkState, Network, Phase, PortSet, Record};
 use std::collections::BTreeMap;
 
+/// Marks a link that opens no port.
+const NO_PORTS: &str = "(no ports)";
+
 /// Containers and their links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Graph {
@@ -76,10 +79,18 @@ impl NodeState {
 }
 
 impl Edge {
+    /// What is shown beside the alias: the ports, or the state.
+    pub(crate) fn what(&self) -> &str {
+        match (self.connected, self.ports.as_str()) {
+            (false, _) => "waiting",
+            (true, "") => NO_PORTS,
+            (true, ports) => ports,
+        }
+    }
+
     /// The label of the edge in a drawing.
     pub(crate) fn label(&self) -> String {
-        let what = if self.connected { self.ports.as_str() } else { "waiting" };
-        format!("{} {what}", self.alias).trim_end().to_owned()
+        format!("{} {}", self.alias, self.what())
     }
 }
 
@@ -111,7 +122,8 @@ impl Graph {
                     recipient,
                     source,
                     alias: link_state.link.alias.to_string(),
-                    ports: standing.map_or_else(String::new, |at| open(record, &records[*at])),
+                    ports: standing
+                        .map_or_else(String::new, |at| opened(record, &records[*at]).to_string()),
                     connected: standing.is_some(),
                 });
             }
@@ -166,11 +178,11 @@ fn meant(records: &[Record], recipient: usize, link_state: &LinkState) -> Option
 }
 
 /// The ports of `source` to which `recipient` has flows.
-fn open(recipient: &Record, source: &Record) -> String {
+pub(crate) fn opened(recipient: &Record, source: &Record) -> PortSet {
     let its = |ip| source.network.addresses().iter().any(|address| address.ip() == ip);
     let flows = || recipient.flows.iter().filter(|flow| its(flow.to));
     let is_open = |port: &_| flows().any(|flow| flow.port == *port);
-    source.ports.iter().filter(is_open).collect::<PortSet>().to_string()
+    source.ports.iter().filter(is_open).collect()
 }
 
 /// Replaces everything but printable ASCII by escape sequences. A terminal, a browser or another

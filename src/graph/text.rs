@@ -15,12 +15,8 @@ pub(crate) fn text(graph: &Graph) -> String {
         for (number, edge) in graph.links_of(at).enumerate() {
             let branch = if number + 1 == count { "`--" } else { "|--" };
             let source = graph.nodes.get(edge.source).map_or_else(String::new, name);
-            let what = match (edge.connected, edge.ports.as_str()) {
-                (false, _) => "  waiting".to_owned(),
-                (true, "") => String::new(),
-                (true, ports) => format!("  {}", plain(ports)),
-            };
-            let _ = writeln!(out, "{branch} {source} as {}{what}", plain(&edge.alias));
+            let (alias, what) = (plain(&edge.alias), plain(edge.what()));
+            let _ = writeln!(out, "{branch} {source} as {alias}  {what}");
         }
     }
     out

@@ -5,7 +5,7 @@
 //! neighbour. Then no rule may let packets of the starting container through as if they were the
 //! other's.
 
-use crate::error::{Cause, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::lookup::{is_linked, recipients_of};
@@ -30,7 +30,16 @@ pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<bool> {
     let (mut cleared, mut live) = (false, Live::new());
     let mut known: Vec<ContainerId> = Vec::new();
     for address in container.network.addresses() {
-        for holder in host.store.holders_of(address.ip())? {
+        let what = || format!("address \"{}\"", address.ip());
+        let holders = match host.store.holders_of(address.ip()) {
+            // The other container may run: only a newer oci-link knows.
+            Err(error) if error.cause == Cause::NewerRecord && container.links.is_empty() => {
+                log::error!("{}: {}: {error}", container.id, what());
+                continue;
+            }
+            holders => holders.context(Kind::State, what)?,
+        };
+        for holder in holders {
             let shared = holder.instance.boot == container.instance.boot
                 && holder.instance.netns == container.instance.netns;
             if shared || holder.id == container.id || known.contains(&holder.id) {

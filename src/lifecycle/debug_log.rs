@@ -12,7 +12,7 @@ const NAMED: usize = 6;
 
 /// Logs what was read of a starting container. `engine` is the engine that created it.
 pub(crate) fn started(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
-    let id = &me.id;
+    let id = me.id.short();
     let bundle = me.bundle.as_deref().unwrap_or(Path::new(""));
     let links = All(&me.links, |link_state, f| {
         write!(f, "{}:{}", link_state.link.source, link_state.link.alias)
@@ -49,9 +49,9 @@ pub(crate) fn started(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
 /// Logs the backend, once the host lock is held. `choice` is the reason for the backend.
 pub(crate) fn backend(me: &Record, choice: &impl Display) {
     if me.links.is_empty() {
-        log::debug!("{}: has the lock", me.id);
+        log::debug!("{}: has the lock", me.id.short());
     } else {
-        log::debug!("{}: has the lock; rules by {}, {choice}", me.id, me.backend);
+        log::debug!("{}: has the lock; rules by {}, {choice}", me.id.short(), me.backend);
     }
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn candidates(me: &Record, candidates: &[Candidate]) {
             Candidate::Itself => f.write_str("itself"),
         }
     });
-    log::debug!("{}: found: {found}", me.id);
+    log::debug!("{}: found: {found}", me.id.short());
 }
 
 /// Logs what the plan changes.
@@ -87,7 +87,7 @@ pub(crate) fn planned(plan: &Plan) {
     let flows = All(&plan.record.flows, |flow: &Flow, f| write!(f, "{flow}"));
     let block = plan.record.hosts.as_ref().map_or("", |edit: &HostsEdit| &edit.block);
     let hosts = || block.lines().filter(|line| line.contains('\t')).count();
-    log::debug!("{}: planned: {} lines of hosts; flows {flows}", plan.record.id, hosts());
+    log::debug!("{}: planned: {} lines of hosts; flows {flows}", plan.record.id.short(), hosts());
 }
 
 /// Logs the recipients of a container that starts or ends.

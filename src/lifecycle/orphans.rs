@@ -34,7 +34,7 @@ pub(crate) fn purge_from(host: &Locked<'_>, container: &Record) -> Result<()> {
     let mut others = !snapshot.is_complete || snapshot.dead.iter().any(of_earlier);
     for (backend, owner, installed) in snapshot.orphans() {
         if installed.flows.iter().any(|flow| concerns(flow, container)) {
-            log::warn!("rules of {owner} in {backend}: no record names them: removed");
+            log::warn!("orphaned rules in {backend}: no record has the owner tag {owner}: removed");
             // Until they are removed, no container may have its address.
             let flows = snapshot.own_flows(backend, owner);
             host.effects(backend, |effects| remove_owner(effects, owner, &flows))?;

@@ -40,6 +40,9 @@ pub(crate) fn first_plan(
         absences.refine(&me.links, found)
     };
     debug_log::candidates(me, &candidates);
+    if absent != OnMissing::Leave {
+        warn_of_no_ports(me, &candidates);
+    }
     let shared = shared_hosts_blocks(host.store.as_ref(), me)?;
     let hosts = file.map(|file| HostsInput {
         place: file.place().clone(),
@@ -53,6 +56,20 @@ pub(crate) fn first_plan(
     }
     debug_log::planned(&plan);
     Ok(plan)
+}
+
+/// Warns of sources that expose no port: a link to one opens nothing.
+fn warn_of_no_ports(me: &Record, candidates: &[Candidate]) {
+    for (link_state, candidate) in me.links.iter().zip(candidates) {
+        match candidate {
+            Candidate::Running(source) if source.ports.is_empty() => log::warn!(
+                "{}: its link to {} opens no port: annotate the source with org.oci-link.ports",
+                me.name,
+                link_state.link.source
+            ),
+            _ => {}
+        }
+    }
 }
 
 /// The error for a record that another program keeps changing without the host lock.

@@ -36,7 +36,14 @@ pub(crate) fn confine<'a>(
         Ok(hosts) => landlock::enter(&landlock::Needs { state: host.state(), hosts, programs }),
         Err(error) => format!("failed: {error}"),
     };
-    log::debug!("restricted, {}: {outcome}", if programs { "programs" } else { "no programs" });
+    let lacks = ["failed: ", "no landlock: ", "all capabilities: "];
+    let is_partial = lacks.iter().any(|part| outcome.contains(part));
+    let level = if is_partial { log::Level::Warn } else { log::Level::Debug };
+    log::log!(
+        level,
+        "restricted, {}: {outcome}",
+        if programs { "programs" } else { "no programs" }
+    );
 }
 
 /// Whether a backend of `records` runs programs. Asks each backend once for each family.

@@ -5,6 +5,7 @@ use crate::firewall::InstalledRules;
 use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
 use crate::model::{BackendName, Flow, OwnerTag, Record};
+use crate::store::NewerRecord;
 use std::collections::{BTreeMap, HashSet};
 
 /// All records and rules at one moment.
@@ -13,6 +14,8 @@ pub(crate) struct HostSnapshot {
     pub(crate) living: Vec<Record>,
     /// Records of dead containers.
     pub(crate) dead: Vec<Record>,
+    /// Records of a newer version. Their rules are left alone.
+    pub(crate) newer: Vec<NewerRecord>,
     /// The rules of each backend that could be read.
     pub(crate) rules: Vec<(BackendName, BTreeMap<OwnerTag, InstalledRules>)>,
     /// Whether all backends could be read.
@@ -43,7 +46,8 @@ impl HostSnapshot {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Self { living, dead, rules, is_complete })
+        let newer = host.store.newer()?;
+        Ok(Self { living, dead, newer, rules, is_complete })
     }
 
     /// The rules with this tag in one backend.
@@ -56,6 +60,11 @@ impl HostSnapshot {
         owners.get(owner)
     }
 
+    /// Whether rules with this tag may belong to a record of a newer version.
+    pub(crate) fn may_be_newer(&self, owner: &OwnerTag) -> bool {
+        self.newer.iter().any(|record| record.owner.as_ref().is_none_or(|own| own == owner))
+    }
+
     /// Rules whose tag no record has.
     pub(crate) fn orphans(
         &self,
@@ -64,14 +73,17 @@ impl HostSnapshot {
             owners.iter().map(move |(owner, installed)| (*backend, owner, installed))
         });
         all.filter(|(_, owner, _)| {
-            !self.living.iter().chain(&self.dead).any(|record| record.owner == **owner)
+            let named = self.living.iter().chain(&self.dead).any(|it| it.owner == **owner);
+            !named && !self.may_be_newer(owner)
         })
     }
 
-    /// The flows that rules of `owner` permit, except those that a running container has too. Pod
-    /// peers share flows.
+    /// The flows that rules of `owner` permit, except those that a running container or one of a newer
+    /// record has too. Pod peers share flows.
     pub(crate) fn own_flows(&self, backend: BackendName, owner: &OwnerTag) -> Vec<Flow> {
-        let others = self.living.iter().map(|record| &record.owner).filter(|tag| *tag != owner);
+        let newer = self.newer.iter().filter_map(|record| record.owner.as_ref());
+        let others = self.living.iter().map(|record| &record.owner).chain(newer);
+        let others = others.filter(|tag| *tag != owner);
         let theirs = others
             .filter_map(|tag| self.installed(backend, tag))
             .flat_map(|installed| &installed.flows);

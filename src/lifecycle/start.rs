@@ -1,7 +1,7 @@
 //! A container starts: its record is published, its links are made, and the containers that are
 //! linked to it are planned again.
 
-use crate::error::{Error, Failures, Kind, Result};
+use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::host::Locked;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::alive::is_running;
@@ -170,7 +170,11 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
     }
     cleared |= contested::settle(host, &container)?;
     for name in container.names().filter_map(ContainerName::reference) {
-        let owner = host.store.named(&name)?;
+        let owner = match host.store.named(&name) {
+            // The other container keeps the name. This one is found by its id.
+            Err(error) if error.cause == Cause::NewerRecord => None,
+            owner => owner?,
+        };
         if let Some(dead) = owner.filter(|o| o.id != container.id && !may_run(host, o)) {
             finish(host, &dead)?;
             cleared = true;

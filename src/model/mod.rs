@@ -18,8 +18,9 @@ mod record;
 #[cfg(test)]
 pub(crate) mod sample;
 
+pub use address::Family;
+pub(crate) use address::first_of_networks;
 pub use address::{Address, Network};
-pub(crate) use address::{Family, first_of_networks};
 pub(crate) use environment::EnvFilter;
 pub use environment::Variable;
 pub use id::ContainerId;

@@ -58,6 +58,25 @@ pub(crate) fn declares_links(config_json: &[u8]) -> bool {
     Annotations::of(&top).declare_links()
 }
 
+/// Whether an annotation asks for links or isolation.
+pub(crate) fn asks_for_links(key: &str, value: &str) -> bool {
+    match key.strip_prefix(PREFIX) {
+        Some("links") => value.trim() != "none",
+        Some("isolate") => ["in", "out", "both"].contains(&value.trim()),
+        _ => false,
+    }
+}
+
+/// The known key that an unknown key of ours resembles; empty if there is none. `None` if the key is
+/// known, is for one container of a pod, or is not ours.
+pub(crate) fn misspelt(key: &str) -> Option<String> {
+    let name = key.strip_prefix(PREFIX)?;
+    if name.contains('/') || KEYS.contains(&name) || RESERVED.contains(&name) {
+        return None;
+    }
+    Some(nearest(name, &KEYS).map_or_else(String::new, |near| format!("{PREFIX}{near}")))
+}
+
 impl Annotations {
     /// Reads the annotations of a config.json. Values that are not strings are skipped.
     pub(crate) fn of(config: &Members<'_>) -> Self {
@@ -162,13 +181,12 @@ impl Annotations {
     fn check_keys(&self, strict: bool) -> Result<()> {
         let ours = self.0.keys().filter_map(|key| key.strip_prefix(PREFIX));
         for name in ours.filter(|name| !name.contains('/')) {
-            if KEYS.contains(&name) || RESERVED.contains(&name) {
-                continue;
-            }
-            let error = Invalid::new("annotation", &format!("{PREFIX}{name}"), "unknown key");
-            let message = match nearest(name, &KEYS) {
-                Some(near) => format!("{error}: did you mean {PREFIX}{near}?"),
-                None => error.to_string(),
+            let key = format!("{PREFIX}{name}");
+            let Some(meant) = misspelt(&key) else { continue };
+            let error = Invalid::new("annotation", &key, "unknown key");
+            let message = match meant.as_str() {
+                "" => error.to_string(),
+                near => format!("{error}: did you mean {near}?"),
             };
             tolerate(strict, Err(Error::new(Kind::Input, message)))?;
         }

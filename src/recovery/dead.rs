@@ -25,10 +25,13 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
 }
 
 /// Whether a record accounts for rules with this tag: that of a running container which uses this
-/// backend, or that of any dead container. Rules of dead ones are removed with their record.
+/// backend, that of any dead container, or one of a newer version. Rules of dead ones are removed with
+/// their record.
 fn is_named(snapshot: &HostSnapshot, backend: BackendName, owner: &OwnerTag) -> bool {
     let living = |record: &Record| record.owner == *owner && record.backend == backend;
-    snapshot.living.iter().any(living) || snapshot.dead.iter().any(|record| record.owner == *owner)
+    snapshot.living.iter().any(living)
+        || snapshot.dead.iter().any(|record| record.owner == *owner)
+        || snapshot.may_be_newer(owner)
 }
 
 /// Removes orphaned rules or leftovers. Requires the host lock under which they were found.

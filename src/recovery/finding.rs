@@ -21,6 +21,8 @@ pub(crate) enum Finding {
     },
     /// The container runs, and its links were removed by `gc --all`.
     Linked(ContainerLabel),
+    /// Chains, sets and rules that all containers share. `gc --all` removes them.
+    Shared(BackendName),
     /// The start or end of a container was noted without the lock, and is not recorded yet.
     Unrecorded(Unrecorded),
     /// A file that a killed writer left in the state directory.
@@ -68,6 +70,7 @@ impl Finding {
             | Self::Unrecorded(_)
             | Self::Leftover(_)
             | Self::Base(_)
+            | Self::Shared(_)
             | Self::Isolation => None,
         }
     }
@@ -75,9 +78,11 @@ impl Finding {
     /// The error kind of the finding.
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Orphaned { .. } | Self::Base(_) | Self::Isolation | Self::Rules(_) => {
-                Kind::Firewall
-            }
+            Self::Orphaned { .. }
+            | Self::Base(_)
+            | Self::Shared(_)
+            | Self::Isolation
+            | Self::Rules(_) => Kind::Firewall,
             Self::Hosts(_) => Kind::Hosts,
             Self::Dead(_)
             | Self::Linked(_)
@@ -88,12 +93,33 @@ impl Finding {
         }
     }
 
+    /// Whether links carry nothing, or bridges are not isolated, until the finding is repaired.
+    pub(crate) fn is_grave(&self) -> bool {
+        match self {
+            Self::Isolation
+            | Self::Unfinished(_)
+            | Self::Links(_)
+            | Self::Rules(_)
+            | Self::Hosts(_) => true,
+            // Perhaps only a rule of another program comes first.
+            Self::Base(_)
+            | Self::Dead(_)
+            | Self::Linked(_)
+            | Self::Orphaned { .. }
+            | Self::Shared(_)
+            | Self::Unrecorded(_)
+            | Self::Leftover(_) => false,
+        }
+    }
+
     /// What a repair did about the finding: `removed` or `repaired`.
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
-            Self::Dead(_) | Self::Linked(_) | Self::Orphaned { .. } | Self::Leftover(_) => {
-                "removed"
-            }
+            Self::Dead(_)
+            | Self::Linked(_)
+            | Self::Orphaned { .. }
+            | Self::Shared(_)
+            | Self::Leftover(_) => "removed",
             Self::Unrecorded(_)
             | Self::Base(_)
             | Self::Isolation
@@ -125,6 +151,10 @@ impl fmt::Display for Finding {
                 write!(f, "container {id}: its {event} is not recorded yet")
             }
             Self::Leftover(name) => write!(f, "leftover in the state directory: {name}"),
+            Self::Shared(BackendName::Nftables) => {
+                f.write_str("firewall: the table of oci-link in nftables")
+            }
+            Self::Shared(_) => f.write_str("firewall: the chains and sets of oci-link in iptables"),
             Self::Base(backend) => {
                 write!(f, "firewall: common rules of {backend} are missing or misplaced")
             }

@@ -12,6 +12,7 @@
 mod dead;
 mod drift;
 mod finding;
+mod obstacles;
 mod teardown;
 
 use crate::error::{Failures, Result};
@@ -20,6 +21,7 @@ use crate::lifecycle::notes::{unrecorded, work_off};
 use crate::lifecycle::snapshot::{self, HostSnapshot};
 use crate::model::ContainerId;
 pub(crate) use finding::Finding;
+pub(crate) use obstacles::{obstacles, packets};
 use std::thread::sleep;
 use std::time::Duration;
 pub(crate) use teardown::end_all;
@@ -65,6 +67,11 @@ pub(crate) fn gc(host: &Host) -> Result<Repaired> {
         }
         dead::findings(host, snapshot)
     })
+}
+
+/// Removes what dead containers left behind, and leaves isolation alone. Takes the host lock.
+fn remove_dead(host: &Host) -> Result<Repaired> {
+    repair(host, dead::findings)
 }
 
 /// Repairs all differences between the records and the host, and removes what dead containers left

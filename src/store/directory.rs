@@ -21,11 +21,13 @@
 
 mod entries;
 mod leftovers;
+mod names;
+mod newer;
 mod search;
 mod subscription;
 
 use super::format;
-use super::{Change, Commit, Found, Store, Subscription};
+use super::{Change, Commit, Found, NewerRecord, Store, Subscription};
 use crate::error::{Cause, Error, Kind, Result};
 use crate::model::{ContainerId, ContainerName, Record, Reference};
 use crate::sys::private_dir::Directory;
@@ -57,6 +59,8 @@ pub(crate) struct DirectoryStore {
     /// The record last written under the current host lock. No other process can have changed it
     /// since.
     written: RefCell<Option<Record>>,
+    /// The records of a newer version that a warning has named.
+    warned: RefCell<BTreeSet<String>>,
 }
 
 impl DirectoryStore {
@@ -83,6 +87,7 @@ impl DirectoryStore {
             addresses: folder(addresses)?,
             wanted: folder(wanted)?,
             written: RefCell::default(),
+            warned: RefCell::default(),
             top,
         })
     }
@@ -96,7 +101,10 @@ impl DirectoryStore {
         match format::decode(&bytes) {
             Ok(record) if record.id.key() == key => return Ok(Some(record)),
             Ok(_) => log::error!("record {key}: belongs to another container: moved to broken/"),
-            Err(error) if error.cause == Cause::NewerRecord => return Err(error),
+            Err(error) if error.cause == Cause::NewerRecord => {
+                return Err(Error::new(Kind::State, format!("record {key}: {error}"))
+                    .because(Cause::NewerRecord));
+            }
             Err(error) => log::error!("record {key}: {error}: moved to broken/"),
         }
         self.top.remove(WHOLE)?;
@@ -146,30 +154,6 @@ impl DirectoryStore {
         Ok(())
     }
 
-    /// Creates the entry of one of a record's names, unless another container owns the name.
-    ///
-    /// The first container with a name keeps it for as long as its record exists.
-    fn take_name(&self, record: &Record, name: &ContainerName) -> Result<()> {
-        let (name, id, key) = (name.as_str(), &record.id, record.id.key());
-        if self.names.link(&key, name)? {
-            return Ok(());
-        }
-        match self.names.read_link(name)? {
-            Some(owner) if owner == key => Ok(()),
-            Some(owner) if self.read(&owner)?.is_some_and(|other| other.has_name(name)) => {
-                log::warn!(
-                    "name {name} belongs to container {owner}: links by this name do not find \
-                     container {id}"
-                );
-                Ok(())
-            }
-            _ => {
-                self.names.remove(name)?;
-                self.names.link(&key, name).map(drop)
-            }
-        }
-    }
-
     fn drop_entries(&self, key: &str, was: &Entries, now: &Entries) -> Result<()> {
         let gone = |index: &Directory, was: &BTreeSet<String>, now: &BTreeSet<String>| {
             for listed in was.difference(now) {
@@ -198,7 +182,7 @@ impl Store for DirectoryStore {
 
     fn namesakes(&self, id: &ContainerId) -> Result<Vec<Record>> {
         let mut records: Vec<Record> = self.read(&id.tagged(None).key())?.into_iter().collect();
-        records.extend(self.behind(&self.wanted, &namesakes(id))?);
+        records.extend(self.behind(&self.wanted, &namesakes(id), Self::read)?);
         // A record that was damaged, or an entry of a killed writer, may be another container's.
         records.retain(|record| record.id.as_str() == id.as_str());
         Ok(records)
@@ -217,15 +201,15 @@ impl Store for DirectoryStore {
     }
 
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {
-        self.behind(&self.addresses, &address.to_string())
+        self.behind(&self.addresses, &address.to_string(), Self::read)
     }
 
     fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>> {
-        self.behind(&self.wanted, reference.as_str())
+        self.behind(&self.wanted, reference.as_str(), Self::read_known)
     }
 
     fn recipients_of(&self, id: &ContainerId) -> Result<Vec<Record>> {
-        self.behind(&self.wanted, &id.key())
+        self.behind(&self.wanted, &id.key(), Self::read_known)
     }
 
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>> {
@@ -233,7 +217,7 @@ impl Store for DirectoryStore {
             return Ok(Vec::new());
         }
         let Some(key) = hope(id.as_str()) else { return Ok(Vec::new()) };
-        let mut records = self.behind(&self.wanted, &key)?;
+        let mut records = self.behind(&self.wanted, &key, Self::read_known)?;
         records.retain(|record| record.links.iter().any(|link| link.awaits_prefix_of(id)));
         Ok(records)
     }
@@ -243,18 +227,19 @@ impl Store for DirectoryStore {
         for key in self.file_names()? {
             match ContainerId::of_plain_key(&key) {
                 Some(id) => _ = ids.insert(id),
-                None => ids.extend(self.read(&key)?.map(|record| record.id)),
+                None => ids.extend(self.read_known(&key)?.map(|record| record.id)),
             }
         }
         Ok(ids)
     }
 
     fn all(&self) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
-        for key in self.file_names()? {
-            records.extend(self.read(&key)?);
-        }
-        Ok(records)
+        let keys = self.file_names()?;
+        keys.iter().filter_map(|key| self.read_known(key).transpose()).collect()
+    }
+
+    fn newer(&self) -> Result<Vec<NewerRecord>> {
+        self.find_newer()
     }
 
     fn is_complete(&self, epoch: &str) -> Result<bool> {

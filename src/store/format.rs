@@ -22,6 +22,22 @@ struct Versioned {
     version: u32,
 }
 
+/// What a record of a newer version still says to this program.
+#[derive(Deserialize)]
+struct Glimpse {
+    #[serde(default)]
+    owner: Option<serde_json::Value>,
+}
+
+/// A record that a newer oci-link wrote. It is left as it is, and so are its rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewerRecord {
+    /// The owner tag of its rules. Without one, any rule may be its own.
+    pub(crate) owner: Option<OwnerTag>,
+    /// Why the record is not read. The text names it.
+    pub(crate) reason: String,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Stored {
     version: u32,
@@ -141,8 +157,9 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
     let Versioned { version } = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
     if version > VERSION {
-        let message =
-            format!("record of version {version}: this oci-link reads versions up to {VERSION}");
+        let message = format!(
+            "version {version} is newer than this oci-link, which reads versions up to {VERSION}"
+        );
         return Err(Error::new(Kind::State, message).because(Cause::NewerRecord));
     }
     let stored: Stored = serde_json::from_slice(bytes).context(Kind::Input, || "record")?;
@@ -178,6 +195,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         hosts: stored.hosts.map(HostsEdit::try_from).transpose()?,
         bundle: stored.bundle,
     })
+}
+
+/// The owner tag in a record of a newer version, if it is where this version has it.
+pub(crate) fn owner_of(bytes: &[u8]) -> Option<OwnerTag> {
+    let Glimpse { owner } = serde_json::from_slice(bytes).ok()?;
+    OwnerTag::parse(owner?.as_str()?).ok()
 }
 
 fn bridges(addresses: &[Address]) -> BTreeMap<IpAddr, String> {

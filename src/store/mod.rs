@@ -7,7 +7,7 @@ mod directory;
 pub(crate) mod format;
 pub(crate) mod notes;
 
-use crate::error::Result;
+use crate::error::{Cause, Result};
 use crate::model::{ContainerId, HostsEdit, Record, Reference};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::Lock;
@@ -16,6 +16,8 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
+
+pub use format::NewerRecord;
 
 /// The result of resolving a reference to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +68,10 @@ pub trait Store {
     fn namesakes(&self, id: &ContainerId) -> Result<Vec<Record>>;
     /// Returns the record of the container `id`. Of several with this id it is exactly the one that
     /// is meant.
+    ///
+    /// A record of a newer version is an error with the cause `NewerRecord` here, in
+    /// [`Store::namesakes`], [`Store::find`] and [`Store::holders_of`]. All other queries skip it with
+    /// a warning.
     fn get(&self, id: &ContainerId) -> Result<Option<Record>>;
     /// Resolves `reference` in Docker's order: exact id, then exact name, then the beginning of an id
     /// if it is unique and [`Reference::begins`] accepts it.
@@ -87,6 +93,10 @@ pub trait Store {
     fn ids(&self) -> Result<BTreeSet<ContainerId>>;
     /// Returns all records.
     fn all(&self) -> Result<Vec<Record>>;
+    /// Returns the records of a newer version, which [`Store::all`] leaves out.
+    fn newer(&self) -> Result<Vec<NewerRecord>> {
+        Ok(Vec::new())
+    }
     /// Whether [`Store::mark_complete`] was called in this `epoch` and no record has been lost
     /// since.
     ///
@@ -134,7 +144,11 @@ pub trait Subscription: AsFd {
 /// Returns the pod peers of `record`: the other containers with the same first address.
 pub(crate) fn pod_peers(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
     let Some(address) = record.network.addresses().first() else { return Ok(Vec::new()) };
-    let mut pod_peers = store.holders_of(address.ip())?;
+    let mut pod_peers = match store.holders_of(address.ip()) {
+        // A pod peer whose record is newer must not keep this container from being changed.
+        Err(error) if error.cause == Cause::NewerRecord => Vec::new(),
+        found => found?,
+    };
     pod_peers.retain(|peer| peer.id != record.id);
     Ok(pod_peers)
 }

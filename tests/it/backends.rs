@@ -7,7 +7,7 @@ mod pods;
 mod site;
 mod whole;
 
-use oci_link::testing::BackendName;
+use oci_link::testing::{BackendName, Family};
 use site::{Site, flows, owner};
 
 /// Makes each scenario a test per backend.
@@ -152,7 +152,7 @@ each_backend! {
             assert_eq!(kept.flows.len(), flows.len());
             assert!(flows.iter().all(|flow| kept.flows.contains(flow)));
         }
-        assert!(site.act(|firewall| firewall.is_intact()).expect("looked"));
+        assert!(site.act(|firewall| firewall.is_intact(&[Family::V4, Family::V6])).expect("looked"));
         remove_owner(&one);
         assert!(owners().keys().eq([&two]));
         site.assert_permitted(&two, &more);

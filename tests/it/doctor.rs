@@ -1,7 +1,9 @@
 //! `doctor`: each trouble is found and named, and what it says mends it; a host without any is well,
 //! and none is changed by being looked at.
 
+mod containers;
 mod engines;
+mod forward;
 mod hosts;
 mod places;
 

@@ -25,7 +25,7 @@ fn every_form_shows_what_runs_what_died_and_what_waits() {
     let [db_at, api_at, web_at] = [&db, &api, &web].map(shown);
     let expected = |dead: &str| {
         format!(
-            "api  {api_at}\n|-- web as front\n|-- db{dead} as store  53/udp,3306/tcp\n\
+            "api  {api_at}\n|-- web as front  (no ports)\n|-- db{dead} as store  53/udp,3306/tcp\n\
              `-- queue (waiting) as q  waiting\ndb{dead}  {db_at}\nweb  {web_at}\n\
              `-- api as api  8080/tcp\n"
         )

@@ -39,6 +39,7 @@ pub(crate) const MAY_USE: [(&str, &[&str]); 22] = [
             "lifecycle",
             "logging",
             "model",
+            "oci",
             "recovery",
             "store",
             "sys",

@@ -53,14 +53,17 @@ fn make_set(link: &mut Netlink, set: IpSet) -> Result<bool> {
     }
 }
 
-/// Destroys the sets of both families. A set of another type was not created by us and stays.
-pub(crate) fn destroy_sets(link: &mut Netlink) -> Result<()> {
+/// Destroys the sets of both families, and returns whether there was one. A set of another type was
+/// not created by us and stays.
+pub(crate) fn destroy_sets(link: &mut Netlink) -> Result<bool> {
+    let mut found = false;
     for set in Family::BOTH.into_iter().flat_map(IpSet::all_of) {
         if is_ours(link, set)? {
             destroy(link, set)?;
+            found = true;
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn destroy(link: &mut Netlink, set: IpSet) -> Result<()> {

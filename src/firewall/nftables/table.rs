@@ -2,6 +2,7 @@
 
 use super::complaint;
 use super::messages::{NftSet, Transaction, about_table, comment, message_type, write_comment};
+use super::owner::refused;
 use super::rules::{Rule, count, rules};
 use crate::error::Result;
 use crate::model::{BridgeName, Family};
@@ -59,16 +60,16 @@ pub(crate) fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
             add_rule(&mut transaction, rule);
         }
     }
-    transaction.commit(link)?.map_or(Ok(()), |refusal| Err(complaint(refusal)))
+    transaction.commit(link)?.map_or(Ok(()), |refusal| Err(refused(link, refusal)))
 }
 
-/// Deletes the table. A missing table is not an error.
-pub(crate) fn delete(link: &mut Netlink) -> Result<()> {
+/// Deletes the table, and returns whether it existed.
+pub(crate) fn delete(link: &mut Netlink) -> Result<bool> {
     let mut transaction = Transaction::default();
     transaction.message(NFT_MSG_DELTABLE, 0, |_| ());
     match transaction.commit(link)? {
-        Some(refusal) if !is_absent(refusal) => Err(complaint(refusal)),
-        _ => Ok(()),
+        Some(refusal) if !is_absent(refusal) => Err(refused(link, refusal)),
+        refusal => Ok(refusal.is_none()),
     }
 }
 

@@ -69,7 +69,11 @@ impl Tool {
         let input = format!("*filter\n{commands}COMMIT\n");
         let args = ["--noflush", "--wait", LOCK_WAIT];
         let output = self.run(self.restore_name(), &args, &input)?;
-        Ok(if output.status.success() { Ok(()) } else { Err(self.complaint(&output)) })
+        Ok(if output.status.success() {
+            Ok(())
+        } else {
+            Err(self.complaint(self.restore_name(), &output))
+        })
     }
 
     /// Lists all chains and rules of the filter table.
@@ -78,7 +82,7 @@ impl Tool {
         if output.status.success() {
             Ok(lines(&output.stdout))
         } else {
-            Err(failed(self.complaint(&output)))
+            Err(failed(self.complaint(self.name(), &output)))
         }
     }
 
@@ -104,9 +108,9 @@ impl Tool {
         child::run(&self.program(name), args, input, PATIENCE, Kind::Firewall)
     }
 
-    fn complaint(self, output: &Output) -> String {
+    fn complaint(self, name: &str, output: &Output) -> String {
         let Output { status, complaint, .. } = output;
-        format!("{}: {status}: {complaint}", self.program(self.restore_name()))
+        format!("{}: {status}: {complaint}", self.program(name))
     }
 }
 

@@ -87,17 +87,21 @@ impl Base {
         host_families().try_for_each(|family| self.make(Tool::find(family)?))
     }
 
-    /// Removes the base chain, the chains of all owners and the isolation.
-    pub(crate) fn remove_all(&self) -> Result<()> {
+    /// Removes the base chain, the chains of all owners and the isolation. Returns whether there was
+    /// anything.
+    pub(crate) fn remove_all(&self) -> Result<bool> {
+        let mut found = false;
         for family in host_families() {
             let Ok(tool) = Tool::find(family) else { continue };
             let text = removal(&tool.list()?);
             if !text.is_empty() {
                 tool.restore(&text)?.map_err(failed)?;
+                found = true;
             }
             self.memory.note(tool.name(), "")?;
         }
-        self.memory.note_isolated(NOTE, &[])
+        self.memory.note_isolated(NOTE, &[])?;
+        Ok(found)
     }
 
     /// Isolates exactly `bridges`: their containers reach each other by links only.
@@ -122,10 +126,10 @@ impl Base {
         self.memory.isolated(NOTE)
     }
 
-    /// Whether nothing is missing in both families.
-    pub(crate) fn is_intact(&self) -> Result<bool> {
+    /// Whether nothing is missing in these families.
+    pub(crate) fn is_intact(&self, families: &[Family]) -> Result<bool> {
         let bridges = self.isolated()?;
-        for family in host_families() {
+        for family in host_families().filter(|family| families.contains(family)) {
             // Without the programs of a family, none of its rules can be created.
             let Ok(tool) = Tool::find(family) else { continue };
             if !self.changes(family, &tool.list()?, &bridges).is_empty() {

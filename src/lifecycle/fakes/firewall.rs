@@ -144,13 +144,15 @@ impl Firewall for MemoryFirewall {
         })
     }
 
-    fn remove_all(&self) -> Result<()> {
+    fn remove_all(&self) -> Result<bool> {
         self.call(&format!("remove_all {}", self.name), |kernel| {
+            let before = kernel.rules.len();
             kernel.rules.retain(|(backend, _), _| *backend != self.name.as_str());
+            kernel.rules.len() < before
         })
     }
 
-    fn is_intact(&self) -> Result<bool> {
+    fn is_intact(&self, _: &[Family]) -> Result<bool> {
         let text = format!("is_intact {}", self.name);
         self.call(&text, |kernel| !kernel.damaged.contains(self.name.as_str()))
     }

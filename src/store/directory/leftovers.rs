@@ -3,7 +3,7 @@
 
 use super::DirectoryStore;
 use super::entries::Entries;
-use crate::error::Result;
+use crate::error::{Cause, Result};
 use crate::model::Record;
 use crate::sys::private_dir::{Directory, NEW};
 use std::collections::BTreeSet;
@@ -49,8 +49,9 @@ impl DirectoryStore {
         }
         for name in names(&self.names, ".")? {
             let owner = self.names.read_link(&name)?;
-            let record = owner.map(|id| self.read(&id)).transpose()?.flatten();
-            if record.is_none_or(|record| !record.has_name(&name)) {
+            let has = |record: &Record| record.has_name(&name);
+            let is_used = owner.map(|id| self.is_used(&id, has)).transpose()?;
+            if is_used != Some(true) {
                 found.push(Leftover { place: &self.names, folder: "names/", name });
             }
         }
@@ -58,6 +59,15 @@ impl DirectoryStore {
         self.find_in(&self.addresses, "addresses/", |entries| &entries.addresses, &mut found)?;
         self.find_in(&self.wanted, "wanted/", |entries| &entries.wanted, &mut found)?;
         Ok(found)
+    }
+
+    /// Whether the record with this key needs an entry, which `has` tells. A record of a newer version
+    /// may need any.
+    fn is_used(&self, key: &str, has: impl Fn(&Record) -> bool) -> Result<bool> {
+        match self.read(key) {
+            Err(error) if error.cause == Cause::NewerRecord => Ok(true),
+            read => Ok(read?.is_some_and(|record| has(&record))),
+        }
     }
 
     /// Finds empty directories in the tree of records.
@@ -96,7 +106,7 @@ impl DirectoryStore {
             }
             for id in ids {
                 let has = |record: &Record| keys(&Entries::of(record)).contains(&key);
-                if !self.read(&id)?.is_some_and(|record| has(&record)) {
+                if !self.is_used(&id, has)? {
                     found.push(Leftover { place, folder, name: format!("{key}/{id}") });
                 }
             }

@@ -57,15 +57,17 @@ impl DirectoryStore {
         Ok(keys)
     }
 
-    /// Returns the records that the entries under `key` of an index point to.
-    pub(super) fn behind(&self, index: &Directory, key: &str) -> Result<Vec<Record>> {
+    /// Returns the records that the entries under `key` of an index point to. `read` reads one.
+    pub(super) fn behind(
+        &self,
+        index: &Directory,
+        key: &str,
+        read: fn(&Self, &str) -> Result<Option<Record>>,
+    ) -> Result<Vec<Record>> {
         let mut found = BTreeSet::new();
         index.visit(key, |entry| Ok(found.insert(entry.to_owned())))?;
-        let mut records = Vec::new();
-        for entry in found {
-            records.extend(self.read(&entry)?);
-        }
-        Ok(records)
+        let records = found.iter().filter_map(|entry| read(self, entry).transpose());
+        records.collect()
     }
 
     /// Collects the file names of all records below `path` without `.json`.

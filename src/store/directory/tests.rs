@@ -129,13 +129,42 @@ fn a_broken_record_is_put_aside() {
 }
 
 #[test]
-fn a_record_of_the_future_is_an_error() {
+fn a_record_of_the_future_is_skipped_and_kept() {
     let scratch = Scratch::new("future");
-    let web = scratch.put(&record("web", "", &[]));
+    let web = scratch.put(&record("web", "", &["10.0.0.2/24"]).linked(&["db"]));
+    let api = scratch.put(&record("api", "", &["10.0.0.2/24"]).linked(&["db"]));
     let path = scratch.0.join("records").join(record_path("web"));
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("\"version\":1", "\"version\":9")).unwrap();
-    assert_eq!(scratch.1.get(&web.id).unwrap_err().kind, Kind::State);
+    let text = text.replace("\"version\":1", "\"version\":9");
+    std::fs::write(&path, &text).unwrap();
+
+    let reason = "record web: version 9 is newer than this oci-link, which reads versions up to 1";
+    let error = scratch.1.get(&web.id).unwrap_err();
+    assert_eq!((error.to_string().as_str(), error.kind), (reason, Kind::State));
+    assert_eq!(error.cause, Cause::NewerRecord);
+    for name in ["web", "we"] {
+        assert!(scratch.1.find(&reference(name)).is_err(), "{name}");
+    }
+    // An address that the other container may have must not be handed out as if it were free.
+    assert!(scratch.1.holders_of("10.0.0.2".parse().unwrap()).is_err());
+
+    let ids = |records: Vec<Record>| records.iter().map(|r| r.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(ids(scratch.1.all().unwrap()), ["api"]);
+    assert_eq!(ids(scratch.1.recipients_naming(&reference("db")).unwrap()), ["api"]);
+    let newer = scratch.1.newer().unwrap();
+    assert_eq!(newer.len(), 1);
+    assert_eq!((newer[0].reason.as_str(), newer[0].owner.as_ref()), (reason, Some(&web.owner)));
+
+    // It keeps its file, its name and its entries.
+    scratch.put(&Record { name: web.name.clone(), ..record("other", "", &[]) });
+    assert!(scratch.1.find_leftovers().unwrap().is_empty());
+    assert!(scratch.commit(&Change::Remove(&web), web.revision).is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    assert_eq!(scratch.commit(&Change::Remove(&api), api.revision).unwrap(), Commit::Done(0));
+
+    // Where the tag is not where this version has it, any rule may be its own.
+    std::fs::write(&path, "{\"version\":9,\"owner\":{\"tag\":1}}").unwrap();
+    assert_eq!(scratch.1.newer().unwrap()[0].owner, None);
 }
 
 /// Ids that are no plain file names are found, listed and removed like others.

@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Stack size of a child in bytes; the few calls between clone(2) and execve(2) need less.
 const STACK: usize = 16 << 10;
+/// The longest message of a program that is passed on, in characters.
+const MAX_COMPLAINT: usize = 1000;
 /// Exit status of a child in which execve(2) failed. It never leaves this module.
 const NOT_STARTED: c_int = 127;
 
@@ -35,7 +37,7 @@ pub(crate) struct Output {
     pub(crate) status: ExitStatus,
     /// Its standard output.
     pub(crate) stdout: String,
-    /// The first line of its standard error, with control characters escaped.
+    /// Its standard error on one line, with control characters escaped.
     pub(crate) complaint: String,
 }
 
@@ -75,9 +77,21 @@ pub(crate) fn run(
         file.read_to_end(&mut bytes).context(kind, || "memfd")?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let complaint = text(&mut stderr)?;
-    let complaint = complaint.lines().next().unwrap_or_default().escape_debug().to_string();
+    let complaint = on_one_line(&text(&mut stderr)?);
     Ok(Output { status, stdout: text(&mut stdout)?, complaint })
+}
+
+/// Joins the lines of a message and cuts it after [`MAX_COMPLAINT`] characters. The first line of
+/// iptables-restore is `iptables-restore v1.8.9 (nf_tables): `, and the reason follows in the next one.
+fn on_one_line(text: &str) -> String {
+    let mut all = String::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if !all.is_empty() {
+            all.push_str(if all.ends_with(':') { " " } else { "; " });
+        }
+        all.push_str(line);
+    }
+    all.chars().take(MAX_COMPLAINT).collect::<String>().escape_debug().to_string()
 }
 
 /// Everything that a child needs for execve(2), prepared in advance because the child must not
@@ -214,6 +228,15 @@ mod tests {
         let unread = run("/bin/true", &[], "rules\n", 10_000, Kind::Firewall).unwrap_err();
         assert_eq!(unread.to_string(), "/bin/true: ended before it read all of its input");
         let failed = run("/bin/false", &[], "rules\n", 10_000, Kind::Firewall).unwrap();
+        assert_eq!(failed.complaint, "");
         assert_eq!(failed.status.code(), Some(1));
+    }
+
+    #[test]
+    fn all_lines_of_a_message_are_one() {
+        let script = "printf 'restore v1 (nf_tables): \n\nline 2: no\\a\nline 3\n' >&2";
+        let failed = run("/bin/sh", &["-c", script], "", 10_000, Kind::Firewall).unwrap();
+        assert_eq!(failed.complaint, "restore v1 (nf_tables): line 2: no\\u{7}; line 3");
+        assert_eq!(on_one_line(&"x".repeat(2 * MAX_COMPLAINT)).len(), MAX_COMPLAINT);
     }
 }

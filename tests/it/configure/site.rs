@@ -1,6 +1,7 @@
 //! A directory with engines' files, and one with our program.
 
 use crate::support::OCI_LINK;
+use serde_json::{Value, json};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
@@ -79,6 +80,29 @@ impl Site {
         let path = self.path(path);
         fs::create_dir_all(path.parent().expect("a directory")).expect("made");
         fs::write(path, self.filled(text)).expect("written");
+    }
+
+    /// A running container in docker's files, with the pid of this process.
+    pub(crate) fn container(
+        &self,
+        name: &str,
+        runtime: &str,
+        annotations: &Value,
+        labels: &Value,
+        address: &str,
+    ) {
+        let id = format!("{name:0<64}").replace(|c: char| !c.is_ascii_hexdigit(), "a");
+        let directory = format!("/var/lib/docker/containers/{id}");
+        let config = json!({
+            "ID": id,
+            "Name": format!("/{name}"),
+            "State": { "Running": true, "Pid": process::id() },
+            "Config": { "Labels": labels },
+            "NetworkSettings": { "Networks": { "bridge": { "IPAddress": address } } },
+        });
+        let host = json!({ "Runtime": runtime, "Annotations": annotations });
+        self.write(&format!("{directory}/config.v2.json"), &config.to_string());
+        self.write(&format!("{directory}/hostconfig.json"), &host.to_string());
     }
 
     pub(crate) fn read(&self, path: &str) -> Option<String> {

@@ -3,12 +3,13 @@
 use super::{assert_well, command, config, doctor, paste};
 use crate::{
     backends::each_backend,
-    cast::{recipient, source},
+    cast::{end, recipient, source},
     configure::site::Site,
-    lifecycle::{by_hand, everything, host_of, host_with, wipe},
+    lifecycle::{by_hand, call, everything, host_of, host_with, wipe},
     support::{Host, Runtime, each_runtime},
 };
 use oci_link::testing::BackendName;
+use serde_json::json;
 
 each_backend! {
     fn a_host_with_links_is_well_and_stays_as_it_is(backend) {
@@ -34,7 +35,7 @@ each_backend! {
             check["detail"].as_str().is_some_and(|said| said.contains("web (web): its rules"))
         });
         let mend = rules.expect("said")["fix"].as_str().expect("a fix").to_owned();
-        assert!(mend.ends_with(" sync") && rules.expect("said")["verdict"] == "warning", "{mend}");
+        assert!(mend.ends_with(" sync") && rules.expect("said")["verdict"] == "fault", "{mend}");
         let isolation = if backend == BackendName::Nftables { "isolation" } else { "isolation, IPv6" };
         report.of(isolation).is("fault", "do not separate");
         paste(&host, &site, &mend);
@@ -54,18 +55,51 @@ each_backend! {
         assert_well(&host, &site);
     }
 
-    /// No record names them any more.
+    /// No record names them any more. The links still work, and gc would end them.
     fn rules_without_records_are_found_in_an_empty_state_directory(backend) {
         let (host, site) = (host_of(backend, Runtime::Runc), Site::new());
-        let _db = source(&host, "db", "3306");
-        let _web = recipient(&host, "web", "db");
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        let [v4, v6] = web.addresses();
+        let check = |host: &Host| {
+            let report = doctor(host, &site, 1);
+            assert_eq!(report.troubles(), ["warning lost records"]);
+            let said = report.of("lost records");
+            said.is("warning", &format!("orphaned rules of 1 container at {v4}, {v6}: records were lost"));
+            let (first, last) = said.mend().split_once("; then ").expect("two steps");
+            assert!(last.ends_with(" gc"), "{last}");
+            (first.to_owned(), last.to_owned())
+        };
         wipe(&host);
-        let report = doctor(&host, &site, 1);
-        let said = report.of("links");
-        said.is("warning", &format!("orphaned rules in {backend}: no record has the owner tag "));
+        let (restart, _) = check(&host);
+        assert_eq!(restart, format!("restart the containers at {v4}, {v6}"));
         assert_eq!(host.state_files(), [""; 0], "nothing is made");
-        paste(&host, &site, said.mend());
+        std::fs::remove_dir(host.state_dir()).expect("removed");
+        check(&host);
+        // docker's files know the name.
+        site.container("web", "oci-link", &json!({}), &json!({}), &v4.to_string());
+        site.write("/etc/docker/daemon.json", "{\"runtimes\":{\"oci-link\":{\"path\":\"@BIN@/oci-link-runtime\"}}}");
+        let (restart, gc) = check(&host);
+        assert_eq!(restart, "docker restart web");
+        [&web, &db].into_iter().for_each(end);
+        paste(&host, &site, &gc);
         assert_well(&host, &site);
+    }
+
+    fn after_gc_all_nothing_is_set_up_and_nothing_is_missing(backend) {
+        let (host, site) = (host_of(backend, Runtime::Runc), Site::new());
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        let told = call(&host, "gc --all").ok();
+        let all = if backend == BackendName::Nftables {
+            "removed: firewall: the table of oci-link in nftables\n"
+        } else {
+            "removed: firewall: the chains and sets of oci-link in iptables\n"
+        };
+        assert!(told.contains(all), "{told}");
+        assert_eq!(call(&host, "gc --all").ok(), "", "that was all");
+        assert_well(&host, &site);
+        [&web, &db].into_iter().for_each(end);
     }
 }
 
@@ -99,8 +133,8 @@ fn who_is_in_front_is_named() {
     assert_well(&host, &site);
 
     by_hand(&host, &["ip6tables -F FORWARD"]);
-    let report = doctor(&host, &site, 1);
-    report.of("FORWARD, IPv6").is("warning", "has no jump to OCI-LINK: the rules were flushed");
+    let report = doctor(&host, &site, 2);
+    report.of("FORWARD, IPv6").is("fault", "has no jump to OCI-LINK: the rules were flushed");
 }
 
 each_runtime! {

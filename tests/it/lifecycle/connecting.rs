@@ -30,7 +30,10 @@ each_runtime! {
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
         assert!(knows(&web, "mysql", &db), "{}", web.hosts());
-        let link = json!([{ "source": "db", "alias": "mysql", "connected": "db" }]);
+        let link = json!([{
+            "source": "db", "alias": "mysql", "connected": "db",
+            "state": "ready", "ports": ["3306/tcp"],
+        }]);
         assert_eq!(inspect(&host, "web")["links"], link);
         assert_eq!(inspect(&host, "web")["rules"]["verdict"], "as recorded");
         assert_eq!(inspect(&host, "db")["linked_by"], json!(["web"]));

@@ -7,7 +7,7 @@ use crate::{
     support::{Host, OPEN, Proto, Runtime, SHUT},
 };
 use serde_json::{Value, json};
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 fn names(host: &Host) -> Vec<Value> {
     ls(host).iter().map(|known| known["name"].clone()).collect()
@@ -94,19 +94,76 @@ each_backend! {
     }
 }
 
-/// A newer version knows what to do with it; this one must not throw it away.
-#[test]
-fn a_record_of_a_later_version_is_left_alone() {
-    let host = iptables_host(Runtime::Runc);
-    let _db = source(&host, "db", "3306");
-    let path = record(&host, "db");
-    let mut later: Value =
-        serde_json::from_slice(&fs::read(&path).expect("readable")).expect("JSON");
+/// Makes a record one of a newer version, and returns its path and text.
+fn newer(host: &Host, id: &str) -> (PathBuf, String) {
+    let path = record(host, id);
+    let text = fs::read(&path).expect("readable");
+    let mut later: Value = serde_json::from_slice(&text).expect("JSON");
     later["version"] = json!(99);
     fs::write(&path, later.to_string()).expect("written");
-    let complaint = host.run(&mut host.oci_link(&["inspect", "db"])).refused(7);
-    assert!(complaint.contains("version 99"), "{complaint}");
-    assert_eq!(fs::read_to_string(&path).expect("still there"), later.to_string());
+    (path, later.to_string())
+}
+
+each_backend! {
+    /// A newer version knows what to do with it; this one must not throw it away, and goes on with all
+    /// others.
+    fn a_record_of_a_later_version_stops_nothing_and_keeps_its_rules(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        let api = recipient(&host, "api", "db");
+        let (path, text) = newer(&host, "web");
+        let named = "record web: version 99 is newer than this oci-link";
+        for words in
+            ["ls", "graph", "sync", "sync --check", "gc", "gc --dry-run", "inspect api", "inspect db"]
+        {
+            let said = call(&host, words).ended(0);
+            assert!(said.contains(named), "{words}: {said}");
+        }
+        assert_eq!(names(&host), ["api", "db"]);
+        let complaint = call(&host, "inspect web").refused(7);
+        assert!(complaint.contains(named), "{complaint}");
+        let complaint = call(&host, "gc --all").refused(7);
+        assert!(complaint.contains("nothing was removed: record web"), "{complaint}");
+
+        // Rules that were flushed come back, and orphaned ones go, and its own stay.
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
+        fs::remove_file(host.state_dir().join("whole")).expect("there");
+        let next = recipient(&host, "next", "db");
+        assert_eq!(next.reach(&db, Proto::Tcp, 3306), OPEN);
+        api.kill();
+        call(&host, "gc").ok();
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        assert_eq!(fs::read_to_string(&path).expect("still there"), text);
+
+        // Its end is told to a program that cannot read it.
+        end(&web);
+        assert_eq!(fs::read_to_string(&path).expect("still there"), text);
+        [&next, &db].into_iter().for_each(end);
+    }
+
+    /// The source of a link: the link stays, and new ones are refused for a reason.
+    fn a_source_of_a_later_version_keeps_its_links(backend) {
+        let host = host_with(backend);
+        let db = source(&host, "db", "3306");
+        let web = recipient(&host, "web", "db");
+        let (path, text) = newer(&host, "db");
+        call(&host, "sync").ok();
+        assert_eq!(call(&host, "sync --check").ended(0).matches("record db").count(), 1);
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        let late = host.container("late").annotate("links", "db").build();
+        assert!(late.prepare().refused(7).contains("record db: version 99"));
+        let other = source(&host, "other", "80");
+        // Nobody else is given its address unseen.
+        let heir = host.container("heir").annotate("links", "other").number(db.number()).build();
+        let complaint = heir.prepare().said() + &heir.run().said();
+        let log = fs::read_to_string(host.path("log")).unwrap_or_default();
+        let told = "address \"10.77.0.11\": record db: version 99";
+        assert!(complaint.contains(told) || log.contains(told), "{complaint}\n{log}");
+        assert_eq!(fs::read_to_string(&path).expect("still there"), text);
+        [&web, &other].into_iter().for_each(end);
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ impl Host {
                 "ipv6/conf/all/forwarding",
                 "bridge/bridge-nf-call-iptables",
                 "bridge/bridge-nf-call-ip6tables",
+                "bridge/bridge-nf-filter-vlan-tagged",
+                "bridge/bridge-nf-filter-pppoe-tagged",
             ] {
                 fs::write(format!("/proc/sys/net/{switch}"), "1").expect(switch);
             }

@@ -36,6 +36,11 @@ impl<'a> Message<'a> {
         self.body.get(INTERFACE_HEADER..).map(Attributes)
     }
 
+    /// The address family of a netfilter message.
+    pub(crate) fn family(&self) -> Option<u8> {
+        self.body.first().copied()
+    }
+
     /// The attributes of a netfilter message, after its `struct nfgenmsg`.
     pub(crate) fn attributes(&self) -> Attributes<'a> {
         Attributes(self.body.get(NETFILTER_HEADER..).unwrap_or_default())
@@ -88,6 +93,11 @@ impl<'a> Attributes<'a> {
     /// A 32-bit number in network byte order.
     pub(crate) fn number(&self, kind: u16) -> Option<u32> {
         Some(u32::from_be_bytes(*self.get(kind)?.first_chunk()?))
+    }
+
+    /// A 32-bit number with a sign in network byte order.
+    pub(crate) fn signed(&self, kind: u16) -> Option<i32> {
+        Some(i32::from_be_bytes(*self.get(kind)?.first_chunk()?))
     }
 
     /// A 32-bit number in host byte order.

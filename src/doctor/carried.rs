@@ -1,0 +1,62 @@
+//! Links of running containers that carry nothing although nothing is broken: the source exposes no
+//! port, or runs without us.
+
+use super::HostContext;
+use super::check::Check;
+use super::docker::{self, Container};
+use crate::model::{LinkState, Record};
+
+/// Links that are listed.
+const SHOWN: usize = 20;
+
+pub(super) fn examine(context: &HostContext) -> Vec<Check> {
+    let of_docker = docker::containers(&context.question.root);
+    let links = context.running.iter().flat_map(|me| me.links.iter().map(move |link| (me, link)));
+    let check = |(me, link): (&Record, &LinkState)| match &link.source {
+        Some(id) => {
+            let source = context.running.iter().find(|other| other.id == *id)?;
+            no_ports(me, link, source)
+        }
+        None => unmanaged(context, me, link, &of_docker),
+    };
+    links.filter_map(check).take(SHOWN).collect()
+}
+
+/// A link whose source exposes no port.
+fn no_ports(me: &Record, link: &LinkState, source: &Record) -> Option<Check> {
+    if !source.ports.is_empty() {
+        return None;
+    }
+    let subject = format!("link of {}", me.name);
+    let alias = &link.link.alias;
+    let cause = format!("{alias} opens no port (no ports): {} exposes none", source.name);
+    let fix = format!("create {} again with --annotation org.oci-link.ports=PORT", source.name);
+    Some(Check::warning(&subject, cause, fix))
+}
+
+/// A link that waits for a container which runs under another runtime.
+fn unmanaged(
+    context: &HostContext,
+    me: &Record,
+    link: &LinkState,
+    of_docker: &[Container],
+) -> Option<Check> {
+    let wanted = link.link.source.as_str();
+    let found = of_docker.iter().find(|other| other.name == wanted || other.id == wanted)?;
+    let has_record = context.running.iter().any(|record| record.id.as_str() == found.id);
+    if !found.runs || has_record {
+        return None;
+    }
+    let subject = format!("link of {}", me.name);
+    let (cause, fix) = if found.is_ours {
+        let cause = format!("waits for {wanted}, which runs, but has no record");
+        (cause, format!("docker restart {}", found.name))
+    } else {
+        let cause = format!(
+            "waits for {wanted}, which runs, but not under oci-link: its runtime is {}",
+            found.runtime
+        );
+        (cause, format!("create {} again with: docker run --runtime oci-link", found.name))
+    };
+    Some(Check::fault(&subject, cause, fix))
+}
