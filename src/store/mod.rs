@@ -74,7 +74,7 @@ pub trait Store {
     /// a warning.
     fn get(&self, id: &ContainerId) -> Result<Option<Record>>;
     /// Resolves `reference` in Docker's order: exact id, then exact name, then the beginning of an id
-    /// if it is unique and [`Reference::begins`] accepts it.
+    /// if it is unique and it has at least 12 characters of a 64-hex id.
     ///
     /// Of several containers with one id the first is found for as long as its record exists.
     fn find(&self, reference: &Reference) -> Result<Found>;
@@ -87,7 +87,7 @@ pub trait Store {
     /// Returns the recipients with a link that names `id` or is connected to it.
     fn recipients_of(&self, id: &ContainerId) -> Result<Vec<Record>>;
     /// Returns the recipients with a link that was never connected and names a beginning of `id`, see
-    /// [`Reference::begins`].
+    /// `Reference::begins`.
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>>;
     /// Returns the ids of all records.
     fn ids(&self) -> Result<BTreeSet<ContainerId>>;
