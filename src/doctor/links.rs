@@ -3,9 +3,10 @@
 use super::check::Check;
 use super::{HostContext, alive};
 use crate::config::Config;
+use crate::error::Cause;
 use crate::firewall::{Choice, SetupCache, select};
 use crate::host::Host;
-use crate::model::{BackendName, Record};
+use crate::model::{BackendName, Origin, Record, StateId};
 use crate::recovery::{self, Finding};
 use crate::store;
 use crate::sys::private_dir::Directory;
@@ -48,7 +49,14 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
         }
         Ok(findings) => checks_of(context, &findings),
         Err(error) => {
-            vec![Check::fault(SUBJECT, error.to_string(), context.call("sync"))]
+            let fix = match error.cause {
+                // A repair from here would take what it cannot see for lost.
+                Cause::OtherNetwork(_) | Cause::OtherProcesses => {
+                    "run oci-link doctor on the host, outside of any container".to_owned()
+                }
+                _ => context.call("sync"),
+            };
+            vec![Check::fault(SUBJECT, error.to_string(), fix)]
         }
     }
 }
@@ -76,11 +84,13 @@ fn command(finding: &Finding) -> &'static str {
 /// Looks for rules of records that were lost.
 fn without_records(context: &HostContext) -> Vec<Check> {
     let (Some(state), Ok(boot)) = (&context.state, process::boot_id()) else { return Vec::new() };
+    let own = StateId::of(&context.config.state_dir);
     let mut findings = Vec::new();
     for backend in BackendName::ALL {
         let firewall = select(Choice::Fixed(backend), SetupCache::new(Rc::clone(state), boot));
         // A backend that cannot be read has no rules of ours.
         let owners = firewall.owners().unwrap_or_default().into_keys();
+        let owners = owners.filter(|owner| owner.origin(own) == Origin::Own);
         findings.extend(owners.map(|owner| Finding::Orphaned { backend, owner }));
     }
     if findings.is_empty() {

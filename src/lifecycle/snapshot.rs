@@ -4,7 +4,8 @@ use crate::error::Result;
 use crate::firewall::InstalledRules;
 use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
-use crate::model::{BackendName, Flow, OwnerTag, Record};
+use crate::lifecycle::home;
+use crate::model::{BackendName, Flow, Origin, OwnerTag, Record, StateId};
 use std::collections::{BTreeMap, HashSet};
 
 /// All records and rules at one moment.
@@ -25,10 +26,12 @@ pub(crate) fn lives(host: &Locked<'_>, record: &Record) -> Result<bool> {
 }
 
 impl HostSnapshot {
-    /// Reads all records and rules. A backend that fails is skipped if no record uses it.
+    /// Reads all records and rules. A backend that fails is skipped if no record uses it. A record that
+    /// was made in other namespaces is an error.
     pub(crate) fn read(host: &Locked<'_>) -> Result<Self> {
         let (mut living, mut dead) = (Vec::new(), Vec::new());
         for record in host.store.all()? {
+            home::check_record(host, &record)?;
             if lives(host, &record)? { &mut living } else { &mut dead }.push(record);
         }
         let (mut rules, mut is_complete) = (Vec::new(), true);
@@ -56,15 +59,21 @@ impl HostSnapshot {
         owners.get(owner)
     }
 
-    /// Rules whose tag no record has.
+    /// Whether a record has this tag.
+    pub(crate) fn is_recorded(&self, owner: &OwnerTag) -> bool {
+        self.living.iter().chain(&self.dead).any(|record| record.owner == *owner)
+    }
+
+    /// Rules whose tag no record has, without those of other state directories than `own`.
     pub(crate) fn orphans(
         &self,
+        own: StateId,
     ) -> impl Iterator<Item = (BackendName, &OwnerTag, &InstalledRules)> {
         let all = self.rules.iter().flat_map(|(backend, owners)| {
             owners.iter().map(move |(owner, installed)| (*backend, owner, installed))
         });
-        all.filter(|(_, owner, _)| {
-            !self.living.iter().chain(&self.dead).any(|record| record.owner == **owner)
+        all.filter(move |(_, owner, _)| {
+            owner.origin(own) != Origin::Other && !self.is_recorded(owner)
         })
     }
 

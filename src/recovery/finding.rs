@@ -25,6 +25,9 @@ pub(crate) enum Finding {
     Unrecorded(Unrecorded),
     /// A file that a killed writer left in the state directory.
     Leftover(String),
+    /// Chains, sets and rules that all owners share, which `gc --all` keeps: another state directory has
+    /// rules there.
+    Kept(BackendName),
     /// Shared chains, sets or rules of a backend are missing or in the wrong place.
     Base(BackendName),
     /// The isolated bridges differ from config.toml.
@@ -67,6 +70,7 @@ impl Finding {
             Self::Orphaned { .. }
             | Self::Unrecorded(_)
             | Self::Leftover(_)
+            | Self::Kept(_)
             | Self::Base(_)
             | Self::Isolation => None,
         }
@@ -75,9 +79,11 @@ impl Finding {
     /// The error kind of the finding.
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Orphaned { .. } | Self::Base(_) | Self::Isolation | Self::Rules(_) => {
-                Kind::Firewall
-            }
+            Self::Orphaned { .. }
+            | Self::Kept(_)
+            | Self::Base(_)
+            | Self::Isolation
+            | Self::Rules(_) => Kind::Firewall,
             Self::Hosts(_) => Kind::Hosts,
             Self::Dead(_)
             | Self::Linked(_)
@@ -88,12 +94,13 @@ impl Finding {
         }
     }
 
-    /// What a repair did about the finding: `removed` or `repaired`.
+    /// What a repair did about the finding: `removed`, `repaired` or `kept`.
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Self::Dead(_) | Self::Linked(_) | Self::Orphaned { .. } | Self::Leftover(_) => {
                 "removed"
             }
+            Self::Kept(_) => "kept",
             Self::Unrecorded(_)
             | Self::Base(_)
             | Self::Isolation
@@ -125,6 +132,9 @@ impl fmt::Display for Finding {
                 write!(f, "container {id}: its {event} is not recorded yet")
             }
             Self::Leftover(name) => write!(f, "leftover in the state directory: {name}"),
+            Self::Kept(backend) => {
+                write!(f, "firewall: common rules of {backend}: another state directory has links")
+            }
             Self::Base(backend) => {
                 write!(f, "firewall: common rules of {backend} are missing or misplaced")
             }

@@ -3,12 +3,14 @@
 
 use super::{Finding, Repaired, gc};
 use crate::error::Result;
-use crate::host::Host;
+use crate::host::{Host, Locked};
 use crate::lifecycle::apply::rollback;
-use crate::model::BackendName;
+use crate::model::{BackendName, Origin};
 
 /// Removes the links of all containers and everything that backends made. Fails if `watch` runs,
 /// which would restore what is removed. Takes the host lock.
+///
+/// What backends made stays where another state directory has rules.
 pub(crate) fn end_all(host: &Host) -> Result<Repaired> {
     let _watch = host.sole_watch()?;
     let mut repaired = gc(host)?;
@@ -17,8 +19,44 @@ pub(crate) fn end_all(host: &Host) -> Result<Repaired> {
         let done = host.effects(record.backend, |effects| rollback(effects, &record));
         repaired.note(vec![Finding::Linked((&record).into())], done);
     }
-    for backend in BackendName::ALL {
-        repaired.failures.note(host.effects(backend, |effects| effects.firewall.remove_all()));
+    for backends in BackendName::ALL.chunk_by(|one, other| share_chains(*one, *other)) {
+        match have_other_rules(host, backends) {
+            Ok(false) => remove_shared(host, backends, &mut repaired),
+            Ok(true) => keep_shared(host, backends, &mut repaired),
+            Err(error) => repaired.failures.note(Err(error)),
+        }
     }
     Ok(repaired)
+}
+
+/// Whether both backends put their rules into the same chains.
+fn share_chains(one: BackendName, other: BackendName) -> bool {
+    let xtables = |name| matches!(name, BackendName::Ipset | BackendName::Iptables);
+    xtables(one) && xtables(other)
+}
+
+/// Whether another state directory has rules in one of `backends`.
+fn have_other_rules(host: &Locked<'_>, backends: &[BackendName]) -> Result<bool> {
+    for backend in backends {
+        let owners = host.backend(*backend, |firewall| firewall.owners())?;
+        if owners.keys().any(|owner| owner.origin(host.identity) == Origin::Other) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn remove_shared(host: &Locked<'_>, backends: &[BackendName], repaired: &mut Repaired) {
+    for backend in backends {
+        let removed = host.effects(*backend, |effects| effects.firewall.remove_all());
+        repaired.failures.note(removed);
+    }
+}
+
+/// Ends the isolation, which is this state directory's own, and nothing else.
+fn keep_shared(host: &Locked<'_>, backends: &[BackendName], repaired: &mut Repaired) {
+    for backend in backends {
+        let done = host.effects(*backend, |effects| effects.firewall.isolate(&[]));
+        repaired.note(vec![Finding::Kept(*backend)], done);
+    }
 }

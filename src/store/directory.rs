@@ -56,6 +56,8 @@ pub(crate) struct DirectoryStore {
     /// The record last written under the current host lock. No other process can have changed it
     /// since.
     written: RefCell<Option<Record>>,
+    /// The epoch in which the store was found complete under the current host lock.
+    complete: RefCell<Option<String>>,
 }
 
 impl DirectoryStore {
@@ -82,6 +84,7 @@ impl DirectoryStore {
             addresses: folder(addresses)?,
             wanted: folder(wanted)?,
             written: RefCell::default(),
+            complete: RefCell::default(),
             top,
         })
     }
@@ -98,6 +101,7 @@ impl DirectoryStore {
             Err(error) if error.cause == Cause::NewerRecord => return Err(error),
             Err(error) => log::error!("record {key}: {error}: moved to broken/"),
         }
+        self.complete.take();
         self.top.remove(WHOLE)?;
         self.top.make_directory("broken")?;
         self.top.rename(&format!("records/{path}"), &format!("broken/{key}.json"))?;
@@ -182,6 +186,7 @@ impl DirectoryStore {
 impl Store for DirectoryStore {
     fn lock(&self, patience: Duration) -> Result<Lock> {
         self.written.take();
+        self.complete.take();
         let file = self.top.open_lock("lock")?;
         let lock = lock::exclusive(file, patience)?;
         lock.mark();
@@ -253,10 +258,19 @@ impl Store for DirectoryStore {
     }
 
     fn is_complete(&self, epoch: &str) -> Result<bool> {
-        Ok(self.top.read(WHOLE, MAX_EPOCH)?.is_some_and(|mark| mark == epoch.as_bytes()))
+        if self.complete.borrow().as_deref() == Some(epoch) {
+            return Ok(true);
+        }
+        let is_complete =
+            self.top.read(WHOLE, MAX_EPOCH)?.is_some_and(|mark| mark == epoch.as_bytes());
+        if is_complete {
+            self.complete.replace(Some(epoch.to_owned()));
+        }
+        Ok(is_complete)
     }
 
     fn mark_complete(&self, _: &Lock, epoch: &str) -> Result<()> {
+        self.complete.take();
         self.top.write(WHOLE, epoch.as_bytes())
     }
 
