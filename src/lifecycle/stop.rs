@@ -21,10 +21,12 @@ pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook)
         log::debug!("{id}: has no record: nothing to do");
         return Ok(());
     }
+    // Before privileges are dropped: another network namespace may have to be entered.
+    records.iter().try_for_each(|record| home::check_record(host, record))?;
     let (mut ended, mut failures) = (Vec::new(), Failures::default());
     let mut running = 0;
     for record in &records {
-        match home::check_record(host, record).and_then(|()| is_running(record, host.boot)) {
+        match is_running(record, host.boot) {
             Ok(false) => ended.push(record),
             Ok(true) => running += 1,
             // Unknown is not dead.
