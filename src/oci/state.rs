@@ -82,8 +82,7 @@ struct Raw<'a> {
 impl State {
     /// Parses the state. A bad id, a negative pid or a relative bundle path is an error.
     pub(crate) fn parse(text: &[u8]) -> Result<Self> {
-        let text = json::text(text);
-        let raw: Raw<'_> = json::parse("container state", text.as_bytes())?;
+        let raw: Raw<'_> = json::parse("container state", text)?;
         let pid = match raw.pid {
             None | Some(0) => None,
             Some(pid) => Some(i32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or_else(|| {
