@@ -20,7 +20,7 @@ fn account(rig: &Rig, podman: &str, options: &[&str]) -> Vec<String> {
     account
 }
 
-/// The same as `before`. podman calls the runtime by its name in messages of its own.
+/// What podman prints is equal to `before`. podman calls the runtime by its name in messages of its own.
 #[track_caller]
 fn assert_same(before: &[String], after: &[String], real: &str) {
     let after: Vec<String> = after.iter().map(|text| text.replace("oci-link", real)).collect();

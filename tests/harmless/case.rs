@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Who else runs on the machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Company {
-    Nobody,
+    Alone,
     /// A container with a link: `web`, 10.77.0.12, linked to `db`, 10.77.0.11.
     Linked,
     /// A container with the same id in another `--root`.
@@ -58,7 +58,7 @@ impl Case {
             shell: "",
             globals: &[],
             options: &["--bundle", "@"],
-            company: Company::Nobody,
+            company: Company::Alone,
             caller: Vec::new(),
             patience: PATIENCE,
             addresses: Vec::new(),

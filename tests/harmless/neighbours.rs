@@ -19,7 +19,7 @@ impl<'m> Neighbours<'m> {
     pub(crate) fn start(machine: &'m Machine, way: Way, company: Company) -> Self {
         let mut all = Self { containers: Vec::new(), steps: Vec::new(), by: (machine, way) };
         match company {
-            Company::Nobody => {}
+            Company::Alone => {}
             Company::Linked => {
                 all.run("db", 11, |config| annotate(config, "ports", "3306"));
                 all.run("web", 12, |config| annotate(config, "links", "db"));

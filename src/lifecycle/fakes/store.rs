@@ -125,7 +125,7 @@ impl Kept {
 
     /// The first container with a name keeps it for as long as its record exists. Another container
     /// of that name gets it when it is written under a new name or for the first time.
-    /// A name that is made of an id belongs to nobody.
+    /// No container owns a name that is made of an id.
     fn take_names(&mut self, record: &Record, old: Option<&Record>) {
         for name in record.names().map(ContainerName::as_str) {
             if old.is_some_and(|old| old.has_name(name)) {
