@@ -39,6 +39,12 @@ pub(crate) enum Cause {
     Timeout,
     /// A program is not installed.
     NotInstalled,
+    /// The kernel lacks what a firewall backend needs.
+    NotSupported,
+    /// Records were made in another network namespace, with this cookie.
+    OtherNetwork(u64),
+    /// Records were made in another pid or time namespace.
+    OtherProcesses,
     /// Another process holds a lock.
     LockHeld,
     /// Another process changed the same record meanwhile.
@@ -51,6 +57,14 @@ pub(crate) enum Cause {
     HostsFile,
     /// The container replaced its hosts file by something that must not be opened or edited.
     RefusedFile,
+}
+
+impl Cause {
+    /// Whether this host lacks what a firewall backend needs. Any other failure of a backend is one of
+    /// the moment.
+    pub(crate) fn is_lack(self) -> bool {
+        matches!(self, Self::NotInstalled | Self::NotSupported)
+    }
 }
 
 /// One line that names the cause and the value that caused it, its [`Kind`] and its [`Cause`].

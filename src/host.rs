@@ -3,10 +3,9 @@
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
-use crate::model::BackendName;
+use crate::model::{BackendName, Inode, Place, StateId};
 use crate::store::notes::Notes;
 use crate::store::{self, Store};
-use crate::sys::net::netlink::namespace_cookie;
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 use crate::sys::{file, process};
@@ -35,6 +34,8 @@ pub(crate) struct Host {
     pub(crate) config: Config,
     /// The boot id.
     pub(crate) boot: u128,
+    /// What names the state directory in the tags of its rules.
+    pub(crate) identity: StateId,
     /// The records.
     pub(crate) store: Box<dyn Store>,
     /// The backend for containers that start now.
@@ -69,12 +70,13 @@ impl Host {
     pub(crate) fn open(config: Config) -> Result<Self> {
         let state = Rc::new(Directory::open(&config.state_dir)?);
         let boot = process::boot_id()?;
+        let identity = StateId::of(&config.state_dir);
         let store = store::open(Rc::clone(&state))?;
         let memory = SetupCache::new(Rc::clone(&state), boot);
         let firewall = firewall::select(config.firewall, memory.clone());
         let backends: Backends =
             Box::new(|name, memory| firewall::select(Choice::Fixed(name), memory));
-        Ok(Self { config, boot, store, firewall, backends, memory, state })
+        Ok(Self { config, boot, identity, store, firewall, backends, memory, state })
     }
 
     /// A host for unit tests: it keeps its records in `store` and its rules in `firewall`, and
@@ -89,7 +91,8 @@ impl Host {
         let state = Rc::new(Directory::open(&config.state_dir)?);
         let boot = process::boot_id()?;
         let memory = SetupCache::new(Rc::clone(&state), boot);
-        Ok(Self { config, boot, store, firewall, backends, memory, state })
+        let identity = StateId::default();
+        Ok(Self { config, boot, identity, store, firewall, backends, memory, state })
     }
 
     /// The state directory.
@@ -97,9 +100,17 @@ impl Host {
         self.state.as_fd()
     }
 
-    /// The boot and the network namespace of this process. Rules and records do not outlast either.
+    /// The namespaces of this process, which its records name.
+    pub(crate) fn place(&self) -> Result<Place> {
+        Ok(Place { network: self.memory.cookie()?, processes: process::namespaces()? })
+    }
+
+    /// The boot and the namespaces of this process as text. Records made in others are not its own.
     pub(crate) fn epoch(&self) -> Result<String> {
-        Ok(format!("{:032x} {}", self.boot, namespace_cookie()?))
+        let Place { network, processes } = self.place()?;
+        let number = |inode: Option<Inode>| inode.map_or(0, |inode| inode.number);
+        let (pid, time) = (number(processes.pid), number(processes.time));
+        Ok(format!("{:032x} {network} {pid} {time}", self.boot))
     }
 
     /// Takes the lock of `watch`. Fails if another process watches this state directory.

@@ -49,7 +49,7 @@ pub mod testing {
     pub use crate::model::{
         Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Family, Flow,
         Hostname, HostsPlace, Inode, Instance, Network, OwnerTag, Phase, Port, PortSet, Protocol,
-        Record, Reference, Variable,
+        Record, Reference, StateId, Variable,
     };
     pub use crate::store::{Change, Commit, Found, NewerRecord, Store, open as open_store};
     pub use crate::sys::hosts::HostsFile;

@@ -8,7 +8,7 @@ use crate::{
 use oci_link::testing::Directory;
 use oci_link::testing::{
     Address, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag, Phase,
-    PortSet, Record, Reference,
+    PortSet, Record, Reference, StateId,
 };
 use oci_link::testing::{Change, Commit, Found, Store, open_store};
 use std::time::Instant;
@@ -66,7 +66,7 @@ fn publish(store: &dyn Store, number: u32) {
         phase: Phase::Ready,
         name: ContainerName::new(&name(number)).expect("a name"),
         hostname: Hostname::new(&id.short()).ok(),
-        owner: OwnerTag::new(&id, &instance),
+        owner: OwnerTag::new(StateId::default(), &id, &instance),
         instance,
         network: Network::Own(vec![Address::parse(&address).expect("an address")]),
         ports: PortSet::parse("3306").expect("a port"),
@@ -78,6 +78,7 @@ fn publish(store: &dyn Store, number: u32) {
         bundle: None,
         without_variables: Vec::new(),
         engine_name: None,
+        place: None,
         id,
     };
     let done = store

@@ -5,6 +5,7 @@ use crate::config::{Config, Overrides};
 use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::concern::{Concern, settle_end};
+use crate::lifecycle::home::at_home;
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::StartingContainer;
 use crate::oci::state::{State, Summary};
@@ -36,7 +37,7 @@ pub(crate) fn run(overrides: Overrides, arguments: &Hook, input: Result<Vec<u8>>
             log::warn!("{problem}");
         }
         log_stage(&state, Stage::Poststop);
-        if let Err(failed) = state.and_then(|state| stop(config, &state)) {
+        if let Err(failed) = state.and_then(|state| stop(&config, &state)) {
             settle_end(&summary.name(), &failed);
         }
         return Ok(());
@@ -49,7 +50,7 @@ pub(crate) fn run(overrides: Overrides, arguments: &Hook, input: Result<Vec<u8>>
         problem => {
             // The container has no links, so it is recorded with what config.toml has that is good.
             let _ = problem.map(|problem| log::warn!("{problem}"));
-            state.and_then(|state| start(config, &state, stage, &known))
+            state.and_then(|state| start(&config, &state, stage, &known))
         }
     };
     match started {
@@ -72,19 +73,28 @@ fn log_stage(state: &Result<State>, stage: Stage) {
 
 /// Publishes the container and makes its links. `known` gets whether it has links as soon as that is
 /// known.
-fn start(config: Config, state: &State, stage: Stage, known: &Cell<Option<Concern>>) -> Result<()> {
+fn start(
+    config: &Config,
+    state: &State,
+    stage: Stage,
+    known: &Cell<Option<Concern>>,
+) -> Result<()> {
     let (id, begun) = (&state.id, Instant::now());
-    let host = Host::open(config)?;
-    let container = StartingContainer::read(&host, state)?;
-    known.set(Some(Concern::of_record(&container.record)));
-    lifecycle::start(&host, container, AfterHook::Exit)?;
+    at_home(AfterHook::Exit, || {
+        let host = Host::open(config.clone())?;
+        let container = StartingContainer::read(&host, state)?;
+        known.set(Some(Concern::of_record(&container.record)));
+        lifecycle::start(&host, container, AfterHook::Exit)
+    })?;
     log::debug!("{}: hook {stage:?} done after {:.1?}", id.short(), begun.elapsed());
     Ok(())
 }
 
-fn stop(config: Config, state: &State) -> Result<()> {
+fn stop(config: &Config, state: &State) -> Result<()> {
     let (id, begun) = (&state.id, Instant::now());
-    lifecycle::stop(&Host::open(config)?, id, AfterHook::Exit)?;
+    at_home(AfterHook::Exit, || {
+        lifecycle::stop(&Host::open(config.clone())?, id, AfterHook::Exit)
+    })?;
     let stage = Stage::Poststop;
     log::debug!("{}: hook {stage:?} done after {:.1?}", id.short(), begun.elapsed());
     Ok(())

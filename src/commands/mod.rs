@@ -25,6 +25,8 @@ use crate::cli::{Cli, Command, Global};
 use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
+use crate::lifecycle::home::at_home;
+use crate::lifecycle::privileges::AfterHook;
 use crate::logging;
 use crate::oci::spec::MAX_CONFIG;
 use crate::sys::process::{self, stdin};
@@ -73,6 +75,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         logging::init(&config);
         Host::open(config)
     };
+    // Where the records were made.
+    let there = |act: &dyn Fn(Host) -> Result<()>| at_home(AfterHook::Exit, || act(open()?));
     let done = match &cli.command {
         // A hook and precreate decide what a bad config.toml means for their container. Standard input
         // is read before anything can fail: crun is killed by SIGPIPE if a hook does not read the state.
@@ -93,11 +97,11 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Ls(arguments) => ls::run(&open()?, arguments),
         Command::Inspect(arguments) => inspect::run(&open()?, arguments),
         Command::Graph(arguments) => graph::run(&open()?, arguments),
-        Command::Connect(arguments) => connect::run(&open()?, arguments),
-        Command::Disconnect(arguments) => connect::end(&open()?, arguments),
-        Command::Sync(arguments) => sync::run(&open()?, arguments),
-        Command::Gc(arguments) => gc::run(&open()?, arguments),
-        Command::Watch => watch::run(open()?, &overrides),
+        Command::Connect(arguments) => there(&|host| connect::run(&host, arguments)),
+        Command::Disconnect(arguments) => there(&|host| connect::end(&host, arguments)),
+        Command::Sync(arguments) => there(&|host| sync::run(&host, arguments)),
+        Command::Gc(arguments) => there(&|host| gc::run(&host, arguments)),
+        Command::Watch => there(&|host| watch::run(host, &overrides)),
         // The fast path runs it, before clap sees the command line.
         Command::Runtime(_) => Err(Error::new(Kind::Internal, "not dispatched")),
     };

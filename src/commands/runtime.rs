@@ -11,6 +11,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::concern::{Concern, settle_end};
+use crate::lifecycle::home::at_home;
 use crate::lifecycle::inject::{self, Hooks, NewContainer, Starts};
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::{StartingContainer, remembered};
@@ -131,9 +132,11 @@ impl Wrapped {
             Action::Start(id) => {
                 let state = self.state_of(id, line, arguments)?;
                 self.bundle.replace(state.bundle.clone());
-                let host = self.host()?;
-                let container = StartingContainer::read(&host, &state)?;
-                lifecycle::start(&host, container, AfterHook::Continue)?;
+                at_home(AfterHook::Continue, || {
+                    let host = self.host()?;
+                    let container = StartingContainer::read(&host, &state)?;
+                    lifecycle::start(&host, container, AfterHook::Continue)
+                })?;
                 log::debug!("{}: start: links done after {:.1?}", state.id, begun.elapsed());
                 Ok(())
             }
@@ -173,8 +176,11 @@ impl Wrapped {
             return Ok(());
         }
         let published = self.known_state(id, line).ok_or_else(|| no_state(id)).and_then(|state| {
-            let host = Host::open(self.config.clone())?;
-            lifecycle::start(&host, StartingContainer::read(&host, &state)?, AfterHook::Continue)
+            at_home(AfterHook::Continue, || {
+                let host = Host::open(self.config.clone())?;
+                let container = StartingContainer::read(&host, &state)?;
+                lifecycle::start(&host, container, AfterHook::Continue)
+            })
         });
         published.or_else(|failed| Concern::Unlinked.settle(&id.to_string_lossy(), failed))
     }
@@ -234,8 +240,10 @@ impl Wrapped {
         }
         // crun also accepts a regular expression in place of an id. There is no record for one.
         if let Ok(checked) = checked(id) {
-            let host = Host::open(self.config.clone());
-            if let Err(failed) = host.and_then(|host| end(&host, &checked, status)) {
+            let ended = at_home(AfterHook::Exit, || {
+                end(&Host::open(self.config.clone())?, &checked, status)
+            });
+            if let Err(failed) = ended {
                 settle_end(&id.to_string_lossy(), &failed);
             }
         }

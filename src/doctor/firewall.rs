@@ -19,15 +19,19 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
 fn backend(context: &HostContext) -> Check {
     const SUBJECT: &str = "backend";
     let can = |name| probe::can_do(name, &context.tables).map_err(|error| error.to_string());
+    let first = || ORDER.into_iter().find(|name| can(*name).is_ok());
     let (name, how) = match (context.config.firewall, context.chosen()) {
         (Choice::Fixed(BackendName::None), _) => {
             return Check::ok(SUBJECT, "none, as config.toml says: links open no ports");
         }
         (Choice::Fixed(name), _) => (Some(name), "as config.toml says"),
-        (Choice::Auto, Some(name)) => (Some(name), "chosen automatically at the first link"),
-        (Choice::Auto, None) => {
-            (ORDER.into_iter().find(|name| can(*name).is_ok()), "would be chosen")
+        (Choice::Auto, Some(name)) => {
+            if let Some(other) = first().filter(|first| *first != name) {
+                return superseded(context, name, other, can(name).err());
+            }
+            (Some(name), "chosen automatically at the first link")
         }
+        (Choice::Auto, None) => (first(), "would be chosen"),
     };
     let others = ORDER.into_iter().filter(|other| Some(*other) != name);
     let lacks = |name| can(name).err().map(|why| format!("{name} is not available: {why}"));
@@ -47,6 +51,23 @@ fn backend(context: &HostContext) -> Check {
                 Check::fault(SUBJECT, cause, context.set("firewall", "backend", "\"auto\""))
             }
         },
+    }
+}
+
+/// `auto` chose the backend `name` in this boot, and would choose `other` now. `lack` is why `name`
+/// cannot be used now, if it cannot.
+fn superseded(
+    context: &HostContext,
+    name: BackendName,
+    other: BackendName,
+    lack: Option<String>,
+) -> Check {
+    let fix = context.set("firewall", "backend", &format!("\"{other}\""));
+    let cause =
+        format!("{name} was chosen at the first link of this boot; auto would choose {other} now");
+    match lack {
+        None => Check::warning("backend", cause, fix),
+        Some(lack) => Check::fault("backend", format!("{cause}: {lack}"), fix),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::check::Check;
 use super::{HostContext, alive, carried, lost};
 use crate::config::Config;
+use crate::error::Cause;
 use crate::host::Host;
 use crate::model::Record;
 use crate::recovery::{self, Finding};
@@ -67,7 +68,14 @@ fn audited(context: &HostContext, host: &Host) -> Vec<Check> {
         }
         Ok(findings) => checks_of(context, findings),
         Err(error) => {
-            vec![Check::fault(SUBJECT, error.to_string(), context.call("sync"))]
+            let fix = match error.cause {
+                // A repair from here would take what it cannot see for lost.
+                Cause::OtherNetwork(_) | Cause::OtherProcesses => {
+                    "run oci-link doctor on the host, outside of any container".to_owned()
+                }
+                _ => context.call("sync"),
+            };
+            vec![Check::fault(SUBJECT, error.to_string(), fix)]
         }
     }
 }

@@ -5,7 +5,7 @@ use super::HostContext;
 use super::check::Check;
 use super::docker;
 use crate::firewall::{Choice, SetupCache, select};
-use crate::model::{BackendName, OwnerTag};
+use crate::model::{BackendName, Origin, OwnerTag, StateId};
 use crate::recovery::Finding;
 use crate::sys::private_dir::Directory;
 use crate::sys::process;
@@ -52,7 +52,9 @@ pub(super) fn examine(context: &HostContext, findings: &[Finding]) -> Option<Che
 /// Rules of all backends, on a host without records.
 pub(super) fn without_records(context: &HostContext) -> Vec<Finding> {
     let owners = BackendName::ALL.into_iter().flat_map(|backend| {
+        let own = StateId::of(&context.config.state_dir);
         let owners = owners(context, backend).into_iter();
+        let owners = owners.filter(move |(owner, _)| owner.origin(own) == Origin::Own);
         owners.map(move |(owner, _)| Finding::Orphaned { backend, owner })
     });
     owners.collect()

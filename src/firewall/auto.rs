@@ -1,11 +1,13 @@
 //! The `auto` backend: the first backend that works on this host.
 //!
-//! A backend works if its [`Firewall::ensure_base`] succeeds. The choice is made when a container
-//! first needs rules, and is cached until the next boot. Read-only commands never trigger it.
+//! A backend works if its [`Firewall::ensure_base`] succeeds. The next one is tried only if this host
+//! lacks what the backend needs. Any other failure is an error, and nothing is stored: the next start
+//! tries again. The choice is made when a container first needs rules, and is cached until the next
+//! boot. Read-only commands never trigger it.
 
 use super::setup_cache::SetupCache;
 use super::{Firewall, InstalledRules, OwnerScope, open};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -23,7 +25,20 @@ const NOTE: &str = "backend";
 /// A backend that delegates to the chosen one.
 pub(crate) struct Auto {
     memory: SetupCache,
-    chosen: OnceCell<Box<dyn Firewall>>,
+    chosen: OnceCell<Chosen>,
+}
+
+/// The first backend that this host has.
+struct Chosen {
+    backend: Box<dyn Firewall>,
+    /// Why it does not work now.
+    failed: Option<Error>,
+}
+
+impl Chosen {
+    fn new(backend: Box<dyn Firewall>) -> Self {
+        Self { backend, failed: None }
+    }
 }
 
 impl Auto {
@@ -33,15 +48,25 @@ impl Auto {
     }
 
     fn backend(&self) -> &dyn Firewall {
-        self.chosen.get_or_init(|| self.remembered().unwrap_or_else(|| self.choose())).as_ref()
+        self.choice().backend.as_ref()
+    }
+
+    /// The backend for a change that needs one which works.
+    fn working(&self) -> Result<&dyn Firewall> {
+        let Chosen { backend, failed } = self.choice();
+        failed.as_ref().map_or(Ok(backend.as_ref()), |error| Err(error.again()))
+    }
+
+    fn choice(&self) -> &Chosen {
+        self.chosen.get_or_init(|| self.remembered().map_or_else(|| self.choose(), Chosen::new))
     }
 
     /// The chosen backend, or `None` if no choice was made in this boot.
     fn known(&self) -> Option<&dyn Firewall> {
         if self.chosen.get().is_none() {
-            let _ = self.chosen.set(self.remembered()?);
+            let _ = self.chosen.set(Chosen::new(self.remembered()?));
         }
-        self.chosen.get().map(AsRef::as_ref)
+        self.chosen.get().map(|chosen| chosen.backend.as_ref())
     }
 
     fn remembered(&self) -> Option<Box<dyn Firewall>> {
@@ -49,7 +74,7 @@ impl Auto {
         Some(open(BackendName::parse(&name).ok()?, self.memory.clone()))
     }
 
-    fn choose(&self) -> Box<dyn Firewall> {
+    fn choose(&self) -> Chosen {
         for name in ORDER {
             let backend = open(name, self.memory.clone());
             match backend.ensure_base() {
@@ -57,12 +82,15 @@ impl Auto {
                     if let Err(error) = self.memory.note(NOTE, name.as_str()) {
                         log::debug!("firewall: the choice could not be stored: {error}");
                     }
-                    return backend;
+                    return Chosen::new(backend);
                 }
-                Err(error) => log::debug!("firewall: {name} is not used: {error}"),
+                Err(error) if error.cause.is_lack() => {
+                    log::debug!("firewall: {name} is not used: {error}");
+                }
+                Err(error) => return Chosen { backend, failed: Some(error) },
             }
         }
-        open(FALLBACK, self.memory.clone())
+        Chosen::new(open(FALLBACK, self.memory.clone()))
     }
 }
 
@@ -76,15 +104,15 @@ impl Firewall for Auto {
     }
 
     fn ensure_base(&self) -> Result<()> {
-        self.backend().ensure_base()
+        self.working()?.ensure_base()
     }
 
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        self.backend().isolate(bridges)
+        self.working()?.isolate(bridges)
     }
 
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
-        self.backend().ensure(rules, flows)
+        self.working()?.ensure(rules, flows)
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {

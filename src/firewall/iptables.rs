@@ -78,7 +78,7 @@ impl Iptables {
     fn reconcile(tool: Tool, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
         let there = Chains::listed(owner, &tool.list()?);
         let text = Chains::of(owner, flows.iter()).instead_of(&there);
-        if text.is_empty() { Ok(()) } else { tool.restore(&text)?.map_err(failed) }
+        if text.is_empty() { Ok(()) } else { tool.restore(&text)? }
     }
 
     /// Removes the owner's rules of one family. Runs no program if the base chain was not created

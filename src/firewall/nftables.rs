@@ -30,7 +30,7 @@ mod table;
 use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::setup_cache::SetupCache;
 use super::{Firewall, InstalledRules, OwnerScope, failed};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use messages::{
@@ -83,7 +83,12 @@ impl Firewall for Nftables {
     }
 
     fn ensure_base(&self) -> Result<()> {
-        table::make(&mut Netlink::netfilter()?, &self.isolated()?)
+        table::make(&mut Netlink::netfilter()?, &self.isolated()?).map_err(|error| {
+            match is_in_kernel() {
+                Err(lack) if lack.cause.is_lack() => lack,
+                _ => error,
+            }
+        })
     }
 
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
@@ -162,7 +167,8 @@ impl Firewall for Nftables {
 pub(crate) fn is_in_kernel() -> Result<()> {
     let answer = table::generation(&mut Netlink::netfilter()?)?;
     answer.map_err(|refusal| {
-        failed(format!("nf_tables: not in the kernel ({})", refusal.errno().desc()))
+        let error = failed(format!("nf_tables: not in the kernel ({})", refusal.errno().desc()));
+        if table::is_absent(refusal) { error.because(Cause::NotSupported) } else { error }
     })
 }
 

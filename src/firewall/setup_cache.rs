@@ -28,16 +28,18 @@ impl SetupCache {
         Self { state, boot, netns: Rc::default() }
     }
 
+    /// `SO_NETNS_COOKIE` of the network namespace of this process.
+    pub(crate) fn cookie(&self) -> Result<u64> {
+        if let Some(known) = self.netns.get() {
+            return Ok(*known);
+        }
+        let cookie = namespace_cookie()?;
+        Ok(*self.netns.get_or_init(|| cookie))
+    }
+
     /// The first line of a valid entry: boot id and namespace cookie.
     fn here(&self) -> Result<String> {
-        let netns = match self.netns.get() {
-            Some(known) => *known,
-            None => *self.netns.get_or_init({
-                let cookie = namespace_cookie()?;
-                move || cookie
-            }),
-        };
-        Ok(format!("{:032x} {netns}", self.boot))
+        Ok(format!("{:032x} {}", self.boot, self.cookie()?))
     }
 
     /// The text of an entry, or `None` if it was written in another boot or namespace.

@@ -1,16 +1,66 @@
 //! Whether the process of a recorded container lives.
 
-use crate::error::Result;
-use crate::model::Record;
+use crate::error::{Cause, Error, Kind, Result};
+use crate::model::{Inode, ProcessPlace, Record};
 use crate::sys::process;
 
 /// Whether the container of `record` is running.
 ///
 /// A record outlives its container if no hook reported the end. The container is dead if its
 /// process is gone or a zombie, if the process of that pid started at another time, or if the host
-/// has booted since. An error means that the process cannot be read; the caller must not treat it
-/// as dead.
+/// has booted since. An error means that the process cannot be read, or that the record was made in
+/// another pid or time namespace; the caller must not treat it as dead.
 pub(crate) fn is_running(record: &Record, boot: u128) -> Result<bool> {
     let instance = &record.instance;
-    Ok(instance.boot == boot && process::start_time(instance.pid)? == Some(instance.started))
+    if instance.boot != boot {
+        return Ok(false);
+    }
+    must_be_seen(record)?;
+    Ok(process::start_time(instance.pid)? == Some(instance.started))
+}
+
+/// Fails if pids and start times in `record` have another meaning for this process.
+pub(crate) fn must_be_seen(record: &Record) -> Result<()> {
+    let Some(place) = &record.place else { return Ok(()) };
+    let (there, here) = (place.processes, process::namespaces()?);
+    if is_same(there, here) {
+        return Ok(());
+    }
+    let message = format!(
+        "container {}: was recorded in another pid or time namespace: run oci-link there",
+        record.id
+    );
+    Err(Error::new(Kind::Namespace, message).because(Cause::OtherProcesses))
+}
+
+/// Whether both are the same, as far as `there` is known.
+fn is_same(there: ProcessPlace, here: ProcessPlace) -> bool {
+    let same = |there: Option<Inode>, here| there.is_none() || there == here;
+    same(there.pid, here.pid) && same(there.time, here.time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::fakes::own;
+    use crate::model::Place;
+
+    #[test]
+    fn a_process_of_another_namespace_is_neither_running_nor_dead() {
+        let here = process::namespaces().unwrap();
+        let boot = process::boot_id().unwrap();
+        let made_in = |processes| Record {
+            place: Some(Place { network: 7, processes }),
+            ..own("web", "80", &["10.0.0.2/24"])
+        };
+        assert!(is_running(&made_in(here), boot).unwrap());
+        let other = Some(Inode { device: 1, number: 2 });
+        for there in [ProcessPlace { pid: other, ..here }, ProcessPlace { time: other, ..here }] {
+            let record = made_in(there);
+            assert_eq!(is_running(&record, boot).unwrap_err().cause, Cause::OtherProcesses);
+            assert!(!is_running(&record, boot + 1).unwrap(), "the host has booted since");
+        }
+        let unknown = ProcessPlace { pid: None, time: None };
+        assert!(is_running(&made_in(unknown), boot).unwrap());
+    }
 }

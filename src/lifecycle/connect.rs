@@ -6,6 +6,7 @@ use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::carry_out;
 use crate::lifecycle::disputes::must_agree;
+use crate::lifecycle::home;
 use crate::lifecycle::lookup::{Requester, candidates, look_up};
 use crate::lifecycle::planning::{conflicts, plan};
 use crate::lifecycle::remove;
@@ -25,6 +26,7 @@ use crate::sys::net::netns::{Namespace, Process};
 /// be made only in part.
 pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
     let host = &host.lock()?;
+    home::check(host)?;
     let me = running(host, recipient)?;
     if me.network == Network::Host {
         return Err(Refusal::HostNetwork.into());
@@ -69,6 +71,7 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
 /// Ends the link with this alias, whether an annotation or `connect` made it.
 pub(crate) fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> Result<()> {
     let host = &host.lock()?;
+    home::check(host)?;
     let mut me = running(host, recipient)?;
     let is_it = |link_state: &LinkState| link_state.link.alias.same_host(alias.as_str());
     let Some(at) = me.links.iter().position(is_it) else {

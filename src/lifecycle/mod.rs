@@ -11,6 +11,7 @@ pub(crate) mod contested;
 pub(crate) mod debug_log;
 pub(crate) mod disputes;
 pub(crate) mod entry;
+pub(crate) mod home;
 pub(crate) mod inject;
 pub(crate) mod lookup;
 pub(crate) mod notes;

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::host::{Host, Locked};
+use crate::lifecycle::home;
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::start::start_locked;
 use crate::lifecycle::starting::StartingContainer;
@@ -20,6 +21,13 @@ pub(crate) fn work_off(host: &Locked<'_>, most: usize) {
         log::warn!("notes of containers that were not recorded: {error}");
         Vec::new()
     });
+    if names.is_empty() {
+        return;
+    }
+    if let Err(error) = home::check(host) {
+        log::warn!("notes of containers are left: {error}");
+        return;
+    }
     for name in names {
         let note = host.notes().read(&name);
         // Removed first: the container may leave another one.

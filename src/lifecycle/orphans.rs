@@ -2,6 +2,9 @@
 //! aside, or the rules of an earlier boot were restored. No hook will remove them. A container that
 //! gets an address which they name removes them at its start; `sync` and `gc` remove all of them.
 //!
+//! Rules of another state directory carry its tag and stay. A tag of an earlier version names none: its
+//! rules go only when a container gets an address which they name.
+//!
 //! The search costs more than a start. It runs only where records may be missing, which the store
 //! knows. Rules that another program restores later are found by `sync` only.
 
@@ -32,7 +35,7 @@ pub(crate) fn purge_from(host: &Locked<'_>, container: &Record) -> Result<()> {
         record.instance.boot != host.boot && snapshot.rules.iter().any(has_rules)
     };
     let mut others = !snapshot.is_complete || snapshot.dead.iter().any(of_earlier);
-    for (backend, owner, installed) in snapshot.orphans() {
+    for (backend, owner, installed) in snapshot.orphans(host.identity) {
         if installed.flows.iter().any(|flow| concerns(flow, container)) {
             log::warn!("orphaned rules in {backend}: no record has the owner tag {owner}: removed");
             // Until they are removed, no container may have its address.

@@ -4,7 +4,8 @@ use crate::error::Result;
 use crate::firewall::InstalledRules;
 use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
-use crate::model::{BackendName, Flow, OwnerTag, Record};
+use crate::lifecycle::home;
+use crate::model::{BackendName, Flow, Origin, OwnerTag, Record, StateId};
 use crate::store::NewerRecord;
 use std::collections::{BTreeMap, HashSet};
 
@@ -28,10 +29,12 @@ pub(crate) fn lives(host: &Locked<'_>, record: &Record) -> Result<bool> {
 }
 
 impl HostSnapshot {
-    /// Reads all records and rules. A backend that fails is skipped if no record uses it.
+    /// Reads all records and rules. A backend that fails is skipped if no record uses it. A record that
+    /// was made in other namespaces is an error.
     pub(crate) fn read(host: &Locked<'_>) -> Result<Self> {
         let (mut living, mut dead) = (Vec::new(), Vec::new());
         for record in host.store.all()? {
+            home::check_record(host, &record)?;
             if lives(host, &record)? { &mut living } else { &mut dead }.push(record);
         }
         let (mut rules, mut is_complete) = (Vec::new(), true);
@@ -65,16 +68,23 @@ impl HostSnapshot {
         self.newer.iter().any(|record| record.owner.as_ref().is_none_or(|own| own == owner))
     }
 
-    /// Rules whose tag no record has.
+    /// Whether a record has this tag.
+    pub(crate) fn is_recorded(&self, owner: &OwnerTag) -> bool {
+        self.living.iter().chain(&self.dead).any(|record| record.owner == *owner)
+    }
+
+    /// Rules whose tag no record has, without those of other state directories than `own`.
     pub(crate) fn orphans(
         &self,
+        own: StateId,
     ) -> impl Iterator<Item = (BackendName, &OwnerTag, &InstalledRules)> {
         let all = self.rules.iter().flat_map(|(backend, owners)| {
             owners.iter().map(move |(owner, installed)| (*backend, owner, installed))
         });
-        all.filter(|(_, owner, _)| {
-            let named = self.living.iter().chain(&self.dead).any(|it| it.owner == **owner);
-            !named && !self.may_be_newer(owner)
+        all.filter(move |(_, owner, _)| {
+            owner.origin(own) != Origin::Other
+                && !self.is_recorded(owner)
+                && !self.may_be_newer(owner)
         })
     }
 

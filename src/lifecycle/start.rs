@@ -12,7 +12,7 @@ use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{ATTEMPTS, log_failure, replan};
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::{part, remove, rollback_current};
-use crate::lifecycle::{contested, debug_log, orphans};
+use crate::lifecycle::{contested, debug_log, home, orphans};
 use crate::link::OnMissing;
 use crate::model::{ContainerName, Missing, OwnerTag, Phase, Record};
 use crate::store::Commit;
@@ -29,6 +29,7 @@ pub(crate) fn start_locked(
     let StartingContainer {
         mut record, process, mut hosts, ipv6_loopback, missing, absences, ..
     } = container;
+    home::check(host)?;
     host.isolate()?;
     // Without links there are no rules, so no backend is chosen or set up.
     if !record.links.is_empty() {
@@ -165,7 +166,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
     if container.revision == 0 && is_taken {
         // The same id below another root of the runtime, or in another namespace of containerd.
         container.id = first.namesake(&container.instance);
-        container.owner = OwnerTag::new(&container.id, &container.instance);
+        container.owner = OwnerTag::new(host.identity, &container.id, &container.instance);
         log::info!("{first}: another container with this id runs: this one is {}", container.id);
     }
     cleared |= contested::settle(host, &container)?;

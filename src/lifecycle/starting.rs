@@ -4,7 +4,7 @@ use crate::engine::{self, Clues, Listing};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::absent::Absences;
-use crate::lifecycle::debug_log;
+use crate::lifecycle::{debug_log, home};
 use crate::link::env::name_variable;
 use crate::model::{
     BackendName, ContainerId, ContainerName, Instance, Link, LinkState, Missing, Network, OwnerTag,
@@ -48,6 +48,10 @@ pub(crate) struct StartingContainer {
 impl StartingContainer {
     /// Reads OCI state, config.json and the network namespace of a starting container.
     pub(crate) fn read(host: &Host, state: &State) -> Result<Self> {
+        Self::read_here(host, state).map_err(|error| home::explain(host, error))
+    }
+
+    fn read_here(host: &Host, state: &State) -> Result<Self> {
         let process = pin(state)?;
         let bundle = state.bundle.as_deref().ok_or_else(|| {
             Error::new(Kind::Input, format!("state of {}: has no bundle", state.id))
@@ -90,7 +94,7 @@ impl StartingContainer {
             name,
             engine_name,
             hostname: facts.hostname.or_else(|| spec.hostname_or(&state.id)),
-            owner: OwnerTag::new(&state.id, &instance),
+            owner: OwnerTag::new(host.identity, &state.id, &instance),
             instance,
             network: if namespace.is_ours {
                 Network::Host
@@ -106,6 +110,7 @@ impl StartingContainer {
             flows: Vec::new(),
             hosts: None,
             bundle: Some(bundle.to_owned()),
+            place: Some(host.place()?),
             id: state.id.clone(),
         };
         debug_log::started(&record, facts.engine, hosts.as_ref().map(HostsFile::place));

@@ -5,10 +5,10 @@ use crate::error::{Cause, Error, Failures, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::rollback;
-use crate::lifecycle::debug_log;
 use crate::lifecycle::lookup::recipients_of;
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{log_failure, replan};
+use crate::lifecycle::{debug_log, home};
 use crate::model::{ContainerId, Record};
 
 /// Undoes everything of the container `id`. Idempotent; an unknown id is not an error.
@@ -21,6 +21,8 @@ pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook)
         log::debug!("{id}: has no record: nothing to do");
         return Ok(());
     }
+    // Before privileges are dropped: another network namespace may have to be entered.
+    records.iter().try_for_each(|record| home::check_record(host, record))?;
     let (mut ended, mut failures) = (Vec::new(), Failures::default());
     let mut running = 0;
     for record in &records {
@@ -53,6 +55,7 @@ pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook)
 pub(crate) fn stop_if_dead(host: &Host, id: &ContainerId) -> Result<Option<Record>> {
     let host = &host.lock()?;
     let Some(record) = host.store.get(id)? else { return Ok(None) };
+    home::check_record(host, &record)?;
     if is_running(&record, host.boot)? {
         return Ok(Some(record));
     }

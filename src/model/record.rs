@@ -4,11 +4,10 @@
 //! that holds the rules, and the container's identity. None of these is computed again.
 
 use super::{
-    Alias, BridgeName, ContainerId, ContainerName, Hostname, Invalid, LinkState, Network, Port,
-    PortSet, Reference, Variable,
+    Alias, BridgeName, ContainerId, ContainerName, Hostname, Invalid, LinkState, Network, OwnerTag,
+    Place, Port, PortSet, Reference, Variable,
 };
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -35,40 +34,6 @@ pub struct Instance {
     pub pid: i32,
     /// When that process started, in clock ticks since boot.
     pub started: u64,
-}
-
-/// The short hash that marks all rules of one recipient instance.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OwnerTag(String);
-
-impl OwnerTag {
-    /// Hashes boot id, namespace cookie and container id to 64 bits. The result is stored in the
-    /// record and not computed again.
-    pub fn new(id: &ContainerId, instance: &Instance) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (instance.boot, instance.netns, id.key()).hash(&mut hasher);
-        Self(format!("{:016x}", hasher.finish()))
-    }
-
-    /// Parses the tag in a record or a rule.
-    pub fn parse(value: &str) -> Result<Self, Invalid> {
-        if value.len() == 16 && value.bytes().all(|b| b"0123456789abcdef".contains(&b)) {
-            Ok(Self(value.to_owned()))
-        } else {
-            Err(Invalid::new("owner tag", value, "want 16 hexadecimal digits"))
-        }
-    }
-
-    /// Returns the tag, 16 hexadecimal digits.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for OwnerTag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// One permitted flow: connections from one address to one port of another.
@@ -255,6 +220,8 @@ pub struct Record {
     pub hosts: Option<HostsEdit>,
     /// The directory of config.json; records of an earlier version have none.
     pub bundle: Option<PathBuf>,
+    /// Where the record was made; records of an earlier version have none, and count as made here.
+    pub place: Option<Place>,
 }
 
 impl Record {

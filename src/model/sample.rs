@@ -2,7 +2,7 @@
 
 use super::{
     Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Link, LinkState,
-    Network, OwnerTag, Phase, PortSet, Record, Reference, Variable,
+    Network, OwnerTag, Phase, PortSet, Record, Reference, StateId, Variable,
 };
 
 /// A container called `name` that exposes `ports`, at `addresses`.
@@ -15,7 +15,7 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         phase: Phase::Pending,
         name: ContainerName::new(name).unwrap(),
         hostname: Hostname::new(name).ok(),
-        owner: OwnerTag::new(&id, &instance),
+        owner: OwnerTag::new(StateId::default(), &id, &instance),
         instance,
         network: Network::Own(addresses),
         ports: PortSet::parse(ports).unwrap(),
@@ -27,6 +27,7 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         bundle: None,
         without_variables: Vec::new(),
         engine_name: None,
+        place: None,
         id,
     }
 }

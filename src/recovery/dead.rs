@@ -7,7 +7,7 @@ use crate::host::Locked;
 use crate::lifecycle::apply::remove_owner;
 use crate::lifecycle::remove;
 use crate::lifecycle::snapshot::HostSnapshot;
-use crate::model::{BackendName, OwnerTag, Record};
+use crate::model::{BackendName, Origin, OwnerTag, Record};
 
 /// Finds dead containers, orphaned rules and leftovers in the state directory. The caller holds the
 /// host lock.
@@ -15,7 +15,13 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
     let mut findings: Vec<Finding> =
         snapshot.dead.iter().map(|record| Finding::Dead(record.into())).collect();
     for (backend, owners) in &snapshot.rules {
-        let ownerless = owners.keys().filter(|owner| !is_named(snapshot, *backend, owner));
+        // Other tags are of another state directory, or of an earlier version and perhaps of another
+        // state directory.
+        let is_ours = |owner: &OwnerTag| {
+            owner.origin(host.identity) == Origin::Own || snapshot.is_recorded(owner)
+        };
+        let ownerless =
+            owners.keys().filter(|owner| is_ours(owner) && !is_named(snapshot, *backend, owner));
         findings.extend(
             ownerless.map(|owner| Finding::Orphaned { backend: *backend, owner: owner.clone() }),
         );

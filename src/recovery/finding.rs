@@ -27,6 +27,9 @@ pub(crate) enum Finding {
     Unrecorded(Unrecorded),
     /// A file that a killed writer left in the state directory.
     Leftover(String),
+    /// Chains, sets and rules that all owners share, which `gc --all` keeps: another state directory has
+    /// rules there.
+    Kept(BackendName),
     /// Shared chains, sets or rules of a backend are missing or in the wrong place.
     Base(BackendName),
     /// The isolated bridges differ from config.toml.
@@ -69,6 +72,7 @@ impl Finding {
             Self::Orphaned { .. }
             | Self::Unrecorded(_)
             | Self::Leftover(_)
+            | Self::Kept(_)
             | Self::Base(_)
             | Self::Shared(_)
             | Self::Isolation => None,
@@ -79,6 +83,7 @@ impl Finding {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Orphaned { .. }
+            | Self::Kept(_)
             | Self::Base(_)
             | Self::Shared(_)
             | Self::Isolation
@@ -107,12 +112,13 @@ impl Finding {
             | Self::Linked(_)
             | Self::Orphaned { .. }
             | Self::Shared(_)
+            | Self::Kept(_)
             | Self::Unrecorded(_)
             | Self::Leftover(_) => false,
         }
     }
 
-    /// What a repair did about the finding: `removed` or `repaired`.
+    /// What a repair did about the finding: `removed`, `repaired` or `kept`.
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Self::Dead(_)
@@ -120,6 +126,7 @@ impl Finding {
             | Self::Orphaned { .. }
             | Self::Shared(_)
             | Self::Leftover(_) => "removed",
+            Self::Kept(_) => "kept",
             Self::Unrecorded(_)
             | Self::Base(_)
             | Self::Isolation
@@ -155,6 +162,9 @@ impl fmt::Display for Finding {
                 f.write_str("firewall: the table of oci-link in nftables")
             }
             Self::Shared(_) => f.write_str("firewall: the chains and sets of oci-link in iptables"),
+            Self::Kept(backend) => {
+                write!(f, "firewall: common rules of {backend}: another state directory has links")
+            }
             Self::Base(backend) => {
                 write!(f, "firewall: common rules of {backend} are missing or misplaced")
             }

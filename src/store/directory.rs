@@ -61,6 +61,8 @@ pub(crate) struct DirectoryStore {
     written: RefCell<Option<Record>>,
     /// The records of a newer version that a warning has named.
     warned: RefCell<BTreeSet<String>>,
+    /// The epoch in which the store was found complete under the current host lock.
+    complete: RefCell<Option<String>>,
 }
 
 impl DirectoryStore {
@@ -88,6 +90,7 @@ impl DirectoryStore {
             wanted: folder(wanted)?,
             written: RefCell::default(),
             warned: RefCell::default(),
+            complete: RefCell::default(),
             top,
         })
     }
@@ -107,6 +110,7 @@ impl DirectoryStore {
             }
             Err(error) => log::error!("record {key}: {error}: moved to broken/"),
         }
+        self.complete.take();
         self.top.remove(WHOLE)?;
         self.top.make_directory("broken")?;
         self.top.rename(&format!("records/{path}"), &format!("broken/{key}.json"))?;
@@ -170,6 +174,7 @@ impl DirectoryStore {
 impl Store for DirectoryStore {
     fn lock(&self, patience: Duration) -> Result<Lock> {
         self.written.take();
+        self.complete.take();
         let file = self.top.open_lock("lock")?;
         let lock = lock::exclusive(file, patience)?;
         lock.mark();
@@ -243,10 +248,19 @@ impl Store for DirectoryStore {
     }
 
     fn is_complete(&self, epoch: &str) -> Result<bool> {
-        Ok(self.top.read(WHOLE, MAX_EPOCH)?.is_some_and(|mark| mark == epoch.as_bytes()))
+        if self.complete.borrow().as_deref() == Some(epoch) {
+            return Ok(true);
+        }
+        let is_complete =
+            self.top.read(WHOLE, MAX_EPOCH)?.is_some_and(|mark| mark == epoch.as_bytes());
+        if is_complete {
+            self.complete.replace(Some(epoch.to_owned()));
+        }
+        Ok(is_complete)
     }
 
     fn mark_complete(&self, _: &Lock, epoch: &str) -> Result<()> {
+        self.complete.take();
         self.top.write(WHOLE, epoch.as_bytes())
     }
 

@@ -7,7 +7,7 @@ use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{
     Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Created, Flow, Hostname,
     HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, LinkState, Meaning, Network, OwnerTag,
-    Phase, PortSet, Record, Reference, Variable,
+    Phase, Place, PortSet, ProcessPlace, Record, Reference, Variable,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,6 +76,17 @@ struct Stored {
     /// Missing in records of earlier versions.
     #[serde(default)]
     bundle: Option<PathBuf>,
+    /// Missing in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<StoredPlace>,
+}
+
+/// Cookie of the network namespace, and device and inode of the pid and time namespaces.
+#[derive(Serialize, Deserialize)]
+struct StoredPlace {
+    network: u64,
+    pid: Option<(u64, u64)>,
+    time: Option<(u64, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,6 +157,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         flows: record.flows.iter().map(StoredFlow::from).collect(),
         hosts: record.hosts.as_ref().map(StoredHosts::from),
         bundle: record.bundle.clone(),
+        place: record.place.as_ref().map(StoredPlace::from),
     };
     serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
 }
@@ -194,6 +206,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         flows: all(&stored.flows, StoredFlow::check)?.concat(),
         hosts: stored.hosts.map(HostsEdit::try_from).transpose()?,
         bundle: stored.bundle,
+        place: stored.place.map(Place::from),
     })
 }
 
@@ -213,6 +226,22 @@ fn all<'a, S, T>(
     check: impl Fn(&'a S) -> std::result::Result<T, Invalid>,
 ) -> std::result::Result<Vec<T>, Invalid> {
     stored.iter().map(check).collect()
+}
+
+impl From<&Place> for StoredPlace {
+    fn from(place: &Place) -> Self {
+        let pair = |inode: Inode| (inode.device, inode.number);
+        let ProcessPlace { pid, time } = place.processes;
+        Self { network: place.network, pid: pid.map(pair), time: time.map(pair) }
+    }
+}
+
+impl From<StoredPlace> for Place {
+    fn from(stored: StoredPlace) -> Self {
+        let inode = |(device, number)| Inode { device, number };
+        let processes = ProcessPlace { pid: stored.pid.map(inode), time: stored.time.map(inode) };
+        Self { network: stored.network, processes }
+    }
 }
 
 impl From<&LinkState> for StoredLink {

@@ -22,6 +22,7 @@ mod repair;
 
 use crate::error::Result;
 use crate::host::Host;
+use crate::lifecycle::home;
 use crate::store::{StoreEvent, Subscription};
 use crate::sys::daemon::epoll::Waiting;
 use crate::sys::daemon::service::Manager;
@@ -65,6 +66,7 @@ struct Watch<'a> {
 /// Repairs and removes the links of `host` until a signal requests an end or a reload, or the state
 /// directory is replaced. Only one process may watch a state directory; a second one gets an error.
 pub(crate) fn run(host: &Host, manager: &Manager) -> Result<Ended> {
+    home::check(host)?;
     let _sole = host.sole_watch()?;
     let mut watch = Watch::begin(host)?;
     // The subscriptions already exist: changes during this first check cause another one.

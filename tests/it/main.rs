@@ -13,6 +13,7 @@ mod configure;
 mod doctor;
 mod documents;
 mod early;
+mod elsewhere;
 mod firewall;
 mod golden;
 mod graph;

@@ -4,14 +4,14 @@ use super::messages::{
     self, ask_for_header, ask_for_set, create_set, destroy_set, element, rename_to_itself, swap,
 };
 use super::sets::{self, IpSet, Kind, SetEntry};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::firewall::elements::Element;
 use crate::firewall::failed;
 use crate::model::Family;
 use crate::sys::net::netlink::message::Batch;
-use crate::sys::net::netlink::uapi::{IPSET_ERR_BUSY, IPSET_ERR_REFERENCED};
+use crate::sys::net::netlink::uapi::{IPSET_ERR_BUSY, IPSET_ERR_FIND_TYPE, IPSET_ERR_REFERENCED};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
-use nix::libc::{EEXIST, EINVAL, ENOENT};
+use nix::libc::{EEXIST, EINVAL, ENOENT, EOPNOTSUPP};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -49,7 +49,12 @@ fn make_set(link: &mut Netlink, set: IpSet) -> Result<bool> {
     match link.exchange(&batch.with_receipt())?.first() {
         None => Ok(true),
         Some(refusal) if refusal.code == EEXIST && is_ours(link, set)? => Ok(false),
-        Some(refusal) => Err(refused(set, "cannot be created", *refusal)),
+        Some(refusal) => {
+            let error = refused(set, "cannot be created", *refusal);
+            let is_missing = refusal.code == IPSET_ERR_FIND_TYPE
+                || is_in_kernel().is_err_and(|error| error.cause == Cause::NotSupported);
+            Err(if is_missing { error.because(Cause::NotSupported) } else { error })
+        }
     }
 }
 
@@ -103,7 +108,9 @@ pub(crate) fn is_in_kernel() -> Result<()> {
     ask_for_header(&mut batch, IpSet { family: Family::V4, kind: Kind::Bridged });
     match Netlink::netfilter()?.ask(&batch.with_receipt(), |_| ())? {
         Err(refusal) if refusal.code != ENOENT => {
-            Err(failed(format!("ipset: not in the kernel ({})", refusal.errno().desc())))
+            let error = failed(format!("ipset: not in the kernel ({})", refusal.errno().desc()));
+            let is_missing = [EINVAL, EOPNOTSUPP].contains(&refusal.code);
+            Err(if is_missing { error.because(Cause::NotSupported) } else { error })
         }
         _ => Ok(()),
     }

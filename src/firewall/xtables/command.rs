@@ -1,6 +1,6 @@
 //! The iptables programs: one transaction per run, and listings.
 
-use crate::error::{Cause, Kind, Result};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::firewall::failed;
 use crate::model::Family;
 use crate::sys::process::child::{self, Output};
@@ -65,14 +65,14 @@ impl Tool {
     ///
     /// The inner error is the program's message if it refused the transaction. Nothing has changed
     /// then.
-    pub(crate) fn restore(self, commands: &str) -> Result<std::result::Result<(), String>> {
+    pub(crate) fn restore(self, commands: &str) -> Result<Result<()>> {
         let input = format!("*filter\n{commands}COMMIT\n");
         let args = ["--noflush", "--wait", LOCK_WAIT];
         let output = self.run(self.restore_name(), &args, &input)?;
         Ok(if output.status.success() {
             Ok(())
         } else {
-            Err(self.complaint(self.restore_name(), &output))
+            Err(self.refusal(self.restore_name(), &output))
         })
     }
 
@@ -82,7 +82,7 @@ impl Tool {
         if output.status.success() {
             Ok(lines(&output.stdout))
         } else {
-            Err(failed(self.complaint(self.name(), &output)))
+            Err(self.refusal(self.name(), &output))
         }
     }
 
@@ -108,10 +108,38 @@ impl Tool {
         child::run(&self.program(name), args, input, PATIENCE, Kind::Firewall)
     }
 
-    fn complaint(self, name: &str, output: &Output) -> String {
+    /// The error of the program `name`, which failed. Its cause says whether the kernel or the
+    /// installation lacks something.
+    fn refusal(self, name: &str, output: &Output) -> Error {
         let Output { status, complaint, .. } = output;
-        format!("{}: {status}: {complaint}", self.program(name))
+        let error = failed(format!("{}: {status}: {complaint}", self.program(name)));
+        if status.code().is_some_and(|code| is_lack(code, complaint)) {
+            error.because(Cause::NotSupported)
+        } else {
+            error
+        }
     }
+}
+
+/// Whether iptables says with this exit status that the kernel has no such table or match, or that
+/// the program's own file for it is not installed.
+///
+/// Status 4 is a lock that another process holds, or a lack of memory.
+fn is_lack(status: i32, complaint: &str) -> bool {
+    const LACKS: [&str; 7] = [
+        // A match or target: iptables-nft, and iptables-legacy since 1.8.8.
+        "missing kernel module?",
+        // A match or target, by older ones.
+        "Couldn't load match",
+        "Couldn't load target",
+        // The filter table, by iptables-legacy.
+        "do you need to insmod?",
+        // nf_tables, by iptables-nft.
+        "Could not fetch rule set generation id: Invalid argument",
+        "Failed to initialize nft: Protocol not supported",
+        "Failed to initialize nft: Operation not supported",
+    ];
+    status != 4 && LACKS.iter().any(|lack| complaint.contains(lack))
 }
 
 /// Splits a listing into chains and rules.
@@ -145,5 +173,40 @@ mod tests {
         let text = format!("-P FORWARD ACCEPT\n{quoted}\n-N X\n");
         assert_eq!(lines(&text), ["-P FORWARD ACCEPT", quoted, "-N X"]);
         assert!(lines("").is_empty());
+    }
+
+    #[test]
+    fn only_what_the_host_lacks_is_a_lack() {
+        for (status, complaint) in [
+            (1, "Warning: Extension set revision 0 not supported, missing kernel module?"),
+            (
+                2,
+                "iptables-restore v1.8.4 (legacy): Couldn't load match `set':No such file or directory",
+            ),
+            (
+                3,
+                "iptables-restore v1.8.9 (legacy): iptables-restore: unable to initialize table \
+                 'filter': Table does not exist (do you need to insmod?)",
+            ),
+            (
+                1,
+                "iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Invalid argument",
+            ),
+        ] {
+            assert!(is_lack(status, complaint), "{complaint}");
+        }
+        for (status, complaint) in [
+            (4, "Another app is currently holding the xtables lock; still 3s 0us time ahead"),
+            (4, "Warning: Extension set revision 0 not supported, missing kernel module?"),
+            (1, "iptables: Memory allocation problem."),
+            (
+                4,
+                "iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied",
+            ),
+            (1, "iptables-restore: line 3 failed"),
+            (1, ""),
+        ] {
+            assert!(!is_lack(status, complaint), "{complaint}");
+        }
     }
 }

@@ -11,8 +11,8 @@
 
 use super::command::{Tool, program_of};
 use crate::error::Result;
+use crate::firewall::host_families;
 use crate::firewall::setup_cache::SetupCache;
-use crate::firewall::{failed, host_families};
 use crate::model::{BridgeName, Family};
 use std::fmt::Write;
 
@@ -95,7 +95,7 @@ impl Base {
             let Ok(tool) = Tool::find(family) else { continue };
             let text = removal(&tool.list()?);
             if !text.is_empty() {
-                tool.restore(&text)?.map_err(failed)?;
+                tool.restore(&text)??;
                 found = true;
             }
             self.memory.note(tool.name(), "")?;
@@ -155,7 +155,7 @@ impl Base {
         (self.own.prepare)(tool.family, &there)?;
         let text = self.changes(tool.family, &there, bridges);
         if !text.is_empty() {
-            tool.restore(&text)?.map_err(failed)?;
+            tool.restore(&text)??;
         }
         if self.is_remembered(tool.family)? {
             return Ok(());

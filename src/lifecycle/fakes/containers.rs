@@ -1,7 +1,7 @@
 //! Records of containers with a real process.
 
 use crate::model::sample::record;
-use crate::model::{Instance, OwnerTag, Record};
+use crate::model::{Instance, OwnerTag, Record, StateId};
 use crate::sys::net::netns::Process;
 use crate::sys::process::{boot_id, own_pid};
 use std::cell::RefCell;
@@ -51,11 +51,16 @@ pub(crate) fn of_process(record: Record, pid: i32) -> Record {
     let mix = |sum: u64, byte: u8| sum.wrapping_mul(31).wrapping_add(byte.into());
     let netns = record.name.as_str().bytes().fold(7, mix);
     let instance = Instance { boot: boot_id().unwrap(), netns, pid, started };
-    Record { owner: OwnerTag::new(&record.id, &instance), instance, ..record }
+    Record { owner: owner(&record, &instance), instance, ..record }
 }
 
 /// A later run of the same container: the namespace and the owner tag are new.
 pub(crate) fn again(record: &Record) -> Record {
     let instance = Instance { netns: record.instance.netns + 1, ..record.instance.clone() };
-    Record { owner: OwnerTag::new(&record.id, &instance), instance, ..record.clone() }
+    Record { owner: owner(record, &instance), instance, ..record.clone() }
+}
+
+/// The tag of this run, as the state directory of a scene makes it.
+fn owner(record: &Record, instance: &Instance) -> OwnerTag {
+    OwnerTag::new(StateId::default(), &record.id, instance)
 }

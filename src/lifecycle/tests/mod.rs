@@ -3,6 +3,7 @@
 mod concern;
 mod confined;
 mod debug_lines;
+mod elsewhere;
 mod entry;
 mod failures;
 mod injected;

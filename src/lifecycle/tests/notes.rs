@@ -68,7 +68,7 @@ fn only_so_many_notes_are_worked_off() {
     assert_eq!(scene.host.notes().names(usize::MAX).unwrap().len(), 1);
     work_off(&locked, A_FEW);
     assert_eq!(scene.host.notes().names(usize::MAX).unwrap(), [""; 0]);
-    assert_eq!(scene.journal.count(), A_FEW + 2, "the lock, and one look at each record");
+    assert_eq!(scene.journal.count(), A_FEW + 4, "lock, namespaces twice, each record once");
 }
 
 #[test]

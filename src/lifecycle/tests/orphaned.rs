@@ -2,7 +2,8 @@
 
 use super::{db, linked};
 use crate::lifecycle::fakes::{Listener, Scene, own};
-use crate::model::{Flow, OwnerTag, Record};
+use crate::model::{Flow, OwnerTag, Record, StateId};
+use std::path::Path;
 
 /// Puts rules without a record into a backend.
 fn orphan(scene: &Scene, backend: &'static str, flow: Flow) -> OwnerTag {
@@ -10,6 +11,11 @@ fn orphan(scene: &Scene, backend: &'static str, flow: Flow) -> OwnerTag {
     let key = (backend, of.owner.clone());
     scene.kernel.borrow_mut().rules.insert(key, vec![flow]);
     of.owner
+}
+
+/// Puts rules with this tag into a backend.
+fn tagged(scene: &Scene, owner: OwnerTag) {
+    scene.kernel.borrow_mut().rules.insert(("nftables", owner), vec![flow()]);
 }
 
 /// The flow of `web` to `db`.
@@ -39,6 +45,31 @@ fn other_rules_stay_and_are_looked_for_again() {
     scene.start(&own("new", "80", &["10.0.0.7/24"])).unwrap();
     assert_eq!(scene.permitted().len(), 1);
     assert_eq!(scene.journal.effects(), ["put new pending", "put new ready"]);
+}
+
+#[test]
+fn rules_of_another_state_directory_stay_and_are_not_looked_for_again() {
+    let scene = Scene::new();
+    scene.store.set_epoch(None);
+    let lost = own("lost", "", &[]);
+    let other = StateId::of(Path::new("/run/other"));
+    tagged(&scene, OwnerTag::new(other, &lost.id, &lost.instance));
+    scene.start(&own("new", "80", &["10.0.0.2/24"])).unwrap();
+    assert_eq!(scene.permitted().len(), 1);
+    assert_eq!(scene.journal.effects()[0], "mark_complete");
+}
+
+/// Its tags do not name the state directory.
+#[test]
+fn rules_of_an_earlier_version_go_with_their_address() {
+    for (address, stay) in [("10.0.0.2/24", 0), ("10.0.0.7/24", 1)] {
+        let scene = Scene::new();
+        scene.store.set_epoch(None);
+        tagged(&scene, OwnerTag::parse("aaaaaaaaaaaaaaaa").unwrap());
+        scene.start(&own("new", "80", &[address])).unwrap();
+        assert_eq!(scene.permitted().len(), stay, "{address}");
+        assert_eq!(scene.journal.count_of("mark_complete"), 1 - stay, "{address}");
+    }
 }
 
 #[test]

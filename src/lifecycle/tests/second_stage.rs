@@ -2,7 +2,7 @@
 //! cases in which it fails.
 
 use super::{linked, web};
-use crate::model::Phase;
+use crate::model::{OwnerTag, Phase};
 
 #[test]
 fn a_second_stage_changes_nothing() {
@@ -11,6 +11,19 @@ fn a_second_stage_changes_nothing() {
     scene.start(&web()).unwrap();
     assert_eq!(scene.state(), before);
     assert_eq!(scene.permitted().len(), 1);
+}
+
+/// The program was replaced between two stages by one that makes other tags.
+#[test]
+fn the_recorded_tag_stays() {
+    let scene = linked();
+    let tag = OwnerTag::parse("aaaaaaaaaaaaaaaa").unwrap();
+    scene.store.alter("web", |record| record.owner = tag.clone());
+    let flows = scene.permitted();
+    scene.kernel.borrow_mut().rules = [(("ipset", tag.clone()), flows)].into();
+    scene.start(&web()).unwrap();
+    assert_eq!(scene.store.record("web").unwrap().owner, tag);
+    assert_eq!(scene.kernel.borrow().rules.len(), 1);
 }
 
 #[test]

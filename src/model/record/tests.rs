@@ -1,23 +1,8 @@
-//! Tags, flows, fillers and aliases.
+//! Flows, fillers and aliases.
 
 use super::*;
 use crate::model::Protocol;
 use crate::model::sample::record;
-
-fn tag(boot: u128, netns: u64, id: &str) -> Option<OwnerTag> {
-    let instance = Instance { boot, netns, pid: 1, started: 2 };
-    ContainerId::new(id).ok().map(|id| OwnerTag::new(&id, &instance))
-}
-
-#[test]
-fn a_tag_names_one_instance() {
-    let first = tag(1, 2, "db");
-    assert_eq!(first, tag(1, 2, "db"));
-    assert_ne!(first, tag(2, 2, "db"), "another boot");
-    assert_ne!(first, tag(1, 3, "db"), "another namespace");
-    assert_ne!(first, tag(1, 2, "web"), "another container");
-    assert!(first.is_some_and(|tag| OwnerTag::parse(tag.as_str()) == Ok(tag)));
-}
 
 #[test]
 fn a_connection_knows_of_no_bridge() {
@@ -45,13 +30,6 @@ fn a_source_has_the_alias_of_its_first_link() {
     assert_eq!(web.alias_of(&db).map(Alias::as_str), Some("sql"));
     assert_eq!(web.alias_of(&cache).map(Alias::as_str), Some("cache"));
     assert_eq!(web.alias_of(&other), None, "it is not connected");
-}
-
-#[test]
-fn nothing_else_is_a_tag() {
-    for bad in ["", "0123", "0123456789abcdeg", "0123456789ABCDEF", "0123456789abcdef0"] {
-        assert!(OwnerTag::parse(bad).is_err(), "{bad}");
-    }
 }
 
 #[test]

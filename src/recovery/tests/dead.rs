@@ -3,6 +3,8 @@
 use super::super::{audit, audit_dead, gc, sync};
 use super::{linked, orphan, shown, web};
 use crate::lifecycle::fakes::{Listener, own};
+use crate::model::{OwnerTag, StateId};
+use std::path::Path;
 
 #[test]
 fn what_dead_containers_left_is_removed() {
@@ -25,6 +27,44 @@ fn what_dead_containers_left_is_removed() {
     assert_eq!(scene.permitted(), []);
     assert_eq!(scene.kernel.borrow().connections, []);
     assert_eq!(audit(&scene.host).unwrap(), []);
+}
+
+/// Another state directory has its own records. Which one has those of an earlier version is unknown.
+#[test]
+fn rules_of_others_are_no_finding() {
+    let scene = linked();
+    let (lost, flow) = (own("lost", "", &[]), scene.permitted()[0]);
+    let other = StateId::of(Path::new("/run/other"));
+    let tags = [
+        OwnerTag::new(other, &lost.id, &lost.instance),
+        OwnerTag::parse("aaaaaaaaaaaaaaaa").unwrap(),
+    ];
+    for tag in tags {
+        scene.kernel.borrow_mut().rules.insert(("nftables", tag), vec![flow]);
+    }
+    assert_eq!(audit(&scene.host).unwrap(), []);
+    assert!(sync(&scene.host).unwrap().is_nothing() && gc(&scene.host).unwrap().is_nothing());
+    assert_eq!(scene.permitted().len(), 3);
+}
+
+/// The record knows better than the tag.
+#[test]
+fn rules_that_an_earlier_version_recorded_go_with_their_container() {
+    let scene = linked();
+    let tag = OwnerTag::parse("aaaaaaaaaaaaaaaa").unwrap();
+    let flow = scene.permitted()[0];
+    scene.store.alter("web", |record| record.owner = tag.clone());
+    let mut kernel = scene.kernel.borrow_mut();
+    kernel.rules.clear();
+    for backend in ["ipset", "iptables"] {
+        kernel.rules.insert((backend, tag.clone()), vec![flow]);
+    }
+    drop(kernel);
+    let found = format!("orphaned rules in iptables: no record has the owner tag {tag}");
+    assert_eq!(shown(&audit(&scene.host).unwrap()), [found]);
+    scene.end_process("web");
+    gc(&scene.host).unwrap();
+    assert_eq!(scene.permitted(), []);
 }
 
 /// The state directory was wiped while the containers ran.

@@ -3,8 +3,8 @@
 use super::*;
 use crate::model::sample::{record, reference};
 use crate::model::{
-    Address, BackendName, BridgeName, ContainerName, Flow, Instance, Meaning, Network, Phase,
-    PortSet,
+    Address, BackendName, BridgeName, ContainerName, Flow, Inode, Instance, Meaning, Network,
+    Phase, Place, PortSet, ProcessPlace,
 };
 use crate::store::contract;
 use std::path::PathBuf;
@@ -92,6 +92,25 @@ fn what_an_old_link_means_is_inferred() {
     let meanings: Vec<_> = read.links.iter().map(|link_state| link_state.meaning.clone()).collect();
     let long = Some(Meaning::Id(ContainerId::new(&id).unwrap()));
     assert_eq!(meanings, [Some(Meaning::Name), None, long, None]);
+}
+
+/// Records of earlier versions do not say where they were made.
+#[test]
+fn a_place_comes_back_and_may_be_missing() {
+    let scratch = Scratch::new("place");
+    let inode = Inode { device: 4, number: 4_026_531_836 };
+    for time in [Some(inode), None] {
+        let processes = ProcessPlace { pid: Some(inode), time };
+        let place = Some(Place { network: 7, processes });
+        let stored = scratch.put(&Record { place, ..record("web", "", &[]) });
+        assert_eq!(scratch.1.get(&stored.id).unwrap(), Some(stored.clone()));
+        let gone = scratch.commit(&Change::Remove(&stored), stored.revision).unwrap();
+        assert_eq!(gone, Commit::Done(0));
+    }
+    let stored = scratch.put(&record("web", "", &[]));
+    let path = scratch.0.join("records").join(record_path("web"));
+    assert!(!std::fs::read_to_string(path).unwrap().contains("place"));
+    assert_eq!(scratch.1.get(&stored.id).unwrap(), Some(stored));
 }
 
 #[test]

@@ -8,7 +8,7 @@ pub(crate) mod message;
 pub(crate) mod subscription;
 pub(crate) mod uapi;
 
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use message::{Batch, Message, messages};
 use nix::errno::Errno;
 use nix::libc;
@@ -80,7 +80,12 @@ impl Netlink {
             buffer.try_reserve_exact(DATAGRAM).map_err(|_| Errno::ENOMEM)?;
             Ok::<_, Errno>(Self { fd, buffer })
         };
-        open().context(Kind::Firewall, || "netlink socket")
+        let opened = open();
+        let cause = match &opened {
+            Err(Errno::EPROTONOSUPPORT) => Cause::NotSupported,
+            _ => Cause::Other,
+        };
+        opened.context(Kind::Firewall, || "netlink socket").map_err(|error| error.because(cause))
     }
 
     /// `SO_NETNS_COOKIE` of the namespace of this socket, or 0 before Linux 5.14.

@@ -154,6 +154,34 @@ fn enter(namespace: &File) -> Result<()> {
     setns(namespace, CloneFlags::CLONE_NEWNET).context(Kind::Namespace, || "setns")
 }
 
+/// The network namespace that this process has left.
+#[derive(Debug)]
+pub(crate) struct Left(File);
+
+impl Left {
+    /// Enters it again.
+    pub(crate) fn enter(&self) -> Result<()> {
+        enter(&self.0)
+    }
+}
+
+/// Enters the network namespace of process 1 if its cookie is `cookie`. `None` if it has another one or
+/// cannot be entered; nothing has changed then. Requires `CAP_SYS_ADMIN`.
+pub(crate) fn enter_first(cookie: u64) -> Result<Option<Left>> {
+    let open = |process| File::open(format!("/proc/{process}/ns/net"));
+    // Before Linux 5.14 all cookies are 0.
+    let (Ok(first), Ok(ours), true) = (open("1"), open("self"), cookie != 0) else {
+        return Ok(None);
+    };
+    if enter(&first).is_err() {
+        return Ok(None);
+    }
+    if namespace_cookie().is_ok_and(|found| found == cookie) {
+        return Ok(Some(Left(ours)));
+    }
+    enter(&ours).map(|()| None)
+}
+
 /// Reads the namespace that this process is in; `host` is the namespace of the host.
 ///
 /// `getifaddrs` is not used, because it would also list all interfaces and their statistics.

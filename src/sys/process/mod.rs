@@ -10,6 +10,7 @@ pub(crate) mod lock;
 pub(crate) mod rounds;
 pub(crate) mod stdin;
 use crate::error::{Context, Error, Kind, Result};
+use crate::model::{Inode, ProcessPlace};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -19,6 +20,8 @@ use nix::unistd::Pid;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::fd::IntoRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 /// Resets the process attributes that were inherited from the parent.
 ///
@@ -137,6 +140,25 @@ fn read_line(path: &str) -> std::io::Result<String> {
         }
     }
     Ok(String::from_utf8_lossy(&buffer[..filled]).into_owned())
+}
+
+/// Returns the pid and time namespaces of this process. They are read once: a process cannot change
+/// them.
+pub(crate) fn namespaces() -> Result<ProcessPlace> {
+    static HERE: OnceLock<ProcessPlace> = OnceLock::new();
+    if let Some(here) = HERE.get() {
+        return Ok(*here);
+    }
+    let read = |kind: &str| {
+        let path = format!("/proc/self/ns/{kind}");
+        match fs::metadata(&path) {
+            Ok(there) => Ok(Some(Inode { device: there.dev(), number: there.ino() })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).context(Kind::Namespace, || path),
+        }
+    };
+    let here = ProcessPlace { pid: read("pid")?, time: read("time")? };
+    Ok(*HERE.get_or_init(|| here))
 }
 
 /// Whether this process runs inside the container of process `pid`.

@@ -170,6 +170,44 @@ each_runtime! {
         refuses_to_start(runtime, &script("iptables-restore ip6tables-restore", "exit 0"));
     }
 
+    /// A lock, a lack of memory, a crash, a program that hangs: the next start tries the same again.
+    fn n34_auto_does_not_move_on_after_a_failure_of_the_moment(runtime) {
+        let sleep = long_sleep(6666);
+        for body in ["exit 4", "exit 1", "kill -9 $$", &format!("exec sleep {sleep}")] {
+            let host = host_of("auto", runtime);
+            let db = source(&host, "db", "3306");
+            let web = prepared(&host, "web", "db");
+            let fails = script("iptables-restore ip6tables-restore", body);
+            let failed = host.run(&mut where_sbin(&host, &fails, &run(&host, &web)));
+            let said = failed.within(DEADLINE).refused(1);
+            assert!(runtime == Runtime::Crun || said.contains("exit status 6"), "{body}: {said}");
+            assert!(!host.state_dir().join("backend").exists(), "{body} is remembered");
+            web.run().ok();
+            assert_eq!(inspect(&host, "web")["backend"], "ipset", "{body}");
+            assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+            end(&web);
+            end(&db);
+            host.assert_nothing_left();
+        }
+        assert_gone(&sleep);
+    }
+
+    /// What is not installed is passed over, and doctor says when it is installed later.
+    fn n34_auto_moves_on_without_programs(runtime) {
+        let host = Host::open(runtime);
+        let db = source(&host, "db", "3306");
+        let web = prepared(&host, "web", "db");
+        let gone = "rm iptables-restore ip6tables-restore";
+        host.run(&mut where_sbin(&host, gone, &run(&host, &web))).ok();
+        assert_eq!(inspect(&host, "web")["backend"], "nftables");
+        let said = call(&host, "doctor").said();
+        let expected = "nftables was chosen at the first link of this boot; auto would choose ipset now";
+        assert!(said.contains(expected), "{said}");
+        end(&web);
+        end(&db);
+        host.assert_nothing_left();
+    }
+
     fn f12_a_program_that_applies_and_then_fails_fails_the_start(runtime) {
         let real = "/usr/sbin/real/${0##*/} \"$@\"; exit 1";
         refuses_to_start(runtime, &script("iptables-restore ip6tables-restore", real));

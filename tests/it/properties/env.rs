@@ -4,7 +4,7 @@
 use super::cases;
 use oci_link::testing::{
     Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag,
-    Phase, Port, PortSet, Protocol, Record, Variable,
+    Phase, Port, PortSet, Protocol, Record, StateId, Variable,
 };
 use oci_link::testing::{Dialect, LinkVariables, link_variables};
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         phase: Phase::Ready,
         name: ContainerName::new("source").expect("a name"),
         hostname: Hostname::new("source").ok(),
-        owner: OwnerTag::new(&id, &instance),
+        owner: OwnerTag::new(StateId::default(), &id, &instance),
         instance,
         network: Network::Own([address].into_iter().collect()),
         ports: ports.iter().copied().collect::<PortSet>(),
@@ -33,6 +33,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         bundle: None,
         without_variables: Vec::new(),
         engine_name: None,
+        place: None,
         id,
     }
 }

@@ -72,7 +72,7 @@ each_backend! {
             let text = fs::read(&path).expect("readable");
             let mut old: Value = serde_json::from_slice(&text).expect("JSON");
             let fields = old.as_object_mut().expect("an object");
-            for new in ["bundle", "bridges"] {
+            for new in ["bundle", "bridges", "place"] {
                 assert!(fields.remove(new).is_some(), "no {new}: {fields:?}");
             }
             for flow in fields["flows"].as_array_mut().expect("a list") {

@@ -126,6 +126,7 @@ pub(crate) const IPSET_ATTR_COMMENT: u16 = 26;
 pub(crate) const IPSET_ATTR_IPADDR_IPV4: u16 = 1;
 pub(crate) const IPSET_ATTR_IPADDR_IPV6: u16 = 2;
 pub(crate) const IPSET_FLAG_WITH_COMMENT: u32 = 1 << 4;
+pub(crate) const IPSET_ERR_FIND_TYPE: i32 = 4098;
 pub(crate) const IPSET_ERR_BUSY: i32 = 4100;
 pub(crate) const IPSET_ERR_EXIST: i32 = 4103;
 pub(crate) const IPSET_ERR_REFERENCED: i32 = 4108;

@@ -1,0 +1,68 @@
+//! Whether this process is in the namespaces in which the records of its state directory were made.
+//! In others it sees other rules and other processes, so it changes nothing.
+
+use crate::error::{Cause, Error, Kind, Result};
+use crate::host::Host;
+use crate::lifecycle::alive::must_be_seen;
+use crate::lifecycle::privileges::AfterHook;
+use crate::model::Record;
+use crate::sys::file::shown;
+use crate::sys::net::netns::enter_first;
+
+/// Fails if a record was made in other namespaces, with the cause [`Cause::OtherNetwork`] or
+/// [`Cause::OtherProcesses`].
+///
+/// Reads one file if no record was lost since the last start here, otherwise all records.
+pub(crate) fn check(host: &Host) -> Result<()> {
+    if host.store.is_complete(&host.epoch()?)? {
+        return Ok(());
+    }
+    // A record that cannot be read tells nothing. What needs it fails later.
+    let records = host.store.all().unwrap_or_default();
+    records.iter().try_for_each(|record| check_record(host, record))
+}
+
+/// Fails if `record` was made in other namespaces of this boot.
+pub(crate) fn check_record(host: &Host, record: &Record) -> Result<()> {
+    let Some(place) = record.place.filter(|_| record.instance.boot == host.boot) else {
+        return Ok(());
+    };
+    must_be_seen(record)?;
+    let here = host.place()?.network;
+    // Before Linux 5.14 all cookies are 0.
+    if place.network == here || [place.network, here].contains(&0) {
+        return Ok(());
+    }
+    let message = format!(
+        "container {}: was recorded in another network namespace: run oci-link there, or remove {} if \
+         that namespace is gone",
+        record.id,
+        shown(&host.config.state_dir)
+    );
+    Err(Error::new(Kind::Namespace, message).because(Cause::OtherNetwork(place.network)))
+}
+
+/// Returns the cause of `error`, which is the network namespace of this process if that is another one:
+/// there the interfaces of a container lead nowhere.
+pub(crate) fn explain(host: &Host, error: Error) -> Error {
+    let is_cause = |other: &Error| matches!(other.cause, Cause::OtherNetwork(_));
+    check(host).err().filter(is_cause).unwrap_or(error)
+}
+
+/// Calls `act`. If the records were made in another network namespace, and it is that of process 1,
+/// calls `act` again there.
+///
+/// `after` says whether this process continues afterwards, in its own namespace.
+pub(crate) fn at_home<T>(after: AfterHook, act: impl Fn() -> Result<T>) -> Result<T> {
+    let done = act();
+    let Err(Cause::OtherNetwork(cookie)) = done.as_ref().map_err(|error| error.cause) else {
+        return done;
+    };
+    let Some(left) = enter_first(cookie)? else { return done };
+    log::debug!("entered the network namespace of process 1");
+    let done = act();
+    if after == AfterHook::Continue {
+        left.enter()?;
+    }
+    done
+}
