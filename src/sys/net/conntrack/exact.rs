@@ -1,12 +1,13 @@
 //! Ends the connections of a few flows without reading the table of connections.
 //!
 //! `IPCTNL_MSG_CT_DELETE` with `CTA_FILTER` deletes what matches its tuples. The kernel walks the table
-//! by itself, which takes a fiftieth of a dump. Linux 6.8 to 6.18 were read, and older kernels:
+//! by itself, which takes a fiftieth of the time of a dump. What kernels do with such a request, from
+//! their source (`ctnetlink_del_conntrack`):
 //!
-//! - Before `CTA_FILTER` was read here (5.10, 6.1 and 6.6), the request names one connection, for which
-//!   its tuple is incomplete: `EINVAL`, and nothing is deleted.
-//! - Without a tuple, those kernels delete all connections. So every request here has both.
-//! - IPv6 addresses are compared the wrong way round, up to 6.18: what differs is deleted.
+//! - 5.10 to 6.6 do not read `CTA_FILTER` here. The request then names one connection, for which its
+//!   tuple is incomplete: `EINVAL`, and nothing is deleted. 6.12 and 6.18 read it.
+//! - Without a tuple, 5.10 to 6.6 delete all connections. So every request here has both tuples.
+//! - IPv6 addresses are compared the wrong way round, also in 6.18: what differs would be deleted.
 //! - Ports are compared for TCP and UDP only.
 //!
 //! So only flows of IPv4 with TCP or UDP are ended this way.
