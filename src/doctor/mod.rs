@@ -152,13 +152,14 @@ impl HostContext {
 
     /// Whether running containers depend on rules of iptables in this family.
     fn depends_on_table(&self, family: Family) -> bool {
-        let base = |backend| matches!(backend, BackendName::Iptables | BackendName::Ipset);
         let linked = |record: &Record| {
             let flows = &record.flows;
-            base(record.backend) && flows.iter().any(|flow| Family::of(flow.from) == family)
+            record.backend.is_in_iptables()
+                && flows.iter().any(|flow| Family::of(flow.from) == family)
         };
-        let isolated =
-            !self.config.isolate.is_empty() && !self.is_idle() && self.chosen().is_some_and(base);
+        let isolated = !self.config.isolate.is_empty()
+            && !self.is_idle()
+            && self.chosen().is_some_and(BackendName::is_in_iptables);
         isolated || self.running.iter().any(linked)
     }
 }

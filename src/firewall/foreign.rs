@@ -61,7 +61,7 @@ pub(crate) fn obstacles(packets: &[(BackendName, Sample)]) -> Result<Vec<Obstacl
     for table in kernel.owned_tables()? {
         let ours = (table.family, table.name.as_str()) == ("inet", TABLE);
         let theirs = table.name == "filter" && ["ip", "ip6"].contains(&table.family);
-        if ours && uses(|name| name == BackendName::Nftables) || theirs && uses(is_iptables) {
+        if ours && uses(has_own_table) || theirs && uses(BackendName::is_in_iptables) {
             found.push(Obstacle {
                 family: table.family,
                 why: format!("belongs to {}, and no other program can change it", table.owner),
@@ -73,11 +73,11 @@ pub(crate) fn obstacles(packets: &[(BackendName, Sample)]) -> Result<Vec<Obstacl
         }
     }
     for chain in kernel.chains()? {
-        if is_forward_of_iptables(&chain) && uses(is_iptables) {
+        if is_forward_of_iptables(&chain) && uses(BackendName::is_in_iptables) {
             found.extend(unusable(&chain));
         }
         let concerned = packets.iter().filter(|(backend, packet)| {
-            let ours = is_forward_of_iptables(&chain) && is_iptables(*backend);
+            let ours = is_forward_of_iptables(&chain) && backend.is_in_iptables();
             !ours && packet.passes(chain.family)
         });
         let mut fates = concerned.map(|(_, packet)| (packet, walk(&mut kernel, &chain, packet)));
@@ -97,9 +97,12 @@ pub(crate) fn obstacles(packets: &[(BackendName, Sample)]) -> Result<Vec<Obstacl
     Ok(found)
 }
 
-/// Whether the backend accepts packets in the chain FORWARD of iptables.
-fn is_iptables(backend: BackendName) -> bool {
-    matches!(backend, BackendName::Iptables | BackendName::Ipset)
+/// Whether the backend accepts packets in the table `inet oci-link`.
+fn has_own_table(backend: BackendName) -> bool {
+    match backend {
+        BackendName::Nftables => true,
+        BackendName::None | BackendName::Ipset | BackendName::Iptables => false,
+    }
 }
 
 /// Whether this is the chain that iptables calls FORWARD, whatever it is attached to.

@@ -94,6 +94,15 @@ impl BackendName {
         }
     }
 
+    /// Whether its rules are in chains of iptables. Backends with the same chains are neighbours in
+    /// [`ALL`](Self::ALL).
+    pub(crate) fn is_in_iptables(self) -> bool {
+        match self {
+            Self::Ipset | Self::Iptables => true,
+            Self::None | Self::Nftables => false,
+        }
+    }
+
     /// Parses the name.
     pub(crate) fn parse(value: &str) -> Result<Self, Invalid> {
         [Self::None, Self::Ipset, Self::Iptables, Self::Nftables]

@@ -161,7 +161,9 @@ impl fmt::Display for Finding {
             Self::Shared(BackendName::Nftables) => {
                 f.write_str("firewall: the table of oci-link in nftables")
             }
-            Self::Shared(_) => f.write_str("firewall: the chains and sets of oci-link in iptables"),
+            Self::Shared(BackendName::None | BackendName::Ipset | BackendName::Iptables) => {
+                f.write_str("firewall: the chains and sets of oci-link in iptables")
+            }
             Self::Kept(backend) => {
                 write!(f, "firewall: common rules of {backend}: another state directory has links")
             }

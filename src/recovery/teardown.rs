@@ -35,8 +35,7 @@ pub(crate) fn end_all(host: &Host) -> Result<Repaired> {
 
 /// Whether both backends put their rules into the same chains.
 fn share_chains(one: BackendName, other: BackendName) -> bool {
-    let xtables = |name| matches!(name, BackendName::Ipset | BackendName::Iptables);
-    xtables(one) && xtables(other)
+    one.is_in_iptables() && other.is_in_iptables()
 }
 
 /// Whether another state directory has rules in one of `backends`.

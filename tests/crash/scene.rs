@@ -128,7 +128,8 @@ impl<'h> Scene<'h> {
         match self.backend {
             "ipset" => drop(run(&["ipset", "destroy"], "")),
             "nftables" => drop(run(&["nft", "flush", "ruleset"], "")),
-            _ => {}
+            "iptables" | "none" => {}
+            other => panic!("how are rules of {other} forgotten?"),
         }
         for note in ["iptables", "ip6tables", "ipset-shared", "isolation", "nftables-isolation"] {
             let _ = fs::remove_file(self.host.state_dir().join(note));

@@ -78,6 +78,10 @@ fn comparable(bytes: &[u8]) -> String {
 fn rules(host: &Host, backend: &str) -> Vec<String> {
     let run = |words: &[&str]| host.run(Command::new(words[0]).args(&words[1..])).ok();
     let mut all = Vec::new();
+    assert!(
+        ["none", "ipset", "iptables", "nftables"].contains(&backend),
+        "where has {backend} rules?"
+    );
     if backend == "nftables" {
         let text = run(&["nft", "--json", "list", "ruleset"]);
         objects(&serde_json::from_str(&text).expect("nft prints JSON"), &mut all);

@@ -25,11 +25,13 @@ fn tracked(site: &Site, container: &Container) -> usize {
 #[test]
 fn isolation_moves_with_the_backend() {
     let mut site = Site::open(BackendName::Nftables);
-    for (backend, here) in [
-        (BackendName::Nftables, "iifname \"br0\" oifname \"br0\" drop"),
-        (BackendName::Iptables, "iifname \"br0\" oifname \"br0\" counter"),
-        (BackendName::Nftables, "iifname \"br0\" oifname \"br0\" drop"),
-    ] {
+    let all = [BackendName::Ipset, BackendName::Iptables, BackendName::Nftables];
+    let pairs = all.iter().flat_map(|one| all.iter().flat_map(|other| [*one, *other]));
+    for backend in pairs {
+        let here = match backend {
+            BackendName::Nftables => "iifname \"br0\" oifname \"br0\" drop",
+            _ => "iifname \"br0\" oifname \"br0\" counter",
+        };
         site.backend = backend;
         site.isolate(&["br0"]);
         let lines = site.snapshot();

@@ -30,7 +30,8 @@ fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
             &["ipset flush oci-link4-at"],
             &["iptables -F OCI-LINK", "ip6tables -F OCI-LINK"],
         ],
-        _ => &[
+        BackendName::None => panic!("no rules can be lost"),
+        BackendName::Nftables => &[
             &["nft delete table inet oci-link"],
             &["nft flush chain inet oci-link forward"],
             &["nft flush set inet oci-link bridged4"],
@@ -126,7 +127,8 @@ each_backend! {
                 format!("iptables -A OCI-LINK-{owner} -s {from} -d {to} -p tcp --dport 22 -j ACCEPT"),
             BackendName::Ipset =>
                 format!("ipset add oci-link4 {from},tcp:22,{to} comment {owner}"),
-            _ => format!("nft add element inet oci-link links4 \
+            BackendName::None => panic!("there are no rules"),
+            BackendName::Nftables => format!("nft add element inet oci-link links4 \
                  {{ {from} . {to} . tcp . 22 comment \"{owner}\" }}"),
         }]);
         assert_mended(&host, 6, "container web (web): its rules differ from its record\n");

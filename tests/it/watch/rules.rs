@@ -23,7 +23,8 @@ fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
             &["nft flush chain inet oci-link forward"],
             &["nft flush set inet oci-link links4"],
         ],
-        _ => &[
+        BackendName::None => panic!("no rules can be lost"),
+        BackendName::Ipset | BackendName::Iptables => &[
             &["nft flush ruleset"],
             &["iptables -F", "ip6tables -F"],
             &["iptables -F OCI-LINK"],
