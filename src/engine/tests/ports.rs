@@ -15,10 +15,7 @@ fn docker_with_ports(ports: impl Iterator<Item = String>) -> String {
     file.to_string()
 }
 
-fn one_by_one(
-    numbers: RangeInclusive<u16>,
-    protocol: &str,
-) -> impl Iterator<Item = String> {
+fn one_by_one(numbers: RangeInclusive<u16>, protocol: &str) -> impl Iterator<Item = String> {
     numbers.map(move |number| format!("{number}/{protocol}"))
 }
 
