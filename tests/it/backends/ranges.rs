@@ -3,7 +3,7 @@
 use super::{Site, each_backend, flows, owner, site::flows_on};
 use crate::support::{Container, Flow as Connection, OPEN, Proto, Reach, SHUT};
 use oci_link::testing::{BackendName, Flow, drop_connections};
-use std::thread;
+use std::{process::Command, thread};
 
 const RANGES: &str = "7000-7010, 2905-2910/sctp, 16384-32768/udp";
 /// What is in the ranges, and what is beside them.
@@ -166,4 +166,28 @@ each_backend! {
         assert_eq!(ended, 3);
         assert!(!ending.iter_mut().any(Connection::is_alive) && staying.is_alive());
     }
+}
+
+/// Its table has no chain for ranges, and no jump to it.
+#[test]
+fn a_table_of_the_previous_version_gets_what_ranges_need() {
+    let site = Site::new(BackendName::Nftables);
+    let (web, db) = (site.running("web"), site.running("db"));
+    let (single, range) = (link(&web, &db, "80"), link(&web, &db, "80, 7000-7010"));
+    site.ensure(&owner('a'), &[], &single);
+    let list = ["--handle", "list", "chain", "inet", "oci-link", "forward"];
+    let listed = site.host.run(Command::new("nft").args(list)).ok();
+    let jump = listed.lines().find(|line| line.contains("jump ranges")).expect("a jump");
+    let handle = jump.rsplit(' ').next().expect("a handle");
+    site.by_hand(&[
+        &format!("nft delete rule inet oci-link forward handle {handle}"),
+        "nft delete chain inet oci-link ranges",
+    ]);
+    assert_eq!(web.reach(&db, Proto::Tcp, 80), OPEN);
+    site.ensure(&owner('a'), &single, &range);
+    site.assert_permitted(&owner('a'), &range);
+    assert_eq!(web.reach(&db, Proto::Tcp, 7005), OPEN);
+    assert_eq!(web.reach(&db, Proto::Tcp, 7011), SHUT);
+    site.remove(&owner('a'), &range);
+    site.host.assert_nothing_left();
 }
