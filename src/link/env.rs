@@ -54,7 +54,7 @@ pub enum LeftOut {
         /// The alias of the link with the other value.
         alias: Alias,
     },
-    /// They are of ports beyond the first [`MAX_DESCRIBED`].
+    /// They are of ports beyond the first 4096, the bounds of ranges first.
     Ports {
         /// The link's alias.
         alias: Alias,

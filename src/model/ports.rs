@@ -151,7 +151,7 @@ impl fmt::Display for PortRange {
 /// The ports that a container exposes, as ranges in order that do not overlap.
 ///
 /// A range stays one range, and a single port stays single. Ranges that overlap become one. So do
-/// neighbours if there are more than [`MAX_NEIGHBOURS`], because engines list the ports of a range
+/// neighbours if there are more than 16, because engines list the ports of a range
 /// one by one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PortSet(Vec<PortRange>);
