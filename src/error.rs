@@ -121,6 +121,7 @@ impl From<Refusal> for Error {
             | Refusal::Itself(_)
             | Refusal::Ambiguous(_) => Kind::Source,
             Refusal::HostNetwork => Kind::Unsafe,
+            Refusal::TooManyPorts { .. } => Kind::Firewall,
             Refusal::OwnHostname(_) | Refusal::TooManyFlows | Refusal::SharedHosts { .. } => {
                 Kind::Input
             }

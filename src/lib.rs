@@ -48,8 +48,8 @@ pub mod testing {
     pub use crate::link::env::{Dialect, LeftOut, LinkVariables, link_variables};
     pub use crate::model::{
         Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Family, Flow,
-        Hostname, HostsPlace, Inode, Instance, Network, OwnerTag, Phase, Port, PortSet, Protocol,
-        Record, Reference, StateId, Variable,
+        Hostname, HostsPlace, Inode, Instance, Network, OwnerTag, Phase, PortRange, PortSet,
+        Protocol, Record, Reference, StateId, Variable,
     };
     pub use crate::store::{Change, Commit, Found, NewerRecord, Store, open as open_store};
     pub use crate::sys::hosts::HostsFile;

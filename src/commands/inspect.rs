@@ -13,7 +13,7 @@ use crate::lifecycle::lookup::look_up;
 use crate::lifecycle::planning::plan;
 use crate::link::env::passed;
 use crate::link::{OnMissing, Plan};
-use crate::model::{Flow, HostsPlace, LinkState, Record, Reference};
+use crate::model::{Flow, HostsPlace, LinkState, PortRange, Record, Reference};
 use crate::sys::file::shown;
 use serde_json::{Value, json};
 
@@ -118,12 +118,21 @@ fn flows_in_full(flows: &[Flow]) -> Value {
         json!({
             "from": flow.from.to_string(),
             "to": flow.to.to_string(),
-            "port": flow.port.number,
-            "protocol": flow.port.protocol.as_str(),
+            "port": numbers(flow.ports),
+            "protocol": flow.ports.protocol().as_str(),
             "bridge": flow.bridge.map(|bridge| bridge.to_string()),
         })
     });
     flows.collect()
+}
+
+/// A number for a single port, and a text such as `7000-7010` for a range.
+fn numbers(ports: PortRange) -> Value {
+    if ports.is_single() {
+        ports.first().into()
+    } else {
+        format!("{}-{}", ports.first(), ports.last()).into()
+    }
 }
 
 fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules: &Rules) -> Value {

@@ -15,8 +15,9 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// Size limit of config.v2.json, which also contains labels and the health check log.
-const MAX_CONFIG: u64 = 4 << 20;
+/// Size limit of config.v2.json, which also contains labels and the health check log. It names each
+/// exposed port twice, once for the networks: 6 MiB if all ports of three protocols are exposed.
+const MAX_CONFIG: u64 = 8 << 20;
 
 pub(super) struct Docker;
 

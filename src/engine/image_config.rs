@@ -3,16 +3,16 @@
 //! Docker stores a container's own configuration, merged from image and command line, in the same
 //! form.
 
-use super::known;
-use crate::model::{PortSet, Variable};
+use super::{fitting, known};
+use crate::model::{PortRange, PortSet, Variable};
 use crate::oci::json::Key;
 use serde::Deserialize;
-use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
-/// Limit of exposed ports; no real image has more.
-const MAX_PORTS: usize = 4096;
+/// Limit of the ignored ports that the log names.
+const MAX_NAMED: usize = 8;
 
 /// `Config` in Docker's config.v2.json, or `config` of an image.
 #[derive(Default, Deserialize)]
@@ -21,8 +21,8 @@ pub(super) struct Config<'a> {
     /// Not set in images.
     #[serde(borrow, default)]
     pub(crate) hostname: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    exposed_ports: Option<Exposed<'a>>,
+    #[serde(default)]
+    exposed_ports: Option<Exposed>,
     #[serde(borrow, default)]
     env: Option<Vec<Key<'a>>>,
 }
@@ -40,38 +40,39 @@ impl Config<'_> {
     }
 }
 
-/// The keys of an object such as `{"80/tcp": {}, "7000-7010/udp": {}}`.
-pub(super) struct Exposed<'a>(Vec<Cow<'a, str>>);
+/// The keys of an object such as `{"80/tcp": {}, "7000-7010/udp": {}}`, as far as a link can use them.
+///
+/// Engines list the ports of a range one by one, so there may be many.
+pub(super) struct Exposed(Vec<PortRange>);
 
-impl Exposed<'_> {
+impl Exposed {
     pub(crate) fn ports(&self) -> PortSet {
-        let understood: Vec<&str> = self
-            .0
-            .iter()
-            .map(|item| &**item)
-            .filter(|item| known(PortSet::parse(item)).is_some())
-            .collect();
-        known(PortSet::parse(&understood.join(","))).unwrap_or_default()
+        fitting(self.0.iter().copied())
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Exposed<'a> {
+impl<'de> Deserialize<'de> for Exposed {
     fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         struct Keys;
         impl<'de> Visitor<'de> for Keys {
-            type Value = Exposed<'de>;
+            type Value = Exposed;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object with ports for keys")
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut all = Vec::new();
+                let (mut all, mut ignored) = (Vec::new(), 0_usize);
                 while let Some((Key(port), IgnoredAny)) = map.next_entry()? {
-                    if all.len() == MAX_PORTS {
-                        return Err(M::Error::custom("more than 4096 exposed ports"));
+                    let range = PortRange::parse(&port);
+                    if range.is_err() {
+                        ignored += 1;
                     }
-                    all.push(port);
+                    let named = ignored <= MAX_NAMED;
+                    all.extend(if named { known(range) } else { range.ok() });
+                }
+                if ignored > MAX_NAMED {
+                    log::warn!("ignored: {} more exposed ports", ignored - MAX_NAMED);
                 }
                 Ok(Exposed(all))
             }

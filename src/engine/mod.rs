@@ -28,7 +28,7 @@ pub(crate) mod storage;
 pub(crate) use sources::{Listing, Siblings, SourceState};
 
 use crate::error::Result;
-use crate::model::{ContainerId, ContainerName, Hostname, Invalid, PortSet, Variable};
+use crate::model::{ContainerId, ContainerName, Hostname, Invalid, PortRange, PortSet, Variable};
 use crate::oci::spec::Spec;
 use std::path::Path;
 
@@ -136,6 +136,18 @@ impl Listing {
 /// Converts a value that is not accepted to `None`, with a warning in the log.
 fn known<T>(value: std::result::Result<T, Invalid>) -> Option<T> {
     value.inspect_err(|error| log::warn!("ignored: {error}")).ok()
+}
+
+/// Returns the set of exposed ports. What is too much is logged and left out.
+fn fitting(ranges: impl IntoIterator<Item = PortRange>) -> PortSet {
+    let (ports, left_out) = PortSet::fitting(ranges);
+    if left_out > 0 {
+        log::warn!(
+            "ignored: {left_out} exposed ports and ranges beyond the first 4096; name them as ranges \
+             in org.oci-link.ports"
+        );
+    }
+    ports
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use super::engine_env::without_added;
 use super::image_config::Exposed;
-use super::{Clues, EngineFiles, Facts, known};
+use super::{Clues, EngineFiles, Facts, fitting, known};
 use crate::error::Result;
 use crate::model::{ContainerName, Hostname, PortSet};
 use crate::oci::annotations::Annotations;
@@ -51,7 +51,7 @@ fn ports(annotations: &Annotations) -> Option<PortSet> {
     if exposed.is_none() && published.is_none() {
         return None;
     }
-    Some([exposed, published].iter().flatten().flat_map(PortSet::iter).collect())
+    Some(fitting([exposed, published].iter().flatten().flat_map(PortSet::iter)))
 }
 
 /// Reads `nerdctl/exposed-ports`: a JSON object like an image's, a JSON list of ports, or a list
@@ -59,7 +59,7 @@ fn ports(annotations: &Annotations) -> Option<PortSet> {
 pub(crate) fn exposed(value: &str) -> Result<PortSet> {
     match value.trim_start().bytes().next() {
         Some(b'{') => {
-            let all: Exposed<'_> = json::parse("exposed ports", value.as_bytes())?;
+            let all: Exposed = json::parse("exposed ports", value.as_bytes())?;
             Ok(all.ports())
         }
         Some(b'[') => {

@@ -18,8 +18,9 @@ pub(super) const MAX_LIST: u64 = 8 << 20;
 /// The container lists in `<graph>/<driver>-containers`. The second has the containers that were
 /// started with `--rm`.
 pub(super) const LISTS: [&str; 2] = ["containers.json", "volatile-containers.json"];
-/// Size limit of an image's configuration, most of which is the image's history.
-const MAX_IMAGE: u64 = 1 << 20;
+/// Size limit of an image's configuration. Most of it is the image's history, or the exposed ports: each
+/// is named by itself, and perhaps again in the history.
+const MAX_IMAGE: u64 = 8 << 20;
 
 /// A container's entry in the container list.
 #[derive(Debug, PartialEq, Eq)]

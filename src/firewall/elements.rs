@@ -121,7 +121,7 @@ pub(crate) fn shown<K>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Port, Protocol};
+    use crate::model::{PortRange, Protocol};
 
     fn element(key: u16, comment: &str) -> Element<u16> {
         Element { key, comment: comment.to_owned() }
@@ -165,9 +165,9 @@ mod tests {
         let (a, b) = (OwnerTag::parse(A).unwrap(), OwnerTag::parse(B).unwrap());
         let there = [element(2, &format!("{B} {A}")), element(1, A), element(3, "by hand")];
         let flow = |number: &u16| {
-            let port = Port { number: *number, protocol: Protocol::Tcp };
+            let ports = PortRange::single(*number, Protocol::Tcp).unwrap();
             let (from, to) = ([10, 0, 0, 2].into(), [10, 0, 0, 3].into());
-            (*number != 3).then_some(Flow { from, to, port, bridge: None })
+            (*number != 3).then_some(Flow { from, to, ports, bridge: None })
         };
         let owners = by_owner(&there, |key| Some(key.to_string()), flow);
         assert_eq!(owners.len(), 2);

@@ -1,4 +1,4 @@
-//! The ipset backend: static iptables rules that match sets, and one set element per flow.
+//! The ipset backend: static iptables rules that match sets, and one set element per port of a flow.
 //!
 //! It uses the base chain of the iptables backend. R is the recipient, S the source.
 //!
@@ -7,9 +7,9 @@
 //! OCI-LINK       -m conntrack --ctstate ESTABLISHED
 //!                -m set --match-set oci-link4 dst,src,src … -j ACCEPT      and the bridge of R
 //! OCI-LINK       the same two rules for oci-link4-routed, on any interface
-//! oci-link4      R,tcp:N,S comment "<tag>"       one per flow between two containers on one bridge
+//! oci-link4      R,tcp:N,S comment "<tag>"       one per port, between two containers on one bridge
 //! oci-link4-at   R,br0 comment "<tag>"           the bridge that the recipient is attached to
-//! oci-link4-routed   R,tcp:N,S comment "<tag>"   one per other flow
+//! oci-link4-routed   R,tcp:N,S comment "<tag>"   one per port of other flows
 //! ```
 //!
 //! `-m physdev --physdev-is-bridged` is not used for two reasons. It matches any bridge instead of
@@ -201,7 +201,11 @@ impl Firewall for Ipset {
         }
         let show =
             |entry: &SetEntry| asked.contains(&IpSet::of(entry).family).then(|| entry.show());
-        Ok(by_owner(&there, show, |entry| entry.as_flows(&seats)))
+        let mut owners = by_owner(&there, show, |entry| entry.as_flows(&seats));
+        for installed in owners.values_mut() {
+            installed.flows = sets::with_ranges(&installed.flows);
+        }
+        Ok(owners)
     }
 
     fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {

@@ -7,7 +7,9 @@
 //!     set links4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service }   R . S . tcp . N
 //!     set bridged6, set links6 { … }
 //!     chain forward { type filter hook forward priority filter - 10
-//!         request and reply for each set, neighbor discovery, then the drops between bridges }
+//!         request and reply for each set, a jump to ranges, neighbor discovery,
+//!         then the drops between bridges }
+//!     chain ranges { request and reply for each range of ports }
 //! }
 //! ```
 //!
@@ -24,6 +26,7 @@
 
 pub(crate) mod messages;
 pub(crate) mod owner;
+mod ranges;
 mod rules;
 mod table;
 
@@ -37,6 +40,7 @@ use messages::{
     MAX_COMMENT, NftSet, Transaction, ask_for_elements, ask_for_these, element, elements,
 };
 use nix::libc::EEXIST;
+use ranges::RangeRule;
 use std::collections::{BTreeMap, HashSet};
 
 /// Name of the cache entry with the bridges that the table isolates.
@@ -61,7 +65,7 @@ impl Nftables {
     /// have created the same element with its own tag.
     fn add(link: &mut Netlink, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<bool> {
         let known: HashSet<&Flow> = rules.before.iter().collect();
-        let elements = flows.iter().map(|flow| owned(*flow, rules.owner));
+        let elements = singles(flows).into_iter().map(|flow| owned(flow, rules.owner));
         let (there, new): (Vec<_>, Vec<_>) =
             elements.partition(|element| known.contains(&element.key));
         if !has_all(link, rules.owner, &there)? {
@@ -69,6 +73,9 @@ impl Nftables {
         }
         let mut transaction = Transaction::default();
         transaction.add_elements(&new);
+        if ranges::has_range(flows) {
+            ranges::change(&mut transaction, &ranges::list(link)?, rules.owner, flows);
+        }
         match transaction.commit(link)? {
             None => Ok(true),
             Some(refusal) if refusal.code == EEXIST => Ok(false),
@@ -111,11 +118,13 @@ impl Firewall for Nftables {
         if grows && Self::add(&mut link, rules, flows)? {
             return Ok(());
         }
-        settle(&mut link, rules.owner, flows)
+        let has_ranges = ranges::has_range(rules.before) || ranges::has_range(flows);
+        settle(&mut link, rules.owner, flows, has_ranges)
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
-        settle(&mut Netlink::netfilter()?, rules.owner, &[])
+        let has_ranges = ranges::has_range(rules.before);
+        settle(&mut Netlink::netfilter()?, rules.owner, &[], has_ranges)
     }
 
     /// Empty if the rules that use the sets are missing, because the elements then permit nothing.
@@ -126,21 +135,39 @@ impl Firewall for Nftables {
         }
         let there = list(&mut link)?.into_iter();
         let own = there.filter(|element| element.belongs_to(rules.owner));
-        Ok(shown(own.map(|element| element.key), show))
+        let mut lines = shown(own.map(|element| element.key), show);
+        let ranges =
+            ranges::list(&mut link)?.into_iter().filter(|range| range.owner == *rules.owner);
+        lines.extend(ranges.filter_map(|range| Some(range.rule?.show())));
+        lines.sort();
+        Ok(lines)
     }
 
     fn expected(&self, _: &OwnerTag, flows: &[Flow]) -> Vec<String> {
-        shown(flows.iter().copied(), show)
+        let mut lines = shown(singles(flows), show);
+        lines.extend(ranges::rules(flows).map(RangeRule::show));
+        lines.sort();
+        lines
     }
 
     fn owners(&self) -> Result<BTreeMap<OwnerTag, InstalledRules>> {
         let mut link = Netlink::netfilter()?;
         let asked = table::is_intact(&mut link)?;
-        Ok(by_owner(&list(&mut link)?, |flow| asked.then(|| show(flow)), |flow| [*flow]))
+        let there = list(&mut link)?;
+        let mut owners = by_owner(&there, |flow| asked.then(|| show(flow)), |flow| [*flow]);
+        for range in ranges::list(&mut link)? {
+            let installed = owners.entry(range.owner).or_default();
+            installed.flows.extend(range.rule.and_then(RangeRule::as_flow));
+            installed.lines.extend(range.rule.filter(|_| asked).map(RangeRule::show));
+        }
+        for installed in owners.values_mut() {
+            installed.lines.sort();
+        }
+        Ok(owners)
     }
 
     fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
-        settle(&mut Netlink::netfilter()?, owner, &[])
+        settle(&mut Netlink::netfilter()?, owner, &[], true)
     }
 
     fn remove_all(&self) -> Result<bool> {
@@ -182,12 +209,17 @@ pub(crate) fn isolates(bridges: &[BridgeName]) -> Result<bool> {
     table::is_whole(&mut Netlink::netfilter()?, bridges)
 }
 
-/// Formats a flow as `nft list set` prints it.
+/// The flows to single ports, which are elements of the sets.
+fn singles(flows: &[Flow]) -> Vec<Flow> {
+    flows.iter().filter(|flow| flow.ports.is_single()).copied().collect()
+}
+
+/// Formats a flow to a single port as `nft list set` prints it.
 fn show(flow: &Flow) -> String {
-    let Flow { from, to, port, bridge } = flow;
+    let Flow { from, to, ports, bridge } = flow;
     let set = NftSet::of(flow).name();
     let bridge = bridge.map(|name| format!("\"{name}\" . ")).unwrap_or_default();
-    format!("{set} {bridge}{from} . {to} . {} . {}", port.protocol, port.number)
+    format!("{set} {bridge}{from} . {to} . {} . {}", ports.protocol(), ports.first())
 }
 
 /// Lists the elements of all sets. A missing table gives an empty list.
@@ -224,9 +256,10 @@ fn has_all(link: &mut Netlink, owner: &OwnerTag, elements: &[Element<Flow>]) -> 
     Ok(own == elements.len())
 }
 
-/// Lists all sets and changes them so that `owner` has exactly `flows`, in one transaction.
-fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
-    let changes = Changes::plan(&list(link)?, owner, flows);
+/// Lists all sets and changes them so that `owner` has exactly `flows`, in one transaction. The rules for
+/// ranges are left alone if there can be none of the owner's, before or after.
+fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow], has_ranges: bool) -> Result<()> {
+    let changes = Changes::plan(&list(link)?, owner, &singles(flows));
     let changes = changes.map_err(|why| failed(format!("nftables: {why}")))?;
     if changes.change.iter().any(|element| element.comment.len() > MAX_COMMENT) {
         return Err(failed(
@@ -239,6 +272,9 @@ fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
     transaction.delete_elements(&changes.delete);
     transaction.add_elements(&changes.change);
     transaction.add_elements(&changes.add);
+    if has_ranges {
+        ranges::change(&mut transaction, &ranges::list(link)?, owner, flows);
+    }
     transaction.commit(link)?.map_or(Ok(()), |refusal| Err(owner::refused(link, refusal)))
 }
 

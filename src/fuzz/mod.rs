@@ -60,7 +60,9 @@ mod tests {
                 target(&bytes);
                 // Records of earlier versions are among them.
                 let is_record = name == "record" && !bytes.is_empty();
-                if is_record { format::decode(&bytes).unwrap(); }
+                if is_record {
+                    format::decode(&bytes).unwrap();
+                }
             }
         }
     }

@@ -5,12 +5,11 @@ use crate::firewall::ipset::messages::{self as ipset, SetChange, change_element}
 use crate::firewall::ipset::sets::IpSet;
 use crate::firewall::nftables::messages as nftables;
 use crate::firewall::xtables::jump_order;
-use crate::model::{Family, Flow, Port, Protocol};
+use crate::model::{Family, Flow, FlowIndex, PortRange, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, Message, messages};
 use crate::sys::net::netlink::subscription;
 use crate::sys::net::netlink::uapi::IPSET_ATTR_DATA;
 use crate::sys::net::{bridge, conntrack, netns};
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// Passes a datagram to every parser of netlink messages.
@@ -67,8 +66,8 @@ fn sets(answer: &Attributes<'_>) {
 /// A connection tracking entry of one of our flows must be written as one message.
 fn connections(entry: &Attributes<'_>) {
     let [from, to] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
-    let port = Port { number: 3306, protocol: Protocol::Tcp };
-    let flows = HashSet::from([Flow { from, to, port, bridge: None }]);
+    let ports = PortRange::new(3306, 3310, Protocol::Tcp);
+    let flows = FlowIndex::of(ports.map(|ports| Flow { from, to, ports, bridge: None }));
     if let Some(entry) = conntrack::Connection::of(entry, &flows) {
         let mut batch = Batch::default();
         batch.message(0, 0, 0, |body: &mut Body<'_>| entry.write(body));

@@ -180,9 +180,9 @@ fn meant(records: &[Record], recipient: usize, link_state: &LinkState) -> Option
 /// The ports of `source` to which `recipient` has flows.
 pub(crate) fn opened(recipient: &Record, source: &Record) -> PortSet {
     let its = |ip| source.network.addresses().iter().any(|address| address.ip() == ip);
-    let flows = || recipient.flows.iter().filter(|flow| its(flow.to));
-    let is_open = |port: &_| flows().any(|flow| flow.port == *port);
-    source.ports.iter().filter(is_open).collect()
+    let flows = recipient.flows.iter().filter(|flow| its(flow.to));
+    let open: PortSet = flows.map(|flow| flow.ports).collect();
+    source.ports.iter().filter(|range| open.covers(*range)).collect()
 }
 
 /// Replaces everything but printable ASCII by escape sequences. A terminal, a browser or another

@@ -34,10 +34,10 @@ fn connected(recipient: Record, sources: &[Option<&Record>]) -> Record {
         let Some(source) = source else { continue };
         link_state.source = Some(source.id.clone());
         let to = source.network.addresses()[0].ip();
-        recipient.flows.extend(source.ports.iter().map(|port| Flow {
+        recipient.flows.extend(source.ports.iter().map(|ports| Flow {
             from,
             to,
-            port,
+            ports,
             bridge: None,
         }));
     }

@@ -8,10 +8,9 @@ use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::firewall::OwnerScope;
 use crate::host::Effects;
 use crate::link::{Plan, hosts};
-use crate::model::{Created, Flow, HostsEdit, HostsPlace, OwnerTag, Phase, Record};
+use crate::model::{Created, Flow, FlowIndex, HostsEdit, HostsPlace, OwnerTag, Phase, Record};
 use crate::store::{Change, Commit, pod_peers, shared_hosts_blocks};
 use crate::sys::hosts::HostsFile;
-use std::collections::HashSet;
 
 /// Applies `plan`: record, rules, hosts file, record. On failure the record stays `pending` and
 /// names everything that may have been done; [`rollback`] undoes it.
@@ -52,7 +51,7 @@ fn apply_effects(
         let (id, name, now) = (&pending.id, effects.firewall.name(), plan.record.flows.len());
         let before = plan.before.flows.len();
         log::debug!("{id}: rules of {name} made: {now} flows permitted, {before} before");
-        drop_own_connections(effects, pending, plan.ended())?;
+        drop_own_connections(effects, pending, &plan.ended(), &plan.record.flows)?;
     }
     let (Some(mut file), Some(planned)) = (file, &plan.hosts_content) else { return Ok(()) };
     let written: Vec<&str> = plan.before.hosts.iter().flat_map(HostsEdit::blocks).collect();
@@ -82,15 +81,22 @@ fn drop_connections(effects: Effects<'_>, flows: &[Flow]) -> Result<()> {
     Ok(())
 }
 
-/// Ends the tracked connections of `flows`, except those that a pod peer has too. Pod peers share
-/// their address.
-fn drop_own_connections(effects: Effects<'_>, record: &Record, mut flows: Vec<Flow>) -> Result<()> {
-    if !flows.is_empty() {
-        let pod_peers = pod_peers(effects.store, record)?;
-        let theirs: HashSet<&Flow> = pod_peers.iter().flat_map(|peer| &peer.flows).collect();
-        flows.retain(|flow| !theirs.contains(flow));
+/// Ends the tracked connections of `flows`, except those that `kept` or a pod peer permits too. Pod
+/// peers share their address.
+fn drop_own_connections(
+    effects: Effects<'_>,
+    record: &Record,
+    flows: &[Flow],
+    kept: &[Flow],
+) -> Result<()> {
+    if flows.is_empty() {
+        return Ok(());
     }
-    drop_connections(effects, &flows)
+    let pod_peers = pod_peers(effects.store, record)?;
+    let theirs = pod_peers.iter().flat_map(|peer| &peer.flows);
+    let permitted = FlowIndex::of(theirs.chain(kept).copied());
+    let ended: Vec<Flow> = flows.iter().flat_map(|flow| permitted.rest_of(flow)).collect();
+    drop_connections(effects, &ended)
 }
 
 /// Removes all rules with the tag `owner`, and ends the connections that only they permitted:
@@ -150,7 +156,7 @@ fn rollback_rules(effects: Effects<'_>, record: &Record) -> Result<()> {
         Phase::Pending => effects.firewall.remove_owner(owner)?,
     }
     log::debug!("{}: rules of {} removed", record.id, effects.firewall.name());
-    drop_own_connections(effects, record, before.to_vec())
+    drop_own_connections(effects, record, before, &[])
 }
 
 /// Removes our block from the hosts file. A file that oci-link created is removed if nothing else

@@ -53,7 +53,7 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
     if plan.record.links.last().is_some_and(|link_state| link_state.source.is_none()) {
         // `is_there` has found the source, so only the recipient can have ended since.
         let ended = process.ended(0);
-        return Err(if ended { not_running(&me) } else { Refusal::TooManyFlows.into() });
+        return Err(if ended { not_running(&me) } else { too_many(host, &linked) });
     }
     must_agree(host, &plan, file.place(), OnMissing::Refuse)?;
     match host.effects(linked.backend, |effects| carry_out(effects, &plan, Some(file))) {
@@ -66,6 +66,14 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
         return Err(not_running(&me));
     }
     Ok(())
+}
+
+/// Why the last link of `linked` has too many ports: those of its source, or those of all links together.
+fn too_many(host: &Locked<'_>, linked: &Record) -> Error {
+    let alone =
+        Record { links: linked.links.last().cloned().into_iter().collect(), ..linked.clone() };
+    let refused = plan(host, &alone, None, true, OnMissing::Refuse);
+    refused.err().unwrap_or_else(|| Refusal::TooManyFlows.into())
 }
 
 /// Ends the link with this alias, whether an annotation or `connect` made it.

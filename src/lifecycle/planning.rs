@@ -8,6 +8,7 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::disputes::must_agree;
 use crate::lifecycle::lookup::{Requester, candidates};
+use crate::link::flows::too_many_ports;
 use crate::link::{self, Candidate, HostsInput, OnMissing, Plan, World};
 use crate::model::{ContainerId, Record};
 use crate::store::shared_hosts_blocks;
@@ -40,7 +41,9 @@ pub(crate) fn first_plan(
         absences.refine(&me.links, found)
     };
     debug_log::candidates(me, &candidates);
-    if absent != OnMissing::Leave {
+    if absent == OnMissing::Leave {
+        warn_of_too_many_ports(me, &candidates);
+    } else {
         warn_of_no_ports(me, &candidates);
     }
     let shared = shared_hosts_blocks(host.store.as_ref(), me)?;
@@ -68,6 +71,17 @@ fn warn_of_no_ports(me: &Record, candidates: &[Candidate]) {
                 link_state.link.source
             ),
             _ => {}
+        }
+    }
+}
+
+/// Warns of links that are left waiting because their sources expose too many ports.
+fn warn_of_too_many_ports(me: &Record, candidates: &[Candidate]) {
+    for candidate in candidates {
+        if let Candidate::Running(source) = candidate {
+            if let Some(refusal) = too_many_ports(me, source) {
+                log::warn!("{}: {refusal}", me.name);
+            }
         }
     }
 }

@@ -5,9 +5,9 @@ use crate::firewall::InstalledRules;
 use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::home;
-use crate::model::{BackendName, Flow, Origin, OwnerTag, Record, StateId};
+use crate::model::{BackendName, Flow, FlowIndex, Origin, OwnerTag, Record, StateId};
 use crate::store::NewerRecord;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// All records and rules at one moment.
 pub(crate) struct HostSnapshot {
@@ -109,9 +109,9 @@ impl HostSnapshot {
         let theirs = others
             .filter_map(|tag| self.installed(backend, tag))
             .flat_map(|installed| &installed.flows);
-        let theirs: HashSet<&Flow> = theirs.collect();
+        let theirs = FlowIndex::of(theirs.copied());
         let own = self.installed(backend, owner).into_iter().flat_map(|installed| &installed.flows);
-        own.filter(|flow| !theirs.contains(flow)).copied().collect()
+        own.flat_map(|flow| theirs.rest_of(flow)).collect()
     }
 }
 

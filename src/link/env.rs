@@ -2,7 +2,7 @@
 //!
 //! There are two dialects: Docker 20.10 to 27, and Docker 28 (moby daemon/links/links.go).
 
-use crate::model::{Address, Alias, ContainerName, Port, Protocol, Record, Variable};
+use crate::model::{Address, Alias, ContainerName, PortSet, Protocol, Record, Variable};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -21,6 +21,10 @@ pub enum Dialect {
 /// pages of 4 KiB. With a longer entry no program can be executed.
 const MAX_ENTRY: usize = 128 * 1024;
 
+/// Limit of the ports of a link that get variables of their own. More would not fit into an
+/// environment.
+const MAX_DESCRIBED: usize = 4096;
+
 /// The variables of all links of one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LinkVariables {
@@ -31,7 +35,7 @@ pub struct LinkVariables {
     pub left_out: Vec<LeftOut>,
 }
 
-/// A variable of a link that the recipient does not get. Its text is one line, with the reason.
+/// Variables of a link that the recipient does not get. The text is one line, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeftOut {
     /// It is longer than the kernel accepts.
@@ -49,6 +53,13 @@ pub enum LeftOut {
         by: Alias,
         /// The alias of the link with the other value.
         alias: Alias,
+    },
+    /// They are of ports beyond the first 4096, the bounds of ranges first.
+    Ports {
+        /// The link's alias.
+        alias: Alias,
+        /// The number of ports that the source exposes.
+        exposed: usize,
     },
 }
 
@@ -70,6 +81,11 @@ impl fmt::Display for LeftOut {
                     "variable {key} of link {alias} is left out: link {by} gives it another value"
                 )
             }
+            Self::Ports { alias, exposed } => write!(
+                f,
+                "link {alias} has variables for {MAX_DESCRIBED} of its {exposed} ports: more would \
+                 not fit into an environment"
+            ),
         }
     }
 }
@@ -93,6 +109,10 @@ pub fn link_variables<'a>(
     let mut found = LinkVariables::default();
     let mut known: HashMap<String, (String, &Alias)> = HashMap::new();
     for (alias, source) in links {
+        let exposed = source.ports.count();
+        if exposed > MAX_DESCRIBED {
+            found.left_out.push(LeftOut::Ports { alias: alias.clone(), exposed });
+        }
         for variable in describe(recipient, alias, source, dialect) {
             let Variable { key, value } = &variable;
             if own.contains(key.as_str()) {
@@ -128,7 +148,7 @@ fn describe(
 ) -> Vec<Variable> {
     let prefix = alias.variable_prefix();
     let mut variables = match address(source) {
-        Some(ip) => Ports { prefix: &prefix, ip }.describe(source.ports.iter().collect(), dialect),
+        Some(ip) => Ports { prefix: &prefix, ip }.describe(each_port(&source.ports), dialect),
         None => Vec::new(),
     };
     variables.push(Variable::new(name_variable(alias), format!("/{recipient}/{alias}")));
@@ -152,6 +172,22 @@ fn address(source: &Record) -> Option<IpAddr> {
     all.find(IpAddr::is_ipv4).or(first)
 }
 
+/// One exposed port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Port {
+    number: u16,
+    protocol: Protocol,
+}
+
+/// Returns every single port of `ports`.
+fn each_port(ports: &PortSet) -> Vec<Port> {
+    let each = ports.iter().flat_map(|range| {
+        let protocol = range.protocol();
+        range.numbers().map(move |number| Port { number, protocol })
+    });
+    each.collect()
+}
+
 /// The alias prefix and the address that all port variables share.
 struct Ports<'a> {
     prefix: &'a str,
@@ -167,13 +203,13 @@ impl Ports<'_> {
         let Some(default) = ports.first() else { return Vec::new() };
         let mut variables =
             vec![Variable::new(format!("{}_PORT", self.prefix), self.url(*default))];
-        for port in &ports {
-            variables.extend(self.single(*port));
-        }
         let ranges = match dialect {
             Dialect::V28 => ranges_28(&ports),
             Dialect::V27 => ranges_27(&ports),
         };
+        for port in described(&ports) {
+            variables.extend(self.single(port));
+        }
         for (first, last) in ranges {
             variables.extend(self.range(first, last));
         }
@@ -219,6 +255,27 @@ impl Ports<'_> {
             Variable::new(format!("{end}_PORT_END"), last.number.to_string()),
         ]
     }
+}
+
+/// Returns the ports that get variables of their own, in the order of `ports`.
+///
+/// It is all of them if they are not too many. Else the bounds of all ranges come first, so that a
+/// long range does not take the place of other ports.
+fn described(ports: &[Port]) -> Vec<Port> {
+    if ports.len() <= MAX_DESCRIBED {
+        return ports.to_vec();
+    }
+    let all: HashSet<Port> = ports.iter().copied().collect();
+    let is_inside = |port: &&Port| {
+        let neighbours = [port.number.checked_sub(1), port.number.checked_add(1)];
+        neighbours
+            .into_iter()
+            .all(|number| number.is_some_and(|number| all.contains(&Port { number, ..**port })))
+    };
+    let bounds = ports.iter().filter(|port| !is_inside(port));
+    let chosen = bounds.chain(ports.iter().filter(is_inside)).take(MAX_DESCRIBED);
+    let chosen: HashSet<&Port> = chosen.collect();
+    ports.iter().filter(|port| chosen.contains(port)).copied().collect()
 }
 
 /// Sort key of Docker 28: tcp first, then the other protocols by name.

@@ -1,7 +1,7 @@
 //! Which flows a link permits, and between which addresses of the two containers.
 
 use super::{OnMissing, Refusal};
-use crate::model::{Address, Family, Flow, Record};
+use crate::model::{Address, BackendName, Family, Flow, Record};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -9,6 +9,27 @@ use std::net::IpAddr;
 ///
 /// A record has room for twice as many, because a pending one lists the old and the new flows.
 pub(crate) const MAX_FLOWS: usize = 1 << 16;
+
+/// Limit of the ports of one source with ipset, which has one element for each port of a range. It is
+/// half of all ports, twice what servers of calls and media use. An element takes about 12 µs and 100
+/// bytes of kernel memory.
+pub(crate) const MAX_ELEMENTS: usize = 1 << 15;
+
+/// Returns why `recipient` cannot be linked to `source` with the backend of its rules, if its ports are
+/// too many for it.
+pub(crate) fn too_many_ports(recipient: &Record, source: &Record) -> Option<Refusal> {
+    let ports = source.ports.count();
+    let is_too_much = recipient.backend == BackendName::Ipset && ports > MAX_ELEMENTS;
+    is_too_much.then(|| Refusal::TooManyPorts { source: source.name.clone(), ports })
+}
+
+/// What a flow counts for: with ipset it is one element for each port.
+fn weight(backend: BackendName, flow: &Flow) -> usize {
+    match backend {
+        BackendName::Ipset => flow.ports.count(),
+        BackendName::Iptables | BackendName::Nftables | BackendName::None => 1,
+    }
+}
 
 /// Returns the addresses of `family` by which `recipient` reaches `source`.
 ///
@@ -45,25 +66,28 @@ pub(crate) fn source_address(
 /// Returns the flows to all `sources`, without duplicates.
 ///
 /// A source may have several aliases, and containers of one pod share their addresses. If a source
-/// would exceed [`MAX_FLOWS`], the recipient is refused. With [`OnMissing::Leave`] this source
-/// becomes `None` instead.
+/// would exceed [`MAX_FLOWS`] or has [`too_many_ports`], the recipient is refused. With
+/// [`OnMissing::Leave`] this source becomes `None` instead.
 pub(crate) fn flows(
     recipient: &Record,
     sources: &mut [Option<&Record>],
     absent: OnMissing,
 ) -> Result<Vec<Flow>, Refusal> {
-    let (mut flows, mut known) = (Vec::new(), HashSet::<Flow>::new());
+    let (mut flows, mut known, mut total) = (Vec::new(), HashSet::<Flow>::new(), 0);
     for connected in sources {
         let Some(source) = connected else { continue };
         let mut new = between(recipient, source);
         new.retain(|flow| !known.contains(flow));
-        if flows.len() + new.len() <= MAX_FLOWS {
+        let more: usize = new.iter().map(|flow| weight(recipient.backend, flow)).sum();
+        let too_many = too_many_ports(recipient, source);
+        if too_many.is_none() && total + more <= MAX_FLOWS {
+            total += more;
             known.extend(&new);
             flows.extend(new);
         } else if absent == OnMissing::Leave {
             *connected = None;
         } else {
-            return Err(Refusal::TooManyFlows);
+            return Err(too_many.unwrap_or(Refusal::TooManyFlows));
         }
     }
     Ok(flows)
@@ -75,7 +99,7 @@ fn between(recipient: &Record, source: &Record) -> Vec<Flow> {
     for (ours, theirs) in Family::BOTH.iter().filter_map(|f| endpoints(recipient, source, *f)) {
         let (from, to) = (ours.ip(), theirs.ip());
         let bridge = ours.bridge().filter(|ours| theirs.bridge() == Some(*ours));
-        flows.extend(source.ports.iter().map(|port| Flow { from, to, port, bridge }));
+        flows.extend(source.ports.iter().map(|ports| Flow { from, to, ports, bridge }));
     }
     flows
 }
@@ -119,10 +143,15 @@ mod tests {
         assert_eq!(found, between(&web, &a));
     }
 
+    /// 4096 single ports, of which no two are neighbours.
+    fn many(n: usize) -> Record {
+        let ports: Vec<String> = (1..=4096).map(|number| (2 * number).to_string()).collect();
+        record("many", &ports.join(","), &[&format!("10.0.1.{n}/16")])
+    }
+
     #[test]
     fn one_flow_too_many() {
         let web = record("web", "none", &["10.0.0.2/24"]);
-        let many = |n: usize| record("many", "1-4096", &[&format!("10.0.1.{n}/16")]);
         let all: Vec<Record> = (1..=17).map(many).collect();
         let mut sources: Vec<Option<&Record>> = all.iter().map(Some).collect();
         let refused = flows(&web, &mut sources, OnMissing::Defer);
@@ -133,5 +162,39 @@ mod tests {
             flows(&web, &mut sources, OnMissing::Refuse).map(|all| all.len()),
             Ok(MAX_FLOWS)
         );
+    }
+
+    #[test]
+    fn a_range_is_one_flow() {
+        let web = record("web", "none", &["10.0.0.2/24"]);
+        let pbx = record("pbx", "1-65535, 16384-32768/udp", &["10.0.0.3/24"]);
+        for backend in [BackendName::Iptables, BackendName::Nftables, BackendName::None] {
+            let web = Record { backend, ..web.clone() };
+            let found = flows(&web, &mut [Some(&pbx)], OnMissing::Refuse).unwrap();
+            let shown: Vec<String> = found.iter().map(|flow| flow.ports.to_string()).collect();
+            assert_eq!(shown, ["1-65535/tcp", "16384-32768/udp"]);
+        }
+    }
+
+    #[test]
+    fn ipset_has_an_element_for_each_port_up_to_a_bound() {
+        let web = record("web", "none", &["10.0.0.2/24", "fd00::2/64"]);
+        let web = Record { backend: BackendName::Ipset, ..web };
+        let exposing = |ports| record("pbx", ports, &["10.0.0.3/24", "fd00::3/64"]);
+        let (most, more) = (exposing("1-32768/udp"), exposing("1-32769/udp"));
+        let refused = flows(&web, &mut [Some(&more)], OnMissing::Defer).unwrap_err();
+        let expected = "link to pbx: it exposes 32769 ports, and the firewall backend ipset takes at \
+                        most 32768 of one source: set firewall.backend to \"iptables\" or \
+                        \"nftables\", or name fewer in org.oci-link.ports";
+        assert_eq!(refused.to_string(), expected);
+        assert_eq!(flows(&web, &mut [Some(&most)], OnMissing::Refuse).map(|all| all.len()), Ok(2));
+        // Both families of one source fill the sets' share of a recipient.
+        let small = record("small", "80", &["10.0.0.4/24"]);
+        let mut sources = [Some(&most), Some(&small)];
+        let refused = flows(&web, &mut sources, OnMissing::Refuse);
+        assert_eq!(refused, Err(Refusal::TooManyFlows));
+        let mut sources = [Some(&more), Some(&small)];
+        assert_eq!(flows(&web, &mut sources, OnMissing::Leave).map(|all| all.len()), Ok(1));
+        assert!(sources[0].is_none() && sources[1].is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! Resolves the sources that links name to containers.
 
-use super::flows::MAX_FLOWS;
+use super::flows::{MAX_ELEMENTS, MAX_FLOWS};
 use crate::model::{Alias, ContainerName, Hostname, Link, Network, Record, Reference};
 use std::fmt;
 
@@ -68,6 +68,13 @@ pub(crate) enum Refusal {
     OwnHostname(Alias),
     /// The sources together need more flows than [`MAX_FLOWS`].
     TooManyFlows,
+    /// The source exposes more ports than the backend can hold.
+    TooManyPorts {
+        /// The source's name.
+        source: ContainerName,
+        /// The number of its ports.
+        ports: usize,
+    },
     /// Another container has the alias for another source, in the same hosts file.
     SharedHosts {
         /// The alias.
@@ -108,6 +115,12 @@ impl fmt::Display for Refusal {
             Self::TooManyFlows => {
                 write!(f, "links: the sources expose more than {MAX_FLOWS} ports")
             }
+            Self::TooManyPorts { source, ports } => write!(
+                f,
+                "link to {source}: it exposes {ports} ports, and the firewall backend ipset takes at \
+                 most {MAX_ELEMENTS} of one source: set firewall.backend to \"iptables\" or \
+                 \"nftables\", or name fewer in org.oci-link.ports"
+            ),
             Self::SharedHosts { alias, peer } => write!(
                 f,
                 "alias \"{alias}\": container {peer} shares this hosts file and has the alias for \

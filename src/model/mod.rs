@@ -2,11 +2,12 @@
 //!
 //! Every value from outside is converted to one of these types where it enters, or refused there.
 //! Other code handles no raw strings. The key of a [`ContainerId`] is safe as a file name, an
-//! [`Alias`] in a hosts file, and a [`Port`] in a firewall rule.
+//! [`Alias`] in a hosts file, and a [`PortRange`] in a firewall rule.
 
 mod address;
 mod digest;
 mod environment;
+mod flow_index;
 mod id;
 mod invalid;
 mod links;
@@ -25,6 +26,7 @@ pub(crate) use address::first_of_networks;
 pub use address::{Address, Network};
 pub(crate) use environment::EnvFilter;
 pub use environment::Variable;
+pub(crate) use flow_index::FlowIndex;
 pub use id::ContainerId;
 pub(crate) use invalid::Invalid;
 pub(crate) use links::Link;
@@ -36,7 +38,7 @@ pub use names::{Alias, BridgeName, ContainerName, Hostname, Reference};
 pub(crate) use owner::Origin;
 pub use owner::{OwnerTag, StateId};
 pub(crate) use place::{Place, ProcessPlace};
-pub use ports::{Port, PortSet, Protocol};
+pub use ports::{PortRange, PortSet, Protocol};
 pub(crate) use record::filler;
 pub use record::{BackendName, Flow, HostsPlace, Inode, Instance, Phase, Record};
 pub(crate) use record::{Created, HostsEdit};

@@ -5,7 +5,7 @@
 
 use super::{
     Alias, BridgeName, ContainerId, ContainerName, Hostname, Invalid, LinkState, Network, OwnerTag,
-    Place, Port, PortSet, Reference, Variable,
+    Place, PortRange, PortSet, Reference, Variable,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -36,15 +36,15 @@ pub struct Instance {
     pub started: u64,
 }
 
-/// One permitted flow: connections from one address to one port of another.
+/// One permitted flow: connections from one address to one port, or one range of ports, of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// The recipient's address.
     pub from: IpAddr,
     /// The source's address.
     pub to: IpAddr,
-    /// The source's exposed port.
-    pub port: Port,
+    /// The source's exposed ports.
+    pub ports: PortRange,
     /// The bridge that both containers are attached to, if there is one and it is known.
     ///
     /// Only packets that enter and leave through it are permitted, so an address spoofed elsewhere
@@ -62,7 +62,7 @@ impl Flow {
 
 impl fmt::Display for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {} {}", self.from, self.to, self.port)?;
+        write!(f, "{} -> {} {}", self.from, self.to, self.ports)?;
         self.bridge.map_or(Ok(()), |bridge| write!(f, " on {bridge}"))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Link, LinkState,
-    Network, OwnerTag, Phase, PortSet, Record, Reference, StateId, Variable,
+    Network, OwnerTag, Phase, PortRange, PortSet, Record, Reference, StateId, Variable,
 };
 
 /// A container called `name` that exposes `ports`, at `addresses`.
@@ -45,6 +45,11 @@ impl Record {
         self.environment = entries.iter().filter_map(|entry| Variable::parse(entry)).collect();
         self
     }
+}
+
+/// A single port or a range.
+pub(crate) fn port(text: &str) -> PortRange {
+    PortRange::parse(text).unwrap()
 }
 
 /// A checked reference.

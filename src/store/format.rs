@@ -7,15 +7,18 @@ use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{
     Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Created, Flow, Hostname,
     HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, LinkState, Meaning, Network, OwnerTag,
-    Phase, Place, PortSet, ProcessPlace, Record, Reference, Variable,
+    Phase, Place, PortRange, PortSet, ProcessPlace, Record, Reference, Variable,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// The record version that is written. Records of this version and older ones can be read.
-const VERSION: u32 = 1;
+/// The newest record version. Records of this version and older ones can be read.
+const VERSION: u32 = 2;
+/// The version of a record without port ranges, which the previous version of oci-link reads too. From
+/// a range it would make one rule for each port.
+const WITHOUT_RANGES: u32 = 1;
 
 #[derive(Deserialize)]
 struct Versioned {
@@ -112,6 +115,7 @@ enum StoredMeaning {
 struct StoredFlow {
     from: IpAddr,
     to: IpAddr,
+    /// `80/tcp`, or `7000-7010/udp` since version 2.
     port: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bridge: Option<String>,
@@ -131,7 +135,7 @@ struct StoredHosts {
 /// Encodes a record as JSON.
 pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     let stored = Stored {
-        version: VERSION,
+        version: if has_ranges(record) { VERSION } else { WITHOUT_RANGES },
         revision: record.revision,
         ready: record.phase == Phase::Ready,
         id: record.id.as_str().to_owned(),
@@ -160,6 +164,11 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         place: record.place.as_ref().map(StoredPlace::from),
     };
     serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
+}
+
+fn has_ranges(record: &Record) -> bool {
+    let mut ranges = record.ports.iter().chain(record.flows.iter().map(|flow| flow.ports));
+    ranges.any(|range| !range.is_single())
 }
 
 /// Decodes a record and checks every value.
@@ -203,7 +212,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         without_variables: all(&stored.without_variables, |alias| Alias::new(alias))?,
         owner: OwnerTag::parse(&stored.owner)?,
         backend: BackendName::parse(&stored.backend)?,
-        flows: all(&stored.flows, StoredFlow::check)?.concat(),
+        flows: all(&stored.flows, Flow::try_from)?,
         hosts: stored.hosts.map(HostsEdit::try_from).transpose()?,
         bundle: stored.bundle,
         place: stored.place.map(Place::from),
@@ -278,17 +287,18 @@ impl TryFrom<&StoredLink> for LinkState {
 
 impl From<&Flow> for StoredFlow {
     fn from(flow: &Flow) -> Self {
-        let Flow { from, to, port, bridge } = *flow;
-        Self { from, to, port: port.to_string(), bridge: bridge.map(|name| name.to_string()) }
+        let Flow { from, to, ports, bridge } = *flow;
+        Self { from, to, port: ports.to_string(), bridge: bridge.map(|name| name.to_string()) }
     }
 }
 
-impl StoredFlow {
-    fn check(&self) -> std::result::Result<Vec<Flow>, Invalid> {
-        let ports = PortSet::parse(&self.port)?;
-        let bridge = self.bridge.as_deref().map(BridgeName::new).transpose()?;
-        let flow = |port| Flow { from: self.from, to: self.to, port, bridge };
-        Ok(ports.iter().map(flow).collect())
+impl TryFrom<&StoredFlow> for Flow {
+    type Error = Invalid;
+
+    fn try_from(stored: &StoredFlow) -> std::result::Result<Self, Invalid> {
+        let ports = PortRange::parse(&stored.port)?;
+        let bridge = stored.bridge.as_deref().map(BridgeName::new).transpose()?;
+        Ok(Self { from: stored.from, to: stored.to, ports, bridge })
     }
 }
 

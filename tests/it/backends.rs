@@ -4,6 +4,7 @@ mod bridges;
 mod faults;
 mod packets;
 mod pods;
+mod ranges;
 mod site;
 mod whole;
 

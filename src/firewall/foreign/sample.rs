@@ -25,15 +25,15 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// The packet that opens a connection of this flow.
+    /// The packet that opens a connection of this flow, to its first port.
     pub(crate) fn of(flow: &Flow) -> Self {
         Self {
             family: Family::of(flow.from),
             bridge: flow.bridge,
             index: flow.bridge.as_ref().and_then(index),
             addresses: Some((flow.from, flow.to)),
-            protocol: flow.port.protocol.number(),
-            port: Some(flow.port.number),
+            protocol: flow.ports.protocol().number(),
+            port: Some(flow.ports.first()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::sets::{IpSet, Kind, SetEntry};
 use crate::firewall::elements::Element;
-use crate::model::{BridgeName, Flow, Port, Protocol};
+use crate::model::{BridgeName, Flow, PortRange, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, family_number, text};
 use crate::sys::net::netlink::uapi::{
     IPSET_ATTR_ADT, IPSET_ATTR_CADT_FLAGS, IPSET_ATTR_COMMENT, IPSET_ATTR_DATA, IPSET_ATTR_FAMILY,
@@ -113,8 +113,8 @@ pub(crate) fn change_element(batch: &mut Batch, change: SetChange, element: &Ele
             match key {
                 SetEntry::Flow { flow, .. } => {
                     address(data, IPSET_ATTR_IP, flow.from);
-                    data.network(IPSET_ATTR_PORT, &flow.port.number.to_be_bytes());
-                    data.byte(IPSET_ATTR_PROTO, flow.port.protocol.number());
+                    data.network(IPSET_ATTR_PORT, &flow.ports.first().to_be_bytes());
+                    data.byte(IPSET_ATTR_PROTO, flow.ports.protocol().number());
                     address(data, IPSET_ATTR_IP2, flow.to);
                 }
                 SetEntry::Seat { ip, bridge } => {
@@ -149,7 +149,8 @@ pub(crate) fn element(set: IpSet, data: &Attributes<'_>) -> Option<Element<SetEn
         let protocol = Protocol::from_number(*data.get(IPSET_ATTR_PROTO)?.first()?)?;
         let number = u16::from_be_bytes(*data.get(IPSET_ATTR_PORT)?.first_chunk()?);
         let to = parse_address(&data.inside(IPSET_ATTR_IP2))?;
-        let flow = Flow { from: ip, to, port: Port { number, protocol }, bridge: None };
+        let ports = PortRange::single(number, protocol)?;
+        let flow = Flow { from: ip, to, ports, bridge: None };
         SetEntry::Flow { flow, bridged: set.kind == Kind::Bridged }
     };
     let comment = data.get(IPSET_ATTR_COMMENT).and_then(text).unwrap_or_default();
@@ -232,9 +233,9 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let [v4, other, v6] = ["10.0.0.2", "10.0.0.3", "fd00::2"].map(|ip| ip.parse().unwrap());
-        let port = Port { number: 0x0102, protocol: Protocol::Sctp };
+        let ports = PortRange::single(0x0102, Protocol::Sctp).unwrap();
         let flow = |from, to, bridged| {
-            let flow = Flow { from, to, port, bridge: None };
+            let flow = Flow { from, to, ports, bridge: None };
             SetEntry::Flow { flow, bridged }
         };
         let seat = |ip| SetEntry::Seat { ip, bridge: BridgeName::new("br-0123456789ab").unwrap() };

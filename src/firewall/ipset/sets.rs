@@ -6,7 +6,7 @@
 //! recipient.
 
 use crate::firewall::xtables::common_chain::BASE;
-use crate::model::{BridgeName, Family, Flow};
+use crate::model::{BridgeName, Family, Flow, PortRange, PortSet};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -64,7 +64,7 @@ impl IpSet {
 pub(crate) enum SetEntry {
     /// A permitted flow.
     Flow {
-        /// The flow without its bridge, which is in the seat of the recipient.
+        /// The flow to one port, without its bridge, which is in the seat of the recipient.
         flow: Flow,
         /// Whether the flow is permitted only on the bridge of the recipient.
         bridged: bool,
@@ -79,12 +79,19 @@ pub(crate) enum SetEntry {
 }
 
 impl SetEntry {
-    /// The entries that permit `flows`: one per flow, and one seat per address and bridge.
+    /// The entries that permit `flows`: one per port of each flow, and one seat per address and bridge.
+    ///
+    /// A set of this type holds no ranges. `link::flows` limits the number of ports. Flows may overlap;
+    /// an entry occurs once.
     pub(crate) fn all(flows: &[Flow]) -> Vec<Self> {
-        let mut seats = HashSet::new();
-        let flow =
-            |flow: &Flow| Self::Flow { flow: flow.anywhere(), bridged: flow.bridge.is_some() };
-        let mut all: Vec<Self> = flows.iter().map(flow).collect();
+        let (mut seats, mut known) = (HashSet::new(), HashSet::new());
+        let each = flows.iter().flat_map(|flow| {
+            let (protocol, bridged) = (flow.ports.protocol(), flow.bridge.is_some());
+            let single = move |number| PortRange::single(number, protocol);
+            let ports = flow.ports.numbers().filter_map(single);
+            ports.map(move |ports| Self::Flow { flow: Flow { ports, ..flow.anywhere() }, bridged })
+        });
+        let mut all: Vec<Self> = each.filter(|entry| known.insert(*entry)).collect();
         let taken = flows.iter().filter_map(|flow| Some((flow.from, flow.bridge?)));
         for (ip, bridge) in taken.filter(|seat| seats.insert(*seat)) {
             all.push(Self::Seat { ip, bridge });
@@ -129,12 +136,25 @@ impl SetEntry {
     pub(crate) fn show(&self) -> String {
         let set = IpSet::of(self).name();
         match self {
-            Self::Flow { flow: Flow { from, to, port, .. }, .. } => {
-                format!("add {set} {from},{}:{},{to}", port.protocol, port.number)
+            Self::Flow { flow: Flow { from, to, ports, .. }, .. } => {
+                format!("add {set} {from},{}:{},{to}", ports.protocol(), ports.first())
             }
             Self::Seat { ip, bridge } => format!("add {set} {ip},{bridge}"),
         }
     }
+}
+
+/// The same flows, with ranges in the place of many neighbours.
+pub(crate) fn with_ranges(flows: &[Flow]) -> Vec<Flow> {
+    let mut all: HashMap<_, Vec<PortRange>> = HashMap::new();
+    for Flow { from, to, ports, bridge } in flows {
+        all.entry((*from, *to, *bridge)).or_default().push(*ports);
+    }
+    let joined = all.into_iter().flat_map(|((from, to, bridge), ranges)| {
+        let set: PortSet = ranges.into_iter().collect();
+        set.iter().map(|ports| Flow { from, to, ports, bridge }).collect::<Vec<_>>()
+    });
+    joined.collect()
 }
 
 /// The rules of a family that match the sets.
@@ -172,22 +192,22 @@ fn plain(set: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Port, Protocol};
+    use crate::model::sample::port;
 
-    fn flow(from: &str, to: &str, number: u16, bridge: &str) -> Flow {
-        let port = Port { number, protocol: Protocol::Tcp };
+    fn flow(from: &str, to: &str, ports: &str, bridge: &str) -> Flow {
+        let ports = port(ports);
         let [from, to] = [from, to].map(|ip| ip.parse().unwrap());
-        Flow { from, to, port, bridge: BridgeName::new(bridge).ok() }
+        Flow { from, to, ports, bridge: BridgeName::new(bridge).ok() }
     }
 
     #[test]
     fn a_bound_flow_takes_a_seat_too_and_says_so_again() {
         let flows = [
-            flow("10.0.0.2", "10.0.0.3", 80, "br0"),
-            flow("10.0.0.2", "10.0.0.3", 81, "br0"),
-            flow("10.0.0.2", "10.0.1.3", 80, ""),
-            flow("fd00::2", "fd00::3", 80, "br1"),
-            flow("fd00::2", "fd00:1::3", 80, ""),
+            flow("10.0.0.2", "10.0.0.3", "80", "br0"),
+            flow("10.0.0.2", "10.0.0.3", "81", "br0"),
+            flow("10.0.0.2", "10.0.1.3", "80", ""),
+            flow("fd00::2", "fd00::3", "80", "br1"),
+            flow("fd00::2", "fd00:1::3", "80", ""),
         ];
         let all = SetEntry::all(&flows);
         let shown: Vec<String> = all.iter().map(SetEntry::show).collect();
@@ -212,6 +232,37 @@ mod tests {
         assert_eq!(unseated, [Flow { bridge: None, ..flows[0] }], "it would with any seat");
         let recipients: HashSet<_> = all.iter().map(SetEntry::recipient).collect();
         assert_eq!(recipients, flows.iter().map(|flow| flow.from).collect());
+    }
+
+    #[test]
+    fn a_range_is_an_entry_for_each_port_once() {
+        let (from, to) = ("10.0.0.2", "10.0.0.3");
+        let flows = [flow(from, to, "80", ""), flow(from, to, "79-82", "")];
+        let shown: Vec<String> = SetEntry::all(&flows).iter().map(SetEntry::show).collect();
+        let expected = [80, 79, 81, 82]
+            .map(|number| format!("add oci-link4-routed 10.0.0.2,tcp:{number},10.0.0.3"));
+        assert_eq!(shown, expected);
+        assert_eq!(SetEntry::all(&[flow(from, to, "1-65535", "")]).len(), 65_535);
+    }
+
+    #[test]
+    fn many_neighbours_are_read_as_a_range() {
+        let (from, to) = ("10.0.0.2", "10.0.0.3");
+        let wide = [flow(from, to, "1000-1016", "br0"), flow(from, to, "1000-1016", "")];
+        let few = [flow(from, to, "80", ""), flow(from, to, "81", ""), flow(to, from, "82", "")];
+        let each: Vec<Flow> = wide
+            .iter()
+            .flat_map(|wide| {
+                let single = |number: u16| flow(from, to, &number.to_string(), "");
+                wide.ports.numbers().rev().map(move |n| Flow { bridge: wide.bridge, ..single(n) })
+            })
+            .chain(few)
+            .collect();
+        let mut found = with_ranges(&each);
+        found.sort_by_key(ToString::to_string);
+        let mut expected = [&wide[..], &few].concat();
+        expected.sort_by_key(ToString::to_string);
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::firewall::elements::Element;
-use crate::model::{BridgeName, Family, Flow, Port, Protocol};
+use crate::model::{BridgeName, Family, Flow, PortRange, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, text};
 use crate::sys::net::netlink::uapi::{
     NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES, NFPROTO_INET,
@@ -18,6 +18,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The name of our table.
 pub(crate) const TABLE: &str = "oci-link";
+/// The name of the chain with a pair of rules for each range of ports.
+pub(crate) const RANGES: &str = "ranges";
 /// Elements per message.
 ///
 /// The length of a nested attribute has 16 bits. The largest element takes 328 bytes: user data,
@@ -69,6 +71,12 @@ impl Transaction {
         for (set, some) in by_set(elements, TOGETHER) {
             self.message(command, flags, |body| write_elements(body, set, &some));
         }
+    }
+
+    /// The messages so far.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.batch.bytes()
     }
 
     /// Sends the transaction. If the kernel refuses it, nothing has changed; the refusal is
@@ -175,7 +183,7 @@ pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow
     let key = item.inside(NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE)?;
     let (bridge, key) = if set.bridged {
         let (name, rest) = key.split_at_checked(IFNAMSIZ)?;
-        (Some(BridgeName::new(text(name)?).ok()?), rest)
+        (Some(interface_name(name)?), rest)
     } else {
         (None, key)
     };
@@ -193,9 +201,9 @@ pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow
     };
     let [protocol, _, _, _, high, low, ..] = *rest else { return None };
     let protocol = Protocol::from_number(protocol)?;
-    let port = Port { number: u16::from_be_bytes([high, low]), protocol };
+    let ports = PortRange::single(u16::from_be_bytes([high, low]), protocol)?;
     let comment = item.get(NFTA_SET_ELEM_USERDATA).and_then(comment).unwrap_or_default();
-    Some(Element { key: Flow { from, to, port, bridge }, comment: comment.to_owned() })
+    Some(Element { key: Flow { from, to, ports, bridge }, comment: comment.to_owned() })
 }
 
 fn write_elements(body: &mut Body<'_>, set: NftSet, elements: &[&Element<Flow>]) {
@@ -213,16 +221,31 @@ fn write_element(item: &mut Body<'_>, element: &Element<Flow>) {
     write_comment(item, NFTA_SET_ELEM_USERDATA, &element.comment);
 }
 
-/// The key of a flow's element. Each part is padded to a multiple of four bytes.
+/// The key of the element of a flow to a single port. Each part is padded to a multiple of four bytes.
 pub(crate) fn key(flow: &Flow) -> Vec<u8> {
-    let octets = |ip| match ip {
-        IpAddr::V4(ip) => Ipv4Addr::octets(&ip).to_vec(),
-        IpAddr::V6(ip) => Ipv6Addr::octets(&ip).to_vec(),
-    };
-    let [high, low] = flow.port.number.to_be_bytes();
-    let rest = [flow.port.protocol.number(), 0, 0, 0, high, low, 0, 0];
+    let [high, low] = flow.ports.first().to_be_bytes();
+    let rest = [flow.ports.protocol().number(), 0, 0, 0, high, low, 0, 0];
     let bridge = flow.bridge.as_ref().map(interface).unwrap_or_default();
     [bridge, octets(flow.from), octets(flow.to), rest.to_vec()].concat()
+}
+
+/// The bridge whose name is in a key or comparison.
+pub(super) fn interface_name(name: &[u8]) -> Option<BridgeName> {
+    BridgeName::new(text(name)?).ok()
+}
+
+/// The address with these bytes in a packet.
+pub(super) fn parse_address(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+}
+
+/// An address as it stands in a packet.
+pub(super) fn octets(ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
 }
 
 /// The name of an interface as the kernel compares it: `IFNAMSIZ` bytes, padded with NUL bytes.

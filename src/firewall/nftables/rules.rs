@@ -3,7 +3,7 @@
 //! An expression loads a register, compares it, looks it up in a set, or ends with a verdict.
 //! Registers are 4 bytes wide here. The key of a set is assembled in consecutive registers.
 
-use super::messages::{NftSet, interface};
+use super::messages::{NftSet, RANGES, interface};
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Body, family_number};
 use crate::sys::net::netlink::uapi::{
@@ -14,9 +14,9 @@ use crate::sys::net::netlink::uapi::{
     NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME,
     NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG,
     NFTA_META_DREG, NFTA_META_KEY, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN,
-    NFTA_PAYLOAD_OFFSET, NFTA_VERDICT_CODE,
+    NFTA_PAYLOAD_OFFSET, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
 };
-use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP};
+use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFT_JUMP};
 
 /// The number of registers that the name of an interface takes.
 const NAME_WORDS: u32 = 4;
@@ -50,14 +50,37 @@ impl Rule {
     }
 }
 
+/// One step of a rule.
 #[derive(Debug, Clone)]
-enum Expression {
-    Meta { key: u32, to: u32 },
-    Payload { header: u32, offset: u32, length: u32, to: u32 },
-    State { to: u32 },
-    Mask { register: u32, mask: u32 },
-    Compare { register: u32, equal: bool, value: Vec<u8> },
-    Lookup { set: &'static str, register: u32 },
+pub(super) enum Expression {
+    Meta {
+        key: u32,
+        to: u32,
+    },
+    Payload {
+        header: u32,
+        offset: u32,
+        length: u32,
+        to: u32,
+    },
+    State {
+        to: u32,
+    },
+    Mask {
+        register: u32,
+        mask: u32,
+    },
+    Compare {
+        register: u32,
+        operator: u32,
+        value: Vec<u8>,
+    },
+    Lookup {
+        set: &'static str,
+        register: u32,
+    },
+    /// Continues in another chain, and after it with the next rule.
+    Jump(&'static str),
     Verdict(i32),
 }
 
@@ -71,6 +94,7 @@ pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
             all.push(Rule::new(&format!("{name}{place}, back"), back(set)));
         }
     }
+    all.push(Rule::new("ranges of ports", vec![Expression::Jump(RANGES)]));
     all.push(Rule::new("neighbour solicitation", discovery(NEIGHBOUR_SOLICITATION)));
     all.push(Rule::new("neighbour advertisement", discovery(NEIGHBOUR_ADVERTISEMENT)));
     for from in bridges {
@@ -94,23 +118,25 @@ fn there(set: NftSet) -> Vec<Expression> {
 /// Accepts reply packets of established connections: source and destination are exchanged.
 fn back(set: NftSet) -> Vec<Expression> {
     let mut rule = is_in(set, true);
-    rule.extend([
+    rule.extend(is_established());
+    rule.push(Expression::Verdict(NF_ACCEPT));
+    rule
+}
+
+/// Matches packets of established connections.
+pub(super) fn is_established() -> [Expression; 3] {
+    [
         Expression::State { to: NFT_REG32_00 },
         Expression::Mask { register: NFT_REG32_00, mask: ESTABLISHED },
-        Expression::Compare { register: NFT_REG32_00, equal: false, value: vec![0; 4] },
-        Expression::Verdict(NF_ACCEPT),
-    ]);
-    rule
+        Expression::Compare { register: NFT_REG32_00, operator: NFT_CMP_NEQ, value: vec![0; 4] },
+    ]
 }
 
 /// Matches packets of a flow in the set; `back` selects the reply direction.
 ///
 /// In a set with bridges, both the input and the output interface must be the flow's bridge.
 fn is_in(set: NftSet, back: bool) -> Vec<Expression> {
-    let mut rule = vec![
-        Expression::Meta { key: NFT_META_NFPROTO, to: NFT_REG32_00 },
-        equals(vec![family_number(set.family)]),
-    ];
+    let mut rule = is_of(set.family).to_vec();
     let bridges: &[Option<u32>] =
         if set.bridged { &[Some(NFT_META_IIFNAME), Some(NFT_META_OIFNAME)] } else { &[None] };
     for interface in bridges {
@@ -123,8 +149,24 @@ fn is_in(set: NftSet, back: bool) -> Vec<Expression> {
     rule
 }
 
+/// Matches packets of a family.
+pub(super) fn is_of(family: Family) -> [Expression; 2] {
+    let to = NFT_REG32_00;
+    [Expression::Meta { key: NFT_META_NFPROTO, to }, equals(vec![family_number(family)])]
+}
+
+/// Matches packets that arrive on the interface `from` and leave on the interface `to`.
+pub(super) fn is_between(from: &BridgeName, to: &BridgeName) -> [Expression; 4] {
+    [
+        Expression::Meta { key: NFT_META_IIFNAME, to: NFT_REG32_00 },
+        equals(interface(from)),
+        Expression::Meta { key: NFT_META_OIFNAME, to: NFT_REG32_00 },
+        equals(interface(to)),
+    ]
+}
+
 /// Loads addresses, protocol and port of the packet into the registers from `first` on.
-fn load(family: Family, back: bool, first: u32) -> [Expression; 4] {
+pub(super) fn load(family: Family, back: bool, first: u32) -> [Expression; 4] {
     let (offset, length) = match family {
         Family::V4 => (12, 4),
         Family::V6 => (8, 16),
@@ -164,22 +206,18 @@ fn discovery(kind: u8) -> Vec<Expression> {
 }
 
 fn drop(from: &BridgeName, to: &BridgeName) -> Vec<Expression> {
-    let named = |bridge: &BridgeName| equals(interface(bridge));
-    vec![
-        Expression::Meta { key: NFT_META_IIFNAME, to: NFT_REG32_00 },
-        named(from),
-        Expression::Meta { key: NFT_META_OIFNAME, to: NFT_REG32_00 },
-        named(to),
-        Expression::Verdict(NF_DROP),
-    ]
+    let mut rule = is_between(from, to).to_vec();
+    rule.push(Expression::Verdict(NF_DROP));
+    rule
 }
 
 fn equals(value: Vec<u8>) -> Expression {
-    Expression::Compare { register: NFT_REG32_00, equal: true, value }
+    Expression::Compare { register: NFT_REG32_00, operator: NFT_CMP_EQ, value }
 }
 
 impl Expression {
-    fn name(&self) -> &'static str {
+    /// The name of its type in the kernel.
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Meta { .. } => "meta",
             Self::Payload { .. } => "payload",
@@ -187,11 +225,11 @@ impl Expression {
             Self::Mask { .. } => "bitwise",
             Self::Compare { .. } => "cmp",
             Self::Lookup { .. } => "lookup",
-            Self::Verdict(_) => "immediate",
+            Self::Jump(_) | Self::Verdict(_) => "immediate",
         }
     }
 
-    fn write(&self, item: &mut Body<'_>) {
+    pub(super) fn write(&self, item: &mut Body<'_>) {
         item.text(NFTA_EXPR_NAME, self.name()).nest(NFTA_EXPR_DATA, |data| match self {
             Self::Meta { key, to } => {
                 data.number(NFTA_META_DREG, *to).number(NFTA_META_KEY, *key);
@@ -213,9 +251,8 @@ impl Expression {
                     inside.bytes(NFTA_DATA_VALUE, &[0; 4]);
                 });
             }
-            Self::Compare { register, equal, value } => {
-                let operator = if *equal { NFT_CMP_EQ } else { NFT_CMP_NEQ };
-                data.number(NFTA_CMP_SREG, *register).number(NFTA_CMP_OP, operator);
+            Self::Compare { register, operator, value } => {
+                data.number(NFTA_CMP_SREG, *register).number(NFTA_CMP_OP, *operator);
                 data.nest(NFTA_CMP_DATA, |inside| {
                     inside.bytes(NFTA_DATA_VALUE, value);
                 });
@@ -223,17 +260,22 @@ impl Expression {
             Self::Lookup { set, register } => {
                 data.text(NFTA_LOOKUP_SET, set).number(NFTA_LOOKUP_SREG, *register);
             }
-            // The verdict goes to the verdict register, as data of type verdict.
-            Self::Verdict(verdict) => {
-                data.number(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-                data.nest(NFTA_IMMEDIATE_DATA, |inside| {
-                    inside.nest(NFTA_DATA_VERDICT, |code| {
-                        code.bytes(NFTA_VERDICT_CODE, &verdict.to_be_bytes());
-                    });
-                });
-            }
+            Self::Jump(chain) => verdict(data, NFT_JUMP, Some(chain)),
+            Self::Verdict(code) => verdict(data, *code, None),
         });
     }
+}
+
+/// Writes the verdict to the verdict register, as data of type verdict. A jump names its chain.
+fn verdict(data: &mut Body<'_>, code: i32, chain: Option<&str>) {
+    data.number(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT).nest(NFTA_IMMEDIATE_DATA, |inside| {
+        inside.nest(NFTA_DATA_VERDICT, |verdict| {
+            verdict.bytes(NFTA_VERDICT_CODE, &code.to_be_bytes());
+            if let Some(chain) = chain {
+                verdict.text(NFTA_VERDICT_CHAIN, chain);
+            }
+        });
+    });
 }
 
 #[cfg(test)]

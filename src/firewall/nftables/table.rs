@@ -1,7 +1,9 @@
 //! The part of the table that all owners share: its sets, its chain and the rules of the chain.
 
 use super::complaint;
-use super::messages::{NftSet, Transaction, about_table, comment, message_type, write_comment};
+use super::messages::{
+    NftSet, RANGES, Transaction, about_table, comment, message_type, write_comment,
+};
 use super::owner::refused;
 use super::rules::{Rule, count, rules};
 use crate::error::Result;
@@ -43,6 +45,9 @@ pub(crate) fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
     for (number, set) in (1..).zip(NftSet::ALL) {
         transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| describe(set, number, body));
     }
+    transaction.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |body| {
+        body.text(NFTA_CHAIN_NAME, RANGES);
+    });
     transaction.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |body| {
         body.text(NFTA_CHAIN_NAME, CHAIN).nest(NFTA_CHAIN_HOOK, |hook| {
             hook.number(NFTA_HOOK_HOOKNUM, NF_INET_FORWARD);

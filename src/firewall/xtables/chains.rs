@@ -4,7 +4,7 @@
 //! bridge. Nearly always that is one chain in total.
 
 use crate::firewall::xtables::common_chain::BASE;
-use crate::model::{BridgeName, Flow, OwnerTag};
+use crate::model::{BridgeName, Flow, OwnerTag, PortRange};
 use std::fmt::Write;
 
 /// The chains of one recipient in one address family.
@@ -127,31 +127,40 @@ pub(crate) fn owner_of(name: &str) -> Option<OwnerTag> {
 /// Docker's second rule also let the source open connections from that port.
 fn pair(chain: &str, flow: &Flow) -> [String; 2] {
     let bits = if flow.from.is_ipv4() { 32 } else { 128 };
-    let Flow { from, to, port, bridge: _ } = flow;
-    let (proto, number) = (port.protocol, port.number);
+    let Flow { from, to, ports, bridge: _ } = flow;
+    let (proto, ports) = (ports.protocol(), in_words(*ports));
     [
         format!(
-            "-A {chain} -s {from}/{bits} -d {to}/{bits} -p {proto} -m {proto} --dport {number} \
+            "-A {chain} -s {from}/{bits} -d {to}/{bits} -p {proto} -m {proto} --dport {ports} \
              -j ACCEPT"
         ),
         format!(
-            "-A {chain} -s {to}/{bits} -d {from}/{bits} -p {proto} -m {proto} --sport {number} \
+            "-A {chain} -s {to}/{bits} -d {from}/{bits} -p {proto} -m {proto} --sport {ports} \
              -m conntrack --ctstate ESTABLISHED -j ACCEPT"
         ),
     ]
 }
 
+/// A port, or a range such as `7000:7010`, as `iptables -S` prints it.
+fn in_words(ports: PortRange) -> String {
+    if ports.is_single() {
+        ports.first().to_string()
+    } else {
+        format!("{}:{}", ports.first(), ports.last())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Port, Protocol};
+    use crate::model::sample::port;
 
     const TAG: &str = "aaaaaaaaaaaaaaaa";
 
     fn flow(number: u16, bridge: &str) -> Flow {
-        let port = Port { number, protocol: Protocol::Tcp };
+        let ports = port(&number.to_string());
         let bridge = BridgeName::new(bridge).ok();
-        Flow { from: [10, 0, 0, 2].into(), to: [10, 0, 0, 3].into(), port, bridge }
+        Flow { from: [10, 0, 0, 2].into(), to: [10, 0, 0, 3].into(), ports, bridge }
     }
 
     fn chains(flows: &[Flow]) -> Chains {
@@ -178,9 +187,9 @@ mod tests {
 
     #[test]
     fn there_to_the_port_and_back_from_it_in_a_connection() {
-        let port = Port { number: 53, protocol: Protocol::Udp };
+        let ports = port("53/udp");
         let [from, to] = ["fd00::2", "fd00::3"].map(|ip| ip.parse().unwrap());
-        let text = chains(&[Flow { from, to, port, bridge: None }]).into_rules();
+        let text = chains(&[Flow { from, to, ports, bridge: None }]).into_rules();
         let expected = [
             format!("-A OCI-LINK -j OCI-LINK-{TAG}"),
             format!(
@@ -192,6 +201,18 @@ mod tests {
             ),
         ];
         assert_eq!(text.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_range_is_one_pair_of_rules() {
+        let ends = [[10, 0, 0, 2].into(), [10, 0, 0, 3].into()];
+        let flow = |ports| Flow { from: ends[0], to: ends[1], ports: port(ports), bridge: None };
+        let text = chains(&[flow("16384-32768/udp"), flow("1-65535")]).into_rules();
+        let text: Vec<String> = text.skip(1).collect();
+        assert_eq!(text.len(), 4);
+        assert!(text[0].contains(" -p udp -m udp --dport 16384:32768 -j ACCEPT"), "{text:?}");
+        assert!(text[1].contains(" -m udp --sport 16384:32768 -m conntrack "), "{text:?}");
+        assert!(text[2].contains(" -m tcp --dport 1:65535 -j ACCEPT"), "{text:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::chains::owner_of;
 use crate::firewall::InstalledRules;
 use crate::firewall::xtables::common_chain::BASE;
-use crate::model::{BridgeName, Flow, OwnerTag, PortSet};
+use crate::model::{BridgeName, Flow, OwnerTag, PortRange};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -45,8 +45,9 @@ fn permitted(rule: &str, bridge: Option<BridgeName>) -> Option<Flow> {
     let address = |text: &str| text.split('/').next()?.parse::<IpAddr>().ok();
     let (from, to) = (address(after("-s")?)?, address(after("-d")?)?);
     let protocol = after("-p")?;
-    let ports = PortSet::parse(&format!("{}/{protocol}", after("--dport")?)).ok()?;
-    ports.iter().next().map(|port| Flow { from, to, port, bridge })
+    let ports = after("--dport")?.replace(':', "-");
+    let ports = PortRange::parse(&format!("{ports}/{protocol}")).ok()?;
+    Some(Flow { from, to, ports, bridge })
 }
 
 #[cfg(test)]
@@ -61,7 +62,7 @@ mod tests {
              -N OCI-LINK-ISOLATE\n-A OCI-LINK -i a -o a -j OCI-LINK-{tag}\n\
              -A OCI-LINK -j OCI-LINK-{tag}-1\n-A OCI-LINK-{tag} -s 10.0.0.2/32 -d 10.0.0.3/32 \
              -p tcp -m tcp --dport 1 -j ACCEPT\n-A OCI-LINK-{tag}-1 -s 10.0.0.2/32 \
-             -d 10.0.0.4/32 -p udp -m udp --dport 2 -j ACCEPT\n-A OCI-LINK-{tag}-2 \
+             -d 10.0.0.4/32 -p udp -m udp --dport 2:9 -j ACCEPT\n-A OCI-LINK-{tag}-2 \
              -s 10.0.0.2/32 -d 10.0.0.5/32 -p tcp -m tcp --dport 3 -j ACCEPT"
         );
         let there: Vec<String> = listing.lines().map(ToOwned::to_owned).collect();
@@ -71,7 +72,7 @@ mod tests {
         let flows: Vec<String> = kept.flows.iter().map(ToString::to_string).collect();
         let expected = [
             "10.0.0.2 -> 10.0.0.3 1/tcp on a",
-            "10.0.0.2 -> 10.0.0.4 2/udp",
+            "10.0.0.2 -> 10.0.0.4 2-9/udp",
             "10.0.0.2 -> 10.0.0.5 3/tcp",
         ];
         assert_eq!((owners.len(), &flows[..]), (1, &expected.map(String::from)[..]));

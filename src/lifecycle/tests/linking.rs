@@ -126,8 +126,10 @@ fn more_links_than_a_container_may_have_are_refused() {
 fn more_flows_than_a_container_may_have_are_refused() {
     let scene = Scene::new();
     let names = ["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9"];
+    // No two ports are neighbours, so each needs a flow.
+    let ports: Vec<String> = (1..=4096).map(|number| (2 * number).to_string()).collect();
     for name in names {
-        scene.store.insert(own(name, "1-4096", &["10.0.0.2/24", "fd00::2/64"]));
+        scene.store.insert(own(name, &ports.join(","), &["10.0.0.2/24", "fd00::2/64"]));
     }
     // Every source has other addresses, so no flow occurs twice.
     for (number, name) in (10..).zip(names) {

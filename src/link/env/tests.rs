@@ -156,3 +156,54 @@ fn an_entry_that_no_program_can_have_is_left_out() {
         "variable DB_ENV_BIG is left out: it has 131073 bytes, and the kernel accepts 131072";
     assert_eq!(left_out, [reason]);
 }
+
+#[test]
+fn a_range_is_described_port_by_port() {
+    let range = described("q", "7000-7010/udp", Dialect::V28);
+    let list = (7000..=7010).map(|number| format!("{number}/udp")).collect::<Vec<_>>().join(",");
+    for dialect in [Dialect::V28, Dialect::V27] {
+        assert_eq!(described("q", "7000-7010/udp", dialect), described("q", &list, dialect));
+    }
+    assert_eq!(range.iter().filter(|variable| variable.contains("_UDP_ADDR=")).count(), 11);
+    let all = described("q", "1-4096", Dialect::V28);
+    assert_eq!(all.iter().filter(|variable| variable.contains("_TCP_ADDR=")).count(), 4096);
+}
+
+/// The bounds of every range are described, whatever comes first.
+#[test]
+fn more_ports_than_fit_into_an_environment() {
+    let ports = "1-65535, 5060/udp, 16384-32768/udp";
+    for dialect in [Dialect::V28, Dialect::V27] {
+        let all = described("pbx", ports, dialect);
+        let count = |end: &str| all.iter().filter(|variable| variable.contains(end)).count();
+        assert_eq!(count("_ADDR="), MAX_DESCRIBED, "{dialect:?}");
+        for start in ["PBX_PORT=tcp://10.88.0.7:1", "PBX_PORT_1_TCP=", "PBX_PORT_65535_TCP="] {
+            assert!(has(&all, start), "{dialect:?}: {start}");
+        }
+        for number in [5060, 16384, 32768] {
+            assert!(has(&all, &format!("PBX_PORT_{number}_UDP=udp://10.88.0.7:{number}")));
+        }
+        assert!(!has(&all, "PBX_PORT_20000_UDP="), "{dialect:?}");
+    }
+    let all = described("pbx", ports, Dialect::V28);
+    for variable in [
+        "PBX_PORT_1_TCP_START=tcp://10.88.0.7:1",
+        "PBX_PORT_1_TCP_PORT_END=65535",
+        "PBX_PORT_16384_UDP_START=udp://10.88.0.7:16384",
+        "PBX_PORT_16384_UDP_PORT_START=16384",
+        "PBX_PORT_16384_UDP_END=udp://10.88.0.7:32768",
+        "PBX_PORT_16384_UDP_PORT_END=32768",
+    ] {
+        assert!(all.iter().any(|have| have == variable), "{variable}");
+    }
+}
+
+#[test]
+fn what_is_left_out_of_many_ports_is_told() {
+    let source = record("pbx", "16384-32768/udp", &["10.88.0.7/16"]);
+    let (_, left_out) = of_all(&[("pbx", &source)]);
+    let expected = "link pbx has variables for 4096 of its 16385 ports: more would not fit into an \
+                    environment";
+    assert_eq!(left_out, [expected]);
+    assert!(of_all(&[("db", &record("db", "1-4096", &["10.88.0.7/16"]))]).1.is_empty());
+}

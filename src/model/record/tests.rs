@@ -1,15 +1,14 @@
 //! Flows, fillers and aliases.
 
 use super::*;
-use crate::model::Protocol;
-use crate::model::sample::record;
+use crate::model::sample::{port, record};
 
 #[test]
 fn a_connection_knows_of_no_bridge() {
     let [from, to] = ["10.0.0.2", "10.0.0.3"].map(|ip| ip.parse().unwrap());
-    let port = Port { number: 80, protocol: Protocol::Tcp };
-    let flow = Flow { from, to, port, bridge: BridgeName::new("br0").ok() };
-    assert_eq!(flow.anywhere(), Flow { from, to, port, bridge: None });
+    let ports = port("80");
+    let flow = Flow { from, to, ports, bridge: BridgeName::new("br0").ok() };
+    assert_eq!(flow.anywhere(), Flow { from, to, ports, bridge: None });
     assert_ne!(flow.anywhere(), flow);
 }
 

@@ -4,6 +4,7 @@ use super::super::{Finding, audit, gc, sync};
 use super::{db, drift, linked, shown, start_both, web};
 use crate::error::Kind;
 use crate::lifecycle::fakes::{Scene, again, own};
+use crate::model::sample::port;
 use crate::model::{BackendName, BridgeName, Phase, Record};
 use std::fs;
 
@@ -86,7 +87,7 @@ fn rules_that_a_record_does_not_name_are_removed() {
     let scene = linked();
     let before = scene.state();
     let mut extra = scene.permitted()[0];
-    extra.port.number = 81;
+    extra.ports = port("81");
     scene.kernel.borrow_mut().rules.values_mut().for_each(|flows| flows.push(extra));
     assert_eq!(audit(&scene.host).unwrap().len(), 1);
     sync(&scene.host).unwrap();

@@ -1,10 +1,10 @@
 //! Tests of the store's guarantees on a real directory.
 
 use super::*;
-use crate::model::sample::{record, reference};
+use crate::model::sample::{port, record, reference};
 use crate::model::{
     Address, BackendName, BridgeName, ContainerName, Flow, Inode, Instance, Meaning, Network,
-    Phase, Place, PortSet, ProcessPlace,
+    Phase, Place, ProcessPlace,
 };
 use crate::store::contract;
 use std::path::PathBuf;
@@ -50,6 +50,30 @@ fn a_record_comes_back_whole() {
     assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
 }
 
+/// The previous version would make one rule for each port of a range. It skips the record instead.
+#[test]
+fn ranges_come_back_in_a_record_of_version_2() {
+    let scratch = Scratch::new("ranges");
+    let [from, to] = ["10.0.0.2", "10.0.0.3"].map(|ip| ip.parse().unwrap());
+    let flow = |ports| Flow { from, to, ports: port(ports), bridge: None };
+    let web = |ports, flows| Record { flows, ..record("web", ports, &[]) };
+    for (web, version) in [
+        (web("80,81,82", vec![flow("80"), flow("81")]), 1),
+        (web("80,16384-32768/udp", vec![]), 2),
+        (web("80", vec![flow("80"), flow("16384-32768/udp")]), 2),
+    ] {
+        let stored = scratch.put(&Record { revision: web.revision, ..web });
+        assert_eq!(scratch.1.get(&stored.id).unwrap().as_ref(), Some(&stored));
+        let path = scratch.0.join("records").join(record_path("web"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(&format!("\"version\":{version},")), "{text}");
+        if version == 2 {
+            assert!(text.contains("\"16384-32768/udp\""), "{text}");
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
 /// Records of earlier versions have no bridges; all other fields must be read.
 #[test]
 fn bridges_come_back_and_may_be_missing() {
@@ -57,9 +81,9 @@ fn bridges_come_back_and_may_be_missing() {
     let bridge = BridgeName::new("br0").ok();
     let bound = Address::parse("10.0.0.2/24").unwrap().on(bridge);
     let free = Address::parse("fd00::2/64").unwrap();
-    let port = PortSet::parse("80").unwrap().iter().next().unwrap();
+    let ports = port("80");
     let [from, to] = ["10.0.0.2", "10.0.0.3"].map(|ip| ip.parse().unwrap());
-    let flow = Flow { from, to, port, bridge };
+    let flow = Flow { from, to, ports, bridge };
     let network = Network::Own(vec![bound, free]);
     let web = Record { network, flows: vec![flow, flow.anywhere()], ..record("web", "", &[]) };
     let stored = scratch.put(&web);
@@ -157,7 +181,7 @@ fn a_record_of_the_future_is_skipped_and_kept() {
     let text = text.replace("\"version\":1", "\"version\":9");
     std::fs::write(&path, &text).unwrap();
 
-    let reason = "record web: version 9 is newer than this oci-link, which reads versions up to 1";
+    let reason = "record web: version 9 is newer than this oci-link, which reads versions up to 2";
     let error = scratch.1.get(&web.id).unwrap_err();
     assert_eq!((error.to_string().as_str(), error.kind), (reason, Kind::State));
     assert_eq!(error.cause, Cause::NewerRecord);

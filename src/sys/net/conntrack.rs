@@ -13,9 +13,8 @@ use super::netlink::uapi::{
     NFNL_SUBSYS_CTNETLINK, NFPROTO_UNSPEC, NLM_F_DUMP, nfnl_type,
 };
 use crate::error::{Error, Kind, Result};
-use crate::model::{Family, Flow, Port, Protocol};
+use crate::model::{Family, Flow, FlowIndex, Protocol};
 use nix::libc::ENOENT;
-use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Messages per netlink batch. The errors for a whole batch fit the receive buffer of the socket.
@@ -40,7 +39,8 @@ pub fn drop_connections(flows: &[Flow]) -> Result<()> {
     if flows.is_empty() {
         return Ok(());
     }
-    let found = find(&mut link, &flows.iter().map(|flow| flow.anywhere()).collect())?;
+    let flows = FlowIndex::of(flows.iter().map(|flow| flow.anywhere()));
+    let found = find(&mut link, &flows)?;
     for some in found.chunks(TOGETHER) {
         let mut batch = Batch::default();
         for entry in some {
@@ -78,7 +78,7 @@ fn count(link: &mut Netlink) -> Result<Option<u32>> {
 }
 
 /// Reads the table and returns the connections of both families that `flows` permitted.
-fn find(link: &mut Netlink, flows: &HashSet<Flow>) -> Result<Vec<Connection>> {
+fn find(link: &mut Netlink, flows: &FlowIndex) -> Result<Vec<Connection>> {
     let mut found = Vec::new();
     let mut question = Batch::default();
     question.message(message_type(IPCTNL_MSG_CT_GET), NLM_F_DUMP, NFPROTO_UNSPEC, |_| ());
@@ -102,12 +102,11 @@ impl Connection {
     /// whatever address the client used (NAT). A connection that the source opened from the same
     /// port belongs to the flow as well: our rules permit none, but rules of other programs may
     /// have.
-    pub(crate) fn of(entry: &Attributes<'_>, flows: &HashSet<Flow>) -> Option<Self> {
+    pub(crate) fn of(entry: &Attributes<'_>, flows: &FlowIndex) -> Option<Self> {
         let original = Direction::parse(&entry.inside(CTA_TUPLE_ORIG))?;
         let reply = Direction::parse(&entry.inside(CTA_TUPLE_REPLY))?;
         let permitted = |client: &Direction, server: &Direction| {
-            let port = Port { number: server.from_port, protocol: server.protocol };
-            flows.contains(&Flow { from: client.from, to: server.from, port, bridge: None })
+            flows.permits(client.from, server.from, server.protocol, server.from_port)
         };
         if !permitted(&original, &reply) && !permitted(&reply, &original) {
             return None;

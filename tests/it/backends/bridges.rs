@@ -153,7 +153,7 @@ each_backend! {
         site.ensure(&owner('a'), &[], &all);
         site.assert_permitted(&owner('a'), &all);
         for flow in &all[..8] {
-            let packet = match flow.port.protocol.as_str() {
+            let packet = match flow.ports.protocol().as_str() {
                 "tcp" => Forged::Syn,
                 _ => Forged::Datagram,
             };

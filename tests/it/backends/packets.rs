@@ -11,7 +11,7 @@ fn link(from: &Container, to: &Container, ports: &str) -> Vec<Flow> {
 }
 
 /// How many connections from `container` the kernel tracks.
-fn tracked(site: &Site, container: &Container) -> usize {
+pub(crate) fn tracked(site: &Site, container: &Container) -> usize {
     let [v4, v6] = container.addresses();
     let count = |family: &str, ip: String| {
         let mut list = Command::new("conntrack");

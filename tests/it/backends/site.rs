@@ -134,7 +134,7 @@ pub(super) fn flows_on(bridge: Option<&str>, from: u8, to: u8, ports: &str) -> V
     let ends = addresses(from).into_iter().zip(addresses(to));
     ends.flat_map(|(from, to)| {
         let (from, to) = (from.expect("an address"), to.expect("an address"));
-        ports.iter().map(move |port| Flow { from, to, port, bridge }).collect::<Vec<_>>()
+        ports.iter().map(move |ports| Flow { from, to, ports, bridge }).collect::<Vec<_>>()
     })
     .collect()
 }

@@ -130,6 +130,33 @@ fn a_source_is_also_found_under_the_name_that_docker_gave_it() {
     end(&db);
 }
 
+/// `EXPOSE 16384-32768/udp`: Docker lists each port.
+#[test]
+fn n35_docker_lists_each_port_of_a_range() {
+    let host = docker(Runtime::Runc, "1m");
+    let file = directory(&host, "pbx").join("config.v2.json");
+    restarts("pbx").writes(&host);
+    let text = fs::read_to_string(&file).expect("readable");
+    let mut config: Value = serde_json::from_str(&text).expect("JSON");
+    let ports = (16384..=32768).map(|number| (format!("{number}/udp"), json!({})));
+    config["Config"]["ExposedPorts"] = ports.collect::<serde_json::Map<_, _>>().into();
+    config["Config"]["Env"] = json!(["REALM=office"]);
+    replace(file, &config);
+    let pbx = by_docker(&host, "pbx").build();
+    starts(&pbx);
+    assert_eq!(inspect(&host, "pbx")["ports"], json!(["16384-32768/udp"]));
+    let web = web(&host, "pbx");
+    starts(&web);
+    for port in [16384, 20_000, 32768] {
+        assert_eq!(web.reach(&pbx, Proto::Udp, port), OPEN, "{port}");
+    }
+    for variable in ["PBX_ENV_REALM=office", "PBX_PORT_16384_UDP_PORT_END=32768", "PBX_NAME="] {
+        assert!(is_told(&web, variable), "{variable}");
+    }
+    end(&web);
+    end(&pbx);
+}
+
 /// A container in Docker's files, whose annotation gives it another name.
 fn web_with<'h>(host: &'h Host, name: &'static str, links: &str) -> Container<'h> {
     InDocker { policy: "no", ..restarts(name) }.writes(host);

@@ -4,13 +4,19 @@
 use super::cases;
 use oci_link::testing::{
     Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag,
-    Phase, Port, PortSet, Protocol, Record, StateId, Variable,
+    Phase, PortRange, Protocol, Record, StateId, Variable,
 };
 use oci_link::testing::{Dialect, LinkVariables, link_variables};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 const IP: &str = "10.88.0.7";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Port {
+    number: u16,
+    protocol: Protocol,
+}
 
 fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
     let id = ContainerId::new("source").expect("an id");
@@ -24,7 +30,10 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         owner: OwnerTag::new(StateId::default(), &id, &instance),
         instance,
         network: Network::Own([address].into_iter().collect()),
-        ports: ports.iter().copied().collect::<PortSet>(),
+        ports: ports
+            .iter()
+            .filter_map(|port| PortRange::single(port.number, port.protocol))
+            .collect(),
         environment: environment.iter().map(|(k, v)| Variable::new(k, v)).collect(),
         links: Vec::new(),
         backend: BackendName::None,

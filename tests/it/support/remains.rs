@@ -32,12 +32,14 @@ impl Host {
         let ipsets = self.run(Command::new("ipset").arg("save")).ok();
         let added = lines(&ipsets).into_iter().filter(|line| line.starts_with("add "));
 
-        let nft = self.run(Command::new("nft").args(["--json", "list", "sets"])).ok();
+        let nft = self.run(Command::new("nft").args(["--json", "list", "ruleset"])).ok();
         let nft: Value = serde_json::from_str(&nft).expect("nft prints JSON");
-        let objects = nft["nftables"].as_array().into_iter().flatten();
-        let elements = objects.filter_map(|object| object["set"]["elem"].as_array()).flatten();
+        let objects = || nft["nftables"].as_array().into_iter().flatten();
+        let elements = objects().filter_map(|object| object["set"]["elem"].as_array()).flatten();
+        let of_ranges = |rule: &&Value| rule["table"] == "oci-link" && rule["chain"] == "ranges";
+        let ranges = objects().map(|object| &object["rule"]).filter(of_ranges);
 
-        added.chain(elements.map(Value::to_string)).collect()
+        added.chain(elements.chain(ranges).map(Value::to_string)).collect()
     }
 
     /// The files of the state directory that speak of a container, by path below it.

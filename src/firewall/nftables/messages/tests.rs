@@ -10,9 +10,9 @@ use crate::sys::net::netlink::uapi::{
 };
 
 fn flow(from: &str, to: &str, bridge: &str) -> Flow {
-    let port = Port { number: 0x0102, protocol: Protocol::Udp };
+    let ports = PortRange::single(0x0102, Protocol::Udp).unwrap();
     let [from, to] = [from, to].map(|ip| ip.parse().unwrap());
-    Flow { from, to, port, bridge: BridgeName::new(bridge).ok() }
+    Flow { from, to, ports, bridge: BridgeName::new(bridge).ok() }
 }
 
 fn elements_of(flows: &[Flow]) -> Vec<Element<Flow>> {
@@ -58,10 +58,10 @@ fn what_is_written_is_read() {
 /// kernel would read a part of the elements only.
 #[test]
 fn a_message_has_room_for_so_many() {
-    let port = |number| Port { number, protocol: Protocol::Tcp };
+    let ports = |number| PortRange::single(number, Protocol::Tcp).unwrap();
     let flow = flow("fd00::2", "fd00::3", "br-0123456789ab");
     let element =
-        |n| Element { key: Flow { port: port(n), ..flow }, comment: "x".repeat(MAX_COMMENT) };
+        |n| Element { key: Flow { ports: ports(n), ..flow }, comment: "x".repeat(MAX_COMMENT) };
     let elements: Vec<_> = (1..=193).map(element).collect();
     let (sets, read): (Vec<_>, Vec<_>) = read(&elements).into_iter().unzip();
     assert_eq!(sets, [NftSet::of(&flow); 2]);
@@ -82,9 +82,9 @@ fn the_longest_comment_fills_256_bytes() {
 
 #[test]
 fn so_many_are_asked_for_at_once() {
-    let port = |number| Port { number, protocol: Protocol::Tcp };
+    let ports = |number| PortRange::single(number, Protocol::Tcp).unwrap();
     let flow = flow("10.0.0.2", "10.0.0.3", "br0");
-    let all: Vec<_> = (1..=33).map(|number| Flow { port: port(number), ..flow }).collect();
+    let all: Vec<_> = (1..=33).map(|number| Flow { ports: ports(number), ..flow }).collect();
     let all = elements_of(&all);
     let asked = ask_for_these(&all).map(|(set, batch)| {
         let message = messages(batch.bytes()).next().unwrap();

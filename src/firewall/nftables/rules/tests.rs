@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::firewall::nftables::messages::key;
-use crate::model::{Flow, Port, Protocol};
+use crate::firewall::nftables::ranges;
+use crate::model::sample::port;
+use crate::model::{Flow, PortRange};
+use crate::sys::net::netlink::uapi::{NFT_CMP_GTE, NFT_CMP_LTE};
 use std::net::IpAddr;
 
 /// Connection states: `NF_CT_STATE_BIT` of `IP_CT_NEW` and of `IP_CT_ESTABLISHED`.
@@ -66,18 +69,34 @@ impl Packet {
                     let word = registers[at(*register)..].first_chunk().unwrap();
                     (*register, (u32::from_ne_bytes(*word) & mask).to_ne_bytes().to_vec())
                 }
-                Expression::Compare { register, equal, value } => {
-                    if registers[at(*register)..].starts_with(value) != *equal {
+                Expression::Compare { register, operator, value } => {
+                    let order = registers[at(*register)..][..value.len()].cmp(value);
+                    let matches = match *operator {
+                        NFT_CMP_EQ => order.is_eq(),
+                        NFT_CMP_NEQ => order.is_ne(),
+                        NFT_CMP_GTE => order.is_ge(),
+                        NFT_CMP_LTE => order.is_le(),
+                        _ => panic!("no such operator"),
+                    };
+                    if !matches {
                         return None;
                     }
                     continue;
                 }
                 Expression::Lookup { set, register } => {
-                    let there = registers[at(*register)..].starts_with(&key(flow));
+                    let there = flow.ports.is_single()
+                        && registers[at(*register)..].starts_with(&key(flow));
                     if *set != NftSet::of(flow).name() || !there {
                         return None;
                     }
                     continue;
+                }
+                Expression::Jump(chain) => {
+                    assert_eq!(*chain, RANGES);
+                    let flows = [*flow];
+                    let rules = ranges::rules(&flows).map(ranges::RangeRule::expressions);
+                    let mut rules = rules.map(|it| Rule::new("range", it));
+                    return rules.find_map(|rule| self.run(&rule, flow));
                 }
                 Expression::Verdict(verdict) => return Some(*verdict),
             };
@@ -104,7 +123,13 @@ impl Packet {
 
 #[test]
 fn a_flow_passes_there_and_back_and_nothing_beside_it() {
-    let port = Port { number: 0x0102, protocol: Protocol::Udp };
+    // Ports 0x0102, and 0x0102 to 0x0104.
+    for ports in ["258/udp", "258-260/udp"].map(port) {
+        passes_there_and_back_and_nothing_beside_it(ports);
+    }
+}
+
+fn passes_there_and_back_and_nothing_beside_it(ports: PortRange) {
     for [from, to, other] in
         [["10.0.0.2", "10.0.0.3", "10.0.0.4"], ["fd00::2", "fd00::3", "fd00::4"]]
     {
@@ -114,14 +139,20 @@ fn a_flow_passes_there_and_back_and_nothing_beside_it() {
         let there = packet(from, to, &[9, 9, 1, 2]);
         let back = packet(to, from, &[1, 2, 9, 9]);
         for bridge in [BridgeName::new("br0").ok(), None] {
-            let flow = Flow { from, to, port, bridge };
+            let flow = Flow { from, to, ports, bridge };
             let fate = |packet: Packet| packet.fate(&flow);
             assert_eq!(fate(there.clone()), Some(NF_ACCEPT));
+            for inside in [[9, 9, 1, 3], [9, 9, 1, 4]].map(|ports| packet(from, to, &ports)) {
+                let expected = if ports.is_single() { NF_DROP } else { NF_ACCEPT };
+                assert_eq!(fate(inside), Some(expected));
+            }
             assert_eq!(fate(back.clone().established()), Some(NF_ACCEPT));
             assert_eq!(fate(back.clone()), Some(NF_DROP), "no request was sent");
             for beside in [
                 packet(from, to, &[1, 2, 9, 9]),
-                packet(from, to, &[9, 9, 1, 3]),
+                packet(from, to, &[9, 9, 1, 1]),
+                packet(from, to, &[9, 9, 1, 5]),
+                packet(from, to, &[9, 9, 2, 3]),
                 packet(from, other, &[9, 9, 1, 2]),
                 packet(other, to, &[9, 9, 1, 2]),
                 Packet { protocol: 6, ..there.clone() },
@@ -143,8 +174,7 @@ fn a_flow_passes_there_and_back_and_nothing_beside_it() {
 #[test]
 fn neighbours_of_ipv6_find_each_other() {
     let ips = ["fd00::2", "fd00::3"].map(|ip| ip.parse().unwrap());
-    let port = Port { number: 1, protocol: Protocol::Tcp };
-    let flow = Flow { from: ips[0], to: ips[1], port, bridge: None };
+    let flow = Flow { from: ips[0], to: ips[1], ports: port("1"), bridge: None };
     let fate =
         |protocol, kind| Packet::new(Family::V6, ips, protocol, &[kind, 0, 0, 0]).fate(&flow);
     assert_eq!(
@@ -158,8 +188,10 @@ fn neighbours_of_ipv6_find_each_other() {
 fn what_permits_comes_before_what_drops() {
     let shown = |names: &[&str]| -> Vec<(String, bool)> {
         let bridges: Vec<_> = names.iter().map(|name| BridgeName::new(name).unwrap()).collect();
-        let permits =
-            |rule: &Rule| matches!(rule.expressions.last(), Some(Expression::Verdict(NF_ACCEPT)));
+        let permits = |rule: &Rule| {
+            let last = rule.expressions.last();
+            matches!(last, Some(Expression::Verdict(NF_ACCEPT) | Expression::Jump(RANGES)))
+        };
         assert_eq!(rules(&bridges).len(), count(&bridges));
         rules(&bridges).iter().map(|rule| (rule.comment.clone(), permits(rule))).collect()
     };

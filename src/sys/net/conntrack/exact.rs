@@ -10,7 +10,7 @@
 //! - IPv6 addresses are compared the wrong way round, also in 6.18: what differs would be deleted.
 //! - Ports are compared for TCP and UDP only.
 //!
-//! So only flows of IPv4 with TCP or UDP are ended this way.
+//! So only flows of IPv4 with one port of TCP or UDP are ended this way.
 
 use super::{failed, message_type};
 use crate::error::Result;
@@ -49,9 +49,10 @@ pub(super) fn end(link: &mut Netlink, flows: &[Flow]) -> Result<Vec<Flow>> {
 }
 
 fn is_exact(flow: &Flow) -> bool {
-    flow.from.is_ipv4()
+    flow.ports.is_single()
+        && flow.from.is_ipv4()
         && flow.to.is_ipv4()
-        && matches!(flow.port.protocol, Protocol::Tcp | Protocol::Udp)
+        && matches!(flow.ports.protocol(), Protocol::Tcp | Protocol::Udp)
 }
 
 /// Two requests for each flow: the recipient or the source sent the first packet that was tracked.
@@ -63,8 +64,8 @@ fn requests(flows: &[Flow]) -> Batch {
         let server = |body: &mut Body<'_>| {
             address(body, to);
             body.nest(CTA_TUPLE_PROTO, |body| {
-                body.byte(CTA_PROTO_NUM, flow.port.protocol.number());
-                body.bytes(CTA_PROTO_SRC_PORT, &flow.port.number.to_be_bytes());
+                body.byte(CTA_PROTO_NUM, flow.ports.protocol().number());
+                body.bytes(CTA_PROTO_SRC_PORT, &flow.ports.first().to_be_bytes());
             });
         };
         delete(&mut batch, flow, (CLIENT, client), (SERVER, server));
@@ -101,12 +102,12 @@ fn address(body: &mut Body<'_>, ip: Ipv4Addr) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PortSet;
+    use crate::model::PortRange;
     use crate::sys::net::netlink::message::messages;
 
     fn flow(from: &str, to: &str, port: &str) -> Flow {
-        let port = PortSet::parse(port).unwrap().iter().next().unwrap();
-        Flow { from: from.parse().unwrap(), to: to.parse().unwrap(), port, bridge: None }
+        let ports = PortRange::parse(port).unwrap();
+        Flow { from: from.parse().unwrap(), to: to.parse().unwrap(), ports, bridge: None }
     }
 
     #[test]
@@ -132,6 +133,7 @@ mod tests {
     #[test]
     fn what_a_kernel_would_match_wrongly_is_not_exact() {
         assert!(is_exact(&flow("10.0.0.2", "10.0.0.3", "80/tcp")));
+        assert!(!is_exact(&flow("10.0.0.2", "10.0.0.3", "80-81/tcp")));
         assert!(!is_exact(&flow("fd00::2", "fd00::3", "80/tcp")));
         assert!(!is_exact(&flow("10.0.0.2", "10.0.0.3", "80/sctp")));
     }
