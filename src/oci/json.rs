@@ -167,6 +167,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     }
 }
 
+/// Says that `name` is `key` but for its capitals: runc reads it as `key`, crun and we do not.
+pub(crate) fn other_capitals(name: &str, key: &str) -> Option<String> {
+    let differs = name != key && name.eq_ignore_ascii_case(key);
+    differs.then(|| format!("config.json has \"{name}\": write \"{key}\""))
+}
+
 /// Returns the byte range of `value` in `document`, from which it was parsed.
 pub(crate) fn span(document: &str, value: &RawValue) -> Range<usize> {
     let start = value.get().as_ptr() as usize - document.as_ptr() as usize;
