@@ -200,10 +200,11 @@ fn only<'a>(members: &Members<'a>, key: &str, what: &str) -> Result<Option<&'a R
 
 /// Refuses a key that is `key` but for its capitals.
 fn spelled(name: &str, key: &str) -> Result<()> {
-    match json::other_capitals(name, key) {
-        Some(message) => Err(Error::new(Kind::Input, message)),
-        None => Ok(()),
+    if json::has_other_capitals(name, key) {
+        let message = format!("config.json has \"{name}\": write \"{key}\"");
+        return Err(Error::new(Kind::Input, message));
     }
+    Ok(())
 }
 
 fn twice(what: &str) -> Error {

@@ -167,10 +167,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     }
 }
 
-/// Says that `name` is `key` but for its capitals: runc reads it as `key`, crun and we do not.
-pub(crate) fn other_capitals(name: &str, key: &str) -> Option<String> {
-    let differs = name != key && name.eq_ignore_ascii_case(key);
-    differs.then(|| format!("config.json has \"{name}\": write \"{key}\""))
+/// Whether `name` is `key` but for its capitals: runc reads it as `key`, crun and we do not.
+pub(crate) fn has_other_capitals(name: &str, key: &str) -> bool {
+    name != key && name.eq_ignore_ascii_case(key)
 }
 
 /// Returns the byte range of `value` in `document`, from which it was parsed.

@@ -98,9 +98,9 @@ fn leftovers_are_used_or_removed() {
     for same in [true, false] {
         // Killed after the original was kept: by a link, or by a copy.
         if same {
-            hard_link(&path, &kept).unwrap()
+            hard_link(&path, &kept).unwrap();
         } else {
-            fs::write(&kept, "old").unwrap()
+            fs::write(&kept, "old").unwrap();
         }
         edit(&path);
         put_back(&path);
