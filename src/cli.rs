@@ -109,6 +109,9 @@ pub(crate) struct Hook {
     /// Names of the variables that were written into config.json together with this hook.
     #[arg(long, value_name = "NAMES", hide = true)]
     pub(crate) injected: Vec<String>,
+    /// The config.json that contains this hook for one run only, to be put back.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) restores: Option<PathBuf>,
 }
 
 /// The stages of the OCI runtime spec that links need.

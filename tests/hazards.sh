@@ -30,7 +30,7 @@ numbered crash "" | sort | comm -23 - "$logs/crash.later" >"$logs/crash.names"
 # What is not tried with both runtimes by itself is tried once more, with the other one.
 grep -vE '::(runc|crun)$' "$logs/it.names" >"$logs/other.names"
 run it "" it
-# They leave nobody a processor, so they have them to themselves.
+# They use all processors, so they run alone.
 run it --ignored races
 (export OCI_LINK_OTHER_RUNTIME=1 && run it "" other)
 run crash "" crash

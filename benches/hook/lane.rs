@@ -36,8 +36,8 @@ pub(crate) struct Lane {
     sender: UdpSocket,
     receiver: UdpSocket,
     listener: TcpListener,
-    /// A connection that stands. Every real host has some, and it is work to find out that they are
-    /// nobody's that ends.
+    /// An established connection. Every real host has some. The end of a container has to find out that they
+    /// are not its own.
     _standing: (TcpStream, TcpStream),
     _containers: [Container; 2],
     /// The bridge goes with it.
@@ -122,12 +122,12 @@ impl Lane {
         spent / CONNECTIONS
     }
 
-    /// Whether nothing but the link lets packets through: or rules would be measured that nobody
-    /// asks.
+    /// Whether only the link lets packets through. Otherwise rules would be measured that no packet
+    /// reaches.
     pub(crate) fn is_isolated(&self) -> bool {
         self.ping.join();
         let address = SocketAddr::new(PONG.parse().expect("an address"), SHUT);
-        // Nobody listens there: if the way is open, the answer comes at once.
+        // No program listens there: if the way is open, the answer comes at once.
         let answer = TcpStream::connect_timeout(&address, Duration::from_millis(50));
         answer.is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
     }

@@ -17,7 +17,7 @@ const SYSCALLS: usize = 400;
 
 pub(crate) struct Rig {
     pub(crate) backend: &'static str,
-    /// Nobody else's rules are there: many rules of one backend make all the others slower.
+    /// It has no other rules: many rules of one backend make all the others slower.
     pub(crate) host: Namespace,
     program: PathBuf,
     dir: PathBuf,
@@ -111,7 +111,7 @@ impl Rig {
         hook.stdin(&file).within(&self.host)
     }
 
-    /// Removes the bundle of a container that nobody asks for any more.
+    /// Removes the bundle of a container that is not used any more.
     pub(crate) fn forget_bundle(&self, id: &str) {
         fs::remove_dir_all(self.bundle(id)).expect("bundle goes");
     }

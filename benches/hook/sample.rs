@@ -80,7 +80,7 @@ impl Sample {
         let mut status = 0;
         // SAFETY: rusage is integers only, for which zero is a value.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        // SAFETY: both pointers are to live values of the right types; nobody else waits for pid.
+        // SAFETY: both pointers are to live values of the right types; no other code waits for pid.
         let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
         let elapsed = begun.elapsed();
         assert!(waited == pid && status == 0, "{command:?}: status {status}");

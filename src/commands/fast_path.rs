@@ -6,6 +6,7 @@ use super::{MAX_STATE, hook, runtime};
 use crate::cli::{Hook, Stage};
 use crate::config::Overrides;
 use crate::error::Result;
+use crate::oci::hooks::{INJECTED, RESTORES};
 use crate::sys::process::{self, stdin};
 use clap::ValueEnum;
 use std::ffi::{OsStr, OsString};
@@ -92,14 +93,20 @@ fn split(words: &[OsString]) -> Option<(Overrides, &str, &[OsString])> {
     }
 }
 
-/// Parses `[STAGE] [--injected NAMES]…`, the form in which hooks are written into config.json.
+/// Parses `[STAGE] [--injected NAMES]… [--restores FILE]`, the form in which hooks are written into config.json.
 fn hook_arguments(words: &[OsString]) -> Option<Hook> {
     let stage = words.first().and_then(|word| Stage::from_str(word.to_str()?, false).ok());
     let rest = &words[usize::from(stage.is_some())..];
-    let pairs = rest.chunks(2).all(|pair| pair.len() == 2 && pair[0] == "--injected");
-    // `--injected` only marks variables in config.json, where `oci::hooks` reads the names. The
-    // hook itself ignores them.
-    pairs.then_some(Hook { stage, injected: Vec::new() })
+    let mut restores = None;
+    for pair in rest.chunks(2) {
+        match pair {
+            // This only marks variables in config.json, where `oci::hooks` reads the names.
+            [option, _] if option == INJECTED => {}
+            [option, path] if option == RESTORES => restores = Some(PathBuf::from(path)),
+            _ => return None,
+        }
+    }
+    Some(Hook { stage, injected: Vec::new(), restores })
 }
 
 #[cfg(test)]
@@ -152,8 +159,12 @@ mod tests {
             hook_arguments(&words("poststop")).is_some_and(|h| h.stage == Some(Stage::Poststop))
         );
         assert!(hook_arguments(&words("createRuntime --injected A=B --injected C")).is_some());
+        let hook = hook_arguments(&words("createRuntime --restores /b/config.json")).unwrap();
+        assert_eq!(hook.restores, Some("/b/config.json".into()));
         assert!(hook_arguments(&words("")).is_some_and(|hook| hook.stage.is_none()));
-        for line in ["nonsense", "poststop --help", "--injected", "poststop createRuntime"] {
+        for line in
+            ["nonsense", "poststop --help", "--injected", "--restores", "poststop createRuntime"]
+        {
             assert!(hook_arguments(&words(line)).is_none(), "{line}");
         }
     }

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::concern::{Concern, settle_end};
 use crate::lifecycle::home::at_home;
+use crate::lifecycle::one_run;
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::StartingContainer;
 use crate::oci::state::{State, Summary};
@@ -21,6 +22,10 @@ use std::time::Instant;
 pub(crate) fn run(overrides: Overrides, arguments: &Hook, input: Result<Vec<u8>>) -> Result<()> {
     let (config, problem) = Config::load_or_salvage(overrides);
     logging::init(&config);
+    if let Some(path) = &arguments.restores {
+        // The runtime has read it.
+        one_run::put_back(path);
+    }
     let (input, unread) = match input {
         Ok(input) => (input, None),
         Err(unread) => (Vec::new(), Some(unread)),

@@ -16,6 +16,7 @@ mod output;
 mod precreate;
 mod prepare;
 mod runtime;
+mod runtime_edit;
 mod runtime_log;
 mod runtime_memory;
 mod sync;

@@ -4,8 +4,8 @@ use crate::cli::Prepare;
 use crate::error::{Context, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::inject::{self, Hooks, NewContainer, Starts};
+use crate::lifecycle::one_run;
 use crate::model::ContainerId;
-use crate::oci::spec::MAX_CONFIG;
 use crate::sys::file;
 
 /// Edits the bundle's config.json, which is replaced in one step.
@@ -19,7 +19,7 @@ pub(crate) fn run(host: &Host, arguments: &Prepare) -> Result<()> {
         (None, None) => None,
     };
     let path = bundle.join("config.json");
-    let config = file::follow(&path, MAX_CONFIG, Kind::Input)?;
+    let config = one_run::read(&path)?;
     let text = config.bytes.as_slice();
     let starts = Starts::Later;
     let container = NewContainer { id: id.as_ref(), bundle: &bundle, text, starts };

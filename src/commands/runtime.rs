@@ -5,21 +5,18 @@
 //! `start`, network and hosts file are final, and the container's program has not started. All
 //! other commands are passed on unchanged.
 
-use super::{runtime_log, runtime_memory};
+use super::{runtime_edit, runtime_log, runtime_memory};
 use crate::config::{Config, Overrides};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::concern::{Concern, settle_end};
 use crate::lifecycle::home::at_home;
-use crate::lifecycle::inject::{self, Hooks, NewContainer, Starts};
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::{StartingContainer, remembered};
 use crate::model::ContainerId;
-use crate::oci::annotations::declares_links;
-use crate::oci::command_line::{Action, CommandLine, Creation};
+use crate::oci::command_line::{Action, CommandLine};
 use crate::oci::runtime_state::RuntimeState;
-use crate::oci::spec::MAX_CONFIG;
 use crate::oci::state::State;
 use crate::sys::file;
 use crate::sys::process::exec::{self, SavedSignals};
@@ -69,8 +66,15 @@ fn stand_in(
     };
     if let Action::Delete(id) = &line.action {
         // `delete --force` kills the container: the runtime runs first, then the links are removed.
-        let status = exec::wait_for(&wrapped.program, arguments, saved)?;
-        return Ok(wrapped.after_delete(id, status));
+        return match exec::wait_for(&wrapped.program, arguments, saved) {
+            Ok(status) => Ok(wrapped.after_delete(id, status)),
+            // Without descriptors or memory for a child, the runtime may still succeed in our place.
+            Err(failed) => {
+                settle_end(&id.to_string_lossy(), &failed);
+                saved.restore();
+                Err(exec::replace(&wrapped.program, arguments))
+            }
+        };
     }
     let acted = wrapped.act(line, arguments);
     let settled = acted.or_else(|failed| wrapped.settle(line, failed));
@@ -127,8 +131,11 @@ impl Wrapped {
     fn act(&self, line: &CommandLine, arguments: &[OsString]) -> Result<()> {
         let begun = Instant::now();
         match &line.action {
-            Action::Create(creation) => edit(&self.host()?, creation, Hooks::Poststop),
-            Action::Run(creation) => edit(&self.host()?, creation, Hooks::Both),
+            Action::Create(creation) => runtime_edit::before_create(&self.host()?, creation),
+            Action::Run(creation) => {
+                let exists = || self.home_of(&creation.id, line).is_some_and(|home| home.exists());
+                runtime_edit::before_run(&self.host()?, creation, exists)
+            }
             Action::Start(id) => {
                 let state = self.state_of(id, line, arguments)?;
                 self.bundle.replace(state.bundle.clone());
@@ -193,11 +200,15 @@ impl Wrapped {
 
     /// Reads pid and bundle from the runtime's state files.
     fn known_state(&self, id: &OsString, line: &CommandLine) -> Option<State> {
-        let checked = checked(id).ok()?;
+        let known = remembered(&self.home_of(id, line)?)?;
+        Some(state(checked(id).ok()?, known))
+    }
+
+    /// The directory in which the runtime keeps its files about a container.
+    fn home_of(&self, id: &OsString, line: &CommandLine) -> Option<PathBuf> {
         let name = self.program.file_name().unwrap_or_default();
         let root = line.root.clone().unwrap_or_else(|| Path::new("/run").join(name));
-        let known = remembered(&root.join(checked.as_str()))?;
-        Some(state(checked, known))
+        Some(root.join(checked(id).ok()?.as_str()))
     }
 
     /// Reads pid and bundle of a container from the runtime's state files. If there are none, the
@@ -308,27 +319,4 @@ fn remembered_runtime(
 
 fn checked(id: &OsString) -> Result<ContainerId> {
     Ok(ContainerId::new(&id.to_string_lossy())?)
-}
-
-fn edit(host: &Host, creation: &Creation, hooks: Hooks) -> Result<()> {
-    let id = checked(&creation.id)?;
-    let bundle = std::fs::canonicalize(&creation.bundle)
-        .context(Kind::Input, || file::shown(&creation.bundle))?;
-    let path = creation.config_file();
-    let config = file::follow(&path, MAX_CONFIG, Kind::Input)?;
-    let text = config.bytes.as_slice();
-    let starts = Starts::Now;
-    let container = NewContainer { id: Some(&id), bundle: &bundle, text, starts };
-    let edited = inject::edited(host, container, hooks)?;
-    if edited == text {
-        return Ok(());
-    }
-    match file::replace_followed(&path, &config, &edited, Kind::Input) {
-        // `run` gives every container our hooks. One without links can start without them.
-        Err(error) if !declares_links(text) => {
-            log::warn!("{id}: no container can be linked to it: {error}");
-            Ok(())
-        }
-        replaced => replaced,
-    }
 }

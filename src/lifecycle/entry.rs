@@ -26,7 +26,7 @@ const END: Duration = Duration::from_secs(3);
 const END_ROUNDS: u32 = 6;
 /// How long the lock is tried again after a note was left.
 const RETRY: Duration = Duration::from_millis(50);
-/// How long a process may live on after the runtime reported its end.
+/// How long a process with links may live on after the runtime reported its end.
 const DYING: Duration = Duration::from_secs(1);
 /// How long one of several processes is waited for before the next.
 const TURN: Duration = Duration::from_millis(10);
@@ -169,17 +169,25 @@ fn have_rules(host: &Host, records: &[Record]) -> bool {
 
 /// Waits until one of `records` has ended, for [`DYING`] at most. All have one id, and the runtime has
 /// just reported the end of one of them, a moment before its process is gone.
+///
+/// A container to which no rule belongs is waited for as long as at its start: if its process lives on,
+/// only its record stays until the next start or `gc`.
 fn wait_for_an_end(host: &Host, records: &[Record]) {
-    let deadline = Instant::now() + DYING;
+    let live = || records.iter().all(|record| matches!(is_running(record, host.boot), Ok(true)));
+    if records.is_empty() || !live() {
+        return;
+    }
+    let longest = if have_rules(host, records) { DYING } else { UNLINKED };
+    let deadline = Instant::now() + longest;
     // With several, each is looked at in turn.
-    let turn = if records.len() == 1 { DYING } else { TURN };
-    while records.iter().all(|record| matches!(is_running(record, host.boot), Ok(true))) {
+    let turn = if records.len() == 1 { longest } else { TURN };
+    while live() {
         for record in records {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(process) = Process::pin(record.instance.pid) else { continue };
             process.ended(u16::try_from(left.min(turn).as_millis()).unwrap_or(u16::MAX));
         }
-        if records.is_empty() || Instant::now() >= deadline {
+        if Instant::now() >= deadline {
             return;
         }
     }

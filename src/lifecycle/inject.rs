@@ -17,7 +17,7 @@ use crate::link::{OnMissing, RecipientNames, resolve};
 use crate::model::{ContainerId, Hostname, LinkState, Missing, Variable};
 use crate::oci::annotations::Declared;
 use crate::oci::edit::ConfigJson;
-use crate::oci::hooks::{injected_arguments, start_timeout};
+use crate::oci::hooks::{RESTORES, injected_arguments, start_timeout};
 use crate::oci::json;
 use crate::oci::spec::Spec;
 use crate::sys::file;
@@ -33,9 +33,11 @@ const TIMEOUT: i64 = 30;
 
 /// Which hooks are written into config.json besides the variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hooks {
+pub(crate) enum Hooks<'a> {
     /// The hooks that make and remove links.
     Both,
+    /// The same hooks for one run of a container without links. They put this config.json back.
+    OneRun(&'a Path),
     /// The hook that removes links. Its arguments name the variables that were injected.
     Poststop,
 }
@@ -66,7 +68,11 @@ pub(crate) enum Starts {
 
 /// Returns config.json with the variables of the links and with our hooks. The variables describe
 /// the sources that run now. A container without links gets no hook that only removes links.
-pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> Result<Vec<u8>> {
+pub(crate) fn edited(
+    host: &Host,
+    container: NewContainer<'_>,
+    hooks: Hooks<'_>,
+) -> Result<Vec<u8>> {
     let text = json::text(container.text);
     let document = ConfigJson::parse(container.text, &text)?;
     let spec = Spec::parse(container.bundle, container.text)?;
@@ -103,6 +109,13 @@ pub(crate) fn edited(host: &Host, container: NewContainer<'_>, hooks: Hooks) -> 
         Missing::Auto | Missing::Fail | Missing::Defer => Duration::ZERO,
     };
     let edits = match hooks {
+        Hooks::OneRun(path) => {
+            let memory = [RESTORES.to_owned(), utf8(RESTORES, path)?];
+            vec![
+                ("createRuntime", hook(host, "createRuntime", waits, &memory)?),
+                ("poststop", hook(host, "poststop", Duration::ZERO, &memory)?),
+            ]
+        }
         Hooks::Both => vec![
             ("createRuntime", hook(host, "createRuntime", waits, &memory)?),
             ("poststop", hook(host, "poststop", Duration::ZERO, &[])?),
@@ -176,6 +189,12 @@ fn say(starts: Starts, note: &str) {
     }
 }
 
+/// The path of an option `name`, as text for config.json.
+fn utf8(name: &str, path: &Path) -> Result<String> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| Error::new(Kind::Usage, format!("{name}: not UTF-8")))
+}
+
 /// A hook that calls this program with the current configuration file, state directory and log
 /// file.
 fn hook(host: &Host, phase: &str, waits: Duration, memory: &[String]) -> Result<Hook> {
@@ -183,9 +202,7 @@ fn hook(host: &Host, phase: &str, waits: Duration, memory: &[String]) -> Result<
     let mut args = vec!["oci-link".to_owned()];
     let mut option = |name: &str, path: &Path| -> Result<()> {
         let absolute = std::path::absolute(path).context(Kind::Usage, || file::shown(path))?;
-        let text = absolute.to_str().map(str::to_owned);
-        let text = text.ok_or_else(|| Error::new(Kind::Usage, format!("{name}: not UTF-8")))?;
-        args.extend([name.to_owned(), text]);
+        args.extend([name.to_owned(), utf8(name, &absolute)?]);
         Ok(())
     };
     if let Some(config) = &host.config.named {

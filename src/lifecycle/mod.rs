@@ -15,6 +15,7 @@ pub(crate) mod home;
 pub(crate) mod inject;
 pub(crate) mod lookup;
 pub(crate) mod notes;
+pub(crate) mod one_run;
 pub(crate) mod orphans;
 pub(crate) mod planning;
 pub(crate) mod privileges;

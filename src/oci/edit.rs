@@ -46,6 +46,11 @@ impl<'a> ConfigJson<'a> {
         self.hooked
     }
 
+    /// Whether config.json contains link variables, from an earlier edit.
+    pub(crate) fn has_link_variables(&self) -> bool {
+        !self.injected.is_empty()
+    }
+
     /// Returns the container's own variables, without those that an earlier edit added.
     pub(crate) fn own_variables(&self) -> Result<Vec<Variable>> {
         let own = self.entries()?;
@@ -142,6 +147,7 @@ impl<'a> ConfigJson<'a> {
             stages.push((stage, list.iter().map(|raw| self.original(raw).to_vec()).collect()));
         }
         for (stage, hook) in hooks {
+            there.iter().try_for_each(|(name, _)| spelled(name, stage))?;
             let list = there.iter().find(|(name, _)| name == stage);
             let list = with_ours(list.map_or(&[], |(_, list)| list.as_slice()));
             let ours = to_json(hook)?;
@@ -184,11 +190,21 @@ impl<'a> ConfigJson<'a> {
 }
 
 /// Returns the value of `key`, which an edit is about to change. It must not occur twice: runtimes
-/// disagree on which of the two values counts.
+/// disagree on which of the two values counts. Nor may it occur with other capitals, which only runc reads.
 fn only<'a>(members: &Members<'a>, key: &str, what: &str) -> Result<Option<&'a RawValue>> {
+    members.0.iter().try_for_each(|(name, _)| spelled(name, key))?;
     let mut all = members.all(key);
     let first = all.next();
     if all.next().is_some() { Err(twice(what)) } else { Ok(first) }
+}
+
+/// Refuses a key that is `key` but for its capitals.
+fn spelled(name: &str, key: &str) -> Result<()> {
+    if json::has_other_capitals(name, key) {
+        let message = format!("config.json has \"{name}\": write \"{key}\"");
+        return Err(Error::new(Kind::Input, message));
+    }
+    Ok(())
 }
 
 fn twice(what: &str) -> Error {
@@ -196,7 +212,7 @@ fn twice(what: &str) -> Error {
 }
 
 /// Formats `entries` as an array, with the spacing of the array `old`.
-fn array(old: &str, entries: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn array(old: &str, entries: &[Vec<u8>]) -> Vec<u8> {
     let inside = old.trim_start_matches('[').trim_end_matches(']');
     let before = &inside[..inside.len() - inside.trim_start().len()];
     let after = &inside[inside.trim_end().len()..];
@@ -207,7 +223,7 @@ fn array(old: &str, entries: &[Vec<u8>]) -> Vec<u8> {
     [b"[", before.as_bytes(), &entries, after.as_bytes(), b"]"].concat()
 }
 
-fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
+pub(super) fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string(value).context(Kind::Internal, || "cannot write JSON")
 }
 

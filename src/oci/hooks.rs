@@ -13,6 +13,9 @@ use std::path::Path;
 /// These variables describe the sources. Recipients of this container must not get them, and the
 /// next edit replaces them.
 pub(crate) const INJECTED: &str = "--injected";
+/// Option of oci-link's hooks that are in config.json for one run only: the config.json that the first
+/// hook puts back.
+pub(crate) const RESTORES: &str = "--restores";
 /// Separates the names in a list; no variable name can contain it.
 const SEPARATOR: char = '=';
 /// Length limit of one list of names, in bytes. Linux limits an argument to 128 KiB, so long lists
@@ -52,13 +55,23 @@ struct RawHook<'a> {
     timeout: Option<i64>,
 }
 
-/// Whether a hook is oci-link's.
+/// Whether a hook is oci-link's. The program may have the name of a wrapper.
 pub(crate) fn is_ours(raw: &RawValue) -> bool {
+    has_arguments(raw, &["hook"])
+}
+
+/// Whether a hook is oci-link's and in config.json for one run only.
+pub(crate) fn is_for_one_run(raw: &RawValue) -> bool {
+    has_arguments(raw, &["hook", RESTORES])
+}
+
+fn has_arguments(raw: &RawValue, wanted: &[&str]) -> bool {
     let hook: Option<RawHook<'_>> = serde_json::from_str(raw.get()).ok();
     hook.is_some_and(|hook| {
         let args = hook.args.unwrap_or_default();
-        Path::new(&*hook.path).file_name() == Some("oci-link".as_ref())
-            && args.iter().skip(1).any(|arg| arg.0 == "hook")
+        let is_named = Path::new(&*hook.path).file_name() == Some("oci-link".as_ref())
+            || args.first().is_some_and(|arg| arg.0 == "oci-link");
+        is_named && wanted.iter().all(|word| args.iter().skip(1).any(|arg| arg.0 == *word))
     })
 }
 

@@ -167,6 +167,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     }
 }
 
+/// Whether `name` is `key` but for its capitals: runc reads it as `key`, crun and we do not.
+pub(crate) fn has_other_capitals(name: &str, key: &str) -> bool {
+    name != key && name.eq_ignore_ascii_case(key)
+}
+
 /// Returns the byte range of `value` in `document`, from which it was parsed.
 pub(crate) fn span(document: &str, value: &RawValue) -> Range<usize> {
     let start = value.get().as_ptr() as usize - document.as_ptr() as usize;

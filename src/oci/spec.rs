@@ -68,6 +68,11 @@ impl Spec {
     pub(crate) fn parse(bundle: &Path, text: &[u8]) -> Result<Self> {
         let text = json::text(text);
         let top: Members<'_> = json::config(&text)?;
+        for (key, _) in &top.0 {
+            if json::has_other_capitals(key, "annotations") {
+                log::warn!("config.json has \"{key}\": write \"annotations\"");
+            }
+        }
         let process: Members<'_> = lenient(top.get("process"));
         let environment: Vec<&RawValue> = lenient(process.get("env"));
         let environment = environment.into_iter().filter_map(|raw| string(Some(raw)));

@@ -8,7 +8,9 @@ use nix::sys::stat::Mode;
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+pub(crate) mod kept;
 
 /// Formats a path for a message, on one line and with control characters escaped.
 pub(crate) fn shown(path: &Path) -> String {
@@ -164,10 +166,15 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], kind: Kind) -> Result<()> {
     replace_by_rename(path, &metadata, bytes).context(kind, || shown(path))
 }
 
-fn replace_by_rename(path: &Path, metadata: &Metadata, bytes: &[u8]) -> std::io::Result<()> {
+/// The path of a file beside `path`, whose name has an addition of ours.
+fn beside(path: &Path, addition: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".oci-link-{}", std::process::id()));
-    let temporary = path.with_file_name(name);
+    name.push(format!(".oci-link-{addition}"));
+    path.with_file_name(name)
+}
+
+fn replace_by_rename(path: &Path, metadata: &Metadata, bytes: &[u8]) -> std::io::Result<()> {
+    let temporary = beside(path, &std::process::id().to_string());
     let written = (|| -> std::io::Result<()> {
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let mut new = OpenOptions::new()
@@ -195,6 +202,13 @@ pub(crate) struct Followed {
     metadata: Metadata,
 }
 
+impl Followed {
+    /// Whether `there` is the file that was read.
+    fn is(&self, there: &Metadata) -> bool {
+        (there.dev(), there.ino()) == (self.metadata.dev(), self.metadata.ino())
+    }
+}
+
 /// Reads a whole regular file of at most `max` bytes, which may be behind symbolic links. It is
 /// opened once.
 pub(crate) fn follow(path: &Path, max: u64, kind: Kind) -> Result<Followed> {
@@ -212,19 +226,31 @@ pub(crate) fn replace_followed(
     bytes: &[u8],
     kind: Kind,
 ) -> Result<()> {
+    let replaced = |place: &Path| replace_by_rename(place, &old.metadata, bytes);
+    at_its_place(path, old, kind, replaced)
+}
+
+/// Calls `replace` for the target of `path`, if `path` is a symbolic link. If that fails, or `path` is a
+/// file, `replace` is called for `path` itself.
+fn at_its_place(
+    path: &Path,
+    old: &Followed,
+    kind: Kind,
+    replace: impl Fn(&Path) -> std::io::Result<()>,
+) -> Result<()> {
     let link = std::fs::symlink_metadata(path).context(kind, || shown(path))?;
     if link.file_type().is_symlink() {
         let target = std::fs::canonicalize(path).context(kind, || shown(path))?;
         let now = std::fs::symlink_metadata(&target).context(kind, || shown(&target))?;
-        if (now.dev(), now.ino()) != (old.metadata.dev(), old.metadata.ino()) {
+        if !old.is(&now) {
             let message = format!("{}: changed while it was edited", shown(path));
             return Err(Error::new(Kind::Unsafe, message));
         }
-        if replace_by_rename(&target, &old.metadata, bytes).is_ok() {
+        if replace(&target).is_ok() {
             return Ok(());
         }
     }
-    replace_by_rename(path, &old.metadata, bytes).context(kind, || shown(path))
+    replace(path).context(kind, || shown(path))
 }
 
 #[cfg(test)]

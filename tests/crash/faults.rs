@@ -18,7 +18,7 @@ use nix::{
 };
 use std::fs;
 
-/// What each call may say that is nobody's mistake.
+/// The errors that each call may return without a mistake of ours.
 const FAULTS: [(c_long, &[Errno]); 46] = [
     (libc::SYS_openat, &[EMFILE, ENOMEM, EIO, EROFS, ENOSPC, EINTR]),
     (libc::SYS_openat2, &[EMFILE, ENOMEM, EIO, EINTR, EAGAIN]),

@@ -92,7 +92,7 @@ impl<'h> Scene<'h> {
         scene
     }
 
-    /// What speaks of nobody does not count where it may or may not have been made.
+    /// Rules that name no container do not count at a stage that may or may not have made them.
     pub(crate) fn named(&self, snapshot: Snapshot) -> Snapshot {
         if self.stage == Stage::First { snapshot.named() } else { snapshot }
     }

@@ -21,7 +21,7 @@ impl Snapshot {
         Self { rules: rules(host, backend), files, state }
     }
 
-    /// Without what speaks of nobody, which a first start makes for all later ones.
+    /// Without the rules that name no container, which a first start makes for all later ones.
     pub(crate) fn named(mut self) -> Self {
         self.rules.retain(|rule| {
             rule.contains(" -s ")

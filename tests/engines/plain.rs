@@ -1,4 +1,4 @@
-//! Containers without links: nobody may notice us.
+//! Containers without links: no difference may be visible.
 
 use crate::each_engine;
 use crate::rig::{Engine, Rig, With};

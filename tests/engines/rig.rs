@@ -175,7 +175,7 @@ impl Rig {
         address.unwrap_or_else(|| panic!("{name} has no address: {shown}")).to_owned()
     }
 
-    /// How many datagrams came to ports of `name` on which nobody listens: `Udp` of
+    /// How many datagrams came to ports of `name` on which no program listens: `Udp` of
     /// /proc/net/snmp, `Udp6` of /proc/net/snmp6.
     pub(crate) fn datagrams(&self, name: &str) -> (u64, u64) {
         let print = "awk '/^Udp: [0-9]/ { print $3 } /^Udp6NoPorts / { print $2 }'";

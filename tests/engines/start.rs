@@ -49,7 +49,7 @@ impl Rig {
             self.configure("podman --default");
         }
         if matches!(with, With::Configured | With::Installed) {
-            // Who types `podman` says nothing of all this: see tool.rs.
+            // `podman` without the options of tool.rs takes the same settings from this file.
             let file = "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n\
                         [containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n";
             self.write("/etc/containers/containers.conf", file);

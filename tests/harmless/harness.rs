@@ -55,7 +55,7 @@ each_runtime! {
         let listed = machine.host.run(Command::new("ls").args(["-d", "/run/kept"]));
         assert!(!listed.succeeded(), "/run of the host has changed");
         assert!(!machine.host.rules().is_empty(), "iptables of the host has changed");
-        machine.shell("mend; iptables -S; test -d /run/oci-link; flock -n /run/oci-link/lock true", &[]);
+        machine.shell("repair; iptables -S; test -d /run/oci-link; flock -n /run/oci-link/lock true", &[]);
     }
 }
 

@@ -8,7 +8,9 @@ use crate::neighbours::Neighbours;
 use crate::step::Step;
 use crate::support::OCI_LINK;
 use crate::way::Way;
+use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -63,7 +65,9 @@ impl Life<'_> {
 
     /// `run`, as long as the program runs: its exit status is the runtime's.
     fn foreground(&mut self) -> Lives {
+        let before = self.config();
         let ran = self.call(&self.case.creation(&["run"]), "");
+        self.bundle_after("run", &ran, &before);
         self.keep(Step::of("run", &ran))?;
         self.clear();
         Ok(())
@@ -110,11 +114,32 @@ impl Life<'_> {
 
     /// `run --detach`.
     pub(crate) fn detached(&mut self) -> Lives {
+        let before = self.config();
         let ran = self.call(&self.case.creation(&["run", "--detach"]), "stay\n");
         if ran.status == "0" {
             ran.await_output("started\n");
         }
+        self.bundle_after("run --detach", &ran, &before);
         self.keep(Step::of("run --detach", &ran))
+    }
+
+    /// The bytes of config.json, and the names of all files in the bundle.
+    fn config(&self) -> (Vec<u8>, Vec<OsString>) {
+        let listed = fs::read_dir(&self.case.bundle).into_iter().flatten().flatten();
+        let mut names: Vec<OsString> = listed.map(|entry| entry.file_name()).collect();
+        // A hook of the case writes it.
+        names.retain(|name| name != "said");
+        names.sort();
+        let config = Path::new(&self.case.bundle).join("config.json");
+        (if config.is_file() { fs::read(config).unwrap_or_default() } else { Vec::new() }, names)
+    }
+
+    /// Whether a `run` whose container started left the bundle as it was.
+    fn bundle_after(&mut self, command: &str, ran: &Ran, before: &(Vec<u8>, Vec<OsString>)) {
+        if ran.stdout().contains("started\n") {
+            let same = if self.config() == *before { "unchanged" } else { "changed" };
+            self.steps.push(Step::new(&format!("the bundle after {command}"), "", same, ""));
+        }
     }
 
     /// `run --detach` and `delete --force`.
@@ -186,7 +211,7 @@ impl Life<'_> {
 
     /// The environment becomes healthy, and oci-link may finish what it could not do before.
     pub(crate) fn repair(&mut self) {
-        self.machine.shell("mend", &[]);
+        self.machine.shell("repair", &[]);
         if self.way != Way::Direct {
             self.machine.shell(&format!("{OCI_LINK} gc >/dev/null 2>&1 || true"), &[]);
         }

@@ -119,9 +119,9 @@ impl Machine {
 impl Drop for Machine {
     /// Ends what a broken environment left running.
     fn drop(&mut self) {
-        let mut mend = Command::new("sh");
-        mend.args(["-c", &format!(". {FUNCTIONS}\nmend")]).env("D", self.directory());
-        let _ = self.run(&mut mend, "", PATIENCE);
+        let mut repair = Command::new("sh");
+        repair.args(["-c", &format!(". {FUNCTIONS}\nrepair")]).env("D", self.directory());
+        let _ = self.run(&mut repair, "", PATIENCE);
     }
 }
 

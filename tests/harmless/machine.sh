@@ -17,7 +17,7 @@ lay() {
 }
 
 # Ends every environment: processes, mounts, what fills a disk, what replaces the state directory.
-mend() {
+repair() {
     if [ -f /run/holder ]; then kill "$(cat /run/holder)"; rm /run/holder; fi
     if [ -f /run/replaced ]; then while read -r program; do umount -l "$program"; done </run/replaced; fi
     awk '$2 ~ "^/run/(broken|oci-link)" { print $2 }' /proc/self/mounts |
@@ -45,7 +45,7 @@ log() {
     printf '[log]\nfile = "%s"\n' "$1" >/etc/oci-link/config.toml
 }
 
-# Moves the state directory away, until `mend`.
+# Moves the state directory away, until `repair`.
 hide_state() {
     mv /run/oci-link /run/kept
 }
@@ -70,7 +70,7 @@ fill_inodes() {
     ) 2>/dev/null || true
 }
 
-# Another process holds this lock, until `mend`. Its descriptor 9 keeps it.
+# Another process holds this lock, until `repair`. Its descriptor 9 keeps it.
 hold() {
     (
         umask 077
@@ -119,7 +119,7 @@ hide_other_runtimes() {
     done
 }
 
-# A directory of uid 65534, copies of oci-link that every user can execute, and a user namespace. `mend` ends
+# A directory of uid 65534, copies of oci-link that every user can execute, and a user namespace. `repair` ends
 # the process that keeps the namespace.
 user() {
     chmod 711 "$D" "$D/bundles"

@@ -30,7 +30,7 @@ fn refused_soon(
     let ran = machine.run(&mut call, "", SOON);
     let rounds = machine.shell("wc -l </run/broken/rounds", &[]);
     let rounds: usize = rounds.trim().parse().expect("a number");
-    machine.shell("mend", &[]);
+    machine.shell("repair", &[]);
     let (status, said) = (&ran.status, ran.stderr());
     let code: Option<u8> = status.parse().ok();
     let ours = said.lines().any(|line| line.starts_with("oci-link:"));
@@ -64,4 +64,27 @@ fn h18_a_runtime_that_calls_the_wrapper_again_is_refused() {
         }
     }
     assert!(failed.is_empty(), "{} fail:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// The second program is another one, so that this ends.
+#[test]
+#[ignore = "minutes: make test-harmless"]
+fn h18_a_script_may_choose_another_wrapper() {
+    let machine = Machine::new(Runtime::Runc);
+    let case = &mut Case::plain();
+    let _bundle = case.build(&machine, Way::Configured, |_| {});
+    let _ = (Way::Configured.program(&machine), Way::Wrapper.program(&machine));
+    let below = "below 'exec $D/oci-link-runc \"$@\"'";
+    let config = "config '[runtime]' 'command = \"/run/broken/below\"'";
+    machine.shell(&format!("{below}; {config}"), &[("OCI_LINK", OCI_LINK), ("BOUND", "99")]);
+    let call = |words: &[&str]| case.call((&machine, Way::Configured), words, "stay\n");
+    for words in [
+        &["create", "--bundle", &case.bundle, "case"][..],
+        &["state", "case"],
+        &["start", "case"],
+        &["delete", "--force", "case"],
+    ] {
+        let ran = call(words);
+        assert_eq!(ran.status, "0", "{words:?}: {}", ran.stderr());
+    }
 }

@@ -2,7 +2,9 @@
 //! nothing else different.
 
 mod default;
+mod few_descriptors;
 mod foreground;
+mod one_run;
 mod passed;
 mod signals;
 mod streams;

@@ -6,6 +6,7 @@ use crate::lifecycle::fakes::{Listener, Scene, Sleeper, of_process, own};
 use crate::model::sample::record;
 use crate::model::{Phase, Record};
 use crate::store::notes::Note;
+use std::time::{Duration, Instant};
 
 /// A container without links that the hook of another container can read. Its process is `sleeper`.
 fn plain(sleeper: &Sleeper) -> Record {
@@ -210,4 +211,25 @@ fn a_failure_of_a_first_stage_is_an_error() {
         scene.store.hold(true);
         assert_eq!(scene.start(&web()).unwrap_err().cause, Cause::LockHeld);
     }
+}
+
+/// A killed process may be unable to exit: a device or a network file system keeps it.
+#[test]
+fn a_process_that_lives_on_delays_an_end_without_rules_only_briefly() {
+    let scene = linked();
+    let sleeper = Sleeper::new();
+    let plain = plain(&sleeper);
+    scene.start(&plain).unwrap();
+    let took = |id: &str| {
+        let begun = Instant::now();
+        scene.stop(id).unwrap();
+        assert!(scene.store.record(id).is_some(), "{id}: its process still runs");
+        begun.elapsed()
+    };
+    assert!(took("plain") < Duration::from_millis(900), "as long as a start without links waits");
+    // A source and a recipient: rules name their addresses.
+    for id in ["db", "web"] {
+        assert!(took(id) >= Duration::from_secs(1), "{id}");
+    }
+    scene.assert_named("whose processes still run");
 }

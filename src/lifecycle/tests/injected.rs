@@ -20,7 +20,7 @@ fn config(annotations: &[&str]) -> String {
     )
 }
 
-fn edit(scene: &Scene, text: &str, hooks: Hooks, starts: Starts) -> Result<String> {
+fn edit(scene: &Scene, text: &str, hooks: Hooks<'_>, starts: Starts) -> Result<String> {
     let id = ContainerId::new("web").unwrap();
     let bundle = scene.directory();
     let text = text.as_bytes();

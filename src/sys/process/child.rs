@@ -15,11 +15,13 @@ use nix::sched::{CloneFlags, clone};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -154,7 +156,8 @@ impl Birth {
             // A parent that died before `PR_SET_PDEATHSIG` was set causes no signal.
             if own && libc::getppid() == self.parent {
                 // The runtime may be a script that calls the wrapper.
-                rounds::mark();
+                let program = CStr::from_ptr(words[0]).to_bytes();
+                rounds::mark(Path::new(OsStr::from_bytes(program)));
                 libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
                 libc::execve(words[0], words.as_ptr(), environment.as_ptr());
             }

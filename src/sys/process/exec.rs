@@ -114,16 +114,24 @@ impl SavedSignals {
     }
 }
 
+/// The first word of the runtime's command line, which is in its messages: a plain name if the caller
+/// found the wrapper by a plain name too. Other programs may be scripts, for which `rounds` needs the path.
+fn called(program: &Path) -> &OsStr {
+    let name = program.file_name().unwrap_or_default();
+    let by_path = std::env::args_os().next().is_none_or(|own| own.as_bytes().contains(&b'/'));
+    let is_runtime = RUNTIMES.iter().any(|known| name == *known);
+    if by_path || !is_runtime { program.as_os_str() } else { name }
+}
+
 /// Replaces this process with `program`, and returns only on an error.
 ///
 /// Descriptors, working directory and environment are inherited.
 pub(crate) fn replace(program: &Path, arguments: &[OsString]) -> Error {
     let text = |word: &OsStr| CString::new(word.to_owned().into_vec());
-    let words =
-        std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
+    let words = std::iter::once(called(program)).chain(arguments.iter().map(OsString::as_os_str));
     let words: std::result::Result<Vec<CString>, _> = words.map(text).collect();
     let shown = crate::sys::file::shown(program);
-    rounds::mark();
+    rounds::mark(program);
     match (words, CString::new(program.as_os_str().as_bytes())) {
         (Ok(words), Ok(path)) => match nix::unistd::execv(&path, &words) {
             Ok(never) => match never {},
@@ -143,11 +151,12 @@ pub(crate) fn wait_for(
     saved: SavedSignals,
 ) -> Result<ExitStatus> {
     let mut command = Command::new(program);
-    command.arg0(program).args(arguments);
+    command.arg0(called(program)).args(arguments);
+    let marked = program.to_owned();
     let pass_on = move || {
         set_pdeathsig(Signal::SIGKILL)?;
         saved.restore();
-        rounds::mark();
+        rounds::mark(&marked);
         Ok(())
     };
     // SAFETY: `pass_on` runs between fork and exec and makes system calls only.

@@ -12,18 +12,21 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The mark: a timer for CPU time that never expires, in seconds. execve(2) keeps timers, and fork(2)
-/// does not, so no process of a container has it.
+/// does not, so no process of a container has it. Its interval names the process and the program.
 const MARK: i32 = 1 << 30;
+/// How often one process may execute different programs that call the wrapper again.
+const ROUNDS: i64 = 8;
 /// How many ancestors are searched.
 const ANCESTORS: usize = 8;
 /// Names of real runtimes. A program of such a name that is no script does not call the wrapper.
 const RUNTIMES: [&str; 3] = ["runc", "crun", "youki"];
 
-/// Marks this process just before it executes the runtime.
-pub(crate) fn mark() {
-    let zero = timeval { tv_sec: 0, tv_usec: 0 };
+/// Marks this process just before it executes `program`. Makes system calls only.
+pub(crate) fn mark(program: &Path) {
+    let rounds = rounds_before().map_or(0, |(_, rounds)| rounds) + 1;
     let value = timeval { tv_sec: MARK.into(), tv_usec: 0 };
-    let timer = itimerval { it_interval: zero, it_value: value };
+    let interval = timeval { tv_sec: name_of(program).into(), tv_usec: rounds };
+    let timer = itimerval { it_interval: interval, it_value: value };
     // SAFETY: setitimer(2) reads one initialized value and writes nothing through a null pointer.
     unsafe { libc::setitimer(libc::ITIMER_VIRTUAL, &raw const timer, std::ptr::null_mut()) };
 }
@@ -31,17 +34,37 @@ pub(crate) fn mark() {
 /// Whether `program` with these arguments is running above this call already: this process executed it
 /// before, or an ancestor is running it with the same arguments.
 pub(crate) fn is_called_again(program: &Path, arguments: &[OsString]) -> bool {
-    is_marked() || (!is_real_runtime(program) && runs_above(program, arguments))
+    is_marked(program) || (!is_real_runtime(program) && runs_above(program, arguments))
 }
 
-fn is_marked() -> bool {
+/// Whether this process executed `program` before, or too many programs. A timer of the caller's own is
+/// no mark, whatever its value.
+fn is_marked(program: &Path) -> bool {
+    let is_loop =
+        |(name, rounds): (i64, i64)| name == i64::from(name_of(program)) || rounds >= ROUNDS;
+    rounds_before().is_some_and(is_loop)
+}
+
+/// The program that this process executed last for the wrapper, and how many there were.
+fn rounds_before() -> Option<(i64, i64)> {
     let zero = timeval { tv_sec: 0, tv_usec: 0 };
     let mut timer = itimerval { it_interval: zero, it_value: zero };
     // SAFETY: getitimer(2) writes one value to the given place.
     let read = unsafe { libc::getitimer(libc::ITIMER_VIRTUAL, &raw mut timer) };
     // A process loses seconds of the mark, and no program sets a timer of three decades.
     let left = i32::try_from(timer.it_value.tv_sec).unwrap_or_default();
-    read == 0 && left > MARK - (1 << 24) && left <= MARK
+    let is_ours = read == 0 && left > MARK - (1 << 24) && left <= MARK;
+    let (name, rounds) = (timer.it_interval.tv_sec, timer.it_interval.tv_usec);
+    (is_ours && name > 0 && (1..=ROUNDS).contains(&rounds)).then_some((name, rounds))
+}
+
+/// A number for `program` in this process (FNV-1a), from 1 to 2^31.
+fn name_of(program: &Path) -> u32 {
+    let pid = std::process::id().to_ne_bytes();
+    let bytes = program.as_os_str().as_bytes().iter().chain(&pid);
+    let hash = bytes
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    (hash >> 1) + 1
 }
 
 fn is_real_runtime(program: &Path) -> bool {
@@ -106,9 +129,41 @@ mod tests {
             parent(std::process::id())
                 .is_some_and(|pid| pid == std::os::unix::process::parent_id())
         );
-        assert!(!is_marked());
+        assert!(!is_marked(Path::new(&words[0])));
         assert!(
             !is_real_runtime(Path::new("/bin/sh")) && !is_real_runtime(Path::new("/none/runc"))
         );
+    }
+
+    fn set(value: i64, interval: (i64, i64)) {
+        let it_value = timeval { tv_sec: value, tv_usec: 0 };
+        let it_interval = timeval { tv_sec: interval.0, tv_usec: interval.1 };
+        let timer = itimerval { it_interval, it_value };
+        // SAFETY: setitimer(2) reads one initialized value and writes nothing through a null pointer.
+        unsafe { libc::setitimer(libc::ITIMER_VIRTUAL, &raw const timer, std::ptr::null_mut()) };
+    }
+
+    /// Timers belong to the whole process, so this is one test.
+    #[test]
+    fn only_a_program_that_was_executed_before_is_a_loop() {
+        let [script, other] = ["/opt/script", "/opt/other"].map(Path::new);
+        // Timers that the caller set for a use of its own.
+        let mark = i64::from(MARK);
+        for (value, interval) in
+            [(mark, (0, 0)), (mark, (3, 0)), (mark - 5, (0, 1)), (mark, (7, 9))]
+        {
+            set(value, interval);
+            assert!(!is_marked(script), "{value} {interval:?}");
+        }
+        super::mark(script);
+        assert!(is_marked(script) && !is_marked(other));
+        super::mark(other);
+        assert!(is_marked(other) && !is_marked(script));
+        for _ in 2..ROUNDS {
+            assert!(!is_marked(script));
+            super::mark(other);
+        }
+        assert!(is_marked(script), "too many");
+        set(0, (0, 0));
     }
 }

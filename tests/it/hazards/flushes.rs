@@ -37,7 +37,7 @@ each_backend! {
         host.assert_nothing_left();
     }
 
-    /// The second one starts, but whoever says the name means the first; after its end, nobody.
+    /// The second one starts, but the name means the first one; after its end, it means no container.
     fn f29_the_second_of_a_name_goes_by_its_id(backend) {
         let host = host_with(backend);
         let container = |id: &str| {
@@ -116,7 +116,7 @@ each_backend! {
 }
 
 each_runtime! {
-    /// A clock that jumped leaves its mark on files, and nobody asks it for anything else.
+    /// A clock that jumped changes the times of files, and nothing else depends on the clock.
     fn f32_times_that_are_years_away_mean_nothing(runtime) {
         let host = crate::cast::iptables_host(runtime);
         let db = source(&host, "db", "3306");

@@ -94,7 +94,7 @@ each_runtime! {
         let hosts = scene.rootfs("etc/hosts");
         chown(&hosts, Some(7), Some(8)).expect("given away");
         fs::set_permissions(&hosts, fs::Permissions::from_mode(0o4640)).expect("set");
-        // Nobody but root passes over this mode.
+        // Only root may write in spite of this mode.
         fs::set_permissions(scene.rootfs("etc"), fs::Permissions::from_mode(0o555)).expect("set");
         for (name, value) in [("user.colour", b"green"), ("trusted.shape", b"round")] {
             xattr::set(&hosts, name, value).expect("set");

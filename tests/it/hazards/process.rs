@@ -42,7 +42,7 @@ each_backend! {
         }
     }
 
-    /// Nobody can say then which container it is.
+    /// Then it is unknown which container it is.
     fn a36_standard_input_is_closed(backend) {
         let host = host_with(backend);
         let scene = Scene::open(&host);

@@ -219,7 +219,7 @@ pub(super) fn after(script: &str, arguments: &[&Path], command: &Command) -> Com
     shell
 }
 
-/// The same in mounts of its own: what `script` mounts is nobody else's and goes with it.
+/// Returns `command` in a mount namespace of its own, in which `script` mounts something first.
 pub(crate) fn with_mounts(script: &str, arguments: &[&Path], command: &Command) -> Command {
     let script = format!("set -e\n{script}");
     let shell = after(&script, arguments, command);

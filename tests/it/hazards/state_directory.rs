@@ -60,7 +60,7 @@ each_runtime! {
         fs::create_dir(host.path("decoys")).expect("made");
         let dir = filled(&scene, &host.path("decoys"));
         scene.accepted_by(with_state_dir(&scene.command(), &dir));
-        // Nobody can take out of a sticky directory what is root's.
+        // Other users cannot remove root's files from a sticky directory.
         let open = host.path("open");
         fs::create_dir(&open).expect("made");
         set_mode(&open, 0o1777);

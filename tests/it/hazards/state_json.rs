@@ -89,7 +89,7 @@ each_runtime! {
         }
     }
 
-    /// A FIFO that has been opened for writing too: nobody ever closes it.
+    /// A FIFO that has been opened for writing too: its end never comes.
     fn a30_the_state_never_ends(runtime) {
         let host = isolated(runtime);
         let scene = Scene::open(&host);

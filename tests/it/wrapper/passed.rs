@@ -1,6 +1,6 @@
 //! What the runtime is called with: the same as if it had been called itself.
 
-use crate::support::{Host, Runtime, script};
+use crate::support::{Host, OCI_LINK, Runtime, each_runtime, script};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -130,4 +130,23 @@ fn the_name_it_is_called_by() {
     let wrapped = host.feed(wrapped.args(words).env("A", "b"), b"\xc3\xa9\n").ok();
     assert!(direct.starts_with(&format!("{path}\0/proc/self/cmdline\0-\0--\0")), "{direct}");
     assert_eq!(direct, wrapped);
+}
+
+each_runtime! {
+    /// crun prints the name in its messages.
+    fn a_plain_name_stays_plain(runtime) {
+        let host = Host::open(runtime);
+        let name = format!("oci-link-{}", runtime.program());
+        symlink(OCI_LINK, host.path(&name)).expect("linked");
+        let directory = host.path("").display().to_string();
+        let said = |program: &str| {
+            let script = "PATH=$1:$PATH; \"$2\" nonsense 2>&1; \"$2\" state --none 2>&1; echo $?";
+            host.run(Command::new("sh").args(["-c", script, "sh", &directory, program])).ok()
+        };
+        assert_eq!(said(&name), said(runtime.program()));
+        let path = format!("/usr/bin/{}", runtime.program());
+        if fs::exists(&path).is_ok_and(|exists| exists) {
+            assert_eq!(said(&host.path(&name).display().to_string()), said(&path));
+        }
+    }
 }
