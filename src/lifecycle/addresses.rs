@@ -12,7 +12,7 @@ use crate::lifecycle::lookup::{Requester, candidates, recipients_of};
 use crate::lifecycle::planning::conflicts;
 use crate::lifecycle::replan::replan_all;
 use crate::link::Candidate;
-use crate::model::{Address, LinkState, Network, Record};
+use crate::model::{Address, ContainerId, LinkState, Network, Record};
 use crate::store::{Change, Commit, pod_peers};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -68,32 +68,69 @@ impl<'h> Look<'h> {
     }
 }
 
+/// Whether rules or hosts lines of a running container may not be those of its addresses now.
+pub(crate) fn is_outdated(record: &Record, look: &mut Look<'_>) -> bool {
+    !record.former.is_empty() || look.moved(record).is_some()
+}
+
 /// Reads the addresses of a running container again. If they have changed, its record is corrected, and
-/// all links that the change concerns are planned again. Returns whether they have changed.
+/// all links that the change concerns are planned again. Finishes an earlier such change first. Returns
+/// whether something has changed.
 pub(crate) fn follow(host: &Locked<'_>, record: &Record, look: &mut Look<'_>) -> Result<bool> {
-    let Some(now) = look.moved(record) else { return Ok(false) };
+    let moved = look.moved(record);
+    if !record.former.is_empty() {
+        let ips = record.network.addresses().iter().map(Address::ip);
+        let ips = ips.chain(record.former.iter().copied()).collect();
+        finish(host, vec![record.clone()], ips)?;
+    }
+    let Some(now) = moved else { return Ok(!record.former.is_empty()) };
     log::info!("{}: its addresses have changed: its links follow", record.id);
     let ips = record.network.addresses().iter().chain(&now).map(Address::ip).collect();
     let members = correct(host, record, &now)?;
-    replan_all(host, &concerned(host, &members, ips)?).into_result()?;
+    finish(host, members, ips)?;
     Ok(true)
 }
 
 /// Writes the addresses `now` into the record, and into those of its pod peers, which share its network
-/// namespace. Returns the new records. Rules and hosts lines are still those of the old addresses.
+/// namespace. Returns the new records. Rules and hosts lines are still those of the old addresses, so the
+/// records keep them as former ones.
 fn correct(host: &Locked<'_>, record: &Record, now: &[Address]) -> Result<Vec<Record>> {
     let mut members = pod_peers(host.store.as_ref(), record)?;
     members.retain(|peer| is_same_namespace(peer, record));
     members.extend(host.store.get(&record.id)?);
     for member in &mut members {
+        let old = member.network.addresses().iter().map(Address::ip);
+        let is_gone = |ip: &IpAddr| !now.iter().any(|address| address.ip() == *ip);
+        member.former = old.filter(is_gone).collect();
         member.network = Network::Own(now.to_vec());
-        let (change, seen) = (Change::Put(member), member.revision);
-        match host.store.commit(host.lock(), &change, seen)? {
-            Commit::Done(revision) => member.revision = revision,
-            Commit::Conflict => return Err(conflicts(&member.id)),
-        }
+        put(host, member)?;
     }
     Ok(members)
+}
+
+fn put(host: &Locked<'_>, record: &mut Record) -> Result<()> {
+    let change = Change::Put(record);
+    match host.store.commit(host.lock(), &change, record.revision)? {
+        Commit::Done(revision) => {
+            record.revision = revision;
+            Ok(())
+        }
+        Commit::Conflict => Err(conflicts(&record.id)),
+    }
+}
+
+/// Plans all links again that depend on the addresses of `members` or on `ips`. After that no rule names
+/// a former address.
+fn finish(host: &Locked<'_>, members: Vec<Record>, ips: Vec<IpAddr>) -> Result<()> {
+    replan_all(host, &concerned(host, &members, ips)?).into_result()?;
+    for member in members {
+        let now = host.store.get(&member.id)?.filter(|now| !now.former.is_empty());
+        if let Some(mut now) = now {
+            now.former.clear();
+            put(host, &mut now)?;
+        }
+    }
+    Ok(())
 }
 
 /// The containers whose links depend on the addresses of `members`: they and their recipients, and other
@@ -163,9 +200,9 @@ pub(crate) fn corrected(host: &Host, mut candidates: Vec<Candidate>) -> Vec<Cand
 
 /// The running containers whose records do not have their addresses, each with those that it has now.
 /// Needs no lock and changes nothing.
-pub(crate) fn all_moved(host: &Host) -> Result<Vec<(Record, Vec<Address>)>> {
+pub(crate) fn all_moved(host: &Host) -> Result<Vec<(ContainerId, Vec<Address>)>> {
     let mut look = Look::at_most(host, usize::MAX);
     let running = |record: &Record| is_running(record, host.boot).is_ok_and(|runs| runs);
     let records = host.store.all()?.into_iter().filter(running);
-    Ok(records.filter_map(|record| look.moved(&record).map(|now| (record, now))).collect())
+    Ok(records.filter_map(|record| look.moved(&record).map(|now| (record.id, now))).collect())
 }

@@ -61,15 +61,15 @@ impl Ambiguous {
     }
 
     /// Plans the links of `me` without these addresses. The record of the plan keeps them.
-    pub(crate) fn plan(&self, me: &Record, world: World, absent: OnMissing) -> Result<Plan> {
+    pub(crate) fn plan(&self, me: &Record, world: &World, absent: OnMissing) -> Result<Plan> {
         if self.0.is_empty() {
-            return Ok(link::plan(me, &world, absent)?);
+            return Ok(link::plan(me, world, absent)?);
         }
-        let plan = self.plan_without(me, &world, absent, |shared| !shared.is_apart)?;
+        let plan = self.plan_without(me, world, absent, |shared| !shared.is_apart)?;
         let is_shared = |ip| self.0.iter().any(|shared| shared.ip == ip);
         let mut unbound = plan.record.flows.iter().filter(|flow| flow.bridge.is_none());
         if unbound.any(|flow| is_shared(flow.from) || is_shared(flow.to)) {
-            return self.plan_without(me, &world, absent, |_| true);
+            return self.plan_without(me, world, absent, |_| true);
         }
         Ok(plan)
     }

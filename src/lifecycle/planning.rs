@@ -52,7 +52,7 @@ pub(crate) fn first_plan(
         shared,
     });
     let ambiguous = Ambiguous::find(host, me, &candidates)?;
-    let plan = ambiguous.plan(me, World { candidates, hosts }, absent)?;
+    let plan = ambiguous.plan(me, &World { candidates, hosts }, absent)?;
     if let Some(file) = file {
         must_agree(host, &plan, file.place(), absent)?;
     }

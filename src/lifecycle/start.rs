@@ -184,6 +184,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<Previous> {
             container.revision = old.revision;
             container.flows = old.flows;
             container.hosts = old.hosts;
+            container.former = old.former;
             container.backend = old.backend;
             if old.phase == Phase::Ready {
                 // It has started. `connect` and `disconnect` may have changed its links since.
@@ -212,6 +213,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<Previous> {
             container.revision = now.revision;
             container.flows = now.flows;
             container.hosts = now.hosts;
+            container.former = now.former;
             if container.phase == Phase::Ready {
                 container.links = now.links;
             }

@@ -4,7 +4,7 @@
 use super::finding::Finding;
 use crate::error::{Cause, Result};
 use crate::host::Locked;
-use crate::lifecycle::addresses::{Look, follow};
+use crate::lifecycle::addresses::{Look, follow, is_outdated};
 use crate::lifecycle::apply::remove_owner;
 use crate::lifecycle::planning::plan;
 use crate::lifecycle::replan::settle;
@@ -18,7 +18,7 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
     let mut findings = base(host, snapshot)?;
     let mut look = Look::at_most(host, usize::MAX);
     for record in &snapshot.living {
-        if look.moved(record).is_some() {
+        if is_outdated(record, &mut look) {
             findings.push(Finding::Addresses(record.into()));
         }
         let linked = match is_linked(host, record) {

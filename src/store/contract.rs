@@ -138,6 +138,11 @@ fn indexes_follow_the_record(store: &dyn Store) {
     let web = put(store, &Record { revision: web.revision, ..moved });
     assert_eq!(ids(&store.holders_of(ip).unwrap()), ["api"]);
     assert_eq!(store.other_holders_of(ip, &api.id).unwrap(), []);
+    // Rules may still name an address that it had before.
+    let web = put(store, &Record { former: vec![ip], ..web });
+    assert_eq!(ids(&store.holders_of(ip).unwrap()), ["api", "web"]);
+    let web = put(store, &Record { former: vec![], ..web });
+    assert_eq!(ids(&store.holders_of(ip).unwrap()), ["api"]);
     assert_eq!(ids(&store.recipients_naming(&reference("db")).unwrap()), ["api"]);
     assert_eq!(ids(&store.recipients_naming(&reference("mq9")).unwrap()), ["web"]);
     assert_eq!(ids(&store.unresolved_by_prefix(&db0).unwrap()), ["api"]);

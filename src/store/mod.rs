@@ -80,7 +80,7 @@ pub trait Store {
     fn find(&self, reference: &Reference) -> Result<Found>;
     /// Returns the container that owns the name `reference`: the first running one with that name.
     fn named(&self, reference: &Reference) -> Result<Option<Record>>;
-    /// Returns the records that contain this address.
+    /// Returns the records that contain this address, also those of containers that had it before.
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
     /// Returns the records of other containers than `id` that contain this address.
     fn other_holders_of(&self, address: IpAddr, id: &ContainerId) -> Result<Vec<Record>> {

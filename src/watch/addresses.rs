@@ -1,7 +1,6 @@
 //! Looks whether containers still have the addresses of their records. The kernel reports changes only
 //! inside of their network namespaces, so they are read from time to time, without the host lock.
 
-use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::addresses::all_moved;
 use crate::model::{Address, ContainerId};
@@ -36,7 +35,7 @@ impl Addresses {
         if self.next.is_none_or(|next| next > now) {
             return false;
         }
-        let found = find(host).unwrap_or_else(|error| {
+        let found = all_moved(host).unwrap_or_else(|error| {
             log::debug!("addresses of containers: {error}");
             Vec::new()
         });
@@ -46,8 +45,4 @@ impl Addresses {
         self.found = found;
         is_new
     }
-}
-
-fn find(host: &Host) -> Result<Vec<(ContainerId, Vec<Address>)>> {
-    Ok(all_moved(host)?.into_iter().map(|(record, now)| (record.id, now)).collect())
 }
