@@ -242,7 +242,8 @@ fn check(scene: &Scene, running: &BTreeMap<String, Record>, model: &mut [Model],
         model.source = now;
     }
     let sources = record.links.iter().filter_map(|link_state| link_state.source.as_ref());
-    let sources: Vec<IpAddr> = sources.filter_map(|id| running.get(id.as_str())).map(ip_of).collect();
+    let sources: Vec<IpAddr> =
+        sources.filter_map(|id| running.get(id.as_str())).map(ip_of).collect();
     let own = ip_of(&running["web"]);
     let holders = |ip| running.values().filter(|record| ip_of(record) == ip).count();
     for flow in scene.permitted() {

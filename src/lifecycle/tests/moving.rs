@@ -33,11 +33,8 @@ fn the_start_of_a_recipient_finds_its_source_where_it_is_now() {
     let mut both = api();
     both.network = own("api", "", &["10.0.0.4/24", "fd00::4/64"]).network;
     scene.start(&both).unwrap();
-    let expected = [
-        "10.0.0.3 -> 10.0.0.9 80/tcp",
-        "10.0.0.4 -> 10.0.0.9 80/tcp",
-        "fd00::4 -> fd00::9 80/tcp",
-    ];
+    let expected =
+        ["10.0.0.3 -> 10.0.0.9 80/tcp", "10.0.0.4 -> 10.0.0.9 80/tcp", "fd00::4 -> fd00::9 80/tcp"];
     assert_eq!(permitted(&scene), expected);
     assert!(scene.hosts_text("web").contains("10.0.0.9\tdb"), "{}", scene.hosts_text("web"));
     assert!(!scene.hosts_text("web").contains("10.0.0.2"), "{}", scene.hosts_text("web"));
@@ -212,7 +209,8 @@ fn a_recipient_with_the_address_of_a_neighbour_needs_another() {
     scene.start(&own("neighbour", "none", &["10.0.0.3/24"])).unwrap();
     let refusal = scene.start(&web()).unwrap_err();
     assert_eq!(refusal.kind, Kind::Unsafe);
-    let expected = "address \"10.0.0.3\": container neighbour has it too, and runs: links need another";
+    let expected =
+        "address \"10.0.0.3\": container neighbour has it too, and runs: links need another";
     assert!(refusal.to_string().contains(expected), "{refusal}");
     assert_eq!(scene.store.record("web"), None);
     let more = own("web", "none", &["10.0.0.3/24", "10.0.0.30/24"]).linked(&["db"]);
