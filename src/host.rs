@@ -6,6 +6,7 @@ use crate::firewall::{self, Choice, Firewall, SetupCache};
 use crate::model::{Address, BackendName, Inode, Instance, Place, StateId};
 use crate::store::notes::Notes;
 use crate::store::{self, Store};
+use crate::sys::net::netlink::kept::KeptSockets;
 use crate::sys::net::netns::addresses_of;
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
@@ -54,6 +55,8 @@ pub(crate) struct Host {
 pub(crate) struct Locked<'h> {
     host: &'h Host,
     lock: Lock,
+    /// Closed after the lock is released.
+    _sockets: KeptSockets,
 }
 
 /// What a plan changes: records, rules and hosts files. Exists only while the host lock is held.
@@ -136,7 +139,8 @@ impl Host {
     ///
     /// [`Cause::LockHeld`]: crate::error::Cause::LockHeld
     pub(crate) fn lock_within(&self, patience: Duration) -> Result<Locked<'_>> {
-        Ok(Locked { host: self, lock: self.store.lock(patience)? })
+        let lock = self.store.lock(patience)?;
+        Ok(Locked { host: self, lock, _sockets: KeptSockets::begin() })
     }
 
     /// Reads the addresses of a running container in its network namespace, as [`addresses_of`] does.

@@ -5,14 +5,14 @@
 
 use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
-use crate::sys::file::shown;
+use crate::sys::file::{open_with, shown};
 use crate::sys::process::fill_standard_streams;
 use env_logger::{Builder, Target};
 use log::{Level, LevelFilter};
-use nix::libc;
-use std::fs::{File, OpenOptions};
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -87,12 +87,9 @@ pub(crate) fn report(error: &Error) {
 }
 
 fn open(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
-        .open(path)
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW;
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+    open_with(path, flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, mode)
         .context(Kind::Input, || format!("log file {}", shown(path)))
 }
 

@@ -86,8 +86,8 @@ pub trait Firewall {
     fn is_intact(&self, families: &[Family]) -> Result<bool>;
     /// Whether changing rules of a family would run programs in the current state.
     fn runs_programs(&self, family: Family) -> Result<bool>;
-    /// Ends the tracked connections that only `flows` permitted, and returns how many there were.
-    fn drop_connections(&self, flows: &[Flow]) -> Result<usize> {
+    /// Ends the tracked connections that only `flows` permitted.
+    fn drop_connections(&self, flows: &[Flow]) -> Result<()> {
         conntrack::drop_connections(flows)
     }
     /// The isolated bridges according to the setup cache.

@@ -57,8 +57,8 @@ impl Firewall for NoFirewall {
     }
 
     /// No rule of ours ever permitted a connection.
-    fn drop_connections(&self, _: &[Flow]) -> Result<usize> {
-        Ok(0)
+    fn drop_connections(&self, _: &[Flow]) -> Result<()> {
+        Ok(())
     }
 
     fn runs_programs(&self, _: Family) -> Result<bool> {

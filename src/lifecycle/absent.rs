@@ -80,6 +80,9 @@ impl Search<'_> {
     /// `timeout` returns the timeout of the hook in seconds; `pause` waits for [`PAUSE`] and fails if
     /// the container has ended. Nothing is read if all sources run.
     ///
+    /// Nor is anything read where no answer would make a difference: the container does not ask for a
+    /// wait, and its engine has no files.
+    ///
     /// [`PAUSE`]: crate::lifecycle::wait::PAUSE
     pub(crate) fn settle(
         &self,
@@ -87,8 +90,10 @@ impl Search<'_> {
         pause: impl Fn() -> Result<()>,
     ) -> Result<Absences> {
         let mut found = Absences::default();
-        let later = self.moment == Moment::Prepare && matches!(self.missing, Missing::Wait(_));
-        if self.links.is_empty() || self.missing == Missing::Defer || later {
+        let waits = matches!(self.missing, Missing::Wait(_));
+        let later = self.moment == Moment::Prepare && waits;
+        let unknown = *self.listing == Listing::None && !waits;
+        if self.links.is_empty() || self.missing == Missing::Defer || later || unknown {
             return Ok(found);
         }
         let mut absent = self.absent()?;

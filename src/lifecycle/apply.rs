@@ -77,7 +77,9 @@ fn drop_connections(effects: Effects<'_>, flows: &[Flow]) -> Result<()> {
     if flows.is_empty() {
         return Ok(());
     }
-    effects.firewall.drop_connections(flows).map(|count| log::debug!("connections ended: {count}"))
+    effects.firewall.drop_connections(flows)?;
+    log::debug!("connections ended; flows: {}", flows.len());
+    Ok(())
 }
 
 /// Ends the tracked connections of `flows`, except those that a pod peer has too. Pod peers share

@@ -7,7 +7,7 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::home;
 use crate::model::{BackendName, Flow, Origin, OwnerTag, Record, StateId};
 use crate::store::NewerRecord;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// All records and rules at one moment.
 pub(crate) struct HostSnapshot {
@@ -21,6 +21,8 @@ pub(crate) struct HostSnapshot {
     pub(crate) rules: Vec<(BackendName, BTreeMap<OwnerTag, InstalledRules>)>,
     /// Whether all backends could be read.
     pub(crate) is_complete: bool,
+    /// The tags of all records; that of a running container with the backend that has its rules.
+    owners: HashMap<OwnerTag, Option<BackendName>>,
 }
 
 /// Whether the container of `record` is running.
@@ -50,7 +52,10 @@ impl HostSnapshot {
             }
         }
         let newer = host.store.newer()?;
-        Ok(Self { living, dead, newer, rules, is_complete })
+        let backends = living.iter().map(|record: &Record| (record, Some(record.backend)));
+        let all = dead.iter().map(|record| (record, None)).chain(backends);
+        let owners = all.map(|(record, backend)| (record.owner.clone(), backend)).collect();
+        Ok(Self { living, dead, newer, rules, is_complete, owners })
     }
 
     /// The rules with this tag in one backend.
@@ -70,7 +75,14 @@ impl HostSnapshot {
 
     /// Whether a record has this tag.
     pub(crate) fn is_recorded(&self, owner: &OwnerTag) -> bool {
-        self.living.iter().chain(&self.dead).any(|record| record.owner == *owner)
+        self.owners.contains_key(owner)
+    }
+
+    /// Whether a record accounts for rules with this tag in `backend`: that of a running container which
+    /// uses this backend, that of any dead container, or one of a newer version.
+    pub(crate) fn is_accounted_for(&self, backend: BackendName, owner: &OwnerTag) -> bool {
+        let recorded = self.owners.get(owner).map(|used| used.is_none_or(|used| used == backend));
+        recorded == Some(true) || self.may_be_newer(owner)
     }
 
     /// Rules whose tag no record has, without those of other state directories than `own`.

@@ -20,24 +20,16 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
         let is_ours = |owner: &OwnerTag| {
             owner.origin(host.identity) == Origin::Own || snapshot.is_recorded(owner)
         };
-        let ownerless =
-            owners.keys().filter(|owner| is_ours(owner) && !is_named(snapshot, *backend, owner));
+        // Rules of dead containers are removed with their record.
+        let ownerless = owners
+            .keys()
+            .filter(|owner| is_ours(owner) && !snapshot.is_accounted_for(*backend, owner));
         findings.extend(
             ownerless.map(|owner| Finding::Orphaned { backend: *backend, owner: owner.clone() }),
         );
     }
     findings.extend(host.store.leftovers(host.lock())?.into_iter().map(Finding::Leftover));
     Ok(findings)
-}
-
-/// Whether a record accounts for rules with this tag: that of a running container which uses this
-/// backend, that of any dead container, or one of a newer version. Rules of dead ones are removed with
-/// their record.
-fn is_named(snapshot: &HostSnapshot, backend: BackendName, owner: &OwnerTag) -> bool {
-    let living = |record: &Record| record.owner == *owner && record.backend == backend;
-    snapshot.living.iter().any(living)
-        || snapshot.dead.iter().any(|record| record.owner == *owner)
-        || snapshot.may_be_newer(owner)
 }
 
 /// Removes orphaned rules or leftovers. Requires the host lock under which they were found.

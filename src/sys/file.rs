@@ -2,7 +2,9 @@
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Invalid;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::libc;
+use nix::sys::stat::Mode;
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -13,40 +15,61 @@ pub(crate) fn shown(path: &Path) -> String {
     path.to_string_lossy().escape_debug().to_string()
 }
 
-/// Opens a regular file for reading and returns it with its size in bytes.
+/// Opens a file of the host, with `O_CLOEXEC`. `mode` is that of a new file.
+///
+/// `open` of the C library sets `O_CLOEXEC` again afterwards; this takes one system call.
+pub(crate) fn open_with(
+    path: &(impl nix::NixPath + ?Sized),
+    flags: OFlag,
+    mode: Mode,
+) -> nix::Result<File> {
+    openat(AT_FDCWD, path, flags | OFlag::O_CLOEXEC, mode).map(File::from)
+}
+
+/// Opens a file of the host for reading.
+pub(crate) fn open_to_read(path: &(impl nix::NixPath + ?Sized)) -> std::io::Result<File> {
+    Ok(open_with(path, OFlag::O_RDONLY, Mode::empty())?)
+}
+
+/// Opens a regular file for reading and returns it with its status.
 ///
 /// A symlink or any other kind of file is an error. `O_NONBLOCK` keeps the open of a FIFO from
 /// waiting for a writer.
-fn open(path: &Path, kind: Kind) -> Result<(File, u64)> {
+fn open(path: &Path, kind: Kind) -> Result<(File, Metadata)> {
     must_be_regular(path, open_any(path).context(kind, || shown(path))?, kind)
 }
 
 fn open_any(path: &Path) -> std::io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
+    Ok(open_with(path, OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?)
 }
 
-fn must_be_regular(path: &Path, file: File, kind: Kind) -> Result<(File, u64)> {
+fn must_be_regular(path: &Path, file: File, kind: Kind) -> Result<(File, Metadata)> {
     let metadata = file.metadata().context(kind, || shown(path))?;
     if !metadata.is_file() {
         return Err(Error::new(Kind::Unsafe, format!("{}: not a regular file", shown(path))));
     }
-    Ok((file, metadata.len()))
+    Ok((file, metadata))
 }
 
 /// Reads a whole regular file of at most `max` bytes.
 ///
 /// The file is opened once, so the size check and the content concern the same inode.
 pub(crate) fn read(path: &Path, max: u64, kind: Kind) -> Result<Vec<u8>> {
-    read_opened(path, open(path, kind)?, max, kind)
+    read_opened(path, &open(path, kind)?, max, kind)
 }
 
-fn read_opened(path: &Path, (file, size): (File, u64), max: u64, kind: Kind) -> Result<Vec<u8>> {
+fn read_opened(
+    path: &Path,
+    (file, metadata): &(File, Metadata),
+    max: u64,
+    kind: Kind,
+) -> Result<Vec<u8>> {
     let too_large = || Error::new(kind, format!("{}: more than {max} bytes", shown(path)));
+    let size = metadata.len();
     if size > max {
         return Err(too_large());
     }
-    whole(&file, size, max).context(kind, || shown(path))?.ok_or_else(too_large)
+    whole(file, size, max).context(kind, || shown(path))?.ok_or_else(too_large)
 }
 
 /// Reads a whole open file, or returns `None` if it is larger than `max` bytes.
@@ -54,6 +77,26 @@ fn read_opened(path: &Path, (file, size): (File, u64), max: u64, kind: Kind) -> 
 /// `expected` is the assumed size in bytes. A read that returns exactly that many bytes, with room
 /// in the buffer for more, is taken as the end. A small file thus takes one system call.
 pub(crate) fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Option<Vec<u8>>> {
+    whole_until(file, expected, max, |filled| filled as u64 == expected)
+}
+
+/// Reads a whole open file like [`whole`]. The file is only ever replaced by rename, so a read that
+/// leaves room in the buffer has reached its end.
+pub(crate) fn whole_unchanging(
+    file: &File,
+    expected: u64,
+    max: u64,
+) -> std::io::Result<Option<Vec<u8>>> {
+    whole_until(file, expected, max, |_| true)
+}
+
+/// `is_end` tells of a number of bytes, with room for more, whether it is the whole file.
+fn whole_until(
+    file: &File,
+    expected: u64,
+    max: u64,
+    is_end: impl Fn(usize) -> bool,
+) -> std::io::Result<Option<Vec<u8>>> {
     let size = |bytes: u64| usize::try_from(bytes.min(max) + 1).unwrap_or(usize::MAX);
     let mut bytes = vec![0; size(expected)];
     let mut filled = 0;
@@ -63,7 +106,7 @@ pub(crate) fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Opt
             read => read?,
         };
         filled += read;
-        if read == 0 || (filled < bytes.len() && filled as u64 == expected) {
+        if read == 0 || (filled < bytes.len() && is_end(filled)) {
             bytes.truncate(filled);
             return Ok(Some(bytes));
         }
@@ -78,17 +121,16 @@ pub(crate) fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Opt
 
 /// Reads a whole regular file of at most `max` bytes. Symlinks are followed.
 pub(crate) fn read_followed(path: &Path, max: u64) -> Result<Vec<u8>> {
-    read_opened(path, open_followed(path, Kind::Input)?, max, Kind::Input)
+    read_opened(path, &open_followed(path, Kind::Input)?, max, Kind::Input)
 }
 
 /// Opens a regular file, also behind a symbolic link. Another kind of file is not opened: the process
 /// that writes to a FIFO would take us for its reader.
-fn open_followed(path: &Path, kind: Kind) -> Result<(File, u64)> {
+fn open_followed(path: &Path, kind: Kind) -> Result<(File, Metadata)> {
     if !std::fs::metadata(path).context(kind, || shown(path))?.is_file() {
         return Err(Error::new(Kind::Unsafe, format!("{}: not a regular file", shown(path))));
     }
-    let flags = libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = open_with(path, OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty());
     must_be_regular(path, file.context(kind, || shown(path))?, kind)
 }
 
@@ -103,7 +145,7 @@ pub(crate) fn read_text_if_there(path: &Path, max: u64, kind: Kind) -> Result<Op
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         opened => {
             let file = must_be_regular(path, opened.context(kind, || shown(path))?, kind)?;
-            text(path, read_opened(path, file, max, kind)?).map(Some)
+            text(path, read_opened(path, &file, max, kind)?).map(Some)
         }
     }
 }
@@ -118,8 +160,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
 /// A reader sees either the old bytes or the new ones, also after a crash. On an error the
 /// temporary file is removed.
 pub(crate) fn replace(path: &Path, bytes: &[u8], kind: Kind) -> Result<()> {
-    let (old, _) = open(path, kind)?;
-    let metadata = old.metadata().context(kind, || shown(path))?;
+    let (_, metadata) = open(path, kind)?;
     replace_by_rename(path, &metadata, bytes).context(kind, || shown(path))
 }
 
@@ -157,9 +198,8 @@ pub(crate) struct Followed {
 /// Reads a whole regular file of at most `max` bytes, which may be behind symbolic links. It is
 /// opened once.
 pub(crate) fn follow(path: &Path, max: u64, kind: Kind) -> Result<Followed> {
-    let (file, size) = open_followed(path, kind)?;
-    let metadata = file.metadata().context(kind, || shown(path))?;
-    Ok(Followed { bytes: read_opened(path, (file, size), max, kind)?, metadata })
+    let opened = open_followed(path, kind)?;
+    Ok(Followed { bytes: read_opened(path, &opened, max, kind)?, metadata: opened.1 })
 }
 
 /// Replaces the content of a file that was read by [`follow`].

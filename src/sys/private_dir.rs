@@ -1,6 +1,6 @@
 //! The state directory. Only root may write to it, which is checked before it is used.
 
-use super::file::{shown, whole};
+use super::file::{open_with, shown, whole_unchanging};
 use crate::error::{Context, Error, Kind, Result};
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -85,8 +85,8 @@ impl Directory {
         if !path.is_absolute() {
             return Err(unsafe_path("not an absolute path"));
         }
-        let here = nix::fcntl::open("/", DIRECTORY, Mode::empty());
-        let mut fd = here.context(Kind::State, || "/")?;
+        let here = open_with("/", DIRECTORY, Mode::empty());
+        let mut fd = OwnedFd::from(here.context(Kind::State, || "/")?);
         for component in path.components() {
             let name = match component {
                 Component::RootDir | Component::CurDir => continue,
@@ -199,7 +199,8 @@ impl Directory {
         let Some(fd) = self.some(name, openat(&self.fd, name, flags, Mode::empty()))? else {
             return Ok(None);
         };
-        let read = whole(&File::from(fd), USUAL, max).context(Kind::State, || self.at(name))?;
+        let read =
+            whole_unchanging(&File::from(fd), USUAL, max).context(Kind::State, || self.at(name))?;
         let too_large = || Error::new(Kind::State, format!("{}: too large", self.at(name)));
         read.ok_or_else(too_large).map(Some)
     }

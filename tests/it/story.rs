@@ -69,7 +69,7 @@ each_runtime! {
             "web: hook Poststop",
             "linked to it: none",
             "rules of ",
-            "connections ended: 0",
+            "connections ended; flows: 2",
             "hosts file restored",
             "record removed",
             "hook Poststop done after ",

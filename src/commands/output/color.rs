@@ -21,7 +21,7 @@ pub(crate) enum Tone {
 }
 
 /// Whether output is colored.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Paint(bool);
 
 impl Paint {

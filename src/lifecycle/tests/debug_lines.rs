@@ -29,7 +29,7 @@ fn a_start_and_an_end_are_logged_step_by_step() {
         "DEBUG web: linked to it: none",
         "DEBUG web: linked to it: none",
         "DEBUG web: rules of ipset removed",
-        "DEBUG connections ended: 0",
+        "DEBUG connections ended; flows: 1",
         "DEBUG web: hosts file restored",
         "DEBUG web: record removed",
     ];

@@ -84,3 +84,15 @@ fn what_cannot_be_read() {
     }
     assert!(refused(Path::new("/dev/null")) && refused(Path::new("/dev/zero")));
 }
+
+#[test]
+fn no_program_inherits_what_is_opened() {
+    let scratch = Scratch::new("file");
+    let path = scratch.0.join("config.toml");
+    std::fs::write(&path, "a").unwrap();
+    let file = open_to_read(&path).unwrap();
+    let flags = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_GETFD).unwrap();
+    assert_eq!(flags, libc::FD_CLOEXEC);
+    assert_eq!(whole_unchanging(&file, 8, 8).unwrap().unwrap(), b"a");
+    assert_eq!(whole_unchanging(&file, 0, 0).unwrap(), None);
+}

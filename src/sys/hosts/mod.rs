@@ -9,7 +9,7 @@ mod replace;
 pub(crate) mod rootfs;
 use self::in_place::{MAX_SIZE, append, in_place};
 use self::rootfs::HostsEntry;
-use super::file::{shown, whole};
+use super::file::{open_with, shown, whole};
 use super::restrict::landlock::Place;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Created, HostsPlace, Inode};
@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat, stat};
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 /// Initial buffer size in bytes; most hosts files are smaller.
@@ -130,8 +130,7 @@ impl HostsFile {
     /// Returns `None` if the file is gone or another one has its path.
     pub fn hold(place: &HostsPlace) -> Result<Option<Place>> {
         let (path, expected) = path_and_inode(place);
-        let path_only = OFlag::O_PATH | OFlag::O_CLOEXEC;
-        let held = match nix::fcntl::open(path, path_only, Mode::empty()) {
+        let held = match open_with(path, OFlag::O_PATH, Mode::empty()).map(OwnedFd::from) {
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
             held => held.context(Kind::Hosts, || shown(path))?,
         };

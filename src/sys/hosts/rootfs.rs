@@ -7,7 +7,7 @@
 use super::mount_source;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::Inode;
-use crate::sys::file::shown;
+use crate::sys::file::{open_with, shown};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
@@ -61,8 +61,7 @@ pub(crate) fn open_root(path: &Path) -> Result<(Root, Inode)> {
 /// here: a process that can mount over the host's /proc is already privileged.
 pub(crate) fn reopen(file: &impl AsRawFd, flags: OFlag) -> nix::Result<File> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    nix::fcntl::open(path.as_str(), flags, Mode::empty()).map(File::from)
+    open_with(path.as_str(), flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())
 }
 
 /// Returns the device and inode number of a file status.

@@ -2,6 +2,8 @@
 //!
 //! Requires that the rules are already gone. Otherwise the next packet creates the entry again.
 
+mod exact;
+
 use super::netlink::Netlink;
 use super::netlink::message::{Attributes, Batch, Body, family_number};
 use super::netlink::uapi::{
@@ -24,14 +26,19 @@ const fn message_type(command: u16) -> u16 {
     nfnl_type(NFNL_SUBSYS_CTNETLINK, command)
 }
 
-/// Deletes the tracked connections that `flows` permitted. Returns their number.
+/// Deletes the tracked connections that `flows` permitted.
 ///
-/// A flow does not name the client's port, so the whole table is read once. Requires
-/// `CAP_NET_ADMIN`. The rules of `flows` must have been removed.
-pub fn drop_connections(flows: &[Flow]) -> Result<usize> {
+/// A flow does not name the client's port. The kernel looks for the connections of a few flows; for
+/// more, or where it cannot, the whole table is read once. Requires `CAP_NET_ADMIN`. The rules of
+/// `flows` must have been removed.
+pub fn drop_connections(flows: &[Flow]) -> Result<()> {
     let mut link = Netlink::netfilter()?;
     if flows.is_empty() || count(&mut link)? == Some(0) {
-        return Ok(0);
+        return Ok(());
+    }
+    let flows = exact::end(&mut link, flows)?;
+    if flows.is_empty() {
+        return Ok(());
     }
     let found = find(&mut link, &flows.iter().map(|flow| flow.anywhere()).collect())?;
     for some in found.chunks(TOGETHER) {
@@ -51,7 +58,7 @@ pub fn drop_connections(flows: &[Flow]) -> Result<usize> {
             }
         }
     }
-    Ok(found.len())
+    Ok(())
 }
 
 /// The number of tracked connections; `None` if the kernel does not report it.

@@ -4,11 +4,13 @@
 
 #![allow(unsafe_code)] // Each block states its reason.
 
+pub(crate) mod kept;
 pub(crate) mod message;
 pub(crate) mod subscription;
 pub(crate) mod uapi;
 
 use crate::error::{Cause, Context, Error, Kind, Result};
+use kept::Socket;
 use message::{Batch, Message, messages};
 use nix::errno::Errno;
 use nix::libc;
@@ -16,7 +18,9 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, connect, send,
     setsockopt, socket, sockopt,
 };
+use std::cell::Cell;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 use uapi::{NLMSG_DONE, NLMSG_ERROR};
 
 /// Size of the receive buffer in bytes.
@@ -48,7 +52,7 @@ impl NetlinkError {
 /// A netlink socket in the network namespace in which it was opened.
 #[derive(Debug)]
 pub(crate) struct Netlink {
-    fd: OwnedFd,
+    socket: Rc<Socket>,
     /// Capacity for one datagram. Pages that the kernel does not write to are never touched, so
     /// most of it takes no memory.
     buffer: Vec<u8>,
@@ -66,6 +70,10 @@ impl Netlink {
     }
 
     fn open(protocol: SockProtocol) -> Result<Self> {
+        if let Some(socket) = kept::idle(protocol) {
+            let buffer = room().context(Kind::Firewall, || "netlink socket")?;
+            return Ok(Self { socket, buffer });
+        }
         let open = || {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
@@ -74,11 +82,9 @@ impl Netlink {
             answer_briefly(&fd)?;
             // After connect() the socket accepts datagrams of the kernel only.
             connect(fd.as_raw_fd(), &kernel)?;
-            // Allocate fallibly: 96 KiB may be refused under a memory limit, which must not abort
-            // the process.
-            let mut buffer = Vec::new();
-            buffer.try_reserve_exact(DATAGRAM).map_err(|_| Errno::ENOMEM)?;
-            Ok::<_, Errno>(Self { fd, buffer })
+            let socket = Rc::new(Socket { fd, is_busy: Cell::new(false) });
+            kept::keep(protocol, &socket);
+            Ok::<_, Errno>(Self { socket, buffer: room()? })
         };
         let opened = open();
         let cause = match &opened {
@@ -90,7 +96,7 @@ impl Netlink {
 
     /// `SO_NETNS_COOKIE` of the namespace of this socket, or 0 before Linux 5.14.
     pub(crate) fn namespace_cookie(&self) -> u64 {
-        cookie_of(&self.fd)
+        cookie_of(&self.socket.fd)
     }
 
     /// Sends `batch` and returns the messages that the kernel refused.
@@ -111,6 +117,7 @@ impl Netlink {
                 }
             }
         }
+        self.socket.is_busy.set(false);
         if answered { Ok(refusals) } else { Err(failed("no acknowledgement from the kernel")) }
     }
 
@@ -137,8 +144,12 @@ impl Netlink {
         mut visit: impl FnMut(&Message<'_>) -> bool,
     ) -> Result<std::result::Result<(), NetlinkError>> {
         self.send(batch)?;
+        let socket = Rc::clone(&self.socket);
         while let Some(datagram) = self.receive()? {
             for message in messages(datagram) {
+                if matches!(message.kind, NLMSG_DONE | NLMSG_ERROR) {
+                    socket.is_busy.set(false);
+                }
                 match (message.kind, message.code().unwrap_or(0)) {
                     (NLMSG_DONE | NLMSG_ERROR, 0) => return Ok(Ok(())),
                     (NLMSG_DONE | NLMSG_ERROR, code) => {
@@ -165,6 +176,7 @@ impl Netlink {
             let answer = self.receive()?.and_then(|datagram| messages(datagram).next());
             visit(&answer.ok_or_else(|| failed("a request without an answer"))?);
         }
+        self.socket.is_busy.set(false);
         Ok(())
     }
 
@@ -173,12 +185,13 @@ impl Netlink {
             return Err(failed("a message is too long for its length field"));
         }
         let bytes = batch.bytes();
+        self.socket.is_busy.set(true);
         if bytes.len() > AT_ONCE {
-            let room = setsockopt(&self.fd, sockopt::SndBufForce, &(2 * bytes.len()));
+            let room = setsockopt(&self.socket.fd, sockopt::SndBufForce, &(2 * bytes.len()));
             room.context(Kind::Firewall, || "netlink: memory for a long message")?;
         }
         let sent = loop {
-            match send(self.fd.as_raw_fd(), bytes, MsgFlags::empty()) {
+            match send(self.socket.fd.as_raw_fd(), bytes, MsgFlags::empty()) {
                 Err(Errno::EINTR) => {}
                 result => break result.context(Kind::Firewall, || "netlink: send")?,
             }
@@ -195,7 +208,7 @@ impl Netlink {
             // it.
             let length = unsafe {
                 let (start, length) = (room.as_mut_ptr().cast(), room.len());
-                libc::recv(self.fd.as_raw_fd(), start, length, libc::MSG_TRUNC)
+                libc::recv(self.socket.fd.as_raw_fd(), start, length, libc::MSG_TRUNC)
             };
             match Errno::result(length).map(usize::try_from) {
                 Ok(Ok(length)) if length <= room.len() => {
@@ -210,6 +223,13 @@ impl Netlink {
             }
         }
     }
+}
+
+/// Room for one datagram. 96 KiB may be refused under a memory limit, which must not abort the process.
+fn room() -> nix::Result<Vec<u8>> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(DATAGRAM).map_err(|_| Errno::ENOMEM)?;
+    Ok(buffer)
 }
 
 /// `SO_NETNS_COOKIE` of the namespace of this process, or 0 before Linux 5.14.

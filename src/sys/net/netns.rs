@@ -11,6 +11,7 @@ use super::netlink::uapi::{
 use super::netlink::{Netlink, NetlinkError, namespace_cookie};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Address, Instance, Invalid, first_of_networks};
+use crate::sys::file::open_to_read;
 use crate::sys::process;
 use nix::errno::Errno;
 use nix::libc;
@@ -112,7 +113,7 @@ impl Namespace {
     /// For the namespace of this process the addresses are empty. Requires `CAP_SYS_ADMIN`.
     pub(crate) fn of(process: &Process) -> Result<Self> {
         let path = format!("/proc/{}/ns/net", process.pid);
-        let open = |path: &str| File::open(path).context(Kind::Namespace, || path.to_owned());
+        let open = |path: &str| open_to_read(path).context(Kind::Namespace, || path.to_owned());
         let (theirs, ours) = (open(&path)?, open("/proc/self/ns/net")?);
         if process.ended(0) {
             let message = format!("process {} ended while it was examined", process.pid);

@@ -11,6 +11,7 @@ pub(crate) mod rounds;
 pub(crate) mod stdin;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Inode, ProcessPlace};
+use crate::sys::file::open_to_read;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -131,7 +132,7 @@ pub(crate) fn state_and_start(stat: &str) -> Option<(&str, u64)> {
 /// Reads a line of at most 1024 bytes from a procfs file, usually with one read(2).
 fn read_line(path: &str) -> std::io::Result<String> {
     let mut buffer = [0; 1024];
-    let (mut file, mut filled) = (fs::File::open(path)?, 0);
+    let (mut file, mut filled) = (open_to_read(path)?, 0);
     while !buffer[..filled].ends_with(b"\n") {
         match file.read(&mut buffer[filled..]) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -10,8 +10,9 @@
 #![allow(unsafe_code)] // Every block has a SAFETY comment.
 
 use super::capabilities::Capabilities;
+use crate::sys::file::open_with;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::stat::Mode;
@@ -167,8 +168,8 @@ fn ruleset(needs: &Needs<'_>) -> Result<Fence, String> {
 }
 
 fn held(path: &str) -> Result<OwnedFd, String> {
-    let held = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
-    held.map_err(|errno| format!("{path}: {}", errno.desc()))
+    let held = open_with(path, OFlag::O_PATH, Mode::empty());
+    held.map(OwnedFd::from).map_err(|errno| format!("{path}: {}", errno.desc()))
 }
 
 impl Fence {

@@ -97,11 +97,27 @@ each_backend! {
 
         site.remove(&owner('a'), &ours);
         assert!(!ending.is_alive());
-        let forgotten = site.host.netns().enter(|| drop_connections(&ours)).expect("forgotten");
-        assert_eq!(forgotten, before);
+        site.host.netns().enter(|| drop_connections(&ours)).expect("forgotten");
         assert_eq!((tracked(&site, &web), tracked(&site, &other)), (0, others));
         assert!(staying.is_alive());
-        let again = site.host.netns().enter(|| drop_connections(&ours)).expect("nothing is left");
-        assert_eq!(again, 0);
+        site.host.netns().enter(|| drop_connections(&ours)).expect("nothing is left");
+        assert_eq!(tracked(&site, &other), others);
+    }
+
+    /// Not those of another port, the other direction, or another source.
+    fn only_connections_of_the_flow_end(backend) {
+        let site = Site::new(backend);
+        let (web, db, other) = (site.running("web"), site.running("db"), site.running("other"));
+        let pairs = [(&web, &db, "3306"), (&web, &db, "3307"), (&db, &web, "3306"), (&web, &other, "3306")];
+        let links = pairs.map(|(from, to, port)| link(from, to, port));
+        for (letter, flows) in ('a'..).zip(&links) {
+            site.ensure(&owner(letter), &[], flows);
+        }
+        let port = |text: &str| text.parse().expect("a port");
+        let mut all = pairs.map(|(from, to, text)| Connection::open(from, to, port(text)));
+        assert!(all.iter_mut().all(Connection::is_alive));
+        site.remove(&owner('a'), &links[0]);
+        site.host.netns().enter(|| drop_connections(&links[0])).expect("forgotten");
+        assert_eq!(all.each_mut().map(Connection::is_alive), [false, true, true, true]);
     }
 }
