@@ -8,6 +8,7 @@ use crate::engine::{self, Clues, Listing};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::absent::{Moment, Search};
+use crate::lifecycle::addresses::corrected;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::notes::record_notes;
 use crate::lifecycle::starting::names;
@@ -160,6 +161,7 @@ fn variables(
         Missing::Auto | Missing::Fail | Missing::Wait(_) => OnMissing::Refuse,
     };
     let found = candidates(host.store.as_ref(), host.boot, me, &link_state)?;
+    let found = corrected(host, found);
     let candidates = absences.refine(&link_state, found);
     let recipient = RecipientNames { name: me.name, hostname };
     let sources = resolve(recipient, links, &candidates, absent)

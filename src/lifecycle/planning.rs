@@ -5,11 +5,12 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::host::Locked;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::alive::is_running;
+use crate::lifecycle::ambiguous::Ambiguous;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::disputes::must_agree;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::link::flows::too_many_ports;
-use crate::link::{self, Candidate, HostsInput, OnMissing, Plan, World};
+use crate::link::{Candidate, HostsInput, OnMissing, Plan, World};
 use crate::model::{ContainerId, Record};
 use crate::store::shared_hosts_blocks;
 use crate::sys::hosts::HostsFile;
@@ -53,7 +54,8 @@ pub(crate) fn first_plan(
         ipv6,
         shared,
     });
-    let plan = link::plan(me, &World { candidates, hosts }, absent)?;
+    let ambiguous = Ambiguous::find(host, me, &candidates)?;
+    let plan = ambiguous.plan(me, &World { candidates, hosts }, absent)?;
     if let Some(file) = file {
         must_agree(host, &plan, file.place(), absent)?;
     }

@@ -30,6 +30,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         owner: OwnerTag::new(StateId::default(), &id, &instance),
         instance,
         network: Network::Own([address].into_iter().collect()),
+        former: Vec::new(),
         ports: ports
             .iter()
             .filter_map(|port| PortRange::single(port.number, port.protocol))
