@@ -3,12 +3,13 @@
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
-use crate::model::{BackendName, Inode, Place, StateId};
+use crate::model::{BackendName, Inode, Place, StateId, Walls};
 use crate::store::notes::Notes;
 use crate::store::{self, Store};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 use crate::sys::{file, process};
+use std::cell::OnceCell;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -50,6 +51,7 @@ pub(crate) struct Host {
 pub(crate) struct Locked<'h> {
     host: &'h Host,
     lock: Lock,
+    walls: OnceCell<Walls>,
 }
 
 /// What a plan changes: records, rules and hosts files. Exists only while the host lock is held.
@@ -130,7 +132,7 @@ impl Host {
     ///
     /// [`Cause::LockHeld`]: crate::error::Cause::LockHeld
     pub(crate) fn lock_within(&self, patience: Duration) -> Result<Locked<'_>> {
-        Ok(Locked { host: self, lock: self.store.lock(patience)? })
+        Ok(Locked { host: self, lock: self.store.lock(patience)?, walls: OnceCell::new() })
     }
 
     /// The notes of containers whose start or end could not be recorded.
@@ -155,6 +157,11 @@ impl Locked<'_> {
     /// The lock itself, which changes of the store ask for.
     pub(crate) fn lock(&self) -> &Lock {
         &self.lock
+    }
+
+    /// The bridges that an engine separates. They are read once, when they are needed first.
+    pub(crate) fn walls(&self, read: impl FnOnce() -> Walls) -> &Walls {
+        self.walls.get_or_init(read)
     }
 
     /// Isolates the bridges that config.toml names, and no others.

@@ -8,6 +8,7 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::disputes::must_agree;
 use crate::lifecycle::lookup::{Requester, candidates};
+use crate::lifecycle::roads;
 use crate::link::{self, Candidate, HostsInput, OnMissing, Plan, World};
 use crate::model::{ContainerId, Record};
 use crate::store::shared_hosts_blocks;
@@ -50,7 +51,8 @@ pub(crate) fn first_plan(
         ipv6,
         shared,
     });
-    let plan = link::plan(me, &World { candidates, hosts }, absent)?;
+    let roads = roads::to_candidates(host, me, &candidates);
+    let plan = link::plan(me, &World { candidates, hosts, roads }, absent)?;
     if let Some(file) = file {
         must_agree(host, &plan, file.place(), absent)?;
     }

@@ -5,9 +5,9 @@
 
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{
-    Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Created, Flow, Hostname,
-    HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, LinkState, Meaning, Network, OwnerTag,
-    Phase, Place, PortSet, ProcessPlace, Record, Reference, Variable,
+    Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Created, Engine, Flow,
+    Hostname, HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, LinkState, Meaning, Network,
+    OwnerTag, Phase, Place, PortSet, ProcessPlace, Record, Reference, Variable,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,6 +51,9 @@ struct Stored {
     /// Missing if the engine has no other name for it. Records of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     engine_name: Option<String>,
+    /// Missing if the networks of the engine are not known. Records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    engine: Option<String>,
     /// Missing if it cannot be written into a hosts file. Earlier versions refused such names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hostname: Option<String>,
@@ -138,6 +141,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         namesake: record.id.tag(),
         name: record.name.to_string(),
         engine_name: record.engine_name.as_ref().map(ToString::to_string),
+        engine: record.engine.map(|engine| engine.as_str().to_owned()),
         hostname: record.hostname.as_ref().map(ToString::to_string),
         boot: format!("{:032x}", record.instance.boot),
         netns: record.instance.netns,
@@ -181,6 +185,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         phase: if stored.ready { Phase::Ready } else { Phase::Pending },
         name: ContainerName::of_record(&stored.name, &id)?,
         engine_name: stored.engine_name.as_deref().map(ContainerName::new).transpose()?,
+        engine: stored.engine.as_deref().and_then(Engine::parse),
         id,
         hostname: stored.hostname.as_deref().map(Hostname::new).transpose()?,
         instance: Instance {
