@@ -236,51 +236,48 @@ pub(crate) struct Cut {
 impl Cut {
     /// Describes `gap` between `recipient` and `source`.
     pub(crate) fn new(gap: Gap, recipient: End<'_>, source: End<'_>) -> Self {
-        let (cause, moved, other) = match gap {
-            Gap::SourceAddress => (no_address(source), source, recipient),
-            Gap::RecipientAddress => (no_address(recipient), recipient, source),
+        let (moved, other) = match gap {
+            Gap::SourceAddress | Gap::Network => (source, recipient),
+            Gap::RecipientAddress => (recipient, source),
+        };
+        let what = || match gap {
+            Gap::SourceAddress | Gap::RecipientAddress => format!("{} has no address", moved.name),
             Gap::Network => {
-                let plain = [recipient, source].map(|end| end.networks(false));
-                let [ours, theirs] = if plain[0] == plain[1] {
-                    [recipient, source].map(|end| end.networks(true))
-                } else {
-                    plain
-                };
-                let cause = format!("{} is on {ours}, {} on {theirs}", recipient.name, source.name);
-                (cause, source, recipient)
+                let [ours, theirs] = networks([recipient, source]);
+                format!("{} is on {ours}, {} on {theirs}", recipient.name, source.name)
             }
         };
-        Self { cause, fix: fix(gap, moved, other) }
+        let (name, network) = (moved.name, other.network());
+        let engine = moved.engine.filter(|engine| other.engine == Some(*engine));
+        let want = match (engine, gap) {
+            (Some(Engine::Docker), Gap::Network) => {
+                format!("docker network connect {network} {name}")
+            }
+            // Docker connects no container that was started with `--network none`.
+            (Some(Engine::Docker), _) => format!(
+                "docker network connect {network} {name}; if it has --network none, first docker \
+                 network disconnect none {name}"
+            ),
+            (Some(Engine::Podman), _) => format!("podman network connect {network} {name}"),
+            (Some(Engine::Nerdctl), _) => {
+                format!("create {name} again with: nerdctl run --network {network}")
+            }
+            (None, Gap::Network) => "connect both to one network".to_owned(),
+            (None, _) => format!("connect {name} to a network"),
+        };
+        Self { cause: what(), fix: want }
     }
+}
+
+/// The networks of both ends. Bridges are named where the subnets are the same.
+fn networks(ends: [End<'_>; 2]) -> [String; 2] {
+    let plain = ends.map(|end| end.networks(false));
+    if plain[0] == plain[1] { ends.map(|end| end.networks(true)) } else { plain }
 }
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.cause, self.fix)
-    }
-}
-
-fn no_address(end: End<'_>) -> String {
-    format!("{} has no address", end.name)
-}
-
-/// What connects the container `moved` to a network of `other`.
-fn fix(gap: Gap, moved: End<'_>, other: End<'_>) -> String {
-    let (name, network) = (moved.name, other.network());
-    let common = moved.engine.filter(|engine| other.engine == Some(*engine));
-    match (common, gap) {
-        (Some(Engine::Docker), Gap::Network) => format!("docker network connect {network} {name}"),
-        // Docker connects no container that was started with `--network none`.
-        (Some(Engine::Docker), _) => format!(
-            "docker network connect {network} {name}; if it has --network none, first docker \
-             network disconnect none {name}"
-        ),
-        (Some(Engine::Podman), _) => format!("podman network connect {network} {name}"),
-        (Some(Engine::Nerdctl), _) => {
-            format!("create {name} again with: nerdctl run --network {network}")
-        }
-        (None, Gap::Network) => "connect both to one network".to_owned(),
-        (None, _) => format!("connect {name} to a network"),
     }
 }
 
