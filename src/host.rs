@@ -3,9 +3,10 @@
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
-use crate::model::{BackendName, Inode, Place, StateId, Walls};
+use crate::model::{Address, BackendName, Inode, Instance, Place, StateId, Walls};
 use crate::store::notes::Notes;
 use crate::store::{self, Store};
+use crate::sys::net::netns::addresses_of;
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 use crate::sys::{file, process};
@@ -28,6 +29,8 @@ const LAST_BREATH: Duration = Duration::from_secs(1);
 
 /// Opens a backend by its name. The production closure captures nothing, so its box takes no memory.
 type Backends = Box<dyn Fn(BackendName, SetupCache) -> Box<dyn Firewall>>;
+/// Reads the addresses of a running container in its network namespace, see [`addresses_of`].
+pub(crate) type ReadAddresses = Box<dyn Fn(&Instance) -> Result<Option<Vec<Address>>>>;
 
 /// Everything that commands need, opened once.
 pub(crate) struct Host {
@@ -42,6 +45,7 @@ pub(crate) struct Host {
     /// The backend for containers that start now.
     pub(crate) firewall: Box<dyn Firewall>,
     backends: Backends,
+    addresses: ReadAddresses,
     memory: SetupCache,
     state: Rc<Directory>,
 }
@@ -78,23 +82,25 @@ impl Host {
         let firewall = firewall::select(config.firewall, memory.clone());
         let backends: Backends =
             Box::new(|name, memory| firewall::select(Choice::Fixed(name), memory));
-        Ok(Self { config, boot, identity, store, firewall, backends, memory, state })
+        let addresses = Box::new(addresses_of);
+        Ok(Self { config, boot, identity, store, firewall, backends, addresses, memory, state })
     }
 
-    /// A host for unit tests: it keeps its records in `store` and its rules in `firewall`, and
-    /// `backends` opens every other backend.
+    /// A host for unit tests: it keeps its records in `store` and its rules in `firewall`,
+    /// `backends` opens every other backend, and `addresses` has the addresses of containers.
     #[cfg(test)]
     pub(crate) fn with(
         config: Config,
         store: Box<dyn Store>,
         firewall: Box<dyn Firewall>,
         backends: Backends,
+        addresses: ReadAddresses,
     ) -> Result<Self> {
         let state = Rc::new(Directory::open(&config.state_dir)?);
         let boot = process::boot_id()?;
         let memory = SetupCache::new(Rc::clone(&state), boot);
         let identity = StateId::default();
-        Ok(Self { config, boot, identity, store, firewall, backends, memory, state })
+        Ok(Self { config, boot, identity, store, firewall, backends, addresses, memory, state })
     }
 
     /// The state directory.
@@ -133,6 +139,11 @@ impl Host {
     /// [`Cause::LockHeld`]: crate::error::Cause::LockHeld
     pub(crate) fn lock_within(&self, patience: Duration) -> Result<Locked<'_>> {
         Ok(Locked { host: self, lock: self.store.lock(patience)?, walls: OnceCell::new() })
+    }
+
+    /// Reads the addresses of a running container in its network namespace, as [`addresses_of`] does.
+    pub(crate) fn read_addresses(&self, instance: &Instance) -> Result<Option<Vec<Address>>> {
+        (self.addresses)(instance)
     }
 
     /// The notes of containers whose start or end could not be recorded.

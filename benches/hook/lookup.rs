@@ -69,6 +69,7 @@ fn publish(store: &dyn Store, number: u32) {
         owner: OwnerTag::new(StateId::default(), &id, &instance),
         instance,
         network: Network::Own(vec![Address::parse(&address).expect("an address")]),
+        former: Vec::new(),
         ports: PortSet::parse("3306").expect("a port"),
         environment: Vec::new(),
         links: Vec::new(),

@@ -3,6 +3,7 @@
 
 use crate::error::{Context, Error, Failures, Kind, Result};
 use crate::host::{Host, Locked};
+use crate::lifecycle::addresses::follow_with_sources;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::carry_out;
 use crate::lifecycle::disputes::must_agree;
@@ -32,6 +33,8 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
     if me.network == Network::Host {
         return Err(Refusal::HostNetwork.into());
     }
+    let links = [me.links.as_slice(), &[LinkState::waiting(link.clone())]].concat();
+    let me = follow_with_sources(host, me, &links)?;
     if is_there(host, &me, &link)? {
         return replan(host, &me);
     }
@@ -76,7 +79,9 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
 pub(crate) fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> Result<()> {
     let host = &host.lock()?;
     home::check(host)?;
-    let mut me = running(host, recipient)?;
+    let me = running(host, recipient)?;
+    let links = me.links.clone();
+    let mut me = follow_with_sources(host, me, &links)?;
     let is_it = |link_state: &LinkState| link_state.link.alias.same_host(alias.as_str());
     let Some(at) = me.links.iter().position(is_it) else {
         let message = format!("container {}: has no link with the alias {alias}", me.name);

@@ -3,31 +3,36 @@
 //! A dead one is removed. Of a running one the addresses are read again: it may have given the address
 //! back. If it still has it, then two bridges have one network, or it gave itself the address of a
 //! neighbour. Then no rule may let packets of the starting container through as if they were the
-//! other's.
+//! other's, see [`ambiguous`](crate::lifecycle::ambiguous).
 
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::host::Locked;
+use crate::lifecycle::addresses::{Look, MAX_READ, follow};
 use crate::lifecycle::alive::is_running;
+use crate::lifecycle::ambiguous::{are_apart, find, is_same_namespace};
 use crate::lifecycle::lookup::{is_linked, recipients_of};
 use crate::lifecycle::remove;
-use crate::lifecycle::replan::{log_failure, replan, settle as settle_record};
-use crate::model::{Address, ContainerId, Network, Record};
-use crate::sys::net::netns::{Namespace, Process};
-use std::net::IpAddr;
+use crate::lifecycle::replan::log_failure;
+use crate::model::{ContainerId, Record};
 
-/// The number of network namespaces that are read again at one start.
-const MAX_READ: usize = 64;
+/// What was done about containers with addresses of a starting one.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// Whether a dead container was removed.
+    pub(super) cleared: bool,
+    /// Whether links of running containers were planned again.
+    pub(super) followed: bool,
+    /// Running containers that have one of the addresses too, and their recipients. Their links must be
+    /// planned again when the starting container has a record.
+    pub(super) neighbours: Vec<Record>,
+}
 
-/// The addresses in a network namespace that was read again, by its cookie. `None` if it could not be
-/// read.
-type Live = Vec<(u64, Option<Vec<Address>>)>;
-
-/// Decides which container has the addresses of `container`. Returns whether a dead container was removed.
+/// Decides which container has the addresses of `container`.
 ///
 /// An address of a running container with links is an error only if `container` has links too. Other
 /// failures are logged if it has none.
-pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<bool> {
-    let (mut cleared, mut live) = (false, Live::new());
+pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<Settled> {
+    let (mut done, mut look) = (Settled::default(), Look::at_most(host, MAX_READ));
     let mut known: Vec<ContainerId> = Vec::new();
     for address in container.network.addresses() {
         let what = || format!("address \"{}\"", address.ip());
@@ -40,19 +45,18 @@ pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<bool> {
             holders => holders.context(Kind::State, what)?,
         };
         for holder in holders {
-            let shared = holder.instance.boot == container.instance.boot
-                && holder.instance.netns == container.instance.netns;
-            if shared || holder.id == container.id || known.contains(&holder.id) {
+            let is_own = holder.id == container.id || is_same_namespace(&holder, container);
+            if is_own || known.contains(&holder.id) {
                 continue;
             }
             known.push(holder.id.clone());
             let settled = match is_running(&holder, host.boot) {
-                Ok(false) => remove_dead(host, &holder).map(|()| cleared = true),
-                Ok(true) => settle_with(host, container, &holder, &mut live),
+                Ok(false) => remove_dead(host, &holder).map(|()| done.cleared = true),
+                Ok(true) => settle_with(host, container, &holder, (&mut look, &mut done)),
                 // Unknown is not dead.
                 Err(error) => {
                     log::warn!("{}: taken as running: {error}", holder.id);
-                    settle_with(host, container, &holder, &mut live)
+                    settle_with(host, container, &holder, (&mut look, &mut done))
                 }
             };
             match settled {
@@ -65,7 +69,7 @@ pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<bool> {
             }
         }
     }
-    Ok(cleared)
+    Ok(done)
 }
 
 fn remove_dead(host: &Locked<'_>, holder: &Record) -> Result<()> {
@@ -84,19 +88,17 @@ fn settle_with(
     host: &Locked<'_>,
     container: &Record,
     holder: &Record,
-    live: &mut Live,
+    (look, done): (&mut Look<'_>, &mut Settled),
 ) -> Result<()> {
-    let mut holder = holder.clone();
-    let now = read_again(&holder, live).filter(|now| now != holder.network.addresses());
-    if let Some(now) = now {
-        log::info!("{}: its addresses have changed: its links follow", holder.id);
-        holder = replace_addresses(host, &holder, now)?;
-    }
-    let theirs = holder.network.addresses();
-    let both = |theirs: &&Address| find(container, theirs.ip()).is_some();
-    let contested: Vec<Address> = theirs.iter().filter(both).copied().collect();
-    let Some(first) = contested.first() else { return Ok(()) };
-    if !is_linked(host.store.as_ref(), &holder)? {
+    let moved = follow(host, holder, look)?;
+    done.followed |= moved;
+    let now = if moved { host.store.get(&holder.id)? } else { None };
+    let holder = now.as_ref().unwrap_or(holder);
+    let theirs = holder.network.addresses().iter();
+    let both: Vec<_> =
+        theirs.filter_map(|theirs| Some((theirs, find(container, theirs.ip())?))).collect();
+    let Some((first, _)) = both.first() else { return Ok(()) };
+    if !is_linked(host.store.as_ref(), holder)? {
         return Ok(());
     }
     if !container.links.is_empty() {
@@ -107,79 +109,15 @@ fn settle_with(
         );
         return Err(Error::new(Kind::Unsafe, message));
     }
-    let mut left = theirs.to_vec();
-    for theirs in contested {
-        let ours = find(container, theirs.ip());
-        if ours.is_some_and(|ours| are_apart(ours, &theirs))
-            && is_bound(host, &holder, theirs.ip())?
-        {
-            continue;
-        }
+    for (theirs, _) in both.iter().filter(|(theirs, ours)| !are_apart(ours, theirs)) {
         log::warn!(
             "address {}: container {} has it too: the links of {} no longer use it",
             theirs.ip(),
             container.id,
             holder.id
         );
-        left.retain(|address| address.ip() != theirs.ip());
     }
-    if left.len() < theirs.len() {
-        replace_addresses(host, &holder, left)?;
-    }
+    done.neighbours.extend(recipients_of(host.store.as_ref(), holder)?);
+    done.neighbours.push(holder.clone());
     Ok(())
-}
-
-fn find(record: &Record, ip: IpAddr) -> Option<&Address> {
-    record.network.addresses().iter().find(|address| address.ip() == ip)
-}
-
-/// Whether both addresses are on bridges that are known, and on different ones.
-fn are_apart(one: &Address, other: &Address) -> bool {
-    matches!((one.bridge(), other.bridge()), (Some(one), Some(other)) if one != other)
-}
-
-/// Whether each rule that names the address `ip` of `holder` is bound to a bridge.
-fn is_bound(host: &Locked<'_>, holder: &Record, ip: IpAddr) -> Result<bool> {
-    let recipients = recipients_of(host.store.as_ref(), holder)?;
-    let mut flows = recipients.iter().chain([holder]).flat_map(|record| &record.flows);
-    Ok(flows.all(|flow| (flow.from != ip && flow.to != ip) || flow.bridge.is_some()))
-}
-
-/// The addresses that a running container has now. `None` if they cannot be read.
-fn read_again(holder: &Record, live: &mut Live) -> Option<Vec<Address>> {
-    let cookie = holder.instance.netns;
-    if let Some((_, addresses)) = live.iter().find(|(known, _)| *known == cookie) {
-        return addresses.clone();
-    }
-    if live.len() >= MAX_READ {
-        return None;
-    }
-    let read = || -> Result<Option<Vec<Address>>> {
-        let process = Process::pin(holder.instance.pid)?;
-        let namespace = Namespace::of(&process)?;
-        let same = process.started() == holder.instance.started && namespace.cookie == cookie;
-        Ok((same && !namespace.is_ours).then_some(namespace.addresses))
-    };
-    let addresses = read().unwrap_or_else(|error| {
-        log::warn!("{}: its addresses cannot be read again: {error}", holder.id);
-        None
-    });
-    live.push((cookie, addresses.clone()));
-    addresses
-}
-
-/// Gives a running container other addresses: rules and hosts lines follow, its own and those of its
-/// recipients. Returns its new record.
-fn replace_addresses(
-    host: &Locked<'_>,
-    holder: &Record,
-    addresses: Vec<Address>,
-) -> Result<Record> {
-    let network = Network::Own(addresses);
-    settle_record(host, &Record { network, ..holder.clone() }, &[])?;
-    let Some(now) = host.store.get(&holder.id)? else { return Ok(holder.clone()) };
-    for recipient in recipients_of(host.store.as_ref(), &now)? {
-        replan(host, &recipient)?;
-    }
-    Ok(now)
 }

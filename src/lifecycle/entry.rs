@@ -93,7 +93,7 @@ fn lock_when_ready<'h>(host: &'h Host, container: &mut StartingContainer) -> Res
         listing: &container.listing,
         moment: Moment::Start,
         refresh: &|| record_notes(host),
-        lacks: &|source| gap_to(record, &with_addresses(source.clone())).is_some(),
+        lacks: &|source| gap_to(record, &with_addresses(host, source)).is_some(),
     };
     let pause = u16::try_from(PAUSE.as_millis()).unwrap_or(u16::MAX);
     let pause = || {

@@ -8,6 +8,7 @@ use crate::engine::{self, Clues, Listing};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::absent::{Moment, Search};
+use crate::lifecycle::addresses::corrected;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::notes::record_notes;
 use crate::lifecycle::roads::with_addresses;
@@ -134,7 +135,7 @@ fn variables(
         listing,
         moment: if later { Moment::Prepare } else { Moment::Create },
         refresh: &|| record_notes(host),
-        lacks: &|source| has_no_address(&with_addresses(source.clone())),
+        lacks: &|source| has_no_address(&with_addresses(host, source)),
     };
     let timeout = || match container.starts {
         Starts::NowByHook => start_timeout(container.text),
@@ -151,12 +152,8 @@ fn variables(
         Missing::Auto | Missing::Fail | Missing::Wait(_) => OnMissing::Refuse,
     };
     let found = candidates(host.store.as_ref(), host.boot, me, &link_state)?;
-    let mut candidates = absences.refine(&link_state, found);
-    for candidate in &mut candidates {
-        if let Candidate::Running(source) = candidate {
-            **source = with_addresses((**source).clone());
-        }
-    }
+    let found = corrected(host, found);
+    let candidates = absences.refine(&link_state, found);
     let recipient = RecipientNames { name: me.name, hostname };
     let end = End { name: me.name, engine, addresses: &[] };
     let sources = resolve(recipient, links, &candidates, absent)

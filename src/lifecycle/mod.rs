@@ -3,7 +3,9 @@
 //! All of it runs under the host lock, so that what was planned is still true when it is applied.
 
 pub(crate) mod absent;
+pub(crate) mod addresses;
 pub(crate) mod alive;
+pub(crate) mod ambiguous;
 pub(crate) mod apply;
 pub(crate) mod concern;
 pub(crate) mod connect;

@@ -5,11 +5,12 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::host::Locked;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::alive::is_running;
+use crate::lifecycle::ambiguous::Ambiguous;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::disputes::must_agree;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::roads;
-use crate::link::{self, Candidate, HostsInput, OnMissing, Plan, World};
+use crate::link::{Candidate, HostsInput, OnMissing, Plan, World};
 use crate::model::{ContainerId, Record};
 use crate::store::shared_hosts_blocks;
 use crate::sys::hosts::HostsFile;
@@ -51,8 +52,9 @@ pub(crate) fn first_plan(
         ipv6,
         shared,
     });
+    let ambiguous = Ambiguous::find(host, me, &candidates)?;
     let roads = roads::to_candidates(host, me, &candidates);
-    let plan = link::plan(me, &World { candidates, hosts, roads }, absent)?;
+    let plan = ambiguous.plan(me, &World { candidates, hosts, roads }, absent)?;
     if let Some(file) = file {
         must_agree(host, &plan, file.place(), absent)?;
     }

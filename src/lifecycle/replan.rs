@@ -1,7 +1,7 @@
 //! Plans the links of a running container again: its source started or ended, `connect` or
 //! `disconnect` was called, or rules or hosts lines were removed by another program.
 
-use crate::error::Result;
+use crate::error::{Cause, Error, Failures, Result};
 use crate::host::Locked;
 use crate::lifecycle::apply::carry_out;
 use crate::lifecycle::planning::{conflicts, plan};
@@ -29,6 +29,22 @@ pub(crate) fn replan(host: &Locked<'_>, recipient: &Record) -> Result<()> {
         }
     }
     Err(conflicts(&recipient.id))
+}
+
+/// Plans the links of `recipients` again. A hosts file that cannot be changed is logged only, because the
+/// rules are changed first.
+pub(crate) fn replan_all(host: &Locked<'_>, recipients: &[Record]) -> Failures {
+    let mut failures = Failures::default();
+    for recipient in recipients {
+        match replan(host, recipient) {
+            Err(error) if !matches!(error.cause, Cause::HostsFile | Cause::RefusedFile) => {
+                let message = format!("links of {}: {error}", recipient.id);
+                failures.note(Err(Error::new(error.kind, message).because(error.cause)));
+            }
+            done => log_failure(recipient, done),
+        }
+    }
+    failures
 }
 
 /// Applies the links of `me` even if they seem to be applied already. `found` are flows of rules

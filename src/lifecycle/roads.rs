@@ -4,12 +4,11 @@
 
 use crate::engine::networks;
 use crate::error::Result;
-use crate::host::Locked;
+use crate::host::{Host, Locked};
 use crate::lifecycle::lookup::{Requester, candidates};
-use crate::link::carry::{Cut, End, Gap, gap, has_no_address, needs_roads};
+use crate::link::carry::{Cut, End, Gap, gap, needs_roads};
 use crate::link::{Candidate, Refusal};
 use crate::model::{Address, Engine, Family, LinkState, Network, Record, Roads, Walls};
-use crate::sys::net::netns::{Namespace, Process};
 use crate::sys::net::routes;
 
 /// The default bridge of podman, which it never separates.
@@ -93,22 +92,10 @@ pub(crate) fn refusal(
     }))
 }
 
-/// Returns the record with the addresses that its namespace has now, if it has none. A container may
-/// get its first address while a recipient waits for it.
-pub(crate) fn with_addresses(source: Record) -> Record {
-    if !has_no_address(&source) {
-        return source;
-    }
-    let read = || -> Result<Record> {
-        let process = Process::pin(source.instance.pid)?;
-        let namespace = Namespace::of(&process)?;
-        let same = process.started() == source.instance.started
-            && namespace.cookie == source.instance.netns;
-        let addresses = if same { namespace.addresses } else { Vec::new() };
-        Ok(Record { network: Network::Own(addresses), ..source.clone() })
-    };
-    read().unwrap_or_else(|error| {
-        log::warn!("{}: its addresses cannot be read: {error}", source.id);
-        source
-    })
+/// Returns the record with the addresses that its namespace has now. A container may get an address while
+/// a recipient waits for it.
+pub(crate) fn with_addresses(host: &Host, source: &Record) -> Record {
+    let now = host.read_addresses(&source.instance).ok().flatten();
+    let network = now.map_or_else(|| source.network.clone(), Network::Own);
+    Record { network, ..source.clone() }
 }

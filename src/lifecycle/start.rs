@@ -4,9 +4,10 @@
 use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::host::Locked;
 use crate::lifecycle::absent::Absences;
+use crate::lifecycle::addresses::{Look, MAX_READ, follow, follow_sources};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{carry_out, rollback};
-use crate::lifecycle::lookup::recipients_of;
+use crate::lifecycle::lookup::{Requester, recipients_of};
 use crate::lifecycle::planning::{conflicts, first_plan};
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{ATTEMPTS, log_failure, replan};
@@ -14,7 +15,7 @@ use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::{part, remove, rollback_current};
 use crate::lifecycle::{contested, debug_log, home, orphans, roads};
 use crate::link::OnMissing;
-use crate::model::{ContainerName, Missing, OwnerTag, Phase, Record};
+use crate::model::{ContainerId, ContainerName, MAX_LINKS, Missing, OwnerTag, Phase, Record};
 use crate::store::Commit;
 use crate::sys::hosts::HostsFile;
 
@@ -36,7 +37,11 @@ pub(crate) fn start_locked(
         record.backend = host.firewall.name();
     }
     debug_log::backend(&record, &host.config.firewall);
-    let (record, cleared) = replace_previous(host, record)?;
+    if !record.links.is_empty() {
+        let mut look = Look::at_most(host, MAX_LINKS);
+        follow_sources(host, Requester::of(&record), &record.links, &mut look)?;
+    }
+    let Previous { record, cleared, neighbours } = replace_previous(host, record)?;
     orphans::purge_from(host, &record)?;
     // The file was opened before the lock. Removed containers may have had lines in it.
     if let Some(hosts) = hosts.as_mut().filter(|_| cleared || absences.waited) {
@@ -53,11 +58,14 @@ pub(crate) fn start_locked(
     };
     let (id, is_later_stage) = (record.id.clone(), record.phase == Phase::Ready);
     let recipients = living_recipients(host, &record);
+    if !is_later_stage {
+        follow_all(host, &recipients);
+    }
     if after == AfterHook::Exit {
         let place = hosts.as_ref().map(HostsFile::place);
         let is_linked = !record.links.is_empty() || !recipients.is_empty();
         roads::prepare(host, recipients.iter().chain([&record]).filter(|_| is_linked));
-        confine(host, recipients.iter().chain([&record]), place);
+        confine(host, recipients.iter().chain(&neighbours).chain([&record]), place);
     }
     let how = (ipv6_loopback, absent, &absences);
     let started = publish(host, record, hosts, how).and_then(|()| {
@@ -69,22 +77,39 @@ pub(crate) fn start_locked(
     if is_later_stage {
         debug_log::recipients(&id, &recipients);
         replan_recipients(host, &recipients);
+        replan_recipients(host, &neighbours);
         return started;
     }
-    if let Err(error) = started {
-        let mut failures = Failures::default();
-        failures.note(Err(absences.explain(error)));
-        failures.note(host.store.get(&id).and_then(|record| match record {
-            Some(record) => host.effects(record.backend, |effects| rollback(effects, &record)),
-            None => Ok(()),
-        }));
-        // An earlier stage may have linked recipients to it.
-        replan_recipients(host, &recipients);
-        return failures.into_result();
-    }
-    debug_log::recipients(&id, &recipients);
+    let undone = match started {
+        Err(error) => undo(host, &id, absences.explain(error)),
+        Ok(()) => {
+            debug_log::recipients(&id, &recipients);
+            Ok(())
+        }
+    };
+    // An earlier stage may have linked recipients to a container that does not start.
     replan_recipients(host, &recipients);
-    Ok(())
+    replan_recipients(host, &neighbours);
+    undone
+}
+
+/// Removes everything of a container that does not start. Returns `error`, with any new failure.
+fn undo(host: &Locked<'_>, id: &ContainerId, error: Error) -> Result<()> {
+    let mut failures = Failures::default();
+    failures.note(Err(error));
+    failures.note(host.store.get(id).and_then(|record| match record {
+        Some(record) => host.effects(record.backend, |effects| rollback(effects, &record)),
+        None => Ok(()),
+    }));
+    failures.into_result()
+}
+
+/// Follows the addresses of `recipients`, of which [`MAX_READ`] are read.
+fn follow_all(host: &Locked<'_>, recipients: &[Record]) {
+    let mut look = Look::at_most(host, MAX_READ);
+    for recipient in recipients {
+        log_failure(recipient, follow(host, recipient, &mut look).map(drop));
+    }
 }
 
 fn replan_recipients(host: &Locked<'_>, recipients: &[Record]) {
@@ -129,17 +154,27 @@ fn publish(
         {
             return Ok(());
         }
-        (record, _) = replace_previous(host, record)?;
+        record = replace_previous(host, record)?.record;
     }
     Err(conflicts(&record.id))
 }
 
+/// A starting container after its predecessors were handled.
+struct Previous {
+    /// The record, with what an earlier stage did.
+    record: Record,
+    /// Whether a dead container was removed.
+    cleared: bool,
+    /// Containers whose links must be planned again after this one has a record.
+    neighbours: Vec<Record>,
+}
+
 /// Removes dead containers that had the id, an address or the name of the starting one, and
-/// continues from its own record of an earlier stage. Returns whether a container was removed.
+/// continues from its own record of an earlier stage.
 ///
 /// An id of a running container is no obstacle: the starting one becomes its namesake. For an address
 /// of a running one see [`contested`].
-fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, bool)> {
+fn replace_previous(host: &Locked<'_>, container: Record) -> Result<Previous> {
     let (mut container, mut cleared) = (container, false);
     container.revision = 0;
     let first = container.id.tagged(None);
@@ -151,6 +186,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
             container.revision = old.revision;
             container.flows = old.flows;
             container.hosts = old.hosts;
+            container.former = old.former;
             container.backend = old.backend;
             if old.phase == Phase::Ready {
                 // It has started. `connect` and `disconnect` may have changed its links since.
@@ -171,7 +207,20 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
         container.owner = OwnerTag::new(host.identity, &container.id, &container.instance);
         log::info!("{first}: another container with this id runs: this one is {}", container.id);
     }
-    cleared |= contested::settle(host, &container)?;
+    let settled = contested::settle(host, &container)?;
+    cleared |= settled.cleared;
+    if settled.followed && container.revision > 0 {
+        // Its own links may have been planned again.
+        if let Some(now) = host.store.get(&container.id)? {
+            container.revision = now.revision;
+            container.flows = now.flows;
+            container.hosts = now.hosts;
+            container.former = now.former;
+            if container.phase == Phase::Ready {
+                container.links = now.links;
+            }
+        }
+    }
     for name in container.names().filter_map(ContainerName::reference) {
         let owner = match host.store.named(&name) {
             // The other container keeps the name. This one is found by its id.
@@ -183,7 +232,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<(Record, boo
             cleared = true;
         }
     }
-    Ok((container, cleared))
+    Ok(Previous { record: container, cleared, neighbours: settled.neighbours })
 }
 
 /// Whether a container runs, or its process cannot be seen. Unknown is not dead.

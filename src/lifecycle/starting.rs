@@ -102,6 +102,7 @@ impl StartingContainer {
             } else {
                 Network::Own(namespace.addresses)
             },
+            former: Vec::new(),
             ports: declared.ports.or(facts.ports).unwrap_or_default(),
             environment: environment.iter().filter(shown).cloned().collect(),
             links: declared.links.into_iter().map(LinkState::waiting).collect(),

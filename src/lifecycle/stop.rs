@@ -1,13 +1,13 @@
 //! A container ends: its rules, its block in the hosts file and its record go, and the containers
 //! that are linked to it lose its address.
 
-use crate::error::{Cause, Error, Failures, Result};
+use crate::error::{Failures, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::rollback;
 use crate::lifecycle::lookup::recipients_of;
 use crate::lifecycle::privileges::{AfterHook, confine};
-use crate::lifecycle::replan::{log_failure, replan};
+use crate::lifecycle::replan::replan_all;
 use crate::lifecycle::{debug_log, home};
 use crate::model::{ContainerId, Record};
 
@@ -77,19 +77,9 @@ pub(crate) fn remove(host: &Locked<'_>, record: &Record) -> Result<()> {
 /// Removes a dead container from the rules and hosts files of its recipients. A hosts file that
 /// cannot be changed is logged only, because its rules are gone.
 pub(super) fn part(host: &Locked<'_>, record: &Record) -> Result<Failures> {
-    let mut failures = Failures::default();
     let recipients = recipients_of(host.store.as_ref(), record)?;
     debug_log::recipients(&record.id, &recipients);
-    for recipient in recipients {
-        match replan(host, &recipient) {
-            Err(error) if !matches!(error.cause, Cause::HostsFile | Cause::RefusedFile) => {
-                let message = format!("links of {}: {error}", recipient.id);
-                failures.note(Err(Error::new(error.kind, message).because(error.cause)));
-            }
-            done => log_failure(&recipient, done),
-        }
-    }
-    Ok(failures)
+    Ok(replan_all(host, &recipients))
 }
 
 /// Undoes what the current record of a dead container names.

@@ -204,6 +204,8 @@ pub struct Record {
     pub instance: Instance,
     /// The container's network and addresses.
     pub network: Network,
+    /// Addresses that the container no longer has, and that rules may still name.
+    pub former: Vec<IpAddr>,
     /// The ports that the container exposes.
     pub ports: PortSet,
     /// The variables that recipients receive, already filtered.

@@ -18,6 +18,7 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         owner: OwnerTag::new(StateId::default(), &id, &instance),
         instance,
         network: Network::Own(addresses),
+        former: Vec::new(),
         ports: PortSet::parse(ports).unwrap(),
         environment: Vec::new(),
         links: Vec::new(),

@@ -4,6 +4,7 @@
 use super::finding::Finding;
 use crate::error::{Cause, Result};
 use crate::host::Locked;
+use crate::lifecycle::addresses::{Look, follow, is_outdated};
 use crate::lifecycle::apply::remove_owner;
 use crate::lifecycle::planning::plan;
 use crate::lifecycle::replan::settle;
@@ -15,7 +16,11 @@ use crate::sys::hosts::HostsFile;
 /// Finds all such differences. The caller holds the host lock.
 pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings = base(host, snapshot)?;
+    let mut look = Look::at_most(host, usize::MAX);
     for record in &snapshot.living {
+        if is_outdated(record, &mut look) {
+            findings.push(Finding::Addresses(record.into()));
+        }
         let linked = match is_linked(host, record) {
             // Its source has a record of a newer version. The link stays as it is.
             Err(error) if error.cause == Cause::NewerRecord => {
@@ -116,8 +121,27 @@ pub(crate) fn repair(host: &Locked<'_>, finding: &Finding) -> Result<()> {
     }
 }
 
-/// Repairs a running container: plans its links again and applies the plan. Requires the host lock.
-pub(crate) fn restore(host: &Locked<'_>, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
+/// Repairs what was found about one running container. Requires the host lock.
+pub(crate) fn repair_container(
+    host: &Locked<'_>,
+    snapshot: &HostSnapshot,
+    record: &Record,
+    findings: &[Finding],
+) -> Result<()> {
+    let is_about_addresses = |finding: &Finding| matches!(finding, Finding::Addresses(_));
+    let moved = findings.iter().any(is_about_addresses);
+    if moved {
+        follow(host, record, &mut Look::at_most(host, 1))?;
+    }
+    if findings.iter().all(is_about_addresses) {
+        return Ok(());
+    }
+    let now = if moved { host.store.get(&record.id)? } else { None };
+    restore(host, snapshot, now.as_ref().unwrap_or(record))
+}
+
+/// Plans the links of a running container again and applies the plan.
+fn restore(host: &Locked<'_>, snapshot: &HostSnapshot, record: &Record) -> Result<()> {
     let installed = snapshot.installed(record.backend, &record.owner);
     let found = installed.map_or(&[][..], |installed| &installed.flows);
     if record.flows.is_empty() && installed.is_some() {

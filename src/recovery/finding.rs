@@ -36,6 +36,8 @@ pub(crate) enum Finding {
     Isolation,
     /// A change of the container's links was not finished.
     Unfinished(ContainerLabel),
+    /// The container has other addresses than in its record.
+    Addresses(ContainerLabel),
     /// The container's links are not connected to the containers that their source names mean now.
     Links(ContainerLabel),
     /// The container's rules differ from its record.
@@ -66,6 +68,7 @@ impl Finding {
             Self::Dead(container)
             | Self::Linked(container)
             | Self::Unfinished(container)
+            | Self::Addresses(container)
             | Self::Links(container)
             | Self::Rules(container)
             | Self::Hosts(container) => Some(&container.id),
@@ -94,6 +97,7 @@ impl Finding {
             | Self::Unrecorded(_)
             | Self::Leftover(_)
             | Self::Unfinished(_)
+            | Self::Addresses(_)
             | Self::Links(_) => Kind::State,
         }
     }
@@ -103,6 +107,7 @@ impl Finding {
         match self {
             Self::Isolation
             | Self::Unfinished(_)
+            | Self::Addresses(_)
             | Self::Links(_)
             | Self::Rules(_)
             | Self::Hosts(_) => true,
@@ -131,6 +136,7 @@ impl Finding {
             | Self::Base(_)
             | Self::Isolation
             | Self::Unfinished(_)
+            | Self::Addresses(_)
             | Self::Links(_)
             | Self::Rules(_)
             | Self::Hosts(_) => "repaired",
@@ -171,6 +177,9 @@ impl fmt::Display for Finding {
             Self::Isolation => f.write_str("firewall: isolated bridges differ from config.toml"),
             Self::Unfinished(container) => {
                 write!(f, "{container}: a change of its links was interrupted")
+            }
+            Self::Addresses(container) => {
+                write!(f, "{container}: its addresses have changed")
             }
             Self::Links(container) => {
                 write!(f, "{container}: its links do not match the running containers")

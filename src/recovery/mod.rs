@@ -112,7 +112,7 @@ fn repair(
         let host = &host.lock()?;
         let done = match host.store.get(container)? {
             Some(record) if snapshot::lives(host, &record)? => {
-                drift::restore(host, &snapshot, &record)
+                drift::repair_container(host, &snapshot, &record, &findings)
             }
             Some(record) => dead::remove_dead(host, &snapshot, &record),
             None => Ok(()),

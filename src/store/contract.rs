@@ -125,6 +125,7 @@ fn indexes_follow_the_record(store: &dyn Store) {
     let api = put(store, &record("api", "", &["10.0.0.2/24"]).linked(&["db", by_prefix]));
     let ip = "10.0.0.2".parse().unwrap();
     assert_eq!(ids(&store.holders_of(ip).unwrap()), ["api", "web"]);
+    assert_eq!(ids(&store.other_holders_of(ip, &web.id).unwrap()), ["api"]);
     assert_eq!(ids(&store.recipients_naming(&reference("db")).unwrap()), ["api", "web"]);
     assert_eq!(ids(&store.unresolved_by_prefix(&db0).unwrap()), ["api", "web"]);
     let like_it = ContainerId::new(&db0.as_str()[..40]).unwrap();
@@ -135,6 +136,12 @@ fn indexes_follow_the_record(store: &dyn Store) {
     // It was connected to that id before, and waits for it.
     moved.links[1].meaning = Some(Meaning::Id(ContainerId::new("mq8").unwrap()));
     let web = put(store, &Record { revision: web.revision, ..moved });
+    assert_eq!(ids(&store.holders_of(ip).unwrap()), ["api"]);
+    assert_eq!(store.other_holders_of(ip, &api.id).unwrap(), []);
+    // Rules may still name an address that it had before.
+    let web = put(store, &Record { former: vec![ip], ..web });
+    assert_eq!(ids(&store.holders_of(ip).unwrap()), ["api", "web"]);
+    let web = put(store, &Record { former: vec![], ..web });
     assert_eq!(ids(&store.holders_of(ip).unwrap()), ["api"]);
     assert_eq!(ids(&store.recipients_naming(&reference("db")).unwrap()), ["api"]);
     assert_eq!(ids(&store.recipients_naming(&reference("mq9")).unwrap()), ["web"]);

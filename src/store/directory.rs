@@ -209,6 +209,13 @@ impl Store for DirectoryStore {
         self.behind(&self.addresses, &address.to_string(), Self::read)
     }
 
+    fn other_holders_of(&self, address: IpAddr, id: &ContainerId) -> Result<Vec<Record>> {
+        let (own, address) = (id.key(), address.to_string());
+        let mut keys = BTreeSet::new();
+        self.addresses.visit(&address, |key| Ok(*key == *own || keys.insert(key.to_owned())))?;
+        keys.iter().filter_map(|key| self.read(key).transpose()).collect()
+    }
+
     fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>> {
         self.behind(&self.wanted, reference.as_str(), Self::read_known)
     }

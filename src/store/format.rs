@@ -66,6 +66,9 @@ struct Stored {
     /// The bridge of each address that is on one. Records of earlier versions have no bridges.
     #[serde(default)]
     bridges: BTreeMap<IpAddr, String>,
+    /// Missing if there are none. Records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former: Vec<IpAddr>,
     ports: Vec<String>,
     env: Vec<String>,
     links: Vec<StoredLink>,
@@ -155,6 +158,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         ports: record.ports.iter().map(|port| port.to_string()).collect(),
         env: record.environment.iter().map(ToString::to_string).collect(),
         links: record.links.iter().map(StoredLink::from).collect(),
+        former: record.former.clone(),
         without_variables: record.without_variables.iter().map(ToString::to_string).collect(),
         owner: record.owner.to_string(),
         backend: record.backend.to_string(),
@@ -205,6 +209,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         ports: PortSet::parse(&stored.ports.join(","))?,
         environment: stored.env.iter().filter_map(|entry| Variable::parse(entry)).collect(),
         links: all(&stored.links, LinkState::try_from)?,
+        former: stored.former,
         without_variables: all(&stored.without_variables, |alias| Alias::new(alias))?,
         owner: OwnerTag::parse(&stored.owner)?,
         backend: BackendName::parse(&stored.backend)?,

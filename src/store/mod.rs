@@ -70,7 +70,7 @@ pub trait Store {
     /// is meant.
     ///
     /// A record of a newer version is an error with the cause `NewerRecord` here, in
-    /// [`Store::namesakes`], [`Store::find`] and [`Store::holders_of`]. All other queries skip it with
+    /// [`Store::namesakes`], [`Store::find`], [`Store::holders_of`] and [`Store::other_holders_of`]. All other queries skip it with
     /// a warning.
     fn get(&self, id: &ContainerId) -> Result<Option<Record>>;
     /// Resolves `reference` in Docker's order: exact id, then exact name, then the beginning of an id
@@ -80,8 +80,14 @@ pub trait Store {
     fn find(&self, reference: &Reference) -> Result<Found>;
     /// Returns the container that owns the name `reference`: the first running one with that name.
     fn named(&self, reference: &Reference) -> Result<Option<Record>>;
-    /// Returns the records that contain this address.
+    /// Returns the records that contain this address, also those of containers that had it before.
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
+    /// Returns the records of other containers than `id` that contain this address.
+    fn other_holders_of(&self, address: IpAddr, id: &ContainerId) -> Result<Vec<Record>> {
+        let mut records = self.holders_of(address)?;
+        records.retain(|record| record.id != *id);
+        Ok(records)
+    }
     /// Returns the recipients with a link that names `reference` or is connected to that id.
     fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>>;
     /// Returns the recipients with a link that names `id` or is connected to it.
@@ -144,13 +150,11 @@ pub trait Subscription: AsFd {
 /// Returns the pod peers of `record`: the other containers with the same first address.
 pub(crate) fn pod_peers(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
     let Some(address) = record.network.addresses().first() else { return Ok(Vec::new()) };
-    let mut pod_peers = match store.holders_of(address.ip()) {
+    match store.other_holders_of(address.ip(), &record.id) {
         // A pod peer whose record is newer must not keep this container from being changed.
-        Err(error) if error.cause == Cause::NewerRecord => Vec::new(),
-        found => found?,
-    };
-    pod_peers.retain(|peer| peer.id != record.id);
-    Ok(pod_peers)
+        Err(error) if error.cause == Cause::NewerRecord => Ok(Vec::new()),
+        found => found,
+    }
 }
 
 /// Returns the hosts blocks of pod peers that share the hosts file of `record`.

@@ -6,16 +6,19 @@
 //! a record is written          store subscription     containers.rs   its process is followed
 //! a note is left               store subscription     repair.rs       it is recorded
 //! firewall rules change        netlink subscription   repair.rs       missing rules are restored
+//! addresses change             a look every 4 s       addresses.rs    links follow
 //! SIGTERM, SIGINT, SIGHUP      signalfd               this file       stop, or reload
 //! ```
 //!
 //! One thread waits for all events with epoll. None is handled at once ([`debounce`]). The poststop
 //! hook of a container that ended runs a moment later, and a firewall reload makes hundreds of
-//! changes. When nothing is due, there is no timer, and nothing wakes this process.
+//! changes. While a container runs, a timer wakes this process every four seconds to read addresses.
+//! Otherwise there is no timer, and nothing wakes it.
 //!
 //! Nothing depends on the daemon. It keeps no state that matters and takes the same host lock as
 //! all other commands. It can be killed at any time.
 
+mod addresses;
 mod containers;
 mod debounce;
 mod repair;
@@ -28,6 +31,7 @@ use crate::sys::daemon::epoll::Waiting;
 use crate::sys::daemon::service::Manager;
 use crate::sys::daemon::signals::{Request, Signals};
 use crate::sys::process;
+use addresses::Addresses;
 use containers::Containers;
 use debounce::Debounce;
 use repair::Repair;
@@ -59,6 +63,7 @@ struct Watch<'a> {
     records: Debounce,
     store: Debounce,
     containers: Containers,
+    addresses: Addresses,
     repair: Repair<'a>,
     status: String,
 }
@@ -120,6 +125,7 @@ impl<'a> Watch<'a> {
             records: RECORDS,
             store: STORE,
             containers: Containers::default(),
+            addresses: Addresses::default(),
             repair,
             status: String::new(),
         })
@@ -150,7 +156,13 @@ impl<'a> Watch<'a> {
 
     /// When the next work is due; `None` if nothing is pending.
     fn due(&self) -> Option<Instant> {
-        let all = [self.records.due(), self.store.due(), self.containers.due(), self.repair.due()];
+        let all = [
+            self.records.due(),
+            self.store.due(),
+            self.containers.due(),
+            self.addresses.due(),
+            self.repair.due(),
+        ];
         all.into_iter().flatten().min()
     }
 
@@ -160,6 +172,10 @@ impl<'a> Watch<'a> {
         self.containers.act(self.host, &self.waiting, now);
         if self.records.is_over(now) {
             self.list(now);
+        }
+        self.addresses.look_while(self.containers.count() > 0, now);
+        if self.addresses.act(self.host, now) {
+            self.repair.notify(now);
         }
         if self.repair.due().is_some_and(|due| due <= now) {
             self.repair.act(now);
@@ -171,6 +187,7 @@ impl<'a> Watch<'a> {
             log::error!("cannot read the records: {error}");
             self.records.notify(now + LATER);
         }
+        self.addresses.look_while(self.containers.count() > 0, now);
     }
 
     /// The status line for the service manager, if it has changed.

@@ -8,6 +8,7 @@ mod drift;
 mod engine_starts;
 mod lost_bundle;
 mod meaning;
+mod moving;
 mod networks;
 mod removed;
 mod returning;

@@ -1,5 +1,6 @@
 //! `watch`: what it is there for happens by itself, and soon; otherwise it sleeps.
 
+mod addresses;
 mod daemon;
 mod dead;
 mod rules;

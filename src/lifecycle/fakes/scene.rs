@@ -3,7 +3,7 @@
 use super::{Fault, Journal, Kernel, MemoryFirewall, MemoryStore};
 use crate::config::Config;
 use crate::engine::Listing;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::firewall::Firewall;
 use crate::host::Host;
 use crate::lifecycle::absent::Absences;
@@ -11,10 +11,13 @@ use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::{start, stop};
 use crate::model::sample::{alias, reference};
-use crate::model::{BackendName, BridgeName, Flow, Link, Missing, Network, Record};
+use crate::model::{
+    Address, BackendName, BridgeName, Flow, Instance, Link, Missing, Network, Record,
+};
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::Process;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -35,7 +38,12 @@ pub(crate) struct Scene {
     /// The records.
     pub(crate) store: MemoryStore,
     directory: PathBuf,
+    live: Rc<RefCell<Live>>,
 }
+
+/// The addresses that containers have now, by the cookie of their network namespace. All others have
+/// those of their records.
+type Live = BTreeMap<u64, Vec<Address>>;
 
 impl Scene {
     /// A host without containers. Its store is complete.
@@ -63,9 +71,23 @@ impl Scene {
         };
         let firewall = of_backend(BackendName::Ipset);
         let backends = Box::new(move |name, _| of_backend(name));
-        let host = Host::with(config, Box::new(store.clone()), firewall, backends).unwrap();
+        let live = Rc::new(RefCell::new(Live::new()));
+        let addresses = {
+            let (journal, live, store) = (journal.clone(), Rc::clone(&live), store.clone());
+            Box::new(move |instance: &Instance| {
+                let recorded = || {
+                    let mut records = store.records().into_iter();
+                    let record = records.find(|record| record.instance.netns == instance.netns)?;
+                    Some(record.network.addresses().to_vec())
+                };
+                let now = || Ok(live.borrow().get(&instance.netns).cloned().or_else(recorded));
+                journal.call(Kind::Namespace, "read addresses", now)
+            })
+        };
+        let store_of_host = Box::new(store.clone());
+        let host = Host::with(config, store_of_host, firewall, backends, addresses).unwrap();
         store.set_epoch(Some(host.epoch().unwrap()));
-        Self { host, journal, kernel, store, directory }
+        Self { host, journal, kernel, store, directory, live }
     }
 
     /// The scene's directory.
@@ -117,6 +139,7 @@ impl Scene {
     ) -> Result<()> {
         let mut record = record.clone();
         let name = record.id.to_string();
+        self.live.borrow_mut().remove(&record.instance.netns);
         self.kernel.borrow_mut().names.insert(record.owner.clone(), name.clone());
         record.bundle = Some(self.bundle(&name));
         let linked = !record.links.is_empty() && record.network != Network::Host;
@@ -154,6 +177,13 @@ impl Scene {
     /// Makes the container `name` dead: its process id belongs to a later process now.
     pub(crate) fn end_process(&self, name: &str) {
         self.store.alter(name, |record| record.instance.started += 1);
+    }
+
+    /// Gives the container `name`, which runs, other addresses. Its record stays as it is.
+    pub(crate) fn move_to(&self, name: &str, addresses: &[&str]) {
+        let now = addresses.iter().map(|text| Address::parse(text).unwrap()).collect();
+        let cookie = self.store.record(name).unwrap().instance.netns;
+        self.live.borrow_mut().insert(cookie, now);
     }
 
     /// Every permitted flow gets a tracked connection.

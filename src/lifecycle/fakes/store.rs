@@ -195,7 +195,10 @@ impl Store for MemoryStore {
     }
 
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {
-        let has = |record: &Record| record.network.addresses().iter().any(|a| a.ip() == address);
+        let has = |record: &Record| {
+            let mut now = record.network.addresses().iter();
+            now.any(|own| own.ip() == address) || record.former.contains(&address)
+        };
         self.call(&format!("holders_of {address}"), |kept| kept.those(has))
     }
 

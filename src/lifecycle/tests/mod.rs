@@ -9,6 +9,7 @@ mod failures;
 mod injected;
 mod linking;
 mod meaning;
+mod moving;
 mod notes;
 mod orphaned;
 mod previous;

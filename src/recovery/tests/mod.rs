@@ -4,6 +4,7 @@ mod dead;
 mod drift;
 mod failing;
 mod later_stage;
+mod moved;
 mod teardown;
 
 use super::{Finding, Repaired};

@@ -1,6 +1,6 @@
 //! The path of a record, and the keys under which the indexes list it.
 
-use crate::model::{ContainerId, LinkState, Meaning, Record};
+use crate::model::{Address, ContainerId, LinkState, Meaning, Record};
 use std::collections::BTreeSet;
 
 /// Directory levels above a record, and the number of id characters in each directory name.
@@ -23,7 +23,8 @@ impl Entries {
     /// it waits for. A link that was never connected and may name a prefix is also listed under its
     /// prefix key. A namesake of another container is listed under the key of that container.
     pub(crate) fn of(record: &Record) -> Self {
-        let addresses = record.network.addresses().iter();
+        let addresses = record.network.addresses().iter().map(Address::ip);
+        let addresses = addresses.chain(record.former.iter().copied());
         let names = record.links.iter().map(|link_state| link_state.link.source.to_string());
         let ids = record.links.iter().filter_map(|link_state| link_state.source.as_ref());
         let meant = record.links.iter().filter_map(|link_state| match &link_state.meaning {
@@ -36,7 +37,7 @@ impl Entries {
         let ids = ids.chain(meant).map(|id| id.key().into_owned());
         let again = record.id.tag().map(|_| namesakes(&record.id));
         Self {
-            addresses: addresses.map(|address| address.ip().to_string()).collect(),
+            addresses: addresses.map(|ip| ip.to_string()).collect(),
             wanted: names.chain(ids).chain(hopes).chain(again).collect(),
         }
     }

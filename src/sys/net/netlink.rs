@@ -123,6 +123,19 @@ impl Netlink {
         batch: &Batch,
         mut visit: impl FnMut(&Message<'_>),
     ) -> Result<std::result::Result<(), NetlinkError>> {
+        self.ask_until(batch, |message| {
+            visit(message);
+            false
+        })
+    }
+
+    /// Like [`Netlink::ask`], but stops reading when `visit` returns true. The rest of the answer is
+    /// still in the socket, so it must not be used again then.
+    pub(crate) fn ask_until(
+        &mut self,
+        batch: &Batch,
+        mut visit: impl FnMut(&Message<'_>) -> bool,
+    ) -> Result<std::result::Result<(), NetlinkError>> {
         self.send(batch)?;
         while let Some(datagram) = self.receive()? {
             for message in messages(datagram) {
@@ -131,7 +144,8 @@ impl Netlink {
                     (NLMSG_DONE | NLMSG_ERROR, code) => {
                         return Ok(Err(NetlinkError { sequence: message.sequence, code }));
                     }
-                    _ => visit(&message),
+                    _ if visit(&message) => return Ok(Ok(())),
+                    _ => {}
                 }
             }
         }

@@ -5,11 +5,12 @@
 use super::bridge::{Leads, leads};
 use super::netlink::message::{Attributes, Batch};
 use super::netlink::uapi::{
-    AF_UNSPEC, IFA_ADDRESS, IFA_LOCAL, NLM_F_DUMP, RTM_GETADDR, RTM_NEWADDR,
+    AF_UNSPEC, IFA_ADDRESS, IFA_LOCAL, NFPROTO_IPV4, NFPROTO_IPV6, NLM_F_DUMP, RTM_GETADDR,
+    RTM_NEWADDR,
 };
 use super::netlink::{Netlink, NetlinkError, namespace_cookie};
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{Address, Invalid, first_of_networks};
+use crate::model::{Address, Instance, Invalid, first_of_networks};
 use crate::sys::process;
 use nix::errno::Errno;
 use nix::libc;
@@ -27,6 +28,9 @@ use std::os::unix::fs::MetadataExt;
 const MAX_ADDRESSES: usize = 64;
 /// The number of interfaces of one container that are examined.
 const MAX_INTERFACES: usize = 256;
+/// The number of addresses of one container and family that are listed. The rest is not read: a
+/// container may have any number, and the host lock is held while it is examined.
+const MAX_LISTED: usize = 1 << 14;
 /// Index of the loopback interface, the same in every namespace.
 const LOOPBACK: u32 = 1;
 
@@ -150,6 +154,20 @@ impl Namespace {
     }
 }
 
+/// Returns the addresses that the container of `instance` has now, as [`Namespace::addresses`].
+///
+/// Returns `None` if its process is in another network namespace than recorded, or in that of this
+/// process. Fails if the process has ended or cannot be examined. Requires `CAP_SYS_ADMIN`.
+pub(crate) fn addresses_of(instance: &Instance) -> Result<Option<Vec<Address>>> {
+    let process = Process::pin(instance.pid)?;
+    if process.started() != instance.started {
+        return Err(Error::new(Kind::Namespace, format!("process {} does not run", process.pid)));
+    }
+    let namespace = Namespace::of(&process)?;
+    let is_same = namespace.cookie == instance.netns && !namespace.is_ours;
+    Ok(is_same.then_some(namespace.addresses))
+}
+
 fn enter(namespace: &File) -> Result<()> {
     setns(namespace, CloneFlags::CLONE_NEWNET).context(Kind::Namespace, || "setns")
 }
@@ -202,19 +220,17 @@ pub(crate) fn enter_first(cookie: u64) -> Result<Option<Left>> {
 ///
 /// `getifaddrs` is not used, because it would also list all interfaces and their statistics.
 fn read(host: &File) -> Result<Namespace> {
-    let mut found = Vec::new();
-    let mut question = Batch::default();
-    question.message(RTM_GETADDR, NLM_F_DUMP, AF_UNSPEC, |_| ());
     let mut link = Netlink::route()?;
     let cookie = link.namespace_cookie();
-    let answer = link.ask(&question, |message| {
-        if message.kind == RTM_NEWADDR {
-            found.extend(message.address().and_then(|(header, rest)| assigned(header, &rest)));
+    let mut found = Vec::new();
+    if !list(&mut link, AF_UNSPEC, &mut found)? {
+        // IPv4 comes first and must not leave out IPv6.
+        found.clear();
+        for family in [NFPROTO_IPV4, NFPROTO_IPV6] {
+            list(&mut Netlink::route()?, family, &mut found)?;
         }
-    });
-    let refused = answer.context(Kind::Namespace, || "addresses")?;
-    refused.map_err(NetlinkError::errno).context(Kind::Namespace, || "addresses")?;
-
+        link = Netlink::route()?;
+    }
     found.sort_by_key(|(interface, ..)| *interface);
     let ipv6_loopback = found.iter().any(|(at, ip, _)| *at == LOOPBACK && ip.is_ipv6());
     found.retain(|(interface, ip, _)| *interface != LOOPBACK && !is_link_local(*ip));
@@ -249,6 +265,22 @@ fn read(host: &File) -> Result<Namespace> {
         addresses = doubtful;
     }
     Ok(Namespace { cookie, addresses, left_out, ipv6_loopback, is_ours: false })
+}
+
+/// Adds the addresses of `family` to `found`, each with the index of its interface and its prefix
+/// length. Returns false if there are more than [`MAX_LISTED`]; `link` must not be used again then.
+fn list(link: &mut Netlink, family: u8, found: &mut Vec<(u32, IpAddr, u8)>) -> Result<bool> {
+    let (mut question, most) = (Batch::default(), found.len() + MAX_LISTED);
+    question.message(RTM_GETADDR, NLM_F_DUMP, family, |_| ());
+    let answer = link.ask_until(&question, |message| {
+        if message.kind == RTM_NEWADDR {
+            found.extend(message.address().and_then(|(header, rest)| assigned(header, &rest)));
+        }
+        found.len() >= most
+    });
+    let refused = answer.context(Kind::Namespace, || "addresses")?;
+    refused.map_err(NetlinkError::errno).context(Kind::Namespace, || "addresses")?;
+    Ok(found.len() < most)
 }
 
 /// Whether this is an IPv6 link-local address. Every interface has one, and links do not use it.

@@ -321,3 +321,37 @@ fn containers_with_addresses_of_single_hosts_are_linked() {
     [&web, &db].into_iter().for_each(end);
     host.assert_nothing_left();
 }
+
+each_runtime! {
+    /// N30: the address comes after the container runs.
+    fn an_address_that_comes_later_makes_the_link(runtime) {
+        let host = iptables_host(runtime);
+        let db = nowhere(&host, "db");
+        let web = deferred(&host, "web", "db", 80);
+        waits(&host, &web, "the source has no address");
+        let [v4, v6] = db.addresses();
+        inside(&host, &db, &format!("addr add {v4}/24 dev eth0\naddr add {v6}/64 dev eth0 nodad"));
+        call(&host, "sync").ok();
+        assert!(knows(&web, "db", &db), "{}", web.hosts());
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        [&web, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+
+    /// A wait reads the address of the source itself, without `watch` or `sync`.
+    fn a_wait_ends_when_the_address_comes(runtime) {
+        let host = iptables_host(runtime);
+        let db = nowhere(&host, "db");
+        let web = unprepared(&host, "web", "db", "wait=30s").build();
+        thread::scope(|scope| {
+            let started = scope.spawn(|| web.run().ok());
+            thread::sleep(Duration::from_millis(300));
+            assert!(!started.is_finished());
+            let [v4, v6] = db.addresses();
+            let lines = format!("addr add {v4}/24 dev eth0\naddr add {v6}/64 dev eth0 nodad");
+            inside(&host, &db, &lines);
+            started.join().expect("web starts");
+            assert!(knows(&web, "db", &db), "{}", web.hosts());
+        });
+    }
+}

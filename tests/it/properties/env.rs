@@ -24,6 +24,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         owner: OwnerTag::new(StateId::default(), &id, &instance),
         instance,
         network: Network::Own([address].into_iter().collect()),
+        former: Vec::new(),
         ports: ports.iter().copied().collect::<PortSet>(),
         environment: environment.iter().map(|(k, v)| Variable::new(k, v)).collect(),
         links: Vec::new(),

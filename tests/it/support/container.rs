@@ -120,6 +120,24 @@ impl<'h> Container<'h> {
         self.host.unplug(&self.netns).ok();
     }
 
+    /// Gives it the addresses of `number` in place of its own, as DHCP or an engine may.
+    pub(crate) fn renumber(&mut self, number: u8) {
+        self.number = number;
+        let [v4, v6] = self.addresses();
+        self.ip(&format!(
+            "addr flush dev eth0 scope global
+             addr add {v4}/24 dev eth0
+             addr add {v6}/64 dev eth0 nodad
+             route replace default via 10.77.0.1
+             route replace default via fd77::1"
+        ));
+    }
+
+    /// Runs these lines of `ip -batch` in its network namespace.
+    pub(crate) fn ip(&self, lines: &str) {
+        self.host.ip(&self.netns, lines).ok();
+    }
+
     fn with_bundle(&self, command: &[&str]) -> Outcome {
         let mut command = self.host.runtime(command);
         self.host.run(command.arg("--bundle").arg(&self.bundle).arg(&self.id))
