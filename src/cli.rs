@@ -233,6 +233,12 @@ pub(crate) struct Doctor {
     /// Short for --format json.
     #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
+    /// Connect from each recipient to the TCP ports of its sources, and report what answers.
+    ///
+    /// Each connection is closed at once. A port that does not answer within a second is a fault, and
+    /// one where nothing listens is a warning. At most 64 ports of each recipient are tried.
+    #[arg(long)]
+    pub(crate) probe: bool,
     /// Directory below which the files of engines are [default: /].
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) root: Option<PathBuf>,

@@ -118,6 +118,7 @@ impl From<Refusal> for Error {
             Refusal::NoSuchContainer(_)
             | Refusal::Unmanaged(_)
             | Refusal::NotRunning { .. }
+            | Refusal::CannotCarry(_)
             | Refusal::Itself(_)
             | Refusal::Ambiguous(_) => Kind::Source,
             Refusal::HostNetwork => Kind::Unsafe,

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
-use crate::model::{Address, BackendName, Inode, Instance, Place, StateId};
+use crate::model::{Address, BackendName, Inode, Instance, Place, StateId, Walls};
 use crate::store::notes::Notes;
 use crate::store::{self, Store};
 use crate::sys::net::netlink::kept::KeptSockets;
@@ -11,6 +11,7 @@ use crate::sys::net::netns::addresses_of;
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 use crate::sys::{file, process};
+use std::cell::OnceCell;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -57,6 +58,7 @@ pub(crate) struct Locked<'h> {
     lock: Lock,
     /// Closed after the lock is released.
     _sockets: KeptSockets,
+    walls: OnceCell<Walls>,
 }
 
 /// What a plan changes: records, rules and hosts files. Exists only while the host lock is held.
@@ -140,7 +142,8 @@ impl Host {
     /// [`Cause::LockHeld`]: crate::error::Cause::LockHeld
     pub(crate) fn lock_within(&self, patience: Duration) -> Result<Locked<'_>> {
         let lock = self.store.lock(patience)?;
-        Ok(Locked { host: self, lock, _sockets: KeptSockets::begin() })
+        let (walls, sockets) = (OnceCell::new(), KeptSockets::begin());
+        Ok(Locked { host: self, lock, _sockets: sockets, walls })
     }
 
     /// Reads the addresses of a running container in its network namespace, as [`addresses_of`] does.
@@ -170,6 +173,11 @@ impl Locked<'_> {
     /// The lock itself, which changes of the store ask for.
     pub(crate) fn lock(&self) -> &Lock {
         &self.lock
+    }
+
+    /// The bridges that an engine separates. They are read once, when they are needed first.
+    pub(crate) fn walls(&self, read: impl FnOnce() -> Walls) -> &Walls {
+        self.walls.get_or_init(read)
     }
 
     /// Isolates the bridges that config.toml names, and no others.

@@ -47,7 +47,7 @@ pub mod testing {
     pub use crate::firewall::{Choice, Firewall, OwnerScope, SetupCache, isolate, select};
     pub use crate::link::env::{Dialect, LeftOut, LinkVariables, link_variables};
     pub use crate::model::{
-        Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Family, Flow,
+        Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine, Family, Flow,
         Hostname, HostsPlace, Inode, Instance, Network, OwnerTag, Phase, PortRange, PortSet,
         Protocol, Record, Reference, StateId, Variable,
     };

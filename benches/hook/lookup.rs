@@ -79,6 +79,7 @@ fn publish(store: &dyn Store, number: u32) {
         bundle: None,
         without_variables: Vec::new(),
         engine_name: None,
+        engine: None,
         place: None,
         id,
     };

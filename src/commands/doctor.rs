@@ -14,7 +14,7 @@ use std::path::Path;
 pub(crate) fn run(overrides: Overrides, arguments: &Doctor) -> Result<u8> {
     let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
     let root = arguments.root.clone().unwrap_or_else(|| Path::new("/").to_path_buf());
-    let checks = doctor::examine(Question { overrides, root, program });
+    let checks = doctor::examine(Question { overrides, root, program, probe: arguments.probe });
     match if arguments.json { Format::Json } else { arguments.format } {
         Format::Table => {
             let rows: Vec<_> = checks.iter().map(row).collect();

@@ -1,5 +1,6 @@
 //! `graph`: prints the containers and their links as a graph.
 
+use super::link_word::{LinkWord, Waiting};
 use super::{say, warn_of_newer};
 use crate::cli::{GraphArguments, GraphFormat};
 use crate::error::Result;
@@ -19,7 +20,13 @@ pub(crate) fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
             running.insert(&record.id);
         }
     }
-    let graph = graph::Graph::of(&records, |record| running.contains(&record.id));
+    let remark = |record: &_, link_state: &_| match LinkWord::of(host, record, link_state, &records)
+    {
+        LinkWord::Waiting(waiting) if waiting != Waiting::NotThere => waiting.reason(),
+        LinkWord::Routed => "routed",
+        _ => "",
+    };
+    let graph = graph::Graph::of(&records, |record| running.contains(&record.id), remark);
     say(&match arguments.format {
         GraphFormat::Text => graph::text(&graph),
         GraphFormat::Dot => graph::dot(&graph),

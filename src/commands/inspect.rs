@@ -1,7 +1,7 @@
 //! `inspect`: prints one container's record, its links as they would be planned now, and its rules
 //! in the kernel.
 
-use super::ls::LinkWord;
+use super::link_word::LinkWord;
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
 use super::{ls, say_json, warn_of_newer};
@@ -147,7 +147,7 @@ fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules:
     value["plan"] = match &plan.0 {
         Ok(Plan { record: planned, .. }) => json!({
             "verdict": plan.verdict(record),
-            "links": ls::links_in_full(planned, all.records),
+            "links": ls::links_in_full(host, planned, all.records),
             "flows": flows_in_full(&planned.flows),
         }),
         Err(error) => json!({ "verdict": plan.verdict(record), "error": error.to_string() }),
@@ -178,9 +178,15 @@ fn fields(
         row("port", port.to_string());
     }
     for link_state in &record.links {
-        let mark = LinkWord::of(record, link_state, all.records);
-        let mark = if mark == LinkWord::NoPorts { mark.mark() } else { "" };
-        row("link", link(link_state) + mark);
+        let word = LinkWord::of(host, record, link_state, all.records);
+        row(
+            "link",
+            match word {
+                LinkWord::NoPorts | LinkWord::Routed => link(link_state) + &word.mark(),
+                LinkWord::Waiting(_) => link(link_state).replace(" (waiting)", &word.mark()),
+                LinkWord::Ready | LinkWord::NoVariables => link(link_state),
+            },
+        );
     }
     for other in &all.linked_by {
         row("linked by", other.name.to_string());

@@ -1,5 +1,6 @@
 //! `ls`: lists the containers and their links.
 
+use super::link_word::LinkWord;
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
 use super::{say, say_json, warn_of_newer};
@@ -10,6 +11,7 @@ use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::disputes::{AliasDispute, NameDispute, about_aliases, about_names};
 use crate::lifecycle::lookup::look_up;
+use crate::link::carry::has_routed_flows;
 use crate::model::{Alias, ContainerId, Hostname, LinkState, Network, Phase, Record, Reference};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -132,61 +134,17 @@ pub(crate) fn state_cell(host: &Host, record: &Record) -> Cell {
     Cell::new(tone, state)
 }
 
-/// The state of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LinkWord {
-    /// Its lines and rules are there.
-    Ready,
-    /// It is ready and opens no port, because its source exposes none.
-    NoPorts,
-    /// It is ready, and was connected too late for its variables.
-    NoVariables,
-    /// Its source is not there.
-    Waiting,
-}
-
-impl LinkWord {
-    /// The state of a link of `record`.
-    pub(crate) fn of(record: &Record, link_state: &LinkState, records: &[Record]) -> Self {
-        let Some(id) = &link_state.source else { return Self::Waiting };
-        let source = records.iter().find(|other| other.id == *id);
-        match source {
-            Some(source) if graph::opened(record, source).is_empty() => Self::NoPorts,
-            _ if record.lacks_variables(&link_state.link.alias) => Self::NoVariables,
-            _ => Self::Ready,
-        }
-    }
-
-    /// What is shown behind the link; nothing for a link that is ready.
-    pub(crate) fn mark(self) -> &'static str {
-        match self {
-            Self::Ready => "",
-            Self::NoPorts => " (no ports)",
-            Self::NoVariables => " (no variables)",
-            Self::Waiting => " (waiting)",
-        }
-    }
-
-    /// The state in JSON. A link without ports or variables is ready.
-    fn state(self) -> &'static str {
-        match self {
-            Self::Ready | Self::NoPorts | Self::NoVariables => "ready",
-            Self::Waiting => "waiting",
-        }
-    }
-}
-
 /// The links as `source:alias`, with a mark for those that wait, open no port or lack variables, and for
 /// those whose alias is disputed.
-fn links(record: &Record, records: &[Record], disputes: &Disputes<'_>) -> Vec<String> {
-    let shown = |it: &LinkState| {
-        let mark = LinkWord::of(record, it, records).mark();
+fn links(record: &Record, words: &[LinkWord], disputes: &Disputes<'_>) -> Vec<String> {
+    let shown = |(it, word): (&LinkState, &LinkWord)| {
+        let mark = word.mark();
         let rival = disputes.rival(record, &it.link.alias);
         let rival =
             rival.map_or_else(String::new, |rival| format!(" (disputed by {})", rival.name));
         format!("{}:{}{mark}{rival}", it.link.source, it.link.alias)
     };
-    record.links.iter().map(shown).collect()
+    record.links.iter().zip(words).map(shown).collect()
 }
 
 fn row(
@@ -202,9 +160,10 @@ fn row(
     let by: Vec<_> = linked_by.iter().map(|other| other.name.to_string()).collect();
     let address =
         if record.network == Network::Host { "host".to_owned() } else { addresses.join(",") };
-    let is_doubtful = |it: &LinkState| LinkWord::of(record, it, records) != LinkWord::Ready;
-    let is_doubtful = record.links.iter().any(is_doubtful);
-    let links = or_dash(links(record, records, disputes).join(","));
+    let words = record.links.iter().map(|it| LinkWord::of(host, record, it, records));
+    let words: Vec<LinkWord> = words.collect();
+    let is_doubtful = words.iter().any(|word| word.is_doubtful());
+    let links = or_dash(links(record, &words, disputes).join(","));
     vec![
         record.id.short().into(),
         disputes.name(record),
@@ -231,25 +190,33 @@ pub(crate) fn summary(
         "network": if record.network == Network::Host { "host" } else { "own" },
         "addresses": addresses.collect::<Vec<_>>(),
         "ports": record.ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
-        "links": links_in_full(record, records),
+        "links": links_in_full(host, record, records),
         "linked_by": linked_by.iter().map(|other| other.id.as_str()).collect::<Vec<_>>(),
         "state": state(host, record),
     })
 }
 
-/// The JSON array for the links of a record: what each names, its state, and the ports that it opens.
-pub(crate) fn links_in_full(record: &Record, records: &[Record]) -> Value {
+/// The JSON array for the links of a record: what each names, its state, and the ports that it opens. A
+/// link that waits has a reason.
+pub(crate) fn links_in_full(host: &Host, record: &Record, records: &[Record]) -> Value {
     let links = record.links.iter().map(|link_state| {
         let source = link_state.source.as_ref();
         let source = source.and_then(|id| records.iter().find(|other| other.id == *id));
         let ports = source.map(|source| graph::opened(record, source)).unwrap_or_default();
+        let word = LinkWord::of(host, record, link_state, records);
         let mut shown = json!({
             "source": link_state.link.source.as_str(),
             "alias": link_state.link.alias.as_str(),
             "connected": link_state.source.as_ref().map(ContainerId::as_str),
-            "state": LinkWord::of(record, link_state, records).state(),
+            "state": word.state(),
             "ports": ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
         });
+        if let Some(reason) = word.reason() {
+            shown["reason"] = reason.into();
+        }
+        if source.is_some_and(|source| has_routed_flows(record, source)) {
+            shown["routed"] = true.into();
+        }
         if record.lacks_variables(&link_state.link.alias) {
             shown["variables"] = false.into();
         }

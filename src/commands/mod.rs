@@ -10,6 +10,7 @@ mod gc;
 mod graph;
 mod hook;
 mod inspect;
+mod link_word;
 mod ls;
 mod man;
 mod output;

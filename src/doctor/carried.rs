@@ -1,10 +1,11 @@
 //! Links of running containers that carry nothing although nothing is broken: the source exposes no
-//! port, or runs without us.
+//! port, runs without us, has no address, or shares no network with the recipient.
 
 use super::HostContext;
 use super::check::Check;
 use super::docker::{self, Container};
-use crate::model::{LinkState, Record};
+use crate::lifecycle::roads::cut;
+use crate::model::{LinkState, Network, Record};
 
 /// Links that are listed.
 const SHOWN: usize = 20;
@@ -17,7 +18,7 @@ pub(super) fn examine(context: &HostContext) -> Vec<Check> {
             let source = context.running.iter().find(|other| other.id == *id)?;
             no_ports(me, link, source)
         }
-        None => unmanaged(context, me, link, &of_docker),
+        None => cut_off(context, me, link).or_else(|| unmanaged(context, me, link, &of_docker)),
     };
     links.filter_map(check).take(SHOWN).collect()
 }
@@ -32,6 +33,18 @@ fn no_ports(me: &Record, link: &LinkState, source: &Record) -> Option<Check> {
     let cause = format!("{alias} opens no port (no ports): {} exposes none", source.name);
     let fix = format!("create {} again with --annotation org.oci-link.ports=PORT", source.name);
     Some(Check::warning(&subject, cause, fix))
+}
+
+/// A link that waits although its source runs: no packet gets there.
+fn cut_off(context: &HostContext, me: &Record, link: &LinkState) -> Option<Check> {
+    let is_it =
+        |other: &&Record| other.id != me.id && other.network != Network::Host && link.means(other);
+    let mut all = context.running.iter().filter(is_it);
+    let source = all.next().filter(|_| all.next().is_none())?;
+    let (cause, fix) = cut(me, source)?;
+    let cause = format!("{} waits: {cause}", link.link.alias);
+    let fix = format!("{fix}; then {}", context.call("sync"));
+    Some(Check::fault(&format!("link of {}", me.name), cause, fix))
 }
 
 /// A link that waits for a container which runs under another runtime.

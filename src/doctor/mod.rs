@@ -23,6 +23,7 @@ mod isolation;
 mod links;
 mod lost;
 mod podman;
+mod probe;
 mod programs;
 mod state;
 
@@ -47,6 +48,8 @@ pub(crate) struct Question {
     pub(crate) root: PathBuf,
     /// The program itself.
     pub(crate) program: PathBuf,
+    /// Whether recipients connect to their sources.
+    pub(crate) probe: bool,
 }
 
 /// What several themes examine.
@@ -98,6 +101,7 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
         None => links::examine(&context),
     });
     checks.extend(disputes::examine(&context));
+    checks.extend(probe::examine(&context));
     checks
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod docker_sources;
 mod engine_env;
 mod image_config;
 pub(crate) mod nerdctl;
+pub(crate) mod networks;
 pub(crate) mod podman;
 mod podman_sources;
 mod sources;

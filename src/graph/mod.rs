@@ -62,8 +62,10 @@ pub(crate) struct Edge {
     pub(crate) alias: String,
     /// The ports that the link opens; empty if there are none.
     pub(crate) ports: String,
-    /// Whether the link is connected; otherwise it waits for its source.
+    /// Whether the link is connected; otherwise it waits.
     pub(crate) connected: bool,
+    /// Why the link waits, if its source runs; or that its packets are routed. Empty otherwise.
+    pub(crate) remark: &'static str,
 }
 
 impl NodeState {
@@ -80,11 +82,13 @@ impl NodeState {
 
 impl Edge {
     /// What is shown beside the alias: the ports, or the state.
-    pub(crate) fn what(&self) -> &str {
-        match (self.connected, self.ports.as_str()) {
-            (false, _) => "waiting",
-            (true, "") => NO_PORTS,
-            (true, ports) => ports,
+    pub(crate) fn what(&self) -> String {
+        match (self.connected, self.ports.as_str(), self.remark) {
+            (false, _, "") => "waiting".to_owned(),
+            (false, _, reason) => format!("waiting: {reason}"),
+            (true, "", _) => NO_PORTS.to_owned(),
+            (true, ports, "") => ports.to_owned(),
+            (true, ports, remark) => format!("{ports} ({remark})"),
         }
     }
 
@@ -95,8 +99,13 @@ impl Edge {
 }
 
 impl Graph {
-    /// Builds the graph of `records`. `runs` tells whether the container of a record runs.
-    pub(crate) fn of(records: &[Record], runs: impl Fn(&Record) -> bool) -> Self {
+    /// Builds the graph of `records`. `runs` tells whether the container of a record runs, and `remark`
+    /// what is said of a link beside its ports or its state.
+    pub(crate) fn of(
+        records: &[Record],
+        runs: impl Fn(&Record) -> bool,
+        remark: impl Fn(&Record, &LinkState) -> &'static str,
+    ) -> Self {
         let node = |record: &Record| Node {
             name: called(record, records),
             addresses: addresses(record),
@@ -113,7 +122,7 @@ impl Graph {
         for (recipient, record) in records.iter().enumerate() {
             for link_state in &record.links {
                 let standing = link_state.source.as_ref().and_then(|id| places.get(id));
-                let source = standing.copied().or_else(|| meant(records, recipient, link_state));
+                let source = standing.copied().or_else(|| place(records, record, link_state));
                 let source = source.unwrap_or_else(|| {
                     let name = link_state.link.source.as_str();
                     *awaited.entry(name).or_insert_with(|| graph.await_somebody(name))
@@ -125,6 +134,7 @@ impl Graph {
                     ports: standing
                         .map_or_else(String::new, |at| opened(record, &records[*at]).to_string()),
                     connected: standing.is_some(),
+                    remark: remark(record, link_state),
                 });
             }
         }
@@ -164,11 +174,20 @@ fn addresses(record: &Record) -> Vec<String> {
     }
 }
 
-/// The record that a link without a source would connect to: by id, then by name, then by the
-/// beginning of an id if it is unique.
-fn meant(records: &[Record], recipient: usize, link_state: &LinkState) -> Option<usize> {
+/// The record that a link of `recipient` without a source would connect to: by id, then by name, then
+/// by the beginning of an id if it is unique.
+pub(crate) fn meant<'a>(
+    records: &'a [Record],
+    recipient: &Record,
+    link_state: &LinkState,
+) -> Option<&'a Record> {
+    place(records, recipient, link_state).and_then(|at| records.get(at))
+}
+
+fn place(records: &[Record], recipient: &Record, link_state: &LinkState) -> Option<usize> {
     let name = &link_state.link.source;
-    let meant = |(at, record): &(usize, &Record)| *at != recipient && link_state.means(record);
+    let meant =
+        |(_, record): &(usize, &Record)| record.id != recipient.id && link_state.means(record);
     let others = || records.iter().enumerate().filter(meant);
     let by_id = others().find(|(_, record)| record.id.as_str() == name.as_str());
     let by_name = others().find(|(_, record)| record.is_named(name));

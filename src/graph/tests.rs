@@ -19,7 +19,7 @@ fn world() -> Graph {
         ready(job),
         connected(web, &[Some(&api), Some(&api), None]),
     ];
-    Graph::of(&records, |record| record.name.as_str() != "db")
+    Graph::of(&records, |record| record.name.as_str() != "db", |_, _| "")
 }
 
 fn ready(record: Record) -> Record {
@@ -73,7 +73,8 @@ fn a_link_that_is_not_connected_leads_to_the_container_with_its_name() {
     named.name = crate::model::ContainerName::new("db").unwrap();
     let of = |link: &str| {
         let web = ready(record("web", "none", &[])).linked(&[link]);
-        let graph = Graph::of(&[named.clone(), record(&other, "none", &[]), web], |_| false);
+        let graph =
+            Graph::of(&[named.clone(), record(&other, "none", &[]), web], |_| false, |_, _| "");
         let edge = graph.edges[0].clone();
         assert!(!edge.connected);
         (edge.source, graph.nodes.len())
@@ -91,7 +92,7 @@ fn a_link_that_is_not_connected_leads_to_the_container_with_its_name() {
 fn namesakes_are_told_apart_by_their_ids() {
     let mut other = record("0123456789abcdef", "none", &[]);
     other.name = crate::model::ContainerName::new("db").unwrap();
-    let graph = Graph::of(&[record("db", "none", &[]), other], |_| true);
+    let graph = Graph::of(&[record("db", "none", &[]), other], |_| true, |_, _| "");
     let names: Vec<_> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(names, ["db (db)", "db (0123456789ab)"]);
 }
@@ -101,8 +102,14 @@ fn namesakes_are_told_apart_by_their_ids() {
 fn hostile_text_comes_out_harmless() {
     let evil = "\u{1b}[2J\n\u{202e}\"]; & <script>|x|</text> \\\" #quot; -->";
     let node = || Node { name: evil.into(), addresses: vec![evil.into()], state: NodeState::Ready };
-    let edge =
-        Edge { recipient: 0, source: 1, alias: evil.into(), ports: evil.into(), connected: true };
+    let edge = Edge {
+        recipient: 0,
+        source: 1,
+        alias: evil.into(),
+        ports: evil.into(),
+        connected: true,
+        remark: "",
+    };
     let graph = Graph { nodes: vec![node(), node()], edges: vec![edge] };
     for drawn in [text(&graph), dot(&graph), mermaid(&graph), svg(&graph)] {
         assert!(drawn.chars().all(|c| c == '\n' || c == ' ' || c.is_ascii_graphic()), "{drawn:?}");
@@ -129,6 +136,7 @@ fn every_shape_is_drawn() {
         alias: "x".into(),
         ports: String::new(),
         connected: true,
+        remark: "",
     };
     let shapes: [(usize, &[(usize, usize)]); 6] = [
         (0, &[]),
@@ -172,6 +180,7 @@ fn nothing_overlaps() {
         alias: "x".into(),
         ports: String::new(),
         connected: true,
+        remark: "",
     });
     let graph = Graph { nodes: (0..40).map(node).collect(), edges: edges.collect() };
     let layout = layout::lay_out(&graph, &[40.0; 40]);
@@ -239,7 +248,31 @@ fn the_test_can_tell_xml_from_other_text() {
 fn a_source_without_a_record_is_waited_for() {
     let mut web = ready(record("web", "none", &["10.0.0.5/24"]).linked(&["db"]));
     web.links[0].source = Some(ContainerId::new("gone").unwrap());
-    let graph = Graph::of(&[web], |_| true);
+    let graph = Graph::of(&[web], |_| true, |_, _| "");
     assert_eq!(graph.nodes[1].state, NodeState::Waiting);
     assert!(!graph.edges[0].connected);
+}
+
+#[test]
+fn an_edge_says_why_it_waits_or_that_it_is_routed() {
+    let db = record("db", "80", &["10.1.0.2/24"]);
+    let mut web = ready(record("web", "none", &["10.0.0.5/24"]).linked(&["db", "mq"]));
+    let label = |records: &[Record], remark: &'static str| {
+        let graph = Graph::of(
+            records,
+            |_| true,
+            |_, link_state| {
+                if link_state.link.alias.as_str() == "db" { remark } else { "" }
+            },
+        );
+        graph.edges.iter().map(Edge::label).collect::<Vec<_>>()
+    };
+    let all = [web.clone(), db.clone()];
+    let waits = ["db waiting: the source shares no network", "mq waiting"];
+    assert_eq!(label(&all, "the source shares no network"), waits);
+    web.links[0].source = Some(db.id.clone());
+    let ports = db.ports.iter().next().unwrap();
+    let [from, to] = [&web, &db].map(|record| record.network.addresses()[0].ip());
+    web.flows = vec![crate::model::Flow { from, to, ports, bridge: None }];
+    assert_eq!(label(&[web, db], "routed"), ["db 80/tcp (routed)", "mq waiting"]);
 }

@@ -15,7 +15,7 @@ pub(crate) fn text(graph: &Graph) -> String {
         for (number, edge) in graph.links_of(at).enumerate() {
             let branch = if number + 1 == count { "`--" } else { "|--" };
             let source = graph.nodes.get(edge.source).map_or_else(String::new, name);
-            let (alias, what) = (plain(&edge.alias), plain(edge.what()));
+            let (alias, what) = (plain(&edge.alias), plain(&edge.what()));
             let _ = writeln!(out, "{branch} {source} as {alias}  {what}");
         }
     }

@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::wait::{Caller, Patience};
 use crate::link::Candidate;
-use crate::model::{LinkState, Missing, Reference};
+use crate::model::{LinkState, Missing, Record, Reference};
 use std::time::{Duration, Instant};
 
 /// How long a container waits for a source that its engine may start after it. podman starts one
@@ -29,6 +29,8 @@ pub(crate) struct Search<'a> {
     pub(crate) moment: Moment,
     /// Takes the host lock for a moment and makes records of notes.
     pub(crate) refresh: &'a dyn Fn(),
+    /// Whether a running source cannot carry yet, as far as this moment knows. A wait is for it too.
+    pub(crate) lacks: &'a dyn Fn(&Record) -> bool,
 }
 
 /// Which step of a container's life looks for its sources.
@@ -146,13 +148,17 @@ impl Search<'_> {
         }
     }
 
-    /// The sources that do not run, each once.
+    /// The sources that do not run, each once, and with `wait` those that cannot carry yet.
     fn absent(&self) -> Result<Vec<Reference>> {
         let candidates = candidates(self.host.store.as_ref(), self.host.boot, self.me, self.links)?;
         let mut absent: Vec<Reference> = Vec::new();
         for (link_state, candidate) in self.links.iter().zip(&candidates) {
             let source = &link_state.link.source;
-            if candidate.is_absence() && !absent.contains(source) {
+            let lacks =
+                |record: &Record| matches!(self.missing, Missing::Wait(_)) && (self.lacks)(record);
+            let is_absent = candidate.is_absence()
+                || matches!(candidate, Candidate::Running(record) if lacks(record));
+            if is_absent && !absent.contains(source) {
                 absent.push(source.clone());
             }
         }

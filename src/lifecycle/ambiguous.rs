@@ -103,7 +103,11 @@ impl Ambiguous {
             }
             other => other.clone(),
         });
-        let world = World { candidates: candidates.collect(), hosts: world.hosts.clone() };
+        let world = World {
+            candidates: candidates.collect(),
+            hosts: world.hosts.clone(),
+            roads: world.roads.clone(),
+        };
         let usable = match &me.network {
             Network::Own(_) => Network::Own(addresses),
             Network::Host => Network::Host,

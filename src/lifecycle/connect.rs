@@ -12,6 +12,7 @@ use crate::lifecycle::lookup::{Requester, candidates, look_up};
 use crate::lifecycle::planning::{conflicts, plan};
 use crate::lifecycle::remove;
 use crate::lifecycle::replan::{replan, settle};
+use crate::lifecycle::roads;
 use crate::lifecycle::starting::hosts_file;
 use crate::link::{OnMissing, RecipientNames, Refusal, resolve};
 use crate::model::{Alias, Invalid, Link, LinkState, MAX_LINKS, Network, Record, Reference};
@@ -53,10 +54,13 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
     linked.links.retain(|known| !same_alias(known));
     linked.links.push(LinkState::waiting(link));
     let plan = plan(host, &linked, Some(&file), ipv6, OnMissing::Leave)?;
-    if plan.record.links.last().is_some_and(|link_state| link_state.source.is_none()) {
+    if let Some(waiting) = plan.record.links.last().filter(|it| it.source.is_none()) {
         // `is_there` has found the source, so only the recipient can have ended since.
-        let ended = process.ended(0);
-        return Err(if ended { not_running(&me) } else { too_many(host, &linked) });
+        if process.ended(0) {
+            return Err(not_running(&me));
+        }
+        let refusal = roads::refusal(host, &linked, waiting)?;
+        return Err(refusal.map_or_else(|| too_many(host, &linked), Into::into));
     }
     must_agree(host, &plan, file.place(), OnMissing::Refuse)?;
     match host.effects(linked.backend, |effects| carry_out(effects, &plan, Some(file))) {

@@ -7,6 +7,7 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::lookup::{Requester, candidates, is_linked};
 use crate::lifecycle::notes::{A_FEW, record_notes, work_off};
 use crate::lifecycle::privileges::AfterHook;
+use crate::lifecycle::roads::{gap_to, with_addresses};
 use crate::lifecycle::start::start_locked;
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::stop_locked;
@@ -92,6 +93,7 @@ fn lock_when_ready<'h>(host: &'h Host, container: &mut StartingContainer) -> Res
         listing: &container.listing,
         moment: Moment::Start,
         refresh: &|| record_notes(host),
+        lacks: &|source| gap_to(record, &with_addresses(host, source)).is_some(),
     };
     let pause = u16::try_from(PAUSE.as_millis()).unwrap_or(u16::MAX);
     let pause = || {

@@ -11,11 +11,13 @@ use crate::lifecycle::absent::{Moment, Search};
 use crate::lifecycle::addresses::corrected;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::notes::record_notes;
+use crate::lifecycle::roads::with_addresses;
 use crate::lifecycle::starting::names;
 use crate::lifecycle::wait::PAUSE;
+use crate::link::carry::{Cut, End, Gap, has_no_address};
 use crate::link::env::{LinkVariables, link_variables};
-use crate::link::{OnMissing, RecipientNames, resolve};
-use crate::model::{ContainerId, Hostname, LinkState, Missing, Variable};
+use crate::link::{Candidate, OnMissing, RecipientNames, Refusal, resolve};
+use crate::model::{ContainerId, Engine, Hostname, LinkState, Missing, Record, Variable};
 use crate::oci::annotations::Declared;
 use crate::oci::edit::ConfigJson;
 use crate::oci::hooks::{RESTORES, injected_arguments, start_timeout};
@@ -100,9 +102,10 @@ pub(crate) fn edited(
         None => spec.hostname.clone(),
     };
     let me = Requester { id: container.id, name: &name, engine_name: engine_name.as_ref() };
+    let engine = Engine::parse(facts.engine);
     let own = document.own_variables()?;
     let variables =
-        variables(host, container, (me, hostname.as_ref()), &declared, (&own, &listing))?;
+        variables(host, container, (me, hostname.as_ref(), engine), &declared, (&own, &listing))?;
     let memory = injected_arguments(&variables);
     let waits = match declared.missing {
         Missing::Wait(time) => time.unwrap_or(host.config.wait),
@@ -130,7 +133,7 @@ pub(crate) fn edited(
 fn variables(
     host: &Host,
     container: NewContainer<'_>,
-    (me, hostname): (Requester<'_>, Option<&Hostname>),
+    (me, hostname, engine): (Requester<'_>, Option<&Hostname>, Option<Engine>),
     declared: &Declared,
     (own, listing): (&[Variable], &Listing),
 ) -> Result<Vec<Variable>> {
@@ -145,6 +148,7 @@ fn variables(
         listing,
         moment: if later { Moment::Prepare } else { Moment::Create },
         refresh: &|| record_notes(host),
+        lacks: &|source| has_no_address(&with_addresses(host, source)),
     };
     let timeout = || match container.starts {
         Starts::NowByHook => start_timeout(container.text),
@@ -164,12 +168,19 @@ fn variables(
     let found = corrected(host, found);
     let candidates = absences.refine(&link_state, found);
     let recipient = RecipientNames { name: me.name, hostname };
+    let end = End { name: me.name, engine, addresses: &[] };
     let sources = resolve(recipient, links, &candidates, absent)
+        .and_then(|sources| with_an_address(sources, end, absent))
         .map_err(|refusal| absences.explain(refusal.into()))?;
-    for (link, _) in links.iter().zip(&sources).filter(|(_, source)| source.is_none()) {
+    let missing = links.iter().zip(&sources).zip(&candidates);
+    for ((link, _), candidate) in missing.filter(|((_, source), _)| source.is_none()) {
+        let why = match candidate {
+            Candidate::Running(_) => "has no address",
+            _ => "does not run",
+        };
         say(
             container.starts,
-            &format!("{} does not run: the variables for {} are missing", link.source, link.alias),
+            &format!("{} {why}: the variables for {} are missing", link.source, link.alias),
         );
     }
     let connected =
@@ -181,6 +192,24 @@ fn variables(
     }
     log::debug!("{}: {} link variables for config.json", me.name, variables.len());
     Ok(variables)
+}
+
+/// Takes out the sources that have no address yet, or refuses the first of them. The addresses of the
+/// recipient are not known before it is created.
+fn with_an_address<'a>(
+    mut sources: Vec<Option<&'a Record>>,
+    recipient: End<'_>,
+    absent: OnMissing,
+) -> std::result::Result<Vec<Option<&'a Record>>, Refusal> {
+    for connected in &mut sources {
+        let Some(source) = connected.filter(|source| has_no_address(source)) else { continue };
+        if absent == OnMissing::Refuse {
+            let cut = Cut::new(Gap::SourceAddress, recipient, End::of(source));
+            return Err(Refusal::CannotCarry(cut));
+        }
+        *connected = None;
+    }
+    Ok(sources)
 }
 
 /// Logs `note`. `prepare` also prints it; behind an engine, standard error is lost.

@@ -7,8 +7,8 @@ use crate::lifecycle::absent::Absences;
 use crate::lifecycle::{debug_log, home};
 use crate::link::env::name_variable;
 use crate::model::{
-    BackendName, ContainerId, ContainerName, Instance, Link, LinkState, Missing, Network, OwnerTag,
-    Phase, Record, Variable,
+    BackendName, ContainerId, ContainerName, Engine, Instance, Link, LinkState, Missing, Network,
+    OwnerTag, Phase, Record, Variable,
 };
 use crate::oci::annotations::Declared;
 use crate::oci::runtime_state::{FILES, RuntimeState};
@@ -93,6 +93,7 @@ impl StartingContainer {
             phase: Phase::Pending,
             name,
             engine_name,
+            engine: Engine::parse(facts.engine),
             hostname: facts.hostname.or_else(|| spec.hostname_or(&state.id)),
             owner: OwnerTag::new(host.identity, &state.id, &instance),
             instance,

@@ -1,7 +1,8 @@
 //! Which flows a link permits, and between which addresses of the two containers.
 
+use super::carry::{Pair, pair};
 use super::{OnMissing, Refusal};
-use crate::model::{Address, BackendName, Family, Flow, Record};
+use crate::model::{Address, BackendName, Family, Flow, Record, Roads};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -31,36 +32,25 @@ fn weight(backend: BackendName, flow: &Flow) -> usize {
     }
 }
 
-/// Returns the addresses of `family` by which `recipient` reaches `source`.
-///
-/// It is the first pair in a shared network, or else the first address of each container. Returns
-/// `None` if one of them has no address of this family.
-fn endpoints(recipient: &Record, source: &Record, family: Family) -> Option<(Address, Address)> {
-    let of = |record: &Record| -> Vec<Address> {
-        let all = record.network.addresses().iter();
-        all.filter(|address| Family::of(address.ip()) == family).copied().collect()
-    };
-    let (ours, theirs) = (of(recipient), of(source));
-    let shared = ours.iter().find_map(|our| {
-        theirs.iter().find(|their| our.shares_network(their)).map(|their| (*our, *their))
-    });
-    shared.or_else(|| Some((*ours.first()?, *theirs.first()?)))
-}
-
 /// Returns the address of `family` that the recipient's hosts file has for `source`.
 ///
 /// It is the address that the flows use. If the recipient has no address of this family, it is the
-/// source's first one.
+/// source's first one, as in Docker. An address to which no packet gets is left out.
 pub(crate) fn source_address(
     recipient: &Record,
     source: &Record,
     family: Family,
+    roads: &Roads,
 ) -> Option<IpAddr> {
-    let first = || {
-        let mut all = source.network.addresses().iter().map(Address::ip);
+    let first = |record: &Record| {
+        let mut all = record.network.addresses().iter().map(Address::ip);
         all.find(|ip| Family::of(*ip) == family)
     };
-    endpoints(recipient, source, family).map(|(_, theirs)| theirs.ip()).or_else(first)
+    match pair(recipient, source, family, roads) {
+        Some(Pair { theirs, .. }) => Some(theirs.ip()),
+        None if first(recipient).is_none() => first(source),
+        None => None,
+    }
 }
 
 /// Returns the flows to all `sources`, without duplicates.
@@ -72,11 +62,12 @@ pub(crate) fn flows(
     recipient: &Record,
     sources: &mut [Option<&Record>],
     absent: OnMissing,
+    roads: &Roads,
 ) -> Result<Vec<Flow>, Refusal> {
     let (mut flows, mut known, mut total) = (Vec::new(), HashSet::<Flow>::new(), 0);
     for connected in sources {
         let Some(source) = connected else { continue };
-        let mut new = between(recipient, source);
+        let mut new = between(recipient, source, roads);
         new.retain(|flow| !known.contains(flow));
         let more: usize = new.iter().map(|flow| weight(recipient.backend, flow)).sum();
         let too_many = too_many_ports(recipient, source);
@@ -93,10 +84,11 @@ pub(crate) fn flows(
     Ok(flows)
 }
 
-/// Returns one flow for each exposed port and each address family that both containers have.
-fn between(recipient: &Record, source: &Record) -> Vec<Flow> {
+/// Returns one flow for each exposed port and each address family in which packets get through.
+fn between(recipient: &Record, source: &Record, roads: &Roads) -> Vec<Flow> {
     let mut flows = Vec::new();
-    for (ours, theirs) in Family::BOTH.iter().filter_map(|f| endpoints(recipient, source, *f)) {
+    let pairs = Family::BOTH.into_iter().filter_map(|f| pair(recipient, source, f, roads));
+    for Pair { ours, theirs, .. } in pairs {
         let (from, to) = (ours.ip(), theirs.ip());
         let bridge = ours.bridge().filter(|ours| theirs.bridge() == Some(*ours));
         flows.extend(source.ports.iter().map(|ports| Flow { from, to, ports, bridge }));
@@ -110,6 +102,10 @@ mod tests {
     use crate::model::sample::record;
     use crate::model::{BridgeName, Network};
 
+    fn roads() -> Roads {
+        Roads::default()
+    }
+
     fn at(name: &str, addresses: &[(&str, &str)]) -> Record {
         let on = |(text, bridge): &(&str, &str)| {
             Address::parse(text).unwrap().on(BridgeName::new(bridge).ok())
@@ -122,7 +118,7 @@ mod tests {
     fn a_flow_is_bound_to_the_bridge_that_both_sit_on() {
         let web = at("web", &[("10.0.0.2/24", "a"), ("10.0.1.2/24", "b"), ("fd00::2/64", "a")]);
         let shown = |source: &Record| -> Vec<String> {
-            between(&web, source).iter().map(ToString::to_string).collect()
+            between(&web, source, &roads()).iter().map(ToString::to_string).collect()
         };
         let near = at("near", &[("10.0.1.3/24", "b"), ("fd00::3/64", "b")]);
         let expected = ["10.0.1.2 -> 10.0.1.3 80/tcp on b", "fd00::2 -> fd00::3 80/tcp"];
@@ -131,16 +127,16 @@ mod tests {
         let expected = ["10.0.0.2 -> 10.0.0.3 80/tcp", "fd00::2 -> fd00::3 80/tcp on a"];
         assert_eq!(shown(&unknown), expected);
         let both_unknown = at("web", &[("10.0.0.2/24", "")]);
-        assert_eq!(between(&both_unknown, &unknown)[0].bridge, None);
+        assert_eq!(between(&both_unknown, &unknown, &roads())[0].bridge, None);
     }
 
     #[test]
     fn containers_of_one_pod_are_reached_by_the_same_flows_once() {
         let web = record("web", "none", &["10.0.0.2/24"]);
         let [a, b] = ["a", "b"].map(|name| record(name, "80, 81/udp", &["10.0.0.3/24"]));
-        let found =
-            flows(&web, &mut [Some(&a), None, Some(&b), Some(&a)], OnMissing::Refuse).unwrap();
-        assert_eq!(found, between(&web, &a));
+        let mut sources = [Some(&a), None, Some(&b), Some(&a)];
+        let found = flows(&web, &mut sources, OnMissing::Refuse, &roads()).unwrap();
+        assert_eq!(found, between(&web, &a, &roads()));
     }
 
     /// 4096 single ports, of which no two are neighbours.
@@ -154,14 +150,11 @@ mod tests {
         let web = record("web", "none", &["10.0.0.2/24"]);
         let all: Vec<Record> = (1..=17).map(many).collect();
         let mut sources: Vec<Option<&Record>> = all.iter().map(Some).collect();
-        let refused = flows(&web, &mut sources, OnMissing::Defer);
-        assert_eq!(refused, Err(Refusal::TooManyFlows));
-        assert_eq!(flows(&web, &mut sources, OnMissing::Leave).map(|all| all.len()), Ok(MAX_FLOWS));
+        let mut count = |absent| flows(&web, &mut sources, absent, &roads()).map(|all| all.len());
+        assert_eq!(count(OnMissing::Defer), Err(Refusal::TooManyFlows));
+        assert_eq!(count(OnMissing::Leave), Ok(MAX_FLOWS));
+        assert_eq!(count(OnMissing::Refuse), Ok(MAX_FLOWS));
         assert_eq!(sources.iter().position(Option::is_none), Some(16));
-        assert_eq!(
-            flows(&web, &mut sources, OnMissing::Refuse).map(|all| all.len()),
-            Ok(MAX_FLOWS)
-        );
     }
 
     #[test]
@@ -170,7 +163,7 @@ mod tests {
         let pbx = record("pbx", "1-65535, 16384-32768/udp", &["10.0.0.3/24"]);
         for backend in [BackendName::Iptables, BackendName::Nftables, BackendName::None] {
             let web = Record { backend, ..web.clone() };
-            let found = flows(&web, &mut [Some(&pbx)], OnMissing::Refuse).unwrap();
+            let found = flows(&web, &mut [Some(&pbx)], OnMissing::Refuse, &roads()).unwrap();
             let shown: Vec<String> = found.iter().map(|flow| flow.ports.to_string()).collect();
             assert_eq!(shown, ["1-65535/tcp", "16384-32768/udp"]);
         }
@@ -182,19 +175,25 @@ mod tests {
         let web = Record { backend: BackendName::Ipset, ..web };
         let exposing = |ports| record("pbx", ports, &["10.0.0.3/24", "fd00::3/64"]);
         let (most, more) = (exposing("1-32768/udp"), exposing("1-32769/udp"));
-        let refused = flows(&web, &mut [Some(&more)], OnMissing::Defer).unwrap_err();
+        let refused = flows(&web, &mut [Some(&more)], OnMissing::Defer, &roads()).unwrap_err();
         let expected = "link to pbx: it exposes 32769 ports, and the firewall backend ipset takes at \
                         most 32768 of one source: set firewall.backend to \"iptables\" or \
                         \"nftables\", or name fewer in org.oci-link.ports";
         assert_eq!(refused.to_string(), expected);
-        assert_eq!(flows(&web, &mut [Some(&most)], OnMissing::Refuse).map(|all| all.len()), Ok(2));
+        assert_eq!(
+            flows(&web, &mut [Some(&most)], OnMissing::Refuse, &roads()).map(|all| all.len()),
+            Ok(2)
+        );
         // Both families of one source fill the sets' share of a recipient.
         let small = record("small", "80", &["10.0.0.4/24"]);
         let mut sources = [Some(&most), Some(&small)];
-        let refused = flows(&web, &mut sources, OnMissing::Refuse);
+        let refused = flows(&web, &mut sources, OnMissing::Refuse, &roads());
         assert_eq!(refused, Err(Refusal::TooManyFlows));
         let mut sources = [Some(&more), Some(&small)];
-        assert_eq!(flows(&web, &mut sources, OnMissing::Leave).map(|all| all.len()), Ok(1));
+        assert_eq!(
+            flows(&web, &mut sources, OnMissing::Leave, &roads()).map(|all| all.len()),
+            Ok(1)
+        );
         assert!(sources[0].is_none() && sources[1].is_some());
     }
 }

@@ -4,6 +4,7 @@
 //! file and the record to reach. `lifecycle::apply` carries this plan out. [`mod@env`] computes the
 //! variables that a recipient receives.
 
+pub(crate) mod carry;
 pub(crate) mod env;
 pub(crate) mod flows;
 pub(crate) mod hosts;

@@ -1,10 +1,11 @@
 //! The plan: the state to reach for one container's links, as data.
 
+use super::carry::{Cut, End, gap};
 use super::flows::{flows, source_address};
 use super::{Candidate, OnMissing, RecipientNames, Refusal, hosts, resolve};
 use crate::model::{
     Address, Alias, Family, Flow, Hostname, HostsEdit, HostsPlace, Link, LinkState, Network, Phase,
-    Record, is_reserved,
+    Record, Roads, is_reserved,
 };
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -29,6 +30,8 @@ pub(crate) struct World {
     pub(crate) candidates: Vec<Candidate>,
     /// The recipient's hosts file, or `None` if it must not be written.
     pub(crate) hosts: Option<HostsInput>,
+    /// The ways between networks that the recipient and its sources do not share.
+    pub(crate) roads: Roads,
 }
 
 /// The changes for one container. `apply` carries them out and makes no decisions.
@@ -70,15 +73,16 @@ impl Plan {
 /// Plans the links of the container with the record `me`, which is new or describes an earlier
 /// state.
 ///
-/// Links that cannot be made are refused or left unconnected, depending on `absent`. Any link on
-/// the host's network is refused.
+/// Links that cannot be made are refused or left unconnected, depending on `absent`. So are links that
+/// cannot carry packets. Any link on the host's network is refused.
 pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan, Refusal> {
     let links: Vec<Link> = me.links.iter().map(|link_state| link_state.link.clone()).collect();
     if !links.is_empty() && me.network == Network::Host {
         return Err(Refusal::HostNetwork);
     }
     let mut sources = resolve(RecipientNames::of(me), &links, &world.candidates, absent)?;
-    let flows = flows(me, &mut sources, absent)?;
+    must_carry(me, &mut sources, absent, &world.roads)?;
+    let flows = flows(me, &mut sources, absent, &world.roads)?;
     let mut record = Record { phase: Phase::Ready, flows, ..me.clone() };
     for (link_state, source) in record.links.iter_mut().zip(&sources) {
         *link_state = link_state.connected(*source);
@@ -90,9 +94,29 @@ pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan
     let shared = world.hosts.as_ref().map_or_else(Vec::new, |file| file.shared.clone());
     let mut plan = Plan { record, before: me.clone(), hosts_content: None, shared };
     if let Some(file) = &world.hosts {
-        plan_hosts(&mut plan, me, file, &sources);
+        plan_hosts(&mut plan, me, file, (&sources, &world.roads));
     }
     Ok(plan)
+}
+
+/// Takes out the sources to which no packet of `me` gets, or refuses the first of them.
+fn must_carry(
+    me: &Record,
+    sources: &mut [Option<&Record>],
+    absent: OnMissing,
+    roads: &Roads,
+) -> Result<(), Refusal> {
+    for connected in sources {
+        let Some(source) = *connected else { continue };
+        match gap(me, source, roads) {
+            Some(gap) if absent == OnMissing::Refuse => {
+                return Err(Refusal::CannotCarry(Cut::new(gap, End::of(me), End::of(source))));
+            }
+            Some(_) => *connected = None,
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 fn is_waiting(links: &[LinkState], alias: &Alias) -> bool {
@@ -102,7 +126,12 @@ fn is_waiting(links: &[LinkState], alias: &Alias) -> bool {
 /// Plans the hosts file: link lines in the order of the links, then the container's own lines.
 ///
 /// An own line is added only where the engine wrote none for that address.
-fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsInput, sources: &[Option<&Record>]) {
+fn plan_hosts(
+    plan: &mut Plan,
+    me: &Record,
+    file: &HostsInput,
+    (sources, roads): (&[Option<&Record>], &Roads),
+) {
     let written: Vec<&str> = me.hosts.iter().flat_map(HostsEdit::blocks).collect();
     let base = match &file.content {
         Some(content) => hosts::without(content, &written, &file.shared),
@@ -111,7 +140,9 @@ fn plan_hosts(plan: &mut Plan, me: &Record, file: &HostsInput, sources: &[Option
     let connected =
         me.links.iter().zip(sources).filter_map(|(link_state, s)| Some((link_state, (*s)?)));
     let mut lines: Vec<String> = connected
-        .flat_map(|(link_state, source)| link_lines(me, &link_state.link.alias, source, sources))
+        .flat_map(|(link_state, source)| {
+            link_lines(me, &link_state.link.alias, source, (sources, roads))
+        })
         .collect();
     let own = me.network.addresses().iter().map(Address::ip);
     // Without links the hosts file becomes what it was before the container was linked.
@@ -145,7 +176,7 @@ fn link_lines(
     me: &Record,
     alias: &Alias,
     source: &Record,
-    sources: &[Option<&Record>],
+    (sources, roads): (&[Option<&Record>], &Roads),
 ) -> Vec<String> {
     let name = source.name.as_str();
     let mut names = vec![alias.as_str()];
@@ -160,7 +191,7 @@ fn link_lines(
     }
     Family::BOTH
         .into_iter()
-        .filter_map(|family| source_address(me, source, family))
+        .filter_map(|family| source_address(me, source, family, roads))
         .map(|ip| hosts::line(ip, &names))
         .collect()
 }

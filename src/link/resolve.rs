@@ -1,5 +1,6 @@
 //! Resolves the sources that links name to containers.
 
+use super::carry::Cut;
 use super::flows::{MAX_ELEMENTS, MAX_FLOWS};
 use crate::model::{Alias, ContainerName, Hostname, Link, Network, Record, Reference};
 use std::fmt;
@@ -66,6 +67,8 @@ pub(crate) enum Refusal {
     HostNetwork,
     /// The alias is the recipient's own host name.
     OwnHostname(Alias),
+    /// No packet of the recipient gets to the source, which runs.
+    CannotCarry(Cut),
     /// The sources together need more flows than [`MAX_FLOWS`].
     TooManyFlows,
     /// The source exposes more ports than the backend can hold.
@@ -112,6 +115,7 @@ impl fmt::Display for Refusal {
             Self::OwnHostname(alias) => {
                 write!(f, "alias \"{alias}\": is the container's own host name")
             }
+            Self::CannotCarry(cut) => cut.fmt(f),
             Self::TooManyFlows => {
                 write!(f, "links: the sources expose more than {MAX_FLOWS} ports")
             }

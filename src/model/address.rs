@@ -57,14 +57,34 @@ impl Address {
 
     /// Whether both addresses are in one network, by the shorter of the two prefixes.
     pub(crate) fn shares_network(&self, other: &Self) -> bool {
-        let prefix = self.prefix.min(other.prefix);
-        match (self.ip, other.ip) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                same_prefix(u128::from(a.to_bits()) << 96, u128::from(b.to_bits()) << 96, prefix)
+        is_inside(self.ip, other.ip, self.prefix.min(other.prefix))
+    }
+
+    /// Returns the network of the address, such as `10.0.0.0/24`.
+    pub(crate) fn subnet(&self) -> String {
+        let prefix = u32::from(self.prefix);
+        let ip: IpAddr = match self.ip {
+            IpAddr::V4(ip) => {
+                let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
+                Ipv4Addr::from_bits(ip.to_bits() & mask).into()
             }
-            (IpAddr::V6(a), IpAddr::V6(b)) => same_prefix(a.to_bits(), b.to_bits(), prefix),
-            _ => false,
+            IpAddr::V6(ip) => {
+                let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+                Ipv6Addr::from_bits(ip.to_bits() & mask).into()
+            }
+        };
+        format!("{ip}/{prefix}")
+    }
+}
+
+/// Whether `ip` is in the network of `other` with this prefix length.
+pub(super) fn is_inside(ip: IpAddr, other: IpAddr, prefix: u8) -> bool {
+    match (ip, other) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            same_prefix(u128::from(a.to_bits()) << 96, u128::from(b.to_bits()) << 96, prefix)
         }
+        (IpAddr::V6(a), IpAddr::V6(b)) => same_prefix(a.to_bits(), b.to_bits(), prefix),
+        _ => false,
     }
 }
 
@@ -231,5 +251,19 @@ mod tests {
         assert!(same("fd00::2/64", "fd00::3/64"));
         assert!(!same("fd00::2/64", "fd00:0:0:1::3/64"));
         assert!(!same("10.0.0.2/24", "fd00::3/64"));
+    }
+
+    #[test]
+    fn subnets() {
+        for (address, subnet) in [
+            ("172.18.7.2/16", "172.18.0.0/16"),
+            ("10.0.0.2/32", "10.0.0.2/32"),
+            ("10.0.0.2/0", "0.0.0.0/0"),
+            ("fd00::1:2:3:4/64", "fd00::/64"),
+            ("fd00::2/128", "fd00::2/128"),
+            ("fd00::2/0", "::/0"),
+        ] {
+            assert_eq!(Address::parse(address).unwrap().subnet(), subnet, "{address}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod address;
 mod digest;
+mod engine;
 mod environment;
 mod flow_index;
 mod id;
@@ -18,12 +19,14 @@ mod owner;
 mod place;
 mod ports;
 mod record;
+mod roads;
 #[cfg(test)]
 pub(crate) mod sample;
 
 pub use address::Family;
 pub(crate) use address::first_of_networks;
 pub use address::{Address, Network};
+pub use engine::Engine;
 pub(crate) use environment::EnvFilter;
 pub use environment::Variable;
 pub(crate) use flow_index::FlowIndex;
@@ -42,3 +45,4 @@ pub use ports::{PortRange, PortSet, Protocol};
 pub(crate) use record::filler;
 pub use record::{BackendName, Flow, HostsPlace, Inode, Instance, Phase, Record};
 pub(crate) use record::{Created, HostsEdit};
+pub(crate) use roads::{Roads, Routes, Wall, Walls};

@@ -4,8 +4,8 @@
 //! that holds the rules, and the container's identity. None of these is computed again.
 
 use super::{
-    Alias, BridgeName, ContainerId, ContainerName, Hostname, Invalid, LinkState, Network, OwnerTag,
-    Place, PortRange, PortSet, Reference, Variable,
+    Alias, BridgeName, ContainerId, ContainerName, Engine, Hostname, Invalid, LinkState, Network,
+    OwnerTag, Place, PortRange, PortSet, Reference, Variable,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -205,6 +205,8 @@ pub struct Record {
     pub name: ContainerName,
     /// The name that its engine gave it, if that is another one.
     pub engine_name: Option<ContainerName>,
+    /// The engine that created it, if its networks are known. Records of an earlier version have none.
+    pub engine: Option<Engine>,
     /// The container's own host name; `None` if it is not a name that a hosts file can contain.
     pub hostname: Option<Hostname>,
     /// Which run of the container this is.

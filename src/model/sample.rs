@@ -28,6 +28,7 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         bundle: None,
         without_variables: Vec::new(),
         engine_name: None,
+        engine: None,
         place: None,
         id,
     }

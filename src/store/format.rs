@@ -3,11 +3,14 @@
 //! Decoding checks every value: a record may come from another version of oci-link or may be
 //! damaged.
 
+mod parts;
+
+use self::parts::{StoredFlow, StoredHosts, StoredLink, StoredPlace};
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{
-    Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Created, Flow, Hostname,
-    HostsEdit, HostsPlace, Inode, Instance, Invalid, Link, LinkState, Meaning, Network, OwnerTag,
-    Phase, Place, PortRange, PortSet, ProcessPlace, Record, Reference, Variable,
+    Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine, Flow, Hostname,
+    HostsEdit, Instance, Invalid, LinkState, Network, OwnerTag, Phase, Place, PortSet, Record,
+    Variable,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,6 +57,9 @@ struct Stored {
     /// Missing if the engine has no other name for it. Records of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     engine_name: Option<String>,
+    /// Missing if the networks of the engine are not known. Records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    engine: Option<String>,
     /// Missing if it cannot be written into a hosts file. Earlier versions refused such names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hostname: Option<String>,
@@ -87,54 +93,6 @@ struct Stored {
     place: Option<StoredPlace>,
 }
 
-/// Cookie of the network namespace, and device and inode of the pid and time namespaces.
-#[derive(Serialize, Deserialize)]
-struct StoredPlace {
-    network: u64,
-    pid: Option<(u64, u64)>,
-    time: Option<(u64, u64)>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredLink {
-    source: String,
-    alias: String,
-    connected: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    namesake: Option<u64>,
-    /// Missing in records of earlier versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    means: Option<StoredMeaning>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum StoredMeaning {
-    Name,
-    Id(String),
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredFlow {
-    from: IpAddr,
-    to: IpAddr,
-    /// `80/tcp`, or `7000-7010/udp` since version 2.
-    port: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    bridge: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredHosts {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-    /// Missing for a bind-mounted file, which oci-link never removes.
-    created: Option<String>,
-    block: String,
-    previous: Vec<String>,
-}
-
 /// Encodes a record as JSON.
 pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     let stored = Stored {
@@ -145,6 +103,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         namesake: record.id.tag(),
         name: record.name.to_string(),
         engine_name: record.engine_name.as_ref().map(ToString::to_string),
+        engine: record.engine.map(|engine| engine.as_str().to_owned()),
         hostname: record.hostname.as_ref().map(ToString::to_string),
         boot: format!("{:032x}", record.instance.boot),
         netns: record.instance.netns,
@@ -194,6 +153,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         phase: if stored.ready { Phase::Ready } else { Phase::Pending },
         name: ContainerName::of_record(&stored.name, &id)?,
         engine_name: stored.engine_name.as_deref().map(ContainerName::new).transpose()?,
+        engine: stored.engine.as_deref().and_then(Engine::parse),
         id,
         hostname: stored.hostname.as_deref().map(Hostname::new).transpose()?,
         instance: Instance {
@@ -240,113 +200,4 @@ fn all<'a, S, T>(
     check: impl Fn(&'a S) -> std::result::Result<T, Invalid>,
 ) -> std::result::Result<Vec<T>, Invalid> {
     stored.iter().map(check).collect()
-}
-
-impl From<&Place> for StoredPlace {
-    fn from(place: &Place) -> Self {
-        let pair = |inode: Inode| (inode.device, inode.number);
-        let ProcessPlace { pid, time } = place.processes;
-        Self { network: place.network, pid: pid.map(pair), time: time.map(pair) }
-    }
-}
-
-impl From<StoredPlace> for Place {
-    fn from(stored: StoredPlace) -> Self {
-        let inode = |(device, number)| Inode { device, number };
-        let processes = ProcessPlace { pid: stored.pid.map(inode), time: stored.time.map(inode) };
-        Self { network: stored.network, processes }
-    }
-}
-
-impl From<&LinkState> for StoredLink {
-    fn from(link_state: &LinkState) -> Self {
-        Self {
-            source: link_state.link.source.to_string(),
-            alias: link_state.link.alias.to_string(),
-            connected: link_state.source.as_ref().map(|id| id.as_str().to_owned()),
-            namesake: link_state.source.as_ref().and_then(ContainerId::tag),
-            means: link_state.meaning.as_ref().map(|meaning| match meaning {
-                Meaning::Name => StoredMeaning::Name,
-                Meaning::Id(id) => StoredMeaning::Id(id.as_str().to_owned()),
-            }),
-        }
-    }
-}
-
-impl TryFrom<&StoredLink> for LinkState {
-    type Error = Invalid;
-
-    fn try_from(stored: &StoredLink) -> std::result::Result<Self, Invalid> {
-        let source = Reference::new(&stored.source)?;
-        let link = Link { source, alias: Alias::new(&stored.alias)? };
-        let source = stored.connected.as_deref().map(ContainerId::new).transpose()?;
-        let source = source.map(|id| id.tagged(stored.namesake));
-        let meaning = match &stored.means {
-            Some(StoredMeaning::Name) => Some(Meaning::Name),
-            Some(StoredMeaning::Id(id)) => Some(Meaning::Id(ContainerId::new(id)?)),
-            None => source.as_ref().and_then(|id| Meaning::inferred(&link.source, id)),
-        };
-        Ok(Self { link, source, meaning })
-    }
-}
-
-impl From<&Flow> for StoredFlow {
-    fn from(flow: &Flow) -> Self {
-        let Flow { from, to, ports, bridge } = *flow;
-        Self { from, to, port: ports.to_string(), bridge: bridge.map(|name| name.to_string()) }
-    }
-}
-
-impl TryFrom<&StoredFlow> for Flow {
-    type Error = Invalid;
-
-    fn try_from(stored: &StoredFlow) -> std::result::Result<Self, Invalid> {
-        let ports = PortRange::parse(&stored.port)?;
-        let bridge = stored.bridge.as_deref().map(BridgeName::new).transpose()?;
-        Ok(Self { from: stored.from, to: stored.to, ports, bridge })
-    }
-}
-
-impl From<&HostsEdit> for StoredHosts {
-    fn from(edit: &HostsEdit) -> Self {
-        let (path, inode, created) = match &edit.place {
-            HostsPlace::Mount { path, inode } => (path, inode, None),
-            HostsPlace::Rootfs { path, inode, created } => (path, inode, Some(created)),
-        };
-        Self {
-            path: path.clone(),
-            device: inode.device,
-            inode: inode.number,
-            created: created.map(|created| created_name(*created).to_owned()),
-            block: edit.block.clone(),
-            previous: edit.previous.clone(),
-        }
-    }
-}
-
-impl TryFrom<StoredHosts> for HostsEdit {
-    type Error = Invalid;
-
-    fn try_from(stored: StoredHosts) -> std::result::Result<Self, Invalid> {
-        let inode = Inode { device: stored.device, number: stored.inode };
-        let path = stored.path;
-        let place = match stored.created.as_deref() {
-            None => HostsPlace::Mount { path, inode },
-            Some(name) => {
-                let all = [Created::Nothing, Created::File, Created::FileAndDirectory];
-                let created = all.into_iter().find(|created| created_name(*created) == name);
-                let created = created.ok_or_else(|| Invalid::new("created", name, "unknown"))?;
-                HostsPlace::Rootfs { path, inode, created }
-            }
-        };
-        Ok(Self { place, block: stored.block, previous: stored.previous })
-    }
-}
-
-fn created_name(created: Created) -> &'static str {
-    match created {
-        Created::Nothing => "nothing",
-        Created::File => "file",
-        Created::FileAndDirectory => "file and directory",
-    }
 }

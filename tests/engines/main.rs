@@ -15,6 +15,7 @@ mod configured;
 mod documents;
 mod links;
 mod machine;
+mod networks;
 mod packages;
 mod plain;
 #[path = "../it/support/program.rs"]

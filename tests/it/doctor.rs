@@ -5,6 +5,7 @@ mod containers;
 mod engines;
 mod forward;
 mod hosts;
+mod networks;
 mod places;
 
 use crate::{

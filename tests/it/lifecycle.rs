@@ -9,6 +9,7 @@ mod engine_starts;
 mod lost_bundle;
 mod meaning;
 mod moving;
+mod networks;
 mod ranges;
 mod removed;
 mod returning;

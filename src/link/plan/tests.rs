@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::sample::record;
-use crate::model::{ContainerId, ContainerName, Inode};
+use crate::model::{BridgeName, ContainerId, ContainerName, Engine, Inode};
 use std::path::PathBuf;
 
 fn world(sources: &[Record], content: Option<&str>) -> World {
@@ -12,6 +12,7 @@ fn world(sources: &[Record], content: Option<&str>) -> World {
     World {
         candidates: sources.iter().map(|s| Candidate::Running(Box::new(s.clone()))).collect(),
         hosts: Some(HostsInput { place, content, ipv6: true, shared: vec![] }),
+        roads: Roads::default(),
     }
 }
 
@@ -102,7 +103,7 @@ fn of_several_networks_the_shared_one_counts() {
 fn refusals_say_what_docker_says() {
     let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:sql"]);
     let refused = |candidate: Candidate| {
-        let world = World { candidates: vec![candidate], hosts: None };
+        let world = World { candidates: vec![candidate], hosts: None, roads: Roads::default() };
         plan(&web, &world, OnMissing::Refuse).unwrap_err().to_string()
     };
     assert_eq!(
@@ -122,7 +123,7 @@ fn refusals_say_what_docker_says() {
 #[test]
 fn on_the_hosts_network_only_links_are_refused() {
     let on_host = Record { network: Network::Host, ..record("web", "none", &[]) };
-    let nobody = World { candidates: vec![], hosts: None };
+    let nobody = World { candidates: vec![], hosts: None, roads: Roads::default() };
     assert!(plan(&on_host, &nobody, OnMissing::Refuse).is_ok());
     let linked = on_host.linked(&["db"]);
     let db = record("db", "80", &["10.0.0.2/24"]);
@@ -219,6 +220,53 @@ fn what_is_no_host_name_is_in_no_line() {
 #[test]
 fn an_alias_that_is_the_own_name_is_refused() {
     let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:WEB"]);
-    let world = World { candidates: vec![Candidate::Missing], hosts: None };
+    let world =
+        World { candidates: vec![Candidate::Missing], hosts: None, roads: Roads::default() };
     assert!(matches!(plan(&web, &world, OnMissing::Leave), Err(Refusal::OwnHostname(_))));
+}
+
+/// Returns the record in a network namespace of its own, as a container of Docker on `bridge`.
+fn of_docker(mut record: Record, netns: u64, bridge: &str) -> Record {
+    let bridge = BridgeName::new(bridge).ok();
+    let addresses = record.network.addresses().iter().map(|address| address.on(bridge));
+    record.network = Network::Own(addresses.collect());
+    record.instance.netns = netns;
+    Record { engine: Some(Engine::Docker), ..record }
+}
+
+#[test]
+fn a_link_that_cannot_carry_is_refused_or_waits() {
+    let web = record("web", "none", &["10.0.0.4/24", "fd00::4/64"]).linked(&["mysql:db"]);
+    let web = of_docker(web, 7, "docker0");
+    let far = of_docker(record("mysql", "3306", &["10.1.0.2/24"]), 8, "br-0123456789ab");
+    let nowhere = of_docker(record("mysql", "3306", &[]), 8, "");
+    for (source, cause) in [
+        (&far, "web is on 10.0.0.0/24 and fd00::/64, mysql on 10.1.0.0/24: docker network connect"),
+        (&nowhere, "mysql has no address: docker network connect bridge mysql"),
+    ] {
+        let world = world(std::slice::from_ref(source), Some("x\n"));
+        let refused = plan(&web, &world, OnMissing::Refuse).unwrap_err().to_string();
+        assert!(refused.starts_with(cause), "{refused}");
+        for absent in [OnMissing::Defer, OnMissing::Leave] {
+            let plan = plan(&web, &world, absent).unwrap();
+            assert_eq!((&plan.record.links, plan.record.flows.len()), (&web.links, 0));
+            let lines = text(&plan);
+            assert!(!lines.contains("db") && lines.contains("10.0.0.4\tweb"), "{lines}");
+        }
+    }
+}
+
+/// A link that is ready in one family has no line of the other one, by which no packet gets through.
+#[test]
+fn a_family_that_cannot_carry_has_no_line() {
+    let web = record("web", "none", &["10.0.0.4/24", "fd00::4/64"]).linked(&["mysql:db"]);
+    let web = of_docker(web, 7, "docker0");
+    let mut db = of_docker(record("mysql", "3306", &["10.0.0.2/24"]), 8, "docker0");
+    let other = Address::parse("fd01::2/64").unwrap().on(BridgeName::new("br-0123456789ab").ok());
+    db.network = Network::Own([db.network.addresses(), &[other]].concat());
+    let plan = plan(&web, &world(&[db], Some("")), OnMissing::Refuse).unwrap();
+    let flows: Vec<_> = plan.record.flows.iter().map(ToString::to_string).collect();
+    assert_eq!(flows, ["10.0.0.4 -> 10.0.0.2 3306/tcp on docker0"]);
+    assert!(!text(&plan).contains("fd01::2"), "{}", text(&plan));
+    assert_eq!(plan.record.links[0].source.as_ref().map(ContainerId::as_str), Some("mysql"));
 }

@@ -1,6 +1,8 @@
-//! Network namespaces, bridges, connection tracking and netlink.
+//! Network namespaces, bridges, routes, connection tracking and netlink.
 
 pub(crate) mod bridge;
 pub(crate) mod conntrack;
+pub(crate) mod dial;
 pub(crate) mod netlink;
 pub(crate) mod netns;
+pub(crate) mod routes;

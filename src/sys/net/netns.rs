@@ -173,6 +173,22 @@ fn enter(namespace: &File) -> Result<()> {
     setns(namespace, CloneFlags::CLONE_NEWNET).context(Kind::Namespace, || "setns")
 }
 
+/// Calls `act` in the network namespace of `process`, which this process enters and leaves again.
+/// Requires `CAP_SYS_ADMIN`.
+pub(crate) fn inside<T>(process: &Process, act: impl FnOnce() -> T) -> Result<T> {
+    let path = format!("/proc/{}/ns/net", process.pid);
+    let open = |path: &str| File::open(path).context(Kind::Namespace, || path.to_owned());
+    let (theirs, ours) = (open(&path)?, open("/proc/self/ns/net")?);
+    if process.ended(0) {
+        let message = format!("process {} ended while it was examined", process.pid);
+        return Err(Error::new(Kind::Namespace, message));
+    }
+    enter(&theirs)?;
+    let found = act();
+    enter(&ours)?;
+    Ok(found)
+}
+
 /// The network namespace that this process has left.
 #[derive(Debug)]
 pub(crate) struct Left(File);

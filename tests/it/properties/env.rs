@@ -43,6 +43,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         bundle: None,
         without_variables: Vec::new(),
         engine_name: None,
+        engine: None,
         place: None,
         id,
     }

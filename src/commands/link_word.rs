@@ -1,0 +1,115 @@
+//! The state of a link in one word, with the reason of a link that waits.
+
+use crate::graph;
+use crate::host::Host;
+use crate::lifecycle::alive::is_running;
+use crate::lifecycle::roads::gap_to;
+use crate::link::carry::{Gap, has_routed_flows};
+use crate::model::{LinkState, Network, Record};
+
+/// The state of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkWord {
+    /// Its lines and rules are there.
+    Ready,
+    /// It is ready and opens no port, because its source exposes none.
+    NoPorts,
+    /// It is ready, and was connected too late for its variables.
+    NoVariables,
+    /// It is ready, and its packets are routed from one network to another.
+    Routed,
+    /// Its source is not there, or no packet gets there.
+    Waiting(Waiting),
+}
+
+/// Why a link waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// No container runs that the link means.
+    NotThere,
+    /// The source runs, and no packet gets there.
+    Gap(Gap),
+    /// The source runs and can be reached. The next look at the recipient makes the link.
+    NotYet,
+}
+
+impl Waiting {
+    /// Why `link_state` of `record`, which is not connected, waits.
+    pub(crate) fn of(
+        host: &Host,
+        record: &Record,
+        link_state: &LinkState,
+        records: &[Record],
+    ) -> Self {
+        let runs = |source: &Record| is_running(source, host.boot).unwrap_or(true);
+        let source = graph::meant(records, record, link_state);
+        let source = source.filter(|source| source.network != Network::Host && runs(source));
+        match source.map(|source| gap_to(record, source)) {
+            None => Self::NotThere,
+            Some(Some(gap)) => Self::Gap(gap),
+            Some(None) => Self::NotYet,
+        }
+    }
+
+    /// The reason in words.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::NotThere => "the source is not there",
+            Self::Gap(gap) => gap.reason(),
+            Self::NotYet => "run oci-link sync",
+        }
+    }
+}
+
+impl LinkWord {
+    /// The state of a link of `record`.
+    pub(crate) fn of(
+        host: &Host,
+        record: &Record,
+        link_state: &LinkState,
+        records: &[Record],
+    ) -> Self {
+        let Some(id) = &link_state.source else {
+            return Self::Waiting(Waiting::of(host, record, link_state, records));
+        };
+        let source = records.iter().find(|other| other.id == *id);
+        match source {
+            Some(source) if graph::opened(record, source).is_empty() => Self::NoPorts,
+            _ if record.lacks_variables(&link_state.link.alias) => Self::NoVariables,
+            Some(source) if has_routed_flows(record, source) => Self::Routed,
+            _ => Self::Ready,
+        }
+    }
+
+    /// What is shown behind the link; nothing for a link that is ready.
+    pub(crate) fn mark(self) -> String {
+        match self {
+            Self::Ready => String::new(),
+            Self::NoPorts => " (no ports)".to_owned(),
+            Self::NoVariables => " (no variables)".to_owned(),
+            Self::Routed => " (routed)".to_owned(),
+            Self::Waiting(waiting) => format!(" (waiting: {})", waiting.reason()),
+        }
+    }
+
+    /// The state in JSON. A link without ports or variables is ready, and so is a routed one.
+    pub(crate) fn state(self) -> &'static str {
+        match self {
+            Self::Ready | Self::NoPorts | Self::NoVariables | Self::Routed => "ready",
+            Self::Waiting(_) => "waiting",
+        }
+    }
+
+    /// Why the link waits; `None` for one that is ready.
+    pub(crate) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Waiting(waiting) => Some(waiting.reason()),
+            _ => None,
+        }
+    }
+
+    /// Whether the link may surprise an administrator.
+    pub(crate) fn is_doubtful(self) -> bool {
+        !matches!(self, Self::Ready | Self::Routed)
+    }
+}

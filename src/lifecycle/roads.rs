@@ -1,0 +1,101 @@
+//! Reads what lies between the networks of two containers, where a link needs it.
+//!
+//! Containers of one network need none of it, so their starts read nothing more.
+
+use crate::engine::networks;
+use crate::error::Result;
+use crate::host::{Host, Locked};
+use crate::lifecycle::lookup::{Requester, candidates};
+use crate::link::carry::{Cut, End, Gap, gap, needs_roads};
+use crate::link::{Candidate, Refusal};
+use crate::model::{Address, Engine, Family, LinkState, Network, Record, Roads, Walls};
+use crate::sys::net::routes;
+
+/// The default bridge of podman, which it never separates.
+const DEFAULT_OF_PODMAN: &str = "podman0";
+
+/// Returns what is known of the ways between `me` and `sources`, if they share no network. `walls`
+/// reads the bridges that podman separates.
+pub(crate) fn between<'a>(
+    me: &'a Record,
+    sources: impl Iterator<Item = &'a Record>,
+    walls: impl FnOnce() -> Walls,
+) -> Roads {
+    let far: Vec<&Record> = sources.filter(|source| needs_roads(me, source)).collect();
+    if far.is_empty() {
+        return Roads::default();
+    }
+    let mut roads = Roads::default();
+    if far.iter().chain([&me]).any(|record| record.engine == Some(Engine::Podman)) {
+        roads.walls = walls();
+    }
+    for record in far.iter().chain([&me]) {
+        let (pid, netns) = (record.instance.pid, record.instance.netns);
+        if roads.routes.iter().all(|known| known.netns != netns) {
+            let found = Family::BOTH.map(|family| routes::of_process(pid, netns, family));
+            roads.routes.extend(found.into_iter().flatten());
+        }
+    }
+    let is_dark = |family: &Family| routes::is_forwarded(*family) == Some(false);
+    roads.unforwarded = Family::BOTH.into_iter().filter(is_dark).collect();
+    roads
+}
+
+/// Reads the bridges that podman separates while that is still possible: privileges are dropped next.
+pub(crate) fn prepare<'a>(host: &Locked<'_>, records: impl Iterator<Item = &'a Record>) {
+    let is_elsewhere = |record: &Record| {
+        let mut bridges = record.network.addresses().iter().filter_map(Address::bridge);
+        bridges.any(|bridge| bridge.as_str() != DEFAULT_OF_PODMAN)
+    };
+    let mut podmans = records.filter(|record| record.engine == Some(Engine::Podman));
+    if podmans.any(is_elsewhere) {
+        host.walls(networks::walls);
+    }
+}
+
+/// Returns the ways between `me` and its running candidates.
+pub(crate) fn to_candidates(host: &Locked<'_>, me: &Record, candidates: &[Candidate]) -> Roads {
+    let running = candidates.iter().filter_map(|candidate| match candidate {
+        Candidate::Running(source) => Some(source.as_ref()),
+        _ => None,
+    });
+    between(me, running, || host.walls(networks::walls).clone())
+}
+
+/// Returns why a link from `me` to the running `source` cannot carry now.
+pub(crate) fn gap_to(me: &Record, source: &Record) -> Option<Gap> {
+    gap(me, source, &between(me, std::iter::once(source), networks::walls))
+}
+
+/// Returns cause and fix of a link from `me` to the running `source` that cannot carry now.
+pub(crate) fn cut(me: &Record, source: &Record) -> Option<(String, String)> {
+    let Cut { cause, fix } = Cut::new(gap_to(me, source)?, End::of(me), End::of(source));
+    Some((cause, fix))
+}
+
+/// Returns the refusal of a link of `me` to a running source that cannot carry.
+pub(crate) fn refusal(
+    host: &Locked<'_>,
+    me: &Record,
+    link_state: &LinkState,
+) -> Result<Option<Refusal>> {
+    let links = std::slice::from_ref(link_state);
+    let found = candidates(host.store.as_ref(), host.boot, Requester::of(me), links)?;
+    let roads = to_candidates(host, me, &found);
+    let cut = |source: &Record| {
+        let gap = gap(me, source, &roads)?;
+        Some(Refusal::CannotCarry(Cut::new(gap, End::of(me), End::of(source))))
+    };
+    Ok(found.iter().find_map(|candidate| match candidate {
+        Candidate::Running(source) => cut(source),
+        _ => None,
+    }))
+}
+
+/// Returns the record with the addresses that its namespace has now. A container may get an address while
+/// a recipient waits for it.
+pub(crate) fn with_addresses(host: &Host, source: &Record) -> Record {
+    let now = host.read_addresses(&source.instance).ok().flatten();
+    let network = now.map_or_else(|| source.network.clone(), Network::Own);
+    Record { network, ..source.clone() }
+}

@@ -1,0 +1,81 @@
+//! What is known of the ways between the networks of this host.
+
+use super::{BridgeName, Family, address::is_inside};
+use std::net::IpAddr;
+
+/// How far an engine separates a bridge from other networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wall {
+    /// From the bridges that have such a wall too, or a higher one.
+    FromWalled,
+    /// From every other network.
+    FromAll,
+}
+
+/// The bridges that an engine separates because its configuration says so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Walls(pub(crate) Vec<(BridgeName, Wall)>);
+
+impl Walls {
+    /// Returns the wall around `bridge`, if it has one.
+    pub(crate) fn around(&self, bridge: BridgeName) -> Option<Wall> {
+        self.0.iter().find(|(known, _)| *known == bridge).map(|(_, wall)| *wall)
+    }
+}
+
+/// The routes of one network namespace in one family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Routes {
+    /// The cookie of the namespace.
+    pub(crate) netns: u64,
+    /// The family of the routes.
+    pub(crate) family: Family,
+    /// The networks to which a route leads, each with its prefix length.
+    pub(crate) networks: Vec<(IpAddr, u8)>,
+}
+
+/// What is known of the ways between networks. The default is that nothing stands in the way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Roads {
+    /// The bridges that an engine separates because its configuration says so.
+    pub(crate) walls: Walls,
+    /// The routes of containers, as far as they are known.
+    pub(crate) routes: Vec<Routes>,
+    /// The families that the host does not forward.
+    pub(crate) unforwarded: Vec<Family>,
+}
+
+impl Roads {
+    /// Whether the namespace `netns` has a route to `ip`. Unknown routes count as present.
+    pub(crate) fn lead(&self, netns: u64, ip: IpAddr) -> bool {
+        let family = Family::of(ip);
+        let known = self.routes.iter().find(|it| it.netns == netns && it.family == family);
+        known.is_none_or(|routes| {
+            routes.networks.iter().any(|(network, prefix)| is_inside(ip, *network, *prefix))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_that_are_not_known_count_as_present() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let networks = vec![(ip("10.0.0.0"), 24), (ip("10.9.0.0"), 16)];
+        let routes = vec![Routes { netns: 1, family: Family::V4, networks }];
+        let mut roads = Roads { routes, ..Roads::default() };
+        for (netns, to, leads) in [
+            (1, "10.0.0.7", true),
+            (1, "10.9.8.7", true),
+            (1, "10.0.1.7", false),
+            (1, "fd00::1", true),
+            (2, "10.0.1.7", true),
+        ] {
+            assert_eq!(roads.lead(netns, ip(to)), leads, "{netns} {to}");
+        }
+        roads.routes[0].networks.push((ip("0.0.0.0"), 0));
+        assert!(roads.lead(1, ip("10.0.1.7")), "a default route leads everywhere");
+    }
+}

@@ -1,0 +1,166 @@
+//! The parts of a stored record: where it was made, links, flows and the edit of a hosts file.
+
+use crate::model::{
+    Alias, BridgeName, ContainerId, Created, Flow, HostsEdit, HostsPlace, Inode, Invalid, Link,
+    LinkState, Meaning, Place, PortRange, ProcessPlace, Reference,
+};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Cookie of the network namespace, and device and inode of the pid and time namespaces.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredPlace {
+    network: u64,
+    pid: Option<(u64, u64)>,
+    time: Option<(u64, u64)>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredLink {
+    source: String,
+    alias: String,
+    connected: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    namesake: Option<u64>,
+    /// Missing in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    means: Option<StoredMeaning>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum StoredMeaning {
+    Name,
+    Id(String),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredFlow {
+    from: IpAddr,
+    to: IpAddr,
+    /// `80/tcp`, or `7000-7010/udp` since version 2.
+    port: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bridge: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredHosts {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    /// Missing for a bind-mounted file, which oci-link never removes.
+    created: Option<String>,
+    block: String,
+    previous: Vec<String>,
+}
+
+impl From<&Place> for StoredPlace {
+    fn from(place: &Place) -> Self {
+        let pair = |inode: Inode| (inode.device, inode.number);
+        let ProcessPlace { pid, time } = place.processes;
+        Self { network: place.network, pid: pid.map(pair), time: time.map(pair) }
+    }
+}
+
+impl From<StoredPlace> for Place {
+    fn from(stored: StoredPlace) -> Self {
+        let inode = |(device, number)| Inode { device, number };
+        let processes = ProcessPlace { pid: stored.pid.map(inode), time: stored.time.map(inode) };
+        Self { network: stored.network, processes }
+    }
+}
+
+impl From<&LinkState> for StoredLink {
+    fn from(link_state: &LinkState) -> Self {
+        Self {
+            source: link_state.link.source.to_string(),
+            alias: link_state.link.alias.to_string(),
+            connected: link_state.source.as_ref().map(|id| id.as_str().to_owned()),
+            namesake: link_state.source.as_ref().and_then(ContainerId::tag),
+            means: link_state.meaning.as_ref().map(|meaning| match meaning {
+                Meaning::Name => StoredMeaning::Name,
+                Meaning::Id(id) => StoredMeaning::Id(id.as_str().to_owned()),
+            }),
+        }
+    }
+}
+
+impl TryFrom<&StoredLink> for LinkState {
+    type Error = Invalid;
+
+    fn try_from(stored: &StoredLink) -> std::result::Result<Self, Invalid> {
+        let source = Reference::new(&stored.source)?;
+        let link = Link { source, alias: Alias::new(&stored.alias)? };
+        let source = stored.connected.as_deref().map(ContainerId::new).transpose()?;
+        let source = source.map(|id| id.tagged(stored.namesake));
+        let meaning = match &stored.means {
+            Some(StoredMeaning::Name) => Some(Meaning::Name),
+            Some(StoredMeaning::Id(id)) => Some(Meaning::Id(ContainerId::new(id)?)),
+            None => source.as_ref().and_then(|id| Meaning::inferred(&link.source, id)),
+        };
+        Ok(Self { link, source, meaning })
+    }
+}
+
+impl From<&Flow> for StoredFlow {
+    fn from(flow: &Flow) -> Self {
+        let Flow { from, to, ports, bridge } = *flow;
+        Self { from, to, port: ports.to_string(), bridge: bridge.map(|name| name.to_string()) }
+    }
+}
+
+impl TryFrom<&StoredFlow> for Flow {
+    type Error = Invalid;
+
+    fn try_from(stored: &StoredFlow) -> std::result::Result<Self, Invalid> {
+        let ports = PortRange::parse(&stored.port)?;
+        let bridge = stored.bridge.as_deref().map(BridgeName::new).transpose()?;
+        Ok(Self { from: stored.from, to: stored.to, ports, bridge })
+    }
+}
+
+impl From<&HostsEdit> for StoredHosts {
+    fn from(edit: &HostsEdit) -> Self {
+        let (path, inode, created) = match &edit.place {
+            HostsPlace::Mount { path, inode } => (path, inode, None),
+            HostsPlace::Rootfs { path, inode, created } => (path, inode, Some(created)),
+        };
+        Self {
+            path: path.clone(),
+            device: inode.device,
+            inode: inode.number,
+            created: created.map(|created| created_name(*created).to_owned()),
+            block: edit.block.clone(),
+            previous: edit.previous.clone(),
+        }
+    }
+}
+
+impl TryFrom<StoredHosts> for HostsEdit {
+    type Error = Invalid;
+
+    fn try_from(stored: StoredHosts) -> std::result::Result<Self, Invalid> {
+        let inode = Inode { device: stored.device, number: stored.inode };
+        let path = stored.path;
+        let place = match stored.created.as_deref() {
+            None => HostsPlace::Mount { path, inode },
+            Some(name) => {
+                let all = [Created::Nothing, Created::File, Created::FileAndDirectory];
+                let created = all.into_iter().find(|created| created_name(*created) == name);
+                let created = created.ok_or_else(|| Invalid::new("created", name, "unknown"))?;
+                HostsPlace::Rootfs { path, inode, created }
+            }
+        };
+        Ok(Self { place, block: stored.block, previous: stored.previous })
+    }
+}
+
+fn created_name(created: Created) -> &'static str {
+    match created {
+        Created::Nothing => "nothing",
+        Created::File => "file",
+        Created::FileAndDirectory => "file and directory",
+    }
+}
