@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
-use crate::model::{Address, BackendName, Inode, Instance, Place, StateId, Walls};
+use crate::model::{Address, BackendName, Inode, Instance, Place, SeparatedBridges, StateId};
 use crate::store::notes::Notes;
 use crate::store::{self, Store};
 use crate::sys::net::netlink::kept::KeptSockets;
@@ -58,7 +58,7 @@ pub(crate) struct Locked<'h> {
     lock: Lock,
     /// Closed after the lock is released.
     _sockets: KeptSockets,
-    walls: OnceCell<Walls>,
+    separated: OnceCell<SeparatedBridges>,
 }
 
 /// What a plan changes: records, rules and hosts files. Exists only while the host lock is held.
@@ -142,8 +142,8 @@ impl Host {
     /// [`Cause::LockHeld`]: crate::error::Cause::LockHeld
     pub(crate) fn lock_within(&self, patience: Duration) -> Result<Locked<'_>> {
         let lock = self.store.lock(patience)?;
-        let (walls, sockets) = (OnceCell::new(), KeptSockets::begin());
-        Ok(Locked { host: self, lock, _sockets: sockets, walls })
+        let (separated, sockets) = (OnceCell::new(), KeptSockets::begin());
+        Ok(Locked { host: self, lock, _sockets: sockets, separated })
     }
 
     /// Reads the addresses of a running container in its network namespace, as [`addresses_of`] does.
@@ -176,8 +176,8 @@ impl Locked<'_> {
     }
 
     /// The bridges that an engine separates. They are read once, when they are needed first.
-    pub(crate) fn walls(&self, read: impl FnOnce() -> Walls) -> &Walls {
-        self.walls.get_or_init(read)
+    pub(crate) fn separated(&self, read: impl FnOnce() -> SeparatedBridges) -> &SeparatedBridges {
+        self.separated.get_or_init(read)
     }
 
     /// Isolates the bridges that config.toml names, and no others.

@@ -3,7 +3,7 @@
 use crate::graph;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::roads::gap_to;
+use crate::lifecycle::routing::gap_to;
 use crate::link::carry::{Gap, has_routed_flows};
 use crate::model::{LinkState, Network, Record};
 

@@ -4,7 +4,7 @@
 use super::HostContext;
 use super::check::Check;
 use super::docker::{self, Container};
-use crate::lifecycle::roads::cut;
+use crate::lifecycle::routing::cut;
 use crate::model::{LinkState, Network, Record};
 
 /// Links that are listed.

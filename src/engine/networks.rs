@@ -4,7 +4,7 @@
 //! internal. The file of a network says so. The default network has no file, and no such option.
 
 use crate::error::{Kind, Result};
-use crate::model::{BridgeName, Wall, Walls};
+use crate::model::{BridgeName, SeparatedBridges, Separation};
 use crate::oci::json;
 use crate::sys::file;
 use serde::Deserialize;
@@ -31,32 +31,35 @@ struct Network<'a> {
 
 /// Reads which bridges podman separates from others. A file that cannot be read is logged, and
 /// separates nothing.
-pub(crate) fn walls() -> Walls {
-    walls_in(Path::new(NETWORKS))
+pub(crate) fn separated() -> SeparatedBridges {
+    separated_in(Path::new(NETWORKS))
 }
 
-fn walls_in(directory: &Path) -> Walls {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Walls::default() };
+fn separated_in(directory: &Path) -> SeparatedBridges {
+    let Ok(entries) = std::fs::read_dir(directory) else { return SeparatedBridges::default() };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let files = paths.filter(|path| path.extension().is_some_and(|end| end == "json"));
     let found = files.take(MAX_NETWORKS).filter_map(|path| {
-        let wall = file::read(&path, MAX_NETWORK, Kind::Input).and_then(|text| wall(&text));
-        wall.inspect_err(|error| log::warn!("{}: ignored: {error}", file::shown(&path))).ok()?
+        let separation =
+            file::read(&path, MAX_NETWORK, Kind::Input).and_then(|text| separation(&text));
+        separation
+            .inspect_err(|error| log::warn!("{}: ignored: {error}", file::shown(&path)))
+            .ok()?
     });
-    Walls(found.collect())
+    SeparatedBridges(found.collect())
 }
 
 /// Returns the bridge of a network that is separated from others.
-fn wall(text: &[u8]) -> Result<Option<(BridgeName, Wall)>> {
+fn separation(text: &[u8]) -> Result<Option<(BridgeName, Separation)>> {
     let network: Network<'_> = json::parse("network", text)?;
-    let wall = match network.options.get("isolate").map(AsRef::as_ref) {
-        _ if network.internal => Wall::FromAll,
-        Some("strict") => Wall::FromAll,
-        Some("true" | "1") => Wall::FromWalled,
+    let separation = match network.options.get("isolate").map(AsRef::as_ref) {
+        _ if network.internal => Separation::FromAll,
+        Some("strict") => Separation::FromAll,
+        Some("true" | "1") => Separation::FromSeparated,
         _ => return Ok(None),
     };
     let bridge = network.bridge.and_then(|name| BridgeName::new(&name).ok());
-    Ok(bridge.map(|bridge| (bridge, wall)))
+    Ok(bridge.map(|bridge| (bridge, separation)))
 }
 
 #[cfg(test)]
@@ -70,16 +73,24 @@ mod tests {
                 r#"{{"name":"a","driver":"bridge","network_interface":"podman1",
                 "internal":{internal},"subnets":[]{options}}}"#
             );
-            wall(text.as_bytes()).unwrap().map(|(bridge, wall)| (bridge.to_string(), wall))
+            separation(text.as_bytes())
+                .unwrap()
+                .map(|(bridge, separation)| (bridge.to_string(), separation))
         };
-        let podman1 = |wall| Some(("podman1".to_owned(), wall));
+        let podman1 = |separation| Some(("podman1".to_owned(), separation));
         assert_eq!(judge("", false), None);
         assert_eq!(judge(r#","options":{"mtu":"1500"}"#, false), None);
         assert_eq!(judge(r#","options":{"isolate":"false"}"#, false), None);
-        assert_eq!(judge(r#","options":{"isolate":"true"}"#, false), podman1(Wall::FromWalled));
-        assert_eq!(judge(r#","options":{"isolate":"strict"}"#, false), podman1(Wall::FromAll));
-        assert_eq!(judge("", true), podman1(Wall::FromAll));
-        assert!(wall(b"{").is_err());
+        assert_eq!(
+            judge(r#","options":{"isolate":"true"}"#, false),
+            podman1(Separation::FromSeparated)
+        );
+        assert_eq!(
+            judge(r#","options":{"isolate":"strict"}"#, false),
+            podman1(Separation::FromAll)
+        );
+        assert_eq!(judge("", true), podman1(Separation::FromAll));
+        assert!(separation(b"{").is_err());
     }
 
     #[test]
@@ -94,10 +105,13 @@ mod tests {
         write("b.json", r#"{"network_interface":"podman2"}"#);
         write("c.json", "{");
         write("d.lock", r#"{"network_interface":"podman4","internal":true}"#);
-        let walls = walls_in(&directory);
+        let separated = separated_in(&directory);
         let bridge = |name: &str| BridgeName::new(name).unwrap();
-        assert_eq!(walls, Walls(vec![(bridge("podman1"), Wall::FromWalled)]));
-        assert_eq!(walls_in(&directory.join("none")), Walls::default());
+        assert_eq!(
+            separated,
+            SeparatedBridges(vec![(bridge("podman1"), Separation::FromSeparated)])
+        );
+        assert_eq!(separated_in(&directory.join("none")), SeparatedBridges::default());
         std::fs::remove_dir_all(&directory).unwrap();
     }
 }

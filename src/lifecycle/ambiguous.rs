@@ -106,7 +106,7 @@ impl Ambiguous {
         let world = World {
             candidates: candidates.collect(),
             hosts: world.hosts.clone(),
-            roads: world.roads.clone(),
+            routing: world.routing.clone(),
         };
         let usable = match &me.network {
             Network::Own(_) => Network::Own(addresses),

@@ -12,7 +12,7 @@ use crate::lifecycle::lookup::{Requester, candidates, look_up};
 use crate::lifecycle::planning::{conflicts, plan};
 use crate::lifecycle::remove;
 use crate::lifecycle::replan::{replan, settle};
-use crate::lifecycle::roads;
+use crate::lifecycle::routing;
 use crate::lifecycle::starting::hosts_file;
 use crate::link::{OnMissing, RecipientNames, Refusal, resolve};
 use crate::model::{Alias, Invalid, Link, LinkState, MAX_LINKS, Network, Record, Reference};
@@ -59,7 +59,7 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
         if process.ended(0) {
             return Err(not_running(&me));
         }
-        let refusal = roads::refusal(host, &linked, waiting)?;
+        let refusal = routing::refusal(host, &linked, waiting)?;
         return Err(refusal.map_or_else(|| too_many(host, &linked), Into::into));
     }
     must_agree(host, &plan, file.place(), OnMissing::Refuse)?;

@@ -7,7 +7,7 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::lookup::{Requester, candidates, is_linked};
 use crate::lifecycle::notes::{A_FEW, record_notes, work_off};
 use crate::lifecycle::privileges::AfterHook;
-use crate::lifecycle::roads::{gap_to, with_addresses};
+use crate::lifecycle::routing::{gap_to, with_addresses};
 use crate::lifecycle::start::start_locked;
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::stop_locked;

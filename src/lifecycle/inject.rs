@@ -11,7 +11,7 @@ use crate::lifecycle::absent::{Moment, Search};
 use crate::lifecycle::addresses::corrected;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::notes::record_notes;
-use crate::lifecycle::roads::with_addresses;
+use crate::lifecycle::routing::with_addresses;
 use crate::lifecycle::starting::names;
 use crate::lifecycle::wait::PAUSE;
 use crate::link::carry::{Cut, End, Gap, has_no_address};

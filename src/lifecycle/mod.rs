@@ -22,7 +22,7 @@ pub(crate) mod orphans;
 pub(crate) mod planning;
 pub(crate) mod privileges;
 pub(crate) mod replan;
-pub(crate) mod roads;
+pub(crate) mod routing;
 pub(crate) mod snapshot;
 pub(crate) mod start;
 pub(crate) mod starting;

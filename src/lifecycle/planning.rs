@@ -9,7 +9,7 @@ use crate::lifecycle::ambiguous::Ambiguous;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::disputes::must_agree;
 use crate::lifecycle::lookup::{Requester, candidates};
-use crate::lifecycle::roads;
+use crate::lifecycle::routing;
 use crate::link::flows::too_many_ports;
 use crate::link::{Candidate, HostsInput, OnMissing, Plan, World};
 use crate::model::{ContainerId, Record};
@@ -56,8 +56,8 @@ pub(crate) fn first_plan(
         shared,
     });
     let ambiguous = Ambiguous::find(host, me, &candidates)?;
-    let roads = roads::to_candidates(host, me, &candidates);
-    let plan = ambiguous.plan(me, &World { candidates, hosts, roads }, absent)?;
+    let routing = routing::to_candidates(host, me, &candidates);
+    let plan = ambiguous.plan(me, &World { candidates, hosts, routing }, absent)?;
     if let Some(file) = file {
         must_agree(host, &plan, file.place(), absent)?;
     }

@@ -13,7 +13,7 @@ use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::replan::{ATTEMPTS, log_failure, replan};
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::{part, remove, rollback_current};
-use crate::lifecycle::{contested, debug_log, home, orphans, roads};
+use crate::lifecycle::{contested, debug_log, home, orphans, routing};
 use crate::link::OnMissing;
 use crate::model::{ContainerId, ContainerName, MAX_LINKS, Missing, OwnerTag, Phase, Record};
 use crate::store::Commit;
@@ -64,7 +64,7 @@ pub(crate) fn start_locked(
     if after == AfterHook::Exit {
         let place = hosts.as_ref().map(HostsFile::place);
         let is_linked = !record.links.is_empty() || !recipients.is_empty();
-        roads::prepare(host, recipients.iter().chain([&record]).filter(|_| is_linked));
+        routing::prepare(host, recipients.iter().chain([&record]).filter(|_| is_linked));
         confine(host, recipients.iter().chain(&neighbours).chain([&record]), place);
     }
     let how = (ipv6_loopback, absent, &absences);

@@ -1,7 +1,8 @@
 //! Whether a link can carry packets, and between which addresses of the two containers.
 
 use crate::model::{
-    Address, BridgeName, ContainerName, Engine, Family, Network, Record, Roads, Wall, Walls,
+    Address, BridgeName, ContainerName, Engine, Family, Network, Record, Routing, SeparatedBridges,
+    Separation,
 };
 use std::fmt;
 
@@ -49,7 +50,7 @@ pub(crate) fn pair(
     recipient: &Record,
     source: &Record,
     family: Family,
-    roads: &Roads,
+    routing: &Routing,
 ) -> Option<Pair> {
     let (ours, theirs) = (addresses(recipient, family), addresses(source, family));
     let shared = ours.iter().find_map(|our| {
@@ -57,11 +58,11 @@ pub(crate) fn pair(
         Some(Pair { ours: *our, theirs: *their, routed: false })
     });
     shared.or_else(|| {
-        let leads = |from: &Record, to: &Address| roads.lead(from.instance.netns, to.ip());
+        let leads = |from: &Record, to: &Address| routing.reaches(from.instance.netns, to.ip());
         let theirs: Vec<&Address> = theirs.iter().filter(|their| leads(recipient, their)).collect();
         ours.iter().filter(|our| leads(source, our)).find_map(|our| {
             let is_open =
-                |their: &&&Address| is_routed((recipient, our), (source, their), family, roads);
+                |their: &&&Address| is_routed((recipient, our), (source, their), family, routing);
             let their = theirs.iter().find(is_open)?;
             Some(Pair { ours: *our, theirs: **their, routed: true })
         })
@@ -71,8 +72,8 @@ pub(crate) fn pair(
 /// Returns why a link from `recipient` to the running `source` cannot carry. `None` means that it can.
 ///
 /// Containers of one network namespace reach each other whatever addresses they have.
-pub(crate) fn gap(recipient: &Record, source: &Record, roads: &Roads) -> Option<Gap> {
-    let has_pair = |family| pair(recipient, source, family, roads).is_some();
+pub(crate) fn gap(recipient: &Record, source: &Record, routing: &Routing) -> Option<Gap> {
+    let has_pair = |family| pair(recipient, source, family, routing).is_some();
     if is_one_namespace(recipient, source) || Family::BOTH.into_iter().any(has_pair) {
         None
     } else if has_no_address(source) {
@@ -89,8 +90,8 @@ pub(crate) fn has_no_address(record: &Record) -> bool {
     matches!(&record.network, Network::Own(addresses) if addresses.is_empty())
 }
 
-/// Whether `roads` are needed to judge a link: both have addresses of a family and share no network.
-pub(crate) fn needs_roads(recipient: &Record, source: &Record) -> bool {
+/// Whether `routing` are needed to judge a link: both have addresses of a family and share no network.
+pub(crate) fn needs_routing(recipient: &Record, source: &Record) -> bool {
     let needs = |family| {
         let (ours, theirs) = (addresses(recipient, family), addresses(source, family));
         let is_shared = || ours.iter().any(|our| theirs.iter().any(|their| is_shared(our, their)));
@@ -136,29 +137,35 @@ fn is_routed(
     ours: (&Record, &Address),
     theirs: (&Record, &Address),
     family: Family,
-    roads: &Roads,
+    routing: &Routing,
 ) -> bool {
     let (our, their) = (ours.1, theirs.1);
     if our.bridge().is_some() && our.bridge() == their.bridge() {
         return true;
     }
     let stays = are_apart(our, their) && !our.shares_network(their);
-    if stays && roads.unforwarded.contains(&family) {
+    if stays && routing.unforwarded.contains(&family) {
         return false;
     }
-    let walls = [ours, theirs].map(|(record, address)| wall(record.engine, address, &roads.walls));
-    walls != [Some(Wall::FromWalled); 2] && !walls.contains(&Some(Wall::FromAll))
+    let separated = [ours, theirs]
+        .map(|(record, address)| separation(record.engine, address, &routing.separated));
+    separated != [Some(Separation::FromSeparated); 2]
+        && !separated.contains(&Some(Separation::FromAll))
 }
 
 /// Returns how the engine separates the network of `address` from others.
 ///
 /// Docker separates all its bridges, and so does the firewall plugin that nerdctl configures.
-fn wall(engine: Option<Engine>, address: &Address, walls: &Walls) -> Option<Wall> {
+fn separation(
+    engine: Option<Engine>,
+    address: &Address,
+    separated: &SeparatedBridges,
+) -> Option<Separation> {
     let bridge = address.bridge()?;
     match engine {
-        Some(Engine::Docker | Engine::Nerdctl) => Some(Wall::FromAll),
-        _ if network_of_docker(bridge).is_some() => Some(Wall::FromAll),
-        Some(Engine::Podman) | None => walls.around(bridge),
+        Some(Engine::Docker | Engine::Nerdctl) => Some(Separation::FromAll),
+        _ if network_of_docker(bridge).is_some() => Some(Separation::FromAll),
+        Some(Engine::Podman) | None => separated.of(bridge),
     }
 }
 

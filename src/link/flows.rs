@@ -2,7 +2,7 @@
 
 use super::carry::{Pair, pair};
 use super::{OnMissing, Refusal};
-use crate::model::{Address, BackendName, Family, Flow, Record, Roads};
+use crate::model::{Address, BackendName, Family, Flow, Record, Routing};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -40,13 +40,13 @@ pub(crate) fn source_address(
     recipient: &Record,
     source: &Record,
     family: Family,
-    roads: &Roads,
+    routing: &Routing,
 ) -> Option<IpAddr> {
     let first = |record: &Record| {
         let mut all = record.network.addresses().iter().map(Address::ip);
         all.find(|ip| Family::of(*ip) == family)
     };
-    match pair(recipient, source, family, roads) {
+    match pair(recipient, source, family, routing) {
         Some(Pair { theirs, .. }) => Some(theirs.ip()),
         None if first(recipient).is_none() => first(source),
         None => None,
@@ -62,12 +62,12 @@ pub(crate) fn flows(
     recipient: &Record,
     sources: &mut [Option<&Record>],
     absent: OnMissing,
-    roads: &Roads,
+    routing: &Routing,
 ) -> Result<Vec<Flow>, Refusal> {
     let (mut flows, mut known, mut total) = (Vec::new(), HashSet::<Flow>::new(), 0);
     for connected in sources {
         let Some(source) = connected else { continue };
-        let mut new = between(recipient, source, roads);
+        let mut new = between(recipient, source, routing);
         new.retain(|flow| !known.contains(flow));
         let more: usize = new.iter().map(|flow| weight(recipient.backend, flow)).sum();
         let too_many = too_many_ports(recipient, source);
@@ -85,9 +85,9 @@ pub(crate) fn flows(
 }
 
 /// Returns one flow for each exposed port and each address family in which packets get through.
-fn between(recipient: &Record, source: &Record, roads: &Roads) -> Vec<Flow> {
+fn between(recipient: &Record, source: &Record, routing: &Routing) -> Vec<Flow> {
     let mut flows = Vec::new();
-    let pairs = Family::BOTH.into_iter().filter_map(|f| pair(recipient, source, f, roads));
+    let pairs = Family::BOTH.into_iter().filter_map(|f| pair(recipient, source, f, routing));
     for Pair { ours, theirs, .. } in pairs {
         let (from, to) = (ours.ip(), theirs.ip());
         let bridge = ours.bridge().filter(|ours| theirs.bridge() == Some(*ours));
@@ -102,8 +102,8 @@ mod tests {
     use crate::model::sample::record;
     use crate::model::{BridgeName, Network};
 
-    fn roads() -> Roads {
-        Roads::default()
+    fn routing() -> Routing {
+        Routing::default()
     }
 
     fn at(name: &str, addresses: &[(&str, &str)]) -> Record {
@@ -118,7 +118,7 @@ mod tests {
     fn a_flow_is_bound_to_the_bridge_that_both_sit_on() {
         let web = at("web", &[("10.0.0.2/24", "a"), ("10.0.1.2/24", "b"), ("fd00::2/64", "a")]);
         let shown = |source: &Record| -> Vec<String> {
-            between(&web, source, &roads()).iter().map(ToString::to_string).collect()
+            between(&web, source, &routing()).iter().map(ToString::to_string).collect()
         };
         let near = at("near", &[("10.0.1.3/24", "b"), ("fd00::3/64", "b")]);
         let expected = ["10.0.1.2 -> 10.0.1.3 80/tcp on b", "fd00::2 -> fd00::3 80/tcp"];
@@ -127,7 +127,7 @@ mod tests {
         let expected = ["10.0.0.2 -> 10.0.0.3 80/tcp", "fd00::2 -> fd00::3 80/tcp on a"];
         assert_eq!(shown(&unknown), expected);
         let both_unknown = at("web", &[("10.0.0.2/24", "")]);
-        assert_eq!(between(&both_unknown, &unknown, &roads())[0].bridge, None);
+        assert_eq!(between(&both_unknown, &unknown, &routing())[0].bridge, None);
     }
 
     #[test]
@@ -135,8 +135,8 @@ mod tests {
         let web = record("web", "none", &["10.0.0.2/24"]);
         let [a, b] = ["a", "b"].map(|name| record(name, "80, 81/udp", &["10.0.0.3/24"]));
         let mut sources = [Some(&a), None, Some(&b), Some(&a)];
-        let found = flows(&web, &mut sources, OnMissing::Refuse, &roads()).unwrap();
-        assert_eq!(found, between(&web, &a, &roads()));
+        let found = flows(&web, &mut sources, OnMissing::Refuse, &routing()).unwrap();
+        assert_eq!(found, between(&web, &a, &routing()));
     }
 
     /// 4096 single ports, of which no two are neighbours.
@@ -150,7 +150,7 @@ mod tests {
         let web = record("web", "none", &["10.0.0.2/24"]);
         let all: Vec<Record> = (1..=17).map(many).collect();
         let mut sources: Vec<Option<&Record>> = all.iter().map(Some).collect();
-        let mut count = |absent| flows(&web, &mut sources, absent, &roads()).map(|all| all.len());
+        let mut count = |absent| flows(&web, &mut sources, absent, &routing()).map(|all| all.len());
         assert_eq!(count(OnMissing::Defer), Err(Refusal::TooManyFlows));
         assert_eq!(count(OnMissing::Leave), Ok(MAX_FLOWS));
         assert_eq!(count(OnMissing::Refuse), Ok(MAX_FLOWS));
@@ -163,7 +163,7 @@ mod tests {
         let pbx = record("pbx", "1-65535, 16384-32768/udp", &["10.0.0.3/24"]);
         for backend in [BackendName::Iptables, BackendName::Nftables, BackendName::None] {
             let web = Record { backend, ..web.clone() };
-            let found = flows(&web, &mut [Some(&pbx)], OnMissing::Refuse, &roads()).unwrap();
+            let found = flows(&web, &mut [Some(&pbx)], OnMissing::Refuse, &routing()).unwrap();
             let shown: Vec<String> = found.iter().map(|flow| flow.ports.to_string()).collect();
             assert_eq!(shown, ["1-65535/tcp", "16384-32768/udp"]);
         }
@@ -175,23 +175,23 @@ mod tests {
         let web = Record { backend: BackendName::Ipset, ..web };
         let exposing = |ports| record("pbx", ports, &["10.0.0.3/24", "fd00::3/64"]);
         let (most, more) = (exposing("1-32768/udp"), exposing("1-32769/udp"));
-        let refused = flows(&web, &mut [Some(&more)], OnMissing::Defer, &roads()).unwrap_err();
+        let refused = flows(&web, &mut [Some(&more)], OnMissing::Defer, &routing()).unwrap_err();
         let expected = "link to pbx: it exposes 32769 ports, and the firewall backend ipset takes at \
                         most 32768 of one source: set firewall.backend to \"iptables\" or \
                         \"nftables\", or name fewer in org.oci-link.ports";
         assert_eq!(refused.to_string(), expected);
         assert_eq!(
-            flows(&web, &mut [Some(&most)], OnMissing::Refuse, &roads()).map(|all| all.len()),
+            flows(&web, &mut [Some(&most)], OnMissing::Refuse, &routing()).map(|all| all.len()),
             Ok(2)
         );
         // Both families of one source fill the sets' share of a recipient.
         let small = record("small", "80", &["10.0.0.4/24"]);
         let mut sources = [Some(&most), Some(&small)];
-        let refused = flows(&web, &mut sources, OnMissing::Refuse, &roads());
+        let refused = flows(&web, &mut sources, OnMissing::Refuse, &routing());
         assert_eq!(refused, Err(Refusal::TooManyFlows));
         let mut sources = [Some(&more), Some(&small)];
         assert_eq!(
-            flows(&web, &mut sources, OnMissing::Leave, &roads()).map(|all| all.len()),
+            flows(&web, &mut sources, OnMissing::Leave, &routing()).map(|all| all.len()),
             Ok(1)
         );
         assert!(sources[0].is_none() && sources[1].is_some());

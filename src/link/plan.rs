@@ -5,7 +5,7 @@ use super::flows::{flows, source_address};
 use super::{Candidate, OnMissing, RecipientNames, Refusal, hosts, resolve};
 use crate::model::{
     Address, Alias, Family, Flow, Hostname, HostsEdit, HostsPlace, Link, LinkState, Network, Phase,
-    Record, Roads, is_reserved,
+    Record, Routing, is_reserved,
 };
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ pub(crate) struct World {
     /// The recipient's hosts file, or `None` if it must not be written.
     pub(crate) hosts: Option<HostsInput>,
     /// The ways between networks that the recipient and its sources do not share.
-    pub(crate) roads: Roads,
+    pub(crate) routing: Routing,
 }
 
 /// The changes for one container. `apply` carries them out and makes no decisions.
@@ -81,8 +81,8 @@ pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan
         return Err(Refusal::HostNetwork);
     }
     let mut sources = resolve(RecipientNames::of(me), &links, &world.candidates, absent)?;
-    must_carry(me, &mut sources, absent, &world.roads)?;
-    let flows = flows(me, &mut sources, absent, &world.roads)?;
+    must_carry(me, &mut sources, absent, &world.routing)?;
+    let flows = flows(me, &mut sources, absent, &world.routing)?;
     let mut record = Record { phase: Phase::Ready, flows, ..me.clone() };
     for (link_state, source) in record.links.iter_mut().zip(&sources) {
         *link_state = link_state.connected(*source);
@@ -94,7 +94,7 @@ pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan
     let shared = world.hosts.as_ref().map_or_else(Vec::new, |file| file.shared.clone());
     let mut plan = Plan { record, before: me.clone(), hosts_content: None, shared };
     if let Some(file) = &world.hosts {
-        plan_hosts(&mut plan, me, file, (&sources, &world.roads));
+        plan_hosts(&mut plan, me, file, (&sources, &world.routing));
     }
     Ok(plan)
 }
@@ -104,11 +104,11 @@ fn must_carry(
     me: &Record,
     sources: &mut [Option<&Record>],
     absent: OnMissing,
-    roads: &Roads,
+    routing: &Routing,
 ) -> Result<(), Refusal> {
     for connected in sources {
         let Some(source) = *connected else { continue };
-        match gap(me, source, roads) {
+        match gap(me, source, routing) {
             Some(gap) if absent == OnMissing::Refuse => {
                 return Err(Refusal::CannotCarry(Cut::new(gap, End::of(me), End::of(source))));
             }
@@ -130,7 +130,7 @@ fn plan_hosts(
     plan: &mut Plan,
     me: &Record,
     file: &HostsInput,
-    (sources, roads): (&[Option<&Record>], &Roads),
+    (sources, routing): (&[Option<&Record>], &Routing),
 ) {
     let written: Vec<&str> = me.hosts.iter().flat_map(HostsEdit::blocks).collect();
     let base = match &file.content {
@@ -141,7 +141,7 @@ fn plan_hosts(
         me.links.iter().zip(sources).filter_map(|(link_state, s)| Some((link_state, (*s)?)));
     let mut lines: Vec<String> = connected
         .flat_map(|(link_state, source)| {
-            link_lines(me, &link_state.link.alias, source, (sources, roads))
+            link_lines(me, &link_state.link.alias, source, (sources, routing))
         })
         .collect();
     let own = me.network.addresses().iter().map(Address::ip);
@@ -176,7 +176,7 @@ fn link_lines(
     me: &Record,
     alias: &Alias,
     source: &Record,
-    (sources, roads): (&[Option<&Record>], &Roads),
+    (sources, routing): (&[Option<&Record>], &Routing),
 ) -> Vec<String> {
     let name = source.name.as_str();
     let mut names = vec![alias.as_str()];
@@ -191,7 +191,7 @@ fn link_lines(
     }
     Family::BOTH
         .into_iter()
-        .filter_map(|family| source_address(me, source, family, roads))
+        .filter_map(|family| source_address(me, source, family, routing))
         .map(|ip| hosts::line(ip, &names))
         .collect()
 }

@@ -19,7 +19,7 @@ mod owner;
 mod place;
 mod ports;
 mod record;
-mod roads;
+mod routing;
 #[cfg(test)]
 pub(crate) mod sample;
 
@@ -45,4 +45,4 @@ pub use ports::{PortRange, PortSet, Protocol};
 pub(crate) use record::filler;
 pub use record::{BackendName, Flow, HostsPlace, Inode, Instance, Phase, Record};
 pub(crate) use record::{Created, HostsEdit};
-pub(crate) use roads::{Roads, Routes, Wall, Walls};
+pub(crate) use routing::{Routes, Routing, SeparatedBridges, Separation};

@@ -79,26 +79,6 @@ fn read_opened(
 /// `expected` is the assumed size in bytes. A read that returns exactly that many bytes, with room
 /// in the buffer for more, is taken as the end. A small file thus takes one system call.
 pub(crate) fn whole(file: &File, expected: u64, max: u64) -> std::io::Result<Option<Vec<u8>>> {
-    whole_until(file, expected, max, |filled| filled as u64 == expected)
-}
-
-/// Reads a whole open file like [`whole`]. The file is only ever replaced by rename, so a read that
-/// leaves room in the buffer has reached its end.
-pub(crate) fn whole_unchanging(
-    file: &File,
-    expected: u64,
-    max: u64,
-) -> std::io::Result<Option<Vec<u8>>> {
-    whole_until(file, expected, max, |_| true)
-}
-
-/// `is_end` tells of a number of bytes, with room for more, whether it is the whole file.
-fn whole_until(
-    file: &File,
-    expected: u64,
-    max: u64,
-    is_end: impl Fn(usize) -> bool,
-) -> std::io::Result<Option<Vec<u8>>> {
     let size = |bytes: u64| usize::try_from(bytes.min(max) + 1).unwrap_or(usize::MAX);
     let mut bytes = vec![0; size(expected)];
     let mut filled = 0;
@@ -108,7 +88,7 @@ fn whole_until(
             read => read?,
         };
         filled += read;
-        if read == 0 || (filled < bytes.len() && is_end(filled)) {
+        if read == 0 || (filled < bytes.len() && filled as u64 == expected) {
             bytes.truncate(filled);
             return Ok(Some(bytes));
         }

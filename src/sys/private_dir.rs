@@ -1,6 +1,6 @@
 //! The state directory. Only root may write to it, which is checked before it is used.
 
-use super::file::{open_with, shown, whole_unchanging};
+use super::file::{open_with, shown, whole};
 use crate::error::{Context, Error, Kind, Result};
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -199,8 +199,7 @@ impl Directory {
         let Some(fd) = self.some(name, openat(&self.fd, name, flags, Mode::empty()))? else {
             return Ok(None);
         };
-        let read =
-            whole_unchanging(&File::from(fd), USUAL, max).context(Kind::State, || self.at(name))?;
+        let read = whole(&File::from(fd), USUAL, max).context(Kind::State, || self.at(name))?;
         let too_large = || Error::new(Kind::State, format!("{}: too large", self.at(name)));
         read.ok_or_else(too_large).map(Some)
     }

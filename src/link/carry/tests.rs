@@ -20,8 +20,8 @@ fn by(engine: Engine, record: Record) -> Record {
     Record { engine: Some(engine), ..record }
 }
 
-fn shown(recipient: &Record, source: &Record, roads: &Roads) -> Vec<String> {
-    let pairs = Family::BOTH.into_iter().filter_map(|f| pair(recipient, source, f, roads));
+fn shown(recipient: &Record, source: &Record, routing: &Routing) -> Vec<String> {
+    let pairs = Family::BOTH.into_iter().filter_map(|f| pair(recipient, source, f, routing));
     pairs
         .map(|Pair { ours, theirs, routed }| {
             format!("{} {}{}", ours.ip(), theirs.ip(), if routed { " routed" } else { "" })
@@ -30,26 +30,26 @@ fn shown(recipient: &Record, source: &Record, roads: &Roads) -> Vec<String> {
 }
 
 fn said(recipient: &Record, source: &Record) -> String {
-    let gap = gap(recipient, source, &Roads::default()).unwrap();
+    let gap = gap(recipient, source, &Routing::default()).unwrap();
     Cut::new(gap, End::of(recipient), End::of(source)).to_string()
 }
 
 #[test]
 fn a_shared_network_comes_first_in_each_family() {
-    let roads = Roads::default();
+    let routing = Routing::default();
     let web = at("web", &[("10.0.0.2/24", "a"), ("10.1.0.2/24", "b"), ("fd00::2/64", "a")]);
     let db = at("db", &[("10.2.0.3/24", "c"), ("10.1.0.3/24", "b"), ("fd01::3/64", "c")]);
-    assert_eq!(shown(&web, &db, &roads), ["10.1.0.2 10.1.0.3", "fd00::2 fd01::3 routed"]);
-    assert_eq!(gap(&web, &db, &roads), None);
+    assert_eq!(shown(&web, &db, &routing), ["10.1.0.2 10.1.0.3", "fd00::2 fd01::3 routed"]);
+    assert_eq!(gap(&web, &db, &routing), None);
     // On Docker's networks nothing is routed: each family is judged alone.
     let [web, db] = [web, db].map(|record| by(Engine::Docker, record));
-    assert_eq!(shown(&web, &db, &roads), ["10.1.0.2 10.1.0.3"]);
-    assert_eq!(gap(&web, &db, &roads), None);
+    assert_eq!(shown(&web, &db, &routing), ["10.1.0.2 10.1.0.3"]);
+    assert_eq!(gap(&web, &db, &routing), None);
 }
 
 #[test]
 fn addresses_of_single_hosts_and_of_unknown_places_are_routed() {
-    let roads = Roads::default();
+    let routing = Routing::default();
     for (ours, theirs) in [
         ("10.244.0.5/32", "10.244.0.6/32"),
         ("10.244.1.5/24", "10.244.2.6/24"),
@@ -57,10 +57,10 @@ fn addresses_of_single_hosts_and_of_unknown_places_are_routed() {
     ] {
         let (web, db) = (at("web", &[(ours, "")]), at("db", &[(theirs, "")]));
         let [one, other] = [&web, &db].map(|it| it.network.addresses()[0].ip());
-        assert_eq!(shown(&web, &db, &roads), [format!("{one} {other} routed")]);
+        assert_eq!(shown(&web, &db, &routing), [format!("{one} {other} routed")]);
         // A macvlan network of Docker is on no bridge, and no rule of Docker separates it.
         let [web, db] = [web, db].map(|record| by(Engine::Docker, record));
-        assert_eq!(gap(&web, &db, &roads), None);
+        assert_eq!(gap(&web, &db, &routing), None);
     }
 }
 
@@ -68,13 +68,13 @@ fn addresses_of_single_hosts_and_of_unknown_places_are_routed() {
 fn what_an_engine_separates_is_not_routed() {
     let web = |bridge| at("web", &[("10.1.0.2/24", bridge)]);
     let db = |bridge| at("db", &[("10.2.0.3/24", bridge)]);
-    let of = |bridge: &str, wall| (BridgeName::new(bridge).unwrap(), wall);
-    let walls = vec![
-        of("podman1", Wall::FromWalled),
-        of("podman2", Wall::FromWalled),
-        of("podman3", Wall::FromAll),
+    let of = |bridge: &str, separation| (BridgeName::new(bridge).unwrap(), separation);
+    let separated = vec![
+        of("podman1", Separation::FromSeparated),
+        of("podman2", Separation::FromSeparated),
+        of("podman3", Separation::FromAll),
     ];
-    let roads = Roads { walls: Walls(walls), ..Roads::default() };
+    let routing = Routing { separated: SeparatedBridges(separated), ..Routing::default() };
     let cut = Some(Gap::Network);
     for (ours, theirs, expected) in [
         ("br0", "br1", None),
@@ -89,24 +89,24 @@ fn what_an_engine_separates_is_not_routed() {
         ("podman1", "podman1", None),
         ("docker0", "docker0", None),
     ] {
-        let found = gap(&web(ours), &db(theirs), &roads);
+        let found = gap(&web(ours), &db(theirs), &routing);
         assert_eq!(found, expected, "{ours} {theirs}");
-        let back = gap(&db(theirs), &web(ours), &roads);
+        let back = gap(&db(theirs), &web(ours), &routing);
         assert_eq!(back, expected, "{theirs} {ours}");
     }
     for engine in [Engine::Docker, Engine::Nerdctl] {
         let named = by(engine, web("mine"));
-        assert_eq!(gap(&named, &db("br1"), &roads), cut, "a bridge with a name of its own");
+        assert_eq!(gap(&named, &db("br1"), &routing), cut, "a bridge with a name of its own");
     }
-    assert_eq!(gap(&by(Engine::Podman, web("mine")), &db("br1"), &roads), None);
+    assert_eq!(gap(&by(Engine::Podman, web("mine")), &db("br1"), &routing), None);
 }
 
 /// The bridge of another network may have the same subnet.
 #[test]
 fn one_subnet_on_two_bridges_is_not_one_network() {
-    let roads = Roads::default();
+    let routing = Routing::default();
     let (web, db) = (at("web", &[("10.1.0.2/24", "a")]), at("db", &[("10.1.0.3/24", "b")]));
-    assert_eq!(shown(&web, &db, &roads), ["10.1.0.2 10.1.0.3 routed"]);
+    assert_eq!(shown(&web, &db, &routing), ["10.1.0.2 10.1.0.3 routed"]);
     let [web, db] = [web, db].map(|record| by(Engine::Docker, record));
     assert_eq!(
         said(&web, &db),
@@ -125,14 +125,14 @@ fn without_a_route_or_forwarding_nothing_is_routed() {
     };
     let judge = |ours: &[(&str, u8)], theirs: &[(&str, u8)]| {
         let routes = vec![routes(&web, ours), routes(&db, theirs)];
-        gap(&web, &db, &Roads { routes, ..Roads::default() })
+        gap(&web, &db, &Routing { routes, ..Routing::default() })
     };
     let default = [("0.0.0.0", 0)];
     assert_eq!(judge(&default, &default), None);
     assert_eq!(judge(&[("10.1.0.0", 24)], &default), Some(Gap::Network));
     assert_eq!(judge(&default, &[("10.2.0.0", 24)]), Some(Gap::Network), "no way back");
     assert_eq!(judge(&[("10.2.0.0", 24)], &[("10.1.0.2", 32)]), None);
-    let dark = |family| Roads { unforwarded: vec![family], ..Roads::default() };
+    let dark = |family| Routing { unforwarded: vec![family], ..Routing::default() };
     assert_eq!(gap(&web, &db, &dark(Family::V4)), Some(Gap::Network));
     assert_eq!(gap(&web, &db, &dark(Family::V6)), None);
     // Another router may be in between.
@@ -142,18 +142,18 @@ fn without_a_route_or_forwarding_nothing_is_routed() {
 
 #[test]
 fn containers_without_addresses_or_of_one_namespace() {
-    let roads = Roads::default();
+    let routing = Routing::default();
     let (web, db) = (at("web", &[("10.1.0.2/24", "a")]), at("db", &[]));
-    assert_eq!(gap(&web, &db, &roads), Some(Gap::SourceAddress));
-    assert_eq!(gap(&db, &web, &roads), Some(Gap::RecipientAddress));
+    assert_eq!(gap(&web, &db, &routing), Some(Gap::SourceAddress));
+    assert_eq!(gap(&db, &web, &routing), Some(Gap::RecipientAddress));
     let six = at("six", &[("fd00::3/64", "a")]);
-    assert_eq!(gap(&web, &six, &roads), Some(Gap::Network), "no family in common");
+    assert_eq!(gap(&web, &six, &routing), Some(Gap::Network), "no family in common");
     let mut peer = db.clone();
     peer.instance = web.instance.clone();
-    assert_eq!(gap(&web, &peer, &roads), None, "a pod");
-    assert!(!needs_roads(&web, &peer) && !needs_roads(&web, &db) && !needs_roads(&web, &six));
-    assert!(needs_roads(&web, &at("far", &[("10.2.0.3/24", "b")])));
-    assert!(!needs_roads(&web, &at("near", &[("10.2.0.3/24", "b"), ("10.1.0.3/24", "a")])));
+    assert_eq!(gap(&web, &peer, &routing), None, "a pod");
+    assert!(!needs_routing(&web, &peer) && !needs_routing(&web, &db) && !needs_routing(&web, &six));
+    assert!(needs_routing(&web, &at("far", &[("10.2.0.3/24", "b")])));
+    assert!(!needs_routing(&web, &at("near", &[("10.2.0.3/24", "b"), ("10.1.0.3/24", "a")])));
 }
 
 #[test]

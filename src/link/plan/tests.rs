@@ -12,7 +12,7 @@ fn world(sources: &[Record], content: Option<&str>) -> World {
     World {
         candidates: sources.iter().map(|s| Candidate::Running(Box::new(s.clone()))).collect(),
         hosts: Some(HostsInput { place, content, ipv6: true, shared: vec![] }),
-        roads: Roads::default(),
+        routing: Routing::default(),
     }
 }
 
@@ -103,7 +103,7 @@ fn of_several_networks_the_shared_one_counts() {
 fn refusals_say_what_docker_says() {
     let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:sql"]);
     let refused = |candidate: Candidate| {
-        let world = World { candidates: vec![candidate], hosts: None, roads: Roads::default() };
+        let world = World { candidates: vec![candidate], hosts: None, routing: Routing::default() };
         plan(&web, &world, OnMissing::Refuse).unwrap_err().to_string()
     };
     assert_eq!(
@@ -123,7 +123,7 @@ fn refusals_say_what_docker_says() {
 #[test]
 fn on_the_hosts_network_only_links_are_refused() {
     let on_host = Record { network: Network::Host, ..record("web", "none", &[]) };
-    let nobody = World { candidates: vec![], hosts: None, roads: Roads::default() };
+    let nobody = World { candidates: vec![], hosts: None, routing: Routing::default() };
     assert!(plan(&on_host, &nobody, OnMissing::Refuse).is_ok());
     let linked = on_host.linked(&["db"]);
     let db = record("db", "80", &["10.0.0.2/24"]);
@@ -221,7 +221,7 @@ fn what_is_no_host_name_is_in_no_line() {
 fn an_alias_that_is_the_own_name_is_refused() {
     let web = record("web", "none", &["10.0.0.4/24"]).linked(&["db:WEB"]);
     let world =
-        World { candidates: vec![Candidate::Missing], hosts: None, roads: Roads::default() };
+        World { candidates: vec![Candidate::Missing], hosts: None, routing: Routing::default() };
     assert!(matches!(plan(&web, &world, OnMissing::Leave), Err(Refusal::OwnHostname(_))));
 }
 

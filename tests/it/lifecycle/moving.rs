@@ -83,8 +83,8 @@ each_backend! {
         host.assert_nothing_left();
     }
 
-    /// Who gets an address that is free again inherits nothing of a link, and refuses no link.
-    fn n27_the_start_of_an_heir_is_a_look(backend) {
+    /// A container with an address that is free again inherits no link, and keeps no link from being made.
+    fn h06_an_address_that_is_free_again_is_inherited_without_links(backend) {
         for of_source in [true, false] {
             let host = host_with(backend);
             let mut db = source(&host, "db", "3306");
@@ -170,7 +170,7 @@ each_backend! {
 /// Docker inside two pods that are linked with each other, on a host with Docker. Its bridges are no
 /// addresses of the pods, neither before nor after their start.
 #[test]
-fn n07_bridges_inside_of_two_pods() {
+fn h07_bridges_inside_of_two_pods() {
     let host = host_with(BackendName::Iptables);
     let docker0 = "link add docker0 type bridge
                    addr add 172.17.0.1/16 dev docker0
@@ -196,7 +196,7 @@ fn n07_bridges_inside_of_two_pods() {
 
 /// A source gave itself the address of a neighbour: links lead to its own.
 #[test]
-fn n78_the_address_of_a_neighbour_comes_first() {
+fn h06_the_address_of_a_neighbour_comes_first() {
     for neighbour_first in [true, false] {
         let host = host_with(BackendName::Iptables);
         let neighbour = host.container("neighbour").hooks().build();

@@ -5,21 +5,21 @@ use std::net::IpAddr;
 
 /// How far an engine separates a bridge from other networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wall {
-    /// From the bridges that have such a wall too, or a higher one.
-    FromWalled,
+pub(crate) enum Separation {
+    /// From the bridges that have such a separation too, or a higher one.
+    FromSeparated,
     /// From every other network.
     FromAll,
 }
 
 /// The bridges that an engine separates because its configuration says so.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Walls(pub(crate) Vec<(BridgeName, Wall)>);
+pub(crate) struct SeparatedBridges(pub(crate) Vec<(BridgeName, Separation)>);
 
-impl Walls {
-    /// Returns the wall around `bridge`, if it has one.
-    pub(crate) fn around(&self, bridge: BridgeName) -> Option<Wall> {
-        self.0.iter().find(|(known, _)| *known == bridge).map(|(_, wall)| *wall)
+impl SeparatedBridges {
+    /// Returns how far `bridge` is separated, if it is.
+    pub(crate) fn of(&self, bridge: BridgeName) -> Option<Separation> {
+        self.0.iter().find(|(known, _)| *known == bridge).map(|(_, separation)| *separation)
     }
 }
 
@@ -36,18 +36,18 @@ pub(crate) struct Routes {
 
 /// What is known of the ways between networks. The default is that nothing stands in the way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Roads {
+pub(crate) struct Routing {
     /// The bridges that an engine separates because its configuration says so.
-    pub(crate) walls: Walls,
+    pub(crate) separated: SeparatedBridges,
     /// The routes of containers, as far as they are known.
     pub(crate) routes: Vec<Routes>,
     /// The families that the host does not forward.
     pub(crate) unforwarded: Vec<Family>,
 }
 
-impl Roads {
+impl Routing {
     /// Whether the namespace `netns` has a route to `ip`. Unknown routes count as present.
-    pub(crate) fn lead(&self, netns: u64, ip: IpAddr) -> bool {
+    pub(crate) fn reaches(&self, netns: u64, ip: IpAddr) -> bool {
         let family = Family::of(ip);
         let known = self.routes.iter().find(|it| it.netns == netns && it.family == family);
         known.is_none_or(|routes| {
@@ -65,7 +65,7 @@ mod tests {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let networks = vec![(ip("10.0.0.0"), 24), (ip("10.9.0.0"), 16)];
         let routes = vec![Routes { netns: 1, family: Family::V4, networks }];
-        let mut roads = Roads { routes, ..Roads::default() };
+        let mut routing = Routing { routes, ..Routing::default() };
         for (netns, to, leads) in [
             (1, "10.0.0.7", true),
             (1, "10.9.8.7", true),
@@ -73,9 +73,9 @@ mod tests {
             (1, "fd00::1", true),
             (2, "10.0.1.7", true),
         ] {
-            assert_eq!(roads.lead(netns, ip(to)), leads, "{netns} {to}");
+            assert_eq!(routing.reaches(netns, ip(to)), leads, "{netns} {to}");
         }
-        roads.routes[0].networks.push((ip("0.0.0.0"), 0));
-        assert!(roads.lead(1, ip("10.0.1.7")), "a default route leads everywhere");
+        routing.routes[0].networks.push((ip("0.0.0.0"), 0));
+        assert!(routing.reaches(1, ip("10.0.1.7")), "a default route leads everywhere");
     }
 }

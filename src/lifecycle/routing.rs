@@ -6,39 +6,41 @@ use crate::engine::networks;
 use crate::error::Result;
 use crate::host::{Host, Locked};
 use crate::lifecycle::lookup::{Requester, candidates};
-use crate::link::carry::{Cut, End, Gap, gap, needs_roads};
+use crate::link::carry::{Cut, End, Gap, gap, needs_routing};
 use crate::link::{Candidate, Refusal};
-use crate::model::{Address, Engine, Family, LinkState, Network, Record, Roads, Walls};
+use crate::model::{
+    Address, Engine, Family, LinkState, Network, Record, Routing, SeparatedBridges,
+};
 use crate::sys::net::routes;
 
 /// The default bridge of podman, which it never separates.
 const DEFAULT_OF_PODMAN: &str = "podman0";
 
-/// Returns what is known of the ways between `me` and `sources`, if they share no network. `walls`
+/// Returns what is known of the ways between `me` and `sources`, if they share no network. `separated`
 /// reads the bridges that podman separates.
 pub(crate) fn between<'a>(
     me: &'a Record,
     sources: impl Iterator<Item = &'a Record>,
-    walls: impl FnOnce() -> Walls,
-) -> Roads {
-    let far: Vec<&Record> = sources.filter(|source| needs_roads(me, source)).collect();
+    separated: impl FnOnce() -> SeparatedBridges,
+) -> Routing {
+    let far: Vec<&Record> = sources.filter(|source| needs_routing(me, source)).collect();
     if far.is_empty() {
-        return Roads::default();
+        return Routing::default();
     }
-    let mut roads = Roads::default();
+    let mut routing = Routing::default();
     if far.iter().chain([&me]).any(|record| record.engine == Some(Engine::Podman)) {
-        roads.walls = walls();
+        routing.separated = separated();
     }
     for record in far.iter().chain([&me]) {
         let (pid, netns) = (record.instance.pid, record.instance.netns);
-        if roads.routes.iter().all(|known| known.netns != netns) {
+        if routing.routes.iter().all(|known| known.netns != netns) {
             let found = Family::BOTH.map(|family| routes::of_process(pid, netns, family));
-            roads.routes.extend(found.into_iter().flatten());
+            routing.routes.extend(found.into_iter().flatten());
         }
     }
     let is_dark = |family: &Family| routes::is_forwarded(*family) == Some(false);
-    roads.unforwarded = Family::BOTH.into_iter().filter(is_dark).collect();
-    roads
+    routing.unforwarded = Family::BOTH.into_iter().filter(is_dark).collect();
+    routing
 }
 
 /// Reads the bridges that podman separates while that is still possible: privileges are dropped next.
@@ -49,22 +51,22 @@ pub(crate) fn prepare<'a>(host: &Locked<'_>, records: impl Iterator<Item = &'a R
     };
     let mut podmans = records.filter(|record| record.engine == Some(Engine::Podman));
     if podmans.any(is_elsewhere) {
-        host.walls(networks::walls);
+        host.separated(networks::separated);
     }
 }
 
 /// Returns the ways between `me` and its running candidates.
-pub(crate) fn to_candidates(host: &Locked<'_>, me: &Record, candidates: &[Candidate]) -> Roads {
+pub(crate) fn to_candidates(host: &Locked<'_>, me: &Record, candidates: &[Candidate]) -> Routing {
     let running = candidates.iter().filter_map(|candidate| match candidate {
         Candidate::Running(source) => Some(source.as_ref()),
         _ => None,
     });
-    between(me, running, || host.walls(networks::walls).clone())
+    between(me, running, || host.separated(networks::separated).clone())
 }
 
 /// Returns why a link from `me` to the running `source` cannot carry now.
 pub(crate) fn gap_to(me: &Record, source: &Record) -> Option<Gap> {
-    gap(me, source, &between(me, std::iter::once(source), networks::walls))
+    gap(me, source, &between(me, std::iter::once(source), networks::separated))
 }
 
 /// Returns cause and fix of a link from `me` to the running `source` that cannot carry now.
@@ -81,9 +83,9 @@ pub(crate) fn refusal(
 ) -> Result<Option<Refusal>> {
     let links = std::slice::from_ref(link_state);
     let found = candidates(host.store.as_ref(), host.boot, Requester::of(me), links)?;
-    let roads = to_candidates(host, me, &found);
+    let routing = to_candidates(host, me, &found);
     let cut = |source: &Record| {
-        let gap = gap(me, source, &roads)?;
+        let gap = gap(me, source, &routing)?;
         Some(Refusal::CannotCarry(Cut::new(gap, End::of(me), End::of(source))))
     };
     Ok(found.iter().find_map(|candidate| match candidate {
