@@ -7,7 +7,6 @@
 use crate::error::{Cause, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::ambiguous::is_same_namespace;
 use crate::lifecycle::lookup::{Requester, candidates, recipients_of};
 use crate::lifecycle::planning::conflicts;
 use crate::lifecycle::replan::replan_all;
@@ -96,7 +95,7 @@ pub(crate) fn follow(host: &Locked<'_>, record: &Record, look: &mut Look<'_>) ->
 /// records keep them as former ones.
 fn correct(host: &Locked<'_>, record: &Record, now: &[Address]) -> Result<Vec<Record>> {
     let mut members = pod_peers(host.store.as_ref(), record)?;
-    members.retain(|peer| is_same_namespace(peer, record));
+    members.retain(|peer| peer.instance.shares_namespace(&record.instance));
     members.extend(host.store.get(&record.id)?);
     for member in &mut members {
         let old = member.network.addresses().iter().map(Address::ip);

@@ -11,19 +11,9 @@ use crate::link::{self, Candidate, OnMissing, Plan, World};
 use crate::model::{Address, ContainerId, Network, Record};
 use std::net::IpAddr;
 
-/// Whether both containers are in one network namespace of one boot.
-pub(crate) fn is_same_namespace(one: &Record, other: &Record) -> bool {
-    one.instance.boot == other.instance.boot && one.instance.netns == other.instance.netns
-}
-
 /// The address `ip` of a container, if it has it.
 pub(crate) fn find(record: &Record, ip: IpAddr) -> Option<&Address> {
     record.network.addresses().iter().find(|address| address.ip() == ip)
-}
-
-/// Whether both addresses are on bridges that are known, and on different ones.
-pub(crate) fn are_apart(one: &Address, other: &Address) -> bool {
-    matches!((one.bridge(), other.bridge()), (Some(one), Some(other)) if one != other)
 }
 
 /// An address of a container that another running one has too.
@@ -138,10 +128,11 @@ fn shared(host: &Host, record: &Record, address: &Address) -> Result<Option<Shar
     };
     others.retain(|other| {
         // Unknown is not dead.
-        !is_same_namespace(other, record) && is_running(other, host.boot).unwrap_or(true)
+        !other.instance.shares_namespace(&record.instance)
+            && is_running(other, host.boot).unwrap_or(true)
     });
     let found = || others.iter().filter_map(|other| find(other, ip));
-    let is_apart = found().all(|theirs| are_apart(address, theirs));
+    let is_apart = found().all(|theirs| address.is_apart_from(theirs));
     let other = others.iter().find(|other| find(other, ip).is_some());
     Ok(other.map(|other| Shared {
         owner: record.id.clone(),

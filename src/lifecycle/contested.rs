@@ -9,7 +9,7 @@ use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::host::Locked;
 use crate::lifecycle::addresses::{Look, MAX_READ, follow};
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::ambiguous::{are_apart, find, is_same_namespace};
+use crate::lifecycle::ambiguous::find;
 use crate::lifecycle::lookup::{is_linked, recipients_of};
 use crate::lifecycle::remove;
 use crate::lifecycle::replan::log_failure;
@@ -45,7 +45,8 @@ pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<Settled> {
             holders => holders.context(Kind::State, what)?,
         };
         for holder in holders {
-            let is_own = holder.id == container.id || is_same_namespace(&holder, container);
+            let is_own =
+                holder.id == container.id || holder.instance.shares_namespace(&container.instance);
             if is_own || known.contains(&holder.id) {
                 continue;
             }
@@ -109,7 +110,7 @@ fn settle_with(
         );
         return Err(Error::new(Kind::Unsafe, message));
     }
-    for (theirs, _) in both.iter().filter(|(theirs, ours)| !are_apart(ours, theirs)) {
+    for (theirs, _) in both.iter().filter(|(theirs, ours)| !ours.is_apart_from(theirs)) {
         log::warn!(
             "address {}: container {} has it too: the links of {} no longer use it",
             theirs.ip(),

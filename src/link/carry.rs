@@ -74,7 +74,9 @@ pub(crate) fn pair(
 /// Containers of one network namespace reach each other whatever addresses they have.
 pub(crate) fn gap(recipient: &Record, source: &Record, routing: &Routing) -> Option<Gap> {
     let has_pair = |family| pair(recipient, source, family, routing).is_some();
-    if is_one_namespace(recipient, source) || Family::BOTH.into_iter().any(has_pair) {
+    if recipient.instance.shares_namespace(&source.instance)
+        || Family::BOTH.into_iter().any(has_pair)
+    {
         None
     } else if has_no_address(source) {
         Some(Gap::SourceAddress)
@@ -97,7 +99,7 @@ pub(crate) fn needs_routing(recipient: &Record, source: &Record) -> bool {
         let is_shared = || ours.iter().any(|our| theirs.iter().any(|their| is_shared(our, their)));
         !ours.is_empty() && !theirs.is_empty() && !is_shared()
     };
-    !is_one_namespace(recipient, source) && Family::BOTH.into_iter().any(needs)
+    !recipient.instance.shares_namespace(&source.instance) && Family::BOTH.into_iter().any(needs)
 }
 
 /// Whether a flow of `recipient` to `source` leads from one network to another.
@@ -116,19 +118,9 @@ fn addresses(record: &Record, family: Family) -> Vec<Address> {
     all.filter(|address| Family::of(address.ip()) == family).copied().collect()
 }
 
-fn is_one_namespace(one: &Record, other: &Record) -> bool {
-    let [one, other] = [&one.instance, &other.instance];
-    one.boot == other.boot && one.netns == other.netns
-}
-
 /// Whether both addresses are in one network. Two bridges may have one subnet by chance.
 fn is_shared(one: &Address, other: &Address) -> bool {
-    one.shares_network(other) && !are_apart(one, other)
-}
-
-/// Whether both addresses are on bridges that are known, and on different ones.
-fn are_apart(one: &Address, other: &Address) -> bool {
-    matches!((one.bridge(), other.bridge()), (Some(one), Some(other)) if one != other)
+    one.shares_network(other) && !one.is_apart_from(other)
 }
 
 /// Whether packets can be routed between two networks: no engine separates them, and the host
@@ -143,7 +135,7 @@ fn is_routed(
     if our.bridge().is_some() && our.bridge() == their.bridge() {
         return true;
     }
-    let stays = are_apart(our, their) && !our.shares_network(their);
+    let stays = our.is_apart_from(their) && !our.shares_network(their);
     if stays && routing.unforwarded.contains(&family) {
         return false;
     }

@@ -60,6 +60,11 @@ impl Address {
         is_inside(self.ip, other.ip, self.prefix.min(other.prefix))
     }
 
+    /// Whether both addresses are on bridges that are known, and on different ones.
+    pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
+        matches!((self.bridge(), other.bridge()), (Some(one), Some(other)) if one != other)
+    }
+
     /// Returns the network of the address, such as `10.0.0.0/24`.
     pub(crate) fn subnet(&self) -> String {
         let prefix = u32::from(self.prefix);

@@ -36,6 +36,13 @@ pub struct Instance {
     pub started: u64,
 }
 
+impl Instance {
+    /// Whether both are in one network namespace of one boot.
+    pub(crate) fn shares_namespace(&self, other: &Self) -> bool {
+        self.boot == other.boot && self.netns == other.netns
+    }
+}
+
 /// One permitted flow: connections from one address to one port, or one range of ports, of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow {

@@ -89,7 +89,8 @@ pub(crate) const ENVIRONMENTS: &[Environment] = &[
     usable("log: FIFO", "mkfifo /run/broken/log; log /run/broken/log"),
     usable("log: directory", "mkdir /run/broken/log; log /run/broken/log"),
     usable("log: link to itself", "ln -s log /run/broken/log; log /run/broken/log"),
-    usable("log: relative path", "log log"),
+    // Beside the bundle, which must stay as it was.
+    usable("log: relative path", "log ../log"),
     unusable("state directory: missing", "hide_state"),
     unusable("state directory: read-only", "read_only /run/oci-link"),
     unusable("state directory: full", "fill_bytes"),

@@ -13,7 +13,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 fn numbers() -> BTreeSet<String> {
     let a = (1..=44).filter(|number| ![27, 40].contains(number)).map(|n| format!("a{n:02}"));
     let f = (1..=39).map(|n| format!("f{n:02}"));
-    let h = (1..=22).map(|n| format!("h{n:02}"));
+    let h = (1..=23).map(|n| format!("h{n:02}"));
     a.chain(f).chain((1..=6).map(|n| format!("i{n}"))).chain(h).collect()
 }
 
