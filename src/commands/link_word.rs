@@ -3,7 +3,9 @@
 use crate::graph;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
+use crate::lifecycle::ambiguous::Ambiguous;
 use crate::lifecycle::routing::gap_to;
+use crate::link::Candidate;
 use crate::link::carry::{Gap, has_routed_flows};
 use crate::model::{LinkState, Network, Record};
 
@@ -29,6 +31,8 @@ pub(crate) enum Waiting {
     NotThere,
     /// The source runs, and no packet gets there.
     Gap(Gap),
+    /// The source runs, and another running container has the same address as one of the two.
+    SharedAddress,
     /// The source runs and can be reached. The next look at the recipient makes the link.
     NotYet,
 }
@@ -44,10 +48,16 @@ impl Waiting {
         let runs = |source: &Record| is_running(source, host.boot).unwrap_or(true);
         let source = graph::meant(records, record, link_state);
         let source = source.filter(|source| source.network != Network::Host && runs(source));
-        match source.map(|source| gap_to(record, source)) {
-            None => Self::NotThere,
-            Some(Some(gap)) => Self::Gap(gap),
-            Some(None) => Self::NotYet,
+        let Some(source) = source else { return Self::NotThere };
+        if let Some(gap) = gap_to(record, source) {
+            return Self::Gap(gap);
+        }
+        let candidate = [Candidate::Running(Box::new(source.clone()))];
+        let shared = Ambiguous::find(host, record, &candidate);
+        if shared.is_ok_and(|shared| !shared.is_empty()) {
+            Self::SharedAddress
+        } else {
+            Self::NotYet
         }
     }
 
@@ -56,6 +66,7 @@ impl Waiting {
         match self {
             Self::NotThere => "the source is not there",
             Self::Gap(gap) => gap.reason(),
+            Self::SharedAddress => "another container has its address",
             Self::NotYet => "run oci-link sync",
         }
     }

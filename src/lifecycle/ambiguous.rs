@@ -50,6 +50,11 @@ impl Ambiguous {
         Ok(Self(all))
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Plans the links of `me` without these addresses. The record of the plan keeps them.
     pub(crate) fn plan(&self, me: &Record, world: &World, absent: OnMissing) -> Result<Plan> {
         if self.0.is_empty() {

@@ -223,6 +223,26 @@ fn h06_the_address_of_a_neighbour_comes_first() {
     }
 }
 
+/// A packet of either would pass.
+#[test]
+fn n78_a_link_waits_while_its_source_has_the_address_of_the_recipient() {
+    let host = host_with(BackendName::Nftables);
+    let mut db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    let ([v4, v6], number) = (web.addresses(), db.number());
+    let change = format!("addr flush dev eth0 scope global\naddr add {v4}/24 dev eth0");
+    db.ip(&format!("{change}\naddr add {v6}/64 dev eth0 nodad"));
+    assert_followed(&host, &["db"]);
+    let listed = call(&host, "ls").ended(0);
+    assert!(listed.contains("(waiting: another container has its address)"), "{listed}");
+    assert!(!is_named(&host, web.addresses()), "{:?}", permissions(&host));
+    db.renumber(number);
+    assert_followed(&host, &["db"]);
+    assert_eq!(web.reach(&db, Proto::Tcp, PORT), OPEN);
+    [&web, &db].into_iter().for_each(end);
+    host.assert_nothing_left();
+}
+
 /// At most 64 addresses count, and no start waits for the others.
 #[test]
 fn n67_ten_thousand_addresses() {
