@@ -19,13 +19,6 @@ const OF_DOCKER: &str = "br-0123456789ab";
 const NO_NETWORK: &str = "web is on 10.77.0.0/24 and fd77::/64, db on 10.78.0.0/24 and fd78::/64: \
                           connect both to one network";
 
-/// Runs each line of `ip -batch` in the container's namespace.
-fn inside(host: &Host, container: &Container, lines: &str) {
-    let mut ip = Command::new("ip");
-    ip.args(["-netns", container.netns().name(), "-batch", "-"]);
-    host.feed(&mut ip, lines.as_bytes()).ok();
-}
-
 /// Renames the second bridge, as if Docker had made it.
 fn docker_makes_the_second_bridge(host: &Host) {
     for line in ["down", &format!("name {OF_DOCKER}"), "up"] {
@@ -42,7 +35,7 @@ fn docker_makes_the_second_bridge(host: &Host) {
 fn move_to_second(host: &Host, container: &Container) {
     container.unplug();
     host.plug_into_second(container);
-    inside(host, container, "route add default via 10.78.0.1\nroute add default via fd78::1");
+    container.ip("route add default via 10.78.0.1\nroute add default via fd78::1");
 }
 
 /// A source on the second bridge only.
@@ -56,7 +49,7 @@ fn far_source<'h>(host: &'h Host, id: &str) -> Container<'h> {
 /// A source without any address.
 fn nowhere<'h>(host: &'h Host, id: &str) -> Container<'h> {
     let db = host.container(id).annotate("ports", "3306").env("A=b").hooks().build();
-    inside(host, &db, "addr flush dev eth0");
+    db.ip("addr flush dev eth0");
     db.run().ok();
     db
 }
@@ -128,7 +121,7 @@ each_runtime! {
         let plug = format!("link add master {OF_DOCKER} up type veth peer name eth1 netns {name}");
         host.run(Command::new("ip").args(plug.split(' '))).ok();
         let number = db.number();
-        inside(&host, &db, &format!(
+        db.ip(&format!(
             "addr add 10.78.0.{number}/24 dev eth1\naddr add fd78::{number:x}/64 dev eth1 nodad\n\
              link set eth1 up\nroute add default via 10.78.0.1\nroute add default via fd78::1"
         ));
@@ -172,7 +165,7 @@ each_runtime! {
         let web = deferred(&host, "web", "db", 80);
         waits(&host, &web, "the source shares no network");
         // The first look after both have routes makes the link.
-        inside(&host, &db, "route add default via 10.78.0.1");
+        db.ip("route add default via 10.78.0.1");
         assert_eq!(link_of(&host, "web")["reason"], "run oci-link sync");
         call(&host, "sync").ok();
         assert!(web.hosts().contains(&format!("{}\tdb", second(&db))), "{}", web.hosts());
@@ -201,7 +194,7 @@ each_runtime! {
         let host = iptables_host(runtime);
         host.lay_second_bridge();
         let db = host.container("db").annotate("ports", "3306").hooks().build();
-        inside(&host, &db, "addr flush dev eth0\naddr add 10.79.0.9/24 dev eth0");
+        db.ip("addr flush dev eth0\naddr add 10.79.0.9/24 dev eth0");
         host.plug_into_second(&db);
         db.run().ok();
         let web = unprepared(&host, "web", "db", "fail").build();
@@ -219,13 +212,13 @@ each_runtime! {
         let host = iptables_host(runtime);
         let with = |id: &str, missing: &str, family: &str| {
             let container = unprepared(&host, id, "db", missing).build();
-            inside(&host, &container, family);
+            container.ip(family);
             container
         };
         let only_v6 = "addr flush dev eth0 to 10.77.0.0/24";
         let only_v4 = "addr flush dev eth0 to fd77::/64";
         let db = host.container("db").annotate("ports", "3306").hooks().build();
-        inside(&host, &db, only_v6);
+        db.ip(only_v6);
         db.run().ok();
         let web = with("web", "fail", only_v4);
         let _ = web.run().refused(1);
@@ -295,7 +288,7 @@ each_runtime! {
         let host = iptables_host(runtime);
         let db = source(&host, "db", "3306");
         let web = unprepared(&host, "web", "db", "defer").build();
-        inside(&host, &web, "addr flush dev eth0");
+        web.ip("addr flush dev eth0");
         web.run().ok();
         waits(&host, &web, "the recipient has no address");
         let complaint = call(&host, "connect web db:other").refused(4);
@@ -330,7 +323,7 @@ each_runtime! {
         let web = deferred(&host, "web", "db", 80);
         waits(&host, &web, "the source has no address");
         let [v4, v6] = db.addresses();
-        inside(&host, &db, &format!("addr add {v4}/24 dev eth0\naddr add {v6}/64 dev eth0 nodad"));
+        db.ip(&format!("addr add {v4}/24 dev eth0\naddr add {v6}/64 dev eth0 nodad"));
         call(&host, "sync").ok();
         assert!(knows(&web, "db", &db), "{}", web.hosts());
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
@@ -349,7 +342,7 @@ each_runtime! {
             assert!(!started.is_finished());
             let [v4, v6] = db.addresses();
             let lines = format!("addr add {v4}/24 dev eth0\naddr add {v6}/64 dev eth0 nodad");
-            inside(&host, &db, &lines);
+            db.ip(&lines);
             started.join().expect("web starts");
             assert!(knows(&web, "db", &db), "{}", web.hosts());
         });
