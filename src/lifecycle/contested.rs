@@ -70,6 +70,9 @@ pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<Settled> {
             }
         }
     }
+    // Several holders may have one recipient.
+    done.neighbours.sort_by(|one, other| one.id.cmp(&other.id));
+    done.neighbours.dedup_by(|one, other| one.id == other.id);
     Ok(done)
 }
 

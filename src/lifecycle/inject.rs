@@ -39,7 +39,7 @@ const TIMEOUT: i64 = 30;
 pub(crate) enum Hooks<'a> {
     /// The hooks that make and remove links.
     Both,
-    /// The same hooks for one run of a container without links. They put this config.json back.
+    /// The same hooks, for one `run` of a container without links. The first one restores this config.json.
     OneRun(&'a Path),
     /// The hook that removes links. Its arguments name the variables that were injected.
     Poststop,

@@ -51,7 +51,7 @@ impl Said<'_> {
         self
     }
 
-    fn mend(&self) -> &str {
+    fn fix(&self) -> &str {
         self.0["fix"].as_str().unwrap_or_default()
     }
 }

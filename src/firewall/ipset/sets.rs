@@ -144,7 +144,7 @@ impl SetEntry {
     }
 }
 
-/// The same flows, with ranges in the place of many neighbours.
+/// The same flows, with ranges instead of many neighbouring ports.
 pub(crate) fn with_ranges(flows: &[Flow]) -> Vec<Flow> {
     let mut all: HashMap<_, Vec<PortRange>> = HashMap::new();
     for Flow { from, to, ports, bridge } in flows {

@@ -123,8 +123,8 @@ fn refusals_say_what_docker_says() {
 #[test]
 fn on_the_hosts_network_only_links_are_refused() {
     let on_host = Record { network: Network::Host, ..record("web", "none", &[]) };
-    let nobody = World { candidates: vec![], hosts: None, routing: Routing::default() };
-    assert!(plan(&on_host, &nobody, OnMissing::Refuse).is_ok());
+    let nothing = World { candidates: vec![], hosts: None, routing: Routing::default() };
+    assert!(plan(&on_host, &nothing, OnMissing::Refuse).is_ok());
     let linked = on_host.linked(&["db"]);
     let db = record("db", "80", &["10.0.0.2/24"]);
     let there = World { hosts: None, ..world(&[db], None) };

@@ -10,6 +10,7 @@ pub(crate) mod subscription;
 pub(crate) mod uapi;
 
 use crate::error::{Cause, Context, Error, Kind, Result};
+use crate::sys::process::network;
 use kept::Socket;
 use message::{Batch, Message, messages};
 use nix::errno::Errno;
@@ -70,6 +71,7 @@ impl Netlink {
     }
 
     fn open(protocol: SockProtocol) -> Result<Self> {
+        network::must_be_ours()?;
         if let Some(socket) = kept::idle(protocol) {
             let buffer = room().context(Kind::Firewall, || "netlink socket")?;
             return Ok(Self { socket, buffer });

@@ -12,7 +12,7 @@ use super::netlink::{Netlink, NetlinkError, namespace_cookie};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Address, Instance, Invalid, first_of_networks};
 use crate::sys::file::open_to_read;
-use crate::sys::process;
+use crate::sys::process::{self, network};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -134,7 +134,7 @@ impl Namespace {
         enter(&theirs)?;
         let found = read(&ours);
         // Without this, everything that follows would act on the container's network.
-        enter(&ours)?;
+        leave_for(&ours)?;
         let mut namespace = found?;
         if namespace.cookie == 0 {
             namespace.cookie = a.ino();
@@ -173,6 +173,12 @@ fn enter(namespace: &File) -> Result<()> {
     setns(namespace, CloneFlags::CLONE_NEWNET).context(Kind::Namespace, || "setns")
 }
 
+/// Returns to this process's own namespace. A caller may go on without what it wanted to read, so a failure
+/// is remembered: no rule is changed after that.
+fn leave_for(ours: &File) -> Result<()> {
+    enter(ours).inspect_err(|_| network::is_lost())
+}
+
 /// Calls `act` in the network namespace of `process`, which this process enters and leaves again.
 /// Requires `CAP_SYS_ADMIN`.
 pub(crate) fn inside<T>(process: &Process, act: impl FnOnce() -> T) -> Result<T> {
@@ -185,7 +191,7 @@ pub(crate) fn inside<T>(process: &Process, act: impl FnOnce() -> T) -> Result<T>
     }
     enter(&theirs)?;
     let found = act();
-    enter(&ours)?;
+    leave_for(&ours)?;
     Ok(found)
 }
 
@@ -214,7 +220,7 @@ pub(crate) fn enter_first(cookie: u64) -> Result<Option<Left>> {
     if namespace_cookie().is_ok_and(|found| found == cookie) {
         return Ok(Some(Left(ours)));
     }
-    enter(&ours).map(|()| None)
+    leave_for(&ours).map(|()| None)
 }
 
 /// Reads the namespace that this process is in; `host` is the namespace of the host.

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const MAX_TABLE: u64 = 64 << 10;
 /// `RTF_UP`: the route is in use.
 const UP: u32 = 0x1;
-/// `RTF_REJECT`: the route leads nowhere.
+/// `RTF_REJECT`: packets to this network are refused.
 const REJECT: u32 = 0x200;
 
 /// Returns the routes of the process `pid` in `family`; `netns` is the cookie of its network namespace.

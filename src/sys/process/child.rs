@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)] // Every block has a SAFETY comment.
 
-use super::{own_pid, rounds};
+use super::{network, own_pid, rounds};
 use crate::error::{Cause, Context, Error, Kind, Result};
 use nix::errno::Errno;
 use nix::libc;
@@ -55,6 +55,7 @@ pub(crate) fn run(
     patience: u16,
     kind: Kind,
 ) -> Result<Output> {
+    network::must_be_ours()?;
     let stream = || memfd_create(c"oci-link", MFdFlags::MFD_CLOEXEC).map(File::from);
     let stream = || stream().context(kind, || "memfd");
     let (mut stdin, mut stdout, mut stderr) = (stream()?, stream()?, stream()?);

@@ -7,6 +7,7 @@ pub(crate) mod child;
 pub mod entry;
 pub(crate) mod exec;
 pub(crate) mod lock;
+pub(crate) mod network;
 pub(crate) mod rounds;
 pub(crate) mod stdin;
 use crate::error::{Context, Error, Kind, Result};

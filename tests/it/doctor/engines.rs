@@ -31,7 +31,7 @@ fn an_engine_that_does_not_know_us() {
         site.write(program, "");
         let report = doctor(&host, &site, 1);
         assert_eq!(report.troubles(), [format!("warning {name}")]);
-        configure(&site, report.of(name).is("warning", "not registered with any engine").mend());
+        configure(&site, report.of(name).is("warning", "not registered with any engine").fix());
         assert_well(&host, &site);
         doctor(&host, &site, 0).of(name).is("ok", "oci-link is registered");
         let call = format!("{name} --default");
@@ -60,7 +60,7 @@ fn what_docker_says() {
         "{ \"runtimes\": { \"oci-link\": { \"path\": \"/old/oci-link-runtime\" } } }",
     );
     let report = doctor(&host, &site, 1);
-    configure(&site, report.of("docker").is("warning", "not what configure writes").mend());
+    configure(&site, report.of("docker").is("warning", "not what configure writes").fix());
     assert_well(&host, &site);
     site.write(DAEMON, "{");
     doctor(&host, &site, 2).of("docker").is("fault", "daemon.json");
@@ -73,7 +73,7 @@ fn what_docker_says() {
     for text in ["", "[firewall]\nbackend = \"auto\"\n", "[firewall]\nisolate = []\n"] {
         config(&host, text);
         let report = doctor(&host, &site, 1);
-        paste(&host, &site, &report.of("docker's daemon.json").mend().replace("docker0", "br0"));
+        paste(&host, &site, &report.of("docker's daemon.json").fix().replace("docker0", "br0"));
         assert_well(&host, &site);
     }
 }
@@ -95,7 +95,7 @@ fn hooks_that_podman_cannot_use() {
     assert_eq!(report.troubles(), ["fault hook half.json"]);
     let said = report.of("hook half.json");
     said.is("fault", "podman starts no container");
-    let (_, remove) = said.mend().split_once("or ").expect("two ways");
+    let (_, remove) = said.fix().split_once("or ").expect("two ways");
     paste(&host, &site, remove);
     assert_well(&host, &site);
 
@@ -105,7 +105,7 @@ fn hooks_that_podman_cannot_use() {
     site.write(hook, &site.read(hook).expect("made").replace(&bin, "/gone/oci-link"));
     let report = doctor(&host, &site, 2);
     assert_eq!(report.troubles(), ["fault hook oci-link-poststop.json"]);
-    configure(&site, report.of("hook oci-link-poststop.json").is("fault", "/gone/oci-link").mend());
+    configure(&site, report.of("hook oci-link-poststop.json").is("fault", "/gone/oci-link").fix());
     assert_well(&host, &site);
 }
 
@@ -131,9 +131,9 @@ fn annotations_that_containerd_keeps_to_itself() {
     site.write("/etc/containerd/config.toml", &text);
     let report = doctor(&host, &site, 2);
     assert!(
-        report.of(subject).is("fault", "container_annotations").mend().contains("org.oci-link.*")
+        report.of(subject).is("fault", "container_annotations").fix().contains("org.oci-link.*")
     );
-    configure(&site, report.of("containerd").is("warning", "not what configure writes").mend());
+    configure(&site, report.of("containerd").is("warning", "not what configure writes").fix());
     assert_well(&host, &site);
 }
 
@@ -173,8 +173,8 @@ fn podmans_runtime_and_ours() {
     assert_eq!(report.troubles(), ["warning podman", "warning podman's runtime"]);
     let said = report.of("podman's runtime");
     said.is("warning", "/usr/bin/runc, oci-link executes ");
-    assert_eq!(said.mend(), "oci-link configure podman --default");
-    configure(&site, said.mend());
+    assert_eq!(said.fix(), "oci-link configure podman --default");
+    configure(&site, said.fix());
     assert_well(&host, &site);
     let drop_in = site.read("/etc/containers/containers.conf.d/oci-link.conf").expect("made");
     assert!(drop_in.contains("\nruntime = \"oci-link\"\n"), "{drop_in}");
@@ -191,7 +191,7 @@ fn a_missing_runtime_of_podman_is_a_fault() {
     assert_eq!(report.troubles(), ["warning podman", "fault podman's runtime"]);
     let said = report.of("podman's runtime");
     said.is("fault", "runtime \"crun\": no such program on this host");
-    configure(&site, said.mend());
+    configure(&site, said.fix());
     assert_well(&host, &site);
     // And now none.
     site.uninstall("/usr/bin/runc");
@@ -199,11 +199,11 @@ fn a_missing_runtime_of_podman_is_a_fault() {
     assert_eq!(report.troubles(), ["fault podman's runtime"]);
     let said = report.of("podman's runtime");
     said.is("fault", "\"crun\" is not installed");
-    assert_eq!(said.mend(), "apt-get install crun && oci-link configure podman");
+    assert_eq!(said.fix(), "apt-get install crun && oci-link configure podman");
     site.install("/usr/bin/crun");
     site.configure("podman").ok();
     fs::remove_file(site.wrapper("crun")).expect("removed");
     let report = doctor(&host, &site, 2);
-    configure(&site, report.of("podman's runtime").is("fault", "oci-link-crun is missing").mend());
+    configure(&site, report.of("podman's runtime").is("fault", "oci-link-crun is missing").fix());
     assert_well(&host, &site);
 }

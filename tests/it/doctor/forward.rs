@@ -139,7 +139,7 @@ each_backend! {
             let report = doctor(&host, &site, 2);
             assert_eq!(report.troubles(), ["fault forwarded packets"], "{table}");
             let said = report.of("forwarded packets");
-            let fix = said.is("fault", named).mend().to_owned();
+            let fix = said.is("fault", named).fix().to_owned();
             let told = call(&host, "sync --check").ended(6);
             assert!(told.contains(named) && told.contains("1 problem found; run oci-link doctor"), "{told}");
             if let Some((now, _)) = fix.split_once(" accept; and the same in the file") {

@@ -50,8 +50,8 @@ each_backend! {
         let report = doctor(&host, &site, 1);
         assert_eq!(report.troubles(), ["warning links"]);
         let said = report.of("links");
-        assert!(said.is("warning", "web (web): the container no longer runs").mend().ends_with(" gc"), "{}", said.mend());
-        paste(&host, &site, said.mend());
+        assert!(said.is("warning", "web (web): the container no longer runs").fix().ends_with(" gc"), "{}", said.fix());
+        paste(&host, &site, said.fix());
         assert_well(&host, &site);
     }
 
@@ -66,7 +66,7 @@ each_backend! {
             assert_eq!(report.troubles(), ["warning lost records"]);
             let said = report.of("lost records");
             said.is("warning", &format!("orphaned rules of 1 container at {v4}, {v6}: records were lost"));
-            let (first, last) = said.mend().split_once("; then ").expect("two steps");
+            let (first, last) = said.fix().split_once("; then ").expect("two steps");
             assert!(last.ends_with(" gc"), "{last}");
             (first.to_owned(), last.to_owned())
         };
@@ -129,7 +129,7 @@ fn who_is_in_front_is_named() {
     let said = report.of("FORWARD, IPv4");
     said.is("warning", "-A FORWARD -s 10.9.8.7/32 -j DROP");
     report.of("FORWARD, IPv6").is("ok", "first");
-    paste(&host, &site, said.mend());
+    paste(&host, &site, said.fix());
     assert_well(&host, &site);
 
     by_hand(&host, &["ip6tables -F FORWARD"]);
@@ -171,7 +171,7 @@ fn a_subnet_that_is_accepted_in_front_of_us_is_a_fault() {
         "netavark accepts its whole subnet before FORWARD reaches OCI-LINK: -A NETAVARK_FORWARD",
     );
     report.of("FORWARD, IPv4").is("warning", "NETAVARK_FORWARD");
-    paste(&host, &site, said.mend());
+    paste(&host, &site, said.fix());
     assert_well(&host, &site);
 }
 
@@ -186,7 +186,7 @@ fn isolation_is_read_from_rules() {
     let said = report.of("isolation, IPv4");
     said.is("fault", "do not separate the containers");
     report.of("isolation, IPv6").is("ok", "last");
-    paste(&host, &site, said.mend());
+    paste(&host, &site, said.fix());
     assert_well(&host, &site);
     config(&host, "[firewall]\nbackend = \"iptables\"\nisolate = [\"br0\", \"br9\"]\n");
     let report = doctor(&host, &site, 2);
@@ -204,7 +204,7 @@ each_backend! {
         assert_eq!(report.troubles(), ["fault bridge-nf-call-iptables"]);
         let said = report.of("bridge-nf-call-iptables");
         said.is("fault", "traffic between containers of one bridge is not filtered");
-        let (now, _) = said.mend().split_once("; ").expect("now, and for the next boot");
+        let (now, _) = said.fix().split_once("; ").expect("now, and for the next boot");
         paste(&host, &site, now);
         assert_well(&host, &site);
         // Where nothing need be kept apart it may be meant so.

@@ -31,7 +31,7 @@ fn a_link_without_a_common_network_is_a_fault_with_the_fix() {
     let web = waiting(&host);
     let found = report(host.run(&mut command(&host, &site, &["--json"])), 2);
     let said = found.of("link of web");
-    let said = said.is("fault", "db waits: db has no address").mend();
+    let said = said.is("fault", "db waits: db has no address").fix();
     assert!(said.starts_with("connect db to a network; then oci-link "), "{said}");
     assert!(said.ends_with(" sync"), "{said}");
     // The host is on no network of the container, so nothing is routed.
@@ -41,7 +41,7 @@ fn a_link_without_a_common_network_is_a_fault_with_the_fix() {
     db.run().ok();
     let found = report(host.run(&mut command(&host, &site, &["--json"])), 2);
     let cause = "db waits: web is on 10.77.0.0/24 and fd77::/64, db on 10.99.0.0/24";
-    let said = found.of("link of web").is("fault", cause).mend().to_owned();
+    let said = found.of("link of web").is("fault", cause).fix().to_owned();
     assert!(said.starts_with("connect both to one network; then"), "{said}");
     [&web, &db].into_iter().for_each(end);
 }
@@ -51,7 +51,7 @@ fn a_probe_says_what_answers() {
     let (host, site) = site();
     let probe =
         |status| report(host.run(&mut command(&host, &site, &["--json", "--probe"])), status);
-    assert!(probe(0).of("probe").is("ok", "no link opens a TCP port").mend().is_empty());
+    assert!(probe(0).of("probe").is("ok", "no link opens a TCP port").fix().is_empty());
     let db = source(&host, "db", "3306, 3307, 53/udp");
     let web = recipient(&host, "web", "db");
     let found = probe(1);

@@ -24,12 +24,12 @@ fn a_state_directory_that_others_can_write_to() {
     let said = report.of("state directory");
     said.is("fault", "other users can write to it");
     assert_eq!(mode(&host.state_dir()), 0o777, "only looked at");
-    paste(&host, &site, said.mend());
+    paste(&host, &site, said.fix());
     // The rest is what every start mends.
     let report = doctor(&host, &site, 1);
     let said = report.of("state directory");
     said.is("warning", "755");
-    paste(&host, &site, said.mend());
+    paste(&host, &site, said.fix());
     assert_well(&host, &site);
 }
 
@@ -39,14 +39,14 @@ fn a_state_directory_of_somebody_else_or_elsewhere() {
     chown(host.state_dir(), Some(1000), Some(1000)).expect("changed");
     let report = doctor(&host, &site, 2);
     let said = report.of("state directory");
-    paste(&host, &site, said.is("fault", "belongs to another user").mend());
+    paste(&host, &site, said.is("fault", "belongs to another user").fix());
     assert_well(&host, &site);
     fs::rename(host.state_dir(), host.state_dir().with_file_name("moved")).expect("moved");
     symlink("moved", host.state_dir()).expect("made");
     let report = doctor(&host, &site, 2);
     let said = report.of("state directory");
     assert!(
-        said.is("fault", "is a symbolic link or not a directory").mend().contains("state_dir = ")
+        said.is("fault", "is a symbolic link or not a directory").fix().contains("state_dir = ")
     );
 }
 
@@ -72,7 +72,7 @@ fn records_that_nobody_can_read() {
     fs::write(broken.join("x.json"), "{").expect("written");
     let report = doctor(&host, &site, 1);
     let said = report.of("unreadable records");
-    paste(&host, &site, said.is("warning", "1 records").mend());
+    paste(&host, &site, said.is("warning", "1 records").fix());
     assert_well(&host, &site);
     fs::remove_dir_all(host.path("state/wanted")).expect("removed");
     symlink("/", host.path("state/wanted")).expect("made");
@@ -91,7 +91,7 @@ fn a_config_file_that_is_wrong_or_others() {
     fs::set_permissions(host.path("config.toml"), Permissions::from_mode(0o666)).expect("set");
     let report = doctor(&host, &site, 2);
     let said = report.of("config.toml");
-    paste(&host, &site, said.is("fault", "mode 666").mend());
+    paste(&host, &site, said.is("fault", "mode 666").fix());
     assert_well(&host, &site);
 }
 
@@ -124,7 +124,7 @@ fn programs_that_are_not_what_they_should_be() {
         config(&host, &text);
         let why = if text.contains(&link) { "is oci-link itself" } else { "no such program" };
         let report = doctor(&host, &site, 2);
-        paste(&host, &site, report.of("wrapped runtime").is("fault", why).mend());
+        paste(&host, &site, report.of("wrapped runtime").is("fault", why).fix());
         assert_well(&host, &site);
     }
     config(&host, "");
@@ -134,7 +134,7 @@ fn programs_that_are_not_what_they_should_be() {
     let report = doctor(&host, &site, 1);
     assert_eq!(report.troubles(), ["warning oci-link-runtime", "warning oci-link-crun"]);
     for name in ["oci-link-runtime", "oci-link-crun"] {
-        paste(&host, &site, report.of(name).mend());
+        paste(&host, &site, report.of(name).fix());
     }
     assert_well(&host, &site);
 }
