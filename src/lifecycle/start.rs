@@ -38,7 +38,7 @@ pub(crate) fn start_locked(
     }
     debug_log::backend(&record, &host.config.firewall);
     if !record.links.is_empty() {
-        let mut look = Look::at_most(host, MAX_LINKS);
+        let mut look = Look::quick(host, MAX_LINKS);
         follow_sources(host, Requester::of(&record), &record.links, &mut look)?;
     }
     let Previous { record, cleared, neighbours } = replace_previous(host, record)?;
@@ -106,7 +106,7 @@ fn undo(host: &Locked<'_>, id: &ContainerId, error: Error) -> Result<()> {
 
 /// Follows the addresses of `recipients`, of which [`MAX_READ`] are read.
 fn follow_all(host: &Locked<'_>, recipients: &[Record]) {
-    let mut look = Look::at_most(host, MAX_READ);
+    let mut look = Look::quick(host, MAX_READ);
     for recipient in recipients {
         log_failure(recipient, follow(host, recipient, &mut look).map(drop));
     }
