@@ -13,6 +13,7 @@
 //! provides and which versions were tested.
 
 mod bare;
+mod cni_networks;
 mod containerd;
 pub(crate) mod crio;
 pub(crate) mod docker;
