@@ -39,7 +39,7 @@ fn move_to_second(host: &Host, container: &Container) {
 }
 
 /// A source on the second bridge only.
-fn far_source<'h>(host: &'h Host, id: &str) -> Container<'h> {
+pub(crate) fn far_source<'h>(host: &'h Host, id: &str) -> Container<'h> {
     let db = host.container(id).annotate("ports", "3306").hooks().build();
     move_to_second(host, &db);
     db.run().ok();
@@ -65,7 +65,7 @@ fn link_of(host: &Host, container: &str) -> Value {
 }
 
 /// The address of a container on the second bridge.
-fn second(container: &Container) -> IpAddr {
+pub(crate) fn second(container: &Container) -> IpAddr {
     IpAddr::from([10, 78, 0, container.number()])
 }
 
