@@ -72,7 +72,7 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Returns the bridge of a network, and how far it is separated; `None` for a network without a bridge.
-fn separation(text: &[u8]) -> Result<Option<(BridgeName, Separation)>> {
+pub(crate) fn separation(text: &[u8]) -> Result<Option<(BridgeName, Separation)>> {
     let network: Network<'_> = json::parse("network", text)?;
     let plugins = if network.plugins.is_empty() { vec![network.single] } else { network.plugins };
     let Some(first) = plugins.iter().find(|plugin| plugin.kind == "bridge") else {

@@ -53,7 +53,7 @@ fn separated_in(directory: &Path) -> SeparatedBridges {
 }
 
 /// Returns the bridge of a network that is separated from others.
-fn separation(text: &[u8]) -> Result<Option<(BridgeName, Separation)>> {
+pub(crate) fn separation(text: &[u8]) -> Result<Option<(BridgeName, Separation)>> {
     let network: Network<'_> = json::parse("network", text)?;
     let separation = match network.options.get("isolate").map(AsRef::as_ref) {
         _ if network.internal => Separation::FromAll,

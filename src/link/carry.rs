@@ -119,7 +119,7 @@ fn addresses(record: &Record, family: Family) -> Vec<Address> {
 }
 
 /// Whether both addresses are in one network. Two bridges may have one subnet by chance.
-fn is_shared(one: &Address, other: &Address) -> bool {
+pub(crate) fn is_shared(one: &Address, other: &Address) -> bool {
     one.shares_network(other) && !one.is_apart_from(other)
 }
 

@@ -27,6 +27,9 @@ each_engine! {
         rig.machine.sh("docker network connect bridge db").ok();
         web().run().ok();
         rig.assert_reaches("web", "database", 3306);
+        let variable = "DATABASE_PORT=tcp://172.17.0.";
+        let environ = rig.environ("web");
+        assert!(environ.iter().any(|entry| entry.starts_with(variable)), "{environ:?}");
         rig.machine.sh("/usr/local/bin/oci-link sync").ok();
         for name in ["web", "late"] {
             rig.assert_reaches(name, "database", 3306);
@@ -52,6 +55,13 @@ each_engine! {
         let doctor = rig.machine.sh("/usr/local/bin/oci-link doctor || true").ok();
         let hidden = "it hides the address of the recipient from the source on the way from 10.88.0.0/16";
         assert!(doctor.contains(hidden), "{doctor}");
+        on("both", "far,podman").run().ok();
+        let web = rig.container("near").annotate("links", "both:database");
+        web.run().ok();
+        rig.assert_reaches("near", "database", 3306);
+        let variable = "DATABASE_PORT=tcp://10.88.0.";
+        let environ = rig.environ("near");
+        assert!(environ.iter().any(|entry| entry.starts_with(variable)), "{environ:?}");
         on("apart", "one").run().ok();
         let complaint = on("other", "two").annotate("links", "apart:database").run().refused();
         assert!(complaint.contains(": podman network connect NETWORK apart"), "{complaint}");

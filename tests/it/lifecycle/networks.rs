@@ -32,7 +32,7 @@ fn docker_makes_the_second_bridge(host: &Host) {
 }
 
 /// Takes a container off the first bridge, and plugs it into the second one with routes to all others.
-fn move_to_second(host: &Host, container: &Container) {
+pub(crate) fn move_to_second(host: &Host, container: &Container) {
     container.unplug();
     host.plug_into_second(container);
     container.ip("route add default via 10.78.0.1\nroute add default via fd78::1");
