@@ -22,6 +22,7 @@ mod host;
 mod isolation;
 mod links;
 mod lost;
+mod masquerade;
 mod podman;
 mod probe;
 mod programs;

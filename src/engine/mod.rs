@@ -13,9 +13,11 @@
 //! provides and which versions were tested.
 
 mod bare;
+pub(crate) mod cni_networks;
 mod containerd;
 pub(crate) mod crio;
 pub(crate) mod docker;
+pub(crate) mod docker_networks;
 pub(crate) mod docker_sources;
 mod engine_env;
 mod image_config;

@@ -3,7 +3,9 @@
 
 use crate::compose::{ComposeOptions, convert};
 use crate::config::Config;
-use crate::engine::{crio, docker, docker_sources, nerdctl, podman, storage};
+use crate::engine::{
+    cni_networks, crio, docker, docker_networks, docker_sources, nerdctl, networks, podman, storage,
+};
 use crate::model::{
     ContainerId, ContainerName, EnvFilter, Link, Missing, PortSet, Variable, parse_links,
 };
@@ -116,6 +118,9 @@ pub fn engine_files(bytes: &[u8]) {
     let Ok(id) = ContainerId::new(ID) else { panic!("{ID}") };
     let _ = docker::parse(bytes, &id);
     let _ = docker_sources::host_config(bytes);
+    let _ = docker_networks::networks(bytes);
+    let _ = networks::separation(bytes);
+    let _ = cni_networks::separation(bytes);
     let _ = storage::parse_list(bytes, &id);
     let _ = storage::names_in(bytes);
     let _ = storage::parse_image(bytes);

@@ -15,6 +15,7 @@ mod configured;
 mod documents;
 mod links;
 mod machine;
+mod nested;
 mod networks;
 mod packages;
 mod plain;

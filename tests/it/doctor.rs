@@ -5,6 +5,7 @@ mod containers;
 mod engines;
 mod forward;
 mod hosts;
+mod masquerade;
 mod networks;
 mod places;
 
