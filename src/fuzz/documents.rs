@@ -150,6 +150,13 @@ pub fn command_line(bytes: &[u8]) {
     let id = match &line.action {
         Action::Create(creation) | Action::Run(creation) => &creation.id,
         Action::Start(id) | Action::Delete(id) => id,
+        Action::Exec(execution) => {
+            let other = execution.with_process(&words, Path::new("/other"));
+            let changed = || other.iter().zip(&words).filter(|(new, old)| new != old);
+            assert!(changed().all(|(new, _)| new.as_bytes().ends_with(b"/other")), "{other:?}");
+            assert!(other.len() == words.len() && changed().count() <= 1, "{other:?}");
+            &execution.id
+        }
         Action::Other => return,
     };
     assert!(words[line.globals..].contains(id), "{words:?}");
