@@ -4,6 +4,7 @@
 use super::{assert_well, doctor};
 use crate::{
     configure::site::Site,
+    lifecycle::by_hand,
     support::{Host, Runtime},
 };
 use serde_json::{Value, json};
@@ -115,5 +116,11 @@ fn dockers_nftables_backend() {
     assert!(said.fix().contains("\"firewall-backend\": \"iptables\""), "{}", said.fix());
     site.write(DAEMON, "{\"icc\": false, \"firewall-backend\": \"iptables\"}");
     site.configure("docker").ok();
+    assert_well(&host, &site);
+    // An option of dockerd can choose it too.
+    by_hand(&host, &["nft add table ip6 docker-bridges"]);
+    let report = doctor(&host, &site, 2);
+    report.of("docker's firewall backend").is("fault", "no accept of oci-link undoes");
+    by_hand(&host, &["nft delete table ip6 docker-bridges"]);
     assert_well(&host, &site);
 }
