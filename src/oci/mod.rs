@@ -6,6 +6,7 @@
 pub(crate) mod annotations;
 pub(crate) mod command_line;
 pub(crate) mod edit;
+pub(crate) mod exec;
 pub(crate) mod hooks;
 pub(crate) mod json;
 pub(crate) mod network_namespace;

@@ -13,6 +13,7 @@
 mod composed;
 mod configured;
 mod documents;
+mod execs;
 mod links;
 mod machine;
 mod nested;

@@ -2,6 +2,7 @@
 //! and none is changed by being looked at.
 
 mod containers;
+mod docker;
 mod engines;
 mod forward;
 mod hosts;
