@@ -51,6 +51,21 @@ pub(crate) enum Command {
     Precreate,
     /// Act as runc, crun or youki: the arguments are the runtime's command line.
     Runtime(Runtime),
+    /// Run docker; --link of run and create becomes an annotation.
+    ///
+    /// All other arguments, the exit status and standard input are docker's own. A link to oci-link
+    /// that is named docker, in a directory that PATH names early, does the same. The real docker is
+    /// the first one in PATH that is not oci-link. On a user-defined network --link also stays, for
+    /// the name in Docker's DNS. Unless the call names a runtime or oci-link is Docker's default
+    /// runtime, --runtime is added. Passed on unchanged: calls without links, and calls that a docker
+    /// before version 24 or a daemon on another host would serve.
+    Docker(ClientCall),
+    /// Run podman, with --link in run and create, which podman does not have.
+    ///
+    /// --link becomes an annotation. All other arguments, the exit status and standard input are
+    /// podman's own. A link to oci-link that is named podman, in a directory that PATH names early,
+    /// does the same. The real podman is the first one in PATH that is not oci-link.
+    Podman(ClientCall),
     /// List containers and their links.
     Ls(Ls),
     /// Show one container in detail, and its rules in the kernel.
@@ -144,6 +159,15 @@ pub(crate) struct Prepare {
 #[command(disable_help_flag = true)]
 pub(crate) struct Runtime {
     /// The runtime's own arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+/// `docker`, `podman`.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct ClientCall {
+    /// The program's own arguments.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub(crate) arguments: Vec<OsString>,
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::panic)] // A broken guarantee must panic: the fuzzer reports that.
 
 mod documents;
+mod frontend;
 mod hosts;
 mod iptables;
 mod netlink;
@@ -14,6 +15,7 @@ pub use documents::{
     annotations, command_line, compose, config_json, config_toml, engine_files, record,
     runtime_state, state,
 };
+pub use frontend::frontend;
 pub use hosts::hosts;
 pub use iptables::iptables;
 pub use netlink::netlink;
@@ -28,13 +30,14 @@ mod tests {
     type Target = (&'static str, fn(&[u8]));
 
     /// All targets. The name of a target is that of its corpus folder.
-    const TARGETS: [Target; 13] = [
+    const TARGETS: [Target; 14] = [
         ("annotations", super::annotations),
         ("command_line", super::command_line),
         ("compose", super::compose),
         ("config_json", super::config_json),
         ("config_toml", super::config_toml),
         ("engine_files", super::engine_files),
+        ("frontend", super::frontend),
         ("hosts", super::hosts),
         ("iptables", super::iptables),
         ("netlink", super::netlink),

@@ -8,6 +8,7 @@ pub mod entry;
 pub(crate) mod exec;
 pub(crate) mod lock;
 pub(crate) mod network;
+pub(crate) mod path_search;
 pub(crate) mod rounds;
 pub(crate) mod stdin;
 use crate::error::{Context, Error, Kind, Result};
