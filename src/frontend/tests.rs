@@ -243,11 +243,4 @@ proptest! {
             prop_assert!(new.ends_with(&tail), "{:?} became {:?}", words, new);
         }
     }
-
-    #[test]
-    fn promises_hold(words in all(), podman: bool) {
-        let name = OsString::from(if podman { "podman" } else { "docker" });
-        let words: Vec<OsString> = [&[name, "run".into()], &words[..]].concat();
-        crate::fuzz::frontend(words.join(OsStr::new("\0")).as_bytes());
-    }
 }

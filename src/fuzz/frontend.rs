@@ -62,3 +62,27 @@ pub fn frontend(bytes: &[u8]) {
         assert_eq!(again, None, "{words:?} became {new:?}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    /// Words of command lines, and odd ones.
+    fn word() -> impl Strategy<Value = String> {
+        let known = "--link --link=a:b a:b --link=a:localhost run create container -d -it -e -p --rm \
+                     --name --name=w -- - img --network n1 --annotation -H x --runtime -ditw --new \
+                     --annotation=org.oci-link.links=q --debug -c --link= org.oci-link.links=none";
+        let known: Vec<_> = known.split_whitespace().map(str::to_owned).collect();
+        prop_oneof![8 => prop::sample::select(known), 1 => "-{0,2}[a-z=]{0,4}"]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn promises_hold(words in prop::collection::vec(word(), 0..12), podman: bool) {
+            let name = if podman { "podman" } else { "docker" };
+            super::frontend(format!("{name}\0run\0{}", words.join("\0")).as_bytes());
+        }
+    }
+}
