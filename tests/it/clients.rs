@@ -91,7 +91,7 @@ fn what_is_unknown_is_asked_once_and_never_guessed() {
 }
 
 /// A script of the client's name that calls us, by exec or as a child, with words of its own or
-/// without, is not called again.
+/// without, is called once more at most.
 #[test]
 fn a_script_that_calls_us_is_no_loop() {
     for line in [
@@ -104,8 +104,10 @@ fn a_script_that_calls_us_is_no_loop() {
         let text = format!("#!/bin/sh\n{}\n", line.replace("OURS", OCI_LINK));
         let early = host.path("early/docker");
         script(&early, &text);
-        let debug = if line.contains("-D") { "-D " } else { "" };
         for program in [early.as_path(), Path::new(OCI_LINK)] {
+            // exec leaves no trace of the script, so oci-link executes it once.
+            let times = if program == early && line.starts_with("exec") { 2 } else { 1 };
+            let debug = if line.contains("-D") { "-D ".repeat(times) } else { String::new() };
             let first: &[&str] = if program == early { &[] } else { &["docker"] };
             let _ = call(&host, program, &[first, &["ps", "x"]].concat()).ended(42);
             let found = calls(&host);
