@@ -1,8 +1,13 @@
 //! The command line: types for clap. The doc comments are the texts of `--help` and of manual pages.
 
+mod client;
+mod compose;
+
+pub(crate) use client::{ClientCall, Runtime};
+pub(crate) use compose::Compose;
+
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use log::LevelFilter;
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Marks an argument as a container for completions of zsh. clap has no hint for containers, and
@@ -51,6 +56,20 @@ pub(crate) enum Command {
     Precreate,
     /// Act as runc, crun or youki: the arguments are the runtime's command line.
     Runtime(Runtime),
+    /// Run docker; --link of run and create becomes an annotation.
+    ///
+    /// All other arguments, the exit status and standard input are docker's own. A link to oci-link
+    /// that is named docker, in a directory that PATH names early, does the same. The real docker is
+    /// the first one in PATH that is not oci-link. On a user-defined network --link also stays, for
+    /// Docker's DNS. --runtime is added unless oci-link is Docker's default runtime. Calls for docker
+    /// before version 24 and for daemons on other hosts are not changed.
+    Docker(ClientCall),
+    /// Run podman, with --link in run and create, which podman does not have.
+    ///
+    /// --link becomes an annotation. All other arguments, the exit status and standard input are
+    /// podman's own. A link to oci-link that is named podman, in a directory that PATH names early,
+    /// does the same. The real podman is the first one in PATH that is not oci-link.
+    Podman(ClientCall),
     /// List containers and their links.
     Ls(Ls),
     /// Show one container in detail, and its rules in the kernel.
@@ -86,11 +105,14 @@ pub(crate) enum Command {
     /// is the runtime that podman uses now; for other engines it is runtime.command of config.toml,
     /// else the first of runc, crun and youki that is installed.
     Configure(Configure),
-    /// Convert the links of a Compose file to annotations, from standard input to standard output.
+    /// Convert the links of a Compose file to annotations.
     ///
-    /// The links and external links of each service become an annotation, and its links become
-    /// dependencies. A service that others are linked to gets a name, unless the file names its
-    /// container. Everything else stays unchanged, comments included; a converted file does not
+    /// Reads FILE or standard input and writes standard output, unless -o or --in-place is given. A
+    /// summary is printed on standard error. The links and external links of each service become an
+    /// annotation, and its links become dependencies with "restart: true", as Compose has them. A
+    /// service that others are linked to gets a name, unless the file names its container. The keys
+    /// of a file of version 1 are renamed, and its services stay on the default bridge. Everything
+    /// else stays unchanged, comments included; a converted file does not
     /// change again. If there are several files, or a service extends a service of another file,
     /// convert the output of "docker compose config".
     Compose(Compose),
@@ -137,15 +159,6 @@ pub(crate) struct Prepare {
     /// The id of the container that will be created [default: the name of the directory].
     #[arg(long)]
     pub(crate) id: Option<String>,
-}
-
-/// `runtime`.
-#[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
-pub(crate) struct Runtime {
-    /// The runtime's own arguments.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
-    pub(crate) arguments: Vec<OsString>,
 }
 
 /// `ls`.
@@ -306,19 +319,6 @@ pub(crate) enum EngineName {
     Containerd,
     /// A drop-in of crio.conf, or hooks.d.
     Crio,
-}
-
-/// `compose`.
-#[derive(Debug, Args)]
-pub(crate) struct Compose {
-    /// Set this runtime for both ends of each link [default: oci-link].
-    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true,
-          default_missing_value = "oci-link", hide_default_value = true)]
-    pub(crate) runtime: Option<String>,
-    /// Write expose and ports of linked services into annotations, because podman does not pass
-    /// them on. They replace the ports of the image.
-    #[arg(long)]
-    pub(crate) ports: bool,
 }
 
 /// `completions`.

@@ -21,6 +21,7 @@ pub(crate) mod doctor;
 pub(crate) mod engine;
 pub(crate) mod error;
 pub(crate) mod firewall;
+pub(crate) mod frontend;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub(crate) mod graph;

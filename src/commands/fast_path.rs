@@ -1,18 +1,19 @@
-//! Handles wrapper and hook command lines without clap. The wrapper's arguments are the runtime's,
-//! and a container waits for its hook. Any other command line goes to clap, which also reports
-//! errors.
+//! Handles command lines of wrapper, clients and hooks without clap. Arguments of the wrapper are the
+//! runtime's, those of docker and podman are theirs, and a container waits for its hook. Any other
+//! command line goes to clap, which also reports errors.
 
-use super::{MAX_STATE, hook, runtime};
+use super::{MAX_STATE, client, hook, runtime};
 use crate::cli::{Hook, Stage};
 use crate::config::Overrides;
 use crate::error::Result;
+use crate::frontend::Client;
 use crate::oci::hooks::{INJECTED, RESTORES};
 use crate::sys::process::{self, stdin};
 use clap::ValueEnum;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Runs a wrapper or hook command line and returns its exit status, or `None` for any other command
+/// Runs a command line of a wrapper, client or hook and returns its exit status, or `None` for any other command
 /// line.
 pub(crate) fn run(words: &[OsString]) -> Option<Result<u8>> {
     let (program, rest) = words.split_first()?;
@@ -20,9 +21,13 @@ pub(crate) fn run(words: &[OsString]) -> Option<Result<u8>> {
         let named = Some(name).filter(|name| *name != "runtime");
         return Some(runtime::run(Overrides::default(), named, rest));
     }
+    if let Some(client) = client_name(program) {
+        return Some(client::run(client, rest));
+    }
     let (overrides, command, rest) = split(rest)?;
     match command {
         "runtime" => Some(runtime::run(overrides, None, rest)),
+        "docker" | "podman" => Some(client::run(Client::named(command)?, rest)),
         "hook" => Some(run_hook(overrides, &hook_arguments(rest)?).map(|()| 0)),
         _ => None,
     }
@@ -35,14 +40,21 @@ fn wrapper(program: &OsStr) -> Option<&str> {
     ["runtime", "runc", "crun", "youki"].contains(&name).then_some(name)
 }
 
+/// The client as which this program is called: a link to it can be named `docker` or `podman`.
+fn client_name(program: &OsStr) -> Option<Client> {
+    Client::named(Path::new(program).file_name()?.to_str()?)
+}
+
 /// Collects the log options of a command line, also where clap refuses the rest of it. clap accepts
-/// these options after the command too. Arguments of the runtime are skipped.
+/// these options after the command too. Arguments of runtimes and clients are skipped.
 pub(crate) fn log_flags(words: &[OsString]) -> Overrides {
     let mut flags = Overrides::default();
     let Some((program, words)) = words.split_first() else { return flags };
-    let words = if wrapper(program).is_some() { &[] } else { words };
+    let is_other = wrapper(program).is_some() || client_name(program).is_some();
+    let words = if is_other { &[] } else { words };
     let words = words.iter().map(|word| word.to_str().unwrap_or_default());
-    let mut words = words.take_while(|word| !["runtime", "--"].contains(word)).peekable();
+    let ends = ["runtime", "docker", "podman", "--"];
+    let mut words = words.take_while(|word| !ends.contains(word)).peekable();
     while let Some(word) = words.next() {
         let (name, value) = match word.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -144,6 +156,8 @@ mod tests {
             "oci-link --log-file --nonsense",
             "oci-link runtime --log-file /l",
             "oci-link-runtime --log-file /l",
+            "oci-link docker --log-file /l",
+            "/opt/podman --log-file /l",
             "/usr/bin/oci-link-crun --log-file /l",
         ] {
             assert_eq!(said(line), (None, None), "{line}");

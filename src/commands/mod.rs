@@ -1,5 +1,6 @@
 //! The commands of the program, one file each.
 
+mod client;
 mod completions;
 mod compose;
 mod configure;
@@ -105,8 +106,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Sync(arguments) => there(&|host| sync::run(&host, arguments)),
         Command::Gc(arguments) => there(&|host| gc::run(&host, arguments)),
         Command::Watch => there(&|host| watch::run(host, &overrides)),
-        // The fast path runs it, before clap sees the command line.
-        Command::Runtime(_) => Err(Error::new(Kind::Internal, "not dispatched")),
+        // The fast path runs them, before clap sees the command line.
+        Command::Runtime(_) | Command::Docker(_) | Command::Podman(_) => {
+            Err(Error::new(Kind::Internal, "not dispatched"))
+        }
     };
     done.map(|()| 0)
 }

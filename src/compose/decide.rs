@@ -2,7 +2,7 @@
 //! values; the text is edited elsewhere.
 
 use super::ports::{exposed, last_colon};
-use super::services::{Conditions, Pairs, Service, conditions, pairs};
+use super::services::{Conditions, Pairs, Service, conditions, pairs, restarted};
 use super::yaml::Value;
 use super::{ANNOTATIONS, ComposeOptions, DEPENDS_ON, RUNTIME};
 use crate::error::Result;
@@ -52,7 +52,8 @@ pub(crate) fn decide(services: &[Service], options: &ComposeOptions<'_>) -> Resu
         if file.rewrites(at) {
             annotations.insert(OUR_LINKS.to_owned(), linked[at].join(","));
             for source in file.sources(at)? {
-                depends_on.entry(services[source].name.clone()).or_default();
+                let name = services[source].name.clone();
+                depends_on.entry(name).or_insert_with(|| Some(restarted()));
             }
         }
         let inherits = service.chain[1..].iter().any(|base| file.is_named(*base));
@@ -104,13 +105,18 @@ impl<'a> ServiceIndex<'a> {
     /// Splits an entry of `links` into the source service and the alias.
     fn source<'l>(&self, at: usize, link: &'l str) -> Result<(usize, &'l str)> {
         let service = &self.services[at];
+        if link.contains('$') {
+            let message = "variables are not supported in links: convert the output of \"docker \
+                           compose config\"";
+            return Err(service.refuse_link(link, message));
+        }
         let (name, alias) = link.split_once(':').unwrap_or((link, link));
         let Some(source) = self.by_name.get(name).copied().filter(|source| *source != at) else {
             let message = "no other service of this file has this name; of several files, convert \
                        the output of \"docker compose config\"";
-            return Err(service.refuse(Invalid::new("link", link, message)));
+            return Err(service.refuse_link(link, Invalid::new("link", link, message)));
         };
-        Alias::new(alias).map_err(|error| service.refuse(error))?;
+        Alias::new(alias).map_err(|error| service.refuse_link(link, error))?;
         Ok((source, alias))
     }
 
@@ -167,7 +173,8 @@ impl<'a> ServiceIndex<'a> {
                 found.push(format!("{}:{alias}", self.references[source]));
             }
             for link in external {
-                check_external(link).map_err(|error| service.refuse(error))?;
+                let checked = check_external(link);
+                checked.map_err(|error| self.services[*at].refuse_link(link, error))?;
                 found.push(link.to_owned());
             }
             for link in found {

@@ -4,8 +4,8 @@ use super::decide::Wanted;
 use super::nodes::{NodeId, What, refusal};
 use super::services::{Conditions, Pairs, Service, conditions, pairs};
 use super::text::{line_end, line_start};
-use super::write::{Content, MappingStyle, always, last, quoted, short};
-use super::yaml::ComposeFile;
+use super::write::{Content, MappingStyle, always, condition, last, quoted, short};
+use super::yaml::{ComposeFile, Value};
 use super::{ANNOTATIONS, DEPENDS_ON, LINKS, RUNTIME, Whole};
 use crate::error::Result;
 use std::collections::HashSet;
@@ -117,16 +117,25 @@ impl Edits<'_> {
         wanted: &Conditions,
         old: &Conditions,
     ) -> Result<Option<(&'static str, Content)>> {
-        let Some((_, value)) = self.own_collection(service, DEPENDS_ON)? else {
+        let Some((name, value)) = self.own_collection(service, DEPENDS_ON)? else {
             return Ok(Some((DEPENDS_ON, Content::of_conditions(wanted))));
         };
-        for name in wanted.keys().filter(|name| !old.contains_key(*name)) {
-            match self.document.node(value).what {
-                What::Map(_) => {
-                    self.add_entry(value, &short(name), "{\"condition\": \"service_started\"}")?;
+        let new: Vec<_> = wanted.iter().filter(|(name, _)| !old.contains_key(*name)).collect();
+        match &self.document.node(value).what {
+            What::Map(_) => {
+                for (name, said) in new {
+                    self.add_entry(value, &short(name), &condition(said.as_ref()))?;
                 }
-                _ => self.add_item(value, &short(name))?,
             }
+            What::List(items) if !new.is_empty() => {
+                let Some(edits) = map_of_list(self.document, value, items, &new) else {
+                    let range = entry_range(self.document, service, (name, value))?;
+                    self.all.push((range, String::new()));
+                    return Ok(Some((DEPENDS_ON, Content::of_conditions(wanted))));
+                };
+                self.all.extend(edits);
+            }
+            _ => {}
         }
         Ok(None)
     }
@@ -146,7 +155,7 @@ impl Edits<'_> {
             return Err(refusal(self.document.line(name), format_args!("{key}: has a YAML tag")));
         }
         if is_empty {
-            let range = self.entry_range(service, (name, value))?;
+            let range = entry_range(self.document, service, (name, value))?;
             self.all.push((range, String::new()));
             return Ok(None);
         }
@@ -174,7 +183,7 @@ impl Edits<'_> {
         if links.is_empty() {
             let at = match entries.last() {
                 _ if node.flow => node.range.start + 1,
-                Some(entry) => self.entry_range(map, *entry)?.end,
+                Some(entry) => entry_range(self.document, map, *entry)?.end,
                 None => node.range.end,
             };
             let new = std::mem::take(&mut text);
@@ -182,35 +191,13 @@ impl Edits<'_> {
             self.all.push((at..at, new));
         }
         for link in links {
-            let range = self.entry_range(map, link)?;
+            let range = entry_range(self.document, map, link)?;
             let is_last = entries.last() == Some(&link);
             let new = std::mem::take(&mut text);
             let new = if node.flow && is_last { last(&new) } else { new };
             self.all.push((range, new));
         }
         Ok(())
-    }
-
-    /// The range that is deleted with an entry: its lines, or in a flow mapping the entry and the
-    /// separator after it.
-    fn entry_range(&self, map: NodeId, entry: (NodeId, NodeId)) -> Result<Range<usize>> {
-        let document = self.document;
-        let (key, value) = (document.node(entry.0), document.node(entry.1));
-        let end = key.range.end.max(value.range.end);
-        if document.node(map).flow {
-            let entries = document.entries(map);
-            let next = entries.iter().skip_while(|other| **other != entry).nth(1);
-            let end = next.map_or(end, |(next, _)| document.node(*next).range.start);
-            return Ok(key.range.start..end);
-        }
-        let start = line_start(document.text, key.range.start);
-        if !document.text[start..key.range.start].trim().is_empty() {
-            return Err(refusal(
-                document.line(entry.0),
-                "cannot be edited: must be on a line of its own",
-            ));
-        }
-        Ok(start..line_end(document.text, end, key.range.end))
     }
 
     fn replace(&mut self, node: NodeId, text: String) {
@@ -226,7 +213,7 @@ impl Edits<'_> {
             self.all.push((at..at, format!("{}: {value}, ", always(key))));
             return Ok(());
         }
-        let at = self.entry_range(map, *last)?.end;
+        let at = entry_range(self.document, map, *last)?.end;
         let layout = MappingStyle::of(document, map)?;
         self.all.push((at..at, layout.line(&format!("{key}: {value}"))));
         Ok(())
@@ -270,4 +257,86 @@ impl Edits<'_> {
         new.push_str(&self.document.text[at..]);
         new
     }
+}
+
+/// The range that is deleted with an entry: its lines, or in a flow mapping the entry and the
+/// separator after it.
+pub(crate) fn entry_range(
+    document: &ComposeFile<'_>,
+    map: NodeId,
+    entry: (NodeId, NodeId),
+) -> Result<Range<usize>> {
+    let (key, value) = (document.node(entry.0), document.node(entry.1));
+    let end = key.range.end.max(value.range.end);
+    if document.node(map).flow {
+        let entries = document.entries(map);
+        let next = entries.iter().skip_while(|other| **other != entry).nth(1);
+        let end = next.map_or(end, |(next, _)| document.node(*next).range.start);
+        return Ok(key.range.start..end);
+    }
+    let start = line_start(document.text, key.range.start);
+    if !document.text[start..key.range.start].trim().is_empty() {
+        return Err(refusal(
+            document.line(entry.0),
+            "cannot be edited: must be on a line of its own",
+        ));
+    }
+    Ok(start..line_end(document.text, end, key.range.end))
+}
+
+/// The edits that make a `depends_on` in the form of a list one in the form of a mapping, with the
+/// entries `new` at its end. `None` if its items cannot be keys as they are written.
+fn map_of_list(
+    document: &ComposeFile<'_>,
+    list: NodeId,
+    items: &[NodeId],
+    new: &[(&String, &Option<Value>)],
+) -> Option<Vec<(Range<usize>, String)>> {
+    let (text, node) = (document.text, document.node(list));
+    let mut keys = HashSet::new();
+    let mut edits = Vec::new();
+    for item in items {
+        let item = document.node(*item);
+        let What::Scalar { text: key, .. } = &item.what else { return None };
+        let range = item.range.clone();
+        if item.tagged || !keys.insert(key) || text[range.clone()].contains('\n') {
+            return None;
+        }
+        edits.push((range.end..range.end, format!(": {}", condition(None))));
+    }
+    let last = document.node(*items.last()?).range.clone();
+    if node.flow {
+        let (start, end) = (node.range.start, node.range.end.checked_sub(1)?);
+        if !text[start..].starts_with('[') || !text[end..].starts_with(']') {
+            return None;
+        }
+        let in_quotes = text[last].starts_with('"');
+        let name = |name: &str| if in_quotes { always(name) } else { short(name) };
+        let more =
+            new.iter().map(|(key, said)| format!(", {}: {}", name(key), condition(said.as_ref())));
+        edits.last_mut()?.1.extend(more);
+        edits.extend([(start..start + 1, "{".to_owned()), (end..end + 1, "}".to_owned())]);
+        return Some(edits);
+    }
+    let mut indents = HashSet::new();
+    for item in items {
+        let start = document.node(*item).range.start;
+        let bullet = &text[line_start(text, start)..start];
+        if bullet.trim_matches(' ') != "-" {
+            return None;
+        }
+        let dash = start - bullet.len() + bullet.find('-')?;
+        edits.push((dash..dash + 1, " ".to_owned()));
+        indents.insert(bullet.len());
+    }
+    // Keys of one mapping begin in one column.
+    let [indent] = *indents.into_iter().collect::<Vec<_>>() else { return None };
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let indent = " ".repeat(indent);
+    let line = |(key, said): &(&String, &Option<Value>)| {
+        format!("{indent}{}: {}{newline}", short(key), condition(said.as_ref()))
+    };
+    let at = line_end(text, last.end, last.start);
+    edits.push((at..at, new.iter().map(line).collect()));
+    Some(edits)
 }

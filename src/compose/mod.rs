@@ -10,6 +10,7 @@ mod edits;
 mod nodes;
 mod ports;
 mod services;
+mod summary;
 mod text;
 mod version_one;
 mod write;
@@ -44,9 +45,16 @@ const LINKS: [&str; 2] = ["links", "external_links"];
 /// change what the service merges.
 type Whole = HashSet<(usize, &'static str)>;
 
-/// Converts the Compose file `text` and returns the new text. Links that cannot be converted are an
-/// error that names the line.
-pub(crate) fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<String> {
+/// A converted file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Converted {
+    pub(crate) text: String,
+    /// What was converted, and what needs attention; one line each.
+    pub(crate) summary: Vec<String>,
+}
+
+/// Converts the Compose file `text`. Links that cannot be converted are an error that names the line.
+pub(crate) fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<Converted> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
     if let Some(runtime) = options.runtime.filter(|runtime| !runtime.bytes().all(is_plain)) {
         return Err(Invalid::new("runtime", runtime, "must be a name or a path").into());
@@ -62,14 +70,15 @@ pub(crate) fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<String
     let document = ComposeFile::parse(&complete)?;
     let services = services::read(&document)?;
     let wanted = decide::decide(&services, options)?;
+    let summary = summary::summary(&services, &wanted, options);
     let mut whole = Whole::new();
     loop {
         let Some(edited) = edits::edited(&document, &services, &wanted, &whole)? else {
-            return Ok(source.to_owned());
+            return Ok(Converted { text: source.to_owned(), summary });
         };
         let wrong = differences(&document, &edited, &services, &wanted)?;
         if wrong.is_empty() {
-            return Ok(edited);
+            return Ok(Converted { text: edited, summary });
         }
         if wrong.iter().all(|place| whole.contains(place)) {
             let (at, key) = wrong[0];

@@ -1,6 +1,6 @@
 //! The services of a Compose file, and the two forms (mapping and list) of most of their entries.
 
-use super::nodes::{NodeId, refusal};
+use super::nodes::{NodeId, What, refusal};
 use super::yaml::{ComposeFile, Value};
 use super::{ANNOTATIONS, LINKS};
 use crate::error::{Error, Result};
@@ -19,6 +19,8 @@ pub(crate) struct Service {
     pub(crate) node: NodeId,
     /// Its content, with merge keys and aliases resolved.
     pub(crate) value: Value,
+    /// The lines of the entries of `links` and of `external_links`.
+    pub(crate) lines: [Vec<usize>; 2],
     /// The service itself, the service that it extends, and so on, as indexes. The chain ends at a
     /// service of another file.
     pub(crate) chain: Vec<usize>,
@@ -36,6 +38,15 @@ impl Service {
         refusal(self.line, format_args!("service {}: {why}", self.name))
     }
 
+    /// An input error that names the service and the line of an entry of its links.
+    pub(crate) fn refuse_link(&self, link: &str, why: impl std::fmt::Display) -> Error {
+        let line = self.lines.iter().zip(LINKS).find_map(|(lines, key)| {
+            let Some(Value::List(items)) = self.value.get(key) else { return None };
+            lines.get(items.iter().position(|item| item.text() == Some(link))?).copied()
+        });
+        refusal(line.unwrap_or(self.line), format_args!("service {}: {why}", self.name))
+    }
+
     /// The value of an annotation that the service itself has; `extends` is not followed.
     pub(crate) fn own(&self, annotation: &str) -> Option<String> {
         pairs(self.value.get(ANNOTATIONS)).remove(annotation)
@@ -44,14 +55,19 @@ impl Service {
     /// The entries of `links` and of `external_links`; `extends` is not followed.
     pub(crate) fn links(&self) -> Result<[Vec<&str>; 2]> {
         let mut both = [Vec::new(), Vec::new()];
-        for (key, found) in LINKS.into_iter().zip(&mut both) {
+        for ((key, found), lines) in LINKS.into_iter().zip(&mut both).zip(&self.lines) {
             match self.value.get(key) {
                 None => {}
                 Some(Value::List(items)) => {
-                    let texts: Option<Vec<&str>> = items.iter().map(Value::text).collect();
-                    *found = texts.ok_or_else(|| {
-                        self.refuse(format_args!("{key}: want \"name:alias\" in each entry"))
-                    })?;
+                    for (at, item) in items.iter().enumerate() {
+                        let line = lines.get(at).copied().unwrap_or(self.line);
+                        found.push(item.text().ok_or_else(|| {
+                            let (name, kind) = (&self.name, item.kind());
+                            let message =
+                                format!("service {name}: {key}: want \"name:alias\", found {kind}");
+                            refusal(line, message)
+                        })?);
+                    }
                 }
                 Some(_) => return Err(self.refuse(format_args!("{key} is not a list"))),
             }
@@ -82,7 +98,8 @@ pub(crate) fn read(document: &ComposeFile<'_>) -> Result<Vec<Service>> {
         let Some(value) = value.get(name) else { continue };
         ContainerName::new(name).map_err(|error| refusal(line, error))?;
         let (name, value) = (name.to_owned(), value.clone());
-        services.push(Service { name, line, node: *node, value, chain: Vec::new() });
+        let lines = LINKS.map(|key| item_lines(document, *node, key));
+        services.push(Service { name, line, node: *node, value, lines, chain: Vec::new() });
     }
     if services.len() > MAX_SERVICES {
         return Err(refusal(services[MAX_SERVICES].line, "more than 1000 services"));
@@ -91,6 +108,24 @@ pub(crate) fn read(document: &ComposeFile<'_>) -> Result<Vec<Service>> {
         services[at].chain = chain(&services, at)?;
     }
     Ok(services)
+}
+
+/// The lines of the items of the list `key`, in a service or in what it merges.
+fn item_lines(document: &ComposeFile<'_>, service: NodeId, key: &str) -> Vec<usize> {
+    let mut maps = document.merged(service).into_iter();
+    let list = maps.find_map(|map| document.entry(map, key)).map(|(_, list)| document.target(list));
+    match list.map(|list| &document.node(list).what) {
+        Some(What::List(items)) => items.iter().map(|item| document.line(*item)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The condition that Compose gives the source of a link: a recipient is restarted with it, because
+/// its variables describe it.
+pub(crate) fn restarted() -> Value {
+    let scalar = |text: &str, plain| Value::Scalar { text: text.to_owned(), plain };
+    let condition = ("condition".to_owned(), scalar("service_started", false));
+    Value::Map(vec![condition, ("restart".to_owned(), scalar("true", true))])
 }
 
 /// The indexes of a service and of the services that it extends, directly or through others.

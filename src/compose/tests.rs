@@ -1,6 +1,12 @@
 use super::*;
 use proptest::prelude::*;
 
+mod legacy;
+
+fn convert(text: &str, options: &ComposeOptions<'_>) -> Result<String> {
+    super::convert(text, options).map(|converted| converted.text)
+}
+
 fn converted(text: &str) -> String {
     convert(text, &ComposeOptions::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
@@ -32,7 +38,7 @@ fn both_forms_of_annotations_and_of_depends_on() {
     let expected = with_db(
         "  web:\n    annotations:\n    - a=b # c\n    - \"org.oci-link.links=shop_db:db\"\n    \
          depends_on:\n      x:\n        condition: service_healthy\n      db: {\"condition\": \
-         \"service_started\"}\n    image: web\n  x: {image: x}\n",
+         \"service_started\", \"restart\": true}\n    image: web\n  x: {image: x}\n",
     );
     assert_eq!(converted(&text), expected);
     assert_eq!(converted(&expected), expected);
@@ -93,7 +99,7 @@ fn carriage_returns_and_no_last_newline() {
     let text = with_db("  web:\n    image: web\n    links:\n    - db").replace('\n', "\r\n");
     let expected = with_db(
         "  web:\n    image: web\n    annotations:\n      org.oci-link.links: \"shop_db:db\"\n    \
-         depends_on:\n      - db\n",
+         depends_on:\n      db: {\"condition\": \"service_started\", \"restart\": true}\n",
     );
     assert_eq!(converted(&text), expected.replace('\n', "\r\n"));
 }
@@ -122,11 +128,17 @@ fn what_is_last_ends_where_it_ends() {
 fn the_first_version() {
     let text = "\u{feff}# top\nweb:\n  image: w\n  links: [db]\n  command: |\n    a\n\n      b\n# of db\ndb:\n  build: .\n";
     let new = converted(text);
-    assert!(new.starts_with("\u{feff}# top\nservices:\n  web:\n    image: w\n"), "{new}");
+    assert!(
+        new.starts_with(
+            "\u{feff}# top\nservices:\n  web:\n    network_mode: bridge\n    image: w\n"
+        ),
+        "{new}"
+    );
     assert!(new.contains("\n    command: |\n      a\n\n        b\n  # of db\n  db:\n"), "{new}");
-    assert!(refused("web: {image: w, net: host}").contains("line 1: service \"web\": net"));
+    let said = refused("web: {image: w, volume_driver: x}");
+    assert!(said.contains("line 1: service \"web\": volume_driver is a key of Compose version 1"));
     let flow = converted("{\"web\": {\"image\": \"w\"}}");
-    assert_eq!(flow, "{\"services\": {\"web\": {\"image\": \"w\"}}}");
+    assert_eq!(flow, "{\"services\": {\"web\": {\"network_mode\": \"bridge\", \"image\": \"w\"}}}");
 }
 
 #[test]
@@ -134,7 +146,7 @@ fn what_cannot_be_linked_is_refused_with_its_line() {
     for (service, why) in [
         (
             "links: [gone]",
-            "line 3: service web: link \"gone\": no other service of this file has this name",
+            "line 4: service web: link \"gone\": no other service of this file has this name",
         ),
         ("links: [web]", "link \"web\": no other service of this file has this name"),
         ("links: ['db:a b']", "alias \"a b\""),
@@ -147,6 +159,19 @@ fn what_cannot_be_linked_is_refused_with_its_line() {
         ("external_links: [\"a\\nb\"]", "link source \"a\\nb\""),
         ("external_links: [\"$a,b\"]", "not allowed"),
         ("links: {db: x}", "links is not a list"),
+        ("links:\n    - db\n    - 'other:a b'", "line 6: service web: alias \"a b\""),
+        (
+            "links:\n    - db\n    - a: b",
+            "line 6: service web: links: want \"name:alias\", found a mapping",
+        ),
+        ("external_links: [[a]]", "external_links: want \"name:alias\", found a list"),
+        ("external_links:\n    - ok\n    - \"a\\nb\"", "line 6: service web: link source"),
+        (
+            "links: ['db:${ALIAS}']",
+            "line 4: service web: variables are not supported in links: convert the output of \
+             \"docker compose config\"",
+        ),
+        ("links: [$DB]", "variables are not supported in links"),
         ("links: !reset [db]", "line 4: links: have a YAML tag"),
         ("links: [db]\n    network_mode: host", "network_mode \"host\" can't be used with links"),
         ("links: [db]\n    network_mode: 'service:db'", "can't be used with links"),

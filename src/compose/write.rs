@@ -19,9 +19,9 @@ impl Content {
         if conditions.values().all(Option::is_none) {
             return Self::List(conditions.keys().map(|name| short(name)).collect());
         }
-        let started = "{\"condition\": \"service_started\"}".to_owned();
-        let condition = |value: &Option<Value>| value.as_ref().map_or(started.clone(), in_braces);
-        Self::Map(conditions.iter().map(|(name, value)| (short(name), condition(value))).collect())
+        let entry =
+            |(name, value): (&String, &Option<Value>)| (short(name), condition(value.as_ref()));
+        Self::Map(conditions.iter().map(entry).collect())
     }
 
     fn in_brackets(&self) -> String {
@@ -133,8 +133,13 @@ pub(crate) fn always(text: &str) -> String {
     if text.starts_with('"') { text.to_owned() } else { quoted(text) }
 }
 
+/// Formats the condition of a dependency, of which `None` is the default one.
+pub(crate) fn condition(value: Option<&Value>) -> String {
+    value.map_or_else(|| "{\"condition\": \"service_started\"}".to_owned(), in_braces)
+}
+
 /// Formats a value in one line, in flow style.
-fn in_braces(value: &Value) -> String {
+pub(crate) fn in_braces(value: &Value) -> String {
     match value {
         Value::Scalar { text, plain: true } => {
             let is_safe = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-+/".contains(c));

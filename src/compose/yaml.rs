@@ -35,6 +35,15 @@ impl Value {
         found.map(|(_, value)| value).filter(|value| !value.is_null())
     }
 
+    /// The kind of the value, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Scalar { .. } => "text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+
     pub(crate) fn text(&self) -> Option<&str> {
         if let Self::Scalar { text, .. } = self { Some(text) } else { None }
     }

@@ -5,6 +5,7 @@
 #![allow(clippy::panic)] // A broken guarantee must panic: the fuzzer reports that.
 
 mod documents;
+mod frontend;
 mod hosts;
 mod iptables;
 mod netlink;
@@ -14,6 +15,7 @@ pub use documents::{
     annotations, command_line, compose, config_json, config_toml, engine_files, exec_process,
     record, runtime_state, state,
 };
+pub use frontend::frontend;
 pub use hosts::hosts;
 pub use iptables::iptables;
 pub use netlink::netlink;
@@ -36,6 +38,7 @@ mod tests {
         ("config_toml", super::config_toml),
         ("engine_files", super::engine_files),
         ("exec_process", super::exec_process),
+        ("frontend", super::frontend),
         ("hosts", super::hosts),
         ("iptables", super::iptables),
         ("netlink", super::netlink),

@@ -10,6 +10,7 @@
 // A test fails by panicking; `expect` says what it had hoped for.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod clients;
 mod composed;
 mod configured;
 mod documents;

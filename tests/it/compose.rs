@@ -43,6 +43,30 @@ fn files_of_the_legacy_kind() {
 }
 
 #[test]
+fn files_are_read_and_written_by_name() {
+    let host = Host::open(Runtime::Runc);
+    let text = "services:\n  web:\n    links: [db]\n  db:\n    container_name: db\n";
+    let converted = compose(&host, &[], text.as_bytes()).ok();
+    let [file, out] = ["in.yaml", "out.yaml"].map(|name| host.path(name));
+    fs::write(&file, text).expect("written");
+    let run = |options: &[&str]| host.run(host.oci_link(&["compose"]).args(options).arg(&file));
+    assert_eq!(run(&[]).ok(), converted);
+    assert_eq!(run(&["-o", out.to_str().expect("text")]).ok(), "");
+    assert_eq!(fs::read_to_string(&out).expect("readable"), converted);
+    assert_eq!(fs::read_to_string(&file).expect("readable"), text);
+    let said = run(&["--in-place"]).ended(0);
+    assert_eq!(said, "oci-link: 1 link of 1 service converted\n");
+    assert_eq!(fs::read_to_string(&file).expect("readable"), converted);
+    let _ = run(&["--in-place", "-o", "x"]).refused(2);
+    let _ = host.run(&mut host.oci_link(&["compose", "--in-place"])).refused(2);
+    let _ = host.run(host.oci_link(&["compose"]).arg(host.path("gone"))).refused(3);
+    // A file that cannot be converted stays as it is.
+    fs::write(&file, "services: {a: {links: [gone]}}").expect("written");
+    let _ = run(&["--in-place"]).refused(3);
+    assert!(fs::read_to_string(&file).expect("readable").contains("gone"));
+}
+
+#[test]
 fn what_is_refused_leaves_standard_output_empty() {
     let host = Host::open(Runtime::Runc);
     let refused = |options: &[&str], text: &[u8]| {
@@ -53,7 +77,7 @@ fn what_is_refused_leaves_standard_output_empty() {
     };
     let web = |links: &str| format!("services:\n  web:\n    image: web\n    links: {links}\n");
     let said = refused(&[], web("[gone]").as_bytes());
-    assert!(said.contains("line 2: service web: link \"gone\""), "{said}");
+    assert!(said.contains("line 4: service web: link \"gone\""), "{said}");
     let said = refused(&[], web("[\"a\\e[2J\"]").as_bytes());
     assert!(!said.contains('\u{1b}'), "{said}");
     assert!(refused(&[], b"a: \xff").contains("utf-8"));

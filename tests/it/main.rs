@@ -8,6 +8,7 @@
 
 mod backends;
 mod cast;
+mod clients;
 mod compose;
 mod configure;
 mod doctor;

@@ -13,16 +13,17 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, clone};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::ffi::{CStr, CString, OsStr, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Stack size of a child in bytes; the few calls between clone(2) and execve(2) need less.
@@ -82,6 +83,36 @@ pub(crate) fn run(
     };
     let complaint = on_one_line(&text(&mut stderr)?);
     Ok(Output { status, stdout: text(&mut stdout)?, complaint })
+}
+
+/// Runs `program` with the environment and the directory of this process and returns what it prints
+/// on standard output. It reads and complains to /dev/null.
+///
+/// `None`: it cannot be started, fails, prints text that is not UTF-8, or exceeds `patience`
+/// milliseconds, at which it is killed.
+pub(crate) fn ask(program: &Path, arguments: &[OsString], patience: u16) -> Option<String> {
+    let mut output = memfd_create(c"oci-link", MFdFlags::MFD_CLOEXEC).map(File::from).ok()?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
+    command.stdout(output.try_clone().ok()?);
+    let (marked, parent) = (program.to_owned(), own_pid().ok()?);
+    let prepare = move || {
+        set_pdeathsig(Signal::SIGKILL)?;
+        // The program may be a script that calls this program.
+        rounds::mark(&marked);
+        // SAFETY: getppid(2) only returns a number.
+        let is_child = unsafe { libc::getppid() } == parent;
+        if is_child { Ok(()) } else { Err(Errno::ESRCH.into()) }
+    };
+    // SAFETY: `prepare` runs between fork and exec and makes system calls only.
+    unsafe { command.pre_exec(prepare) };
+    let child = command.spawn().ok()?;
+    let child = Child::new(Pid::from_raw(i32::try_from(child.id()).ok()?)).ok()?;
+    child.end(patience).ok().flatten().filter(ExitStatus::success)?;
+    let mut text = String::new();
+    output.rewind().ok()?;
+    output.read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// Joins the lines of a message and cuts it after [`MAX_COMPLAINT`] characters. The first line of

@@ -127,8 +127,13 @@ fn called(program: &Path) -> &OsStr {
 ///
 /// Descriptors, working directory and environment are inherited.
 pub(crate) fn replace(program: &Path, arguments: &[OsString]) -> Error {
+    replace_as(called(program), program, arguments)
+}
+
+/// Replaces this process as [`replace`] does. `name` is the first word of the new command line.
+pub(crate) fn replace_as(name: &OsStr, program: &Path, arguments: &[OsString]) -> Error {
     let text = |word: &OsStr| CString::new(word.to_owned().into_vec());
-    let words = std::iter::once(called(program)).chain(arguments.iter().map(OsString::as_os_str));
+    let words = std::iter::once(name).chain(arguments.iter().map(OsString::as_os_str));
     let words: std::result::Result<Vec<CString>, _> = words.map(text).collect();
     let shown = crate::sys::file::shown(program);
     rounds::mark(program);

@@ -9,6 +9,7 @@ pub(crate) mod exec;
 pub(crate) mod inherited;
 pub(crate) mod lock;
 pub(crate) mod network;
+pub(crate) mod path_search;
 pub(crate) mod rounds;
 pub(crate) mod stdin;
 use crate::error::{Context, Error, Kind, Result};

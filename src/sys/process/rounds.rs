@@ -18,6 +18,10 @@ const MARK: i32 = 1 << 30;
 const ROUNDS: i64 = 8;
 /// How many ancestors are searched.
 const ANCESTORS: usize = 8;
+/// How many ancestors are searched for a client, which can be started by scripts of scripts.
+const CALLERS: usize = 16;
+/// How many words of a script's command line can precede its path: an interpreter and its options.
+const INTERPRETER: usize = 4;
 /// Names of real runtimes. A program of such a name that is no script does not call the wrapper.
 const RUNTIMES: [&str; 3] = ["runc", "crun", "youki"];
 
@@ -35,6 +39,23 @@ pub(crate) fn mark(program: &Path) {
 /// before, or an ancestor is running it with the same arguments.
 pub(crate) fn is_called_again(program: &Path, arguments: &[OsString]) -> bool {
     is_marked(program) || (!is_real_runtime(program) && runs_above(program, arguments))
+}
+
+/// Whether `program` has called this program, so that executing it would repeat the call: this process
+/// executed it before, or it is a script that an ancestor is running.
+pub(crate) fn has_called_us(program: &Path) -> bool {
+    let runs_it = |pid: u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == 0).take(INTERPRETER);
+        words.any(|word| word == program.as_os_str().as_bytes())
+    };
+    is_marked(program) || (!is_elf(program) && callers().take(CALLERS).any(runs_it))
+}
+
+/// The ancestors of this process, the closest first.
+fn callers() -> impl Iterator<Item = u32> {
+    let above = |pid: &u32| parent(*pid).filter(|above| *above > 1);
+    std::iter::successors(Some(std::os::unix::process::parent_id()), above)
 }
 
 /// Whether this process executed `program` before, or too many programs. A timer of the caller's own is
@@ -70,10 +91,15 @@ fn name_of(program: &Path) -> u32 {
 fn is_real_runtime(program: &Path) -> bool {
     let is_named =
         program.file_name().is_some_and(|name| RUNTIMES.iter().any(|known| name == *known));
+    is_named && is_elf(program)
+}
+
+/// Whether a file is a compiled program, and not a script.
+fn is_elf(program: &Path) -> bool {
     let mut magic = [0; 4];
     let read = fs::File::open(program)
         .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic));
-    is_named && read.is_ok() && magic == *b"\x7fELF"
+    read.is_ok() && magic == *b"\x7fELF"
 }
 
 /// Whether an ancestor's command line has the program, directly followed by these arguments. A script

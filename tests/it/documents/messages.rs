@@ -7,11 +7,12 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 /// Where errors are made.
 const MAKERS: [&str; 3] = ["Error::new(", "Invalid::new(", ".context("];
 /// Functions that make an error of a reason they are given.
-const HELPERS: [&str; 8] = [
+const HELPERS: [&str; 9] = [
     "failed(",
     "refused(",
     "refusal(",
     "refuse(",
+    "refuse_link(",
     "check(",
     "checked_name!(",
     "must_be_ordinary(",
