@@ -30,7 +30,7 @@ mod tests {
     type Target = (&'static str, fn(&[u8]));
 
     /// All targets. The name of a target is that of its corpus folder.
-    const TARGETS: [Target; 14] = [
+    const TARGETS: [Target; 15] = [
         ("annotations", super::annotations),
         ("command_line", super::command_line),
         ("compose", super::compose),
