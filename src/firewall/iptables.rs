@@ -91,9 +91,10 @@ impl Iptables {
                 continue;
             }
             let tool = Tool::find(family)?;
-            let front = match wants {
-                true => jump_order::is_ours(&mut Netlink::netfilter()?, family)?,
-                false => Some(true),
+            let front = if wants {
+                jump_order::is_ours(&mut Netlink::netfilter()?, family)?
+            } else {
+                Some(true)
             };
             if front == Some(false) || !is_made {
                 self.base.make(tool)?;
