@@ -6,6 +6,7 @@ use crate::firewall::{self, Choice, Firewall, SetupCache};
 use crate::model::{BackendName, Fingerprint, Inode, Instance, Place, SeparatedBridges, StateId};
 use crate::store::notes::Notes;
 use crate::store::{self, Store};
+use crate::sys::hosts::lease;
 use crate::sys::net::netlink::kept::KeptSockets;
 use crate::sys::net::netns::{Now, addresses_of};
 use crate::sys::private_dir::Directory;
@@ -142,6 +143,7 @@ impl Host {
     /// [`Cause::LockHeld`]: crate::error::Cause::LockHeld
     pub(crate) fn lock_within(&self, patience: Duration) -> Result<Locked<'_>> {
         let lock = self.store.lock(patience)?;
+        lease::begin_event();
         let (separated, sockets) = (OnceCell::new(), KeptSockets::begin());
         Ok(Locked { host: self, lock, _sockets: sockets, separated })
     }

@@ -45,7 +45,9 @@ pub use sys::process::entry;
 #[doc(hidden)]
 pub mod testing {
     pub use crate::error::Result;
-    pub use crate::firewall::{Choice, Firewall, OwnerScope, SetupCache, isolate, select};
+    pub use crate::firewall::{
+        Choice, Firewall, OwnerScope, RuleChange, SetupCache, isolate, select,
+    };
     pub use crate::link::env::{Dialect, LeftOut, LinkVariables, link_variables};
     pub use crate::model::{
         Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine, Family, Flow,

@@ -6,7 +6,7 @@
 //! boot. Read-only commands never trigger it.
 
 use super::setup_cache::SetupCache;
-use super::{Firewall, InstalledRules, OwnerScope, open};
+use super::{Firewall, InstalledRules, OwnerScope, RuleChange, open};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::cell::OnceCell;
@@ -113,6 +113,13 @@ impl Firewall for Auto {
 
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         self.working()?.ensure(rules, flows)
+    }
+
+    fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
+        match self.working() {
+            Ok(working) => working.ensure_each(changes),
+            Err(error) => changes.iter().map(|_| Err(error.again())).collect(),
+        }
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {

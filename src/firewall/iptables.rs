@@ -22,7 +22,7 @@ use super::xtables::command::Tool;
 use super::xtables::common_chain::{BASE, Base};
 use super::xtables::jump_order;
 use super::xtables::listing;
-use super::{Firewall, InstalledRules, OwnerScope, failed, host_families};
+use super::{Firewall, InstalledRules, OwnerScope, RuleChange, failed, host_families};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::Netlink;
@@ -74,6 +74,43 @@ impl Iptables {
         Self::reconcile(tool, rules.owner, flows)
     }
 
+    /// Changes the rules of several owners in one transaction for each family.
+    ///
+    /// Returns `false` if the kernel refuses one, because rules differ from the records. Then each owner must
+    /// be changed alone. An owner whose rules are changed already does no harm there.
+    fn change_together(&self, changes: &[RuleChange<'_>]) -> Result<bool> {
+        for family in [Family::V6, Family::V4] {
+            let of = |flows: &[Flow], owner| Chains::of(owner, of_family(flows, family));
+            let texts = changes.iter().map(|RuleChange { rules, flows }| {
+                of(flows, rules.owner).instead_of(&of(rules.before, rules.owner))
+            });
+            let text: String = texts.collect();
+            let wants = changes.iter().any(|it| of_family(it.flows, family).next().is_some());
+            let is_made = self.base.is_remembered(family)?;
+            if text.is_empty() || !wants && !is_made {
+                continue;
+            }
+            let tool = Tool::find(family)?;
+            let front = if wants {
+                jump_order::is_ours(&mut Netlink::netfilter()?, family)?
+            } else {
+                Some(true)
+            };
+            if front == Some(false) || !is_made {
+                self.base.make(tool)?;
+            }
+            let text = if front.is_none() { format!("{STANDS}{text}") } else { text };
+            if let Err(complaint) = tool.restore(&text)? {
+                log::debug!(
+                    "{}: the rules differ from the records: {complaint}",
+                    tool.restore_name()
+                );
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Lists the owner's chains and replaces them by those for `flows`, in one transaction.
     fn reconcile(tool: Tool, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
         let there = Chains::listed(owner, &tool.list()?);
@@ -121,6 +158,21 @@ impl Firewall for Iptables {
                 Err(another) => failed(format!("{error}; {another}")),
             }
         })
+    }
+
+    /// Runs one program for each family, whatever the number of owners, if the rules are as recorded.
+    fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
+        let one_by_one =
+            || changes.iter().map(|change| self.ensure(change.rules, change.flows)).collect();
+        if changes.len() < 2 {
+            return one_by_one();
+        }
+        match self.change_together(changes) {
+            Ok(true) => changes.iter().map(|_| Ok(())).collect(),
+            Ok(false) => one_by_one(),
+            // A program that hangs for one owner hangs for all.
+            Err(error) => changes.iter().map(|_| Err(error.again())).collect(),
+        }
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {

@@ -36,6 +36,15 @@ pub struct OwnerScope<'a> {
     pub before: &'a [Flow],
 }
 
+/// A change of the rules of one owner.
+#[derive(Debug, Clone, Copy)]
+pub struct RuleChange<'a> {
+    /// The owner, and the rules that may exist.
+    pub rules: OwnerScope<'a>,
+    /// What the rules permit afterwards.
+    pub flows: &'a [Flow],
+}
+
 /// The rules of one owner as found in the kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstalledRules {
@@ -69,6 +78,11 @@ pub trait Firewall {
     ///
     /// Idempotent. Requires the host lock.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()>;
+    /// Changes the rules of several owners as [`Firewall::ensure`] does. Returns the outcome of each, in the
+    /// same order. After an error the rules are those before or after, or some of both.
+    fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
+        changes.iter().map(|change| self.ensure(change.rules, change.flows)).collect()
+    }
     /// Removes all rules of the owner. Missing rules are not an error.
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()>;
     /// The owner's rules as the kernel has them, in the backend's own notation.

@@ -9,7 +9,7 @@ use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::lookup::{Requester, candidates, recipients_of};
 use crate::lifecycle::planning::conflicts;
-use crate::lifecycle::replan::replan_all;
+use crate::lifecycle::together::replan_all;
 use crate::link::Candidate;
 use crate::model::{Address, ContainerId, Fingerprint, LinkState, Network, Record};
 use crate::store::{Change, Commit, pod_peers};

@@ -5,98 +5,170 @@
 //! from the record alone.
 
 use crate::error::{Cause, Error, Failures, Kind, Result};
-use crate::firewall::OwnerScope;
+use crate::firewall::{OwnerScope, RuleChange};
 use crate::host::Effects;
 use crate::link::{Plan, hosts};
-use crate::model::{Created, Flow, FlowIndex, HostsEdit, HostsPlace, OwnerTag, Phase, Record};
+use crate::model::{
+    Address, BackendName, ContainerId, Created, Flow, FlowIndex, HostsEdit, HostsPlace, OwnerTag,
+    Phase, Record,
+};
 use crate::store::{Change, Commit, pod_peers, shared_hosts_blocks};
 use crate::sys::hosts::HostsFile;
+use std::collections::HashSet;
 
-/// Applies `plan`: record, rules, hosts file, record. On failure the record stays `pending` and
-/// names everything that may have been done; [`rollback`] undoes it.
+/// Applies `plan`: record, rules, connections, hosts file, record. On failure the record stays `pending`
+/// and names everything that may have been done; [`rollback`] undoes it.
 pub(crate) fn carry_out(
     effects: Effects<'_>,
     plan: &Plan,
     file: Option<HostsFile>,
 ) -> Result<Commit> {
+    let Some(revision) = write_pending(effects, plan)? else { return Ok(Commit::Conflict) };
+    change_rules(effects, &[plan]).into_iter().collect::<Result<()>>()?;
+    end_connections(effects, &[Ended::of_plan(plan)])?;
+    if let (Some(mut file), Some(planned)) = (file, &plan.hosts_content) {
+        write_hosts(&mut file, plan, Some(planned))?;
+    }
+    conclude(effects, &plan.record, revision)
+}
+
+/// The first part of a plan: writes the record as pending. Returns its revision, or `None` if another
+/// process has changed it.
+///
+/// Next are its rules, the connections of the rules that are gone, and its hosts file.
+pub(crate) fn write_pending(effects: Effects<'_>, plan: &Plan) -> Result<Option<u64>> {
     let pending = plan.pending();
     match effects.store.commit(effects.lock, &Change::Put(&pending), plan.before.revision)? {
-        Commit::Conflict => Ok(Commit::Conflict),
+        Commit::Conflict => Ok(None),
         Commit::Done(revision) => {
-            let id = &pending.id;
-            log::debug!("{id}: record written: pending");
-            apply_effects(effects, plan, &pending, file)?;
-            let done = effects.store.commit(effects.lock, &Change::Put(&plan.record), revision)?;
-            log::debug!("{id}: record written: ready");
-            Ok(done)
+            log::debug!("{}: record written: pending", pending.id);
+            Ok(Some(revision))
         }
     }
 }
 
-fn apply_effects(
-    effects: Effects<'_>,
-    plan: &Plan,
-    pending: &Record,
-    file: Option<HostsFile>,
-) -> Result<()> {
-    let owner = &pending.owner;
-    if !pending.flows.is_empty() {
-        let mut before = plan.before.flows.as_slice();
+/// The last part of a plan: writes its record.
+pub(crate) fn conclude(effects: Effects<'_>, record: &Record, revision: u64) -> Result<Commit> {
+    let done = effects.store.commit(effects.lock, &Change::Put(record), revision)?;
+    log::debug!("{}: record written: ready", record.id);
+    Ok(done)
+}
+
+/// The second part of plans whose records are pending: changes the rules of all. All have the backend of
+/// `effects`. Returns the outcome of each, in the same order.
+pub(crate) fn change_rules(effects: Effects<'_>, plans: &[&Plan]) -> Vec<Result<()>> {
+    let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
+    for (at, plan) in plans.iter().enumerate() {
+        let (owner, mut before) = (&plan.record.owner, plan.before.flows.as_slice());
+        let mut outcome = Ok(());
         if plan.before.phase == Phase::Pending && !before.is_empty() {
             // The earlier change was interrupted, so the record may name flows that are not there.
-            effects.firewall.remove_owner(owner)?;
+            outcome = effects.firewall.remove_owner(owner);
             before = &[];
         }
-        effects.firewall.ensure(OwnerScope { owner, before }, &plan.record.flows)?;
-        let (id, name, now) = (&pending.id, effects.firewall.name(), plan.record.flows.len());
-        let before = plan.before.flows.len();
-        log::debug!("{id}: rules of {name} made: {now} flows permitted, {before} before");
-        drop_own_connections(effects, pending, &plan.ended(), &plan.record.flows)?;
+        let has_rules = !plan.before.flows.is_empty() || !plan.record.flows.is_empty();
+        if has_rules && outcome.is_ok() {
+            let rules = OwnerScope { owner, before };
+            changes.push((at, RuleChange { rules, flows: &plan.record.flows }));
+        }
+        outcomes.push(outcome);
     }
-    let (Some(mut file), Some(planned)) = (file, &plan.hosts_content) else { return Ok(()) };
+    let all: Vec<RuleChange<'_>> = changes.iter().map(|(_, change)| *change).collect();
+    for ((at, _), outcome) in changes.iter().zip(effects.firewall.ensure_each(&all)) {
+        if let (Some(plan), true) = (plans.get(*at), outcome.is_ok()) {
+            let (id, name, now) = (&plan.record.id, plan.record.backend, plan.record.flows.len());
+            let before = plan.before.flows.len();
+            log::debug!("{id}: rules of {name} made: {now} flows permitted, {before} before");
+        }
+        outcomes[*at] = outcome;
+    }
+    outcomes
+}
+
+/// Writes the planned block into the hosts file. `planned` is the content if the file has not changed
+/// since `file` was read.
+pub(crate) fn write_hosts(
+    file: &mut HostsFile,
+    plan: &Plan,
+    planned: Option<&Vec<u8>>,
+) -> Result<()> {
     let written: Vec<&str> = plan.before.hosts.iter().flat_map(HostsEdit::blocks).collect();
     let block = plan.record.hosts.as_ref().map_or("", |edit| edit.block.as_str());
     let seen = file.content().map(<[u8]>::to_vec);
-    file.edit(|now| match now {
-        // The container wrote to the file after the plan was made.
-        Some(now) if seen.as_deref() != Some(now) => {
-            hosts::edited(now, &written, &plan.shared, block)
-        }
-        _ => planned.clone(),
-    })
-    .map_err(Error::in_hosts_file)?;
-    log::debug!("{}: hosts file written", pending.id);
+    let edited = |now: Option<&[u8]>| match (now, planned) {
+        (now, Some(planned)) if now == seen.as_deref() => planned.clone(),
+        (Some(now), _) => hosts::edited(now, &written, &plan.shared, block),
+        // The container has removed the file.
+        (None, Some(planned)) => planned.clone(),
+        (None, None) => [hosts::preamble(true), block.to_owned()].concat().into_bytes(),
+    };
+    file.edit(edited).map_err(Error::in_hosts_file)?;
+    log::debug!("{}: hosts file written", plan.record.id);
     Ok(())
 }
 
-/// Ends the tracked connections that `flows` permitted. Most hosts accept established packets, so a
-/// connection would outlive its rule. Called after the rules are gone: a packet in between would
-/// create the connection again.
-fn drop_connections(effects: Effects<'_>, flows: &[Flow]) -> Result<()> {
+/// The flows that a change of one container ends, after their rules are gone.
+pub(crate) struct Ended<'a> {
+    /// The container as it was or will be. Its id and addresses count.
+    record: &'a Record,
+    flows: Vec<Flow>,
+    /// The flows that it keeps.
+    kept: &'a [Flow],
+}
+
+impl<'a> Ended<'a> {
+    /// The flows that `plan` ends.
+    pub(crate) fn of_plan(plan: &'a Plan) -> Self {
+        Self { record: &plan.record, flows: plan.ended(), kept: &plan.record.flows }
+    }
+
+    /// All flows of `record`.
+    pub(crate) fn all_of(record: &'a Record) -> Self {
+        Self { record, flows: record.flows.clone(), kept: &[] }
+    }
+
+    /// The backend of the rules that permitted the flows, if there were rules.
+    pub(crate) fn backend(&self) -> Option<BackendName> {
+        let has_rules = self.record.backend != BackendName::None && !self.flows.is_empty();
+        has_rules.then_some(self.record.backend)
+    }
+}
+
+/// Ends the tracked connections of all `changes` together, except those that a kept flow or a pod peer
+/// permits. Pod peers share their address. A peer that is itself one of `changes` permits what it keeps.
+///
+/// Most hosts accept established packets, so a connection would outlive its rule. Called after the rules
+/// are gone: a packet in between would create the connection again. It does not matter which backend
+/// `effects` has, as long as it makes rules.
+pub(crate) fn end_connections(effects: Effects<'_>, changes: &[Ended<'_>]) -> Result<()> {
+    let ending = || changes.iter().filter(|change| change.backend().is_some());
+    if ending().next().is_none() {
+        return Ok(());
+    }
+    let changed: HashSet<&ContainerId> = changes.iter().map(|change| &change.record.id).collect();
+    let mut permitted: Vec<Flow> = changes.iter().flat_map(|change| change.kept).copied().collect();
+    let mut asked = HashSet::new();
+    for change in ending() {
+        // Peers have one first address, so one question is about all of them.
+        if asked.insert(change.record.network.addresses().first().map(Address::ip)) {
+            let peers = pod_peers(effects.store, change.record)?.into_iter();
+            permitted.extend(peers.filter(|it| !changed.contains(&it.id)).flat_map(|it| it.flows));
+        }
+    }
+    let permitted = FlowIndex::of(permitted);
+    let flows = ending().flat_map(|change| &change.flows);
+    let ended: Vec<Flow> = flows.flat_map(|flow| permitted.rest_of(flow)).collect();
+    drop_connections(effects, &ended)
+}
+
+/// Ends the tracked connections of `flows`, whose rules are gone.
+pub(crate) fn drop_connections(effects: Effects<'_>, flows: &[Flow]) -> Result<()> {
     if flows.is_empty() {
         return Ok(());
     }
     effects.firewall.drop_connections(flows)?;
     log::debug!("connections ended; flows: {}", flows.len());
     Ok(())
-}
-
-/// Ends the tracked connections of `flows`, except those that `kept` or a pod peer permits too. Pod
-/// peers share their address.
-fn drop_own_connections(
-    effects: Effects<'_>,
-    record: &Record,
-    flows: &[Flow],
-    kept: &[Flow],
-) -> Result<()> {
-    if flows.is_empty() {
-        return Ok(());
-    }
-    let pod_peers = pod_peers(effects.store, record)?;
-    let theirs = pod_peers.iter().flat_map(|peer| &peer.flows);
-    let permitted = FlowIndex::of(theirs.chain(kept).copied());
-    let ended: Vec<Flow> = flows.iter().flat_map(|flow| permitted.rest_of(flow)).collect();
-    drop_connections(effects, &ended)
 }
 
 /// Removes all rules with the tag `owner`, and ends the connections that only they permitted:
@@ -111,8 +183,20 @@ pub(crate) fn remove_owner(effects: Effects<'_>, owner: &OwnerTag, flows: &[Flow
 /// Every step is tried, and each is idempotent. If one fails, the record stays, so that the
 /// rollback can be repeated. Returns all failures in one error.
 pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
+    let ruled = remove_rules(effects, record)
+        .and_then(|()| end_connections(effects, &[Ended::all_of(record)]));
+    rollback_rest(effects, record, ruled)
+}
+
+/// The second part of [`rollback`]: restores the hosts file and removes the record. `ruled` is the outcome
+/// of the first part, which removed the rules and ended the connections.
+pub(crate) fn rollback_rest(
+    effects: Effects<'_>,
+    record: &Record,
+    ruled: Result<()>,
+) -> Result<()> {
     let mut failures = Failures::default();
-    failures.note(rollback_rules(effects, record));
+    failures.note(ruled);
     let rules_are_gone = failures.is_empty();
     if let Some(edit) = &record.hosts {
         let shared = shared_hosts_blocks(effects.store, record);
@@ -145,7 +229,8 @@ pub(crate) fn rollback(effects: Effects<'_>, record: &Record) -> Result<()> {
     }
 }
 
-fn rollback_rules(effects: Effects<'_>, record: &Record) -> Result<()> {
+/// Removes the rules that `record` names. Their connections must be ended next.
+pub(crate) fn remove_rules(effects: Effects<'_>, record: &Record) -> Result<()> {
     let (owner, before) = (&record.owner, record.flows.as_slice());
     if before.is_empty() {
         return Ok(());
@@ -156,7 +241,7 @@ fn rollback_rules(effects: Effects<'_>, record: &Record) -> Result<()> {
         Phase::Pending => effects.firewall.remove_owner(owner)?,
     }
     log::debug!("{}: rules of {} removed", record.id, effects.firewall.name());
-    drop_own_connections(effects, record, before, &[])
+    Ok(())
 }
 
 /// Removes our block from the hosts file. A file that oci-link created is removed if nothing else

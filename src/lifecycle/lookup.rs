@@ -5,6 +5,7 @@ use crate::lifecycle::alive::is_running;
 use crate::link::{Candidate, Refusal};
 use crate::model::{ContainerId, ContainerName, LinkState, Meaning, Network, Record, Reference};
 use crate::store::{Found, Store};
+use std::collections::HashSet;
 
 /// Finds exactly one container. Several matches or none are an error.
 pub(crate) fn look_up(store: &dyn Store, reference: &Reference) -> Result<Record> {
@@ -26,19 +27,14 @@ pub(crate) fn recipients_of(store: &dyn Store, record: &Record) -> Result<Vec<Re
     if record.network == Network::Host {
         return Ok(Vec::new());
     }
-    let mut all: Vec<Record> = Vec::new();
     let mut found = store.recipients_of(&record.id)?;
     for reference in record.answers_to() {
         found.extend(store.recipients_naming(&reference)?);
     }
     found.extend(store.unresolved_by_prefix(&record.id)?);
-    for recipient in found {
-        let known = all.iter().any(|other| other.id == recipient.id);
-        if !known && recipient.id != record.id {
-            all.push(recipient);
-        }
-    }
-    Ok(all)
+    let mut known = HashSet::from([record.id.clone()]);
+    found.retain(|recipient| known.insert(recipient.id.clone()));
+    Ok(found)
 }
 
 /// The container whose links are resolved. It may have no record yet.

@@ -28,6 +28,7 @@ pub(crate) mod snapshot;
 pub(crate) mod start;
 pub(crate) mod starting;
 pub(crate) mod stop;
+pub(crate) mod together;
 pub(crate) mod wait;
 
 pub(crate) use entry::{start, stop};

@@ -10,10 +10,14 @@
 
 use crate::error::Result;
 use crate::host::Locked;
-use crate::lifecycle::apply::remove_owner;
+use crate::lifecycle::apply::drop_connections;
 use crate::lifecycle::snapshot::HostSnapshot;
-use crate::model::{Flow, Record};
+use crate::model::{BackendName, Flow, OwnerTag, Record};
 use std::collections::BTreeMap;
+
+/// How many owners lose their rules before the connections are ended. A process that is killed in between
+/// leaves connections that nothing names.
+const TOGETHER: usize = 64;
 
 /// Removes orphaned rules that name an address of `container`, and ends their connections.
 pub(crate) fn purge_from(host: &Locked<'_>, container: &Record) -> Result<()> {
@@ -35,17 +39,46 @@ pub(crate) fn purge_from(host: &Locked<'_>, container: &Record) -> Result<()> {
         record.instance.boot != host.boot && snapshot.rules.iter().any(has_rules)
     };
     let mut others = !snapshot.is_complete || snapshot.dead.iter().any(of_earlier);
+    let mut orphans = Vec::new();
     for (backend, owner, installed) in snapshot.orphans(host.identity) {
         if installed.flows.iter().any(|flow| concerns(flow, container)) {
             log::warn!("orphaned rules in {backend}: no record has the owner tag {owner}: removed");
-            // Until they are removed, no container may have its address.
-            let flows = snapshot.own_flows(backend, owner);
-            host.effects(backend, |effects| remove_owner(effects, owner, &flows))?;
+            orphans.push((backend, owner));
         } else {
             others = true;
         }
     }
+    // Until they are removed, no container may have its address.
+    remove_all(host, &snapshot, &orphans).into_iter().collect::<Result<()>>()?;
     if others { Ok(()) } else { host.store.mark_complete(host.lock(), &epoch) }
+}
+
+/// Removes all rules of these owners, then ends the connections that only they permitted, together. Returns the
+/// outcome of each, in the same order.
+pub(crate) fn remove_all(
+    host: &Locked<'_>,
+    snapshot: &HostSnapshot,
+    orphans: &[(BackendName, &OwnerTag)],
+) -> Vec<Result<()>> {
+    let mut outcomes = Vec::new();
+    for some in orphans.chunks(TOGETHER) {
+        let (mut flows, mut last) = (Vec::new(), None);
+        let before = outcomes.len();
+        for (backend, owner) in some {
+            let removed = host.effects(*backend, |effects| effects.firewall.remove_owner(owner));
+            if removed.is_ok() {
+                flows.extend(snapshot.own_flows(*backend, owner));
+                last = Some(*backend);
+            }
+            outcomes.push(removed);
+        }
+        let end = |backend| host.effects(backend, |effects| drop_connections(effects, &flows));
+        if let Some(Err(error)) = last.map(end) {
+            let removed = outcomes.iter_mut().skip(before).filter(|outcome| outcome.is_ok());
+            removed.for_each(|outcome| *outcome = Err(error.again()));
+        }
+    }
+    outcomes
 }
 
 fn concerns(flow: &Flow, container: &Record) -> bool {

@@ -1,7 +1,7 @@
 //! Plans the links of a running container again: its source started or ended, `connect` or
 //! `disconnect` was called, or rules or hosts lines were removed by another program.
 
-use crate::error::{Cause, Error, Failures, Result};
+use crate::error::Result;
 use crate::host::Locked;
 use crate::lifecycle::apply::carry_out;
 use crate::lifecycle::planning::{conflicts, plan};
@@ -31,22 +31,6 @@ pub(crate) fn replan(host: &Locked<'_>, recipient: &Record) -> Result<()> {
     Err(conflicts(&recipient.id))
 }
 
-/// Plans the links of `recipients` again. A hosts file that cannot be changed is logged only, because the
-/// rules are changed first.
-pub(crate) fn replan_all(host: &Locked<'_>, recipients: &[Record]) -> Failures {
-    let mut failures = Failures::default();
-    for recipient in recipients {
-        match replan(host, recipient) {
-            Err(error) if !matches!(error.cause, Cause::HostsFile | Cause::RefusedFile) => {
-                let message = format!("links of {}: {error}", recipient.id);
-                failures.note(Err(Error::new(error.kind, message).because(error.cause)));
-            }
-            done => log_failure(recipient, done),
-        }
-    }
-    failures
-}
-
 /// Applies the links of `me` even if they seem to be applied already. `found` are flows of rules
 /// with its tag that its record may not name.
 pub(crate) fn settle(host: &Locked<'_>, me: &Record, found: &[Flow]) -> Result<()> {
@@ -62,7 +46,10 @@ pub(crate) fn settle(host: &Locked<'_>, me: &Record, found: &[Flow]) -> Result<(
 
 /// Returns the plan, the hosts file that was read for it, and the error if that file was refused. A
 /// file that the container made unusable must not keep a rule in place.
-fn plan_again(host: &Locked<'_>, me: &Record) -> Result<(Plan, Option<HostsFile>, Result<()>)> {
+pub(super) fn plan_again(
+    host: &Locked<'_>,
+    me: &Record,
+) -> Result<(Plan, Option<HostsFile>, Result<()>)> {
     let state = &host.config.state_dir;
     let opened = me.hosts.as_ref().map(|edit| HostsFile::again(&edit.place, state));
     let (file, hosts) = match opened.transpose() {

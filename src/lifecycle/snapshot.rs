@@ -7,6 +7,7 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::home;
 use crate::model::{BackendName, Flow, FlowIndex, Origin, OwnerTag, Record, StateId};
 use crate::store::NewerRecord;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
 /// All records and rules at one moment.
@@ -23,6 +24,8 @@ pub(crate) struct HostSnapshot {
     pub(crate) is_complete: bool,
     /// The tags of all records; that of a running container with the backend that has its rules.
     owners: HashMap<OwnerTag, Option<BackendName>>,
+    /// What the rules of each backend permit that stay.
+    permitted: OnceCell<[(BackendName, FlowIndex); BackendName::ALL.len()]>,
 }
 
 /// Whether the container of `record` is running.
@@ -55,7 +58,8 @@ impl HostSnapshot {
         let backends = living.iter().map(|record: &Record| (record, Some(record.backend)));
         let all = dead.iter().map(|record| (record, None)).chain(backends);
         let owners = all.map(|(record, backend)| (record.owner.clone(), backend)).collect();
-        Ok(Self { living, dead, newer, rules, is_complete, owners })
+        let permitted = OnceCell::new();
+        Ok(Self { living, dead, newer, rules, is_complete, owners, permitted })
     }
 
     /// The rules with this tag in one backend.
@@ -101,17 +105,27 @@ impl HostSnapshot {
     }
 
     /// The flows that rules of `owner` permit, except those that a running container or one of a newer
-    /// record has too. Pod peers share flows.
+    /// record has too. Pod peers share flows. `owner` is none of them in this backend.
+    ///
+    /// The work for all owners together is linear in the number of all flows.
     pub(crate) fn own_flows(&self, backend: BackendName, owner: &OwnerTag) -> Vec<Flow> {
-        let newer = self.newer.iter().filter_map(|record| record.owner.as_ref());
-        let others = self.living.iter().map(|record| &record.owner).chain(newer);
-        let others = others.filter(|tag| *tag != owner);
-        let theirs = others
-            .filter_map(|tag| self.installed(backend, tag))
-            .flat_map(|installed| &installed.flows);
-        let theirs = FlowIndex::of(theirs.copied());
+        let all = self
+            .permitted
+            .get_or_init(|| BackendName::ALL.map(|backend| (backend, self.permitted_in(backend))));
         let own = self.installed(backend, owner).into_iter().flat_map(|installed| &installed.flows);
-        own.flat_map(|flow| theirs.rest_of(flow)).collect()
+        match all.iter().find(|(name, _)| *name == backend) {
+            Some((_, theirs)) => own.flat_map(|flow| theirs.rest_of(flow)).collect(),
+            None => own.copied().collect(),
+        }
+    }
+
+    /// What the rules of running containers in their backend permit, and those of newer records.
+    fn permitted_in(&self, backend: BackendName) -> FlowIndex {
+        let newer = self.newer.iter().filter_map(|record| record.owner.as_ref());
+        let living = self.living.iter().filter(|record| record.backend == backend);
+        let tags = living.map(|record| &record.owner).chain(newer);
+        let installed = tags.filter_map(|tag| self.installed(backend, tag));
+        FlowIndex::of(installed.flat_map(|installed| &installed.flows).copied())
     }
 }
 

@@ -10,13 +10,15 @@ use crate::lifecycle::apply::{carry_out, rollback};
 use crate::lifecycle::lookup::{Requester, recipients_of};
 use crate::lifecycle::planning::{conflicts, first_plan};
 use crate::lifecycle::privileges::{AfterHook, confine};
-use crate::lifecycle::replan::{ATTEMPTS, log_failure, replan};
+use crate::lifecycle::replan::{ATTEMPTS, log_failure};
 use crate::lifecycle::starting::StartingContainer;
-use crate::lifecycle::stop::{part, remove, rollback_current};
+use crate::lifecycle::stop::{remove, remove_with};
+use crate::lifecycle::together::Changes;
 use crate::lifecycle::{contested, debug_log, home, orphans, routing};
 use crate::link::OnMissing;
 use crate::model::{ContainerId, ContainerName, MAX_LINKS, Missing, OwnerTag, Phase, Record};
 use crate::store::Commit;
+use crate::store::notes::Note;
 use crate::sys::hosts::HostsFile;
 
 /// Publishes a container and makes its links. Requires that awaited sources are running.
@@ -41,7 +43,8 @@ pub(crate) fn start_locked(
         let mut look = Look::quick(host, MAX_LINKS);
         follow_sources(host, Requester::of(&record), &record.links, &mut look)?;
     }
-    let Previous { record, cleared, neighbours } = replace_previous(host, record)?;
+    let Previous { record, cleared, neighbours, are_more } = replace_previous(host, record)?;
+    let note = are_more.then(|| Note::started(&record));
     orphans::purge_from(host, &record)?;
     // The file was opened before the lock. Removed containers may have had lines in it.
     if let Some(hosts) = hosts.as_mut().filter(|_| cleared || absences.waited) {
@@ -74,22 +77,19 @@ pub(crate) fn start_locked(
         }
         Ok(())
     });
-    if is_later_stage {
-        debug_log::recipients(&id, &recipients);
-        replan_recipients(host, &recipients);
-        replan_recipients(host, &neighbours);
-        return started;
-    }
     let undone = match started {
-        Err(error) => undo(host, &id, absences.explain(error)),
-        Ok(()) => {
+        Err(error) if !is_later_stage => undo(host, &id, absences.explain(error)),
+        started => {
             debug_log::recipients(&id, &recipients);
-            Ok(())
+            started
         }
     };
     // An earlier stage may have linked recipients to a container that does not start.
     replan_recipients(host, &recipients);
     replan_recipients(host, &neighbours);
+    if let Some(Err(error)) = note.map(|note| host.notes().leave(&note)) {
+        log::error!("{id}: no note for sync: {error}");
+    }
     undone
 }
 
@@ -112,9 +112,13 @@ fn follow_all(host: &Locked<'_>, recipients: &[Record]) {
     }
 }
 
+/// Plans the links of containers again that the start concerns. A failure is logged.
 fn replan_recipients(host: &Locked<'_>, recipients: &[Record]) {
-    for recipient in recipients {
-        log_failure(recipient, replan(host, recipient));
+    let mut changes = Changes::new(host);
+    changes.replan_each(recipients);
+    let ended = changes.end_connections();
+    for (recipient, error) in changes.finish(ended) {
+        log_failure(&recipient, Err(error));
     }
 }
 
@@ -167,6 +171,8 @@ struct Previous {
     cleared: bool,
     /// Containers whose links must be planned again after this one has a record.
     neighbours: Vec<Record>,
+    /// Whether there are more of them than one start handles.
+    are_more: bool,
 }
 
 /// Removes dead containers that had the id, an address or the name of the starting one, and
@@ -232,7 +238,8 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<Previous> {
             cleared = true;
         }
     }
-    Ok(Previous { record: container, cleared, neighbours: settled.neighbours })
+    let contested::Settled { neighbours, are_more, .. } = settled;
+    Ok(Previous { record: container, cleared, neighbours, are_more })
 }
 
 /// Whether a container runs, or its process cannot be seen. Unknown is not dead.
@@ -246,8 +253,11 @@ fn may_run(host: &Locked<'_>, record: &Record) -> bool {
 /// Removes a dead container before the next one with its id or address starts. A recipient whose firewall fails does
 /// not prevent that: its record still names the remaining rules, and `sync` finds them.
 fn finish(host: &Locked<'_>, record: &Record) -> Result<()> {
-    if let Err(error) = part(host, record)?.into_result() {
-        log::error!("{}: its links could not be removed; run oci-link sync: {error}", record.id);
-    }
-    rollback_current(host, record)
+    remove_with(host, record, |failures| {
+        if let Err(error) = failures.into_result() {
+            let id = &record.id;
+            log::error!("{id}: its links could not be removed; run oci-link sync: {error}");
+        }
+        Ok(())
+    })
 }

@@ -1,13 +1,13 @@
 //! A container ends: its rules, its block in the hosts file and its record go, and the containers
 //! that are linked to it lose its address.
 
-use crate::error::{Failures, Result};
+use crate::error::{Error, Failures, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::apply::rollback;
+use crate::lifecycle::apply::{remove_rules, rollback_rest};
 use crate::lifecycle::lookup::recipients_of;
 use crate::lifecycle::privileges::{AfterHook, confine};
-use crate::lifecycle::replan::replan_all;
+use crate::lifecycle::together::{Changes, failures};
 use crate::lifecycle::{debug_log, home};
 use crate::model::{ContainerId, Record};
 
@@ -70,21 +70,40 @@ pub(crate) fn stop_if_dead(host: &Host, id: &ContainerId) -> Result<Option<Recor
 /// Detaches the recipients of a dead container, then undoes its own links. If a rule of a recipient
 /// may still name its address, its record stays, so that the removal is repeated.
 pub(crate) fn remove(host: &Locked<'_>, record: &Record) -> Result<()> {
-    part(host, record)?.into_result()?;
-    rollback_current(host, record)
+    remove_with(host, record, Failures::into_result)
 }
 
-/// Removes a dead container from the rules and hosts files of its recipients. A hosts file that
-/// cannot be changed is logged only, because its rules are gone.
-pub(super) fn part(host: &Locked<'_>, record: &Record) -> Result<Failures> {
+/// Removes a dead container as [`remove`] does. `judge` gets the failures of its recipients, and decides whether
+/// its own links are undone and its record goes all the same. Such a record does not name their rules, but
+/// theirs do.
+///
+/// A hosts file that cannot be changed is logged only, because its rules are gone. The connections of all
+/// rules are ended together.
+pub(super) fn remove_with(
+    host: &Locked<'_>,
+    record: &Record,
+    judge: impl Fn(Failures) -> Result<()>,
+) -> Result<()> {
     let recipients = recipients_of(host.store.as_ref(), record)?;
     debug_log::recipients(&record.id, &recipients);
-    Ok(replan_all(host, &recipients))
-}
-
-/// Undoes what the current record of a dead container names.
-pub(super) fn rollback_current(host: &Locked<'_>, record: &Record) -> Result<()> {
+    let mut changes = Changes::new(host);
+    changes.replan_each(&recipients);
+    let begun = judge(failures(changes.take_failed()));
     // Detaching recipients changes this record too if the container is linked in a circle.
-    let Some(record) = host.store.get(&record.id)? else { return Ok(()) };
-    host.effects(record.backend, |effects| rollback(effects, &record))
+    let own = if begun.is_ok() { host.store.get(&record.id) } else { Ok(None) };
+    let ruled = match &own {
+        Ok(Some(own)) => host.effects(own.backend, |effects| remove_rules(effects, own)),
+        Ok(None) | Err(_) => Ok(()),
+    };
+    if let (Ok(Some(own)), Ok(())) = (&own, &ruled) {
+        changes.ends(own);
+    }
+    let ended = changes.end_connections();
+    let ruled = ruled.and_then(|()| ended.as_ref().copied().map_err(Error::again));
+    let finished = judge(failures(changes.finish(ended)));
+    begun.and(finished)?;
+    match own? {
+        Some(own) => host.effects(own.backend, |effects| rollback_rest(effects, &own, ruled)),
+        None => Ok(()),
+    }
 }

@@ -5,6 +5,7 @@ use super::finding::Finding;
 use crate::error::{Failures, Result};
 use crate::host::Locked;
 use crate::lifecycle::apply::remove_owner;
+use crate::lifecycle::orphans::remove_all;
 use crate::lifecycle::remove;
 use crate::lifecycle::snapshot::HostSnapshot;
 use crate::model::{BackendName, Origin, OwnerTag, Record};
@@ -32,13 +33,18 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
     Ok(findings)
 }
 
-/// Removes orphaned rules or leftovers. Requires the host lock under which they were found.
-pub(crate) fn repair(host: &Locked<'_>, snapshot: &HostSnapshot, finding: &Finding) -> Result<()> {
-    match finding {
-        Finding::Orphaned { backend, owner } => purge_from(host, snapshot, *backend, owner),
-        Finding::Leftover(_) => host.store.remove_leftovers(host.lock()),
-        _ => Ok(()),
-    }
+/// Removes the rules of `orphaned`, and ends their connections together. Returns the outcome of each, in the
+/// same order. Requires the host lock under which they were found.
+pub(crate) fn remove_orphaned(
+    host: &Locked<'_>,
+    snapshot: &HostSnapshot,
+    orphaned: &[Finding],
+) -> Vec<Result<()>> {
+    let owners = orphaned.iter().filter_map(|finding| match finding {
+        Finding::Orphaned { backend, owner } => Some((*backend, owner)),
+        _ => None,
+    });
+    remove_all(host, snapshot, &owners.collect::<Vec<_>>())
 }
 
 /// Removes everything that a dead container left behind. After a reboot its backend may not

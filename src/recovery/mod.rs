@@ -96,11 +96,15 @@ fn repair(
     let snapshot = HostSnapshot::read(&locked)?;
     let (containers, nobodys): (Vec<_>, Vec<_>) =
         find(&locked, &snapshot)?.into_iter().partition(|finding| finding.container().is_some());
+    let (orphaned, nobodys): (Vec<_>, Vec<_>) =
+        nobodys.into_iter().partition(|finding| matches!(finding, Finding::Orphaned { .. }));
+    let done = dead::remove_orphaned(&locked, &snapshot, &orphaned);
+    for (finding, done) in orphaned.into_iter().zip(done) {
+        repaired.note(vec![finding], done);
+    }
     for finding in nobodys {
         let done = match &finding {
-            Finding::Orphaned { .. } | Finding::Leftover(_) => {
-                dead::repair(&locked, &snapshot, &finding)
-            }
+            Finding::Leftover(_) => locked.store.remove_leftovers(locked.lock()),
             _ => drift::repair(&locked, &finding),
         };
         repaired.note(vec![finding], done);

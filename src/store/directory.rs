@@ -20,6 +20,7 @@
 //! ignored.
 
 mod entries;
+mod known;
 mod leftovers;
 mod names;
 mod newer;
@@ -34,6 +35,7 @@ use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 pub(super) use entries::record_path;
 use entries::{Entries, hope, namesakes};
+use known::Known;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -57,9 +59,8 @@ pub(crate) struct DirectoryStore {
     names: Directory,
     addresses: Directory,
     wanted: Directory,
-    /// The record last written under the current host lock. No other process can have changed it
-    /// since.
-    written: RefCell<Option<Record>>,
+    /// What was read or written under the current host lock.
+    known: RefCell<Known>,
     /// The records of a newer version that a warning has named.
     warned: RefCell<BTreeSet<String>>,
     /// The epoch in which the store was found complete under the current host lock.
@@ -89,7 +90,7 @@ impl DirectoryStore {
             names: folder(names)?,
             addresses: folder(addresses)?,
             wanted: folder(wanted)?,
-            written: RefCell::default(),
+            known: RefCell::default(),
             warned: RefCell::default(),
             complete: RefCell::default(),
             top,
@@ -100,10 +101,16 @@ impl DirectoryStore {
     ///
     /// A damaged record must not prevent other containers from starting.
     fn read(&self, key: &str) -> Result<Option<Record>> {
+        if let Some(record) = self.known.borrow().record(key) {
+            return Ok(Some(record.clone()));
+        }
         let path = record_path(key);
         let Some(bytes) = self.records.read(&path, MAX_RECORD)? else { return Ok(None) };
         match format::decode(&bytes) {
-            Ok(record) if record.id.key() == key => return Ok(Some(record)),
+            Ok(record) if record.id.key() == key => {
+                self.known.borrow_mut().note(key, &record);
+                return Ok(Some(record));
+            }
             Ok(_) => log::error!("record {key}: belongs to another container: moved to broken/"),
             Err(error) if error.cause == Cause::NewerRecord => {
                 return Err(Error::new(Kind::State, format!("record {key}: {error}"))
@@ -122,6 +129,9 @@ impl DirectoryStore {
         let key = record.id.key();
         let key = key.as_ref();
         let (new, was) = (Entries::of(record), old.map(Entries::of).unwrap_or_default());
+        if new.addresses != was.addresses {
+            self.known.borrow_mut().forget_holders();
+        }
         for address in new.addresses.difference(&was.addresses) {
             self.addresses.link(key, &format!("{address}/{key}"))?;
         }
@@ -160,6 +170,9 @@ impl DirectoryStore {
     }
 
     fn drop_entries(&self, key: &str, was: &Entries, now: &Entries) -> Result<()> {
+        if was.addresses != now.addresses {
+            self.known.borrow_mut().forget_holders();
+        }
         let gone = |index: &Directory, was: &BTreeSet<String>, now: &BTreeSet<String>| {
             for listed in was.difference(now) {
                 index.remove(&format!("{listed}/{key}"))?;
@@ -174,10 +187,10 @@ impl DirectoryStore {
 
 impl Store for DirectoryStore {
     fn lock(&self, patience: Duration) -> Result<Lock> {
-        self.written.take();
         self.complete.take();
         let file = self.top.open_lock("lock")?;
         let lock = lock::exclusive(file, patience)?;
+        self.known.borrow_mut().begin(&lock);
         lock.mark();
         Ok(lock)
     }
@@ -207,14 +220,14 @@ impl Store for DirectoryStore {
     }
 
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {
-        self.behind(&self.addresses, &address.to_string(), Self::read)
+        let keys = self.keys_of(address)?;
+        keys.iter().filter_map(|key| self.read(key).transpose()).collect()
     }
 
     fn other_holders_of(&self, address: IpAddr, id: &ContainerId) -> Result<Vec<Record>> {
-        let (own, address) = (id.key(), address.to_string());
-        let mut keys = BTreeSet::new();
-        self.addresses.visit(&address, |key| Ok(*key == *own || keys.insert(key.to_owned())))?;
-        keys.iter().filter_map(|key| self.read(key).transpose()).collect()
+        let (own, keys) = (id.key(), self.keys_of(address)?);
+        let others = keys.iter().filter(|key| **key != *own);
+        others.filter_map(|key| self.read(key).transpose()).collect()
     }
 
     fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>> {
@@ -286,19 +299,19 @@ impl Store for DirectoryStore {
 
     fn commit(&self, _: &Lock, change: &Change<'_>, seen: u64) -> Result<Commit> {
         let (Change::Put(record) | Change::Remove(record)) = change;
-        let old = match self.written.take().filter(|written| written.id == record.id) {
-            None => self.read(&record.id.key())?,
-            written => written,
-        };
+        let key = record.id.key();
+        let old = self.read(&key)?;
         if old.as_ref().map_or(0, |old| old.revision) != seen {
             return Ok(Commit::Conflict);
         }
+        // A change that fails may have been made in part.
+        self.known.borrow_mut().forget(&key);
         match change {
             Change::Put(record) => {
                 let record = Record { revision: seen + 1, ..(*record).clone() };
                 self.put(&record, old.as_ref())?;
                 let revision = record.revision;
-                self.written.replace(Some(record));
+                self.known.borrow_mut().note_written(&key, record);
                 Ok(Commit::Done(revision))
             }
             Change::Remove(record) => {

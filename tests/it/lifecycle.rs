@@ -7,6 +7,7 @@ mod dead;
 mod drift;
 mod engine_starts;
 mod lost_bundle;
+mod many_recipients;
 mod meaning;
 mod moving;
 pub(crate) mod networks;

@@ -17,6 +17,7 @@ mod reading;
 mod second_stage;
 mod starting_order;
 mod stopping;
+mod together;
 mod waiting;
 mod writers;
 

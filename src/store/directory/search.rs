@@ -7,6 +7,8 @@ use crate::model::{ContainerId, Record, Reference};
 use crate::store::{Found, Store};
 use crate::sys::private_dir::Directory;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::rc::Rc;
 
 impl DirectoryStore {
     /// Resolves a reference as [`Store::find`] promises.
@@ -68,6 +70,19 @@ impl DirectoryStore {
         index.visit(key, |entry| Ok(found.insert(entry.to_owned())))?;
         let records = found.iter().filter_map(|entry| read(self, entry).transpose());
         records.collect()
+    }
+
+    /// Returns the keys of the containers that are listed under an address.
+    pub(super) fn keys_of(&self, address: IpAddr) -> Result<Rc<BTreeSet<String>>> {
+        let address = address.to_string();
+        if let Some(known) = self.known.borrow().holders(&address) {
+            return Ok(known);
+        }
+        let mut keys = BTreeSet::new();
+        self.addresses.visit(&address, |key| Ok(keys.insert(key.to_owned())))?;
+        let keys = Rc::new(keys);
+        self.known.borrow_mut().note_holders(&address, &keys);
+        Ok(keys)
     }
 
     /// Collects the file names of all records below `path` without `.json`.

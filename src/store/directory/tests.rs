@@ -311,3 +311,30 @@ fn a_host_name_may_be_missing() {
     let read = scratch.1.get(&web.id).unwrap().unwrap();
     assert_eq!(read.hostname.map(|name| name.to_string()).as_deref(), Some("shop"));
 }
+
+/// No other process changes the store meanwhile, so nothing is read twice.
+#[test]
+fn what_was_read_is_known_until_the_lock_is_released() {
+    let scratch = Scratch::new("known");
+    let web = scratch.put(&record("web", "80", &["10.0.0.2/24"]));
+    let path = scratch.0.join("records").join(record_path("web"));
+    let address = "10.0.0.2".parse().unwrap();
+    let holders = || scratch.1.holders_of(address).unwrap().len();
+    let lock = scratch.1.lock(Duration::ZERO).unwrap();
+    assert_eq!((scratch.1.get(&web.id).unwrap(), holders()), (Some(web.clone()), 1));
+    let text = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((scratch.1.get(&web.id).unwrap(), holders()), (Some(web.clone()), 1));
+    // A change of this process is seen at once.
+    let peer = record("peer", "80", &["10.0.0.2/24"]);
+    let done = scratch.1.commit(&lock, &Change::Put(&peer), 0).unwrap();
+    assert_eq!((done, holders()), (Commit::Done(1), 2));
+    let peer = Record { revision: 1, ..peer };
+    let moved = Record { network: Network::Own(Vec::new()), ..peer.clone() };
+    let done = scratch.1.commit(&lock, &Change::Put(&moved), 1).unwrap();
+    assert_eq!((done, holders()), (Commit::Done(2), 1));
+    drop(lock);
+    assert_eq!((scratch.1.get(&web.id).unwrap(), holders()), (None, 0));
+    std::fs::write(&path, text).unwrap();
+    assert_eq!((scratch.1.get(&web.id).unwrap(), holders()), (Some(web), 1));
+}

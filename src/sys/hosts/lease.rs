@@ -9,6 +9,7 @@
 
 use nix::errno::Errno;
 use nix::libc;
+use std::cell::Cell;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::thread::yield_now;
@@ -19,6 +20,20 @@ use std::time::{Duration, Instant};
 /// A process that opens the file for each line leaves gaps of microseconds. The loop yields the
 /// processor because the process that has the file open may be waiting for it.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long leases are requested in one event, all files together. After that each lease is requested once, and
+/// a file without one is edited all the same.
+const BUDGET: Duration = Duration::from_millis(250);
+
+thread_local! {
+    /// What is left of [`BUDGET`]. Unlimited until an event begins.
+    static LEFT: Cell<Duration> = const { Cell::new(Duration::MAX) };
+}
+
+/// Begins an event: one start, one end or one repair, under the host lock.
+pub(crate) fn begin_event() {
+    LEFT.set(BUDGET);
+}
 
 /// The fcntl(2) command that selects the signal of a lease break
 /// (include/uapi/asm-generic/fcntl.h). The libc crate defines it for musl only.
@@ -42,10 +57,12 @@ pub(crate) fn unwritten<T>(file: &File, act: impl FnOnce() -> T) -> (T, bool) {
 fn of_kind<T>(kind: libc::c_int, file: &File, act: impl FnOnce(bool) -> T) -> (T, bool) {
     let start = Instant::now();
     let mut leased = harmless(file) && set(file, kind);
-    while !leased && Errno::last() == Errno::EAGAIN && start.elapsed() < PATIENCE {
+    let patience = PATIENCE.min(LEFT.get());
+    while !leased && Errno::last() == Errno::EAGAIN && start.elapsed() < patience {
         yield_now();
         leased = set(file, kind);
     }
+    LEFT.set(LEFT.get().saturating_sub(start.elapsed()));
     let done = act(leased);
     let mut waited_for = false;
     if leased {
@@ -101,6 +118,34 @@ mod tests {
         };
         assert_eq!(refused.raw_os_error(), Some(libc::EWOULDBLOCK));
         assert!(waited_for);
+        remove_file(&path).unwrap();
+    }
+
+    /// Recipients that keep their hosts files open take the budget of an event, not 50 ms each.
+    #[test]
+    fn files_that_stay_open_share_one_budget() {
+        let path = format!("/var/tmp/oci-link-lease-budget-{}", std::process::id());
+        write(&path, "").unwrap();
+        let [file, holder] =
+            [(); 2].map(|()| OpenOptions::new().read(true).write(true).open(&path).unwrap());
+        begin_event();
+        let waited = || {
+            let start = Instant::now();
+            with(&file, |leased| assert!(!leased));
+            start.elapsed()
+        };
+        let mut spent = waited();
+        assert!(spent >= PATIENCE, "the first one is waited for");
+        while LEFT.get() > Duration::ZERO {
+            spent += waited();
+        }
+        assert!(spent >= BUDGET);
+        let late: Duration = (0..100).map(|_| waited()).sum();
+        assert!(late < BUDGET, "100 more files: {late:?}");
+        drop(holder);
+        with(&file, |leased| assert!(leased, "a file that is closed gets a lease all the same"));
+        begin_event();
+        assert_eq!(LEFT.get(), BUDGET);
         remove_file(&path).unwrap();
     }
 

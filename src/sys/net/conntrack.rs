@@ -3,18 +3,20 @@
 //! Requires that the rules are already gone. Otherwise the next packet creates the entry again.
 
 mod exact;
+mod listing;
 
 use super::netlink::Netlink;
 use super::netlink::message::{Attributes, Batch, Body, family_number};
 use super::netlink::uapi::{
-    CTA_ID, CTA_IP_V4_SRC, CTA_IP_V6_SRC, CTA_PROTO_NUM, CTA_PROTO_SRC_PORT,
-    CTA_STATS_GLOBAL_ENTRIES, CTA_TUPLE_IP, CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, CTA_TUPLE_REPLY,
-    CTA_ZONE, IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_GET_STATS,
-    NFNL_SUBSYS_CTNETLINK, NFPROTO_UNSPEC, NLM_F_DUMP, nfnl_type,
+    CTA_FILTER, CTA_FILTER_ORIG_FLAGS, CTA_FILTER_REPLY_FLAGS, CTA_ID, CTA_IP_V4_SRC,
+    CTA_IP_V6_SRC, CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_STATS_GLOBAL_ENTRIES, CTA_TUPLE_IP,
+    CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, CTA_TUPLE_REPLY, CTA_ZONE, IPCTNL_MSG_CT_DELETE,
+    IPCTNL_MSG_CT_GET_STATS, NFNL_SUBSYS_CTNETLINK, NFPROTO_UNSPEC, nfnl_type,
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::{Family, Flow, FlowIndex, Protocol};
 use nix::libc::ENOENT;
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Messages per netlink batch. The errors for a whole batch fit the receive buffer of the socket.
@@ -25,22 +27,30 @@ const fn message_type(command: u16) -> u16 {
     nfnl_type(NFNL_SUBSYS_CTNETLINK, command)
 }
 
-/// Deletes the tracked connections that `flows` permitted.
+/// Deletes the tracked connections that `flows` permitted. All flows of one event belong into one call.
 ///
 /// A flow does not name the client's port. The kernel looks for the connections of a few flows; for
-/// more, or where it cannot, the whole table is read once. Requires `CAP_NET_ADMIN`. The rules of
-/// `flows` must have been removed.
+/// more, or where it cannot, the table is read. Requires `CAP_NET_ADMIN`. The rules of `flows` must
+/// have been removed.
 pub fn drop_connections(flows: &[Flow]) -> Result<()> {
     let mut link = Netlink::netfilter()?;
-    if flows.is_empty() || count(&mut link)? == Some(0) {
-        return Ok(());
-    }
-    let flows = exact::end(&mut link, flows)?;
     if flows.is_empty() {
         return Ok(());
     }
-    let flows = FlowIndex::of(flows.iter().map(|flow| flow.anywhere()));
-    let found = find(&mut link, &flows)?;
+    let entries = match count(&mut link)? {
+        Some(0) => return Ok(()),
+        entries => entries.unwrap_or(0),
+    };
+    let mut flows: Vec<Flow> = flows.iter().map(|flow| flow.anywhere()).collect();
+    let mut known = HashSet::new();
+    flows.retain(|flow| known.insert(*flow));
+    let flows = exact::end(&mut link, &flows, entries)?;
+    let found = listing::find(&mut link, &flows, entries)?;
+    delete(&mut link, &found)
+}
+
+/// Deletes these connections. One that has ended in the meantime is not an error.
+fn delete(link: &mut Netlink, found: &[Connection]) -> Result<()> {
     for some in found.chunks(TOGETHER) {
         let mut batch = Batch::default();
         for entry in some {
@@ -52,7 +62,6 @@ pub fn drop_connections(flows: &[Flow]) -> Result<()> {
             );
         }
         for refusal in link.exchange(&batch.with_receipt())? {
-            // The connection may have ended in the meantime.
             if refusal.code != ENOENT {
                 return Err(failed(refusal.errno()));
             }
@@ -75,18 +84,6 @@ fn count(link: &mut Netlink) -> Result<Option<u32>> {
         count = message.attributes().number(CTA_STATS_GLOBAL_ENTRIES);
     })?;
     Ok(count.filter(|_| answer.is_ok()))
-}
-
-/// Reads the table and returns the connections of both families that `flows` permitted.
-fn find(link: &mut Netlink, flows: &FlowIndex) -> Result<Vec<Connection>> {
-    let mut found = Vec::new();
-    let mut question = Batch::default();
-    question.message(message_type(IPCTNL_MSG_CT_GET), NLM_F_DUMP, NFPROTO_UNSPEC, |_| ());
-    let answer = link.ask(&question, |message| {
-        found.extend(Connection::of(&message.attributes(), flows));
-    })?;
-    answer.map_err(|refusal| failed(refusal.errno()))?;
-    Ok(found)
 }
 
 /// A tracked connection: the attributes that identify it, as the kernel sent them.
@@ -146,6 +143,30 @@ impl Direction {
             from_port: u16::from_be_bytes(*from_port),
         })
     }
+}
+
+/// Writes the part of a tuple that is a source address.
+fn write_address(body: &mut Body<'_>, ip: Ipv4Addr) {
+    body.nest(CTA_TUPLE_IP, |body| {
+        body.bytes(CTA_IP_V4_SRC, &ip.octets());
+    });
+}
+
+/// Writes the part of a tuple that is a protocol and a source port.
+fn write_port(body: &mut Body<'_>, protocol: Protocol, port: u16) {
+    body.nest(CTA_TUPLE_PROTO, |body| {
+        body.byte(CTA_PROTO_NUM, protocol.number());
+        body.bytes(CTA_PROTO_SRC_PORT, &port.to_be_bytes());
+    });
+}
+
+/// Writes which attributes of both tuples the kernel compares (`CTA_FILTER_F_…`).
+fn write_filter(body: &mut Body<'_>, original: u32, reply: u32) {
+    body.nest(CTA_FILTER, |body| {
+        // In host byte order.
+        body.bytes(CTA_FILTER_ORIG_FLAGS, &original.to_ne_bytes());
+        body.bytes(CTA_FILTER_REPLY_FLAGS, &reply.to_ne_bytes());
+    });
 }
 
 fn failed(why: nix::errno::Errno) -> Error {

@@ -10,24 +10,34 @@ use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 /// A held lock. It is released on drop, or by the kernel when its holder dies.
 ///
 /// `Flock` of nix panics if `LOCK_UN` fails. Closing the file releases the lock anyway.
 #[derive(Debug)]
-pub struct Lock(File);
+pub struct Lock {
+    file: File,
+    /// Exists as long as the lock is held.
+    sign: Rc<()>,
+}
 
 impl Lock {
+    /// A value that tells whether this lock is still held.
+    pub(crate) fn sign(&self) -> Weak<()> {
+        Rc::downgrade(&self.sign)
+    }
+
     /// Sets the time of the file to now, so that a waiting process sees that the lock changes hands.
     pub(crate) fn mark(&self) {
-        let _ = futimens(&self.0, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
+        let _ = futimens(&self.file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = flock(&self.0, libc::LOCK_UN);
+        let _ = flock(&self.file, libc::LOCK_UN);
     }
 }
 
@@ -47,7 +57,7 @@ pub(crate) fn within(patience: Duration, file: File) -> Result<Option<Lock>> {
     let _alarm = asked.is_err().then(|| Alarm::after(patience)).transpose()?;
     loop {
         match asked {
-            Ok(()) => return Ok(Some(Lock(file))),
+            Ok(()) => return Ok(Some(Lock { file, sign: Rc::default() })),
             Err(Errno::EWOULDBLOCK) => {}
             Err(Errno::EINTR) if start.elapsed() < patience => {}
             Err(Errno::EINTR) => return Ok(None),

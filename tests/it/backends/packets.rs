@@ -4,7 +4,7 @@ use super::{Site, each_backend, flows, owner};
 use crate::support::{Container, Flow as Connection, OPEN, Proto, SHUT};
 use oci_link::testing::drop_connections;
 use oci_link::testing::{BackendName, Flow};
-use std::{io::ErrorKind, process::Command};
+use std::{io::ErrorKind, net::IpAddr, process::Command};
 
 fn link(from: &Container, to: &Container, ports: &str) -> Vec<Flow> {
     flows(from.number(), to.number(), ports)
@@ -19,6 +19,62 @@ pub(crate) fn tracked(site: &Site, container: &Container) -> usize {
         text.lines().count()
     };
     count("ipv4", v4.to_string()) + count("ipv6", v6.to_string())
+}
+
+/// One entry of the table of connections, as `conntrack -R` reads it.
+fn entry(from: IpAddr, to: IpAddr, (protocol, sport, dport): (&str, u16, u16)) -> String {
+    let state = if protocol == "tcp" { "--state ESTABLISHED " } else { "" };
+    format!("-I -s {from} -d {to} -p {protocol} --sport {sport} --dport {dport} {state}-t 600\n")
+}
+
+/// A large table is not read whole: the kernel compares an IPv4 address, or the port of IPv6.
+#[test]
+fn connections_among_thousands_of_others_are_found() {
+    let site = Site::open(BackendName::Ipset);
+    let others = flows(13, 14, "3306");
+    for ports in ["3306", "3306, 53/udp"] {
+        let wanted = flows(11, 12, ports);
+        let mut table = String::new();
+        for flow in &wanted {
+            let other = others.iter().find(|other| other.from.is_ipv4() == flow.from.is_ipv4());
+            let (other, port) = (other.expect("of both families").from, flow.ports.first());
+            let protocol = flow.ports.protocol().to_string();
+            let called = |sport, dport| (protocol.as_str(), sport, dport);
+            table += &entry(flow.from, flow.to, called(40_000, port));
+            table += &entry(flow.to, flow.from, called(port, 40_001));
+            // These go on.
+            table += &entry(other, flow.to, called(40_002, port));
+            table += &entry(flow.from, flow.to, called(40_003, 9999));
+            table += &entry(flow.from, other, called(40_004, port));
+        }
+        for number in 0..5000 {
+            for flow in &others {
+                table += &entry(flow.from, flow.to, ("udp", 20_000 + number, 3306));
+            }
+        }
+        let file = site.host.path("table");
+        std::fs::write(&file, table).expect("written");
+        site.host.run(Command::new("conntrack").arg("-F")).said();
+        site.host.run(Command::new("conntrack").arg("-R").arg(&file)).said();
+        let count = |sport: &str| {
+            let list = |family| {
+                let mut list = Command::new("conntrack");
+                let outcome = site.host.run(list.args(["-L", "-f", family]));
+                let word = format!(" sport={sport} ");
+                // The second one is of the other direction.
+                let is_it =
+                    |line: &&str| line.split(" src=").nth(1).is_some_and(|it| it.contains(&word));
+                outcome.ok().lines().filter(is_it).count()
+            };
+            list("ipv4") + list("ipv6")
+        };
+        let all = wanted.len();
+        assert_eq!(["40000", "40002", "40003", "40004"].map(count), [all; 4], "{ports}");
+        site.host.netns().enter(|| drop_connections(&wanted)).expect("ended");
+        assert_eq!(["40000", "40002", "40003", "40004"].map(count), [0, all, all, all], "{ports}");
+        assert_eq!(count("3306") + count("53"), 0, "{ports}: those of the source");
+        assert_eq!(count("20000") + count("24999"), 2 * others.len());
+    }
 }
 
 /// Another backend's drops would stop what this one's links permit.
