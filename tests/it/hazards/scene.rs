@@ -212,7 +212,7 @@ pub(super) fn assert_clear(complaint: &str, word: &str) {
 
 /// `command`, started by a shell that runs `script` before: its `"$@"` is the command, behind
 /// those of `arguments` that it has not shifted away.
-pub(super) fn after(script: &str, arguments: &[&Path], command: &Command) -> Command {
+pub(crate) fn after(script: &str, arguments: &[&Path], command: &Command) -> Command {
     let mut shell = Command::new("bash");
     shell.arg("-c").arg(format!("{script}\nexec \"$@\"")).arg("bash").args(arguments);
     shell.arg(command.get_program()).args(command.get_args());
