@@ -7,7 +7,9 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::home;
 use crate::model::{BackendName, Flow, FlowIndex, Origin, OwnerTag, Record, StateId};
 use crate::store::NewerRecord;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 
 /// All records and rules at one moment.
 pub(crate) struct HostSnapshot {
@@ -23,7 +25,13 @@ pub(crate) struct HostSnapshot {
     pub(crate) is_complete: bool,
     /// The tags of all records; that of a running container with the backend that has its rules.
     owners: HashMap<OwnerTag, Option<BackendName>>,
+    /// The flows that the rules of running containers permit, by backend and recipient. Made when they are
+    /// asked for first.
+    permitted: OnceCell<Permitted>,
 }
+
+/// Flows with the owner of their rules.
+type Permitted = HashMap<(BackendName, IpAddr), Vec<(OwnerTag, Flow)>>;
 
 /// Whether the container of `record` is running.
 pub(crate) fn lives(host: &Locked<'_>, record: &Record) -> Result<bool> {
@@ -55,7 +63,8 @@ impl HostSnapshot {
         let backends = living.iter().map(|record: &Record| (record, Some(record.backend)));
         let all = dead.iter().map(|record| (record, None)).chain(backends);
         let owners = all.map(|(record, backend)| (record.owner.clone(), backend)).collect();
-        Ok(Self { living, dead, newer, rules, is_complete, owners })
+        let permitted = OnceCell::new();
+        Ok(Self { living, dead, newer, rules, is_complete, owners, permitted })
     }
 
     /// The rules with this tag in one backend.
@@ -103,15 +112,30 @@ impl HostSnapshot {
     /// The flows that rules of `owner` permit, except those that a running container or one of a newer
     /// record has too. Pod peers share flows.
     pub(crate) fn own_flows(&self, backend: BackendName, owner: &OwnerTag) -> Vec<Flow> {
-        let newer = self.newer.iter().filter_map(|record| record.owner.as_ref());
-        let others = self.living.iter().map(|record| &record.owner).chain(newer);
-        let others = others.filter(|tag| *tag != owner);
-        let theirs = others
-            .filter_map(|tag| self.installed(backend, tag))
-            .flat_map(|installed| &installed.flows);
-        let theirs = FlowIndex::of(theirs.copied());
+        let permitted = self.permitted.get_or_init(|| self.permitted());
         let own = self.installed(backend, owner).into_iter().flat_map(|installed| &installed.flows);
-        own.flat_map(|flow| theirs.rest_of(flow)).collect()
+        let theirs = |flow: &Flow| {
+            let all = permitted.get(&(backend, flow.from)).into_iter().flatten();
+            FlowIndex::of(all.filter(|(tag, _)| tag != owner).map(|(_, flow)| *flow))
+        };
+        let mut index: HashMap<IpAddr, FlowIndex> = HashMap::new();
+        own.flat_map(|flow| index.entry(flow.from).or_insert_with(|| theirs(flow)).rest_of(flow))
+            .collect()
+    }
+
+    fn permitted(&self) -> Permitted {
+        let newer = self.newer.iter().filter_map(|record| record.owner.as_ref());
+        let tags: HashSet<&OwnerTag> =
+            self.living.iter().map(|record| &record.owner).chain(newer).collect();
+        let mut all = Permitted::new();
+        for (backend, owners) in &self.rules {
+            for (owner, installed) in owners.iter().filter(|(owner, _)| tags.contains(owner)) {
+                for flow in &installed.flows {
+                    all.entry((*backend, flow.from)).or_default().push((owner.clone(), *flow));
+                }
+            }
+        }
+        all
     }
 }
 
