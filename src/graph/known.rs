@@ -75,3 +75,34 @@ impl<'a> Known<'a> {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample::record;
+
+    /// Ten thousand containers, half of them with a link that waits: each link is compared with the
+    /// containers of that name only.
+    #[test]
+    fn a_link_is_compared_with_few_containers() {
+        let name = |number: usize| format!("db{number:05}");
+        let source = |number| record(&name(number), "80", &[]);
+        let waits = |number| {
+            let link = format!("{}:db", name(number));
+            record(&format!("web{number:05}"), "", &[]).linked(&[link.as_str()])
+        };
+        let records: Vec<Record> = (0..5000).map(source).chain((0..5000).map(waits)).collect();
+        let known = Known::of(&records);
+        let mut compared = 0;
+        for (number, record) in records[5000..].iter().enumerate() {
+            let link = &record.links[0];
+            compared += known.candidates(link).len();
+            assert_eq!(
+                known.meant(record, link).map(|source| source.name.as_str()),
+                Some(&*name(number))
+            );
+            assert_eq!(known.get(&record.id).map(|found| &found.id), Some(&record.id));
+        }
+        assert!(compared <= 5000, "{compared}");
+    }
+}

@@ -26,8 +26,8 @@ pub(crate) fn publish(host: &Host, like: &str, numbers: std::ops::Range<u32>) {
         for flow in &record.flows {
             let _ = writeln!(
                 elements,
-                "add oci-link4 {},tcp:3306,{} comment {}\nadd oci-link4-at {},br0 comment {}",
-                flow.from, flow.to, record.owner, flow.from, record.owner
+                "add oci-link4-routed {},tcp:3306,{} comment {}",
+                flow.from, flow.to, record.owner
             );
         }
         let done = store.commit(&lock, &Change::Put(&record), 0).expect("written");
@@ -51,7 +51,8 @@ fn copy(like: &Record, number: u32) -> Record {
     record.network = Network::Own(vec![Address::parse(&format!("{ip}/8")).expect("an address")]);
     record.flows.retain(|flow| flow.from.is_ipv4());
     for flow in &mut record.flows {
-        flow.from = ip.into();
+        // Nothing says which bridge its address is on.
+        (flow.from, flow.bridge) = (ip.into(), None);
     }
     if let Some(edit) = &mut record.hosts {
         let (HostsPlace::Mount { path, inode } | HostsPlace::Rootfs { path, inode, .. }) =
@@ -103,21 +104,21 @@ fn n74_a_list_of_five_thousand_is_not_padded() {
     assert!(json.len() < 5_000_000, "{} bytes", json.len());
 }
 
-/// Four times as many containers take some four times as long, and not sixteen times. Counted is the time
-/// that a command computes, with programs that it runs.
+/// Four times as many containers take some four times as long, and not sixteen times: nothing is read for
+/// each pair. Counted is the time that a command computes, with programs that it runs.
 #[test]
 fn n73_no_command_compares_all_with_all() {
     let host = host_of(BackendName::Ipset, Runtime::Crun.turned());
-    let _all = crowd(&host, 1000);
+    let _all = crowd(&host, 400);
     let times = || COMMANDS.map(|words| call(&host, words).busy());
     let few = times();
-    publish(&host, "web", 10_000..11_500);
-    publish(&host, "db", 20_000..21_500);
+    publish(&host, "web", 10_000..10_600);
+    publish(&host, "db", 20_000..20_600);
     // A command that is slow by itself is so each time.
     let many = [times(), times()];
     for (at, words) in COMMANDS.iter().enumerate() {
         let many = many[0][at].min(many[1][at]);
-        println!("{words}: {:?} for a thousand, {many:?} for four thousand", few[at]);
+        println!("{words}: {:?} for 400, {many:?} for 1,600", few[at]);
         assert!(
             many < 8 * few[at] + Duration::from_millis(100),
             "{words}: {:?}, {many:?}",
@@ -133,7 +134,8 @@ fn ten_thousand() {
     let _all = crowd(&host, 10_000);
     for words in COMMANDS {
         let outcome = call(&host, words);
-        let (busy, bytes) = (outcome.busy(), outcome.said().len());
-        println!("{words}: {busy:?}, {bytes} bytes");
+        let (busy, said) = (outcome.busy(), outcome.said());
+        println!("{words}: {busy:?}, {} bytes", said.len());
+        assert!(words != "sync --check" || said.is_empty(), "{}", &said[..200]);
     }
 }
