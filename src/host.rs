@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::firewall::xtables::allowance::{Allowance, UNDER_THE_LOCK};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
 use crate::model::{BackendName, Fingerprint, Inode, Instance, Place, SeparatedBridges, StateId};
 use crate::store::notes::Notes;
@@ -59,6 +60,8 @@ pub(crate) struct Locked<'h> {
     lock: Lock,
     /// Closed after the lock is released.
     _sockets: KeptSockets,
+    /// How long programs may run under the lock.
+    _programs: Allowance,
     separated: OnceCell<SeparatedBridges>,
 }
 
@@ -145,7 +148,8 @@ impl Host {
         let lock = self.store.lock(patience)?;
         lease::begin_event();
         let (separated, sockets) = (OnceCell::new(), KeptSockets::begin());
-        Ok(Locked { host: self, lock, _sockets: sockets, separated })
+        let programs = Allowance::begin(UNDER_THE_LOCK);
+        Ok(Locked { host: self, lock, _sockets: sockets, _programs: programs, separated })
     }
 
     /// Reads the addresses of a running container in its network namespace, as [`addresses_of`] does.

@@ -20,8 +20,8 @@ pub(crate) fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
             running.insert(&record.id);
         }
     }
-    let remark = |record: &_, link_state: &_| match LinkWord::of(host, record, link_state, &records)
-    {
+    let known = graph::Known::of(&records);
+    let remark = |record: &_, link_state: &_| match LinkWord::of(host, record, link_state, &known) {
         LinkWord::Waiting(waiting) if waiting != Waiting::NotThere => waiting.reason(),
         LinkWord::Routed => "routed",
         _ => "",

@@ -8,6 +8,7 @@ use super::{ls, say_json, warn_of_newer};
 use crate::cli::{Format, Inspect};
 use crate::error::{Error, Result};
 use crate::firewall::OwnerScope;
+use crate::graph;
 use crate::host::Host;
 use crate::lifecycle::lookup::look_up;
 use crate::lifecycle::planning::plan;
@@ -32,7 +33,7 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     drop(locked);
     let linked_by: Vec<&Record> =
         recipients.iter().filter(|other| other.alias_of(&record.id).is_some()).collect();
-    let all = Known { records: &recipients, linked_by };
+    let all = Known { records: graph::Known::of(&recipients), linked_by };
     match arguments.format {
         Format::Json => say_json(&in_full(host, &record, &all, &plan, &rules)),
         Format::Table => {
@@ -44,7 +45,7 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
 
 /// What the records of all containers say about links.
 struct Known<'a> {
-    records: &'a [Record],
+    records: graph::Known<'a>,
     /// The recipients that are linked to the container.
     linked_by: Vec<&'a Record>,
 }
@@ -136,7 +137,7 @@ fn numbers(ports: PortRange) -> Value {
 }
 
 fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules: &Rules) -> Value {
-    let mut value = ls::summary(host, record, all.records, &all.linked_by);
+    let mut value = ls::summary(host, record, &all.records, &all.linked_by);
     value["pid"] = json!(record.instance.pid);
     value["owner"] = json!(record.owner.as_str());
     value["backend"] = json!(record.backend.as_str());
@@ -147,7 +148,7 @@ fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules:
     value["plan"] = match &plan.0 {
         Ok(Plan { record: planned, .. }) => json!({
             "verdict": plan.verdict(record),
-            "links": ls::links_in_full(host, planned, all.records),
+            "links": ls::links_in_full(host, planned, &all.records),
             "flows": flows_in_full(&planned.flows),
         }),
         Err(error) => json!({ "verdict": plan.verdict(record), "error": error.to_string() }),
@@ -178,7 +179,7 @@ fn fields(
         row("port", port.to_string());
     }
     for link_state in &record.links {
-        let word = LinkWord::of(host, record, link_state, all.records);
+        let word = LinkWord::of(host, record, link_state, &all.records);
         row(
             "link",
             match word {

@@ -1,6 +1,6 @@
 //! The state of a link in one word, with the reason of a link that waits.
 
-use crate::graph;
+use crate::graph::{self, Known};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::ambiguous::Ambiguous;
@@ -43,10 +43,10 @@ impl Waiting {
         host: &Host,
         record: &Record,
         link_state: &LinkState,
-        records: &[Record],
+        known: &Known<'_>,
     ) -> Self {
         let runs = |source: &Record| is_running(source, host.boot).unwrap_or(true);
-        let source = graph::meant(records, record, link_state);
+        let source = known.meant(record, link_state);
         let source = source.filter(|source| source.network != Network::Host && runs(source));
         let Some(source) = source else { return Self::NotThere };
         if let Some(gap) = gap_to(record, source) {
@@ -78,13 +78,12 @@ impl LinkWord {
         host: &Host,
         record: &Record,
         link_state: &LinkState,
-        records: &[Record],
+        known: &Known<'_>,
     ) -> Self {
         let Some(id) = &link_state.source else {
-            return Self::Waiting(Waiting::of(host, record, link_state, records));
+            return Self::Waiting(Waiting::of(host, record, link_state, known));
         };
-        let source = records.iter().find(|other| other.id == *id);
-        match source {
+        match known.get(id) {
             Some(source) if graph::opened(record, source).is_empty() => Self::NoPorts,
             _ if record.lacks_variables(&link_state.link.alias) => Self::NoVariables,
             Some(source) if has_routed_flows(record, source) => Self::Routed,

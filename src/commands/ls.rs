@@ -6,7 +6,7 @@ use super::output::table::{self, Cell};
 use super::{say, say_json, warn_of_newer};
 use crate::cli::{Format, Ls};
 use crate::error::Result;
-use crate::graph;
+use crate::graph::{self, Known};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::disputes::{AliasDispute, NameDispute, about_aliases, about_names};
@@ -14,7 +14,7 @@ use crate::lifecycle::lookup::look_up;
 use crate::link::carry::has_routed_flows;
 use crate::model::{Alias, ContainerId, Hostname, LinkState, Network, Phase, Record, Reference};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Prints all records.
 pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
@@ -35,21 +35,21 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     for record in &records {
         for source in record.links.iter().filter_map(|link_state| link_state.source.as_ref()) {
             let by = linked_by.entry(source).or_default();
-            if !by.iter().any(|known| known.id == record.id) {
+            // Several links of one recipient follow each other.
+            if by.last().is_none_or(|known| known.id != record.id) {
                 by.push(record);
             }
         }
     }
     let by = |record: &Record| linked_by.get(&record.id).cloned().unwrap_or_default();
-    let disputes = Disputes {
-        names: about_names(host.store.as_ref(), &records)?,
-        aliases: about_aliases(&records),
-    };
+    let disputes =
+        Disputes::of(about_names(host.store.as_ref(), &records)?, about_aliases(&records));
+    let known = Known::of(&records);
     match arguments.format {
         Format::Table => {
             let rows: Vec<_> = records
                 .iter()
-                .map(|record| row(host, record, &records, &by(record), &disputes))
+                .map(|record| row(host, record, &known, &by(record), &disputes))
                 .collect();
             let headings = ["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED BY", "STATE"];
             table::print(Paint::for_stdout(), &headings, &rows)
@@ -57,7 +57,7 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
         Format::Json => say_json(
             &records
                 .iter()
-                .map(|record| disputes.added(summary(host, record, &records, &by(record)), record))
+                .map(|record| disputes.added(summary(host, record, &known, &by(record)), record))
                 .collect::<Value>(),
         ),
     }
@@ -65,15 +65,29 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
 
 /// What the listed containers claim at once.
 struct Disputes<'a> {
-    names: Vec<NameDispute<'a>>,
-    aliases: Vec<AliasDispute<'a>>,
+    /// The first dispute about a name of each container.
+    names: HashMap<&'a ContainerId, NameDispute<'a>>,
+    /// The disputes about aliases of each container.
+    aliases: HashMap<&'a ContainerId, Vec<(&'a Alias, &'a Record)>>,
 }
 
-impl Disputes<'_> {
+impl<'a> Disputes<'a> {
+    fn of(names: Vec<NameDispute<'a>>, aliases: Vec<AliasDispute<'a>>) -> Self {
+        let mut all = Self { names: HashMap::new(), aliases: HashMap::new() };
+        for dispute in names {
+            all.names.entry(&dispute.claimant.id).or_insert(dispute);
+        }
+        for AliasDispute { alias, recipients: [first, second] } in aliases {
+            all.aliases.entry(&first.id).or_default().push((alias, second));
+            all.aliases.entry(&second.id).or_default().push((alias, first));
+        }
+        all
+    }
+
     /// The name of `record`, with a mark if links by one of its names do not find it.
     fn name(&self, record: &Record) -> Cell {
         let name = record.name.as_str();
-        let dispute = self.names.iter().find(|dispute| dispute.claimant.id == record.id);
+        let dispute = self.names.get(&record.id);
         match dispute.map(|dispute| (dispute.name, dispute.owner)) {
             None => name.into(),
             Some((of, Some(owner))) if *of == record.name => {
@@ -89,18 +103,14 @@ impl Disputes<'_> {
 
     /// The recipient that has `alias` for another source in the hosts file of `record`.
     fn rival(&self, record: &Record, alias: &Alias) -> Option<&Record> {
-        self.aliases.iter().filter(|dispute| dispute.alias.same_host(alias.as_str())).find_map(
-            |dispute| match dispute.recipients {
-                [first, second] if first.id == record.id => Some(second),
-                [first, second] if second.id == record.id => Some(first),
-                _ => None,
-            },
-        )
+        let mut all = self.aliases.get(&record.id)?.iter();
+        let dispute = all.find(|(disputed, _)| disputed.same_host(alias.as_str()));
+        dispute.map(|(_, rival)| *rival)
     }
 
     /// Adds the disputes to the JSON object of `record`.
     fn added(&self, mut shown: Value, record: &Record) -> Value {
-        if let Some(dispute) = self.names.iter().find(|dispute| dispute.claimant.id == record.id) {
+        if let Some(dispute) = self.names.get(&record.id) {
             shown["name_owner"] = dispute.owner.map(|owner| owner.id.as_str()).into();
         }
         for (at, link_state) in record.links.iter().enumerate() {
@@ -150,7 +160,7 @@ fn links(record: &Record, words: &[LinkWord], disputes: &Disputes<'_>) -> Vec<St
 fn row(
     host: &Host,
     record: &Record,
-    records: &[Record],
+    known: &Known<'_>,
     linked_by: &[&Record],
     disputes: &Disputes<'_>,
 ) -> Vec<Cell> {
@@ -160,7 +170,7 @@ fn row(
     let by: Vec<_> = linked_by.iter().map(|other| other.name.to_string()).collect();
     let address =
         if record.network == Network::Host { "host".to_owned() } else { addresses.join(",") };
-    let words = record.links.iter().map(|it| LinkWord::of(host, record, it, records));
+    let words = record.links.iter().map(|it| LinkWord::of(host, record, it, known));
     let words: Vec<LinkWord> = words.collect();
     let is_doubtful = words.iter().any(|word| word.is_doubtful());
     let links = or_dash(links(record, &words, disputes).join(","));
@@ -179,7 +189,7 @@ fn row(
 pub(crate) fn summary(
     host: &Host,
     record: &Record,
-    records: &[Record],
+    known: &Known<'_>,
     linked_by: &[&Record],
 ) -> Value {
     let addresses = record.network.addresses().iter().map(|address| address.ip().to_string());
@@ -190,7 +200,7 @@ pub(crate) fn summary(
         "network": if record.network == Network::Host { "host" } else { "own" },
         "addresses": addresses.collect::<Vec<_>>(),
         "ports": record.ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
-        "links": links_in_full(host, record, records),
+        "links": links_in_full(host, record, known),
         "linked_by": linked_by.iter().map(|other| other.id.as_str()).collect::<Vec<_>>(),
         "state": state(host, record),
     })
@@ -198,12 +208,11 @@ pub(crate) fn summary(
 
 /// The JSON array for the links of a record: what each names, its state, and the ports that it opens. A
 /// link that waits has a reason.
-pub(crate) fn links_in_full(host: &Host, record: &Record, records: &[Record]) -> Value {
+pub(crate) fn links_in_full(host: &Host, record: &Record, known: &Known<'_>) -> Value {
     let links = record.links.iter().map(|link_state| {
-        let source = link_state.source.as_ref();
-        let source = source.and_then(|id| records.iter().find(|other| other.id == *id));
+        let source = link_state.source.as_ref().and_then(|id| known.get(id));
         let ports = source.map(|source| graph::opened(record, source)).unwrap_or_default();
-        let word = LinkWord::of(host, record, link_state, records);
+        let word = LinkWord::of(host, record, link_state, known);
         let mut shown = json!({
             "source": link_state.link.source.as_str(),
             "alias": link_state.link.alias.as_str(),

@@ -16,7 +16,7 @@
 //! a particular one. Its rules also load `br_netfilter`, after which iptables filters the packets
 //! of unrelated bridges too.
 //!
-//! Elements are added and deleted by netlink without running a program. The time for a change or
+//! Elements are added and deleted by netlink without running a program, neighbouring ports in one message. The time for a change or
 //! for a packet lookup does not grow with the number of links. Programs create the rules once per
 //! boot, and again if the kernel reports that no rule refers to a set any more.
 
@@ -37,7 +37,7 @@ use crate::sys::net::netlink::message::Batch;
 use crate::sys::net::netlink::uapi::{IPSET_ERR_EXIST, IPSET_ERR_HASH_FULL};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use kernel::{destroy_sets, is_in_use, is_ours, list, list_all, make_sets};
-use messages::{SetChange, change_element};
+use messages::{MAX_PORTS, SetChange, change_run, runs};
 use nix::libc::{EINVAL, ENOENT};
 use sets::{IpSet, SetEntry};
 use shared::Shared;
@@ -48,6 +48,9 @@ pub(crate) use kernel::is_in_kernel;
 
 /// Messages per netlink batch. The errors for a whole batch fit the receive buffer of the socket.
 const TOGETHER: usize = 64;
+
+/// Elements that one message changes.
+type Run<'e> = &'e [Element<SetEntry>];
 
 /// The ipset backend.
 #[derive(Debug)]
@@ -105,13 +108,22 @@ impl Ipset {
     fn settle(&self, link: &mut Netlink, owner: &OwnerTag, wanted: &[SetEntry]) -> Result<()> {
         let there = list_all(link)?;
         let changes = Changes::plan(&there, owner, wanted);
-        let changes = changes.map_err(|why| failed(format!("ipset: {why}")))?;
+        let mut changes = changes.map_err(|why| failed(format!("ipset: {why}")))?;
+        // The listing has no order.
+        changes.delete.sort_by_key(|element| element.key.order());
         Shared::recall(&self.memory)?
             .note(&self.memory, changes.change.iter().map(|element| element.key.recipient()))?;
-        add(link, &changes.add)?;
-        if let Some((element, refusal)) = send(link, SetChange::Update, &changes.change)?.first() {
-            return Err(undo(link, &changes.add, complaint(element, *refusal)));
-        }
+        let changed = add(link, &changes.add).and_then(|_| update(link, &changes.change));
+        // None of the added ones was there before.
+        changed.map_err(|error| and_then(error, delete(link, &changes.add)))?;
+        delete(link, &changes.delete)
+    }
+
+    /// Deletes what a failed change has added, which the kernel alone knows: `before` stays.
+    fn undo(link: &mut Netlink, owner: &OwnerTag, before: &[SetEntry]) -> Result<()> {
+        let changes = Changes::plan(&list_all(link)?, owner, before);
+        let mut changes = changes.map_err(|why| failed(format!("ipset: {why}")))?;
+        changes.delete.sort_by_key(|element| element.key.order());
         delete(link, &changes.delete)
     }
 }
@@ -146,7 +158,9 @@ impl Firewall for Ipset {
         let own = |entry: &SetEntry| owned(*entry, rules.owner);
         if !Shared::recall(&self.memory)?.has_any(wanted.iter().chain(&before)) {
             let known: HashSet<&SetEntry> = before.iter().collect();
-            let there = add(&mut link, &wanted.iter().map(own).collect::<Vec<_>>())?;
+            let there = add(&mut link, &wanted.iter().map(own).collect::<Vec<_>>());
+            let there = there
+                .map_err(|error| and_then(error, Self::undo(&mut link, rules.owner, &before)))?;
             if there.iter().all(|entry| known.contains(entry)) {
                 let wanted: HashSet<&SetEntry> = wanted.iter().collect();
                 let stale = before.iter().filter(|entry| !wanted.contains(entry)).map(own);
@@ -238,65 +252,86 @@ impl Firewall for Ipset {
     }
 }
 
-/// Adds all elements or none. Returns those that existed before.
+/// Adds the elements. Returns those that existed before. On an error, some may have been added.
 fn add(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<Vec<SetEntry>> {
-    let refused = send(link, SetChange::Add, elements)?;
-    match refused.iter().find(|(_, refusal)| refusal.code != IPSET_ERR_EXIST) {
-        Some((element, refusal)) => {
-            let not_made: HashSet<SetEntry> = refused.iter().map(|(e, _)| e.key).collect();
-            let mut made = elements.to_vec();
-            made.retain(|element| !not_made.contains(&element.key));
-            Err(undo(link, &made, complaint(element, *refusal)))
+    let mut there = Vec::new();
+    for (run, refusal) in send(link, SetChange::Add, elements, MAX_PORTS)? {
+        match run {
+            _ if refusal.code != IPSET_ERR_EXIST => return Err(complaint(run, refusal)),
+            [element] => there.push(element.key),
+            // The kernel stopped at the first port that exists.
+            _ => there.extend(add_one_by_one(link, run)?),
         }
-        None => Ok(refused.into_iter().map(|(element, _)| element.key).collect()),
     }
+    Ok(there)
+}
+
+/// Adds the elements of a run of which one exists, and perhaps more. Returns those that existed before this.
+fn add_one_by_one(link: &mut Netlink, run: &[Element<SetEntry>]) -> Result<Vec<SetEntry>> {
+    let mut there = Vec::new();
+    for (one, refusal) in send(link, SetChange::Add, run, 1)? {
+        if refusal.code != IPSET_ERR_EXIST {
+            return Err(complaint(one, refusal));
+        }
+        there.extend(one.iter().map(|element| element.key));
+    }
+    Ok(there)
+}
+
+/// Replaces the comments of existing elements.
+fn update(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<()> {
+    let refused = send(link, SetChange::Update, elements, MAX_PORTS)?;
+    refused.first().map_or(Ok(()), |(run, refusal)| Err(complaint(run, *refusal)))
 }
 
 /// Deletes the elements. A missing element or set is not an error.
 fn delete(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<()> {
-    for (element, refusal) in send(link, SetChange::Delete, elements)? {
+    for (run, refusal) in send(link, SetChange::Delete, elements, MAX_PORTS)? {
         let is_gone = [ENOENT, EINVAL].contains(&refusal.code);
+        let Some(first) = run.first().filter(|_| !is_gone) else { continue };
         // A set of another type was not created by us, so it contains no element of ours.
-        if !is_gone && is_ours(link, IpSet::of(&element.key))? {
-            return Err(complaint(&element, refusal));
+        if is_ours(link, IpSet::of(&first.key))? {
+            return Err(complaint(run, refusal));
         }
     }
     Ok(())
 }
 
-/// Deletes the elements added before `error` occurred. Returns `error`, with a second one appended
-/// if the deletion failed.
-fn undo(link: &mut Netlink, added: &[Element<SetEntry>], error: Error) -> Error {
-    match delete(link, added) {
+/// Returns `error`, with a second one appended if what followed failed too.
+fn and_then(error: Error, next: Result<()>) -> Error {
+    match next {
         Ok(()) => error,
         Err(another) => failed(format!("{error}; {another}")),
     }
 }
 
-fn complaint(element: &Element<SetEntry>, refusal: NetlinkError) -> Error {
+fn complaint(run: &[Element<SetEntry>], refusal: NetlinkError) -> Error {
     let why = match refusal.code {
         IPSET_ERR_HASH_FULL => "the set is full".to_owned(),
         code => format!("{} ({code})", refusal.errno().desc()),
     };
-    failed(format!("ipset {}: {why}", element.key.show()))
+    let first = run.first().map(|element| element.key.show()).unwrap_or_default();
+    failed(format!("ipset {first}: {why}"))
 }
 
-/// Sends one message per element. Returns the elements that the kernel refused, with the errors.
-fn send(
+/// Sends one message for each run of at most `most` elements. Returns the runs that the kernel refused, with
+/// the errors.
+fn send<'e>(
     link: &mut Netlink,
     change: SetChange,
-    elements: &[Element<SetEntry>],
-) -> Result<Vec<(Element<SetEntry>, NetlinkError)>> {
+    elements: &'e [Element<SetEntry>],
+    most: usize,
+) -> Result<Vec<(Run<'e>, NetlinkError)>> {
     let mut refused = Vec::new();
-    for some in elements.chunks(TOGETHER) {
+    for some in runs(elements, most).collect::<Vec<_>>().chunks(TOGETHER) {
         let mut batch = Batch::default();
-        for element in some {
-            change_element(&mut batch, change, element);
+        for run in some {
+            change_run(&mut batch, change, run);
         }
         for refusal in link.exchange(&batch.with_receipt())? {
             let at = usize::try_from(refusal.sequence).unwrap_or(0);
-            if let Some(element) = at.checked_sub(1).and_then(|at| some.get(at)) {
-                refused.push((element.clone(), refusal));
+            if let Some(run) = at.checked_sub(1).and_then(|at| some.get(at)) {
+                refused.push((*run, refusal));
             }
         }
     }

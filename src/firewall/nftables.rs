@@ -35,6 +35,8 @@ use super::setup_cache::SetupCache;
 use super::{Firewall, InstalledRules, OwnerScope, failed};
 use crate::error::{Cause, Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
+use crate::sys::net::netlink::message::Message;
+use crate::sys::net::netlink::uapi::NLMSG_ERROR;
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use messages::{
     MAX_COMMENT, NftSet, Transaction, ask_for_elements, ask_for_these, element, elements,
@@ -118,13 +120,11 @@ impl Firewall for Nftables {
         if grows && Self::add(&mut link, rules, flows)? {
             return Ok(());
         }
-        let has_ranges = ranges::has_range(rules.before) || ranges::has_range(flows);
-        settle(&mut link, rules.owner, flows, has_ranges)
+        change(&mut link, rules, flows)
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
-        let has_ranges = ranges::has_range(rules.before);
-        settle(&mut Netlink::netfilter()?, rules.owner, &[], has_ranges)
+        change(&mut Netlink::netfilter()?, rules, &[])
     }
 
     /// Empty if the rules that use the sets are missing, because the elements then permit nothing.
@@ -167,7 +167,9 @@ impl Firewall for Nftables {
     }
 
     fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
-        settle(&mut Netlink::netfilter()?, owner, &[], true)
+        let mut link = Netlink::netfilter()?;
+        let there = list(&mut link)?;
+        settle(&mut link, &there, owner, &[], true)
     }
 
     fn remove_all(&self) -> Result<bool> {
@@ -243,10 +245,10 @@ fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
 /// The time does not depend on the number of other elements.
 fn has_all(link: &mut Netlink, owner: &OwnerTag, elements: &[Element<Flow>]) -> Result<bool> {
     let mut own = 0;
-    for (set, question) in ask_for_these(elements) {
-        let answer = link.ask(&question, |message| {
+    for asked in ask_for_these(elements) {
+        let answer = link.ask(&asked.together(), |message| {
             let found = messages::elements(&message.attributes());
-            let found = found.filter_map(|attributes| element(set, &attributes));
+            let found = found.filter_map(|attributes| element(asked.set, &attributes));
             own += found.filter(|element| element.belongs_to(owner)).count();
         })?;
         if answer.is_err() {
@@ -256,10 +258,58 @@ fn has_all(link: &mut Netlink, owner: &OwnerTag, elements: &[Element<Flow>]) -> 
     Ok(own == elements.len())
 }
 
-/// Lists all sets and changes them so that `owner` has exactly `flows`, in one transaction. The rules for
+/// Returns those of these elements that exist, with their owners. A missing table gives an empty list.
+///
+/// The time does not depend on the number of other elements.
+fn existing(link: &mut Netlink, elements: &[Element<Flow>]) -> Result<Vec<Element<Flow>>> {
+    let mut all = Vec::new();
+    for asked in ask_for_these(elements) {
+        let read = |message: &Message<'_>| {
+            let items = messages::elements(&message.attributes());
+            items.filter_map(|attributes| element(asked.set, &attributes)).collect::<Vec<_>>()
+        };
+        let mut found = Vec::new();
+        if link.ask(&asked.together(), |message| found.extend(read(message)))?.is_err() {
+            // Some were flushed.
+            found.clear();
+            let mut refused = Ok(());
+            link.ask_each(&asked.one_by_one(), |answer| match answer.code() {
+                Some(code) if answer.kind == NLMSG_ERROR => {
+                    let refusal = NetlinkError { sequence: answer.sequence, code };
+                    if !table::is_absent(refusal) {
+                        refused = Err(complaint(refusal));
+                    }
+                }
+                _ => found.extend(read(answer)),
+            })?;
+            refused?;
+        }
+        all.append(&mut found);
+    }
+    Ok(all)
+}
+
+/// Changes the owner's rules to those for `flows`. Elements that neither the record nor `flows` name are
+/// not read, so that the time does not grow with the number of links.
+fn change(link: &mut Netlink, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
+    let mut known = HashSet::new();
+    let named = rules.before.iter().chain(flows).filter(|flow| flow.ports.is_single());
+    let named = named.filter(|flow| known.insert(**flow)).map(|flow| owned(*flow, rules.owner));
+    let there = existing(link, &named.collect::<Vec<_>>())?;
+    let has_ranges = ranges::has_range(rules.before) || ranges::has_range(flows);
+    settle(link, &there, rules.owner, flows, has_ranges)
+}
+
+/// Changes the elements `there` so that the owner has exactly `flows`, in one transaction. The rules for
 /// ranges are left alone if there can be none of the owner's, before or after.
-fn settle(link: &mut Netlink, owner: &OwnerTag, flows: &[Flow], has_ranges: bool) -> Result<()> {
-    let changes = Changes::plan(&list(link)?, owner, &singles(flows));
+fn settle(
+    link: &mut Netlink,
+    there: &[Element<Flow>],
+    owner: &OwnerTag,
+    flows: &[Flow],
+    has_ranges: bool,
+) -> Result<()> {
+    let changes = Changes::plan(there, owner, &singles(flows));
     let changes = changes.map_err(|why| failed(format!("nftables: {why}")))?;
     if changes.change.iter().any(|element| element.comment.len() > MAX_COMMENT) {
         return Err(failed(

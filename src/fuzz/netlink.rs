@@ -1,7 +1,7 @@
 //! Fuzz target for netlink messages of the kernel. Other programs choose names, comments and user
 //! data in them, and later kernels may add attributes.
 
-use crate::firewall::ipset::messages::{self as ipset, SetChange, change_element};
+use crate::firewall::ipset::messages::{self as ipset, SetChange, change_run};
 use crate::firewall::ipset::sets::IpSet;
 use crate::firewall::nftables::messages as nftables;
 use crate::firewall::xtables::jump_order;
@@ -42,7 +42,7 @@ fn sets(answer: &Attributes<'_>) {
         let _ = ipset::is_ours(set, answer);
         for element in ipset::elements(answer).filter_map(|item| ipset::element(set, &item)) {
             let mut batch = Batch::default();
-            change_element(&mut batch, SetChange::Add, &element);
+            change_run(&mut batch, SetChange::Add, std::slice::from_ref(&element));
             let back = messages(batch.bytes()).next();
             let data = back.map(|message| message.attributes().inside(IPSET_ATTR_DATA));
             let back = data.and_then(|data| ipset::element(IpSet::of(&element.key), &data));

@@ -90,6 +90,7 @@ fn order(graph: &Graph) -> Vec<usize> {
         sources[edge.recipient].push(edge.source);
     }
     let mut places = vec![usize::MAX; count];
+    let mut is_queued: Vec<bool> = before.iter().map(|count| *count == 0).collect();
     let mut ready: Vec<usize> = (0..count).rev().filter(|node| before[*node] == 0).collect();
     for place in 0..count {
         let next = ready.pop().or_else(|| {
@@ -100,7 +101,9 @@ fn order(graph: &Graph) -> Vec<usize> {
         places[node] = place;
         for &source in &sources[node] {
             before[source] = before[source].saturating_sub(1);
-            if before[source] == 0 && places[source] == usize::MAX && !ready.contains(&source) {
+            let is_free = before[source] == 0 && places[source] == usize::MAX;
+            if is_free && !is_queued[source] {
+                is_queued[source] = true;
                 ready.push(source);
             }
         }
@@ -117,11 +120,15 @@ fn columns(order: &[usize], ends: &[(usize, usize)]) -> Vec<usize> {
     for &(from, to) in &sorted {
         columns[to] = columns[to].max(columns[from] + 1);
     }
-    for node in 0..columns.len() {
-        if ends.iter().all(|(_, to)| *to != node) {
-            let first = ends.iter().filter(|(from, _)| *from == node).map(|(_, to)| columns[*to]);
-            columns[node] = first.min().map_or(0, |first| first - 1);
-        }
+    let (mut has_recipients, mut first) = (vec![false; order.len()], vec![None; order.len()]);
+    for &(from, to) in ends {
+        has_recipients[to] = true;
+        let column = columns[to];
+        first[from] = Some(first[from].map_or(column, |first: usize| first.min(column)));
+    }
+    for (node, column) in columns.iter_mut().enumerate().filter(|(node, _)| !has_recipients[*node])
+    {
+        *column = first[node].map_or(0, |first| first - 1);
     }
     columns
 }

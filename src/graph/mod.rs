@@ -2,18 +2,20 @@
 //! its own file. This module does not access the host.
 
 mod dot;
+mod known;
 mod layout;
 mod mermaid;
 mod svg;
 mod text;
 
 pub(crate) use dot::dot;
+pub(crate) use known::Known;
 pub(crate) use mermaid::mermaid;
 pub(crate) use svg::svg;
 pub(crate) use text::text;
 
-use crate::model::{ContainerId, LinkState, Network, Phase, PortSet, Record};
-use std::collections::BTreeMap;
+use crate::model::{ContainerName, LinkState, Network, Phase, PortSet, Record};
+use std::collections::{BTreeMap, HashMap};
 
 /// Marks a link that opens no port.
 const NO_PORTS: &str = "(no ports)";
@@ -106,8 +108,12 @@ impl Graph {
         runs: impl Fn(&Record) -> bool,
         remark: impl Fn(&Record, &LinkState) -> &'static str,
     ) -> Self {
+        let mut named: HashMap<&ContainerName, usize> = HashMap::new();
+        for record in records {
+            *named.entry(&record.name).or_default() += 1;
+        }
         let node = |record: &Record| Node {
-            name: called(record, records),
+            name: called(record, named.get(&record.name).is_some_and(|count| *count > 1)),
             addresses: addresses(record),
             state: match (runs(record), record.phase) {
                 (false, _) => NodeState::Dead,
@@ -116,13 +122,12 @@ impl Graph {
             },
         };
         let mut graph = Self { nodes: records.iter().map(node).collect(), edges: Vec::new() };
-        let places: BTreeMap<&ContainerId, usize> =
-            records.iter().enumerate().map(|(at, record)| (&record.id, at)).collect();
+        let known = Known::of(records);
         let mut awaited: BTreeMap<&str, usize> = BTreeMap::new();
         for (recipient, record) in records.iter().enumerate() {
             for link_state in &record.links {
-                let standing = link_state.source.as_ref().and_then(|id| places.get(id));
-                let source = standing.copied().or_else(|| place(records, record, link_state));
+                let standing = link_state.source.as_ref().and_then(|id| known.place(id));
+                let source = standing.or_else(|| known.meant_place(record, link_state));
                 let source = source.unwrap_or_else(|| {
                     let name = link_state.link.source.as_str();
                     *awaited.entry(name).or_insert_with(|| graph.await_somebody(name))
@@ -132,7 +137,7 @@ impl Graph {
                     source,
                     alias: link_state.link.alias.to_string(),
                     ports: standing
-                        .map_or_else(String::new, |at| opened(record, &records[*at]).to_string()),
+                        .map_or_else(String::new, |at| opened(record, &records[at]).to_string()),
                     connected: standing.is_some(),
                     remark: remark(record, link_state),
                 });
@@ -152,14 +157,15 @@ impl Graph {
 
     /// The links of the recipient `recipient`.
     fn links_of(&self, recipient: usize) -> impl Iterator<Item = &Edge> {
-        self.edges.iter().filter(move |edge| edge.recipient == recipient)
+        let begin = self.edges.partition_point(|edge| edge.recipient < recipient);
+        let rest = self.edges.get(begin..).into_iter().flatten();
+        rest.take_while(move |edge| edge.recipient == recipient)
     }
 }
 
-/// The name of a container, with its id if another record has the same name.
-fn called(record: &Record, records: &[Record]) -> String {
-    let namesakes = records.iter().filter(|other| other.name == record.name);
-    if namesakes.count() > 1 {
+/// The name of a container, with its id if it `has_namesakes`: another record has the same name.
+fn called(record: &Record, has_namesakes: bool) -> String {
+    if has_namesakes {
         let tag = record.id.tag().map_or_else(String::new, |tag| format!("~{:08x}", tag >> 32));
         format!("{} ({}{tag})", record.name, record.id.short())
     } else {
@@ -172,28 +178,6 @@ fn addresses(record: &Record) -> Vec<String> {
         Network::Own(addresses) => addresses.iter().map(|a| a.ip().to_string()).collect(),
         Network::Host => vec!["host network".to_owned()],
     }
-}
-
-/// The record that a link of `recipient` without a source would connect to: by id, then by name, then
-/// by the beginning of an id if it is unique.
-pub(crate) fn meant<'a>(
-    records: &'a [Record],
-    recipient: &Record,
-    link_state: &LinkState,
-) -> Option<&'a Record> {
-    place(records, recipient, link_state).and_then(|at| records.get(at))
-}
-
-fn place(records: &[Record], recipient: &Record, link_state: &LinkState) -> Option<usize> {
-    let name = &link_state.link.source;
-    let meant =
-        |(_, record): &(usize, &Record)| record.id != recipient.id && link_state.means(record);
-    let others = || records.iter().enumerate().filter(meant);
-    let by_id = others().find(|(_, record)| record.id.as_str() == name.as_str());
-    let by_name = others().find(|(_, record)| record.is_named(name));
-    let mut prefixed = others();
-    let prefixed = prefixed.next().filter(|_| prefixed.next().is_none());
-    by_id.or(by_name).or(prefixed).map(|(at, _)| at)
 }
 
 /// The ports of `source` to which `recipient` has flows.

@@ -41,8 +41,14 @@ const WIDE: f64 = 640.0;
 
 /// Draws the graph.
 pub(crate) fn svg(graph: &Graph) -> String {
+    let mut ends = vec![0; graph.nodes.len()];
+    for edge in &graph.edges {
+        for node in [edge.recipient, edge.source] {
+            ends[node] += 1;
+        }
+    }
     let shapes: Vec<Shape> =
-        graph.nodes.iter().enumerate().map(|(at, n)| Shape::of(graph, at, n)).collect();
+        graph.nodes.iter().zip(ends).map(|(node, ends)| Shape::of(node, ends)).collect();
     let heights: Vec<f64> = shapes.iter().map(|shape| shape.height).collect();
     let layout = lay_out(graph, &heights);
     let grid = Grid::of(graph, &layout, &shapes);
@@ -99,7 +105,8 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(graph: &Graph, at: usize, node: &Node) -> Self {
+    /// The box of `node`, at which so many links end.
+    fn of(node: &Node, ends: usize) -> Self {
         let mut lines: Vec<String> =
             node.addresses.iter().take(ADDRESSES).map(|line| cut(line)).collect();
         if node.addresses.len() > ADDRESSES {
@@ -110,10 +117,8 @@ impl Shape {
         let letters = lines.iter().map(|line| length(line) * LETTER);
         let width = letters.chain([length(&name) * NAME]).fold(96.0, f64::max) + 28.0;
         let rows = count(1 + lines.len() + usize::from(state.is_some()));
-        let ends = |of: fn(&Edge) -> usize| graph.edges.iter().filter(|e| of(e) == at).count();
         // Links of a cycle end on the other side of a box, so one side may have to hold all of
         // them.
-        let ends = ends(|edge| edge.recipient) + ends(|edge| edge.source);
         let height = (rows * LINE + 18.0).max(count(ends) * PITCH / 2.0 + 12.0);
         let title = [&node.name].into_iter().chain(&node.addresses).cloned().collect::<Vec<_>>();
         let class = match node.state {

@@ -214,11 +214,19 @@ pub(crate) fn corrected(host: &Host, mut candidates: Vec<Candidate>) -> Vec<Cand
     candidates
 }
 
-/// The running containers whose records do not have their addresses, each with those that it has now.
-/// Needs no lock and changes nothing.
-pub(crate) fn all_moved(host: &Host) -> Result<Vec<(ContainerId, Vec<Address>)>> {
-    let mut look = Look::at_most(host, usize::MAX);
-    let running = |record: &Record| is_running(record, host.boot).is_ok_and(|runs| runs);
-    let records = host.store.all()?.into_iter().filter(running);
-    Ok(records.filter_map(|record| look.moved(&record).map(|seen| (record.id, seen.0))).collect())
+/// Those of the running containers `ids` whose records do not have their addresses, each with those that it
+/// has now. Needs no lock and changes nothing.
+pub(crate) fn moved(host: &Host, ids: &[ContainerId]) -> BTreeMap<ContainerId, Vec<Address>> {
+    let mut look = Look::at_most(host, ids.len());
+    let mut moved = BTreeMap::new();
+    for id in ids {
+        match host.store.get(id) {
+            Ok(Some(record)) if is_running(&record, host.boot).is_ok_and(|runs| runs) => {
+                moved.extend(look.moved(&record).map(|seen| (record.id, seen.0)));
+            }
+            Ok(_) => {}
+            Err(error) => log::debug!("{id}: its addresses are not read: {error}"),
+        }
+    }
+    moved
 }

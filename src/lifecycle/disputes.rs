@@ -5,9 +5,9 @@ use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
 use crate::link::shared::{disputed_alias, is_same_file};
 use crate::link::{OnMissing, Plan, Refusal};
-use crate::model::{Alias, ContainerName, HostsPlace, Record};
+use crate::model::{Alias, ContainerName, HostsPlace, Inode, Record};
 use crate::store::{Store, pod_peers};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A container that is not found under one of its names, because another one owns the name, or owned
 /// it when this one started.
@@ -56,17 +56,24 @@ pub(crate) fn about_names<'a>(
 pub(crate) fn about_aliases(records: &[Record]) -> Vec<AliasDispute<'_>> {
     let with_file =
         records.iter().filter_map(|record| Some((&record.hosts.as_ref()?.place, record)));
-    let sharing: Vec<(&HostsPlace, &Record)> = with_file.collect();
+    let mut sharing: HashMap<Inode, Vec<(&HostsPlace, &Record)>> = HashMap::new();
     let mut disputes = Vec::new();
-    for (at, (place, second)) in sharing.iter().enumerate() {
-        let earlier = sharing[..at].iter().filter(|(other, _)| is_same_file(place, other));
-        for (_, first) in earlier {
+    for (place, second) in with_file {
+        let earlier = sharing.entry(inode(place)).or_default();
+        for (_, first) in earlier.iter().filter(|(other, _)| is_same_file(place, other)) {
             if let Some(alias) = disputed_alias(first, second) {
                 disputes.push(AliasDispute { alias, recipients: [first, second] });
             }
         }
+        earlier.push((place, second));
     }
     disputes
+}
+
+fn inode(place: &HostsPlace) -> Inode {
+    match place {
+        HostsPlace::Mount { inode, .. } | HostsPlace::Rootfs { inode, .. } => *inode,
+    }
 }
 
 /// Refuses a plan with an alias that a running pod peer has for another source in the same hosts file.

@@ -1,6 +1,7 @@
 //! Where hooks and the wrapper enter: takes the host lock, or leaves a note if that takes too long.
 
 use crate::error::{Cause, Error, Kind, Result};
+use crate::firewall::xtables::allowance::{self, Allowance};
 use crate::host::{Host, Locked};
 use crate::lifecycle::absent::{Moment, Search};
 use crate::lifecycle::alive::is_running;
@@ -36,10 +37,11 @@ const ROUNDS: u32 = 3;
 
 /// Publishes a container and makes its links, once the sources that it waits for are running.
 ///
-/// A container without links does not wait for a lock that another process holds: it leaves a note. A
-/// failure at a later stage is logged only: the container runs, and its links stand.
+/// A container without links does not wait for a lock that another process holds: it leaves a note. Nor
+/// does it wait for programs of the firewall that hang, see [`allowance::UNLINKED`]. A failure at a later stage is logged only: the container runs, and its links stand.
 pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
     let record = container.record.clone();
+    let _programs = record.links.is_empty().then(|| Allowance::begin(allowance::UNLINKED));
     match lock_and_start(host, container, after) {
         Err(error) if error.cause == Cause::LockHeld && record.links.is_empty() => {
             log::info!("{}: recorded later: {error}", record.id);

@@ -33,7 +33,13 @@ pub(crate) fn start_locked(
         mut record, process, mut hosts, ipv6_loopback, missing, absences, ..
     } = container;
     home::check(host)?;
-    host.isolate()?;
+    match host.isolate() {
+        // The container starts all the same, so it is recorded.
+        Err(error) if record.links.is_empty() => {
+            log::error!("isolation: left unchanged: {error}");
+        }
+        isolated => isolated?,
+    }
     // Without links there are no rules, so no backend is chosen or set up.
     if !record.links.is_empty() {
         record.backend = host.firewall.name();

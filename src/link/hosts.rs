@@ -3,9 +3,15 @@
 //! A new block is appended at the end, after all lines of the engine and the user. Resolvers use
 //! the first line that has a name, and in Docker's files the other lines come first too. Other
 //! bytes, of any encoding and with or without a final newline, are never changed.
+//!
+//! A container can write anything into its file, and other containers wait while it is searched. So each
+//! search is one pass, and its time does not grow with lines × lines of ours.
 
 use crate::model::filler;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// The first line of a block.
 pub const BEGIN: &str = "# BEGIN oci-link";
@@ -87,40 +93,45 @@ pub fn without(content: &[u8], written: &[&str], shared: &[String]) -> Vec<u8> {
     if let Some(left) = written.iter().find_map(|block| cut_exact(content, block)) {
         return left;
     }
-    let ours: Vec<&[u8]> = written
+    let ours: Vec<Line<'_>> = written
         .iter()
         .flat_map(|block| block.lines())
         .filter(|line| !line.is_empty() && *line != BEGIN && *line != END)
-        .map(str::as_bytes)
+        .map(|line| Line(line.as_bytes()))
         .collect();
     if ours.is_empty() {
         return content.to_vec();
     }
-    let mut lines: Vec<&[u8]> = content.split_inclusive(|b| *b == b'\n').collect();
+    let lines: Vec<&[u8]> = content.split_inclusive(|b| *b == b'\n').collect();
     let theirs = occupied(&lines, shared);
-    match edited_block(&lines, &ours, &theirs) {
+    let known: HashSet<Line<'_>> = ours.iter().copied().collect();
+    let gone = match edited_block(&lines, &known, &theirs) {
         Some((begin, end)) => {
-            let mut at = 0;
-            lines.retain(|line| {
-                let inside = at > begin && at < end && ours.contains(&text(line));
-                let marker = at == begin || at == end;
-                at += 1;
-                !inside && !marker
-            });
+            let inside = |at: &usize| *at > begin && *at < end && known.contains(&text(lines[*at]));
+            let is_gone = |at: usize| at == begin || at == end || inside(&at);
+            (0..lines.len()).map(is_gone).collect()
         }
-        None => {
-            let mut gone = vec![false; lines.len()];
-            for line in ours {
-                let is_it = |at: &usize| text(lines[*at]) == line && !gone[*at] && !theirs[*at];
-                if let Some(at) = (0..lines.len()).rev().find(is_it) {
-                    gone[at] = true;
-                }
-            }
-            let mut gone = gone.into_iter();
-            lines.retain(|_| gone.next() != Some(true));
+        None => last_of_each(&lines, &ours, &theirs),
+    };
+    let kept = lines.iter().zip(gone).filter(|(_, gone)| !gone);
+    kept.flat_map(|(line, _)| line.iter().copied()).collect()
+}
+
+/// Marks the last lines that are equal to `ours`: of equal lines as many as `ours` contains. Lines that
+/// `theirs` marks are skipped.
+fn last_of_each(lines: &[&[u8]], ours: &[Line<'_>], theirs: &[bool]) -> Vec<bool> {
+    let mut left: HashMap<Line<'_>, usize> = HashMap::new();
+    for line in ours {
+        *left.entry(*line).or_default() += 1;
+    }
+    let mut gone = vec![false; lines.len()];
+    for at in (0..lines.len()).rev().filter(|at| !theirs[*at]) {
+        if let Some(count) = left.get_mut(&text(lines[at])).filter(|count| **count > 0) {
+            *count -= 1;
+            gone[at] = true;
         }
     }
-    lines.concat()
+    gone
 }
 
 /// Returns `content` without the filler that a killed writer left at its end.
@@ -144,9 +155,28 @@ fn unfilled<'a>(content: &'a [u8], written: &[&str]) -> &'a [u8] {
     if is_filler && written.iter().any(is_left) { left } else { content }
 }
 
+/// A line without its newline. Lines are found by their hash, so that the time for a file grows with its
+/// length only, whatever the container wrote into it.
+#[derive(Clone, Copy, Eq)]
+struct Line<'a>(&'a [u8]);
+
+impl PartialEq for Line<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        #[cfg(test)]
+        tests::COMPARED.set(tests::COMPARED.get() + 1);
+        self.0 == other.0
+    }
+}
+
+impl Hash for Line<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
 /// Returns a line without its newline.
-fn text(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\n").unwrap_or(line)
+fn text(line: &[u8]) -> Line<'_> {
+    Line(line.strip_suffix(b"\n").unwrap_or(line))
 }
 
 /// Cuts out the last occurrence of `block`. Returns `None` if there is none or it does not start a
@@ -166,17 +196,31 @@ fn cut_exact(content: &[u8], block: &str) -> Option<Vec<u8>> {
 }
 
 /// Marks the lines that are part of an unchanged block of `shared`.
+///
+/// Each of `shared` takes its last occurrence that no other one has. A block begins and ends with a
+/// marker and has no other one, so blocks in the file do not overlap.
 fn occupied(lines: &[&[u8]], shared: &[String]) -> Vec<bool> {
     let mut occupied = vec![false; lines.len()];
+    if shared.is_empty() {
+        return occupied;
+    }
+    let mut blocks: HashMap<Vec<Line<'_>>, Vec<Range<usize>>> = HashMap::new();
+    let mut open = None;
+    for (at, line) in lines.iter().enumerate() {
+        if text(line) == Line(BEGIN.as_bytes()) {
+            open = Some(at);
+        } else if text(line) == Line(END.as_bytes()) {
+            if let Some(begin) = open.take() {
+                let block = lines[begin..=at].iter().map(|line| text(line)).collect();
+                blocks.entry(block).or_default().push(begin..at + 1);
+            }
+        }
+    }
     for block in shared {
-        let block: Vec<&[u8]> = block.trim_start_matches('\n').lines().map(str::as_bytes).collect();
-        let stands = |at: &usize| {
-            let there = lines[*at..*at + block.len()].iter().map(|line| text(line));
-            there.eq(block.iter().copied()) && !occupied[*at]
-        };
-        let last = if block.is_empty() { 0 } else { (lines.len() + 1).saturating_sub(block.len()) };
-        if let Some(at) = (0..last).rev().find(stands) {
-            occupied[at..at + block.len()].fill(true);
+        let block: Vec<Line<'_>> =
+            block.trim_start_matches('\n').lines().map(|line| Line(line.as_bytes())).collect();
+        if let Some(range) = blocks.get_mut(&block).and_then(Vec::pop) {
+            occupied[range].fill(true);
         }
     }
     occupied
@@ -186,13 +230,17 @@ fn occupied(lines: &[&[u8]], shared: &[String]) -> Vec<bool> {
 ///
 /// `theirs` marks lines of other containers' blocks, which are skipped. Returns the indexes of both
 /// markers.
-fn edited_block(lines: &[&[u8]], ours: &[&[u8]], theirs: &[bool]) -> Option<(usize, usize)> {
+fn edited_block(
+    lines: &[&[u8]],
+    ours: &HashSet<Line<'_>>,
+    theirs: &[bool],
+) -> Option<(usize, usize)> {
     let mut found = None;
     let mut open = None;
     for (at, line) in lines.iter().enumerate().filter(|(at, _)| !theirs[*at]) {
-        if text(line) == BEGIN.as_bytes() {
+        if text(line) == Line(BEGIN.as_bytes()) {
             open = Some(at);
-        } else if text(line) == END.as_bytes() {
+        } else if text(line) == Line(END.as_bytes()) {
             let is_ours =
                 |begin: &usize| lines[*begin..at].iter().any(|line| ours.contains(&text(line)));
             let block = open.take().filter(is_ours).map(|begin| (begin, at));

@@ -75,7 +75,7 @@ impl fmt::Display for Flow {
 }
 
 /// The firewall backend that holds the rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BackendName {
     /// No rules; the host does not filter between containers.
     None,
@@ -128,7 +128,7 @@ impl fmt::Display for BackendName {
 }
 
 /// Identifies a file or directory independently of its path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Inode {
     /// `st_dev`.
     pub device: u64,

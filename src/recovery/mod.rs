@@ -19,9 +19,9 @@ use crate::error::{Failures, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::notes::{unrecorded, work_off};
 use crate::lifecycle::snapshot::{self, HostSnapshot};
-use crate::model::ContainerId;
 pub(crate) use finding::Finding;
 pub(crate) use obstacles::{obstacles, packets};
+use std::collections::HashMap;
 use std::thread::sleep;
 use std::time::Duration;
 pub(crate) use teardown::end_all;
@@ -143,15 +143,16 @@ impl Repaired {
 /// Groups findings by container, because one repair handles all of a container. The order stays:
 /// dead containers come first, so that containers linked to them need fewer repairs.
 fn by_container(findings: Vec<Finding>) -> Vec<Vec<Finding>> {
-    let mut groups: Vec<(ContainerId, Vec<Finding>)> = Vec::new();
+    let (mut groups, mut places) = (Vec::<Vec<Finding>>::new(), HashMap::new());
     for finding in findings {
         let Some(id) = finding.container().cloned() else { continue };
-        match groups.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, group)) => group.push(finding),
-            None => groups.push((id, vec![finding])),
+        let at = *places.entry(id).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.push(finding),
+            None => groups.push(vec![finding]),
         }
     }
-    groups.into_iter().map(|(_, group)| group).collect()
+    groups
 }
 
 #[cfg(test)]

@@ -41,6 +41,11 @@ impl Containers {
         self.running.len()
     }
 
+    /// The containers whose process is followed.
+    pub(crate) fn running(&self) -> &BTreeMap<ContainerId, Process> {
+        &self.running
+    }
+
     /// Reads the list of records: follows new containers, and forgets those without a record.
     pub(crate) fn list(&mut self, host: &Host, waiting: &Waiting, now: Instant) -> Result<()> {
         let ids = host.store.ids()?;

@@ -12,7 +12,8 @@
 //!
 //! One thread waits for all events with epoll. None is handled at once ([`debounce`]). The poststop
 //! hook of a container that ended runs a moment later, and a firewall reload makes hundreds of
-//! changes. While a container runs, a timer wakes this process every four seconds to read addresses.
+//! changes. While a container runs, a timer wakes this process every four seconds to read addresses, of
+//! 256 containers at a time.
 //! Otherwise there is no timer, and nothing wakes it.
 //!
 //! Nothing depends on the daemon. It keeps no state that matters and takes the same host lock as
@@ -174,7 +175,7 @@ impl<'a> Watch<'a> {
             self.list(now);
         }
         self.addresses.look_while(self.containers.count() > 0, now);
-        if self.addresses.act(self.host, now) {
+        if self.addresses.act(self.host, self.containers.running(), now) {
             self.repair.notify(now);
         }
         if self.repair.due().is_some_and(|due| due <= now) {

@@ -15,6 +15,7 @@ mod ranges;
 mod removed;
 mod returning;
 mod unrecorded;
+mod work;
 
 use crate::support::{Bundle, Container, Host, Outcome, Runtime};
 use oci_link::testing::BackendName;

@@ -3,6 +3,7 @@
 
 mod crowd;
 mod records;
+pub(crate) mod scale;
 
 use crate::{
     backends::each_backend,

@@ -8,11 +8,11 @@ use crate::sys::net::netlink::uapi::{
     IPSET_ATTR_ADT, IPSET_ATTR_CADT_FLAGS, IPSET_ATTR_COMMENT, IPSET_ATTR_DATA, IPSET_ATTR_FAMILY,
     IPSET_ATTR_IFACE, IPSET_ATTR_IP, IPSET_ATTR_IP2, IPSET_ATTR_IPADDR_IPV4,
     IPSET_ATTR_IPADDR_IPV6, IPSET_ATTR_LINENO, IPSET_ATTR_MAXELEM, IPSET_ATTR_PORT,
-    IPSET_ATTR_PROTO, IPSET_ATTR_PROTOCOL, IPSET_ATTR_REVISION, IPSET_ATTR_SETNAME,
-    IPSET_ATTR_SETNAME2, IPSET_ATTR_TYPENAME, IPSET_CMD_ADD, IPSET_CMD_CREATE, IPSET_CMD_DEL,
-    IPSET_CMD_DESTROY, IPSET_CMD_HEADER, IPSET_CMD_LIST, IPSET_CMD_RENAME, IPSET_CMD_SWAP,
-    IPSET_FLAG_WITH_COMMENT, IPSET_PROTOCOL_MIN, NFNL_SUBSYS_IPSET, NLM_F_CREATE, NLM_F_DUMP,
-    NLM_F_EXCL, nfnl_type,
+    IPSET_ATTR_PORT_TO, IPSET_ATTR_PROTO, IPSET_ATTR_PROTOCOL, IPSET_ATTR_REVISION,
+    IPSET_ATTR_SETNAME, IPSET_ATTR_SETNAME2, IPSET_ATTR_TYPENAME, IPSET_CMD_ADD, IPSET_CMD_CREATE,
+    IPSET_CMD_DEL, IPSET_CMD_DESTROY, IPSET_CMD_HEADER, IPSET_CMD_LIST, IPSET_CMD_RENAME,
+    IPSET_CMD_SWAP, IPSET_FLAG_WITH_COMMENT, IPSET_PROTOCOL_MIN, NFNL_SUBSYS_IPSET, NLM_F_CREATE,
+    NLM_F_DUMP, NLM_F_EXCL, nfnl_type,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -24,7 +24,11 @@ const fn message_type(command: u16) -> u16 {
     nfnl_type(NFNL_SUBSYS_IPSET, command)
 }
 
-/// A change of one element.
+/// The most ports of one message. The kernel holds the set's lock meanwhile, and refuses more than 16,384
+/// since Linux 5.14.
+pub(crate) const MAX_PORTS: usize = 4096;
+
+/// A change of elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SetChange {
     /// Add the element. If it exists, the kernel refuses.
@@ -99,14 +103,28 @@ pub(crate) fn swap(batch: &mut Batch, one: IpSet, other: IpSet) {
     });
 }
 
-/// Adds a message that changes one element.
-pub(crate) fn change_element(batch: &mut Batch, change: SetChange, element: &Element<SetEntry>) {
-    let Element { key, comment } = element;
+/// Splits `elements` into parts that one message names: neighbouring ports of the same two addresses and
+/// owners, at most `most` of them.
+pub(crate) fn runs(
+    elements: &[Element<SetEntry>],
+    most: usize,
+) -> impl Iterator<Item = &[Element<SetEntry>]> {
+    let follows = |one: &Element<SetEntry>, next: &Element<SetEntry>| {
+        one.comment == next.comment && one.key.is_followed_by(&next.key)
+    };
+    elements.chunk_by(follows).flat_map(move |run| run.chunks(most))
+}
+
+/// Adds a message that changes the elements of a run. The kernel stops at the first that it refuses. It
+/// has changed those before it.
+pub(crate) fn change_run(batch: &mut Batch, change: SetChange, run: &[Element<SetEntry>]) {
+    let [Element { key, comment }, ..] = run else { return };
     let (command, flags) = match change {
         SetChange::Add => (IPSET_CMD_ADD, NLM_F_EXCL),
         SetChange::Update => (IPSET_CMD_ADD, 0),
         SetChange::Delete => (IPSET_CMD_DEL, 0),
     };
+    let last = run.last().and_then(|element| element.key.port()).filter(|_| run.len() > 1);
     let set = IpSet::of(key);
     batch.message(message_type(command), flags, family_number(set.family), |body| {
         about(body, set).nest(IPSET_ATTR_DATA, |data| {
@@ -114,6 +132,9 @@ pub(crate) fn change_element(batch: &mut Batch, change: SetChange, element: &Ele
                 SetEntry::Flow { flow, .. } => {
                     address(data, IPSET_ATTR_IP, flow.from);
                     data.network(IPSET_ATTR_PORT, &flow.ports.first().to_be_bytes());
+                    if let Some(last) = last {
+                        data.network(IPSET_ATTR_PORT_TO, &last.to_be_bytes());
+                    }
                     data.byte(IPSET_ATTR_PROTO, flow.ports.protocol().number());
                     address(data, IPSET_ATTR_IP2, flow.to);
                 }
@@ -218,7 +239,8 @@ mod tests {
         {
             let name = Some("oci-link4-at".to_owned());
             let expected = (0x600 | command, name, None);
-            assert_eq!(said(|batch| change_element(batch, change, &element)), expected);
+            let run = std::slice::from_ref(&element);
+            assert_eq!(said(|batch| change_run(batch, change, run)), expected);
         }
     }
 
@@ -243,7 +265,7 @@ mod tests {
             let read = |change, comment: &str| {
                 let mut batch = Batch::default();
                 let written = Element { key, comment: comment.to_owned() };
-                change_element(&mut batch, change, &written);
+                change_run(&mut batch, change, &[written]);
                 let message = messages(batch.bytes()).next().unwrap();
                 let read = element(IpSet::of(&key), &message.attributes().inside(IPSET_ATTR_DATA))
                     .unwrap();
@@ -253,6 +275,39 @@ mod tests {
                 assert_eq!(read(change, "a b"), (key, "a b".to_owned()));
             }
             assert_eq!(read(SetChange::Delete, "a b"), (key, String::new()), "with any owner");
+        }
+    }
+
+    #[test]
+    fn neighbouring_ports_of_one_owner_are_one_message() {
+        let flow = |from: [u8; 4], ports: &str| {
+            let ports = crate::model::sample::port(ports);
+            Flow { from: from.into(), to: [10, 0, 0, 9].into(), ports, bridge: None }
+        };
+        let (one, other) = ([10, 0, 0, 2], [10, 0, 0, 3]);
+        let flows = [
+            flow(one, "1-16384"),
+            flow(one, "7-9/udp"),
+            flow(one, "80/udp"),
+            flow(other, "81/udp"),
+        ];
+        let own = |key| Element { key, comment: "a".to_owned() };
+        let mut elements: Vec<_> = SetEntry::all(&flows).into_iter().map(own).collect();
+        elements[16_385].comment = "a b".to_owned();
+        let lengths = |most| runs(&elements, most).map(<[_]>::len).collect::<Vec<_>>();
+        let rest = [1; 5];
+        assert_eq!(lengths(MAX_PORTS), [&[MAX_PORTS; 4][..], &rest].concat());
+        assert_eq!(lengths(1).len(), elements.len());
+
+        let mut batch = Batch::default();
+        let first = runs(&elements, MAX_PORTS).next().unwrap();
+        for change in [SetChange::Add, SetChange::Delete] {
+            change_run(&mut batch, change, first);
+        }
+        for message in messages(batch.bytes()) {
+            let data = message.attributes().inside(IPSET_ATTR_DATA);
+            assert_eq!(data.get(IPSET_ATTR_PORT), Some(&1u16.to_be_bytes()[..]));
+            assert_eq!(data.get(IPSET_ATTR_PORT_TO), Some(&4096u16.to_be_bytes()[..]));
         }
     }
 

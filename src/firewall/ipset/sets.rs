@@ -107,6 +107,38 @@ impl SetEntry {
         }
     }
 
+    /// The port of a flow; `None` for a seat.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Flow { flow, .. } => Some(flow.ports.first()),
+            Self::Seat { .. } => None,
+        }
+    }
+
+    /// A key that puts the ports of a flow one after the other.
+    pub(crate) fn order(&self) -> impl Ord + use<> {
+        let (to, protocol) = match self {
+            Self::Flow { flow, bridged } => {
+                (Some((flow.to, *bridged)), Some(flow.ports.protocol().number()))
+            }
+            Self::Seat { .. } => (None, None),
+        };
+        (self.recipient(), to, protocol, self.port())
+    }
+
+    /// Whether `next` is the same flow to the next port.
+    pub(crate) fn is_followed_by(&self, next: &Self) -> bool {
+        let next_port = |flow: &Flow| {
+            PortRange::single(flow.ports.first().checked_add(1)?, flow.ports.protocol())
+        };
+        match self {
+            Self::Flow { flow, bridged } => next_port(flow).is_some_and(|ports| {
+                *next == Self::Flow { flow: Flow { ports, ..*flow }, bridged: *bridged }
+            }),
+            Self::Seat { .. } => false,
+        }
+    }
+
     /// Address and bridge of a seat; `None` for a flow.
     pub(crate) fn as_seat(&self) -> Option<(IpAddr, BridgeName)> {
         match self {

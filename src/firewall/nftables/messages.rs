@@ -147,15 +147,39 @@ pub(crate) fn ask_for_elements(set: NftSet) -> Batch {
     batch
 }
 
-/// Requests for these elements, split so that the answers fit the receive buffer of the socket.
-pub(crate) fn ask_for_these(
-    elements: &[Element<Flow>],
-) -> impl Iterator<Item = (NftSet, Batch)> + '_ {
-    by_set(elements, ANSWERS).map(|(set, some)| {
+/// Elements of one set, as many as the answers to a request for them fit the receive buffer of the socket.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    /// The set.
+    pub(crate) set: NftSet,
+    elements: Vec<&'a Element<Flow>>,
+}
+
+impl Asked<'_> {
+    /// A request for all these elements. If one is missing, the kernel refuses the request.
+    pub(crate) fn together(&self) -> Batch {
         let mut batch = Batch::default();
-        about_table(&mut batch, NFT_MSG_GETSETELEM, 0, |body| write_elements(body, set, &some));
-        (set, batch.with_receipt())
-    })
+        ask(&mut batch, self.set, &self.elements);
+        batch.with_receipt()
+    }
+
+    /// A request for each of these elements, without receipts.
+    pub(crate) fn one_by_one(&self) -> Batch {
+        let mut batch = Batch::default();
+        for element in &self.elements {
+            ask(&mut batch, self.set, &[element]);
+        }
+        batch
+    }
+}
+
+/// Splits the elements into requests.
+pub(crate) fn ask_for_these(elements: &[Element<Flow>]) -> impl Iterator<Item = Asked<'_>> + '_ {
+    by_set(elements, ANSWERS).map(|(set, elements)| Asked { set, elements })
+}
+
+fn ask(batch: &mut Batch, set: NftSet, elements: &[&Element<Flow>]) {
+    about_table(batch, NFT_MSG_GETSETELEM, 0, |body| write_elements(body, set, elements));
 }
 
 /// Groups the elements by set, in chunks of at most `together`.

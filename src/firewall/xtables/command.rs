@@ -1,17 +1,18 @@
 //! The iptables programs: one transaction per run, and listings.
 
+use super::allowance;
 use crate::error::{Cause, Error, Kind, Result};
 use crate::firewall::failed;
 use crate::model::Family;
 use crate::sys::process::child::{self, Output};
 use std::path::Path;
+use std::time::Instant;
 
 /// Directories in which distributions install iptables. `PATH` is set by the caller and not
 /// trusted.
 const DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
-/// How long iptables waits for its lock (seconds), and how long it may run (milliseconds).
+/// How long iptables waits for its lock, in seconds.
 const LOCK_WAIT: &str = "3";
-const PATIENCE: u16 = 5000;
 
 /// The name of the iptables program of a family.
 pub(crate) fn program_of(family: Family) -> &'static str {
@@ -105,7 +106,12 @@ impl Tool {
     }
 
     fn run(self, name: &str, args: &[&str], input: &str) -> Result<Output> {
-        child::run(&self.program(name), args, input, PATIENCE, Kind::Firewall)
+        let program = self.program(name);
+        let patience = allowance::patience(&program)?;
+        let begun = Instant::now();
+        let output = child::run(&program, args, input, patience, Kind::Firewall);
+        allowance::count(begun.elapsed(), output.is_ok());
+        output
     }
 
     /// The error of the program `name`, which failed. Its cause says whether the kernel or the

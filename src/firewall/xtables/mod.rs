@@ -2,6 +2,7 @@
 //!
 //! It covers the base chain, the position of our jump in FORWARD, and the iptables programs.
 
+pub(crate) mod allowance;
 pub(crate) mod chains;
 pub(crate) mod command;
 pub(crate) mod common_chain;

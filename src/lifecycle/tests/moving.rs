@@ -3,7 +3,7 @@
 
 use super::{api, db, linked, web};
 use crate::error::Kind;
-use crate::lifecycle::addresses::{MAX_READ, all_moved, follow_with_sources};
+use crate::lifecycle::addresses::{MAX_READ, follow_with_sources, moved};
 use crate::lifecycle::fakes::{Fault, Listener, Scene, again, own};
 use crate::lifecycle::privileges::AfterHook::Continue;
 use crate::model::{Missing, Record};
@@ -39,7 +39,8 @@ fn the_start_of_a_recipient_finds_its_source_where_it_is_now() {
     assert!(scene.hosts_text("web").contains("10.0.0.9\tdb"), "{}", scene.hosts_text("web"));
     assert!(!scene.hosts_text("web").contains("10.0.0.2"), "{}", scene.hosts_text("web"));
     assert_eq!(scene.kernel.borrow().connections, [], "those of the old address are ended");
-    assert_eq!(all_moved(&scene.host).unwrap().len(), 0);
+    let ids: Vec<_> = scene.host.store.ids().unwrap().into_iter().collect();
+    assert_eq!(moved(&scene.host, &ids).len(), 0);
     scene.assert_named("after the start");
 }
 

@@ -1,6 +1,12 @@
 //! Adding, finding and removing blocks in hosts files, also in edited, rewritten and torn ones.
 
 use super::*;
+use std::cell::Cell;
+
+thread_local! {
+    /// How many lines this thread has compared.
+    pub(super) static COMPARED: Cell<usize> = const { Cell::new(0) };
+}
 
 const LINES: [&str; 2] = ["10.0.0.2\tdb 0a0a", "10.0.0.3\tweb"];
 
@@ -154,4 +160,49 @@ fn mentions_reads_addresses_as_resolvers_do() {
 fn dockers_file() {
     assert_eq!(preamble(false), "127.0.0.1\tlocalhost\n");
     assert!(preamble(true).ends_with("ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"));
+}
+
+/// Hostile files: lines of ours again and again, markers without end, blocks of others.
+#[test]
+fn the_work_grows_with_the_lines_and_not_with_their_square() {
+    let own: Vec<String> = (0..512).map(|n| format!("10.0.0.2\talias{n}")).collect();
+    let ours = block(b"", &own);
+    let torn = ours.replace("# END oci-link\n", "");
+    let pods = |n: usize| block(b"", &[format!("10.0.1.1\tpod{n}")]);
+    let shared: Vec<String> = (0..300).map(pods).collect();
+    let hostile: [(&str, String); 6] = [
+        ("newlines", "\n".repeat(20_000)),
+        ("our last line", format!("{}\n", own[511]).repeat(20_000)),
+        ("begins", format!("{BEGIN}\n").repeat(20_000)),
+        ("pairs", format!("{BEGIN}\n{END}\n").repeat(10_000)),
+        ("ends", format!("{BEGIN}\n{}", format!("x\n{END}\n").repeat(10_000))),
+        ("blocks of others", shared.concat().repeat(20)),
+    ];
+    for (what, lines) in &hostile {
+        for content in [lines.clone(), format!("{torn}{lines}"), format!("{lines}{ours}x\n")] {
+            let most = 10 * (content.lines().count() + own.len() + 3 * shared.len());
+            COMPARED.set(0);
+            let left = without(content.as_bytes(), &[&ours], &shared);
+            assert!(COMPARED.get() <= most, "{what}: {} comparisons", COMPARED.get());
+            assert!(left.len() <= content.len());
+        }
+    }
+}
+
+#[test]
+fn of_equal_lines_the_last_go_and_no_more_than_are_ours() {
+    let ours = block(b"", &["10.0.0.2\tdb".to_owned(), "10.0.0.2\tdb".to_owned()]);
+    let found = "10.0.0.2\tdb\nx\n10.0.0.2\tdb\n10.0.0.2\tdb";
+    assert_eq!(without(found.as_bytes(), &[&ours], &[]), b"10.0.0.2\tdb\nx\n");
+}
+
+/// Two neighbours with equal blocks have one each; a third one of these lines is not theirs.
+#[test]
+fn equal_blocks_of_neighbours_are_as_many_as_neighbours() {
+    let line = ["10.0.0.2\tdb".to_owned()];
+    let (theirs, ours) =
+        (block(b"", &line), block(b"", &[line[0].clone(), "10.0.0.3\tx".to_owned()]));
+    let content = theirs.repeat(3);
+    let left = without(content.as_bytes(), &[&ours], &[theirs.clone(), theirs.clone()]);
+    assert_eq!(left, theirs.repeat(2).into_bytes());
 }

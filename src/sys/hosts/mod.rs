@@ -23,6 +23,12 @@ use std::path::Path;
 /// Initial buffer size in bytes; most hosts files are smaller.
 const USUAL: u64 = 1 << 10;
 
+/// The most lines of a hosts file that is edited.
+///
+/// Other containers wait while the lines are compared with ours, and a megabyte holds a million empty
+/// lines. A file grows beyond it by its container only: an edit that would do so fails.
+const MAX_LINES: usize = 20_000;
+
 /// How often a mounted file is read again because its length changed before the edit.
 ///
 /// After that, lines that the container is still writing may be lost. The host lock is held and a
@@ -154,8 +160,14 @@ impl HostsFile {
     /// Edits the file: `change` maps its current content to the new one.
     ///
     /// The content is read again because the container may have written to the file since it was
-    /// opened. `change` gets `None` if there is no file, and may be called several times.
+    /// opened. `change` gets `None` if there is no file, and may be called several times. Fails with
+    /// [`Kind::Unsafe`] if the file would become too large to be edited again.
     pub fn edit(&mut self, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
+        let change = |now: Option<&[u8]>| {
+            let new = change(now);
+            let grows = new.len() > now.map_or(0, <[u8]>::len);
+            if grows { must_fit(new, "hosts file") } else { Ok(new) }
+        };
         match &mut self.target {
             Source::Mount(file) => lease::with(file, |alone| {
                 if !alone {
@@ -166,7 +178,7 @@ impl HostsFile {
                 let length = || file.metadata().context(Kind::Hosts, || "hosts file");
                 for round in 1.. {
                     let now = read(file, USUAL, "hosts file")?;
-                    let new = change(Some(&now));
+                    let new = change(Some(&now))?;
                     if alone || round >= ROUNDS || length()?.len() == now.len() as u64 {
                         return in_place(file, &now, &new, alone);
                     }
@@ -221,25 +233,46 @@ fn opened(entry: &HostsEntry) -> Result<Option<(File, Vec<u8>)>> {
     Ok(Some((file, bytes)))
 }
 
-/// Reads the whole file. `size` is its expected size in bytes; more than 1 MiB is an error.
+/// Reads the whole file. `size` is its expected size in bytes. A file that is too large to be edited is
+/// an error of kind [`Kind::Unsafe`].
 fn read(file: &File, size: u64, what: &str) -> Result<Vec<u8>> {
-    let too_large = || Error::new(Kind::Unsafe, format!("{what}: larger than 1 MiB"));
     if size > MAX_SIZE {
-        return Err(too_large());
+        return Err(too_large(what));
     }
-    whole(file, size, MAX_SIZE).context(Kind::Hosts, || what.to_owned())?.ok_or_else(too_large)
+    let bytes = whole(file, size, MAX_SIZE).context(Kind::Hosts, || what.to_owned())?;
+    must_fit(bytes.ok_or_else(|| too_large(what))?, what)
+}
+
+/// Returns `content`, or an error if it is larger than 1 MiB or has more than [`MAX_LINES`] lines.
+fn must_fit(content: Vec<u8>, what: &str) -> Result<Vec<u8>> {
+    if content.len() as u64 > MAX_SIZE {
+        return Err(too_large(what));
+    }
+    if content.split(|byte| *byte == b'\n').nth(MAX_LINES + 1).is_some() {
+        let message =
+            format!("{what}: more than {MAX_LINES} lines: remove the lines that it does not need");
+        return Err(Error::new(Kind::Unsafe, message));
+    }
+    Ok(content)
+}
+
+fn too_large(what: &str) -> Error {
+    Error::new(Kind::Unsafe, format!("{what}: larger than 1 MiB"))
 }
 
 /// Replaces the file by rename and carries over late writes to the old one.
 ///
 /// A process that opened the old file before the rename may still write to it shortly afterwards.
-fn replace(entry: &mut HostsEntry, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
+fn replace(
+    entry: &mut HostsEntry,
+    change: impl Fn(Option<&[u8]>) -> Result<Vec<u8>>,
+) -> Result<()> {
     entry.find_again()?;
     let Some((old, mut seen)) = opened(entry)? else {
-        return entry.replace(&change(None)).map(drop);
+        return entry.replace(&change(None)?).map(drop);
     };
     for _ in 0..LATE {
-        let new = entry.replace(&change(Some(&seen)))?;
+        let new = entry.replace(&change(Some(&seen))?)?;
         match carry_over(&old, &seen, &new)? {
             Some(rewritten) => seen = rewritten,
             None => break,

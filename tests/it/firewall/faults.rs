@@ -13,11 +13,15 @@ use std::{
     fs::{self, File},
     io::ErrorKind,
     process::Command,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::Duration,
 };
 
 /// A program has five seconds; a busy machine may need some for the rest.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// All programs of one start together, and the rest on a busy machine.
+const TOGETHER: Duration = Duration::from_secs(14);
 
 /// Runs `command` where `change`, a script, has changed `/usr/sbin`; nobody else sees that. The
 /// real programs can be called in `/usr/sbin/real`.
@@ -67,7 +71,8 @@ fn hosts_file(container: &Container) -> String {
 
 /// A sleep so long that it must be killed, and that no other test sleeps.
 fn long_sleep(seconds: u32) -> String {
-    format!("{seconds}.{}", std::process::id())
+    static SLEEPS: AtomicU32 = AtomicU32::new(0);
+    format!("{seconds}.{}{:03}", std::process::id(), SLEEPS.fetch_add(1, Relaxed))
 }
 
 /// Nobody runs with this argument, now or in a moment: a killed process takes a little to die.
@@ -265,6 +270,63 @@ fn f11_a_program_that_hangs_fails_the_start_in_time_and_is_gone() {
     let run = "mkdir $1/netns; mount --rbind /run/netns $1/netns; mount -t tmpfs tmpfs /run
         mkdir /run/netns; mount --rbind $1/netns /run/netns";
     refuses_to_start(Runtime::Crun.turned(), &format!("{run}\n{hangs}"));
+    assert_gone(&sleep);
+}
+
+const PROGRAMS: &str = "iptables ip6tables iptables-restore ip6tables-restore";
+
+/// All runs of a start have one time together, and a container without links waits for none of them.
+#[test]
+fn n72_programs_that_hang_have_one_time_together() {
+    let sleep = long_sleep(5555);
+    let hangs = script(PROGRAMS, &format!("exec sleep {sleep}"));
+    for backend in ["iptables", "ipset"] {
+        let host = host_of(backend, Runtime::Crun.turned());
+        let db = source(&host, "db", "3306");
+        let web = prepared(&host, "web", "db");
+        let lone = host.container("lone").hooks().build();
+        std::thread::scope(|scope| {
+            let start = || host.run(&mut where_sbin(&host, &hangs, &run(&host, &web)));
+            let start = scope.spawn(start);
+            let begun = || if runs(&sleep) { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) };
+            patiently(ErrorKind::WouldBlock, begun).expect("it hangs");
+            lone.run().within(DEADLINE).ok();
+            assert!(runs(&sleep), "{backend}: it was not waited for");
+            let _ = start.join().expect("it ends").within(TOGETHER).refused(1);
+        });
+        assert_gone(&sleep);
+        let log = fs::read_to_string(host.path("log")).expect("a log");
+        assert!(log.contains("killed, because it did not end within 5000 ms"), "{log}");
+        call(&host, "sync").ok();
+        assert_eq!(permissions(&host), [""; 0]);
+        web.run().ok();
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        [&web, &lone, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+}
+
+/// It starts without the isolation of config.toml, which the next start makes. It is recorded.
+#[test]
+fn n72_a_start_without_links_does_not_wait_for_the_isolation() {
+    let sleep = long_sleep(4444);
+    let hangs = script(PROGRAMS, &format!("exec sleep {sleep}"));
+    for backend in [BackendName::Iptables, BackendName::Ipset] {
+        let host = crate::lifecycle::host_of(backend, Runtime::Crun.turned());
+        let lone = host.container("lone").hooks().build();
+        let start = host.run(&mut where_sbin(&host, &hangs, &run(&host, &lone)));
+        start.within(DEADLINE).ok();
+        let log = fs::read_to_string(host.path("log")).expect("a log");
+        assert!(log.contains("isolation: left unchanged: "), "{log}");
+        assert!(log.contains("did not end within 500 ms"), "{log}");
+        assert!(!log.contains("did not end within 5000 ms"), "{log}");
+        assert_eq!(inspect(&host, "lone")["state"], "ready");
+        let other = host.container("other").hooks().build();
+        other.run().ok();
+        assert_eq!(other.reach(&lone, Proto::Tcp, 80), SHUT);
+        [&other, &lone].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
     assert_gone(&sleep);
 }
 

@@ -2,7 +2,7 @@
 
 use super::scene::{Scene, isolated, system};
 use crate::{
-    cast::source,
+    cast::{permissions, source},
     support::{Runtime, each_runtime},
 };
 use serde_json::json;
@@ -214,6 +214,38 @@ each_runtime! {
         assert_eq!(fs::read_to_string(&file).expect("readable"), left);
     }
 
+    /// A file with more lines than are compared is left alone, whatever happens to its links.
+    fn a43_a_file_of_a_million_lines_is_left_alone(runtime) {
+        for is_mounted in [false, true] {
+            let host = isolated(runtime);
+            let db = host.container("db").annotate("ports", "3306").hooks().build();
+            db.run().ok();
+            let mounted = host.path("hosts");
+            fs::write(&mounted, "127.0.0.1\tlocalhost\n").expect("written");
+            let web = host.container("web").annotate("links", "db").hooks();
+            let web = if is_mounted { web.bind(&mounted, "/etc/hosts") } else { web }.build();
+            web.run().ok();
+            let file = if is_mounted { mounted } else { web.bundle().join("rootfs/etc/hosts") };
+            let mut flooded = fs::read(&file).expect("readable");
+            flooded.extend(vec![b'\n'; 1_000_000]);
+            fs::write(&file, &flooded).expect("written");
+            let same = || assert!(fs::read(&file).expect("readable") == flooded, "was edited");
+            let log = || fs::read_to_string(host.path("log")).expect("readable");
+            db.kill();
+            db.delete().ok();
+            same();
+            assert_eq!(permissions(&host), [""; 0], "its rules go all the same");
+            let complaints = || log().matches("more than 20000 lines").count();
+            assert!(complaints() > 0, "{}", log());
+            let before = complaints();
+            web.kill();
+            web.delete().ok();
+            same();
+            assert!(complaints() > before, "{}", log());
+            host.assert_nothing_left();
+        }
+    }
+
     /// At the very moment of our edits.
     fn a43_lines_written_during_an_edit_stay(runtime) {
         let host = isolated(runtime);
@@ -231,7 +263,7 @@ each_runtime! {
             thread::sleep(Duration::from_micros(20));
         };
         let written: Vec<String> = thread::scope(|scope| {
-            let lines = (0..20_000).map(|number| format!("10.0.0.9 line-{number}\n"));
+            let lines = (0..15_000).map(|number| format!("10.0.0.9 line-{number}\n"));
             let unfinished = lines.take_while(|_| !done.load(Relaxed));
             let writer = scope.spawn(|| unfinished.inspect(write).collect());
             scene.accepted();

@@ -155,8 +155,40 @@ each_runtime! {
             scene.refused_by(in_16_mib(&scene), state().as_bytes(), 5, "1 MiB");
         }
         // The limit itself is no obstacle.
-        fs::write(&mounted, vec![b'\n'; (1 << 20) - 1024]).expect("written");
+        let lines = [vec![b'#'; 127], vec![b'\n']].concat().repeat((1 << 13) - 8);
+        fs::write(&mounted, lines).expect("written");
         scene.accepted_by(in_16_mib(&scene));
+    }
+
+    /// All others wait while its lines are compared with ours.
+    fn a11_hosts_has_too_many_lines(runtime) {
+        for is_mounted in [false, true] {
+            let host = isolated(runtime);
+            let scene = Scene::open(&host);
+            let hosts = if is_mounted {
+                let mounted = scene.web.bundle().join("hosts");
+                mount_hosts(&scene, &mounted);
+                mounted
+            } else {
+                scene.rootfs("etc/hosts")
+            };
+            let state = || scene.state().to_string();
+            // Our block must fit too, or it could not be removed again.
+            for count in [1_000_000, 20_001, 20_000, 19_996] {
+                fs::write(&hosts, vec![b'\n'; count]).expect("written");
+                let before = permissions(&host);
+                let complaint = host.feed(&mut in_16_mib(&scene), state().as_bytes()).refused(5);
+                assert!(complaint.contains("more than 20000 lines"), "{complaint}");
+                assert_eq!(fs::read(&hosts).expect("readable"), vec![b'\n'; count]);
+                assert_eq!(permissions(&host), before);
+            }
+            // Six lines of ours.
+            let lines = vec![b'\n'; 19_994];
+            fs::write(&hosts, &lines).expect("written");
+            scene.accepted_by(in_16_mib(&scene));
+            scene.end();
+            assert_eq!(fs::read(&hosts).expect("readable"), lines);
+        }
     }
 }
 

@@ -120,6 +120,11 @@ impl Outcome {
         self
     }
 
+    /// How long it computed, with those it ran.
+    pub(crate) fn busy(&self) -> Duration {
+        self.busy
+    }
+
     fn report(&self) -> String {
         let mut report = format!("{}\n{} after {:?}\n", self.command, self.status, self.elapsed);
         let parts = [

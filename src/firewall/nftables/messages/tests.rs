@@ -86,8 +86,10 @@ fn so_many_are_asked_for_at_once() {
     let flow = flow("10.0.0.2", "10.0.0.3", "br0");
     let all: Vec<_> = (1..=33).map(|number| Flow { ports: ports(number), ..flow }).collect();
     let all = elements_of(&all);
-    let asked = ask_for_these(&all).map(|(set, batch)| {
+    let asked = ask_for_these(&all).map(|asked| {
+        let (set, batch) = (asked.set, asked.together());
         let message = messages(batch.bytes()).next().unwrap();
+        assert_eq!(messages(asked.one_by_one().bytes()).count(), asked.elements.len());
         let keys: Vec<Flow> =
             elements(&message.attributes()).map(|item| element(set, &item).unwrap().key).collect();
         (message.kind, set, keys)

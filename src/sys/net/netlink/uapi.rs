@@ -122,6 +122,7 @@ pub(crate) const IPSET_ATTR_ADT: u16 = 8;
 // Attributes of a set or an element.
 pub(crate) const IPSET_ATTR_IP: u16 = 1;
 pub(crate) const IPSET_ATTR_PORT: u16 = 4;
+pub(crate) const IPSET_ATTR_PORT_TO: u16 = 5;
 pub(crate) const IPSET_ATTR_PROTO: u16 = 7;
 pub(crate) const IPSET_ATTR_CADT_FLAGS: u16 = 8;
 pub(crate) const IPSET_ATTR_LINENO: u16 = 9;

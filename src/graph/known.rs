@@ -1,0 +1,108 @@
+//! The records that a picture or a list is about, found by id and by name.
+
+use crate::model::{ContainerId, LinkState, Meaning, Record};
+use std::collections::{BTreeMap, HashMap};
+
+/// Records with their indexes. A look-up does not pass all of them.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    records: &'a [Record],
+    places: HashMap<&'a ContainerId, usize>,
+    ids: BTreeMap<&'a str, Vec<usize>>,
+    names: HashMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Known<'a> {
+    /// The indexes of `records`.
+    pub(crate) fn of(records: &'a [Record]) -> Self {
+        let mut known =
+            Self { records, places: HashMap::new(), ids: BTreeMap::new(), names: HashMap::new() };
+        for (at, record) in records.iter().enumerate() {
+            known.places.insert(&record.id, at);
+            known.ids.entry(record.id.as_str()).or_default().push(at);
+            for name in record.names() {
+                known.names.entry(name.as_str()).or_default().push(at);
+            }
+        }
+        known
+    }
+
+    /// The record of the container `id`.
+    pub(crate) fn get(&self, id: &ContainerId) -> Option<&'a Record> {
+        self.place(id).and_then(|at| self.records.get(at))
+    }
+
+    /// The place of the container `id` among the records.
+    pub(crate) fn place(&self, id: &ContainerId) -> Option<usize> {
+        self.places.get(id).copied()
+    }
+
+    /// The record that a link of `recipient` without a source would connect to: by id, then by name, then
+    /// by the beginning of an id if it is unique.
+    pub(crate) fn meant(&self, recipient: &Record, link_state: &LinkState) -> Option<&'a Record> {
+        self.meant_place(recipient, link_state).and_then(|at| self.records.get(at))
+    }
+
+    /// The place of that record.
+    pub(crate) fn meant_place(&self, recipient: &Record, link_state: &LinkState) -> Option<usize> {
+        let name = &link_state.link.source;
+        let others: Vec<(usize, &Record)> = self
+            .candidates(link_state)
+            .into_iter()
+            .filter_map(|at| Some((at, self.records.get(at)?)))
+            .filter(|(_, record)| record.id != recipient.id && link_state.means(record))
+            .collect();
+        let by_id = others.iter().find(|(_, record)| record.id.as_str() == name.as_str());
+        let by_name = others.iter().find(|(_, record)| record.is_named(name));
+        let prefixed = others.first().filter(|_| others.len() == 1);
+        by_id.or(by_name).or(prefixed).map(|(at, _)| *at)
+    }
+
+    /// The places of all records that the link may mean, in order.
+    fn candidates(&self, link_state: &LinkState) -> Vec<usize> {
+        let name = link_state.link.source.as_str();
+        let mut all: Vec<usize> = self.names.get(name).into_iter().flatten().copied().collect();
+        match &link_state.meaning {
+            Some(Meaning::Name) => {}
+            Some(Meaning::Id(id)) => all.extend(self.ids.get(id.as_str()).into_iter().flatten()),
+            None => {
+                let begin = self.ids.range(name..).take_while(|(id, _)| id.starts_with(name));
+                all.extend(begin.flat_map(|(_, places)| places));
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample::record;
+
+    /// Ten thousand containers, half of them with a link that waits: each link is compared with the
+    /// containers of that name only.
+    #[test]
+    fn a_link_is_compared_with_few_containers() {
+        let name = |number: usize| format!("db{number:05}");
+        let source = |number| record(&name(number), "80", &[]);
+        let waits = |number| {
+            let link = format!("{}:db", name(number));
+            record(&format!("web{number:05}"), "", &[]).linked(&[link.as_str()])
+        };
+        let records: Vec<Record> = (0..5000).map(source).chain((0..5000).map(waits)).collect();
+        let known = Known::of(&records);
+        let mut compared = 0;
+        for (number, record) in records[5000..].iter().enumerate() {
+            let link = &record.links[0];
+            compared += known.candidates(link).len();
+            assert_eq!(
+                known.meant(record, link).map(|source| source.name.as_str()),
+                Some(&*name(number))
+            );
+            assert_eq!(known.get(&record.id).map(|found| &found.id), Some(&record.id));
+        }
+        assert!(compared <= 5000, "{compared}");
+    }
+}
