@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // Each block states its reason.
 
 use super::bridge::{Leads, leads};
-use super::listed::Addresses;
+use super::listed::{Addresses, is_local};
 use super::netlink::{Netlink, namespace_cookie};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Address, Fingerprint, Instance, Invalid, first_of_networks};
@@ -14,14 +14,10 @@ use nix::fcntl::OFlag;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, getsockname, socket,
-};
 use nix::sys::stat::Mode;
 use std::fmt::Display;
 use std::fs::File;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -140,7 +136,9 @@ impl Namespace {
         }
         match visit(theirs, ours, None)? {
             Found::New(namespace) => Ok(namespace.usable()),
-            Found::Same(_) => Err(Error::new(Kind::Internal, "a namespace is like none")),
+            Found::Same | Found::Other => {
+                Err(Error::new(Kind::Internal, "a namespace is like none"))
+            }
         }
     }
 
@@ -187,13 +185,13 @@ pub(crate) fn addresses_of(instance: &Instance, known: Option<Fingerprint>) -> R
     if is_same(&theirs, &ours)? {
         return Ok(Now::Elsewhere);
     }
-    Ok(match visit(&theirs, &ours, known)? {
-        Found::Same(cookie) if cookie == instance.netns => Now::Same,
-        Found::New(found) if found.cookie == instance.netns => {
+    Ok(match visit(&theirs, &ours, Some((instance.netns, known)))? {
+        Found::Other => Now::Elsewhere,
+        Found::Same => Now::Same,
+        Found::New(found) => {
             let Namespace { addresses, fingerprint, .. } = found.usable();
             Now::Read(addresses, fingerprint)
         }
-        Found::Same(_) | Found::New(_) => Now::Elsewhere,
     })
 }
 
@@ -211,25 +209,24 @@ fn is_same(one: &File, other: &File) -> Result<bool> {
 
 /// What was found in a namespace.
 enum Found {
-    /// It has the fingerprint that was known, and this cookie.
-    Same(u64),
-    /// It has another one, or none was known.
+    /// It is another one than expected.
+    Other,
+    /// It is the expected one, and its addresses have the fingerprint that was known.
+    Same,
+    /// It has another fingerprint, or none was known.
     New(Namespace),
 }
 
+/// The cookie of a namespace, and the fingerprint of its addresses if that is known.
+type Expected = (u64, Option<Fingerprint>);
+
 /// Enters `theirs`, reads it, and returns to `ours`.
-fn visit(theirs: &File, ours: &File, known: Option<Fingerprint>) -> Result<Found> {
+fn visit(theirs: &File, ours: &File, expected: Option<Expected>) -> Result<Found> {
     enter(theirs)?;
-    let found = read(ours, known);
+    let found = read(theirs, ours, expected);
     // Without this, everything that follows would act on the container's network.
     leave_for(ours)?;
-    let mut found = found?;
-    // Before Linux 5.14 there are no cookies.
-    let (Found::Same(cookie) | Found::New(Namespace { cookie, .. })) = &mut found;
-    if *cookie == 0 {
-        *cookie = theirs.metadata().context(Kind::Namespace, || "network namespace")?.ino();
-    }
-    Ok(found)
+    found
 }
 
 fn enter(namespace: &File) -> Result<()> {
@@ -283,14 +280,21 @@ pub(crate) fn enter_first(cookie: u64) -> Result<Option<Left>> {
     leave_for(&ours).map(|()| None)
 }
 
-/// Reads the namespace that this process is in; `host` is the namespace of the host.
-fn read(host: &File, known: Option<Fingerprint>) -> Result<Found> {
+/// Reads the namespace `theirs`, which this process is in; `host` is that of the host.
+fn read(theirs: &File, host: &File, expected: Option<Expected>) -> Result<Found> {
     let mut link = Netlink::route()?;
-    let cookie = link.namespace_cookie();
+    let cookie = match link.namespace_cookie() {
+        // Before Linux 5.14 there are no cookies.
+        0 => theirs.metadata().context(Kind::Namespace, || "network namespace")?.ino(),
+        cookie => cookie,
+    };
+    if expected.is_some_and(|(expected, _)| expected != cookie) {
+        return Ok(Found::Other);
+    }
     let Addresses { found, ipv6_loopback } = Addresses::read(&mut link)?;
     let fingerprint = Fingerprint::of(&found);
-    if known.is_some() && fingerprint == known {
-        return Ok(Found::Same(cookie));
+    if fingerprint.is_some() && expected.is_some_and(|(_, known)| known == fingerprint) {
+        return Ok(Found::Same);
     }
     let (mut addresses, mut doubtful, mut left_out) = (Vec::new(), Vec::new(), None);
     let interfaces = found.chunk_by(|(one, ..), (other, ..)| one == other);
@@ -324,22 +328,4 @@ fn read(host: &File, known: Option<Fingerprint>) -> Result<Found> {
     }
     let is_ours = false;
     Ok(Found::New(Namespace { cookie, addresses, fingerprint, left_out, ipv6_loopback, is_ours }))
-}
-
-/// Whether `ip` is an address of this host.
-///
-/// A packet to a local address has this same address as its source. `connect()` on a UDP socket
-/// selects the source address without sending anything. The time does not depend on the number of
-/// addresses.
-fn is_local(ip: IpAddr) -> bool {
-    let family = if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let source = || -> nix::Result<SockaddrStorage> {
-        let socket = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-        connect(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(ip, 9)))?;
-        getsockname(socket.as_raw_fd())
-    };
-    source().is_ok_and(|local| match ip {
-        IpAddr::V4(ip) => local.as_sockaddr_in().is_some_and(|local| local.ip() == ip),
-        IpAddr::V6(ip) => local.as_sockaddr_in6().is_some_and(|local| local.ip() == ip),
-    })
 }
