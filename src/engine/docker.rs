@@ -5,9 +5,9 @@
 //! `Config.Env`, `Config.Hostname`.
 
 use super::image_config::Config;
-use super::{Clues, EngineFiles, Facts, Listing, known};
+use super::{Clues, EngineFiles, Facts, Listing, docker_links, known};
 use crate::error::{Error, Kind, Result};
-use crate::model::{ContainerId, ContainerName, Hostname};
+use crate::model::{ContainerId, ContainerName, Hostname, RecordedLink, TakesOver};
 use crate::oci::json;
 use crate::oci::spec::HostsTarget;
 use crate::sys::file;
@@ -38,6 +38,11 @@ impl EngineFiles for Docker {
 
     fn listing(&self, clues: &Clues<'_>) -> Listing {
         containers(clues).map_or(Listing::None, Listing::Docker)
+    }
+
+    fn links(&self, clues: &Clues<'_>, wanted: TakesOver) -> Result<Vec<RecordedLink>> {
+        let Some(containers) = containers(clues) else { return Ok(Vec::new()) };
+        docker_links::read(&containers.join(clues.id.as_str()), wanted)
     }
 }
 

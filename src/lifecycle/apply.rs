@@ -60,7 +60,8 @@ fn apply_effects(
     file.edit(|now| match now {
         // The container wrote to the file after the plan was made.
         Some(now) if seen.as_deref() != Some(now) => {
-            hosts::edited(now, &written, &plan.shared, block)
+            let now = hosts::without_engine_lines(now, &plan.replaced);
+            hosts::edited(&now, &written, &plan.shared, block)
         }
         _ => planned.clone(),
     })
