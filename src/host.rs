@@ -3,11 +3,11 @@
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
-use crate::model::{Address, BackendName, Inode, Instance, Place, SeparatedBridges, StateId};
+use crate::model::{BackendName, Fingerprint, Inode, Instance, Place, SeparatedBridges, StateId};
 use crate::store::notes::Notes;
 use crate::store::{self, Store};
 use crate::sys::net::netlink::kept::KeptSockets;
-use crate::sys::net::netns::addresses_of;
+use crate::sys::net::netns::{Now, addresses_of};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 use crate::sys::{file, process};
@@ -31,7 +31,7 @@ const LAST_BREATH: Duration = Duration::from_secs(1);
 /// Opens a backend by its name. The production closure captures nothing, so its box takes no memory.
 type Backends = Box<dyn Fn(BackendName, SetupCache) -> Box<dyn Firewall>>;
 /// Reads the addresses of a running container in its network namespace, see [`addresses_of`].
-pub(crate) type ReadAddresses = Box<dyn Fn(&Instance) -> Result<Option<Vec<Address>>>>;
+pub(crate) type ReadAddresses = Box<dyn Fn(&Instance, Option<Fingerprint>) -> Result<Now>>;
 
 /// Everything that commands need, opened once.
 pub(crate) struct Host {
@@ -153,8 +153,12 @@ impl Host {
     }
 
     /// Reads the addresses of a running container in its network namespace, as [`addresses_of`] does.
-    pub(crate) fn read_addresses(&self, instance: &Instance) -> Result<Option<Vec<Address>>> {
-        (self.addresses)(instance)
+    pub(crate) fn read_addresses(
+        &self,
+        instance: &Instance,
+        known: Option<Fingerprint>,
+    ) -> Result<Now> {
+        (self.addresses)(instance, known)
     }
 
     /// The notes of containers whose start or end could not be recorded.

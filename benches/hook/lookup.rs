@@ -72,6 +72,7 @@ fn publish(store: &dyn Store, number: u32) {
         instance,
         network: Network::Own(vec![Address::parse(&address).expect("an address")]),
         former: Vec::new(),
+        fingerprint: None,
         ports: PortSet::parse("3306").expect("a port"),
         environment: Vec::new(),
         links: Vec::new(),

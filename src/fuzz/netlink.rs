@@ -9,7 +9,7 @@ use crate::model::{Family, Flow, FlowIndex, PortRange, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, Message, messages};
 use crate::sys::net::netlink::subscription;
 use crate::sys::net::netlink::uapi::IPSET_ATTR_DATA;
-use crate::sys::net::{bridge, conntrack, netns};
+use crate::sys::net::{bridge, conntrack, listed};
 use std::net::IpAddr;
 
 /// Passes a datagram to every parser of netlink messages.
@@ -31,7 +31,7 @@ pub fn netlink(datagram: &[u8]) {
 
 fn addresses(message: &Message<'_>) {
     if let Some((header, rest)) = message.address() {
-        let _ = netns::assigned(header, &rest);
+        let _ = listed::assigned(header, &rest);
     }
     let _ = bridge::Interface::parse(message);
 }

@@ -11,8 +11,9 @@ use crate::lifecycle::lookup::{Requester, candidates, recipients_of};
 use crate::lifecycle::planning::conflicts;
 use crate::lifecycle::replan::replan_all;
 use crate::link::Candidate;
-use crate::model::{Address, ContainerId, LinkState, Network, Record};
+use crate::model::{Address, ContainerId, Fingerprint, LinkState, Network, Record};
 use crate::store::{Change, Commit, pod_peers};
+use crate::sys::net::netns::Now;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -23,29 +24,39 @@ pub(crate) const MAX_READ: usize = 64;
 /// The addresses in network namespaces. Each namespace is read once.
 pub(crate) struct Look<'h> {
     host: &'h Host,
-    /// What was read, by the cookie of the namespace.
-    seen: BTreeMap<u64, Vec<Address>>,
+    /// What was read, by the cookie of the namespace. `None` if nothing has changed.
+    seen: BTreeMap<u64, Option<Seen>>,
     left: usize,
+    is_quick: bool,
 }
+
+/// The addresses in a namespace, and its fingerprint.
+pub(crate) type Seen = (Vec<Address>, Option<Fingerprint>);
 
 impl<'h> Look<'h> {
     /// Reads at most `most` namespaces. Of further ones the records are believed.
     pub(crate) fn at_most(host: &'h Host, most: usize) -> Self {
-        Self { host, seen: BTreeMap::new(), left: most }
+        Self { host, seen: BTreeMap::new(), left: most, is_quick: false }
+    }
+
+    /// As [`at_most`](Self::at_most), for a container that waits for its start. Where a namespace has the
+    /// same addresses on the same interfaces as at the last look, their bridges are believed.
+    pub(crate) fn quick(host: &'h Host, most: usize) -> Self {
+        Self { is_quick: true, ..Self::at_most(host, most) }
     }
 
     /// Returns the addresses that a running container has now, if its record has others.
     ///
     /// If they cannot be read, the record is believed.
-    pub(crate) fn moved(&mut self, record: &Record) -> Option<Vec<Address>> {
+    pub(crate) fn moved(&mut self, record: &Record) -> Option<Seen> {
         if record.network == Network::Host {
             return None;
         }
-        let now = self.read(record)?;
-        (now != record.network.addresses()).then(|| now.to_vec())
+        let seen = self.read(record)?;
+        (seen.0 != record.network.addresses()).then(|| seen.clone())
     }
 
-    fn read(&mut self, record: &Record) -> Option<&[Address]> {
+    fn read(&mut self, record: &Record) -> Option<&Seen> {
         let cookie = record.instance.netns;
         if !self.seen.contains_key(&cookie) {
             let Some(left) = self.left.checked_sub(1) else {
@@ -53,9 +64,13 @@ impl<'h> Look<'h> {
                 return None;
             };
             self.left = left;
-            match self.host.read_addresses(&record.instance) {
-                Ok(Some(now)) => _ = self.seen.insert(cookie, now),
-                Ok(None) => {
+            let known = record.fingerprint.filter(|_| self.is_quick);
+            match self.host.read_addresses(&record.instance, known) {
+                Ok(Now::Same) => _ = self.seen.insert(cookie, None),
+                Ok(Now::Read(now, fingerprint)) => {
+                    self.seen.insert(cookie, Some((now, fingerprint)));
+                }
+                Ok(Now::Elsewhere) => {
                     log::debug!("{}: is in another network namespace than recorded", record.id);
                 }
                 Err(error) => {
@@ -63,7 +78,7 @@ impl<'h> Look<'h> {
                 }
             }
         }
-        self.seen.get(&cookie).map(Vec::as_slice)
+        self.seen.get(&cookie)?.as_ref()
     }
 }
 
@@ -84,16 +99,17 @@ pub(crate) fn follow(host: &Locked<'_>, record: &Record, look: &mut Look<'_>) ->
     }
     let Some(now) = moved else { return Ok(!record.former.is_empty()) };
     log::info!("{}: its addresses have changed: its links follow", record.id);
-    let ips = record.network.addresses().iter().chain(&now).map(Address::ip).collect();
+    let ips = record.network.addresses().iter().chain(&now.0).map(Address::ip).collect();
     let members = correct(host, record, &now)?;
     finish(host, members, ips)?;
     Ok(true)
 }
 
-/// Writes the addresses `now` into the record, and into those of its pod peers, which share its network
+/// Writes the addresses that were seen into the record, and into those of its pod peers, which share its network
 /// namespace. Returns the new records. Rules and hosts lines are still those of the old addresses, so the
 /// records keep them as former ones.
-fn correct(host: &Locked<'_>, record: &Record, now: &[Address]) -> Result<Vec<Record>> {
+fn correct(host: &Locked<'_>, record: &Record, seen: &Seen) -> Result<Vec<Record>> {
+    let (now, fingerprint) = seen;
     let mut members = pod_peers(host.store.as_ref(), record)?;
     members.retain(|peer| peer.instance.shares_namespace(&record.instance));
     members.extend(host.store.get(&record.id)?);
@@ -101,7 +117,8 @@ fn correct(host: &Locked<'_>, record: &Record, now: &[Address]) -> Result<Vec<Re
         let old = member.network.addresses().iter().map(Address::ip);
         let is_gone = |ip: &IpAddr| !now.iter().any(|address| address.ip() == *ip);
         member.former = old.filter(is_gone).collect();
-        member.network = Network::Own(now.to_vec());
+        member.network = Network::Own(now.clone());
+        member.fingerprint = *fingerprint;
         put(host, member)?;
     }
     Ok(members)
@@ -189,7 +206,7 @@ pub(crate) fn corrected(host: &Host, mut candidates: Vec<Candidate>) -> Vec<Cand
     let mut look = Look::at_most(host, candidates.len());
     for candidate in &mut candidates {
         if let Candidate::Running(source) = candidate {
-            if let Some(now) = look.moved(source) {
+            if let Some((now, _)) = look.moved(source) {
                 source.network = Network::Own(now);
             }
         }
@@ -203,5 +220,5 @@ pub(crate) fn all_moved(host: &Host) -> Result<Vec<(ContainerId, Vec<Address>)>>
     let mut look = Look::at_most(host, usize::MAX);
     let running = |record: &Record| is_running(record, host.boot).is_ok_and(|runs| runs);
     let records = host.store.all()?.into_iter().filter(running);
-    Ok(records.filter_map(|record| look.moved(&record).map(|now| (record.id, now))).collect())
+    Ok(records.filter_map(|record| look.moved(&record).map(|seen| (record.id, seen.0))).collect())
 }

@@ -97,6 +97,7 @@ fn record_of(host: &Host, container: RunningContainer) -> Result<Record> {
         owner: OwnerTag::new(host.identity, &id, &instance),
         instance,
         network: Network::Own(namespace.addresses),
+        fingerprint: namespace.fingerprint,
         former: Vec::new(),
         ports: declared.ports.or(facts.ports).unwrap_or_default(),
         environment: environment.into_iter().filter(|it| declared.env.allows(&it.key)).collect(),

@@ -32,7 +32,7 @@ pub(super) struct Settled {
 /// An address of a running container with links is an error only if `container` has links too. Other
 /// failures are logged if it has none.
 pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<Settled> {
-    let (mut done, mut look) = (Settled::default(), Look::at_most(host, MAX_READ));
+    let (mut done, mut look) = (Settled::default(), Look::quick(host, MAX_READ));
     let mut known: Vec<ContainerId> = Vec::new();
     for address in container.network.addresses() {
         let what = || format!("address \"{}\"", address.ip());

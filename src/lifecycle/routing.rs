@@ -11,6 +11,7 @@ use crate::link::{Candidate, Refusal};
 use crate::model::{
     Address, Engine, Family, LinkState, Network, Record, Routing, SeparatedBridges,
 };
+use crate::sys::net::netns::Now;
 use crate::sys::net::routes;
 
 /// The default bridge of podman, which it never separates.
@@ -99,7 +100,9 @@ pub(crate) fn refusal(
 /// Returns the record with the addresses that its namespace has now. A container may get an address while
 /// a recipient waits for it.
 pub(crate) fn with_addresses(host: &Host, source: &Record) -> Record {
-    let now = host.read_addresses(&source.instance).ok().flatten();
-    let network = now.map_or_else(|| source.network.clone(), Network::Own);
-    Record { network, ..source.clone() }
+    let mut source = source.clone();
+    if let Ok(Now::Read(now, _)) = host.read_addresses(&source.instance, None) {
+        source.network = Network::Own(now);
+    }
+    source
 }

@@ -99,7 +99,7 @@ fn follow_own_sources(host: &Locked<'_>, record: &Record) -> Result<()> {
     if record.links.is_empty() {
         return Ok(());
     }
-    let mut look = Look::at_most(host, MAX_LINKS);
+    let mut look = Look::quick(host, MAX_LINKS);
     match follow_sources(host, Requester::of(record), &record.links, &mut look) {
         Err(error) if !record.needs_links() => {
             log::warn!("{}: addresses of its sources: {error}", record.id);
@@ -152,7 +152,7 @@ fn publish_without(host: &Locked<'_>, plain: &Record, error: Error) -> Result<()
 
 /// Follows the addresses of `recipients`, of which [`MAX_READ`] are read.
 fn follow_all(host: &Locked<'_>, recipients: &[Record]) {
-    let mut look = Look::at_most(host, MAX_READ);
+    let mut look = Look::quick(host, MAX_READ);
     for recipient in recipients {
         log_failure(recipient, follow(host, recipient, &mut look).map(drop));
     }

@@ -101,6 +101,7 @@ impl StartingContainer {
                 Network::Own(namespace.addresses)
             },
             former: Vec::new(),
+            fingerprint: namespace.fingerprint,
             ports: declared.ports.or(facts.ports).unwrap_or_default(),
             environment: environment.iter().filter(shown).cloned().collect(),
             links,

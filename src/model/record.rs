@@ -4,8 +4,8 @@
 //! that holds the rules, and the container's identity. None of these is computed again.
 
 use super::{
-    Alias, BridgeName, ContainerId, ContainerName, Engine, Hostname, Invalid, LinkState, Network,
-    OwnerTag, Place, PortRange, PortSet, Reference, Variable,
+    Alias, BridgeName, ContainerId, ContainerName, Engine, Fingerprint, Hostname, Invalid,
+    LinkState, Network, OwnerTag, Place, PortRange, PortSet, Reference, Variable,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -222,6 +222,8 @@ pub struct Record {
     pub network: Network,
     /// Addresses that the container no longer has, and that rules may still name.
     pub former: Vec<IpAddr>,
+    /// What its network namespace listed when `network` was read; none if that is not known.
+    pub fingerprint: Option<Fingerprint>,
     /// The ports that the container exposes.
     pub ports: PortSet,
     /// The variables that recipients receive, already filtered.

@@ -19,6 +19,7 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         instance,
         network: Network::Own(addresses),
         former: Vec::new(),
+        fingerprint: None,
         ports: PortSet::parse(ports).unwrap(),
         environment: Vec::new(),
         links: Vec::new(),

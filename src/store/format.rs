@@ -8,9 +8,9 @@ mod parts;
 use self::parts::{StoredFlow, StoredHosts, StoredLink, StoredPlace};
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{
-    Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine, Flow, Hostname,
-    HostsEdit, Instance, Invalid, LinkState, Network, OwnerTag, Phase, Place, PortSet, Record,
-    Variable,
+    Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine, Fingerprint, Flow,
+    Hostname, HostsEdit, Instance, Invalid, LinkState, Network, OwnerTag, Phase, Place, PortSet,
+    Record, Variable,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,6 +75,9 @@ struct Stored {
     /// Missing if there are none. Records of earlier versions have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     former: Vec<IpAddr>,
+    /// Missing in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
     ports: Vec<String>,
     env: Vec<String>,
     links: Vec<StoredLink>,
@@ -124,6 +127,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         env: record.environment.iter().map(ToString::to_string).collect(),
         links: record.links.iter().map(StoredLink::from).collect(),
         former: record.former.clone(),
+        fingerprint: record.fingerprint.map(|fingerprint| fingerprint.to_string()),
         without_variables: record.without_variables.iter().map(ToString::to_string).collect(),
         owner: record.owner.to_string(),
         backend: record.backend.to_string(),
@@ -182,6 +186,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         environment: stored.env.iter().filter_map(|entry| Variable::parse(entry)).collect(),
         links: all(&stored.links, LinkState::try_from)?,
         former: stored.former,
+        fingerprint: stored.fingerprint.as_deref().map(Fingerprint::parse).transpose()?,
         without_variables: all(&stored.without_variables, |alias| Alias::new(alias))?,
         owner: OwnerTag::parse(&stored.owner)?,
         backend: BackendName::parse(&stored.backend)?,

@@ -2,15 +2,16 @@
 
 use super::file::{open_with, shown, whole};
 use crate::error::{Context, Error, Kind, Result};
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::unistd::{Uid, UnlinkatFlags, symlinkat, unlinkat};
+use rustix::fs::RawDir;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
 
@@ -24,6 +25,9 @@ const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag
 
 /// Initial buffer size in bytes; most files in the state directory are smaller.
 const USUAL: u64 = 2 << 10;
+
+/// The bytes of one read of a directory.
+const LISTED: usize = 2 << 10;
 
 /// The free space of a file system.
 #[derive(Debug, Clone, Copy)]
@@ -289,11 +293,14 @@ impl Directory {
         name: &str,
         mut visit: impl FnMut(&str) -> Result<bool>,
     ) -> Result<()> {
-        let dir = Dir::openat(&self.fd, name, DIRECTORY, Mode::empty());
+        let dir = openat(&self.fd, name, DIRECTORY, Mode::empty());
         let Some(dir) = self.some(name, dir)? else { return Ok(()) };
-        for entry in dir {
-            let entry = self.context(name, entry)?;
-            match entry.file_name().to_str() {
+        // The C library's readdir would allocate memory of its own, in each hook.
+        let mut buffer = [MaybeUninit::uninit(); LISTED];
+        let mut entries = RawDir::new(dir, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(|error| Errno::from_raw(error.raw_os_error()));
+            match self.context(name, entry)?.file_name().to_str() {
                 Ok("." | "..") | Err(_) => {}
                 Ok(entry) => {
                     if !visit(entry)? {

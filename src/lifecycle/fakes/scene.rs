@@ -15,7 +15,7 @@ use crate::model::{
     Address, BackendName, BridgeName, Flow, Instance, Link, Missing, Network, Record,
 };
 use crate::sys::hosts::HostsFile;
-use crate::sys::net::netns::Process;
+use crate::sys::net::netns::{Now, Process};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
@@ -74,14 +74,15 @@ impl Scene {
         let live = Rc::new(RefCell::new(Live::new()));
         let addresses = {
             let (journal, live, store) = (journal.clone(), Rc::clone(&live), store.clone());
-            Box::new(move |instance: &Instance| {
+            Box::new(move |instance: &Instance, _| {
                 let recorded = || {
                     let mut records = store.records().into_iter();
                     let record = records.find(|record| record.instance.netns == instance.netns)?;
                     Some(record.network.addresses().to_vec())
                 };
                 let now = || Ok(live.borrow().get(&instance.netns).cloned().or_else(recorded));
-                journal.call(Kind::Namespace, "read addresses", now)
+                let now = journal.call(Kind::Namespace, "read addresses", now)?;
+                Ok(now.map_or(Now::Elsewhere, |now| Now::Read(now, None)))
             })
         };
         let store_of_host = Box::new(store.clone());

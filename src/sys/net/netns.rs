@@ -3,14 +3,10 @@
 #![allow(unsafe_code)] // Each block states its reason.
 
 use super::bridge::{Leads, leads};
-use super::netlink::message::{Attributes, Batch};
-use super::netlink::uapi::{
-    AF_UNSPEC, IFA_ADDRESS, IFA_LOCAL, NFPROTO_IPV4, NFPROTO_IPV6, NLM_F_DUMP, RTM_GETADDR,
-    RTM_NEWADDR,
-};
-use super::netlink::{Netlink, NetlinkError, namespace_cookie};
+use super::listed::Addresses;
+use super::netlink::{Netlink, namespace_cookie};
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{Address, Instance, Invalid, first_of_networks};
+use crate::model::{Address, Fingerprint, Instance, Invalid, first_of_networks};
 use crate::sys::file::open_to_read;
 use crate::sys::process::{self, network};
 use nix::errno::Errno;
@@ -20,6 +16,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, connect, getsockname, socket,
 };
+use std::fmt::Display;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -29,11 +26,6 @@ use std::os::unix::fs::MetadataExt;
 const MAX_ADDRESSES: usize = 64;
 /// The number of interfaces of one container that are examined.
 const MAX_INTERFACES: usize = 256;
-/// The number of addresses of one container and family that are listed. The rest is not read: a
-/// container may have any number, and the host lock is held while it is examined.
-const MAX_LISTED: usize = 1 << 14;
-/// Index of the loopback interface, the same in every namespace.
-const LOOPBACK: u32 = 1;
 
 /// A process pinned by a pidfd, so that a later process with the same pid is not confused with it.
 #[derive(Debug)]
@@ -99,6 +91,8 @@ pub(crate) struct Namespace {
     /// The addresses that links may use, in the order of the interfaces. Loopback is left out, and
     /// so are addresses that do not identify the container.
     pub(crate) addresses: Vec<Address>,
+    /// Of all its addresses.
+    pub(crate) fingerprint: Option<Fingerprint>,
     /// Why the first address that was left out cannot be used.
     pub(crate) left_out: Option<Invalid>,
     /// Whether the loopback interface has an IPv6 address.
@@ -112,34 +106,30 @@ impl Namespace {
     ///
     /// For the namespace of this process the addresses are empty. Requires `CAP_SYS_ADMIN`.
     pub(crate) fn of(process: &Process) -> Result<Self> {
-        let path = format!("/proc/{}/ns/net", process.pid);
-        let open = |path: &str| open_to_read(path).context(Kind::Namespace, || path.to_owned());
-        let (theirs, ours) = (open(&path)?, open("/proc/self/ns/net")?);
+        let (theirs, ours) = (open(process.pid)?, open("self")?);
         if process.ended(0) {
             let message = format!("process {} ended while it was examined", process.pid);
             return Err(Error::new(Kind::Namespace, message));
         }
-        let inode = |file: &File| file.metadata().context(Kind::Namespace, || path.clone());
-        let (a, b) = (inode(&theirs)?, inode(&ours)?);
-        let is_ours = (a.dev(), a.ino()) == (b.dev(), b.ino());
-        if is_ours {
+        if is_same(&theirs, &ours)? {
             return Ok(Self {
                 cookie: namespace_cookie()?,
                 addresses: vec![],
+                fingerprint: None,
                 left_out: None,
                 ipv6_loopback: true,
-                is_ours,
+                is_ours: true,
             });
         }
-        enter(&theirs)?;
-        let found = read(&ours);
-        // Without this, everything that follows would act on the container's network.
-        leave_for(&ours)?;
-        let mut namespace = found?;
-        if namespace.cookie == 0 {
-            namespace.cookie = a.ino();
+        match visit(&theirs, &ours, None)? {
+            Found::New(namespace) => Ok(namespace.usable()),
+            Found::Same(_) => Err(Error::new(Kind::Internal, "a namespace is like none")),
         }
-        let Namespace { addresses, left_out, .. } = &mut namespace;
+    }
+
+    /// Leaves out the addresses that the host has too, and those of which there are too many.
+    fn usable(mut self) -> Self {
+        let Namespace { addresses, left_out, .. } = &mut self;
         // A container may have any number of addresses, and each takes system calls.
         *addresses = first_of_networks(std::mem::take(addresses), 4 * MAX_ADDRESSES);
         addresses.retain(|address| {
@@ -151,22 +141,78 @@ impl Namespace {
             usable
         });
         *addresses = first_of_networks(std::mem::take(addresses), MAX_ADDRESSES);
-        Ok(namespace)
+        self
     }
 }
 
-/// Returns the addresses that the container of `instance` has now, as [`Namespace::addresses`].
+/// What a further look at the namespace of a container found.
+#[derive(Debug)]
+pub(crate) enum Now {
+    /// The process is in another network namespace than recorded, or in that of this process.
+    Elsewhere,
+    /// The namespace has the fingerprint that it had.
+    Same,
+    /// The addresses that it has now, as [`Namespace::addresses`], and their fingerprint.
+    Read(Vec<Address>, Option<Fingerprint>),
+}
+
+/// Reads the network namespace of the container of `instance` again. If its fingerprint is `known`, no more
+/// is read.
 ///
-/// Returns `None` if its process is in another network namespace than recorded, or in that of this
-/// process. Fails if the process has ended or cannot be examined. Requires `CAP_SYS_ADMIN`.
-pub(crate) fn addresses_of(instance: &Instance) -> Result<Option<Vec<Address>>> {
-    let process = Process::pin(instance.pid)?;
-    if process.started() != instance.started {
-        return Err(Error::new(Kind::Namespace, format!("process {} does not run", process.pid)));
+/// Fails if its process has ended or cannot be examined. Requires `CAP_SYS_ADMIN`.
+pub(crate) fn addresses_of(instance: &Instance, known: Option<Fingerprint>) -> Result<Now> {
+    let (theirs, ours) = (open(instance.pid)?, open("self")?);
+    // The process that has this pid now had it when its namespace was opened, if it is that of the record.
+    if process::start_time(instance.pid)? != Some(instance.started) {
+        let message = format!("process {} does not run", instance.pid);
+        return Err(Error::new(Kind::Namespace, message));
     }
-    let namespace = Namespace::of(&process)?;
-    let is_same = namespace.cookie == instance.netns && !namespace.is_ours;
-    Ok(is_same.then_some(namespace.addresses))
+    if is_same(&theirs, &ours)? {
+        return Ok(Now::Elsewhere);
+    }
+    Ok(match visit(&theirs, &ours, known)? {
+        Found::Same(cookie) if cookie == instance.netns => Now::Same,
+        Found::New(found) if found.cookie == instance.netns => {
+            let Namespace { addresses, fingerprint, .. } = found.usable();
+            Now::Read(addresses, fingerprint)
+        }
+        Found::Same(_) | Found::New(_) => Now::Elsewhere,
+    })
+}
+
+/// Opens the network namespace of a process.
+fn open(process: impl Display) -> Result<File> {
+    let path = format!("/proc/{process}/ns/net");
+    open_to_read(path.as_str()).context(Kind::Namespace, || path)
+}
+
+fn is_same(one: &File, other: &File) -> Result<bool> {
+    let inode = |file: &File| file.metadata().context(Kind::Namespace, || "network namespace");
+    let (a, b) = (inode(one)?, inode(other)?);
+    Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
+}
+
+/// What was found in a namespace.
+enum Found {
+    /// It has the fingerprint that was known, and this cookie.
+    Same(u64),
+    /// It has another one, or none was known.
+    New(Namespace),
+}
+
+/// Enters `theirs`, reads it, and returns to `ours`.
+fn visit(theirs: &File, ours: &File, known: Option<Fingerprint>) -> Result<Found> {
+    enter(theirs)?;
+    let found = read(ours, known);
+    // Without this, everything that follows would act on the container's network.
+    leave_for(ours)?;
+    let mut found = found?;
+    // Before Linux 5.14 there are no cookies.
+    let (Found::Same(cookie) | Found::New(Namespace { cookie, .. })) = &mut found;
+    if *cookie == 0 {
+        *cookie = theirs.metadata().context(Kind::Namespace, || "network namespace")?.ino();
+    }
+    Ok(found)
 }
 
 fn enter(namespace: &File) -> Result<()> {
@@ -182,9 +228,7 @@ fn leave_for(ours: &File) -> Result<()> {
 /// Calls `act` in the network namespace of `process`, which this process enters and leaves again.
 /// Requires `CAP_SYS_ADMIN`.
 pub(crate) fn inside<T>(process: &Process, act: impl FnOnce() -> T) -> Result<T> {
-    let path = format!("/proc/{}/ns/net", process.pid);
-    let open = |path: &str| File::open(path).context(Kind::Namespace, || path.to_owned());
-    let (theirs, ours) = (open(&path)?, open("/proc/self/ns/net")?);
+    let (theirs, ours) = (open(process.pid)?, open("self")?);
     if process.ended(0) {
         let message = format!("process {} ended while it was examined", process.pid);
         return Err(Error::new(Kind::Namespace, message));
@@ -209,7 +253,6 @@ impl Left {
 /// Enters the network namespace of process 1 if its cookie is `cookie`. `None` if it has another one or
 /// cannot be entered; nothing has changed then. Requires `CAP_SYS_ADMIN`.
 pub(crate) fn enter_first(cookie: u64) -> Result<Option<Left>> {
-    let open = |process| File::open(format!("/proc/{process}/ns/net"));
     // Before Linux 5.14 all cookies are 0.
     let (Ok(first), Ok(ours), true) = (open("1"), open("self"), cookie != 0) else {
         return Ok(None);
@@ -224,23 +267,14 @@ pub(crate) fn enter_first(cookie: u64) -> Result<Option<Left>> {
 }
 
 /// Reads the namespace that this process is in; `host` is the namespace of the host.
-///
-/// `getifaddrs` is not used, because it would also list all interfaces and their statistics.
-fn read(host: &File) -> Result<Namespace> {
+fn read(host: &File, known: Option<Fingerprint>) -> Result<Found> {
     let mut link = Netlink::route()?;
     let cookie = link.namespace_cookie();
-    let mut found = Vec::new();
-    if !list(&mut link, AF_UNSPEC, &mut found)? {
-        // IPv4 comes first and must not leave out IPv6.
-        found.clear();
-        for family in [NFPROTO_IPV4, NFPROTO_IPV6] {
-            list(&mut Netlink::route()?, family, &mut found)?;
-        }
-        link = Netlink::route()?;
+    let Addresses { found, ipv6_loopback } = Addresses::read(&mut link)?;
+    let fingerprint = Fingerprint::of(&found);
+    if known.is_some() && fingerprint == known {
+        return Ok(Found::Same(cookie));
     }
-    found.sort_by_key(|(interface, ..)| *interface);
-    let ipv6_loopback = found.iter().any(|(at, ip, _)| *at == LOOPBACK && ip.is_ipv6());
-    found.retain(|(interface, ip, _)| *interface != LOOPBACK && !is_link_local(*ip));
     let (mut addresses, mut doubtful, mut left_out) = (Vec::new(), Vec::new(), None);
     let interfaces = found.chunk_by(|(one, ..), (other, ..)| one == other);
     for same in interfaces.take(MAX_INTERFACES) {
@@ -271,42 +305,8 @@ fn read(host: &File) -> Result<Namespace> {
     if addresses.is_empty() {
         addresses = doubtful;
     }
-    Ok(Namespace { cookie, addresses, left_out, ipv6_loopback, is_ours: false })
-}
-
-/// Adds the addresses of `family` to `found`, each with the index of its interface and its prefix
-/// length. Returns false if there are more than [`MAX_LISTED`]; `link` must not be used again then.
-fn list(link: &mut Netlink, family: u8, found: &mut Vec<(u32, IpAddr, u8)>) -> Result<bool> {
-    let (mut question, most) = (Batch::default(), found.len() + MAX_LISTED);
-    question.message(RTM_GETADDR, NLM_F_DUMP, family, |_| ());
-    let answer = link.ask_until(&question, |message| {
-        if message.kind == RTM_NEWADDR {
-            found.extend(message.address().and_then(|(header, rest)| assigned(header, &rest)));
-        }
-        found.len() >= most
-    });
-    let refused = answer.context(Kind::Namespace, || "addresses")?;
-    refused.map_err(NetlinkError::errno).context(Kind::Namespace, || "addresses")?;
-    Ok(found.len() < most)
-}
-
-/// Whether this is an IPv6 link-local address. Every interface has one, and links do not use it.
-fn is_link_local(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
-}
-
-/// Parses a message about an address. Returns the interface index, the address and the prefix
-/// length.
-///
-/// On a point-to-point interface, `IFA_LOCAL` is the address and `IFA_ADDRESS` that of the peer.
-pub(crate) fn assigned(header: [u8; 8], attributes: &Attributes<'_>) -> Option<(u32, IpAddr, u8)> {
-    let [_family, prefix, _flags, _scope, index @ ..] = header;
-    let bytes = attributes.get(IFA_LOCAL).or_else(|| attributes.get(IFA_ADDRESS))?;
-    let ip = match bytes.len() {
-        4 => IpAddr::from(*bytes.first_chunk::<4>()?),
-        _ => IpAddr::from(*bytes.first_chunk::<16>()?),
-    };
-    Some((u32::from_ne_bytes(index), ip, prefix))
+    let is_ours = false;
+    Ok(Found::New(Namespace { cookie, addresses, fingerprint, left_out, ipv6_loopback, is_ours }))
 }
 
 /// Whether `ip` is an address of this host.

@@ -270,3 +270,49 @@ fn n67_ten_thousand_addresses() {
     [&other, &web, &second, &db].into_iter().for_each(end);
     host.assert_nothing_left();
 }
+
+/// Takes a container's interface away and gives it one on the second bridge, with the same addresses.
+fn replug_into_second(host: &Host, container: &Container) {
+    container.unplug();
+    let name = container.netns().name();
+    let plug = format!("link add master {SECOND_BRIDGE} up type veth peer name eth0 netns {name}");
+    host.run(Command::new("ip").args(plug.split(' '))).ok();
+    let [v4, v6] = container.addresses();
+    container.ip(&format!(
+        "addr add {v4}/24 dev eth0\naddr add {v6}/64 dev eth0 nodad\nlink set eth0 up"
+    ));
+}
+
+/// A start believes the recorded bridge of a source only while its interfaces are the same.
+#[test]
+fn a_start_finds_a_source_that_went_to_another_bridge_with_its_addresses() {
+    let host = host_with(BackendName::Nftables);
+    host.lay_second_bridge();
+    let db = source(&host, "db", "3306");
+    replug_into_second(&host, &db);
+    let web = host.container("web").annotate("links", "db").hooks().build();
+    web.run().ok();
+    let log = std::fs::read_to_string(host.path("log")).expect("a log");
+    assert!(log.contains("db: its addresses have changed"), "{log}");
+    // A rule that is bound to the first bridge would let through what comes from its place there.
+    assert!(call(&host, "inspect web").ok().contains("db as db (db) (routed)"));
+    assert_well(&host);
+    end(&web);
+    end(&db);
+    host.assert_nothing_left();
+}
+
+/// `sync` reads the bridge of each interface, whatever a start believes.
+#[test]
+fn sync_finds_an_interface_that_went_to_another_bridge() {
+    let host = host_with(BackendName::Nftables);
+    host.lay_second_bridge();
+    let db = source(&host, "db", "3306");
+    let mut list = Command::new("ip");
+    let ports = host.run(list.args(["-br", "link", "show", "master", "br0"])).ok();
+    let port = ports.split(['@', ' ']).next().expect("the host's end of the interface");
+    host.run(Command::new("ip").args(["link", "set", port, "master", SECOND_BRIDGE])).ok();
+    assert_followed(&host, &["db"]);
+    end(&db);
+    host.assert_nothing_left();
+}

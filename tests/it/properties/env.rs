@@ -33,6 +33,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         instance,
         network: Network::Own([address].into_iter().collect()),
         former: Vec::new(),
+        fingerprint: None,
         ports: ports
             .iter()
             .filter_map(|port| PortRange::single(port.number, port.protocol))

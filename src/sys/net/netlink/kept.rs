@@ -6,15 +6,21 @@
 
 use nix::sys::socket::SockProtocol;
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// The most sockets that are kept. More are open at a time only where operations are nested.
 const MOST: usize = 4;
 
+type Kept = Option<Vec<Rc<Socket>>>;
+
 thread_local! {
     /// The kept sockets of this thread; `None` while it keeps none.
-    static KEPT: RefCell<Option<Vec<Rc<Socket>>>> = const { RefCell::new(None) };
+    ///
+    /// `KeptSockets` drops them. A destructor for the thread would make the C library allocate memory
+    /// at its registration, in each hook.
+    static KEPT: RefCell<ManuallyDrop<Kept>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// A connected socket.
@@ -35,7 +41,7 @@ pub(crate) struct KeptSockets {
 impl KeptSockets {
     /// Begins to keep sockets. A second one at the same time changes nothing.
     pub(crate) fn begin() -> Self {
-        let is_first = KEPT.with_borrow_mut(|kept| match kept {
+        let is_first = KEPT.with_borrow_mut(|kept| match &mut **kept {
             Some(_) => false,
             None => kept.replace(Vec::new()).is_none(),
         });
@@ -46,7 +52,7 @@ impl KeptSockets {
 impl Drop for KeptSockets {
     fn drop(&mut self) {
         if self.is_first {
-            KEPT.take();
+            drop(ManuallyDrop::into_inner(KEPT.take()));
         }
     }
 }
