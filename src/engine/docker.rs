@@ -60,13 +60,9 @@ fn containers(clues: &Clues<'_>) -> Option<PathBuf> {
     mounted.into_iter().flatten().find_map(|path| {
         let id = path.parent()?;
         let all = id.parent()?;
-        (is_id(id.file_name()?.to_str()?) && all.ends_with("containers")).then(|| all.to_path_buf())
+        (docker_links::is_id(id.file_name()?.to_str()?) && all.ends_with("containers"))
+            .then(|| all.to_path_buf())
     })
-}
-
-/// Whether `name` is a full Docker id: 64 hexadecimal digits.
-pub(super) fn is_id(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,6 @@
 //! `hostconfig.json` has the links on the default bridge, `config.v2.json` those on other networks.
 //! dockerd writes both, each by rename, before it calls the runtime. They are never written here.
 
-use super::docker::is_id;
 use crate::error::{Error, Kind, Result};
 use crate::model::{RecordedLink, Reference, TakesOver};
 use crate::oci::json;
@@ -24,6 +23,11 @@ const MAX_CONTAINERS: usize = 10_000;
 const DEFAULT_BRIDGE: &str = "bridge";
 /// A container on one of these has no links.
 const WITHOUT_LINKS: [&str; 2] = ["host", "none"];
+
+/// Whether `name` is a full Docker id: 64 hexadecimal digits.
+pub(super) fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

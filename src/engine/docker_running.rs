@@ -4,7 +4,8 @@
 //! compares the process with what the file says.
 
 use super::Facts;
-use super::docker::{self, is_id};
+use super::docker;
+use super::docker_links::is_id;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ContainerId, Reference};
 use crate::oci::annotations::{Annotations, Declared};

@@ -11,7 +11,7 @@ use crate::lifecycle::lookup::{Requester, candidates, recipients_of};
 use crate::lifecycle::notes::{A_FEW, work_off};
 use crate::lifecycle::replan::replan_all;
 use crate::lifecycle::starting::names;
-use crate::lifecycle::{contested, remove};
+use crate::lifecycle::{contested, home, remove};
 use crate::link::Candidate;
 use crate::model::{
     BackendName, Engine, Instance, LinkState, Network, OwnerTag, Phase, PortSet, Record, Reference,
@@ -49,7 +49,8 @@ pub(crate) fn adopt(host: &Host, me: Requester<'_>, links: &[LinkState], listing
     if records.is_empty() {
         return;
     }
-    match host.lock_within(PATIENCE) {
+    let locked = host.lock_within(PATIENCE);
+    match locked.and_then(|locked| home::check(&locked).map(|()| locked)) {
         Ok(locked) => {
             // A source of ours that could not be recorded in time left a note.
             work_off(&locked, A_FEW);
