@@ -278,7 +278,7 @@ pub(crate) struct Configure {
     /// Name of the runtime in the engine's configuration.
     #[arg(long, value_name = "NAME", default_value = "oci-link")]
     pub(crate) runtime: String,
-    /// Make it the default runtime.
+    /// Make it the default runtime. For docker, this also prints which containers must be created again.
     #[arg(long, conflicts_with = "hooks")]
     pub(crate) default: bool,
     /// Install hooks in hooks.d in place of a runtime, for podman before 4.6 and CRI-O.

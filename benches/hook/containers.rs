@@ -14,6 +14,9 @@ use std::{
     process::{Child, Command},
 };
 
+/// The bridge of each host.
+pub(crate) const BRIDGE: &str = "br0";
+
 /// A network namespace with one interface.
 pub(crate) struct Network(Namespace);
 
@@ -28,9 +31,16 @@ impl Network {
         Self(namespace)
     }
 
-    /// Whose only interface is to be plugged in from outside.
-    pub(crate) fn bare() -> Self {
-        Self(Namespace::new())
+    /// Plugged into the bridge of `host`. Its prefix length is 8, and 64 for IPv6.
+    pub(crate) fn plugged(host: &Namespace, v4: &str, v6: Option<&str>) -> Self {
+        let namespace = Namespace::new();
+        host.ip(&format!(
+            "link add master {BRIDGE} up type veth peer name eth0 netns {}\n",
+            namespace.path()
+        ));
+        let v6 = v6.map_or(String::new(), |v6| format!("addr add {v6}/64 dev eth0 nodad\n"));
+        namespace.ip(&format!("addr add {v4}/8 dev eth0\nlink set eth0 up\n{v6}"));
+        Self(namespace)
     }
 
     pub(crate) fn namespace(&self) -> &Namespace {

@@ -53,14 +53,9 @@ pub(crate) fn is_possible() -> bool {
 impl Lane {
     /// The rules of a link that is made later come first: this one's packets pass them all.
     pub(crate) fn open(rig: &Rig) -> Self {
-        rig.host.ip("link add br0 type bridge\nlink set br0 up\n");
         rig.host.enter(|| fs::write(SWITCH, "1").expect("bridge is shown to iptables"));
-        let (ping, pong) = (Network::bare(), Network::bare());
-        let containers = [(&ping, PING), (&pong, PONG)].map(|(network, address)| {
-            let container = network.start();
-            plug(&rig.host, network.namespace(), container.pid(), address);
-            container
-        });
+        let [ping, pong] = [PING, PONG].map(|ip| Network::plugged(&rig.host, ip, None));
+        let containers = [ping.start(), pong.start()];
         let exposed = format!("{OPEN}/tcp,{OPEN}/udp");
         let source = Wish { id: "pong", links: "", ports: 0 };
         rig.create_exposing(&exposed, &source, &containers[1]).run();
@@ -131,10 +126,4 @@ impl Lane {
         let answer = TcpStream::connect_timeout(&address, Duration::from_millis(50));
         answer.is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
     }
-}
-
-/// Wires a container to the bridge.
-fn plug(host: &Namespace, inside: &Namespace, pid: u32, address: &str) {
-    host.ip(&format!("link add master br0 up type veth peer name eth0 netns {pid}\n"));
-    inside.ip(&format!("addr add {address}/24 dev eth0\nlink set eth0 up\n"));
 }

@@ -17,7 +17,10 @@ mod among;
 mod containers;
 mod crowd;
 mod docker;
+mod ends;
+mod held;
 mod hooks;
+mod hostile;
 mod inside;
 mod instructions;
 mod kernel;
@@ -40,20 +43,34 @@ mod sample;
 mod swarm;
 mod walk;
 
+/// Measures one section.
+type Measure = fn(&place::Place, &mut report::Report);
+
+/// All sections, in their order. Memory is first: a child's peak counts from its parent's.
+const SECTIONS: [(&str, Measure); 11] = [
+    ("memory", memory::measure),
+    ("inside", inside::measure),
+    ("passed", passed::measure),
+    ("restriction", restriction::measure),
+    ("docker", docker::measure),
+    ("among", among::measure),
+    ("swarm", swarm::measure),
+    ("ends", ends::measure),
+    ("hostile", hostile::measure),
+    ("instructions", instructions::measure),
+    ("lookup", lookup::measure),
+];
+
 fn main() {
     let place = place::Place::take();
     if let Some(file) = place.record() {
         return instructions::record(&place, file);
     }
     let mut report = report::Report::default();
-    memory::measure(&place, &mut report);
-    inside::measure(&place, &mut report);
-    passed::measure(&place, &mut report);
-    restriction::measure(&place, &mut report);
-    docker::measure(&place, &mut report);
-    among::measure(&place, &mut report);
-    swarm::measure(&place, &mut report);
-    instructions::measure(&place, &mut report);
-    lookup::measure(&place, &mut report);
+    for (name, measure) in SECTIONS {
+        if place.wants(name) {
+            measure(&place, &mut report);
+        }
+    }
     report.finish();
 }

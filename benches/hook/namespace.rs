@@ -4,6 +4,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use std::{
     fs::File,
     io::Write,
+    os::fd::AsRawFd,
     process::{Command, Stdio},
     sync::Arc,
     thread,
@@ -23,6 +24,11 @@ impl Namespace {
             Self(Arc::new(file))
         };
         thread::scope(|scope| scope.spawn(make).join()).expect("namespace is made")
+    }
+
+    /// A path of it, for a program that this process starts.
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
 
     /// Moves the calling thread into it, for good. Its children belong to it, and its new sockets.

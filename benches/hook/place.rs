@@ -24,6 +24,8 @@ pub(crate) struct Place {
     pub(crate) noop: PathBuf,
     /// A tenth of the rounds, for who works on the benchmark itself.
     quick: bool,
+    /// The only section to measure, for work on that section.
+    only: Option<String>,
     /// Where to write what hooks call, instead of measuring: `make layout`.
     record: Option<PathBuf>,
     dir: PathBuf,
@@ -33,6 +35,7 @@ impl Place {
     pub(crate) fn take() -> Self {
         let quick = std::env::args().any(|argument| argument == "--quick");
         let record = std::env::args().find_map(|word| Some(word.strip_prefix("--record=")?.into()));
+        let only = std::env::args().find_map(|word| Some(word.strip_prefix("--only=")?.to_owned()));
         // Cargo adds options of its own.
         let oci_link = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
         let oci_link = oci_link.expect("want the path of oci-link: make bench").into();
@@ -48,12 +51,17 @@ impl Place {
         }
         let dir = Path::new(DIR).join("bench");
         fs::create_dir(&dir).expect("directory is made");
-        Self { oci_link, noop: noop(&dir), quick, record, dir }
+        Self { oci_link, noop: noop(&dir), quick, only, record, dir }
     }
 
     /// The file to record into.
     pub(crate) fn record(&self) -> Option<&Path> {
         self.record.as_deref()
+    }
+
+    /// Whether the section `name` is measured.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == name)
     }
 
     pub(crate) fn is_quick(&self) -> bool {

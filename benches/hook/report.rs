@@ -36,6 +36,11 @@ impl Target {
         Self { limit, value, unit: format!("×{what}") }
     }
 
+    /// `value` is to be no more than `limit`, both in `unit`.
+    pub(crate) fn of(unit: &str, limit: f64, value: f64) -> Self {
+        Self { limit, value, unit: format!(" {unit}") }
+    }
+
     fn met(&self) -> bool {
         self.value <= self.limit
     }

@@ -1,7 +1,7 @@
 //! One backend with a host, a state directory and bundles of its own.
 
 use crate::{
-    containers::Container,
+    containers::{BRIDGE, Container},
     namespace::Namespace,
     place::Place,
     sample::{Sample, command},
@@ -55,7 +55,9 @@ impl Rig {
         let dir = place.directory(&format!("{name}-{backend}"));
         let config = format!("[firewall]\nbackend = \"{backend}\"\n{more}");
         fs::write(dir.join("config.toml"), config).expect("config.toml is written");
-        Self { backend, host: Namespace::new(), program: place.oci_link.clone(), dir }
+        let host = Namespace::new();
+        host.ip(&format!("link add {BRIDGE} type bridge\nlink set {BRIDGE} up\n"));
+        Self { backend, host, program: place.oci_link.clone(), dir }
     }
 
     /// The hook's command line, up to its command.
@@ -114,6 +116,16 @@ impl Rig {
     /// Removes the bundle of a container that is not used any more.
     pub(crate) fn forget_bundle(&self, id: &str) {
         fs::remove_dir_all(self.bundle(id)).expect("bundle goes");
+    }
+
+    /// The hosts file of a container.
+    pub(crate) fn hosts_file(&self, id: &str) -> PathBuf {
+        self.bundle(id).join("hosts")
+    }
+
+    /// The host lock, which the first hook makes.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.dir.join("state/lock")
     }
 
     fn bundle(&self, id: &str) -> PathBuf {

@@ -28,6 +28,8 @@ pub(crate) struct Sample {
 pub(crate) struct Run {
     pub(crate) elapsed: Duration,
     pub(crate) mebibytes: f64,
+    /// Processor time, with that of programs it ran.
+    pub(crate) cpu: Duration,
 }
 
 /// What many runs of one program took.
@@ -85,8 +87,15 @@ impl Sample {
         let elapsed = begun.elapsed();
         assert!(waited == pid && status == 0, "{command:?}: status {status}");
         #[allow(clippy::cast_precision_loss)] // of a number that is printed with two digits
-        Run { elapsed, mebibytes: usage.ru_maxrss as f64 / 1024.0 }
+        let mebibytes = usage.ru_maxrss as f64 / 1024.0;
+        Run { elapsed, mebibytes, cpu: duration(usage.ru_utime) + duration(usage.ru_stime) }
     }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let whole = u64::try_from(time.tv_sec).expect("time goes on");
+    let part = u64::try_from(time.tv_usec).expect("time goes on");
+    Duration::from_secs(whole) + Duration::from_micros(part)
 }
 
 impl Series {

@@ -13,8 +13,13 @@ use std::path::Path;
 pub(crate) fn run(overrides: Overrides, arguments: &Configure) -> Result<()> {
     let request = request(overrides, arguments)?;
     let changes = configure::plan(&request)?;
+    // Docker's files are read before daemon.json changes.
+    let mut advice = configure::advice(&request, &changes).join("\n");
+    if !advice.is_empty() {
+        advice.push('\n');
+    }
     if changes.is_empty() {
-        return say("nothing to change\n");
+        return say(&format!("nothing to change\n{advice}"));
     }
     for change in &changes {
         if !arguments.dry_run {
@@ -26,7 +31,7 @@ pub(crate) fn run(overrides: Overrides, arguments: &Configure) -> Result<()> {
             say(if text.ends_with('\n') { "" } else { "\n" })?;
         }
     }
-    say(&format!("{}\n", configure::after(&request)))
+    say(&format!("{}\n{advice}", configure::after(&request)))
 }
 
 fn request(mut overrides: Overrides, arguments: &Configure) -> Result<Registering> {

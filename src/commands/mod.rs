@@ -18,6 +18,7 @@ mod precreate;
 mod prepare;
 mod runtime;
 mod runtime_edit;
+mod runtime_exec;
 mod runtime_log;
 mod runtime_memory;
 mod sync;

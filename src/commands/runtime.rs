@@ -5,7 +5,7 @@
 //! `start`, network and hosts file are final, and the container's program has not started. All
 //! other commands are passed on unchanged.
 
-use super::{runtime_edit, runtime_log, runtime_memory};
+use super::{runtime_edit, runtime_exec, runtime_log, runtime_memory};
 use crate::config::{Config, Overrides};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
@@ -15,7 +15,7 @@ use crate::lifecycle::home::at_home;
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::{StartingContainer, remembered};
 use crate::model::ContainerId;
-use crate::oci::command_line::{Action, CommandLine};
+use crate::oci::command_line::{Action, CommandLine, Execution};
 use crate::oci::runtime_state::RuntimeState;
 use crate::oci::state::State;
 use crate::sys::file;
@@ -55,6 +55,9 @@ fn stand_in(
     let wrapped = Wrapped::find(overrides, name, line, arguments)?;
     if line.action == Action::Other {
         return Err(exec::replace(&wrapped.program, arguments));
+    }
+    if let Action::Exec(execution) = &line.action {
+        return Err(wrapped.exec(line, execution, arguments));
     }
     logging::init(&wrapped.config);
     let saved = match SavedSignals::for_acting() {
@@ -147,7 +150,19 @@ impl Wrapped {
                 log::debug!("{}: start: links done after {:.1?}", state.id, begun.elapsed());
                 Ok(())
             }
-            Action::Delete(_) | Action::Other => Ok(()),
+            Action::Delete(_) | Action::Exec(_) | Action::Other => Ok(()),
+        }
+    }
+
+    /// Executes the runtime for another process in a container, which gets the link variables too.
+    fn exec(&self, line: &CommandLine, execution: &Execution, arguments: &[OsString]) -> Error {
+        let home = || self.home_of(&execution.id, line);
+        let program = &self.program;
+        let edited = runtime_exec::edited(&self.config, program, execution, home);
+        // The file stays open until the runtime has replaced this process.
+        match &edited {
+            Some(file) => exec::replace(program, &execution.with_process(arguments, &file.path())),
+            None => exec::replace(program, arguments),
         }
     }
 
@@ -173,7 +188,7 @@ impl Wrapped {
                 concern.settle(&id.to_string_lossy(), failed)?;
                 self.publish_anyway(id, line)
             }
-            Action::Delete(_) | Action::Other => Ok(()),
+            Action::Delete(_) | Action::Exec(_) | Action::Other => Ok(()),
         }
     }
 
@@ -307,7 +322,9 @@ fn remembered_runtime(
 ) -> Option<PathBuf> {
     match &line.action {
         Action::Create(_) | Action::Run(_) => None,
-        Action::Start(id) | Action::Delete(id) => runtime_memory::recall(&config.state_dir, id),
+        Action::Start(id) | Action::Delete(id) | Action::Exec(Execution { id, .. }) => {
+            runtime_memory::recall(&config.state_dir, id)
+        }
         // The id is the first word that is one; values of options are rarely ids.
         Action::Other => arguments
             .iter()

@@ -1,12 +1,17 @@
 //! Registers the runtime with Docker: `runtimes` and `default-runtime` of daemon.json. Docker reads
 //! no drop-in files.
 
+pub(crate) mod made;
+pub(crate) mod version;
+
 use super::file::{FileChange, current};
 use super::json_text::{get, set, unset};
 use super::{Registering, shown, template};
 use crate::error::{Error, Kind, Result};
+use made::{Made, containers};
 use serde::Deserialize;
 use std::path::Path;
+use version::Version;
 
 const FILE: &str = "/etc/docker/daemon.json";
 const DEFAULT: &str = "default-runtime";
@@ -23,6 +28,41 @@ pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
         (true, false) => ours.removed(text)?,
     };
     Ok(vec![FileChange { path, before, after, meaning: request.meaning(), is_link: false }])
+}
+
+/// What an administrator should know once oci-link is the default runtime, in lines: what docker does for
+/// links itself, and which containers keep another runtime until they are created again.
+pub(crate) fn advice(request: &Registering, changes: &[FileChange]) -> Vec<String> {
+    let path = request.at(FILE);
+    let after = match changes.iter().find(|change| change.path == path) {
+        Some(change) => change.after.clone(),
+        None => current(&path).ok().flatten(),
+    };
+    let daemon = serde_json::from_str(&after.unwrap_or_default()).unwrap_or_default();
+    let (linked, others): (Vec<Made>, Vec<Made>) = containers(&request.root, &daemon)
+        .into_iter()
+        .filter(|made| !made.is_ours)
+        .partition(|made| made.has_docker_links() || made.is_annotated);
+    let version = Version::installed(&request.root).map(|version| version.meaning());
+    let mut lines: Vec<String> = version.into_iter().collect();
+    if !linked.is_empty() {
+        let what =
+            counted(linked.len(), "container with links keeps", "containers with links keep");
+        lines.push(format!("{what} another runtime; create again:"));
+        lines.extend(linked.iter().map(|made| {
+            let (name, runtime) = (made.name.escape_debug(), made.runtime.escape_debug());
+            format!("  {name} ({runtime}): {}", made.again())
+        }));
+    }
+    if !others.is_empty() {
+        let what = counted(others.len(), "container", "containers");
+        lines.push(format!("{what} without links: another runtime until created again"));
+    }
+    lines
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 struct DaemonJson<'a> {

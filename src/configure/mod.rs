@@ -16,6 +16,8 @@ mod runtime;
 mod template;
 mod toml_text;
 
+pub(crate) use docker::made as docker_containers;
+pub(crate) use docker::version::Version as DockerVersion;
 pub(crate) use file::FileChange;
 pub(crate) use podman::entry as podman_entry;
 pub(crate) use runtime::{Below, Lacking, is_wrapper};
@@ -198,6 +200,16 @@ pub(crate) fn after(request: &Registering) -> &'static str {
             "to do: systemctl restart containerd (containers keep running)"
         }
         (Registration::Crio, _) => "to do: systemctl restart crio (containers keep running)",
+    }
+}
+
+/// What else the administrator should know, in lines. `changes` are those of [`plan`].
+pub(crate) fn advice(request: &Registering, changes: &[FileChange]) -> Vec<String> {
+    match request.engine {
+        Registration::Docker if request.default && !request.remove => {
+            docker::advice(request, changes)
+        }
+        _ => Vec::new(),
     }
 }
 

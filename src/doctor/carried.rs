@@ -30,7 +30,10 @@ fn no_ports(me: &Record, link: &LinkState, source: &Record) -> Option<Check> {
     }
     let subject = format!("link of {}", me.name);
     let alias = &link.link.alias;
-    let cause = format!("{alias} opens no port (no ports): {} exposes none", source.name);
+    let cause = format!(
+        "{alias} opens no port (no ports): {} exposes none, or its log says that its ports are ignored",
+        source.name
+    );
     let fix = format!("create {} again with --annotation org.oci-link.ports=PORT", source.name);
     Some(Check::warning(&subject, cause, fix))
 }

@@ -2,6 +2,7 @@
 
 use super::HostContext;
 use super::check::Check;
+use crate::configure::docker_containers::is_ours;
 use crate::error::{Kind, Result};
 use crate::oci::annotations::{PREFIX, asks_for_links, misspelt};
 use crate::sys::{file, process};
@@ -115,13 +116,6 @@ fn container(place: &Path, daemon: &Value) -> Option<Container> {
         annotations: keys(&host["Annotations"]),
         labels: keys(&config["Config"]["Labels"]).into_iter().map(|(key, _)| key).collect(),
     })
-}
-
-/// Whether an entry of `runtimes` in daemon.json is the wrapper.
-fn is_ours(entry: &Value) -> bool {
-    let paths = [&entry["path"], &entry["options"]["BinaryName"]];
-    let mut names = paths.into_iter().filter_map(|path| Path::new(path.as_str()?).file_name());
-    names.any(|name| name.to_string_lossy().starts_with("oci-link"))
 }
 
 fn json(path: &Path) -> Result<Value> {

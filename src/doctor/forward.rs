@@ -3,6 +3,7 @@
 
 use super::HostContext;
 use super::check::Check;
+use super::masquerade;
 use crate::firewall::Choice;
 use crate::firewall::foreign::{Obstacle, Sample, obstacles};
 use crate::firewall::probe::{self, ORDER};
@@ -24,7 +25,7 @@ pub(super) fn examine(context: &HostContext) -> Vec<Check> {
     if packets.is_empty() {
         packets = some_packets(context);
     }
-    match obstacles(&packets) {
+    let mut checks = match obstacles(&packets) {
         Ok(found) if found.is_empty() => {
             vec![Check::ok(SUBJECT, "no chain of another program drops the packets of links")]
         }
@@ -32,7 +33,9 @@ pub(super) fn examine(context: &HostContext) -> Vec<Check> {
         Err(error) => {
             vec![Check::warning(SUBJECT, error.to_string(), "modprobe nf_tables")]
         }
-    }
+    };
+    checks.extend(masquerade::examine(&packets));
+    checks
 }
 
 fn check(context: &HostContext, obstacle: &Obstacle) -> Check {
@@ -91,8 +94,8 @@ fn fix(context: &HostContext, obstacle: &Obstacle) -> String {
         };
     };
     match (*family, table.as_str()) {
-        (_, "firewalld") if packet.bridge.is_some() => {
-            let bridge = packet.bridge.as_ref().map_or("", BridgeName::as_str);
+        (_, "firewalld") if packet.bridge().is_some() => {
+            let bridge = packet.bridge().map_or_else(String::new, |bridge| bridge.to_string());
             format!(
                 "firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd \
                  --reload"
@@ -113,7 +116,7 @@ fn fix(context: &HostContext, obstacle: &Obstacle) -> String {
 
 /// What a rule matches that accepts the packet and the answers to it.
 fn matches(family: &str, packet: &Sample) -> String {
-    match (&packet.bridge, packet.addresses) {
+    match (packet.bridge(), packet.addresses) {
         // In the family bridge these would be the ports of the bridge.
         (Some(bridge), _) if family != "bridge" => format!("iifname {bridge} oifname {bridge}"),
         (Some(bridge), None) => format!("meta ibrname {bridge} meta obrname {bridge}"),
@@ -128,6 +131,7 @@ fn matches(family: &str, packet: &Sample) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Flow, PortRange, Protocol};
 
     #[test]
     fn bridges_of_engines_are_known_by_their_names() {
@@ -145,11 +149,9 @@ mod tests {
         let packet = Sample::on(bridge, Family::V4);
         assert_eq!(matches("inet", &packet), "iifname br0 oifname br0");
         assert_eq!(matches("bridge", &packet), "meta ibrname br0 meta obrname br0");
-        let routed = Sample {
-            bridge: None,
-            addresses: Some(([10, 0, 0, 2].into(), [10, 1, 0, 3].into())),
-            ..packet
-        };
+        let ports = PortRange::single(80, Protocol::Tcp).unwrap();
+        let (from, to) = ([10, 0, 0, 2].into(), [10, 1, 0, 3].into());
+        let routed = Sample::of(&Flow { from, to, ports, bridge: None }, [None, None]);
         let both = "{ 10.0.0.2, 10.1.0.3 }";
         for family in ["inet", "bridge"] {
             assert_eq!(matches(family, &routed), format!("ip saddr {both} ip daddr {both}"));

@@ -14,6 +14,8 @@ mod config_edit;
 mod containerd;
 mod disputes;
 mod docker;
+mod docker_firewall;
+mod docker_links;
 mod engines;
 mod firewall;
 mod forward;
@@ -22,6 +24,7 @@ mod host;
 mod isolation;
 mod links;
 mod lost;
+mod masquerade;
 mod podman;
 mod probe;
 mod programs;
@@ -94,6 +97,8 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
     checks.extend(host::reloaders(&context));
     checks.extend(engines::examine(&context));
     checks.extend(docker::examine(&context));
+    checks.extend(docker_links::examine(&context));
+    checks.extend(docker_firewall::examine(&context));
     checks.extend(hooks::examine(&context));
     checks.push(state::watch(&context));
     checks.extend(match opened {

@@ -13,10 +13,12 @@
 //! provides and which versions were tested.
 
 mod bare;
+pub(crate) mod cni_networks;
 mod containerd;
 pub(crate) mod crio;
 pub(crate) mod docker;
 pub(crate) mod docker_links;
+pub(crate) mod docker_networks;
 mod docker_running;
 pub(crate) mod docker_sources;
 mod engine_env;

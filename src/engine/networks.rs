@@ -3,6 +3,7 @@
 //! Containers of two networks reach each other unless a network has the option `isolate`, or is
 //! internal. The file of a network says so. The default network has no file, and no such option.
 
+use super::cni_networks;
 use crate::error::{Kind, Result};
 use crate::model::{BridgeName, SeparatedBridges, Separation};
 use crate::oci::json;
@@ -29,10 +30,12 @@ struct Network<'a> {
     options: HashMap<Cow<'a, str>, Cow<'a, str>>,
 }
 
-/// Reads which bridges podman separates from others. A file that cannot be read is logged, and
-/// separates nothing.
+/// Reads which bridges podman and the networks of CNI separate from others. A file that cannot be read is
+/// logged and left out.
 pub(crate) fn separated() -> SeparatedBridges {
-    separated_in(Path::new(NETWORKS))
+    let SeparatedBridges(mut all) = separated_in(Path::new(NETWORKS));
+    all.extend(cni_networks::bridges());
+    SeparatedBridges(all)
 }
 
 fn separated_in(directory: &Path) -> SeparatedBridges {
@@ -50,7 +53,7 @@ fn separated_in(directory: &Path) -> SeparatedBridges {
 }
 
 /// Returns the bridge of a network that is separated from others.
-fn separation(text: &[u8]) -> Result<Option<(BridgeName, Separation)>> {
+pub(crate) fn separation(text: &[u8]) -> Result<Option<(BridgeName, Separation)>> {
     let network: Network<'_> = json::parse("network", text)?;
     let separation = match network.options.get("isolate").map(AsRef::as_ref) {
         _ if network.internal => Separation::FromAll,

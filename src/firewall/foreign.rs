@@ -1,4 +1,5 @@
-//! Chains of other programs at the hook forward, and whether they drop the packets of links.
+//! Chains of other programs at the hooks forward and postrouting: whether they drop the packets of links,
+//! or hide the recipient's address from the source.
 //!
 //! A packet passes the base chains of all tables. An accept in one of them ends the way through that
 //! chain only, so a chain of another table can drop what ours accepts. Only `nf_tables` is read. The
@@ -7,20 +8,22 @@
 mod expression;
 mod kernel;
 mod sample;
+mod text;
 mod walk;
 
 use super::nftables::messages::TABLE;
 use crate::error::Result;
-use crate::model::BackendName;
-use kernel::{Chain, Kernel};
+use crate::model::{BackendName, Family};
+use kernel::{Chain, Hook, Kernel};
 pub(crate) use sample::Sample;
 use std::fmt;
+use std::fs;
 use walk::{Fate, walk};
 
 /// The priority and the type of the chain FORWARD that iptables makes.
 const IPTABLES: (i32, &str) = (0, "filter");
 
-/// A table or chain of another program that keeps the packets of links away.
+/// A table or chain of another program that keeps the packets of links away, or changes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Obstacle {
     /// The family of the table, in the words of `nft`.
@@ -29,11 +32,11 @@ pub(crate) struct Obstacle {
     pub(crate) table: String,
     /// The chain; empty if the whole table is meant.
     pub(crate) chain: String,
-    /// The priority of the chain at its hook, if it has one.
-    pub(crate) priority: Option<i32>,
+    /// The hook of the chain and its priority there, if it is at a hook that links pass.
+    pub(crate) hook: Option<(&'static str, i32)>,
     /// What it does.
     pub(crate) why: String,
-    /// The first packet that does not pass, if one was tried.
+    /// The first packet that does not pass or is changed, if one was tried.
     pub(crate) packet: Option<Sample>,
 }
 
@@ -43,8 +46,8 @@ impl fmt::Display for Obstacle {
         if !self.chain.is_empty() {
             write!(f, ", chain {}", self.chain)?;
         }
-        if let Some(priority) = self.priority {
-            write!(f, ", hook forward, priority {priority}")?;
+        if let Some((hook, priority)) = self.hook {
+            write!(f, ", hook {hook}, priority {priority}")?;
         }
         write!(f, ": {}", self.why)
     }
@@ -67,7 +70,7 @@ pub(crate) fn obstacles(packets: &[(BackendName, Sample)]) -> Result<Vec<Obstacl
                 why: format!("belongs to {}, and no other program can change it", table.owner),
                 table: table.name,
                 chain: String::new(),
-                priority: None,
+                hook: None,
                 packet: None,
             });
         }
@@ -84,17 +87,71 @@ pub(crate) fn obstacles(packets: &[(BackendName, Sample)]) -> Result<Vec<Obstacl
         if let Some((packet, Fate::Dropped(why))) =
             fates.find(|(_, fate)| matches!(fate, Fate::Dropped(_)))
         {
-            found.push(Obstacle {
-                family: chain.family,
-                priority: chain.base.as_ref().map(|base| base.priority),
-                table: chain.table,
-                chain: chain.name,
-                why,
-                packet: Some(packet.clone()),
-            });
+            found.push(Obstacle { packet: Some(packet.clone()), ..of_chain(&chain, why) });
         }
     }
     Ok(found)
+}
+
+/// Finds what replaces the recipient's address in `packets` of links: the source then sees an address of
+/// the host. One is returned for each chain and pair of networks.
+///
+/// A rule that is not understood counts as one that may let the packet pass unchanged.
+pub(crate) fn translations(packets: &[(BackendName, Sample)]) -> Result<Vec<Obstacle>> {
+    let mut kernel = Kernel::open()?;
+    let seen = Family::BOTH.map(|family| (family, sees_bridged(family)));
+    let is_seen =
+        |packet: &Sample| packet.bridge().is_none() || seen.contains(&(packet.family, true));
+    let mut found: Vec<Obstacle> = Vec::new();
+    for chain in kernel.nat_chains()? {
+        let mut named = Vec::new();
+        for (_, packet) in packets.iter().filter(|(_, it)| it.passes(chain.family) && is_seen(it)) {
+            let between = (packet.family, packet.bridge(), packet.networks.clone());
+            if named.contains(&between) {
+                continue;
+            }
+            if let Fate::Translated(rule) = walk(&mut kernel, &chain, packet) {
+                let why = format!(
+                    "it hides the address of the recipient from the source{}, by the {rule}",
+                    way(packet)
+                );
+                found.push(Obstacle { packet: Some(packet.clone()), ..of_chain(&chain, why) });
+                named.push(between);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// An obstacle in `chain`, without a packet.
+fn of_chain(chain: &Chain, why: String) -> Obstacle {
+    Obstacle {
+        family: chain.family,
+        table: chain.table.clone(),
+        chain: chain.name.clone(),
+        hook: chain.base.as_ref().and_then(|base| Some((base.hook.name()?, base.priority))),
+        why,
+        packet: None,
+    }
+}
+
+/// The way of a packet in words, behind a space; empty if nothing is known of it.
+fn way(packet: &Sample) -> String {
+    match (&packet.networks, packet.bridge()) {
+        (_, Some(bridge)) => format!(" on {bridge}"),
+        (Some((from, to)), None) => format!(" on the way from {from} to {to}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// Whether rules for IP see packets between two ports of one bridge.
+fn sees_bridged(family: Family) -> bool {
+    let switch = match family {
+        Family::V4 => "bridge-nf-call-iptables",
+        Family::V6 => "bridge-nf-call-ip6tables",
+    };
+    let value = fs::read_to_string(format!("/proc/sys/net/bridge/{switch}"));
+    value.is_ok_and(|value| value.trim() == "1")
 }
 
 /// Whether the backend accepts packets in the table `inet oci-link`.
@@ -115,7 +172,7 @@ fn unusable(chain: &Chain) -> Option<Obstacle> {
     let (priority, kind) = IPTABLES;
     let why = match &chain.base {
         None => "is no base chain, so iptables cannot use it".to_owned(),
-        Some(base) if !base.at_forward => {
+        Some(base) if base.hook != Hook::Forward => {
             "is at another hook, so iptables cannot use it".to_owned()
         }
         Some(base) if base.priority != priority || base.kind != kind => {
@@ -123,12 +180,7 @@ fn unusable(chain: &Chain) -> Option<Obstacle> {
         }
         Some(_) => return None,
     };
-    Some(Obstacle {
-        family: chain.family,
-        table: chain.table.clone(),
-        chain: chain.name.clone(),
-        priority: chain.base.as_ref().filter(|base| base.at_forward).map(|base| base.priority),
-        why,
-        packet: None,
-    })
+    let at_forward = |hook: &(&str, i32)| Some(hook.0) == Hook::Forward.name();
+    let found = of_chain(chain, why);
+    Some(Obstacle { hook: found.hook.filter(at_forward), ..found })
 }

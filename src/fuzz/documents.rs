@@ -3,7 +3,10 @@
 
 use crate::compose::{ComposeOptions, convert};
 use crate::config::Config;
-use crate::engine::{crio, docker, docker_links, docker_sources, nerdctl, podman, storage};
+use crate::engine::{
+    cni_networks, crio, docker, docker_links, docker_networks, docker_sources, nerdctl, networks,
+    podman, storage,
+};
 use crate::model::{
     ContainerId, ContainerName, EngineLink, EnvFilter, Link, Missing, Owner, PortSet, Variable,
     parse_links, taken_over,
@@ -11,6 +14,7 @@ use crate::model::{
 use crate::oci::annotations::declares_links;
 use crate::oci::command_line::{Action, CommandLine};
 use crate::oci::edit::ConfigJson;
+use crate::oci::exec::with_link_variables;
 use crate::oci::hooks::{injected_arguments, start_timeout};
 use crate::oci::json;
 use crate::oci::runtime_state::RuntimeState;
@@ -126,6 +130,9 @@ pub fn engine_files(bytes: &[u8]) {
             assert_eq!(EngineLink::parse(&link.to_string()).ok().as_ref(), Some(&link));
         }
     }
+    let _ = docker_networks::networks(bytes);
+    let _ = networks::separation(bytes);
+    let _ = cni_networks::separation(bytes);
     let _ = storage::parse_list(bytes, &id);
     let _ = storage::names_in(bytes);
     let _ = storage::parse_image(bytes);
@@ -150,6 +157,16 @@ pub fn compose(bytes: &[u8]) {
     }
 }
 
+/// The file of `exec --process`. An edit leaves nothing to add.
+pub fn exec_process(bytes: &[u8]) {
+    let config = br#"{"process":{"env":["A=1","DB_PORT=tcp://10.0.0.2:3306","DB_NAME=/web/db"]},
+        "hooks":{"poststop":[{"path":"/oci-link","args":["oci-link","hook","poststop","--injected",
+        "DB_PORT=DB_NAME"]}]}}"#;
+    let Ok(Some(edited)) = with_link_variables(bytes, config) else { return };
+    let again = with_link_variables(&edited, config);
+    assert!(matches!(again, Ok(None)), "{}", String::from_utf8_lossy(&edited));
+}
+
 /// A runtime command line, one argument per line. The container id must be one of the arguments
 /// after the global options.
 pub fn command_line(bytes: &[u8]) {
@@ -160,6 +177,13 @@ pub fn command_line(bytes: &[u8]) {
     let id = match &line.action {
         Action::Create(creation) | Action::Run(creation) => &creation.id,
         Action::Start(id) | Action::Delete(id) => id,
+        Action::Exec(execution) => {
+            let other = execution.with_process(&words, Path::new("/other"));
+            let changed = || other.iter().zip(&words).filter(|(new, old)| new != old);
+            assert!(changed().all(|(new, _)| new.as_bytes().ends_with(b"/other")), "{other:?}");
+            assert!(other.len() == words.len() && changed().count() <= 1, "{other:?}");
+            &execution.id
+        }
         Action::Other => return,
     };
     assert!(words[line.globals..].contains(id), "{words:?}");

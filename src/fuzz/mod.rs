@@ -11,8 +11,8 @@ mod netlink;
 mod process;
 
 pub use documents::{
-    annotations, command_line, compose, config_json, config_toml, engine_files, record,
-    runtime_state, state,
+    annotations, command_line, compose, config_json, config_toml, engine_files, exec_process,
+    record, runtime_state, state,
 };
 pub use hosts::hosts;
 pub use iptables::iptables;
@@ -28,13 +28,14 @@ mod tests {
     type Target = (&'static str, fn(&[u8]));
 
     /// All targets. The name of a target is that of its corpus folder.
-    const TARGETS: [Target; 13] = [
+    const TARGETS: [Target; 14] = [
         ("annotations", super::annotations),
         ("command_line", super::command_line),
         ("compose", super::compose),
         ("config_json", super::config_json),
         ("config_toml", super::config_toml),
         ("engine_files", super::engine_files),
+        ("exec_process", super::exec_process),
         ("hosts", super::hosts),
         ("iptables", super::iptables),
         ("netlink", super::netlink),

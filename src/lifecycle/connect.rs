@@ -9,7 +9,7 @@ use crate::lifecycle::apply::carry_out;
 use crate::lifecycle::disputes::must_agree;
 use crate::lifecycle::home;
 use crate::lifecycle::lookup::{Requester, candidates, look_up};
-use crate::lifecycle::planning::{conflicts, plan};
+use crate::lifecycle::planning::{conflicts, no_ports, plan};
 use crate::lifecycle::remove;
 use crate::lifecycle::replan::{replan, settle};
 use crate::lifecycle::routing;
@@ -23,6 +23,7 @@ use crate::store::Commit;
 use crate::sys::file;
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::{Namespace, Process};
+use std::io::{Write, stderr};
 
 /// Links a running container to another running one. Idempotent.
 ///
@@ -75,7 +76,18 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
         remove(host, &plan.record)?;
         return Err(not_running(&me));
     }
+    warn_of_no_ports(host, &plan.record);
     Ok(())
+}
+
+/// Logs and prints a warning if the last link of `linked` opens no port.
+fn warn_of_no_ports(host: &Locked<'_>, linked: &Record) {
+    let Some(LinkState { link, source: Some(id), .. }) = linked.links.last() else { return };
+    let source = host.store.get(id).ok().flatten();
+    if let Some(warning) = source.and_then(|source| no_ports(linked, link, &source)) {
+        log::warn!("{warning}");
+        let _ = writeln!(stderr(), "oci-link: {warning}");
+    }
 }
 
 /// Why the last link of `linked` has too many ports: those of its source, or those of all links together.

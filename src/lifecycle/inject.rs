@@ -14,6 +14,7 @@ use crate::lifecycle::engine_links;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::notes::record_notes;
 use crate::lifecycle::routing::with_addresses;
+use crate::lifecycle::shared_network::Future;
 use crate::lifecycle::starting::names;
 use crate::lifecycle::wait::PAUSE;
 use crate::link::carry::{Cut, End, Gap, has_no_address};
@@ -220,8 +221,10 @@ fn variables(
             &format!("{} {why}: the variables for {} are missing", link.source, link.alias),
         );
     }
-    let connected =
-        links.iter().zip(sources).filter_map(|(link, source)| Some((&link.alias, source?)));
+    let future = Future { id: container.id, config: container.text, listing };
+    let sources = future.narrow(sources);
+    let connected = links.iter().zip(&sources);
+    let connected = connected.filter_map(|(link, source)| Some((&link.alias, source.as_deref()?)));
     let LinkVariables { variables, left_out } =
         link_variables(me.name, connected, own, host.config.dialect);
     for variable in left_out {

@@ -25,6 +25,7 @@ pub(crate) mod planning;
 pub(crate) mod privileges;
 pub(crate) mod replan;
 pub(crate) mod routing;
+mod shared_network;
 pub(crate) mod snapshot;
 pub(crate) mod start;
 pub(crate) mod starting;

@@ -14,7 +14,7 @@ use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::routing;
 use crate::link::flows::too_many_ports;
 use crate::link::{Candidate, HostsInput, OnMissing, Plan, World};
-use crate::model::{ContainerId, Record};
+use crate::model::{ContainerId, Link, Record};
 use crate::store::shared_hosts_blocks;
 use crate::sys::hosts::HostsFile;
 
@@ -72,15 +72,24 @@ pub(crate) fn first_plan(
 /// Warns of sources that expose no port: a link to one opens nothing.
 fn warn_of_no_ports(me: &Record, candidates: &[Candidate]) {
     for (link_state, candidate) in me.links.iter().zip(candidates) {
-        match candidate {
-            Candidate::Running(source) if source.ports.is_empty() => log::warn!(
-                "{}: its link to {} opens no port: annotate the source with org.oci-link.ports",
-                me.name,
-                link_state.link.source
-            ),
-            _ => {}
+        if let Candidate::Running(source) = candidate {
+            if let Some(warning) = no_ports(me, &link_state.link, source) {
+                log::warn!("{warning}");
+            }
         }
     }
+}
+
+/// Returns a warning if `link` of `me` opens nothing, because `source` exposes no port.
+pub(crate) fn no_ports(me: &Record, link: &Link, source: &Record) -> Option<String> {
+    // A source without links starts with an annotation that is not valid, and then exposes nothing.
+    source.ports.is_empty().then(|| {
+        format!(
+            "{}: its link to {} opens no port: the source exposes none, or its log says that its ports \
+             are ignored: annotate it with org.oci-link.ports, of at most 4096 ports and ranges",
+            me.name, link.source
+        )
+    })
 }
 
 /// Warns of links that are left waiting because their sources expose too many ports.

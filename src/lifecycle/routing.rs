@@ -18,7 +18,7 @@ use crate::sys::net::routes;
 const DEFAULT_OF_PODMAN: &str = "podman0";
 
 /// Returns what is known of the ways between `me` and `sources`, if they share no network. `separated`
-/// reads the bridges that podman separates.
+/// reads the bridges that podman and nerdctl separate.
 pub(crate) fn between<'a>(
     me: &'a Record,
     sources: impl Iterator<Item = &'a Record>,
@@ -29,7 +29,8 @@ pub(crate) fn between<'a>(
         return Routing::default();
     }
     let mut routing = Routing::default();
-    if far.iter().chain([&me]).any(|record| record.engine == Some(Engine::Podman)) {
+    let is_told = |engine| matches!(engine, Some(Engine::Podman | Engine::Nerdctl));
+    if far.iter().chain([&me]).any(|record| is_told(record.engine)) {
         routing.separated = separated();
     }
     for record in far.iter().chain([&me]) {
@@ -44,14 +45,19 @@ pub(crate) fn between<'a>(
     routing
 }
 
-/// Reads the bridges that podman separates while that is still possible: privileges are dropped next.
-pub(crate) fn prepare<'a>(host: &Locked<'_>, records: impl Iterator<Item = &'a Record>) {
+/// Reads the bridges that podman and nerdctl separate while that is still possible: privileges are dropped
+/// next. Nothing is read for the default network of podman.
+pub(crate) fn prepare<'a>(host: &Locked<'_>, mut records: impl Iterator<Item = &'a Record>) {
     let is_elsewhere = |record: &Record| {
         let mut bridges = record.network.addresses().iter().filter_map(Address::bridge);
         bridges.any(|bridge| bridge.as_str() != DEFAULT_OF_PODMAN)
     };
-    let mut podmans = records.filter(|record| record.engine == Some(Engine::Podman));
-    if podmans.any(is_elsewhere) {
+    let needs = |record: &Record| match record.engine {
+        Some(Engine::Podman) => is_elsewhere(record),
+        Some(Engine::Nerdctl) => record.network.addresses().iter().any(|it| it.bridge().is_some()),
+        Some(Engine::Docker) | None => false,
+    };
+    if records.any(needs) {
         host.separated(networks::separated);
     }
 }

@@ -119,7 +119,7 @@ fn addresses(record: &Record, family: Family) -> Vec<Address> {
 }
 
 /// Whether both addresses are in one network. Two bridges may have one subnet by chance.
-fn is_shared(one: &Address, other: &Address) -> bool {
+pub(crate) fn is_shared(one: &Address, other: &Address) -> bool {
     one.shares_network(other) && !one.is_apart_from(other)
 }
 
@@ -147,7 +147,8 @@ fn is_routed(
 
 /// Returns how the engine separates the network of `address` from others.
 ///
-/// Docker separates all its bridges, and so does the firewall plugin that nerdctl configures.
+/// Docker separates all its bridges. A bridge of nerdctl is separated as its network says, and from all
+/// others if that is not known.
 fn separation(
     engine: Option<Engine>,
     address: &Address,
@@ -155,7 +156,8 @@ fn separation(
 ) -> Option<Separation> {
     let bridge = address.bridge()?;
     match engine {
-        Some(Engine::Docker | Engine::Nerdctl) => Some(Separation::FromAll),
+        Some(Engine::Docker) => Some(Separation::FromAll),
+        Some(Engine::Nerdctl) => separated.of(bridge).or(Some(Separation::FromAll)),
         _ if network_of_docker(bridge).is_some() => Some(Separation::FromAll),
         Some(Engine::Podman) | None => separated.of(bridge),
     }

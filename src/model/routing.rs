@@ -3,23 +3,26 @@
 use super::{BridgeName, Family, address::is_inside};
 use std::net::IpAddr;
 
-/// How far an engine separates a bridge from other networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far an engine separates a bridge from other networks. The highest of several counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Separation {
+    /// From no other network, as the engine's configuration says.
+    Open,
     /// From the bridges that have such a separation too, or a higher one.
     FromSeparated,
     /// From every other network.
     FromAll,
 }
 
-/// The bridges that an engine separates because its configuration says so.
+/// The bridges of which an engine's configuration says how far they are separated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SeparatedBridges(pub(crate) Vec<(BridgeName, Separation)>);
 
 impl SeparatedBridges {
-    /// Returns how far `bridge` is separated, if it is.
+    /// Returns how far `bridge` is separated, if a configuration says so.
     pub(crate) fn of(&self, bridge: BridgeName) -> Option<Separation> {
-        self.0.iter().find(|(known, _)| *known == bridge).map(|(_, separation)| *separation)
+        let its = self.0.iter().filter(|(known, _)| *known == bridge);
+        its.map(|(_, separation)| *separation).max()
     }
 }
 
@@ -37,7 +40,7 @@ pub(crate) struct Routes {
 /// What is known of the ways between networks. The default is that nothing stands in the way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Routing {
-    /// The bridges that an engine separates because its configuration says so.
+    /// The bridges that an engine separates, or not, because its configuration says so.
     pub(crate) separated: SeparatedBridges,
     /// The routes of containers, as far as they are known.
     pub(crate) routes: Vec<Routes>,

@@ -25,17 +25,41 @@ const CREATE_VALUES: [&str; 11] = [
     "f",
     "keyring",
 ];
+/// Options of `exec` that take a value.
+const EXEC_VALUES: [&str; 18] = [
+    "process",
+    "p",
+    "console-socket",
+    "pidfd-socket",
+    "cwd",
+    "env",
+    "e",
+    "user",
+    "u",
+    "additional-gids",
+    "g",
+    "pid-file",
+    "process-label",
+    "apparmor",
+    "cap",
+    "c",
+    "preserve-fds",
+    "cgroup",
+];
 /// Options without a value that Go accepts with one dash. They are words and not a row of letters.
-const FLAGS: [&str; 9] = [
+const FLAGS: [&str; 12] = [
     "debug",
     "detach",
     "force",
+    "ignore-paused",
     "keep",
     "no-new-keyring",
+    "no-new-privs",
     "no-pivot",
     "no-subreaper",
     "regex",
     "systemd-cgroup",
+    "tty",
 ];
 /// Options that make a runtime print information about itself and do nothing else.
 const QUESTIONS: [&str; 7] = ["help", "h", "?", "usage", "version", "v", "V"];
@@ -51,6 +75,8 @@ pub(crate) enum Action {
     Start(OsString),
     /// Delete the container with this id.
     Delete(OsString),
+    /// Start another process in a container, which a file describes.
+    Exec(Execution),
     /// Any other command.
     Other,
 }
@@ -79,6 +105,36 @@ impl Creation {
     }
 }
 
+/// The arguments of `exec --process FILE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Execution {
+    /// The container's id.
+    pub(crate) id: OsString,
+    /// The file that describes the process.
+    pub(crate) process: PathBuf,
+    /// Number of descriptors behind the standard streams that the process gets, by `--preserve-fds`.
+    pub(crate) preserved: u16,
+    /// Whether the option has the form `-p=FILE`, in which the equals sign is a part of the path to crun.
+    pub(crate) is_in_gos_form: bool,
+    /// The place of the argument that ends with the file's path, among all arguments.
+    at: usize,
+}
+
+impl Execution {
+    /// Returns the command line `arguments`, of which this is a part, with another file.
+    pub(crate) fn with_process(&self, arguments: &[OsString], file: &Path) -> Vec<OsString> {
+        let mut arguments = arguments.to_vec();
+        if let Some(argument) = arguments.get_mut(self.at) {
+            let old = argument.as_bytes();
+            let option = old.strip_suffix(self.process.as_os_str().as_bytes()).unwrap_or_default();
+            let mut new = OsStr::from_bytes(option).to_owned();
+            new.push(file);
+            *argument = new;
+        }
+        arguments
+    }
+}
+
 /// A parsed runtime command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommandLine {
@@ -99,8 +155,9 @@ impl CommandLine {
     pub(crate) fn parse(arguments: &[OsString]) -> Self {
         let globals = Options::read(arguments, &GLOBAL_VALUES, true);
         let rest = globals.words.split_first().filter(|_| !globals.asks);
+        let begin = arguments.len() + 1 - globals.words.len();
         let action =
-            rest.and_then(|(command, rest)| action(command, rest)).unwrap_or(Action::Other);
+            rest.and_then(|(command, rest)| action(command, rest, begin)).unwrap_or(Action::Other);
         Self {
             action,
             globals: arguments.len() - globals.words.len(),
@@ -111,7 +168,9 @@ impl CommandLine {
     }
 }
 
-fn action(command: &OsStr, arguments: &[OsString]) -> Option<Action> {
+/// The operation `command` with its `arguments`, the first of which has the place `begin` on the command
+/// line.
+fn action(command: &OsStr, arguments: &[OsString], begin: usize) -> Option<Action> {
     let id = |options: &Options| options.words.first().filter(|_| !options.asks).cloned();
     let creation = || {
         let options = Options::read(arguments, &CREATE_VALUES, false);
@@ -124,13 +183,39 @@ fn action(command: &OsStr, arguments: &[OsString]) -> Option<Action> {
         "run" => creation().map(Action::Run),
         "start" => id(&Options::read(arguments, &[], false)).map(Action::Start),
         "delete" => id(&Options::read(arguments, &[], false)).map(Action::Delete),
+        "exec" => execution(arguments, begin).map(Action::Exec),
         _ => None,
     }
 }
 
+/// The arguments of `exec`, if a file describes the process. Its options end at the container's id.
+fn execution(arguments: &[OsString], begin: usize) -> Option<Execution> {
+    let options = Options::read(arguments, &EXEC_VALUES, true);
+    let id = options.words.first().filter(|_| !options.asks)?.clone();
+    let Given { value, at, .. } = options.given(&["process", "p"])?;
+    let argument = arguments.get(*at)?.as_bytes();
+    if value.is_empty() {
+        return None;
+    }
+    let is_in_gos_form = argument.starts_with(b"-p=") && argument.len() > value.len();
+    let preserved = match options.value(&["preserve-fds"]) {
+        Some(number) => number.to_str()?.parse().ok()?,
+        None => 0,
+    };
+    Some(Execution { id, process: value.into(), preserved, is_in_gos_form, at: begin + at })
+}
+
+/// An option that was given a value.
+struct Given {
+    name: String,
+    value: OsString,
+    /// The place of the argument that ends with the value.
+    at: usize,
+}
+
 /// Arguments sorted into options that have values, and words.
 struct Options {
-    values: Vec<(String, OsString)>,
+    values: Vec<Given>,
     words: Vec<OsString>,
     /// Whether an option in `QUESTIONS` was given.
     asks: bool,
@@ -142,25 +227,30 @@ impl Options {
     /// With `until_word`, the first word and everything after it count as words.
     fn read(arguments: &[OsString], with_value: &[&str], until_word: bool) -> Self {
         let mut options = Self { values: Vec::new(), words: Vec::new(), asks: false };
-        let mut arguments = arguments.iter();
-        while let Some(argument) = arguments.next() {
+        let mut arguments = arguments.iter().enumerate();
+        while let Some((at, argument)) = arguments.next() {
             if argument == "--" {
-                options.words.extend(arguments.cloned());
+                options.words.extend(arguments.map(|(_, word)| word.clone()));
                 break;
             }
             let Some((name, value)) = option(argument, with_value) else {
                 options.words.push(argument.clone());
                 if until_word {
-                    options.words.extend(arguments.cloned());
+                    options.words.extend(arguments.map(|(_, word)| word.clone()));
                     break;
                 }
                 continue;
             };
             options.asks |= QUESTIONS.contains(&name.as_str());
             if let Some(value) = value {
-                options.values.push((name, value));
+                options.values.push(Given { name, value, at });
             } else if with_value.contains(&name.as_str()) {
-                options.values.extend(arguments.next().map(|value| (name, value.clone())));
+                let next = arguments.next();
+                options.values.extend(next.map(|(at, value)| Given {
+                    name,
+                    value: value.clone(),
+                    at,
+                }));
             }
         }
         options
@@ -168,8 +258,12 @@ impl Options {
 
     /// Returns the last value given to any of `names`. The last one wins.
     fn value(&self, names: &[&str]) -> Option<OsString> {
-        let mut given = self.values.iter().rev();
-        given.find(|(name, _)| names.contains(&name.as_str())).map(|(_, value)| value.clone())
+        self.given(names).map(|given| given.value.clone())
+    }
+
+    /// Returns the last option of any of `names`.
+    fn given(&self, names: &[&str]) -> Option<&Given> {
+        self.values.iter().rev().find(|given| names.contains(&given.name.as_str()))
     }
 }
 

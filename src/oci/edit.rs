@@ -58,6 +58,17 @@ impl<'a> ConfigJson<'a> {
         Ok(own.filter(|variable| !self.injected.contains(&variable.key)).collect())
     }
 
+    /// Returns the entries of the link variables that an earlier edit added: key, and JSON as it is.
+    pub(crate) fn link_entries(&self) -> Result<Vec<(String, &'a [u8])>> {
+        let mut links = Vec::new();
+        for (raw, entry) in self.env.iter().zip(self.entries()?) {
+            if self.is_injected(&entry) {
+                links.push((key_of(&entry).to_owned(), self.original(raw)));
+            }
+        }
+        Ok(links)
+    }
+
     fn entries(&self) -> Result<Vec<Cow<'a, str>>> {
         let entry = |raw: &&'a RawValue| Ok(part::<Key<'a>>("process.env", raw)?.0);
         self.env.iter().map(entry).collect()
@@ -104,8 +115,7 @@ impl<'a> ConfigJson<'a> {
     }
 
     fn is_injected(&self, entry: &str) -> bool {
-        let key = entry.split('=').next().unwrap_or_default();
-        self.injected.iter().any(|name| name == key)
+        self.injected.iter().any(|name| name == key_of(entry))
     }
 
     /// The bytes of the file from which `raw` was parsed.
@@ -209,6 +219,11 @@ fn spelled(name: &str, key: &str) -> Result<()> {
 
 fn twice(what: &str) -> Error {
     Error::new(Kind::Input, format!("config.json, {what}: occurs twice"))
+}
+
+/// The key of a variable, `KEY=value`.
+pub(super) fn key_of(entry: &str) -> &str {
+    entry.split('=').next().unwrap_or_default()
 }
 
 /// Formats `entries` as an array, with the spacing of the array `old`.

@@ -18,8 +18,13 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Resul
 
 /// Parses the value at the beginning of config.json. runc ignores what follows it.
 pub(crate) fn config<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+    first("config.json", text)
+}
+
+/// Parses the value at the beginning of `text`. Error messages call it `what`.
+pub(crate) fn first<'a, T: Deserialize<'a>>(what: &str, text: &'a str) -> Result<T> {
     let mut document = serde_json::Deserializer::from_str(text);
-    T::deserialize(&mut document).context(Kind::Input, || "config.json")
+    T::deserialize(&mut document).context(Kind::Input, || what)
 }
 
 /// Returns `bytes` as text of the same length: each byte that is not UTF-8 becomes `?`, and half of a

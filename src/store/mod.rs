@@ -5,6 +5,7 @@
 
 mod directory;
 pub(crate) mod format;
+pub(crate) mod glimpse;
 pub(crate) mod notes;
 
 use crate::error::{Cause, Result};

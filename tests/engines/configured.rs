@@ -1,6 +1,7 @@
 //! Engines that `oci-link configure` told of us: what it writes is what they understand.
 
 use crate::each_engine;
+use crate::machine::wait_until;
 use crate::rig::{Engine, Rig, With};
 use crate::tool::PODMAN;
 
@@ -153,5 +154,39 @@ each_engine! {
         let complaint = rig.machine.sh("docker start db").refused();
         assert!(complaint.contains("oci-link"), "{complaint}");
         rig.container("free").run().ok();
+    }
+
+    /// A container keeps its runtime until it is created again.
+    fn containers_that_were_made_before_are_listed(engine) on [docker_28] {
+        let rig = Rig::start(engine, With::Installed);
+        rig.container("db").run().ok();
+        rig.container("web").option("--link db:mysql".to_owned()).run().ok();
+        rig.machine.sh("mkdir /root/shop").ok();
+        let file = "services:\n  api:\n    image: db\n    network_mode: bridge\n    \
+                    external_links: ['db:data']\n";
+        rig.write("/root/shop/compose.yaml", file);
+        rig.machine.sh("cd /root/shop && docker compose -p shop up -d").ok();
+        let said = rig.configure("docker --default");
+        assert!(said.contains("docker 28.5"), "{said}");
+        let head = "2 containers with links keep another runtime; create again:";
+        assert!(said.contains(head), "{said}");
+        assert!(said.contains("  web (runc): docker rm -f web, then the docker run"), "{said}");
+        let again = said.lines().find_map(|line| line.strip_prefix("  shop-api-1 (runc): "));
+        let again = again.expect("a command");
+        let expected =
+            "cd /root/shop && docker compose -p shop up -d --force-recreate api";
+        assert_eq!(again, expected);
+        rig.machine.sh("kill -HUP $(pidof dockerd)").ok();
+        let default = "docker info --format '{{.DefaultRuntime}}' | grep -qx oci-link";
+        wait_until("a new default runtime", || rig.machine.sh(default).is_ok());
+        rig.machine.sh(again).ok();
+        rig.machine.sh("docker rm -f web").ok();
+        rig.container("web").option("--link db:mysql".to_owned()).run().ok();
+        for name in ["web", "shop-api-1"] {
+            let show = format!("docker inspect --format '{{{{.HostConfig.Runtime}}}}' {name}");
+            assert_eq!(rig.machine.sh(&show).ok(), "oci-link");
+        }
+        let said = rig.configure("docker --default");
+        assert!(!said.contains("with links") && said.contains("1 container without"), "{said}");
     }
 }

@@ -13,8 +13,10 @@
 mod composed;
 mod configured;
 mod documents;
+mod execs;
 mod links;
 mod machine;
+mod nested;
 mod networks;
 mod packages;
 mod plain;

@@ -23,14 +23,21 @@ each_engine! {
         waiting.annotate("missing", "defer").run().ok();
         let listed = rig.machine.sh("/usr/local/bin/oci-link ls").ok();
         assert!(listed.contains("(waiting: the source shares no network)"), "{listed}");
+        // db runs on: a start reads its addresses again, and so does `sync` for what waits.
         rig.machine.sh("docker network connect bridge db").ok();
-        rig.kill("db");
-        rig.restart("db");
         web().run().ok();
+        rig.assert_reaches("web", "database", 3306);
+        let variable = "DATABASE_PORT=tcp://172.17.0.";
+        let environ = rig.environ("web");
+        assert!(environ.iter().any(|entry| entry.starts_with(variable)), "{environ:?}");
+        rig.machine.sh("/usr/local/bin/oci-link sync").ok();
         for name in ["web", "late"] {
             rig.assert_reaches(name, "database", 3306);
             assert!(!rig.reaches(name, "database", 9999), "{name}: another port");
         }
+        // Docker masquerades what leaves a network, but both are on one.
+        let doctor = rig.machine.sh("/usr/local/bin/oci-link doctor || true").ok();
+        assert!(doctor.contains("sources see the addresses of their recipients"), "{doctor}");
     }
 
     /// podman separates only networks with the option `isolate`.
@@ -44,6 +51,17 @@ each_engine! {
         let web = rig.container("web").annotate("links", "db:database");
         web.run().ok();
         rig.assert_reaches("web", "database", 3306);
+        // netavark masquerades all that leaves a network.
+        let doctor = rig.machine.sh("/usr/local/bin/oci-link doctor || true").ok();
+        let hidden = "it hides the address of the recipient from the source on the way from 10.88.0.0/16";
+        assert!(doctor.contains(hidden), "{doctor}");
+        on("both", "far,podman").run().ok();
+        let web = rig.container("near").annotate("links", "both:database");
+        web.run().ok();
+        rig.assert_reaches("near", "database", 3306);
+        let variable = "DATABASE_PORT=tcp://10.88.0.";
+        let environ = rig.environ("near");
+        assert!(environ.iter().any(|entry| entry.starts_with(variable)), "{environ:?}");
         on("apart", "one").run().ok();
         let complaint = on("other", "two").annotate("links", "apart:database").run().refused();
         assert!(complaint.contains(": podman network connect NETWORK apart"), "{complaint}");

@@ -3,6 +3,7 @@
 
 mod containerd;
 mod docker;
+mod docker_advice;
 mod drop_ins;
 mod podman;
 mod runtimes;

@@ -2,9 +2,11 @@
 //! and none is changed by being looked at.
 
 mod containers;
+mod docker;
 mod engines;
 mod forward;
 mod hosts;
+mod masquerade;
 mod networks;
 mod places;
 

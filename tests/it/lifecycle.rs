@@ -9,7 +9,7 @@ mod engine_starts;
 mod lost_bundle;
 mod meaning;
 mod moving;
-mod networks;
+pub(crate) mod networks;
 mod ranges;
 mod removed;
 mod returning;

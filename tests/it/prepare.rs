@@ -6,6 +6,7 @@ mod rich_config;
 
 use crate::{
     cast::{end, prepared, recipient, source},
+    lifecycle::networks::{move_to_second, second},
     support::{Container, Host, Runtime, each_runtime},
 };
 use rich_config::RichConfig;
@@ -36,6 +37,44 @@ fn rewrite<'h>(host: &'h Host, id: &str, text: &str) -> Container<'h> {
     let container = host.container(id).build();
     fs::write(container.bundle().join("config.json"), text).expect("written");
     container
+}
+
+/// A source on two networks: the hosts line and the rules are for the shared one, and so are variables.
+#[test]
+fn the_variables_name_the_address_on_the_network_of_both() {
+    let host = Host::open(Runtime::Crun);
+    host.lay_second_bridge();
+    let db = host.container("db").annotate("ports", "3306").hooks().build();
+    host.plug_into_second(&db);
+    db.run().ok();
+    let port = |ip: std::net::IpAddr| format!("MYSQL_PORT=tcp://{ip}:3306");
+    let web = host.container("web").annotate("links", "db:mysql").build();
+    move_to_second(&host, &web);
+    web.prepare().ok();
+    web.run().ok();
+    assert!(mysql(&web).contains(&port(second(&db))), "{:?}", mysql(&web));
+    assert!(web.hosts().contains(&format!("{}\tmysql", second(&db))), "{}", web.hosts());
+    let near = prepared(&host, "near", "db:mysql");
+    assert!(mysql(&near).contains(&port(db.addresses()[0])), "{:?}", mysql(&near));
+    // Where the network is not known, or the path leads elsewhere, it is the first address.
+    let fifo = host.path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    for path in [fifo, host.path("missing"), host.path("config.toml"), "/proc/self/ns/net".into()] {
+        let lost = host.container("lost").annotate("links", "db:mysql").build();
+        let text = config(&lost);
+        let own = lost.netns().path().display().to_string();
+        assert!(text.contains(&own), "{text}");
+        let text = text.replace(&own, &path.display().to_string());
+        fs::write(lost.bundle().join("config.json"), text).expect("written");
+        lost.prepare().ok();
+        assert!(
+            mysql(&lost).contains(&port(db.addresses()[0])),
+            "{}: {:?}",
+            path.display(),
+            mysql(&lost)
+        );
+    }
+    [&web, &db].into_iter().for_each(end);
 }
 
 #[test]

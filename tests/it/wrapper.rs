@@ -3,6 +3,7 @@
 
 mod default;
 mod docker_links;
+mod exec;
 mod few_descriptors;
 mod foreground;
 mod one_run;

@@ -16,8 +16,8 @@ use crate::sys::net::netlink::uapi::{
 use nix::libc::{NF_ACCEPT, NF_DROP, NFT_BREAK, NFT_CONTINUE, NFT_GOTO, NFT_JUMP, NFT_RETURN};
 
 /// Expressions that decide nothing about the packet.
-const NEUTRAL: [&str; 9] =
-    ["counter", "log", "notrack", "dup", "last", "objref", "flow_offload", "tproxy", "nat"];
+const NEUTRAL: [&str; 8] =
+    ["counter", "log", "notrack", "dup", "last", "objref", "flow_offload", "tproxy"];
 /// Registers 1 to 4 have 16 bytes, and are the same memory as those of 4 bytes from 8 on.
 const WIDE: usize = 16;
 
@@ -60,14 +60,23 @@ pub(super) enum Expression {
     Verdict(Verdict),
 }
 
+/// Which interface of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The one on which it arrives.
+    In,
+    /// The one on which it leaves.
+    Out,
+}
+
 /// What is loaded into a register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Field {
-    /// The name of the interface on which the packet arrives or leaves.
-    Interface,
-    /// The index of that interface.
-    Index,
-    /// The name of the bridge that has this interface.
+    /// The name of an interface.
+    Interface(Way),
+    /// The index of an interface.
+    Index(Way),
+    /// The name of the bridge that has the interface.
     Bridge,
     NfProtocol,
     EtherType,
@@ -95,6 +104,8 @@ pub(super) enum Verdict {
     Return,
     Jump(String),
     Goto(String),
+    /// It replaces the packet's source address, in the word of `nft`. The chain ends.
+    Translate(&'static str),
     /// A program decides.
     Other,
 }
@@ -113,6 +124,9 @@ impl Expression {
             "cmp" => compare(&data),
             "lookup" => lookup(&data),
             "reject" => Some(Self::Verdict(Verdict::Drop("rejects"))),
+            // Destinations are translated at other hooks.
+            "masq" => Some(Self::Verdict(Verdict::Translate("masquerade"))),
+            "nat" => Some(Self::Verdict(Verdict::Translate("snat"))),
             "queue" => Some(Self::Verdict(Verdict::Other)),
             "target" => Some(target(data.text(NFTA_XT_NAME).unwrap_or_default())),
             "match" => (data.text(NFTA_XT_NAME) == Some("comment")).then_some(Self::Neutral),
@@ -151,8 +165,10 @@ fn meta(data: &Attributes<'_>) -> Option<Expression> {
     // Without a destination it sets a mark or the like.
     let Some(to) = register(data, NFTA_META_DREG) else { return Some(Expression::Neutral) };
     let field = match data.number(NFTA_META_KEY)? {
-        NFT_META_IIFNAME | NFT_META_OIFNAME => Field::Interface,
-        NFT_META_IIF | NFT_META_OIF => Field::Index,
+        NFT_META_IIFNAME => Field::Interface(Way::In),
+        NFT_META_OIFNAME => Field::Interface(Way::Out),
+        NFT_META_IIF => Field::Index(Way::In),
+        NFT_META_OIF => Field::Index(Way::Out),
         NFT_META_BRI_IIFNAME | NFT_META_BRI_OIFNAME => Field::Bridge,
         NFT_META_NFPROTO => Field::NfProtocol,
         NFT_META_PROTOCOL => Field::EtherType,
@@ -228,6 +244,9 @@ fn target(name: &str) -> Expression {
         "REJECT" => Expression::Verdict(Verdict::Drop("rejects")),
         "DROP" => Expression::Verdict(Verdict::Drop("drops")),
         "ACCEPT" => Expression::Verdict(Verdict::Accept),
+        "MASQUERADE" => Expression::Verdict(Verdict::Translate("masquerade")),
+        "SNAT" => Expression::Verdict(Verdict::Translate("snat")),
+        "NETMAP" => Expression::Verdict(Verdict::Translate("netmap")),
         "NFQUEUE" | "QUEUE" | "SYNPROXY" => Expression::Verdict(Verdict::Other),
         _ => Expression::Neutral,
     }

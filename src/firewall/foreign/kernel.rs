@@ -7,19 +7,20 @@ use crate::firewall::nftables::{is_absent, owner};
 use crate::sys::net::netlink::Netlink;
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, Message};
 use crate::sys::net::netlink::uapi::{
-    NF_INET_FORWARD, NFPROTO_BRIDGE, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_UNSPEC,
-    NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE,
-    NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_TABLE_OWNER, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME,
-    NFTA_CHAIN_POLICY, NFTA_CHAIN_TABLE, NFTA_CHAIN_TYPE, NFTA_DATA_VALUE, NFTA_DATA_VERDICT,
-    NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE,
-    NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET,
-    NFTA_SET_FLAGS, NFTA_SET_NAME, NFTA_TABLE_FLAGS, NFTA_TABLE_NAME, NFTA_TABLE_OWNER, NLM_F_DUMP,
+    NF_INET_FORWARD, NF_INET_POST_ROUTING, NFPROTO_BRIDGE, NFPROTO_INET, NFPROTO_IPV4,
+    NFPROTO_IPV6, NFPROTO_UNSPEC, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET,
+    NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE, NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_TABLE_OWNER,
+    NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_CHAIN_TABLE, NFTA_CHAIN_TYPE,
+    NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN,
+    NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_KEY,
+    NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_FLAGS, NFTA_SET_NAME,
+    NFTA_TABLE_FLAGS, NFTA_TABLE_NAME, NFTA_TABLE_OWNER, NLM_F_DUMP,
 };
 use nix::libc::NF_DROP;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-pub(super) use super::expression::{Expression, Field, Rule, Verdict};
+pub(super) use super::expression::{Expression, Field, Rule, Verdict, Way};
 
 /// Elements of a set that are read. A longer one counts as not understood.
 const MAX_ELEMENTS: usize = 8192;
@@ -47,13 +48,40 @@ pub(super) struct Chain {
 /// How a base chain is attached.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
-    /// Whether forwarded packets pass it.
-    pub(super) at_forward: bool,
+    pub(super) hook: Hook,
     pub(super) priority: i32,
     /// Whether its policy is drop.
     pub(super) drops: bool,
     /// Its type, such as `filter`.
     pub(super) kind: String,
+}
+
+/// Where a base chain is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hook {
+    /// Forwarded packets pass it.
+    Forward,
+    /// Packets that leave pass it, forwarded ones too.
+    Postrouting,
+    Other,
+}
+
+impl Hook {
+    /// The name in the words of `nft`, for hooks that links pass.
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Forward => Some("forward"),
+            Self::Postrouting => Some("postrouting"),
+            Self::Other => None,
+        }
+    }
+}
+
+impl Chain {
+    /// Whether it is attached to `hook`.
+    pub(super) fn is_at(&self, hook: Hook) -> bool {
+        self.base.as_ref().is_some_and(|base| base.hook == hook)
+    }
 }
 
 /// The elements of a set: the key, and the verdict if it is a map of verdicts.
@@ -106,6 +134,17 @@ impl Kernel {
 
     /// Lists the chains that forwarded packets pass, and all chains with the name FORWARD.
     pub(super) fn chains(&mut self) -> Result<Vec<Chain>> {
+        self.list(|chain| chain.is_at(Hook::Forward) || chain.name == "FORWARD")
+    }
+
+    /// Lists the chains that translate the source addresses of forwarded packets.
+    pub(super) fn nat_chains(&mut self) -> Result<Vec<Chain>> {
+        let is_nat = |chain: &Chain| chain.base.as_ref().is_some_and(|base| base.kind == "nat");
+        self.list(|chain| chain.is_at(Hook::Postrouting) && is_nat(chain))
+    }
+
+    /// Lists the chains of other programs for which `counts` returns true, by priority.
+    fn list(&mut self, counts: impl Fn(&Chain) -> bool) -> Result<Vec<Chain>> {
         let mut found = Vec::new();
         self.dump(
             NFT_MSG_GETCHAIN,
@@ -115,9 +154,8 @@ impl Kernel {
                 let chain =
                     family_of(message).and_then(|family| chain(family, &message.attributes()));
                 found.extend(chain.filter(|chain| {
-                    let at_forward = chain.base.as_ref().is_some_and(|base| base.at_forward);
                     let ours = chain.family == "inet" && chain.table == TABLE;
-                    (at_forward || chain.name == "FORWARD") && !ours
+                    counts(chain) && !ours
                 }));
             },
         )?;
@@ -220,8 +258,12 @@ fn chain(family: &'static str, chain: &Attributes<'_>) -> Option<Chain> {
         let hook = Attributes::new(hook);
         let drop = u32::try_from(NF_DROP).ok();
         Base {
-            // NF_BR_FORWARD is the same number.
-            at_forward: hook.number(NFTA_HOOK_HOOKNUM) == Some(NF_INET_FORWARD),
+            hook: match hook.number(NFTA_HOOK_HOOKNUM) {
+                // NF_BR_FORWARD is the same number.
+                Some(NF_INET_FORWARD) => Hook::Forward,
+                Some(NF_INET_POST_ROUTING) => Hook::Postrouting,
+                _ => Hook::Other,
+            },
             priority: hook.signed(NFTA_HOOK_PRIORITY).unwrap_or(0),
             drops: chain.number(NFTA_CHAIN_POLICY) == drop,
             kind: chain.text(NFTA_CHAIN_TYPE).unwrap_or_default().to_owned(),

@@ -1,6 +1,6 @@
 //! The first packet of a connection that a link permits. What is not known of it is left open.
 
-use crate::model::{BridgeName, Family, Flow};
+use crate::model::{Address, BridgeName, Family, Flow};
 use nix::net::if_::if_nametoindex;
 use std::net::IpAddr;
 
@@ -12,26 +12,46 @@ const TCP: u8 = 6;
 pub(crate) struct Sample {
     /// Its family.
     pub(crate) family: Family,
-    /// The bridge on which it arrives and leaves. Without one, both interfaces are unknown.
-    pub(crate) bridge: Option<BridgeName>,
-    /// The index of the bridge, if it exists.
-    pub(crate) index: Option<u32>,
+    /// The bridge on which it arrives, if it is known.
+    pub(super) input: Option<Device>,
+    /// The bridge on which it leaves, if it is known.
+    pub(super) output: Option<Device>,
     /// Source and destination, if they are known.
     pub(crate) addresses: Option<(IpAddr, IpAddr)>,
+    /// The networks of source and destination, if they are known, such as `10.0.0.0/24`.
+    pub(crate) networks: Option<(String, String)>,
     /// The number of its protocol.
     pub(crate) protocol: u8,
     /// The destination port, if it is known.
     pub(crate) port: Option<u16>,
 }
 
+/// A bridge as an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Device {
+    pub(super) name: BridgeName,
+    /// Its index, if it exists.
+    pub(super) index: Option<u32>,
+}
+
+impl Device {
+    fn of(name: BridgeName) -> Self {
+        Self { name, index: if_nametoindex(name.as_str()).ok() }
+    }
+}
+
 impl Sample {
-    /// The packet that opens a connection of this flow, to its first port.
-    pub(crate) fn of(flow: &Flow) -> Self {
+    /// The packet that opens a connection of this flow, to its first port. `ends` are the addresses of
+    /// recipient and source, as far as they are known.
+    pub(crate) fn of(flow: &Flow, ends: [Option<&Address>; 2]) -> Self {
+        let [input, output] = ends.map(|end| flow.bridge.or_else(|| end?.bridge()).map(Device::of));
+        let [ours, theirs] = ends.map(|end| end.map(Address::subnet));
         Self {
             family: Family::of(flow.from),
-            bridge: flow.bridge,
-            index: flow.bridge.as_ref().and_then(index),
+            input,
+            output,
             addresses: Some((flow.from, flow.to)),
+            networks: ours.zip(theirs),
             protocol: flow.ports.protocol().number(),
             port: Some(flow.ports.first()),
         }
@@ -39,15 +59,22 @@ impl Sample {
 
     /// The packet of some link between two containers on `bridge`.
     pub(crate) fn on(bridge: BridgeName, family: Family) -> Self {
-        let (index, bridge) = (index(&bridge), Some(bridge));
-        Self { family, bridge, index, addresses: None, protocol: TCP, port: None }
+        let device = Some(Device::of(bridge));
+        let (input, output) = (device.clone(), device);
+        Self { family, input, output, addresses: None, networks: None, protocol: TCP, port: None }
+    }
+
+    /// The bridge that it does not leave. `None` if it is routed, or if an interface is unknown.
+    pub(crate) fn bridge(&self) -> Option<BridgeName> {
+        let (input, output) = (self.input.as_ref()?, self.output.as_ref()?);
+        (input.name == output.name).then_some(input.name)
     }
 
     /// Whether it passes the chains of tables of this family.
     pub(super) fn passes(&self, family: &str) -> bool {
         match family {
             "inet" => true,
-            "bridge" => self.bridge.is_some(),
+            "bridge" => self.bridge().is_some(),
             "ip" => self.family == Family::V4,
             "ip6" => self.family == Family::V6,
             _ => false,
@@ -87,10 +114,6 @@ impl Sample {
         }
         part(&header, offset, length)
     }
-}
-
-fn index(bridge: &BridgeName) -> Option<u32> {
-    if_nametoindex(bridge.as_str()).ok()
 }
 
 fn part(header: &[Option<u8>], offset: usize, length: usize) -> Vec<Option<u8>> {

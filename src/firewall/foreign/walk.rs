@@ -4,9 +4,10 @@
 //! reached, and anything that may lead past the rest of the chain as taken: the result is a drop only if
 //! the packet is dropped for sure.
 
-use super::kernel::{Chain, Expression, Field, Rule, Ruleset, Verdict};
+use super::kernel::{Chain, Expression, Field, Hook, Rule, Ruleset, Verdict, Way};
 use super::sample::Sample;
-use crate::model::Family;
+use super::text;
+use crate::model::{BridgeName, Family};
 
 /// Rules that are followed in one base chain. More count as not understood.
 const MAX_RULES: usize = 20_000;
@@ -24,12 +25,15 @@ pub(super) enum Fate {
     Passes,
     /// It is dropped. The text says where.
     Dropped(String),
+    /// Its source address is replaced. The text says where, and by which rule.
+    Translated(String),
 }
 
 /// How the way through one chain ends.
 enum End {
     Accepted,
     Dropped(String),
+    Translated(String),
     /// The rules of the caller follow.
     Returned,
 }
@@ -42,9 +46,9 @@ enum Match {
     Yes,
 }
 
-/// Follows `packet` through a base chain at the hook forward.
+/// Follows `packet` through a base chain at a hook that forwarded packets pass.
 pub(super) fn walk(rules: &mut impl Ruleset, chain: &Chain, packet: &Sample) -> Fate {
-    let Some(base) = chain.base.as_ref().filter(|base| base.at_forward) else {
+    let Some(base) = chain.base.as_ref().filter(|base| base.hook != Hook::Other) else {
         return Fate::Passes;
     };
     let mut walk = Walk { rules, chain, packet, left: MAX_RULES, perhaps: false };
@@ -52,6 +56,7 @@ pub(super) fn walk(rules: &mut impl Ruleset, chain: &Chain, packet: &Sample) -> 
     match end {
         _ if walk.perhaps => Fate::Passes,
         End::Dropped(why) => Fate::Dropped(why),
+        End::Translated(why) => Fate::Translated(why),
         End::Returned if base.drops => {
             Fate::Dropped("its policy drop applies to packets of links".to_owned())
         }
@@ -84,19 +89,19 @@ impl<R: Ruleset> Walk<'_, R> {
             self.left -= 1;
             let (matched, verdict) = self.apply(rule);
             let Some(verdict) = verdict.filter(|_| matched != Match::No) else { continue };
-            let end = self.act(&verdict, name, depth);
+            let end = self.act(&verdict, (name, rule), depth);
             match (matched, end) {
                 (Match::Yes, Some(end)) => return end,
-                // A drop that may not be reached is none.
-                (_, None | Some(End::Dropped(_))) => {}
+                // A drop or translation that may not be reached is none.
+                (_, None | Some(End::Dropped(_) | End::Translated(_))) => {}
                 (_, Some(End::Accepted | End::Returned)) => self.perhaps = true,
             }
         }
         End::Returned
     }
 
-    /// Carries out a verdict in the chain `name`. `None` means that the next rule follows.
-    fn act(&mut self, verdict: &Verdict, name: &str, depth: usize) -> Option<End> {
+    /// Carries out the verdict of a rule in the chain `name`. `None` means that the next rule follows.
+    fn act(&mut self, verdict: &Verdict, (name, rule): (&str, &Rule), depth: usize) -> Option<End> {
         match verdict {
             Verdict::Accept => Some(End::Accepted),
             Verdict::Drop(how) if name == self.chain.name => {
@@ -104,6 +109,15 @@ impl<R: Ruleset> Walk<'_, R> {
             }
             Verdict::Drop(how) => {
                 Some(End::Dropped(format!("it {how} packets of links, in its chain {name}")))
+            }
+            Verdict::Translate(_) => {
+                let rule = text::of(rule, self.packet.family);
+                let place = if name == self.chain.name {
+                    "rule".to_owned()
+                } else {
+                    format!("rule in its chain {name}")
+                };
+                Some(End::Translated(format!("{place}: {rule}")))
             }
             Verdict::Return => Some(End::Returned),
             Verdict::Continue => None,
@@ -128,11 +142,7 @@ impl<R: Ruleset> Walk<'_, R> {
                 Expression::Neutral => Match::Yes,
                 Expression::Unknown => Match::Perhaps,
                 Expression::Load { to, field, length } => {
-                    put(
-                        &mut registers,
-                        *to,
-                        &value(self.packet, self.chain.family, field, *length),
-                    );
+                    put(&mut registers, *to, &value(self.packet, self.chain, field, *length));
                     Match::Yes
                 }
                 Expression::Constant { to, bytes } => {
@@ -202,27 +212,39 @@ impl Match {
     }
 }
 
-/// What `packet` has in `field`, as the chain of a table of `family` sees it.
-fn value(packet: &Sample, family: &str, field: &Field, length: usize) -> Vec<Option<u8>> {
+/// What `packet` has in `field`, as the chain sees it.
+fn value(packet: &Sample, chain: &Chain, field: &Field, length: usize) -> Vec<Option<u8>> {
+    let family = chain.family;
     let known = |bytes: &[u8]| bytes.iter().copied().map(Some).collect::<Vec<_>>();
-    let bridge = packet.bridge.as_ref().map(|name| {
-        let mut name = name.as_str().as_bytes().to_vec();
-        name.resize(16, 0);
-        name
-    });
+    let named = |name: Option<BridgeName>| {
+        let name = name.map(|name| {
+            let mut name = name.as_str().as_bytes().to_vec();
+            name.resize(16, 0);
+            name
+        });
+        name.map_or_else(|| vec![None; 16], |name| known(&name))
+    };
+    // br_netfilter shows no input interface at the hook postrouting.
+    let is_hidden = chain.is_at(Hook::Postrouting) && packet.bridge().is_some();
+    let device = |way: Way| match way {
+        Way::In => packet.input.as_ref().filter(|_| !is_hidden),
+        Way::Out => packet.output.as_ref(),
+    };
     let (number, ethernet): (u8, u16) = match packet.family {
         Family::V4 => (2, 0x0800),
         Family::V6 => (10, 0x86dd),
     };
     match field {
         // In the family bridge these are the ports of the bridge.
-        Field::Interface if family == "bridge" => vec![None; 16],
+        Field::Interface(_) if family == "bridge" => vec![None; 16],
         // Connection tracking of the family bridge may not know the connection.
-        Field::Index | Field::State if family == "bridge" => vec![None; 4],
-        Field::Index => packet.index.map_or_else(|| vec![None; 4], |at| known(&at.to_ne_bytes())),
-        Field::Interface | Field::Bridge => {
-            bridge.map_or_else(|| vec![None; 16], |name| known(&name))
+        Field::Index(_) | Field::State if family == "bridge" => vec![None; 4],
+        Field::Index(way) => {
+            let index = device(*way).and_then(|device| device.index);
+            index.map_or_else(|| vec![None; 4], |at| known(&at.to_ne_bytes()))
         }
+        Field::Interface(way) => named(device(*way).map(|device| device.name)),
+        Field::Bridge => named(packet.bridge()),
         Field::NfProtocol if family == "bridge" => known(&[7]),
         Field::NfProtocol => known(&[number]),
         Field::EtherType => known(&ethernet.to_be_bytes()),

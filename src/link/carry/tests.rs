@@ -73,6 +73,9 @@ fn what_an_engine_separates_is_not_routed() {
         of("podman1", Separation::FromSeparated),
         of("podman2", Separation::FromSeparated),
         of("podman3", Separation::FromAll),
+        of("nerdctl0", Separation::FromSeparated),
+        of("br-aaaaaaaaaaaa", Separation::FromSeparated),
+        of("br-bbbbbbbbbbbb", Separation::Open),
     ];
     let routing = Routing { separated: SeparatedBridges(separated), ..Routing::default() };
     let cut = Some(Gap::Network);
@@ -99,6 +102,20 @@ fn what_an_engine_separates_is_not_routed() {
         assert_eq!(gap(&named, &db("br1"), &routing), cut, "a bridge with a name of its own");
     }
     assert_eq!(gap(&by(Engine::Podman, web("mine")), &db("br1"), &routing), None);
+    for (ours, theirs, expected) in [
+        ("nerdctl0", "br-aaaaaaaaaaaa", cut),
+        ("nerdctl0", "br-bbbbbbbbbbbb", None),
+        ("br-bbbbbbbbbbbb", "br-bbbbbbbbbbbb", None),
+        ("br-bbbbbbbbbbbb", "unknown", cut),
+        ("br-bbbbbbbbbbbb", "", None),
+    ] {
+        let [web, db] = [web(ours), db(theirs)].map(|record| by(Engine::Nerdctl, record));
+        assert_eq!(gap(&web, &db, &routing), expected, "{ours} {theirs}");
+        assert_eq!(gap(&db, &web, &routing), expected, "{theirs} {ours}");
+    }
+    let docker = by(Engine::Docker, db("br-bbbbbbbbbbbb"));
+    let named = by(Engine::Nerdctl, web("nerdctl0"));
+    assert_eq!(gap(&named, &docker, &routing), cut, "that is another one's bridge");
 }
 
 /// The bridge of another network may have the same subnet.

@@ -209,7 +209,15 @@ fn what_is_not_ours() {
         "delete",
         "events --stats c1",
         "exec -t c1 create --bundle /b c2",
-        "exec --process /p c1",
+        "exec c1 sh -c env",
+        "exec -e A=b c1 env --process /p",
+        "exec c1 --process /p",
+        "exec --process /p",
+        "exec --process",
+        "exec --process= c1 env",
+        "exec --process /p --preserve-fds many c1",
+        "exec --process /p --preserve-fds -1 c1",
+        "exec --help --process /p c1",
         "features",
         "kill c1 KILL",
         "kill --all c1 start",
@@ -231,5 +239,108 @@ fn what_is_not_ours() {
         "-- ",
     ] {
         assert_eq!(parsed(line).action, Action::Other, "{line}");
+    }
+}
+
+/// The file of `exec` in every form, and the command line with another file in its place.
+#[test]
+fn processes_in_every_form() {
+    for (form, changed) in [
+        ("--process /p", "--process /new"),
+        ("--process=/p", "--process=/new"),
+        ("-process /p", "-process /new"),
+        ("-process=/p", "-process=/new"),
+        ("--proces=/p", "--proces=/new"),
+        ("-p /p", "-p /new"),
+        ("-p=/p", "-p=/new"),
+        ("-p/p", "-p/new"),
+        ("-dp /p", "-dp /new"),
+        ("-dtp/p", "-dtp/new"),
+        ("--process /x --process /p", "--process /x --process /new"),
+        ("-e --process -p /p", "-e --process -p /new"),
+        ("--process /p --", "--process /new --"),
+    ] {
+        for (before, behind) in [
+            ("exec", "c1"),
+            ("--root /p --log=/p exec", "c1 /p -p /p"),
+            ("-- exec -d --pid-file /p", "c1"),
+            ("exec --tty --cwd /p -u 1:1 -c CAP_KILL --no-new-privs", "c1 sh -p /p"),
+        ] {
+            if form.ends_with("--") && before.starts_with("--") {
+                continue;
+            }
+            let line = format!("{before} {form} {behind}");
+            let arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let Action::Exec(exec) = CommandLine::parse(&arguments).action else {
+                panic!("{line}")
+            };
+            assert_eq!(
+                (exec.id.to_str(), exec.process.to_str()),
+                (Some("c1"), Some("/p")),
+                "{line}"
+            );
+            assert_eq!(exec.is_in_gos_form, form == "-p=/p", "{line}");
+            let new = exec.with_process(&arguments, Path::new("/new"));
+            let new: Vec<_> = new.iter().map(|word| word.to_string_lossy()).collect();
+            assert_eq!(new.join(" "), format!("{before} {changed} {behind}"));
+        }
+    }
+}
+
+/// Tries every option of every runtime's `exec`, before and behind the file.
+#[test]
+fn options_of_exec() {
+    for option in [
+        // runc, crun
+        "--console-socket /s",
+        "--cwd /",
+        "--cwd=/",
+        "--env A=b",
+        "-e A=b",
+        "--tty",
+        "-t",
+        "-tty",
+        "--tty=false",
+        "--user 1",
+        "-u 1",
+        "--detach",
+        "-d",
+        "--pid-file /x",
+        "--process-label x",
+        "--process-label=x",
+        "--apparmor x",
+        "--no-new-privs",
+        "-no-new-privs",
+        "--cap CAP_KILL",
+        "-c CAP_KILL",
+        "--cgroup x",
+        // runc
+        "--pidfd-socket /s",
+        "--additional-gids 1",
+        "-g 1",
+        "--ignore-paused",
+        "-ignore-paused",
+        // crun
+        "-u1",
+        "-eA=b",
+        "--additional 1",
+    ] {
+        for line in
+            [format!("exec {option} --process /p c1"), format!("exec --process /p {option} c1")]
+        {
+            let Action::Exec(exec) = parsed(&line).action else { panic!("{line}") };
+            assert_eq!(
+                (exec.id.to_str(), exec.process.to_str()),
+                (Some("c1"), Some("/p")),
+                "{line}"
+            );
+            assert_eq!(exec.preserved, 0, "{line}");
+        }
+    }
+    for option in ["--preserve-fds 3", "--preserve-fds=3", "-preserve-fds=3", "--pres 3"] {
+        let Action::Exec(exec) = parsed(&format!("exec {option} -p /p c1")).action else {
+            panic!("{option}")
+        };
+        assert_eq!(exec.preserved, 3, "{option}");
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn namesakes(id: &ContainerId) -> String {
 
 /// Returns the path of the record with this key, such as `51/c3/51c3dd….json`. Short keys are padded
 /// with underscores.
-pub(super) fn record_path(key: &str) -> String {
+pub(in crate::store) fn record_path(key: &str) -> String {
     let mut path = String::new();
     let mut characters = key.chars().chain(std::iter::repeat('_'));
     for _ in 0..LEVELS {

@@ -7,20 +7,23 @@ use super::listed::Addresses;
 use super::netlink::{Netlink, namespace_cookie};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Address, Fingerprint, Instance, Invalid, first_of_networks};
-use crate::sys::file::open_to_read;
+use crate::sys::file::{open_to_read, open_with, shown};
 use crate::sys::process::{self, network};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, connect, getsockname, socket,
 };
+use nix::sys::stat::Mode;
 use std::fmt::Display;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// The number of addresses of one container that count.
 const MAX_ADDRESSES: usize = 64;
@@ -111,7 +114,21 @@ impl Namespace {
             let message = format!("process {} ended while it was examined", process.pid);
             return Err(Error::new(Kind::Namespace, message));
         }
-        if is_same(&theirs, &ours)? {
+        Self::behind(&theirs, &ours)
+    }
+
+    /// Reads the namespace of the file `path`, as [`Namespace::of`] does.
+    pub(crate) fn at(path: &Path) -> Result<Self> {
+        // The open of a FIFO must not wait for a writer.
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+        let theirs = open_with(path, flags, Mode::empty());
+        let theirs = theirs.context(Kind::Namespace, || shown(path))?;
+        Self::behind(&theirs, &open("self")?)
+    }
+
+    /// Reads the namespace `theirs`, and returns to `ours`.
+    fn behind(theirs: &File, ours: &File) -> Result<Self> {
+        if is_same(theirs, ours)? {
             return Ok(Self {
                 cookie: namespace_cookie()?,
                 addresses: vec![],
@@ -121,7 +138,7 @@ impl Namespace {
                 is_ours: true,
             });
         }
-        match visit(&theirs, &ours, None)? {
+        match visit(theirs, ours, None)? {
             Found::New(namespace) => Ok(namespace.usable()),
             Found::Same(_) => Err(Error::new(Kind::Internal, "a namespace is like none")),
         }

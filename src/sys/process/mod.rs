@@ -6,6 +6,7 @@ pub(crate) mod alarm;
 pub(crate) mod child;
 pub mod entry;
 pub(crate) mod exec;
+pub(crate) mod inherited;
 pub(crate) mod lock;
 pub(crate) mod network;
 pub(crate) mod rounds;

@@ -91,18 +91,30 @@ impl Site {
         labels: &Value,
         address: &str,
     ) {
-        let id = format!("{name:0<64}").replace(|c: char| !c.is_ascii_hexdigit(), "a");
-        let directory = format!("/var/lib/docker/containers/{id}");
         let config = json!({
-            "ID": id,
-            "Name": format!("/{name}"),
             "State": { "Running": true, "Pid": process::id() },
             "Config": { "Labels": labels },
             "NetworkSettings": { "Networks": { "bridge": { "IPAddress": address } } },
         });
         let host = json!({ "Runtime": runtime, "Annotations": annotations });
+        self.container_of(name, config, &host);
+    }
+
+    /// A container with these files of docker's, in which its id and name are filled in.
+    pub(crate) fn container_of(&self, name: &str, mut config: Value, host: &Value) {
+        let id = format!("{name:0<64}").replace(|c: char| !c.is_ascii_hexdigit(), "a");
+        let directory = format!("/var/lib/docker/containers/{id}");
+        config["ID"] = json!(id);
+        config["Name"] = json!(format!("/{name}"));
         self.write(&format!("{directory}/config.v2.json"), &config.to_string());
         self.write(&format!("{directory}/hostconfig.json"), &host.to_string());
+    }
+
+    /// Installs a dockerd that prints this version, and does nothing else.
+    pub(crate) fn dockerd(&self, version: &str) {
+        let only = "[ \"$*\" = --version ] || exit 1";
+        let text = format!("#!/bin/sh\n{only}\necho 'Docker version {version}, build x'\n");
+        crate::support::script(&self.path("/usr/bin/dockerd"), &text);
     }
 
     pub(crate) fn read(&self, path: &str) -> Option<String> {

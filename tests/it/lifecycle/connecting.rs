@@ -52,6 +52,35 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
+    fn a_link_to_a_source_without_ports_is_made_with_a_warning(runtime) {
+        let host = iptables_host(runtime);
+        let (db, cache) = (plain(&host, "db"), source(&host, "cache", "6379"));
+        let web = recipient(&host, "web", "cache");
+        let printed = call(&host, "connect web db:mysql").ended(0);
+        let warning = "web: its link to db opens no port: the source exposes none";
+        assert!(printed.contains(&format!("oci-link: {warning}")), "{printed}");
+        let log = fs::read_to_string(host.path("log")).expect("a log");
+        assert_eq!(log.matches(warning).count(), 1, "{log}");
+        assert!(knows(&web, "mysql", &db), "{}", web.hosts());
+        assert_eq!(call(&host, "connect web cache:redis").ended(0), "");
+        [&web, &db, &cache].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+
+    /// A list that is too long is left out as a whole, and the source starts without ports.
+    fn a_recipient_is_told_of_ports_that_were_ignored(runtime) {
+        let host = iptables_host(runtime);
+        let scattered: Vec<String> = (1..=4097).map(|number| (2 * number).to_string()).collect();
+        let db = source(&host, "db", &scattered.join(","));
+        let log = || fs::read_to_string(host.path("log")).expect("a log");
+        assert!(log().contains("more than 4096 ports and ranges"), "{}", log());
+        let web = recipient(&host, "web", "db");
+        let warning = "web: its link to db opens no port: the source exposes none, or its log says that \
+                       its ports are ignored";
+        assert!(log().contains(warning), "{}", log());
+        [&web, &db].into_iter().for_each(end);
+    }
+
     fn a_link_made_later_survives_its_source(runtime) {
         let host = iptables_host(runtime);
         let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));

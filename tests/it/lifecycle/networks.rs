@@ -32,14 +32,14 @@ fn docker_makes_the_second_bridge(host: &Host) {
 }
 
 /// Takes a container off the first bridge, and plugs it into the second one with routes to all others.
-fn move_to_second(host: &Host, container: &Container) {
+pub(crate) fn move_to_second(host: &Host, container: &Container) {
     container.unplug();
     host.plug_into_second(container);
     container.ip("route add default via 10.78.0.1\nroute add default via fd78::1");
 }
 
 /// A source on the second bridge only.
-fn far_source<'h>(host: &'h Host, id: &str) -> Container<'h> {
+pub(crate) fn far_source<'h>(host: &'h Host, id: &str) -> Container<'h> {
     let db = host.container(id).annotate("ports", "3306").hooks().build();
     move_to_second(host, &db);
     db.run().ok();
@@ -65,7 +65,7 @@ fn link_of(host: &Host, container: &str) -> Value {
 }
 
 /// The address of a container on the second bridge.
-fn second(container: &Container) -> IpAddr {
+pub(crate) fn second(container: &Container) -> IpAddr {
     IpAddr::from([10, 78, 0, container.number()])
 }
 

@@ -1,8 +1,7 @@
 //! Packets in rules that are written here. tests/it/doctor/forward.rs reads those of a real kernel.
 
-use super::super::kernel::{Base, Elements};
+use super::super::kernel::{Base, Elements, Hook};
 use super::*;
-use crate::model::BridgeName;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -43,7 +42,7 @@ fn is(equal: bool, bytes: &[u8]) -> Expression {
 
 /// What becomes of the packet in these rules of a chain with the policy accept or drop.
 fn fate(table: &mut Table, drops: bool) -> Fate {
-    let base = Base { at_forward: true, priority: 0, drops, kind: "filter".to_owned() };
+    let base = Base { hook: Hook::Forward, priority: 0, drops, kind: "filter".to_owned() };
     let (table_name, name) = ("t".to_owned(), "forward".to_owned());
     let chain = Chain { family: "inet", table: table_name, name, base: Some(base) };
     walk(table, &chain, &packet())
@@ -73,14 +72,14 @@ fn a_policy_and_a_drop_count_and_an_accept_before_them() {
 
 #[test]
 fn a_drop_with_a_match_counts_if_it_matches_packets_of_links() {
-    let from_lo = [load(Field::Interface), is(true, b"lo\0\0")];
-    let from_br = [load(Field::Interface), is(true, b"br0\0")];
+    let from_lo = [load(Field::Interface(Way::In)), is(true, b"lo\0\0")];
+    let from_br = [load(Field::Interface(Way::In)), is(true, b"br0\0")];
     let with = |matches: &[Expression], end: Expression| [matches, &[end]].concat();
     assert!(!is_dropped(vec![with(&from_lo, DROP)]));
     assert!(is_dropped(vec![with(&from_br, DROP)]));
     assert!(is_dropped(vec![with(&from_lo, ACCEPT), vec![DROP]]));
     assert!(!is_dropped(vec![with(&from_br, ACCEPT), vec![DROP]]));
-    assert!(is_dropped(vec![vec![load(Field::Interface), is(false, b"lo\0\0"), DROP]]));
+    assert!(is_dropped(vec![vec![load(Field::Interface(Way::In)), is(false, b"lo\0\0"), DROP]]));
     // A mask, as `ct state established,related` has.
     let known =
         Expression::Mask { from: 0, to: 0, mask: 6_u32.to_ne_bytes().to_vec(), xor: vec![0; 4] };
@@ -128,7 +127,7 @@ fn elements_of_sets_and_maps_are_compared() {
     let look =
         |inverted, is_map| Expression::Lookup { from: 0, set: "s".to_owned(), inverted, is_map };
     let name = |name: &[u8]| name.to_vec();
-    let state = load(Field::Interface);
+    let state = load(Field::Interface(Way::In));
     let with = |elements: Elements, rules: Vec<Rule>| {
         let mut table = Table {
             chains: HashMap::from([("forward", rules)]),
@@ -149,4 +148,48 @@ fn elements_of_sets_and_maps_are_compared() {
     assert!(with(others, vec![vec![state, look(false, true)], vec![DROP]]));
     let unknown = vec![vec![load(Field::Other), look(false, true)], vec![DROP]];
     assert!(!with(vec![(name(b"eth0"), Some(Verdict::Accept))], unknown));
+}
+
+#[test]
+fn a_translation_is_named_with_its_rule() {
+    let masquerade = || Expression::Verdict(Verdict::Translate("masquerade"));
+    let named = |text: &str| Fate::Translated(text.to_owned());
+    let source = || [load(Field::Network { offset: 12 }), is(true, &[10, 0, 0, 2])];
+    let out = |equal| [load(Field::Interface(Way::Out)), is(equal, b"br0\0")];
+    let with = |matches: &[Expression]| vec![[matches, &[masquerade()]].concat()];
+    for (given, expected) in [
+        (with(&source()), named("rule: ip saddr 10.0.0.2 masquerade")),
+        (with(&out(true)), named("rule: oifname \"br0\" masquerade")),
+        (with(&out(false)), Fate::Passes),
+        (with(&[Expression::Unknown]), Fate::Passes),
+        ([with(&[Expression::Unknown]), with(&[])].concat(), named("rule: masquerade")),
+        ([vec![vec![ACCEPT]], with(&[])].concat(), Fate::Passes),
+        ([vec![vec![Expression::Unknown, ACCEPT]], with(&[])].concat(), Fate::Passes),
+    ] {
+        assert_eq!(fate(&mut rules(given.clone()), false), expected, "{given:?}");
+    }
+}
+
+/// Of a packet that stays on a bridge, the hook postrouting does not see where it came from.
+#[test]
+fn the_interfaces_of_a_packet_that_leaves() {
+    let base =
+        Base { hook: Hook::Postrouting, priority: 100, drops: false, kind: "nat".to_owned() };
+    let (table, name) = ("t".to_owned(), "forward".to_owned());
+    let chain = Chain { family: "inet", table, name, base: Some(base) };
+    let masquerade = Expression::Verdict(Verdict::Translate("masquerade"));
+    for (way, stays, is_hit) in [
+        (Way::In, true, false),
+        (Way::Out, true, true),
+        (Way::In, false, true),
+        (Way::Out, false, false),
+    ] {
+        let rule = vec![load(Field::Interface(way)), is(true, b"br0\0"), masquerade.clone()];
+        let mut packet = packet();
+        if !stays {
+            packet.output = Sample::on(BridgeName::new("br1").unwrap(), Family::V4).output;
+        }
+        let fate = walk(&mut rules(vec![rule]), &chain, &packet);
+        assert_eq!(fate != Fate::Passes, is_hit, "{way:?} {stays}");
+    }
 }

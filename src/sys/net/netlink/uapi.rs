@@ -60,6 +60,7 @@ pub(crate) const NFPROTO_BRIDGE: u8 = to_u8(libc::NFPROTO_BRIDGE);
 pub(crate) const NFPROTO_IPV4: u8 = to_u8(libc::NFPROTO_IPV4);
 pub(crate) const NFPROTO_IPV6: u8 = to_u8(libc::NFPROTO_IPV6);
 pub(crate) const NF_INET_FORWARD: u32 = libc::NF_INET_FORWARD as u32;
+pub(crate) const NF_INET_POST_ROUTING: u32 = libc::NF_INET_POST_ROUTING as u32;
 
 // linux/netfilter/nfnetlink.h
 pub(crate) const NFNL_SUBSYS_CTNETLINK: u16 = to_u16(libc::NFNL_SUBSYS_CTNETLINK);
