@@ -4,7 +4,7 @@ use crate::graph;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::ambiguous::Ambiguous;
-use crate::lifecycle::engine_links::gap;
+use crate::lifecycle::limited::gap;
 use crate::lifecycle::routing::gap_to;
 use crate::link::Candidate;
 use crate::link::carry::{Gap, has_routed_flows};

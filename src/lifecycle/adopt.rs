@@ -12,9 +12,8 @@ use crate::lifecycle::notes::{A_FEW, work_off};
 use crate::lifecycle::replan::replan_all;
 use crate::lifecycle::starting::names;
 use crate::lifecycle::{contested, home, remove};
-use crate::link::Candidate;
 use crate::model::{
-    BackendName, Engine, Instance, LinkState, Network, OwnerTag, Phase, PortSet, Record, Reference,
+    BackendName, Engine, Instance, LinkState, Network, OwnerTag, Phase, Record, Reference,
 };
 use crate::store::notes::Note;
 use crate::store::{Change, Commit};
@@ -134,22 +133,6 @@ fn put(host: &Locked<'_>, record: &Record) -> Result<()> {
         replan_all(host, &recipients).into_result()?;
     }
     Ok(())
-}
-
-/// Takes the ports from sources that no hook reports the end of, unless `watch` runs.
-pub(crate) fn guarded(host: &Host, mut found: Vec<Candidate>) -> Vec<Candidate> {
-    let is_unguarded =
-        |candidate: &Candidate| matches!(candidate, Candidate::Running(source) if source.by_engine);
-    if !found.iter().any(is_unguarded) || host.is_watched() {
-        return found;
-    }
-    for candidate in &mut found {
-        match candidate {
-            Candidate::Running(source) if source.by_engine => source.ports = PortSet::default(),
-            _ => {}
-        }
-    }
-    found
 }
 
 /// Removes the rules for such sources when `watch` ends. Its lock must be free.

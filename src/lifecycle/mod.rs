@@ -17,6 +17,7 @@ pub(crate) mod engine_links;
 pub(crate) mod entry;
 pub(crate) mod home;
 pub(crate) mod inject;
+pub(crate) mod limited;
 pub(crate) mod lookup;
 pub(crate) mod notes;
 pub(crate) mod one_run;

@@ -4,12 +4,11 @@
 use crate::error::{Cause, Error, Kind, Result};
 use crate::host::Locked;
 use crate::lifecycle::absent::Absences;
-use crate::lifecycle::adopt::guarded;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::ambiguous::Ambiguous;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::disputes::must_agree;
-use crate::lifecycle::engine_links::limited;
+use crate::lifecycle::limited::{guarded, limited};
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::routing;
 use crate::link::flows::too_many_ports;

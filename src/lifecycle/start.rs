@@ -7,7 +7,7 @@ use crate::lifecycle::absent::Absences;
 use crate::lifecycle::addresses::{Look, MAX_READ, follow, follow_sources};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{carry_out, rollback};
-use crate::lifecycle::engine_links::report_waiting;
+use crate::lifecycle::limited::report_waiting;
 use crate::lifecycle::lookup::{Requester, recipients_of};
 use crate::lifecycle::planning::{conflicts, first_plan};
 use crate::lifecycle::privileges::{AfterHook, confine};
