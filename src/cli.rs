@@ -129,7 +129,7 @@ pub(crate) struct Hook {
     #[arg(value_enum)]
     pub(crate) stage: Option<Stage>,
     /// Names of the variables that were written into config.json together with this hook.
-    #[arg(long, value_name = "NAMES", hide = true)]
+    #[arg(long, alias = "engine-link", value_name = "NAMES", hide = true)]
     pub(crate) injected: Vec<String>,
     /// The config.json that contains this hook for one run only, to be put back.
     #[arg(long, value_name = "FILE", hide = true)]

@@ -3,7 +3,7 @@
 use crate::error::{Context, Error, Kind, Result};
 use crate::firewall::Choice;
 use crate::link::env::Dialect;
-use crate::model::{BackendName, BridgeName, parse_wait};
+use crate::model::{BackendName, BridgeName, TakesOver, parse_wait};
 use crate::sys::file;
 use crate::sys::hosts::mount_source;
 use log::LevelFilter;
@@ -51,6 +51,10 @@ pub(crate) struct Config {
     pub(crate) dialect: Dialect,
     /// How long a start waits for sources, unless its annotation names a time.
     pub(crate) wait: Duration,
+    /// Which of Docker's own links are taken over.
+    pub(crate) docker_links: TakesOver,
+    /// Whether Docker's own links on networks other than the default bridge have variables.
+    pub(crate) network_env: bool,
     /// The OCI runtime that the wrapper executes; `None` means the first one that is installed.
     pub(crate) runtime: Option<PathBuf>,
     /// The least severe level that is logged.
@@ -66,6 +70,7 @@ struct ConfigFile {
     firewall: FirewallTable,
     env: EnvTable,
     links: LinksTable,
+    docker: DockerTable,
     runtime: RuntimeTable,
     log: LogTable,
 }
@@ -100,6 +105,22 @@ struct LinksTable {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+struct DockerTable {
+    links: DockerLinks,
+    network_env: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum DockerLinks {
+    None,
+    #[default]
+    DefaultBridge,
+    All,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct RuntimeTable {
     command: Option<PathBuf>,
 }
@@ -120,6 +141,8 @@ impl Default for Config {
             isolate: Vec::new(),
             dialect: Dialect::default(),
             wait: WAIT,
+            docker_links: TakesOver::default(),
+            network_env: false,
             runtime: None,
             log_level: LevelFilter::Info,
             log_file: None,
@@ -230,6 +253,12 @@ impl Config {
                 DialectName::V27 => Dialect::V27,
             },
             wait,
+            docker_links: match file.docker.links {
+                DockerLinks::None => TakesOver::None,
+                DockerLinks::DefaultBridge => TakesOver::DefaultBridge,
+                DockerLinks::All => TakesOver::All,
+            },
+            network_env: file.docker.network_env,
             runtime: file.runtime.command,
             log_level,
             log_file: file.log.file,
@@ -263,16 +292,24 @@ mod tests {
         assert_eq!(config.state_dir, Path::new("/run/oci-link"));
         assert_eq!((config.firewall, config.dialect), (Choice::Auto, Dialect::V28));
         assert_eq!(config.wait, Duration::from_secs(30));
+        assert_eq!((config.docker_links, config.network_env), (TakesOver::DefaultBridge, false));
     }
 
     #[test]
     fn all_keys() {
         let text = "state_dir = '/s'\n[firewall]\nbackend = 'none'\n[env]\ndialect = '27'\n\
-                    [links]\nwait = '45s'\n[log]\nlevel = 'debug'\nfile = '/l'\n";
+                    [links]\nwait = '45s'\n[docker]\nlinks = 'all'\nnetwork_env = true\n[log]\nlevel = 'debug'\nfile = '/l'\n";
         let config = Config::parse("c", text).unwrap();
         assert_eq!(config.firewall, Choice::Fixed(BackendName::None));
         assert_eq!(config.dialect, Dialect::V27);
         assert_eq!(config.wait, Duration::from_secs(45));
+        assert_eq!((config.docker_links, config.network_env), (TakesOver::All, true));
+        for (text, expected) in
+            [("none", TakesOver::None), ("default-bridge", TakesOver::DefaultBridge)]
+        {
+            let config = Config::parse("c", &format!("[docker]\nlinks = '{text}'")).unwrap();
+            assert_eq!((config.docker_links, config.network_env), (expected, false));
+        }
         assert_eq!((config.log_level, config.log_file), (LevelFilter::Debug, Some("/l".into())));
     }
 
@@ -296,6 +333,8 @@ mod tests {
         assert!(error("[env]\n\ndialekt = '27'").starts_with("c line 3: unknown field"));
         assert!(error("[env]\ndialect = '26'").starts_with("c line 2: "));
         assert!(error("x").starts_with("c line 1: "));
+        assert!(error("[docker]\nlinks = 'bridge'").starts_with("c line 2: "));
+        assert!(error("[docker]\n\nnetwork_env = 'yes'").starts_with("c line 3: "));
         assert!(error("\n[log]\nlevel = 'loud'").starts_with("c line 3: log.level \"loud\": want"));
         for wait in ["0s", "11m", "30", "auto", ""] {
             let message = error(&format!("[links]\nwait = '{wait}'"));

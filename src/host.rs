@@ -136,6 +136,12 @@ impl Host {
         })
     }
 
+    /// Whether `watch` runs on this state directory.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.state.has(WATCH_LOCK)
+            && self.state.open_lock(WATCH_LOCK).is_ok_and(|file| lock::is_held(&file))
+    }
+
     /// Waits for the host lock and takes it. Fails if another process holds it for 20 s.
     pub(crate) fn lock(&self) -> Result<Locked<'_>> {
         self.lock_within(PATIENCE)

@@ -62,6 +62,8 @@ fn publish(store: &dyn Store, number: u32) {
     let instance = Instance { boot: 1, netns: number.into(), pid: 2, started: 3 };
     let address = format!("10.{}.{}.{}/8", number >> 16, (number >> 8) & 0xff, number & 0xff);
     let record = Record {
+        engine_files: None,
+        by_engine: false,
         revision: 0,
         phase: Phase::Ready,
         name: ContainerName::new(&name(number)).expect("a name"),

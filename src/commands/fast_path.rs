@@ -7,7 +7,7 @@ use crate::cli::{Hook, Stage};
 use crate::config::Overrides;
 use crate::error::Result;
 use crate::frontend::Client;
-use crate::oci::hooks::{INJECTED, RESTORES};
+use crate::oci::hooks::{ENGINE_LINK, INJECTED, RESTORES};
 use crate::sys::process::{self, stdin};
 use clap::ValueEnum;
 use std::ffi::{OsStr, OsString};
@@ -105,7 +105,7 @@ fn split(words: &[OsString]) -> Option<(Overrides, &str, &[OsString])> {
     }
 }
 
-/// Parses `[STAGE] [--injected NAMES]… [--restores FILE]`, the form in which hooks are written into config.json.
+/// Parses `[STAGE] [--injected NAMES]… [--engine-link LINK]… [--restores FILE]`, the form in which hooks are written into config.json.
 fn hook_arguments(words: &[OsString]) -> Option<Hook> {
     let stage = words.first().and_then(|word| Stage::from_str(word.to_str()?, false).ok());
     let rest = &words[usize::from(stage.is_some())..];
@@ -113,7 +113,7 @@ fn hook_arguments(words: &[OsString]) -> Option<Hook> {
     for pair in rest.chunks(2) {
         match pair {
             // This only marks variables in config.json, where `oci::hooks` reads the names.
-            [option, _] if option == INJECTED => {}
+            [option, _] if option == INJECTED || option == ENGINE_LINK => {}
             [option, path] if option == RESTORES => restores = Some(PathBuf::from(path)),
             _ => return None,
         }

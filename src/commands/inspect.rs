@@ -217,7 +217,9 @@ fn fields(
 
 fn link(link_state: &LinkState) -> String {
     let source = link_state.source.as_ref().map_or("waiting".to_owned(), ToString::to_string);
-    format!("{} as {} ({source})", link_state.link.source, link_state.link.alias)
+    let by = &link_state.declared_by;
+    let by = if by.is_engine() { format!(", declared by {by}") } else { String::new() };
+    format!("{} as {}{by} ({source})", link_state.link.source, link_state.link.alias)
 }
 
 /// Rows that compare the record with the current plan. They list the planned links and flows if

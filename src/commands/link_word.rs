@@ -4,6 +4,7 @@ use crate::graph::{self, Known};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::ambiguous::Ambiguous;
+use crate::lifecycle::limited::gap;
 use crate::lifecycle::routing::gap_to;
 use crate::link::Candidate;
 use crate::link::carry::{Gap, has_routed_flows};
@@ -49,7 +50,9 @@ impl Waiting {
         let source = known.meant(record, link_state);
         let source = source.filter(|source| source.network != Network::Host && runs(source));
         let Some(source) = source else { return Self::NotThere };
-        if let Some(gap) = gap_to(record, source) {
+        let is_engine = link_state.declared_by.is_engine();
+        let gap = if is_engine { gap(record, link_state, source) } else { gap_to(record, source) };
+        if let Some(gap) = gap {
             return Self::Gap(gap);
         }
         let candidate = [Candidate::Running(Box::new(source.clone()))];

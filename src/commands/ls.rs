@@ -147,14 +147,29 @@ pub(crate) fn state_cell(host: &Host, record: &Record) -> Cell {
 /// The links as `source:alias`, with a mark for those that wait, open no port or lack variables, and for
 /// those whose alias is disputed.
 fn links(record: &Record, words: &[LinkWord], disputes: &Disputes<'_>) -> Vec<String> {
-    let shown = |(it, word): (&LinkState, &LinkWord)| {
-        let mark = word.mark();
+    let mark = |it: &LinkState, word: &LinkWord| {
+        let engine = it.declared_by.is_engine().then(|| format!(" ({})", it.declared_by));
         let rival = disputes.rival(record, &it.link.alias);
-        let rival =
-            rival.map_or_else(String::new, |rival| format!(" (disputed by {})", rival.name));
-        format!("{}:{}{mark}{rival}", it.link.source, it.link.alias)
+        let rival = rival.map(|rival| format!(" (disputed by {})", rival.name));
+        format!("{}{}{}", engine.unwrap_or_default(), word.mark(), rival.unwrap_or_default())
     };
-    record.links.iter().zip(words).map(shown).collect()
+    // The links of an engine are many, with several aliases of one source.
+    let mut groups: Vec<(&LinkState, String, Vec<&str>)> = Vec::new();
+    for (it, word) in record.links.iter().zip(words) {
+        let mark = mark(it, word);
+        let is_alike = |(first, other, _): &&mut (&LinkState, String, Vec<&str>)| {
+            it.declared_by.is_engine() && first.link.source == it.link.source && *other == mark
+        };
+        match groups.iter_mut().find(is_alike) {
+            Some((_, _, aliases)) => aliases.push(it.link.alias.as_str()),
+            None => groups.push((it, mark, vec![it.link.alias.as_str()])),
+        }
+    }
+    let shown = |(it, mark, aliases): (&LinkState, String, Vec<&str>)| match aliases[..] {
+        [alias] => format!("{}:{alias}{mark}", it.link.source),
+        _ => format!("{} ({}){mark}", it.link.source, aliases.join(", ")),
+    };
+    groups.into_iter().map(shown).collect()
 }
 
 fn row(
@@ -176,7 +191,11 @@ fn row(
     let links = or_dash(links(record, &words, disputes).join(","));
     vec![
         record.id.short().into(),
-        disputes.name(record),
+        if record.by_engine {
+            Cell::from(format!("{} (by docker)", record.name))
+        } else {
+            disputes.name(record)
+        },
         or_dash(address),
         or_dash(record.ports.to_string()),
         if is_doubtful { links.with(Tone::Doubtful) } else { links },
@@ -193,7 +212,7 @@ pub(crate) fn summary(
     linked_by: &[&Record],
 ) -> Value {
     let addresses = record.network.addresses().iter().map(|address| address.ip().to_string());
-    json!({
+    let mut shown = json!({
         "id": record.id.as_str(),
         "name": record.name.as_str(),
         "hostname": record.hostname.as_ref().map(Hostname::as_str),
@@ -203,7 +222,11 @@ pub(crate) fn summary(
         "links": links_in_full(host, record, known),
         "linked_by": linked_by.iter().map(|other| other.id.as_str()).collect::<Vec<_>>(),
         "state": state(host, record),
-    })
+    });
+    if record.by_engine {
+        shown["by"] = "docker".into();
+    }
+    shown
 }
 
 /// The JSON array for the links of a record: what each names, its state, and the ports that it opens. A
@@ -218,6 +241,7 @@ pub(crate) fn links_in_full(host: &Host, record: &Record, known: &Known<'_>) -> 
             "alias": link_state.link.alias.as_str(),
             "connected": link_state.source.as_ref().map(ContainerId::as_str),
             "state": word.state(),
+            "declared_by": link_state.declared_by.to_string(),
             "ports": ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
         });
         if let Some(reason) = word.reason() {

@@ -5,9 +5,9 @@
 //! `Config.Env`, `Config.Hostname`.
 
 use super::image_config::Config;
-use super::{Clues, EngineFiles, Facts, Listing, known};
+use super::{Clues, EngineFiles, Facts, Listing, docker_links, known};
 use crate::error::{Error, Kind, Result};
-use crate::model::{ContainerId, ContainerName, Hostname};
+use crate::model::{ContainerId, ContainerName, Hostname, RecordedLink, TakesOver};
 use crate::oci::json;
 use crate::oci::spec::HostsTarget;
 use crate::sys::file;
@@ -39,6 +39,11 @@ impl EngineFiles for Docker {
     fn listing(&self, clues: &Clues<'_>) -> Listing {
         containers(clues).map_or(Listing::None, Listing::Docker)
     }
+
+    fn links(&self, clues: &Clues<'_>, wanted: TakesOver) -> Result<Vec<RecordedLink>> {
+        let Some(containers) = containers(clues) else { return Ok(Vec::new()) };
+        docker_links::read(&containers.join(clues.id.as_str()), wanted)
+    }
 }
 
 /// Returns `<data-root>/containers`, derived from the mounts on /etc/hosts and /etc/resolv.conf.
@@ -55,13 +60,9 @@ fn containers(clues: &Clues<'_>) -> Option<PathBuf> {
     mounted.into_iter().flatten().find_map(|path| {
         let id = path.parent()?;
         let all = id.parent()?;
-        (is_id(id.file_name()?.to_str()?) && all.ends_with("containers")).then(|| all.to_path_buf())
+        (docker_links::is_id(id.file_name()?.to_str()?) && all.ends_with("containers"))
+            .then(|| all.to_path_buf())
     })
-}
-
-/// Whether `name` is a full Docker id: 64 hexadecimal digits.
-pub(super) fn is_id(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[derive(Deserialize)]

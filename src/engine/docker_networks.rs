@@ -3,7 +3,7 @@
 //! Docker writes the names of a container's networks before it calls the runtime, and the addresses of a
 //! running one, after `docker network connect` too.
 
-use super::docker::is_id;
+use super::docker_links::is_id;
 use super::sources::Listing;
 use crate::error::{Kind, Result};
 use crate::model::ContainerId;

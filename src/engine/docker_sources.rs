@@ -7,7 +7,7 @@
 //! When dockerd starts, it starts containers of the policy `always` even if they were stopped. After
 //! a crash it has itself stopped what still ran, and marked it as a user's stop would (28.5).
 
-use super::docker::is_id;
+use super::docker_links::is_id;
 use super::sources::{Activity, Sibling, Siblings};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{ContainerName, Reference, parse_links};

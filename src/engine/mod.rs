@@ -17,7 +17,9 @@ pub(crate) mod cni_networks;
 mod containerd;
 pub(crate) mod crio;
 pub(crate) mod docker;
+pub(crate) mod docker_links;
 pub(crate) mod docker_networks;
+mod docker_running;
 pub(crate) mod docker_sources;
 mod engine_env;
 mod image_config;
@@ -28,12 +30,17 @@ mod podman_sources;
 mod sources;
 pub(crate) mod storage;
 
+pub(crate) use docker_links::Networks;
+pub(crate) use docker_running::{RunningContainer, running};
 pub(crate) use sources::{Listing, Siblings, SourceState};
 
 use crate::error::Result;
-use crate::model::{ContainerId, ContainerName, Hostname, Invalid, PortRange, PortSet, Variable};
+use crate::model::{
+    ContainerId, ContainerName, Hostname, Invalid, PortRange, PortSet, RecordedLink, Reference,
+    TakesOver, Variable,
+};
 use crate::oci::spec::Spec;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What an engine is detected by.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +90,12 @@ trait EngineFiles: Sync {
     fn listing(&self, _clues: &Clues<'_>) -> Listing {
         Listing::None
     }
+
+    /// Returns the links that the engine itself has recorded, as far as they are `wanted`. Fails if the
+    /// engine's files cannot be read or parsed.
+    fn links(&self, _clues: &Clues<'_>, _wanted: TakesOver) -> Result<Vec<RecordedLink>> {
+        Ok(Vec::new())
+    }
 }
 
 /// All engines; the first whose `made` returns true is used.
@@ -123,7 +136,33 @@ pub(crate) fn listing(clues: &Clues<'_>) -> Listing {
     engine_of(clues).map_or(Listing::None, |engine| engine.listing(clues))
 }
 
+/// Returns the links that the engine of a container has recorded. Files that cannot be read or parsed
+/// are logged, and have none.
+pub(crate) fn recorded_links(clues: &Clues<'_>, wanted: TakesOver) -> Vec<RecordedLink> {
+    if wanted == TakesOver::None {
+        return Vec::new();
+    }
+    let read = engine_of(clues).map(|engine| engine.links(clues, wanted));
+    read.unwrap_or_else(|| Ok(Vec::new())).unwrap_or_else(|error| {
+        log::warn!("{}: the links that its engine has recorded are left out: {error}", clues.id);
+        Vec::new()
+    })
+}
+
 impl Listing {
+    /// The directory in which Docker has a directory for each container.
+    pub(crate) fn of_docker(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Docker(containers) => Some(containers),
+            Self::None | Self::Podman { .. } => None,
+        }
+    }
+
+    /// Returns the id that `source` is a prefix of, as Docker reads prefixes of any length.
+    pub(crate) fn by_prefix(&self, source: &Reference) -> Option<Reference> {
+        docker_links::by_prefix(self.of_docker()?, source)
+    }
+
     /// Reads what the engine lists. `None` if there is no list or it cannot be read; that is
     /// logged.
     pub(crate) fn read(&self) -> Option<Siblings> {

@@ -4,10 +4,12 @@
 use crate::compose::{ComposeOptions, convert};
 use crate::config::Config;
 use crate::engine::{
-    cni_networks, crio, docker, docker_networks, docker_sources, nerdctl, networks, podman, storage,
+    cni_networks, crio, docker, docker_links, docker_networks, docker_sources, nerdctl, networks,
+    podman, storage,
 };
 use crate::model::{
-    ContainerId, ContainerName, EnvFilter, Link, Missing, PortSet, Variable, parse_links,
+    ContainerId, ContainerName, EngineLink, EnvFilter, Link, Missing, Owner, PortSet, Variable,
+    parse_links, taken_over,
 };
 use crate::oci::annotations::declares_links;
 use crate::oci::command_line::{Action, CommandLine};
@@ -119,6 +121,15 @@ pub fn engine_files(bytes: &[u8]) {
     let Ok(id) = ContainerId::new(ID) else { panic!("{ID}") };
     let _ = docker::parse(bytes, &id);
     let _ = docker_sources::host_config(bytes);
+    let _ = docker_links::addresses_in(bytes);
+    for recorded in [docker_links::on_default_bridge(bytes), docker_links::on_user_networks(bytes)]
+    {
+        let owner = Owner { id: &id, names: [None, None], hostname: None };
+        let (taken, _) = taken_over(&recorded.unwrap_or_default(), owner, |_| None);
+        for link in taken {
+            assert_eq!(EngineLink::parse(&link.to_string()).ok().as_ref(), Some(&link));
+        }
+    }
     let _ = docker_networks::networks(bytes);
     let _ = networks::separation(bytes);
     let _ = cni_networks::separation(bytes);

@@ -97,7 +97,10 @@ pub(crate) fn write_hosts(
     let seen = file.content().map(<[u8]>::to_vec);
     let edited = |now: Option<&[u8]>| match (now, planned) {
         (now, Some(planned)) if now == seen.as_deref() => planned.clone(),
-        (Some(now), _) => hosts::edited(now, &written, &plan.shared, block),
+        (Some(now), _) => {
+            let now = hosts::without_engine_lines(now, &plan.replaced);
+            hosts::edited(&now, &written, &plan.shared, block)
+        }
         // The container has removed the file.
         (None, Some(planned)) => planned.clone(),
         (None, None) => [hosts::preamble(true), block.to_owned()].concat().into_bytes(),

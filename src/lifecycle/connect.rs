@@ -15,7 +15,9 @@ use crate::lifecycle::replan::{replan, settle};
 use crate::lifecycle::routing;
 use crate::lifecycle::starting::hosts_file;
 use crate::link::{OnMissing, RecipientNames, Refusal, resolve};
-use crate::model::{Alias, Invalid, Link, LinkState, MAX_LINKS, Network, Record, Reference};
+use crate::model::{
+    Alias, DeclaredBy, Invalid, Link, LinkState, MAX_LINKS, Network, Record, Reference,
+};
 use crate::oci::spec::{MAX_CONFIG, Spec};
 use crate::store::Commit;
 use crate::sys::file;
@@ -53,7 +55,8 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
     let same_alias = |known: &LinkState| known.link.alias.same_host(link.alias.as_str());
     // A waiting link is made anew: it may wait for another container than the one that is meant now.
     linked.links.retain(|known| !same_alias(known));
-    linked.links.push(LinkState::waiting(link));
+    let declared_by = DeclaredBy::Connect;
+    linked.links.push(LinkState { declared_by, ..LinkState::waiting(link) });
     let plan = plan(host, &linked, Some(&file), ipv6, OnMissing::Leave)?;
     if let Some(waiting) = plan.record.links.last().filter(|it| it.source.is_none()) {
         // `is_there` has found the source, so only the recipient can have ended since.

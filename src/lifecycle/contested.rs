@@ -44,7 +44,7 @@ pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<Settled> {
         let what = || format!("address \"{}\"", address.ip());
         let holders = match host.store.holders_of(address.ip()) {
             // The other container may run: only a newer oci-link knows.
-            Err(error) if error.cause == Cause::NewerRecord && container.links.is_empty() => {
+            Err(error) if error.cause == Cause::NewerRecord && !container.needs_links() => {
                 log::error!("{}: {}: {error}", container.id, what());
                 continue;
             }
@@ -67,7 +67,7 @@ pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<Settled> {
                 }
             };
             match settled {
-                Err(error) if container.links.is_empty() => log::error!(
+                Err(error) if !container.needs_links() => log::error!(
                     "{}: rules of {} may name its address; run oci-link sync: {error}",
                     container.id,
                     holder.id
@@ -132,7 +132,7 @@ fn settle_with(
     if !is_linked(host.store.as_ref(), holder)? {
         return Ok(());
     }
-    if !container.links.is_empty() {
+    if container.needs_links() {
         let message = format!(
             "address \"{}\": belongs to container {}, which runs and has links",
             first.ip(),

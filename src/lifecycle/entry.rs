@@ -4,6 +4,7 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::firewall::xtables::allowance::{self, Allowance};
 use crate::host::{Host, Locked};
 use crate::lifecycle::absent::{Moment, Search};
+use crate::lifecycle::adopt::adopt;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::lookup::{Requester, candidates, is_linked};
 use crate::lifecycle::notes::{A_FEW, record_notes, work_off};
@@ -22,6 +23,8 @@ use std::time::{Duration, Instant};
 /// How long a start or an end without links waits for the host lock, with [`RETRY`] at most 250 ms. It
 /// can be recorded later.
 const UNLINKED: Duration = Duration::from_millis(200);
+/// How long a start waits for it whose links only its engine declares.
+const ENGINE_LINKED: Duration = Duration::from_secs(2);
 /// How long an end with links waits for the host lock. The next holder removes what it left.
 const END: Duration = Duration::from_secs(3);
 /// How often an end waits that long while the lock changes hands. Our hooks have a timeout of 30 s.
@@ -37,13 +40,14 @@ const ROUNDS: u32 = 3;
 
 /// Publishes a container and makes its links, once the sources that it waits for are running.
 ///
-/// A container without links does not wait for a lock that another process holds: it leaves a note. Nor
-/// does it wait for programs of the firewall that hang, see [`allowance::UNLINKED`]. A failure at a later stage is logged only: the container runs, and its links stand.
+/// A container that can start without links does not wait long for a lock that another process holds: it
+/// leaves a note. One without links does not wait for programs of the firewall that hang either, see
+/// [`allowance::UNLINKED`]. A failure at a later stage is logged only: the container runs, and its links stand.
 pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
     let record = container.record.clone();
-    let _programs = record.links.is_empty().then(|| Allowance::begin(allowance::UNLINKED));
+    let _programs = (!record.needs_links()).then(|| Allowance::begin(allowance::UNLINKED));
     match lock_and_start(host, container, after) {
-        Err(error) if error.cause == Cause::LockHeld && record.links.is_empty() => {
+        Err(error) if error.cause == Cause::LockHeld && !record.needs_links() => {
             log::info!("{}: recorded later: {error}", record.id);
             leave(host, &Note::started(&record))
         }
@@ -66,8 +70,14 @@ fn leave(host: &Host, note: &Note) -> Result<()> {
 }
 
 fn lock_and_start(host: &Host, mut container: StartingContainer, after: AfterHook) -> Result<()> {
+    let record = &container.record;
+    if !record.links.is_empty() {
+        adopt(host, Requester::of(record), &record.links, &container.listing);
+    }
     let host = &if container.record.links.is_empty() {
         host.lock_within(UNLINKED)?
+    } else if !container.record.needs_links() {
+        host.lock_within(ENGINE_LINKED)?
     } else if is_later_stage(host, &container.record) {
         host.lock()?
     } else {
@@ -94,7 +104,10 @@ fn lock_when_ready<'h>(host: &'h Host, container: &mut StartingContainer) -> Res
         missing: container.missing,
         listing: &container.listing,
         moment: Moment::Start,
-        refresh: &|| record_notes(host),
+        refresh: &|| {
+            record_notes(host);
+            adopt(host, Requester::of(record), &record.links, &container.listing);
+        },
         lacks: &|source| gap_to(record, &with_addresses(host, source)).is_some(),
     };
     let pause = u16::try_from(PAUSE.as_millis()).unwrap_or(u16::MAX);

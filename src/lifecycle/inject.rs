@@ -9,6 +9,8 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::absent::{Moment, Search};
 use crate::lifecycle::addresses::corrected;
+use crate::lifecycle::adopt::adopt;
+use crate::lifecycle::engine_links;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::notes::record_notes;
 use crate::lifecycle::routing::with_addresses;
@@ -18,10 +20,12 @@ use crate::lifecycle::wait::PAUSE;
 use crate::link::carry::{Cut, End, Gap, has_no_address};
 use crate::link::env::{LinkVariables, link_variables};
 use crate::link::{Candidate, OnMissing, RecipientNames, Refusal, resolve};
-use crate::model::{ContainerId, Engine, Hostname, LinkState, Missing, Record, Variable};
+use crate::model::{
+    ContainerId, Engine, Hostname, LinkState, Missing, Owner, Record, RecordedLink, Variable,
+};
 use crate::oci::annotations::Declared;
 use crate::oci::edit::ConfigJson;
-use crate::oci::hooks::{RESTORES, injected_arguments, start_timeout};
+use crate::oci::hooks::{RESTORES, engine_link_arguments, injected_arguments, start_timeout};
 use crate::oci::json;
 use crate::oci::spec::Spec;
 use crate::sys::file;
@@ -81,10 +85,13 @@ pub(crate) fn edited(
     let document = ConfigJson::parse(container.text, &text)?;
     let spec = Spec::parse(container.bundle, container.text)?;
     let declared = spec.annotations.declared()?;
-    if hooks == Hooks::Poststop && declared.links.is_empty() && !document.has_hooks() {
+    let clues = container.id.map(|id| Clues { id, bundle: container.bundle, spec: &spec });
+    let recorded = recorded_links(host, (container.starts, hooks), &spec, clues.as_ref());
+    let is_plain = declared.links.is_empty() && recorded.is_empty();
+    let hooked = document.has_hooks();
+    if hooks == Hooks::Poststop && is_plain && !hooked {
         return Ok(container.text.to_owned());
     }
-    let clues = container.id.map(|id| Clues { id, bundle: container.bundle, spec: &spec });
     let facts = clues.as_ref().map(engine::describe).unwrap_or_default();
     let listing = clues.as_ref().map(engine::listing).unwrap_or_default();
     if facts.is_pod_infra {
@@ -105,9 +112,18 @@ pub(crate) fn edited(
     let me = Requester { id: container.id, name: &name, engine_name: engine_name.as_ref() };
     let engine = Engine::parse(facts.engine);
     let own = document.own_variables()?;
-    let variables =
+    let mut variables =
         variables(host, container, (me, hostname.as_ref(), engine), &declared, (&own, &listing))?;
-    let memory = injected_arguments(&variables);
+    let taken = container.id.map_or_else(Vec::new, |id| {
+        let names = [Some(&name), engine_name.as_ref()];
+        let owner = Owner { id, names, hostname: hostname.as_ref() };
+        engine_links::choose(host, owner, &recorded, &listing)
+    });
+    if hooks == Hooks::Poststop && declared.links.is_empty() && taken.is_empty() && !hooked {
+        return Ok(container.text.to_owned());
+    }
+    variables.extend(engine_links::variables(host, me, &taken, &own, &listing));
+    let memory = [injected_arguments(&variables), engine_link_arguments(&taken)].concat();
     let waits = match declared.missing {
         Missing::Wait(time) => time.unwrap_or(host.config.wait),
         Missing::Auto if listing != Listing::None => host.config.wait,
@@ -130,6 +146,23 @@ pub(crate) fn edited(
     document.edited(&variables, &edits)
 }
 
+/// The links that the engine itself has recorded for a container that the wrapper creates. An annotation
+/// replaces all of them.
+fn recorded_links(
+    host: &Host,
+    (starts, hooks): (Starts, Hooks<'_>),
+    spec: &Spec,
+    clues: Option<&Clues<'_>>,
+) -> Vec<RecordedLink> {
+    let is_created = starts == Starts::Now && !matches!(hooks, Hooks::OneRun(_));
+    match clues {
+        Some(clues) if is_created && !spec.annotations.name_links() => {
+            engine::recorded_links(clues, host.config.docker_links)
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The link variables of all sources that are running, or that appear within the wait.
 fn variables(
     host: &Host,
@@ -140,6 +173,7 @@ fn variables(
 ) -> Result<Vec<Variable>> {
     let links = &declared.links;
     let link_state: Vec<LinkState> = links.iter().cloned().map(LinkState::waiting).collect();
+    adopt(host, me, &link_state, listing);
     let later = container.starts == Starts::Later;
     let search = Search {
         host,
@@ -148,7 +182,10 @@ fn variables(
         missing: declared.missing,
         listing,
         moment: if later { Moment::Prepare } else { Moment::Create },
-        refresh: &|| record_notes(host),
+        refresh: &|| {
+            record_notes(host);
+            adopt(host, me, &link_state, listing);
+        },
         lacks: &|source| has_no_address(&with_addresses(host, source)),
     };
     let timeout = || match container.starts {

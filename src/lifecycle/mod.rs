@@ -4,6 +4,7 @@
 
 pub(crate) mod absent;
 pub(crate) mod addresses;
+pub(crate) mod adopt;
 pub(crate) mod alive;
 pub(crate) mod ambiguous;
 pub(crate) mod apply;
@@ -12,9 +13,11 @@ pub(crate) mod connect;
 pub(crate) mod contested;
 pub(crate) mod debug_log;
 pub(crate) mod disputes;
+pub(crate) mod engine_links;
 pub(crate) mod entry;
 pub(crate) mod home;
 pub(crate) mod inject;
+pub(crate) mod limited;
 pub(crate) mod lookup;
 pub(crate) mod notes;
 pub(crate) mod one_run;

@@ -2,11 +2,13 @@
 
 use crate::error::Result;
 use crate::host::{Host, Locked};
+use crate::lifecycle::alive::is_running;
 use crate::lifecycle::home;
 use crate::lifecycle::privileges::AfterHook;
+use crate::lifecycle::replan::log_failure;
 use crate::lifecycle::start::start_locked;
 use crate::lifecycle::starting::StartingContainer;
-use crate::lifecycle::stop::stop_locked;
+use crate::lifecycle::stop::{remove, stop_locked};
 use crate::oci::state::State;
 use crate::store::notes::{Event, Note};
 use crate::sys::process::start_time;
@@ -17,11 +19,11 @@ pub(crate) const A_FEW: usize = 64;
 /// Works off at most `most` notes. A failure is logged; the note is removed all the same, because
 /// `sync` finds what is missing.
 pub(crate) fn work_off(host: &Locked<'_>, most: usize) {
-    let names = host.notes().names(most).unwrap_or_else(|error| {
+    let (names, adopted) = host.notes().all(most).unwrap_or_else(|error| {
         log::warn!("notes of containers that were not recorded: {error}");
-        Vec::new()
+        (Vec::new(), Vec::new())
     });
-    if names.is_empty() {
+    if names.is_empty() && adopted.is_empty() {
         return;
     }
     if let Err(error) = home::check(host) {
@@ -38,6 +40,26 @@ pub(crate) fn work_off(host: &Locked<'_>, most: usize) {
         if let Err(error) = done {
             log::warn!("{name}: not recorded: {error}");
         }
+    }
+    for name in &adopted {
+        remove_ended(host, name);
+    }
+}
+
+/// Removes the record of a source that runs without oci-link, once its process has ended.
+fn remove_ended(host: &Locked<'_>, note: &str) {
+    let read = host.notes().read(note).ok().flatten();
+    let id = read.and_then(|note| note.id().ok());
+    let record = id.and_then(|id| host.store.get(&id).ok().flatten());
+    let Some(record) = record.filter(|record| record.by_engine) else {
+        if let Err(error) = host.notes().remove(note) {
+            log::warn!("{note}: {error}");
+        }
+        return;
+    };
+    if let Ok(false) = is_running(&record, host.boot) {
+        log::info!("{} ({}): has ended: its links are removed", record.name, record.id.short());
+        log_failure(&record, remove(host, &record));
     }
 }
 
@@ -77,6 +99,7 @@ fn work_off_one(host: &Locked<'_>, note: &Note) -> Result<()> {
     let id = note.id()?;
     match &note.event {
         Event::Ended => stop_locked(host, &id, AfterHook::Continue),
+        Event::Adopted => Ok(()),
         Event::Started { pid, started, bundle, .. } => {
             if start_time(*pid)? != Some(*started) {
                 log::debug!("{id}: ended before its start was recorded");

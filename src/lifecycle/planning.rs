@@ -8,6 +8,7 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::ambiguous::Ambiguous;
 use crate::lifecycle::debug_log;
 use crate::lifecycle::disputes::must_agree;
+use crate::lifecycle::limited::{guarded, limited};
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::routing;
 use crate::link::flows::too_many_ports;
@@ -43,10 +44,11 @@ pub(crate) fn first_plan(
         absences.refine(&me.links, found)
     };
     debug_log::candidates(me, &candidates);
+    let (me, candidates) = &limited(me, guarded(host, candidates));
     if absent == OnMissing::Leave {
-        warn_of_too_many_ports(me, &candidates);
+        warn_of_too_many_ports(me, candidates);
     } else {
-        warn_of_no_ports(me, &candidates);
+        warn_of_no_ports(me, candidates);
     }
     let shared = shared_hosts_blocks(host.store.as_ref(), me)?;
     let hosts = file.map(|file| HostsInput {
@@ -55,8 +57,9 @@ pub(crate) fn first_plan(
         ipv6,
         shared,
     });
-    let ambiguous = Ambiguous::find(host, me, &candidates)?;
-    let routing = routing::to_candidates(host, me, &candidates);
+    let ambiguous = Ambiguous::find(host, me, candidates)?;
+    let routing = routing::to_candidates(host, me, candidates);
+    let candidates = candidates.clone();
     let plan = ambiguous.plan(me, &World { candidates, hosts, routing }, absent)?;
     if let Some(file) = file {
         must_agree(host, &plan, file.place(), absent)?;

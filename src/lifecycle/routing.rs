@@ -64,7 +64,9 @@ pub(crate) fn prepare<'a>(host: &Locked<'_>, mut records: impl Iterator<Item = &
 
 /// Returns the ways between `me` and its running candidates.
 pub(crate) fn to_candidates(host: &Locked<'_>, me: &Record, candidates: &[Candidate]) -> Routing {
-    let running = candidates.iter().filter_map(|candidate| match candidate {
+    let running = candidates.iter().enumerate().filter_map(|(at, candidate)| match candidate {
+        // A link of an engine leads to no other network.
+        _ if me.links.get(at).is_some_and(|it| it.declared_by.is_engine()) => None,
         Candidate::Running(source) => Some(source.as_ref()),
         _ => None,
     });

@@ -7,6 +7,7 @@ use crate::lifecycle::absent::Absences;
 use crate::lifecycle::addresses::{Look, MAX_READ, follow, follow_sources};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{carry_out, rollback};
+use crate::lifecycle::limited::report_waiting;
 use crate::lifecycle::lookup::{Requester, recipients_of};
 use crate::lifecycle::planning::{conflicts, first_plan};
 use crate::lifecycle::privileges::{AfterHook, confine};
@@ -16,9 +17,11 @@ use crate::lifecycle::stop::{remove, remove_with};
 use crate::lifecycle::together::Changes;
 use crate::lifecycle::{contested, debug_log, home, orphans, routing};
 use crate::link::OnMissing;
-use crate::model::{ContainerId, ContainerName, MAX_LINKS, Missing, OwnerTag, Phase, Record};
-use crate::store::Commit;
+use crate::model::{
+    ContainerId, ContainerName, HostsEdit, HostsPlace, MAX_LINKS, Missing, OwnerTag, Phase, Record,
+};
 use crate::store::notes::Note;
+use crate::store::{Change, Commit};
 use crate::sys::hosts::HostsFile;
 
 /// Publishes a container and makes its links. Requires that awaited sources are running.
@@ -35,7 +38,7 @@ pub(crate) fn start_locked(
     home::check(host)?;
     match host.isolate() {
         // The container starts all the same, so it is recorded.
-        Err(error) if record.links.is_empty() => {
+        Err(error) if !record.needs_links() => {
             log::error!("isolation: left unchanged: {error}");
         }
         isolated => isolated?,
@@ -45,10 +48,7 @@ pub(crate) fn start_locked(
         record.backend = host.firewall.name();
     }
     debug_log::backend(&record, &host.config.firewall);
-    if !record.links.is_empty() {
-        let mut look = Look::quick(host, MAX_LINKS);
-        follow_sources(host, Requester::of(&record), &record.links, &mut look)?;
-    }
+    follow_own_sources(host, &record)?;
     let Previous { record, cleared, neighbours, are_more } = replace_previous(host, record)?;
     let note = are_more.then(|| Note::started(&record));
     orphans::purge_from(host, &record)?;
@@ -60,11 +60,7 @@ pub(crate) fn start_locked(
         // `connect` linked it after an earlier stage.
         hosts = HostsFile::again(&edit.place, &host.config.state_dir)?;
     }
-    let absent = match (record.phase, missing) {
-        (Phase::Ready, _) => OnMissing::Leave,
-        (Phase::Pending, Missing::Defer) => OnMissing::Defer,
-        (Phase::Pending, Missing::Auto | Missing::Fail | Missing::Wait(_)) => OnMissing::Refuse,
-    };
+    let absent = on_missing(&record, missing);
     let (id, is_later_stage) = (record.id.clone(), record.phase == Phase::Ready);
     let recipients = living_recipients(host, &record);
     if !is_later_stage {
@@ -77,6 +73,8 @@ pub(crate) fn start_locked(
         confine(host, recipients.iter().chain(&neighbours).chain([&record]), place);
     }
     let how = (ipv6_loopback, absent, &absences);
+    let place = hosts.as_ref().map(|file| file.place().clone());
+    let (needs_links, plain) = (record.needs_links(), without_links(&record, place));
     let started = publish(host, record, hosts, how).and_then(|()| {
         if process.ended(0) {
             return Err(Error::new(Kind::Namespace, format!("{id}: ended while it was started")));
@@ -84,7 +82,10 @@ pub(crate) fn start_locked(
         Ok(())
     });
     let undone = match started {
-        Err(error) if !is_later_stage => undo(host, &id, absences.explain(error)),
+        Err(error) if !is_later_stage && (needs_links || plain.links.is_empty()) => {
+            undo(host, &id, absences.explain(error))
+        }
+        Err(error) if !is_later_stage => publish_without(host, &plain, error),
         started => {
             debug_log::recipients(&id, &recipients);
             started
@@ -99,6 +100,30 @@ pub(crate) fn start_locked(
     undone
 }
 
+/// Follows the addresses of the sources of a starting container.
+fn follow_own_sources(host: &Locked<'_>, record: &Record) -> Result<()> {
+    if record.links.is_empty() {
+        return Ok(());
+    }
+    let mut look = Look::quick(host, MAX_LINKS);
+    match follow_sources(host, Requester::of(record), &record.links, &mut look) {
+        Err(error) if !record.needs_links() => {
+            log::warn!("{}: addresses of its sources: {error}", record.id);
+            Ok(())
+        }
+        followed => followed,
+    }
+}
+
+/// What happens to a link of a starting container whose source is missing.
+fn on_missing(record: &Record, missing: Missing) -> OnMissing {
+    match missing {
+        _ if record.phase == Phase::Ready || !record.needs_links() => OnMissing::Leave,
+        Missing::Defer => OnMissing::Defer,
+        Missing::Auto | Missing::Fail | Missing::Wait(_) => OnMissing::Refuse,
+    }
+}
+
 /// Removes everything of a container that does not start. Returns `error`, with any new failure.
 fn undo(host: &Locked<'_>, id: &ContainerId, error: Error) -> Result<()> {
     let mut failures = Failures::default();
@@ -108,6 +133,27 @@ fn undo(host: &Locked<'_>, id: &ContainerId, error: Error) -> Result<()> {
         None => Ok(()),
     }));
     failures.into_result()
+}
+
+/// The record of a container whose links wait. `place` is its hosts file.
+fn without_links(record: &Record, place: Option<HostsPlace>) -> Record {
+    let links = record.links.iter().map(|link_state| link_state.connected(None)).collect();
+    let hosts = place.map(|place| HostsEdit { place, block: String::new(), previous: Vec::new() });
+    Record { links, revision: 0, phase: Phase::Ready, flows: vec![], hosts, ..record.clone() }
+}
+
+/// Records a container whose links only its engine declares, after they could not be made. They wait.
+fn publish_without(host: &Locked<'_>, plain: &Record, error: Error) -> Result<()> {
+    let (id, name) = (&plain.id, &plain.name);
+    log::warn!("{name}: starts without the links of its engine; run oci-link sync: {error}");
+    if host.store.get(id)?.is_some() {
+        undo(host, id, error).or_else(|error| match host.store.get(id)? {
+            // It names rules that may exist.
+            Some(_) => Err(error),
+            None => Ok(()),
+        })?;
+    }
+    host.store.commit(host.lock(), &Change::Put(plain), 0).map(drop)
 }
 
 /// Follows the addresses of `recipients`, of which [`MAX_READ`] are read.
@@ -162,6 +208,7 @@ fn publish(
         if let Commit::Done(_) =
             host.effects(record.backend, |effects| carry_out(effects, &plan, hosts.take()))?
         {
+            report_waiting(&plan.record.name, &plan.record.links);
             return Ok(());
         }
         record = replace_previous(host, record)?.record;
@@ -200,7 +247,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<Previous> {
             container.hosts = old.hosts;
             container.former = old.former;
             container.backend = old.backend;
-            if old.phase == Phase::Ready {
+            if old.phase == Phase::Ready && !old.by_engine {
                 // It has started. `connect` and `disconnect` may have changed its links since.
                 container.phase = old.phase;
                 container.links = old.links;

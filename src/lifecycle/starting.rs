@@ -7,7 +7,7 @@ use crate::lifecycle::absent::Absences;
 use crate::lifecycle::{debug_log, home};
 use crate::link::env::name_variable;
 use crate::model::{
-    BackendName, ContainerId, ContainerName, Engine, Instance, Link, LinkState, Missing, Network,
+    Alias, BackendName, ContainerId, ContainerName, Engine, Instance, LinkState, Missing, Network,
     OwnerTag, Phase, Record, Variable,
 };
 use crate::oci::annotations::Declared;
@@ -71,20 +71,18 @@ impl StartingContainer {
         if !declared.links.is_empty() && declared.missing != Missing::Defer {
             must_have_an_address(&state.id, &namespace)?;
         }
-        let hosts = if declared.links.is_empty() || namespace.is_ours {
-            None
-        } else {
-            Some(hosts_file(&spec, &host.config.state_dir)?)
-        };
+        let links = links(&spec, &declared, facts.is_pod_infra);
+        let on_host = namespace.is_ours;
+        let hosts = if on_host { None } else { open_hosts(host, state, &spec, &links)? };
         let instance = Instance {
             boot: host.boot,
             netns: namespace.cookie,
             pid: process.pid(),
             started: process.started(),
         };
-        let lacking = |link: &&Link| !spec.has_variable(&name_variable(&link.alias));
-        let without_variables = declared.links.iter().filter(lacking);
-        let without_variables = without_variables.map(|link| link.alias.clone()).collect();
+        let without_variables = without_variables(&spec, &links, host.config.network_env);
+        let engine_files = links.iter().any(|it| it.declared_by.is_engine());
+        let engine_files = listing.of_docker().filter(|_| engine_files).cloned();
         let (name, engine_name) = names(declared.name, facts.name, &state.id);
         let environment = facts.environment.as_ref().unwrap_or(&spec.environment);
         let shown = |variable: &&Variable| declared.env.allows(&variable.key);
@@ -106,7 +104,7 @@ impl StartingContainer {
             fingerprint: namespace.fingerprint,
             ports: declared.ports.or(facts.ports).unwrap_or_default(),
             environment: environment.iter().filter(shown).cloned().collect(),
-            links: declared.links.into_iter().map(LinkState::waiting).collect(),
+            links,
             // A backend is chosen under the host lock, if there are links.
             backend: BackendName::None,
             without_variables,
@@ -114,6 +112,8 @@ impl StartingContainer {
             hosts: None,
             bundle: Some(bundle.to_owned()),
             place: Some(host.place()?),
+            engine_files,
+            by_engine: false,
             id: state.id.clone(),
         };
         debug_log::started(&record, facts.engine, hosts.as_ref().map(HostsFile::place));
@@ -121,6 +121,43 @@ impl StartingContainer {
         let absences = Absences::default();
         Ok(Self { record, process, hosts, ipv6_loopback, missing, listing, config, absences })
     }
+}
+
+/// Returns the links of a starting container: those of its annotation, or else those of its engine that
+/// were taken over when it was created.
+fn links(spec: &Spec, declared: &Declared, is_pod_infra: bool) -> Vec<LinkState> {
+    if spec.annotations.name_links() || is_pod_infra {
+        return declared.links.iter().cloned().map(LinkState::waiting).collect();
+    }
+    spec.engine_links.iter().cloned().map(LinkState::from).collect()
+}
+
+/// Opens the hosts file of a container whose links have lines there. If only its engine declares them,
+/// a file that cannot be used is logged.
+fn open_hosts(
+    host: &Host,
+    state: &State,
+    spec: &Spec,
+    links: &[LinkState],
+) -> Result<Option<HostsFile>> {
+    if !links.iter().any(|it| it.declared_by.has_hosts_line()) {
+        return Ok(None);
+    }
+    match hosts_file(spec, &host.config.state_dir) {
+        Err(error) if links.iter().all(|it| it.declared_by.is_engine()) => {
+            let id = &state.id;
+            log::warn!("{id}: the links of its engine have no lines in its hosts file: {error}");
+            Ok(None)
+        }
+        opened => opened.map(Some),
+    }
+}
+
+/// Returns the aliases of links that want variables which config.json lacks.
+fn without_variables(spec: &Spec, links: &[LinkState], network_env: bool) -> Vec<Alias> {
+    let wants = |it: &&LinkState| it.declared_by.has_hosts_line() || network_env;
+    let lacking = |it: &&LinkState| !spec.has_variable(&name_variable(&it.link.alias));
+    links.iter().filter(wants).filter(lacking).map(|it| it.link.alias.clone()).collect()
 }
 
 /// Returns the name of a container, and the name that its engine gave it if that is another one.

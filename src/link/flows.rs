@@ -65,9 +65,12 @@ pub(crate) fn flows(
     routing: &Routing,
 ) -> Result<Vec<Flow>, Refusal> {
     let (mut flows, mut known, mut total) = (Vec::new(), HashSet::<Flow>::new(), 0);
-    for connected in sources {
+    let within = Routing::closed();
+    for (at, connected) in sources.iter_mut().enumerate() {
         let Some(source) = connected else { continue };
-        let mut new = between(recipient, source, routing);
+        // A link of an engine leads to no other network.
+        let is_engine = recipient.links.get(at).is_some_and(|it| it.declared_by.is_engine());
+        let mut new = between(recipient, source, if is_engine { &within } else { routing });
         new.retain(|flow| !known.contains(flow));
         let more: usize = new.iter().map(|flow| weight(recipient.backend, flow)).sum();
         let too_many = too_many_ports(recipient, source);
@@ -75,7 +78,7 @@ pub(crate) fn flows(
             total += more;
             known.extend(&new);
             flows.extend(new);
-        } else if absent == OnMissing::Leave {
+        } else if absent == OnMissing::Leave || is_engine {
             *connected = None;
         } else {
             return Err(too_many.unwrap_or(Refusal::TooManyFlows));

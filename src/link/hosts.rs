@@ -7,7 +7,7 @@
 //! A container can write anything into its file, and other containers wait while it is searched. So each
 //! search is one pass, and its time does not grow with lines × lines of ours.
 
-use crate::model::filler;
+use crate::model::{Alias, filler};
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -44,6 +44,28 @@ pub(crate) fn mentions(content: &[u8], ip: IpAddr) -> bool {
         let first = line.split(u8::is_ascii_whitespace).find(|word| !word.is_empty());
         first.and_then(|word| std::str::from_utf8(word).ok()?.parse().ok()) == Some(ip)
     })
+}
+
+/// Returns `content` without the lines that Docker wrote for links with these `aliases`.
+///
+/// Docker writes the alias, the host name of the source, and its name. A line with one name is a user's
+/// (`--add-host`).
+pub(crate) fn without_engine_lines(content: &[u8], aliases: &[Alias]) -> Vec<u8> {
+    if aliases.is_empty() {
+        return content.to_vec();
+    }
+    let is_engines = |line: &[u8]| {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let is_address = |word: &[u8]| {
+            std::str::from_utf8(word).is_ok_and(|word| word.parse::<IpAddr>().is_ok())
+        };
+        let (address, alias, more) = (words.next(), words.next(), words.next());
+        address.is_some_and(is_address)
+            && more.is_some_and(|word| !word.starts_with(b"#"))
+            && aliases.iter().any(|known| alias == Some(known.as_str().as_bytes()))
+    };
+    let lines = content.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !is_engines(line)).collect::<Vec<_>>().concat()
 }
 
 /// Whether `content` contains `block` exactly as it was written.

@@ -8,6 +8,7 @@ pub(crate) mod carry;
 pub(crate) mod env;
 pub(crate) mod flows;
 pub(crate) mod hosts;
+pub(crate) mod limit;
 mod plan;
 mod resolve;
 pub(crate) mod shared;

@@ -4,8 +4,8 @@ use super::carry::{Cut, End, gap};
 use super::flows::{flows, source_address};
 use super::{Candidate, OnMissing, RecipientNames, Refusal, hosts, resolve};
 use crate::model::{
-    Address, Alias, Family, Flow, Hostname, HostsEdit, HostsPlace, Link, LinkState, Network, Phase,
-    Record, Routing, is_reserved,
+    Address, Alias, DeclaredBy, Family, Flow, Hostname, HostsEdit, HostsPlace, Link, LinkState,
+    Network, Phase, Record, Routing, is_reserved,
 };
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) hosts_content: Option<Vec<u8>>,
     /// Hosts blocks of other containers that share the file.
     pub(crate) shared: Vec<String>,
+    /// The aliases whose lines replace those of the engine.
+    pub(crate) replaced: Vec<Alias>,
 }
 
 impl Plan {
@@ -77,7 +79,7 @@ impl Plan {
 /// cannot carry packets. Any link on the host's network is refused.
 pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan, Refusal> {
     let links: Vec<Link> = me.links.iter().map(|link_state| link_state.link.clone()).collect();
-    if !links.is_empty() && me.network == Network::Host {
+    if me.needs_links() && me.network == Network::Host {
         return Err(Refusal::HostNetwork);
     }
     let mut sources = resolve(RecipientNames::of(me), &links, &world.candidates, absent)?;
@@ -92,7 +94,8 @@ pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan
         record.without_variables.retain(|alias| is_waiting(&record.links, alias));
     }
     let shared = world.hosts.as_ref().map_or_else(Vec::new, |file| file.shared.clone());
-    let mut plan = Plan { record, before: me.clone(), hosts_content: None, shared };
+    let (before, replaced) = (me.clone(), Vec::new());
+    let mut plan = Plan { record, before, hosts_content: None, shared, replaced };
     if let Some(file) = &world.hosts {
         plan_hosts(&mut plan, me, file, (&sources, &world.routing));
     }
@@ -106,10 +109,13 @@ fn must_carry(
     absent: OnMissing,
     routing: &Routing,
 ) -> Result<(), Refusal> {
-    for connected in sources {
+    let within = Routing::closed();
+    for (link_state, connected) in me.links.iter().zip(sources) {
         let Some(source) = *connected else { continue };
-        match gap(me, source, routing) {
-            Some(gap) if absent == OnMissing::Refuse => {
+        // A link of an engine leads to no other network.
+        let is_engine = link_state.declared_by.is_engine();
+        match gap(me, source, if is_engine { &within } else { routing }) {
+            Some(gap) if absent == OnMissing::Refuse && !is_engine => {
                 return Err(Refusal::CannotCarry(Cut::new(gap, End::of(me), End::of(source))));
             }
             Some(_) => *connected = None,
@@ -133,20 +139,27 @@ fn plan_hosts(
     (sources, routing): (&[Option<&Record>], &Routing),
 ) {
     let written: Vec<&str> = me.hosts.iter().flat_map(HostsEdit::blocks).collect();
-    let base = match &file.content {
+    let there = match &file.content {
         Some(content) => hosts::without(content, &written, &file.shared),
         None => hosts::preamble(file.ipv6).into_bytes(),
     };
     let connected =
         me.links.iter().zip(sources).filter_map(|(link_state, s)| Some((link_state, (*s)?)));
+    let connected = connected.filter(|(link_state, _)| link_state.declared_by.has_hosts_line());
+    let of_docker = |link_state: &LinkState| link_state.declared_by == DeclaredBy::Docker;
+    let replaced = connected.clone().filter(|(link_state, _)| of_docker(link_state));
+    plan.replaced = replaced.map(|(link_state, _)| link_state.link.alias.clone()).collect();
+    let base = hosts::without_engine_lines(&there, &plan.replaced);
+    let within = Routing::closed();
     let mut lines: Vec<String> = connected
         .flat_map(|(link_state, source)| {
+            let routing = if of_docker(link_state) { &within } else { routing };
             link_lines(me, &link_state.link.alias, source, (sources, routing))
         })
         .collect();
     let own = me.network.addresses().iter().map(Address::ip);
     // Without links the hosts file becomes what it was before the container was linked.
-    let linked = !me.links.is_empty();
+    let linked = me.links.iter().any(|link_state| link_state.declared_by.has_hosts_line());
     let own = first_of_each(own).filter(|ip| linked && !hosts::mentions(&base, *ip));
     let hostname = me.hostname.as_ref().map(Hostname::as_str);
     lines.extend(own.filter_map(|ip| Some(hosts::line(ip, &[hostname?]))));
@@ -156,7 +169,7 @@ fn plan_hosts(
     // keep moving their blocks to its end.
     let says = |block: &str| block.trim_start_matches('\n').to_owned();
     if let ([known], Some(content)) = (written.as_slice(), &file.content) {
-        let is_same = !known.is_empty() && says(known) == says(&block);
+        let is_same = !known.is_empty() && says(known) == says(&block) && base == there;
         if is_same && hosts::contains(content, known) {
             return;
         }

@@ -1,6 +1,6 @@
 //! Which container a link means from its first connection on.
 
-use super::{ContainerId, ContainerName, Link, Record, Reference};
+use super::{Address, ContainerId, ContainerName, DeclaredBy, Link, Record, Reference};
 
 /// How a link found its source for the first time. That is decided once: a later container takes the
 /// link over only if it has the same name, or is the same id.
@@ -49,12 +49,23 @@ pub struct LinkState {
     /// Which container the link means. `None` before the first connection, and if name and id of the
     /// source are the same word.
     pub meaning: Option<Meaning>,
+    /// What declared the link. Links of records of an earlier version count as those of annotations.
+    pub declared_by: DeclaredBy,
+    /// Addresses on the network that the link is limited to, while it is connected. Empty if the link is
+    /// not limited.
+    pub on: Vec<Address>,
 }
 
 impl LinkState {
     /// Returns the state of a link that is not connected.
     pub(crate) fn waiting(link: Link) -> Self {
-        Self { link, source: None, meaning: None }
+        Self {
+            link,
+            source: None,
+            meaning: None,
+            declared_by: DeclaredBy::default(),
+            on: Vec::new(),
+        }
     }
 
     /// Returns the state of the link when it is connected to `source`, or waits with `None`.
@@ -67,7 +78,9 @@ impl LinkState {
         } else {
             self.meaning.clone().or_else(found)
         };
-        Self { link: self.link.clone(), source: id, meaning }
+        let on = if id.is_some() { self.on.clone() } else { Vec::new() };
+        let (link, declared_by) = (self.link.clone(), self.declared_by.clone());
+        Self { link, source: id, meaning, declared_by, on }
     }
 
     /// Whether the link may be connected to the container `source`.

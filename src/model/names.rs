@@ -74,6 +74,11 @@ checked_name!(
     Reference, "link source", "_.+-", MAX_NAME
 );
 
+checked_name!(
+    /// What an engine calls a network.
+    NetworkName, "network", "_.+-", MAX_NAME
+);
+
 /// Length limit of a bridge name: the kernel's `IFNAMSIZ` without the NUL.
 const MAX_BRIDGE: usize = 15;
 

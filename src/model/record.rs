@@ -244,9 +244,20 @@ pub struct Record {
     pub bundle: Option<PathBuf>,
     /// Where the record was made; records of an earlier version have none, and count as made here.
     pub place: Option<Place>,
+    /// The directory with a directory of Docker's files for each container. Only a container with links
+    /// of Docker's has it.
+    pub engine_files: Option<PathBuf>,
+    /// Whether it runs without oci-link. The record was made from its engine's files.
+    pub by_engine: bool,
 }
 
 impl Record {
+    /// Whether the container must not start without its links. Links that only its engine declares do
+    /// not count.
+    pub(crate) fn needs_links(&self) -> bool {
+        self.links.iter().any(|link_state| !link_state.declared_by.is_engine())
+    }
+
     /// Returns the alias of the first link that is connected to `source`.
     pub(crate) fn alias_of(&self, source: &ContainerId) -> Option<&Alias> {
         self.links

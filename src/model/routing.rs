@@ -46,11 +46,21 @@ pub(crate) struct Routing {
     pub(crate) routes: Vec<Routes>,
     /// The families that the host does not forward.
     pub(crate) unforwarded: Vec<Family>,
+    /// Whether no packet gets from one network to another.
+    pub(crate) is_closed: bool,
 }
 
 impl Routing {
+    /// Returns that of a link that stays within one network.
+    pub(crate) fn closed() -> Self {
+        Self { is_closed: true, ..Self::default() }
+    }
+
     /// Whether the namespace `netns` has a route to `ip`. Unknown routes count as present.
     pub(crate) fn reaches(&self, netns: u64, ip: IpAddr) -> bool {
+        if self.is_closed {
+            return false;
+        }
         let family = Family::of(ip);
         let known = self.routes.iter().find(|it| it.netns == netns && it.family == family);
         known.is_none_or(|routes| {

@@ -31,6 +31,8 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         engine_name: None,
         engine: None,
         place: None,
+        engine_files: None,
+        by_engine: false,
         id,
     }
 }

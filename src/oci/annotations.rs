@@ -114,6 +114,11 @@ impl Annotations {
             || self.values("isolate").iter().any(isolates)
     }
 
+    /// Whether the container has the annotation `links`, with whatever value.
+    pub(crate) fn name_links(&self) -> bool {
+        !self.values("links").is_empty()
+    }
+
     /// Parses oci-link's annotations.
     ///
     /// A value that is not valid, or an unknown key, is an error if the container declares links.

@@ -2,7 +2,7 @@
 
 use super::json::{self, Members, list, part};
 use crate::error::Result;
-use crate::model::Variable;
+use crate::model::{EngineLink, MAX_LINKS, Variable};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -16,6 +16,9 @@ pub(crate) const INJECTED: &str = "--injected";
 /// Option of oci-link's hooks that are in config.json for one run only: the config.json that the first
 /// hook puts back.
 pub(crate) const RESTORES: &str = "--restores";
+/// Option of oci-link's hooks that names one link of the engine's own which was taken over at `create`.
+/// Containers cannot set it, as they can set annotations.
+pub(crate) const ENGINE_LINK: &str = "--engine-link";
 /// Separates the names in a list; no variable name can contain it.
 const SEPARATOR: char = '=';
 /// Length limit of one list of names, in bytes. Linux limits an argument to 128 KiB, so long lists
@@ -101,12 +104,30 @@ pub(crate) fn start_timeout(config: &[u8]) -> Result<Option<u64>> {
 
 /// Returns the names recorded in one hook. A hook that is not oci-link's has none.
 fn injected_by(raw: &RawValue) -> Vec<String> {
+    let lists = values_of(raw, INJECTED);
+    lists.iter().flat_map(|list| injected_names(list)).map(str::to_owned).collect()
+}
+
+/// Returns the values of an option of one hook. A hook that is not oci-link's has none.
+fn values_of(raw: &RawValue, option: &str) -> Vec<String> {
     let hook: Option<RawHook<'_>> = serde_json::from_str(raw.get()).ok().filter(|_| is_ours(raw));
     let args = hook.and_then(|hook| hook.args).unwrap_or_default();
-    args.windows(2)
-        .filter(|pair| pair[0].0 == INJECTED)
-        .flat_map(|pair| injected_names(&pair[1].0).map(str::to_owned).collect::<Vec<_>>())
-        .collect()
+    let pairs = args.windows(2).filter(|pair| pair[0].0 == option);
+    pairs.map(|pair| pair[1].0.clone().into_owned()).collect()
+}
+
+/// Returns the links of the engine's own that were taken over when the container was created.
+pub(crate) fn engine_links(hooks: &RawValue) -> Result<Vec<EngineLink>> {
+    let stages = hooks_of(hooks)?;
+    let ours = stages.iter().flat_map(|(_, hooks)| hooks);
+    let texts = ours.flat_map(|raw| values_of(raw, ENGINE_LINK));
+    let links = texts.map(|text| EngineLink::parse(&text)).take(MAX_LINKS);
+    Ok(links.collect::<std::result::Result<_, _>>()?)
+}
+
+/// Returns the hook arguments that record `links`.
+pub(crate) fn engine_link_arguments(links: &[EngineLink]) -> Vec<String> {
+    links.iter().flat_map(|link| [ENGINE_LINK.to_owned(), link.to_string()]).collect()
 }
 
 /// Returns the hook arguments that record the names of `variables`.
@@ -170,6 +191,22 @@ mod tests {
         };
         assert_eq!(with(&[net, old, log, old]), [net, "ours", log]);
         assert_eq!(with(&[net, log]), [net, log, "ours"]);
+    }
+
+    #[test]
+    fn engine_links_are_read_from_our_hooks_only() {
+        let links =
+            ["db:mysql=docker", "x:y=docker:n1"].map(|text| EngineLink::parse(text).unwrap());
+        let args = serde_json::to_string(&engine_link_arguments(&links)).unwrap();
+        let args = &args[1..args.len() - 1];
+        let read = |path: &str, args: &str| {
+            let hook = format!(r#"{{"path":"{path}","args":["x","hook","poststop",{args}]}}"#);
+            let hooks = RawValue::from_string(format!(r#"{{"poststop":[{hook}]}}"#)).unwrap();
+            engine_links(&hooks)
+        };
+        assert_eq!(read("/b/oci-link", args).unwrap(), links);
+        assert_eq!(read("/b/other", args).unwrap(), []);
+        assert!(read("/b/oci-link", r#""--engine-link","db:x=annotation""#).is_err());
     }
 
     #[test]

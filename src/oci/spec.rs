@@ -7,7 +7,7 @@ use super::annotations::Annotations;
 use super::hooks;
 use super::json::{self, Key, Members, lenient};
 use crate::error::{Error, Kind, Result};
-use crate::model::{ContainerId, Hostname, Variable};
+use crate::model::{ContainerId, EngineLink, Hostname, Variable};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
@@ -48,6 +48,8 @@ pub(crate) struct Spec {
     /// Engines keep it beside their own files about the container, even if the user mounts another
     /// hosts file.
     pub(crate) resolv_conf: Option<PathBuf>,
+    /// The links of the engine's own that were taken over when the container was created.
+    pub(crate) engine_links: Vec<EngineLink>,
     /// The annotations that oci-link reads.
     pub(crate) annotations: Annotations,
 }
@@ -79,6 +81,7 @@ impl Spec {
         let environment = environment.filter_map(|entry| Variable::parse(&entry));
         let injected = top.get("hooks").and_then(|raw| hooks::injected(raw).ok());
         let injected = injected.unwrap_or_default();
+        let engine_links = top.get("hooks").and_then(|raw| hooks::engine_links(raw).ok());
         let (hostname, has_other_hostname) = hostname(top.get("hostname"));
         let root: Members<'_> = lenient(top.get("root"));
         let root = string(root.get("path")).filter(|path| !path.is_empty() && !path.contains('\0'));
@@ -95,6 +98,7 @@ impl Spec {
             root: root.map(|root| bundle.join(&*root)),
             hosts: hosts_target(bundle, &mounts),
             resolv_conf: resolv_conf(bundle, &mounts),
+            engine_links: engine_links.unwrap_or_default(),
             annotations: Annotations::of(&top),
         })
     }

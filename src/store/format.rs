@@ -94,6 +94,12 @@ struct Stored {
     /// Missing in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     place: Option<StoredPlace>,
+    /// Missing in records of earlier versions, and where no link is Docker's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    engine_files: Option<PathBuf>,
+    /// Missing in records of earlier versions, and of containers that oci-link started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_engine: bool,
 }
 
 /// Encodes a record as JSON.
@@ -129,6 +135,8 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         hosts: record.hosts.as_ref().map(StoredHosts::from),
         bundle: record.bundle.clone(),
         place: record.place.as_ref().map(StoredPlace::from),
+        engine_files: record.engine_files.clone(),
+        by_engine: record.by_engine,
     };
     serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
 }
@@ -186,6 +194,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         hosts: stored.hosts.map(HostsEdit::try_from).transpose()?,
         bundle: stored.bundle,
         place: stored.place.map(Place::from),
+        engine_files: stored.engine_files,
+        by_engine: stored.by_engine,
     })
 }
 
@@ -205,4 +215,35 @@ fn all<'a, S, T>(
     check: impl Fn(&'a S) -> std::result::Result<T, Invalid>,
 ) -> std::result::Result<Vec<T>, Invalid> {
     stored.iter().map(check).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DeclaredBy;
+    use crate::model::sample::record;
+
+    #[test]
+    fn what_declared_a_link_and_where_it_leads_is_kept() {
+        let mut web = record("web", "80", &["172.18.0.2/16"]).linked(&["db", "x:y", "z"]);
+        let bridge = BridgeName::new("br-1").ok();
+        web.links[1].declared_by = DeclaredBy::parse("docker:n1").unwrap();
+        web.links[1].on = vec![Address::parse("172.18.0.2/16").unwrap().on(bridge)];
+        web.links[2].declared_by = DeclaredBy::Connect;
+        web.engine_files = Some("/var/lib/docker/containers".into());
+        web.by_engine = true;
+        assert_eq!(decode(&encode(&web).unwrap()).unwrap(), web);
+    }
+
+    /// A record without links of an engine is what the previous version wrote.
+    #[test]
+    fn a_record_of_the_previous_version_has_none_of_it() {
+        let web = record("web", "80", &["172.18.0.2/16"]).linked(&["db"]);
+        let text = String::from_utf8(encode(&web).unwrap()).unwrap();
+        for new in ["declared_by", "\"on\"", "engine_files", "by_engine"] {
+            assert!(!text.contains(new), "{new}: {text}");
+        }
+        let old = decode(text.as_bytes()).unwrap();
+        assert_eq!((old.by_engine, &old.links[0].declared_by), (false, &DeclaredBy::Annotation));
+    }
 }

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 /// The folder of the notes.
 pub(crate) const FOLDER: &str = "notes";
+/// How the file names of notes begin that stay as long as a record.
+const ADOPTED: &str = "adopted-";
 /// Upper bound for a note, in bytes. The bundle's path is its longest part.
 const MAX_NOTE: u64 = 16 << 10;
 
@@ -29,6 +31,9 @@ pub(crate) enum Event {
         /// The directory of its bundle.
         bundle: PathBuf,
     },
+    /// Its record was made from its engine's files. No hook reports its end. The note stays as long as the
+    /// record.
+    Adopted,
     /// It ended: its record and its links may still exist.
     Ended,
 }
@@ -60,6 +65,12 @@ impl Note {
         Self { id: id.as_str().to_owned(), boot, event: Event::Ended }
     }
 
+    /// A note that the record of a container was made from its engine's files.
+    pub(crate) fn adopted(record: &Record) -> Self {
+        let (id, boot) = (record.id.as_str().to_owned(), record.instance.boot);
+        Self { id, boot, event: Event::Adopted }
+    }
+
     /// The container's id. A note with a bad id is an error.
     pub(crate) fn id(&self) -> Result<ContainerId> {
         Ok(ContainerId::new(&self.id)?)
@@ -77,8 +88,12 @@ impl Note {
 }
 
 fn file_name(event: &Event, id: &ContainerId) -> String {
-    let kind = if *event == Event::Ended { "ended" } else { "started" };
-    format!("{kind}-{}", id.key())
+    let kind = match event {
+        Event::Ended => "ended-",
+        Event::Started { .. } => "started-",
+        Event::Adopted => ADOPTED,
+    };
+    format!("{kind}{}", id.key())
 }
 
 /// A boot id as text: a JSON number has no 128 bits.
@@ -112,16 +127,23 @@ impl<'a> Notes<'a> {
         self.0.write_unlocked(FOLDER, &note.file_name()?, &bytes)
     }
 
-    /// The file names of at most `most` notes. Costs one system call if there is none.
+    /// The file names of at most `most` notes to work off. Costs one system call if there is none.
     pub(crate) fn names(self, most: usize) -> Result<Vec<String>> {
-        let mut names = Vec::new();
+        Ok(self.all(most)?.0)
+    }
+
+    /// The file names of at most `most` notes to work off, and of at most as many notes of records that
+    /// were made from an engine's files.
+    pub(crate) fn all(self, most: usize) -> Result<(Vec<String>, Vec<String>)> {
+        let (mut names, mut adopted) = (Vec::new(), Vec::new());
         self.0.visit(FOLDER, |name| {
-            if !name.starts_with(TEMPORARY) {
-                names.push(format!("{FOLDER}/{name}"));
+            let list = if name.starts_with(ADOPTED) { &mut adopted } else { &mut names };
+            if !name.starts_with(TEMPORARY) && list.len() < most {
+                list.push(format!("{FOLDER}/{name}"));
             }
             Ok(names.len() < most)
         })?;
-        Ok(names)
+        Ok((names, adopted))
     }
 
     /// Reads a note; `None` if it is gone. One that cannot be read is an error.

@@ -26,6 +26,7 @@ mod repair;
 
 use crate::error::Result;
 use crate::host::Host;
+use crate::lifecycle::adopt::end_watch;
 use crate::lifecycle::home;
 use crate::store::{StoreEvent, Subscription};
 use crate::sys::daemon::epoll::Waiting;
@@ -69,9 +70,18 @@ struct Watch<'a> {
     status: String,
 }
 
+/// Watches `host`, and closes what must not stay open without `watch`. See [`watch`].
+pub(crate) fn run(host: &Host, manager: &Manager) -> Result<Ended> {
+    let ended = watch(host, manager);
+    if !matches!(ended, Ok(Ended::ToBeginAnew)) {
+        end_watch(host);
+    }
+    ended
+}
+
 /// Repairs and removes the links of `host` until a signal requests an end or a reload, or the state
 /// directory is replaced. Only one process may watch a state directory; a second one gets an error.
-pub(crate) fn run(host: &Host, manager: &Manager) -> Result<Ended> {
+fn watch(host: &Host, manager: &Manager) -> Result<Ended> {
     home::check(host)?;
     let _sole = host.sole_watch()?;
     let mut watch = Watch::begin(host)?;

@@ -27,6 +27,7 @@ mod restarts;
 mod rig;
 mod runtimes;
 mod start;
+mod taken_over;
 mod tool;
 
 /// Makes each scenario one test per engine.

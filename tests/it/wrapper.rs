@@ -2,6 +2,7 @@
 //! nothing else different.
 
 mod default;
+mod docker_links;
 mod exec;
 mod few_descriptors;
 mod foreground;

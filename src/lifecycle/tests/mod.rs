@@ -4,6 +4,7 @@ mod concern;
 mod confined;
 mod debug_lines;
 mod elsewhere;
+mod engine_links;
 mod entry;
 mod failures;
 mod injected;

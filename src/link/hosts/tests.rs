@@ -206,3 +206,18 @@ fn equal_blocks_of_neighbours_are_as_many_as_neighbours() {
     let left = without(content.as_bytes(), &[&ours], &[theirs.clone(), theirs.clone()]);
     assert_eq!(left, theirs.repeat(2).into_bytes());
 }
+
+#[test]
+fn lines_of_docker_make_room_and_lines_of_users_stay() {
+    let aliases = ["mysql", "db"].map(|alias| Alias::new(alias).unwrap());
+    let file = b"127.0.0.1\tlocalhost\n172.17.0.2\tmysql 0a0b db\n172.17.0.2\tdb 0a0b\n\
+        10.1.1.1\tmysql\n10.1.1.2 mysql # of a user\nmysql mysql x\n#1.1.1.1 db x y\n\
+        172.17.0.3\tother 0c db\nfd00::2 mysql 0a0b db\n172.17.0.9\tMySQL x y";
+    let left = without_engine_lines(file, &aliases);
+    let expected = b"127.0.0.1\tlocalhost\n\
+        10.1.1.1\tmysql\n10.1.1.2 mysql # of a user\nmysql mysql x\n#1.1.1.1 db x y\n\
+        172.17.0.3\tother 0c db\n172.17.0.9\tMySQL x y";
+    assert_eq!(String::from_utf8_lossy(&left), String::from_utf8_lossy(expected));
+    assert_eq!(without_engine_lines(file, &[]), file);
+    assert_eq!(without_engine_lines(b"\xff\n\n", &aliases), b"\xff\n\n");
+}

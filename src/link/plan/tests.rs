@@ -270,3 +270,65 @@ fn a_family_that_cannot_carry_has_no_line() {
     assert!(!text(&plan).contains("fd01::2"), "{}", text(&plan));
     assert_eq!(plan.record.links[0].source.as_ref().map(ContainerId::as_str), Some("mysql"));
 }
+
+fn declared(mut record: Record, declared_by: &str) -> Record {
+    for link_state in &mut record.links {
+        link_state.declared_by = DeclaredBy::parse(declared_by).unwrap();
+    }
+    record
+}
+
+#[test]
+fn a_link_of_the_engine_takes_the_place_of_its_line() {
+    let db = record("db", "3306", &["172.17.0.2/16"]);
+    let web = record("web", "none", &["172.17.0.4/16"]).linked(&["db:mysql"]);
+    let web = declared(web, "docker");
+    let docker = "172.17.0.9\tmysql 0a0b db\n172.17.0.4\tweb\n";
+    let there = world(std::slice::from_ref(&db), Some(docker));
+    let first = plan(&web, &there, OnMissing::Leave).unwrap();
+    let block = "# BEGIN oci-link\n172.17.0.2\tmysql db db\n# END oci-link\n";
+    assert_eq!(text(&first), format!("172.17.0.4\tweb\n{block}"));
+    assert_eq!(first.record.flows.len(), 1);
+    // Docker may write its line again while the block is there.
+    let again = world(std::slice::from_ref(&db), Some(&format!("{docker}{block}")));
+    let second = plan(&first.record, &again, OnMissing::Leave).unwrap();
+    assert_eq!(text(&second), format!("172.17.0.4\tweb\n{block}"));
+    let gone = World { candidates: vec![Candidate::Missing], ..there };
+    let waiting = plan(&web, &gone, OnMissing::Leave).unwrap();
+    assert_eq!(waiting.hosts_content, None, "Docker's line stays until the link is made");
+}
+
+#[test]
+fn a_link_of_another_network_has_rules_and_no_line() {
+    let db = record("db", "3306", &["172.18.0.2/16"]);
+    let web = record("web", "none", &["172.18.0.4/16"]).linked(&["db:mysql"]);
+    let plan = plan(
+        &declared(web, "docker:n1"),
+        &world(&[db], Some("172.18.0.4\tweb\n172.18.0.2\tmysql 0a db\n")),
+        OnMissing::Leave,
+    )
+    .unwrap();
+    assert_eq!((plan.record.flows.len(), plan.hosts_content), (1, None));
+    assert_eq!(plan.record.hosts.unwrap().block, "");
+}
+
+/// Whatever is wrong with a link of the engine, it waits. No route to another network is used.
+#[test]
+fn a_link_of_the_engine_is_never_refused() {
+    let web = record("web", "none", &["172.18.0.4/16"]).linked(&["db:mysql"]);
+    let web = declared(web, "docker");
+    let mut far = record("db", "80", &["172.17.0.2/16"]);
+    far.instance.netns = 9;
+    let host = Record { network: Network::Host, ..far.clone() };
+    let [far, on_host] = [far, host].map(|source| Candidate::Running(Box::new(source)));
+    for candidate in [Candidate::Missing, Candidate::Ambiguous, Candidate::Itself, on_host, far] {
+        let world =
+            World { candidates: vec![candidate.clone()], hosts: None, routing: Routing::default() };
+        let plan = plan(&web, &world, OnMissing::Leave).unwrap();
+        assert_eq!((&plan.record.links[0].source, plan.record.flows.len()), (&None, 0));
+    }
+    let on_host = Record { network: Network::Host, ..web };
+    let world =
+        World { candidates: vec![Candidate::Missing], hosts: None, routing: Routing::default() };
+    assert!(plan(&on_host, &world, OnMissing::Leave).is_ok());
+}

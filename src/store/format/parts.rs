@@ -1,8 +1,8 @@
 //! The parts of a stored record: where it was made, links, flows and the edit of a hosts file.
 
 use crate::model::{
-    Alias, BridgeName, ContainerId, Created, Flow, HostsEdit, HostsPlace, Inode, Invalid, Link,
-    LinkState, Meaning, Place, PortRange, ProcessPlace, Reference,
+    Address, Alias, BridgeName, ContainerId, Created, DeclaredBy, Flow, HostsEdit, HostsPlace,
+    Inode, Invalid, Link, LinkState, Meaning, Place, PortRange, ProcessPlace, Reference,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -26,6 +26,20 @@ pub(super) struct StoredLink {
     /// Missing in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     means: Option<StoredMeaning>,
+    /// Missing for a link of an annotation, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    declared_by: Option<String>,
+    /// Missing if the link is not limited to one network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    on: Vec<StoredAddress>,
+}
+
+/// An address such as `10.0.0.2/24`, and its bridge.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredAddress {
+    address: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bridge: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,7 +97,26 @@ impl From<&LinkState> for StoredLink {
                 Meaning::Name => StoredMeaning::Name,
                 Meaning::Id(id) => StoredMeaning::Id(id.as_str().to_owned()),
             }),
+            declared_by: (link_state.declared_by != DeclaredBy::Annotation)
+                .then(|| link_state.declared_by.to_string()),
+            on: link_state.on.iter().map(StoredAddress::from).collect(),
         }
+    }
+}
+
+impl From<&Address> for StoredAddress {
+    fn from(address: &Address) -> Self {
+        let bridge = address.bridge().map(|bridge| bridge.to_string());
+        Self { address: address.to_string(), bridge }
+    }
+}
+
+impl TryFrom<&StoredAddress> for Address {
+    type Error = Invalid;
+
+    fn try_from(stored: &StoredAddress) -> std::result::Result<Self, Invalid> {
+        let bridge = stored.bridge.as_deref().map(BridgeName::new).transpose()?;
+        Ok(Self::parse(&stored.address)?.on(bridge))
     }
 }
 
@@ -100,7 +133,9 @@ impl TryFrom<&StoredLink> for LinkState {
             Some(StoredMeaning::Id(id)) => Some(Meaning::Id(ContainerId::new(id)?)),
             None => source.as_ref().and_then(|id| Meaning::inferred(&link.source, id)),
         };
-        Ok(Self { link, source, meaning })
+        let declared_by = stored.declared_by.as_deref().map(DeclaredBy::parse).transpose()?;
+        let on = stored.on.iter().map(Address::try_from).collect::<std::result::Result<_, _>>()?;
+        Ok(Self { link, source, meaning, declared_by: declared_by.unwrap_or_default(), on })
     }
 }
 

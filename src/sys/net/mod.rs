@@ -3,6 +3,7 @@
 pub(crate) mod bridge;
 pub(crate) mod conntrack;
 pub(crate) mod dial;
+pub(crate) mod hardware;
 pub(crate) mod listed;
 pub(crate) mod netlink;
 pub(crate) mod netns;

@@ -14,7 +14,7 @@ pub(crate) mod rounds;
 pub(crate) mod stdin;
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::{Inode, ProcessPlace};
-use crate::sys::file::open_to_read;
+use crate::sys::file::{open_to_read, read_text};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -25,7 +25,11 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::fd::IntoRawFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::OnceLock;
+
+/// Size limit of the list of a process's control groups.
+const MAX_GROUPS: u64 = 64 << 10;
 
 /// Resets the process attributes that were inherited from the parent.
 ///
@@ -82,6 +86,15 @@ pub fn boot_id() -> Result<u128> {
     let text = read_line(path).context(Kind::Internal, || path)?;
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
     u128::from_str_radix(&digits, 16).context(Kind::Internal, || path)
+}
+
+/// Whether the process `pid` is in a control group whose name contains `id`, as engines name those of
+/// containers: `/docker/ID`, `docker-ID.scope`.
+pub(crate) fn is_in_cgroup_of(pid: i32, id: &str) -> bool {
+    let path = format!("/proc/{pid}/cgroup");
+    let groups = read_text(Path::new(&path), MAX_GROUPS, Kind::Namespace);
+    let is_name = |part: &str| part.split(['-', '.', ':']).any(|word| word == id);
+    groups.is_ok_and(|groups| groups.lines().any(|line| line.split('/').any(is_name)))
 }
 
 /// Returns the start time of the process `pid` in clock ticks since boot.

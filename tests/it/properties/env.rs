@@ -23,6 +23,8 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
     let instance = Instance { boot: 1, netns: 2, pid: 3, started: 4 };
     let address = Address::parse(&format!("{IP}/16")).expect("an address");
     Record {
+        engine_files: None,
+        by_engine: false,
         revision: 0,
         phase: Phase::Ready,
         name: ContainerName::new("source").expect("a name"),
