@@ -19,9 +19,9 @@ use std::path::PathBuf;
 
 /// The newest record version. Records of this version and older ones can be read.
 const VERSION: u32 = 2;
-/// The version of a record without port ranges, which the previous version of oci-link reads too. From
-/// a range it would make one rule for each port.
-const WITHOUT_RANGES: u32 = 1;
+/// The version of a record that the previous version of oci-link reads too. From a range of ports it would
+/// make one rule for each, and it would route links that Docker keeps within one network.
+const PREVIOUS: u32 = 1;
 
 #[derive(Deserialize)]
 struct Versioned {
@@ -105,7 +105,7 @@ struct Stored {
 /// Encodes a record as JSON.
 pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     let stored = Stored {
-        version: if has_ranges(record) { VERSION } else { WITHOUT_RANGES },
+        version: if is_new(record) { VERSION } else { PREVIOUS },
         revision: record.revision,
         ready: record.phase == Phase::Ready,
         id: record.id.as_str().to_owned(),
@@ -141,9 +141,11 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
 }
 
-fn has_ranges(record: &Record) -> bool {
+/// Whether the record has something that the previous version would take for something else.
+fn is_new(record: &Record) -> bool {
     let mut ranges = record.ports.iter().chain(record.flows.iter().map(|flow| flow.ports));
-    ranges.any(|range| !range.is_single())
+    let mut links = record.links.iter();
+    ranges.any(|range| !range.is_single()) || links.any(|link| link.declared_by.is_engine())
 }
 
 /// Decodes a record and checks every value.

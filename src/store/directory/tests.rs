@@ -3,8 +3,8 @@
 use super::*;
 use crate::model::sample::{port, record, reference};
 use crate::model::{
-    Address, BackendName, BridgeName, ContainerName, Flow, Inode, Instance, Meaning, Network,
-    Phase, Place, ProcessPlace,
+    Address, BackendName, BridgeName, ContainerName, DeclaredBy, Flow, Inode, Instance, Meaning,
+    Network, Phase, Place, ProcessPlace,
 };
 use crate::store::contract;
 use std::path::PathBuf;
@@ -70,6 +70,24 @@ fn ranges_come_back_in_a_record_of_version_2() {
         if version == 2 {
             assert!(text.contains("\"16384-32768/udp\""), "{text}");
         }
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+/// The previous version would take a link of Docker's for one of an annotation, and route it.
+#[test]
+fn links_of_docker_make_a_record_of_version_2() {
+    let scratch = Scratch::new("declared");
+    for (declared_by, version) in
+        [(DeclaredBy::Annotation, 1), (DeclaredBy::Connect, 1), (DeclaredBy::Docker, 2)]
+    {
+        let mut web = record("web", "", &[]).linked(&["db"]);
+        web.links[0].declared_by = declared_by;
+        let stored = scratch.put(&web);
+        assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
+        let path = scratch.0.join("records").join(record_path("web"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(&format!("\"version\":{version},")), "{text}");
         std::fs::remove_file(&path).unwrap();
     }
 }
