@@ -37,11 +37,17 @@ impl HostSnapshot {
     /// Reads all records and rules. A backend that fails is skipped if no record uses it. A record that
     /// was made in other namespaces is an error.
     pub(crate) fn read(host: &Locked<'_>) -> Result<Self> {
-        let (mut living, mut dead) = (Vec::new(), Vec::new());
-        for record in host.store.all()? {
-            home::check_record(host, &record)?;
-            if lives(host, &record)? { &mut living } else { &mut dead }.push(record);
+        // A second list of all records would take as much memory again, and few containers are dead.
+        let (mut living, mut dead, mut run) = (host.store.all()?, Vec::new(), Vec::new());
+        for record in &living {
+            home::check_record(host, record)?;
+            run.push(lives(host, record)?);
+            if run.last() == Some(&false) {
+                dead.push(record.clone());
+            }
         }
+        let mut run = run.into_iter();
+        living.retain(|_| run.next() == Some(true));
         let (mut rules, mut is_complete) = (Vec::new(), true);
         for backend in BackendName::ALL {
             match host.backend(backend, |firewall| firewall.owners()) {

@@ -52,7 +52,10 @@ fn play(engine: Engine, with: With, name: &str) {
 each_engine! {
     fn the_documents_are_true(engine) on [docker_28, podman_4, podman_5, containerd_1] {
         match engine {
-            _ if engine.is_docker() => play(engine, With::Installed, "docker"),
+            _ if engine.is_docker() => {
+                play(engine, With::Installed, "docker");
+                play(engine, With::Configured, "docker-configured");
+            }
             _ if engine.is_podman() => {
                 play(engine, With::Installed, "podman");
                 play(engine, With::Configured, "podman-configured");
