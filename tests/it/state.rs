@@ -57,11 +57,11 @@ fn ls_tells_who_is_linked_to_whom() {
                 "addresses": [web4, web6], "ports": [], "linked_by": [], "state": "ready",
                 "links": [
                     {
-                        "source": "db", "alias": "mysql", "connected": long,
+                        "source": "db", "alias": "mysql", "connected": long, "declared_by": "annotation",
                         "state": "ready", "ports": ["53/udp", "3306/tcp"],
                     },
                     {
-                        "source": "0123456789ab", "alias": "store", "connected": long,
+                        "source": "0123456789ab", "alias": "store", "connected": long, "declared_by": "annotation",
                         "state": "ready", "ports": ["53/udp", "3306/tcp"],
                     },
                 ],

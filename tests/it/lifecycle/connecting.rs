@@ -32,7 +32,7 @@ each_runtime! {
         assert!(knows(&web, "mysql", &db), "{}", web.hosts());
         let link = json!([{
             "source": "db", "alias": "mysql", "connected": "db",
-            "state": "ready", "ports": ["3306/tcp"],
+            "state": "ready", "ports": ["3306/tcp"], "declared_by": "connect",
         }]);
         assert_eq!(inspect(&host, "web")["links"], link);
         assert_eq!(inspect(&host, "web")["rules"]["verdict"], "as recorded");
