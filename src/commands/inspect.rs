@@ -183,7 +183,9 @@ fn fields(
         row(
             "link",
             match word {
-                LinkWord::NoPorts | LinkWord::Routed => link(link_state) + &word.mark(),
+                LinkWord::NoPorts | LinkWord::Unwatched | LinkWord::Routed => {
+                    link(link_state) + &word.mark()
+                }
                 LinkWord::Waiting(_) => link(link_state).replace(" (waiting)", &word.mark()),
                 LinkWord::Ready | LinkWord::NoVariables => link(link_state),
             },

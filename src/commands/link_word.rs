@@ -17,6 +17,8 @@ pub(crate) enum LinkWord {
     Ready,
     /// It is ready and opens no port, because its source exposes none.
     NoPorts,
+    /// The source runs without oci-link, and `watch` does not run: there are no rules.
+    Unwatched,
     /// It is ready, and was connected too late for its variables.
     NoVariables,
     /// It is ready, and its packets are routed from one network to another.
@@ -87,7 +89,10 @@ impl LinkWord {
             return Self::Waiting(Waiting::of(host, record, link_state, known));
         };
         match known.get(id) {
-            Some(source) if graph::opened(record, source).is_empty() => Self::NoPorts,
+            Some(source) if graph::opened(record, source).is_empty() => {
+                let has_ports = source.by_engine && !source.ports.is_empty();
+                if has_ports { Self::Unwatched } else { Self::NoPorts }
+            }
             _ if record.lacks_variables(&link_state.link.alias) => Self::NoVariables,
             Some(source) if has_routed_flows(record, source) => Self::Routed,
             _ => Self::Ready,
@@ -99,6 +104,7 @@ impl LinkWord {
         match self {
             Self::Ready => String::new(),
             Self::NoPorts => " (no ports)".to_owned(),
+            Self::Unwatched => " (no rules without oci-link watch)".to_owned(),
             Self::NoVariables => " (no variables)".to_owned(),
             Self::Routed => " (routed)".to_owned(),
             Self::Waiting(waiting) => format!(" (waiting: {})", waiting.reason()),
@@ -108,7 +114,9 @@ impl LinkWord {
     /// The state in JSON. A link without ports or variables is ready, and so is a routed one.
     pub(crate) fn state(self) -> &'static str {
         match self {
-            Self::Ready | Self::NoPorts | Self::NoVariables | Self::Routed => "ready",
+            Self::Ready | Self::NoPorts | Self::Unwatched | Self::NoVariables | Self::Routed => {
+                "ready"
+            }
             Self::Waiting(_) => "waiting",
         }
     }

@@ -16,7 +16,7 @@ pub(super) fn examine(context: &HostContext) -> Vec<Check> {
     let check = |(me, link): (&Record, &LinkState)| match &link.source {
         Some(id) => {
             let source = context.running.iter().find(|other| other.id == *id)?;
-            no_ports(me, link, source)
+            no_ports(me, link, source).or_else(|| unwatched(me, link, source))
         }
         None => cut_off(context, me, link).or_else(|| unmanaged(context, me, link, &of_docker)),
     };
@@ -36,6 +36,21 @@ fn no_ports(me: &Record, link: &LinkState, source: &Record) -> Option<Check> {
     );
     let fix = format!("create {} again with --annotation org.oci-link.ports=PORT", source.name);
     Some(Check::warning(&subject, cause, fix))
+}
+
+/// A link to a source of Docker that runs without us. Its rules are made while `watch` runs.
+fn unwatched(me: &Record, link: &LinkState, source: &Record) -> Option<Check> {
+    let has_rules =
+        source.network.addresses().iter().any(|to| me.flows.iter().any(|flow| flow.to == to.ip()));
+    if !source.by_engine || has_rules {
+        return None;
+    }
+    let cause = format!(
+        "{} opens no port: {} runs without oci-link, so its rules are made only while oci-link watch runs",
+        link.link.alias, source.name
+    );
+    let fix = "systemctl enable --now oci-link-watch.service".to_owned();
+    Some(Check::warning(&format!("link of {}", me.name), cause, fix))
 }
 
 /// A link that waits although its source runs: no packet gets there.

@@ -88,13 +88,22 @@ pub fn boot_id() -> Result<u128> {
     u128::from_str_radix(&digits, 16).context(Kind::Internal, || path)
 }
 
-/// Whether the process `pid` is in a control group whose name contains `id`, as engines name those of
-/// containers: `/docker/ID`, `docker-ID.scope`.
+/// Whether the process `pid` is in the control group of the container `id` of Docker: `…/ID`, or
+/// `…/docker-ID.scope`. A container can make groups below its own, so the first id in a path counts.
 pub(crate) fn is_in_cgroup_of(pid: i32, id: &str) -> bool {
     let path = format!("/proc/{pid}/cgroup");
     let groups = read_text(Path::new(&path), MAX_GROUPS, Kind::Namespace);
-    let is_name = |part: &str| part.split(['-', '.', ':']).any(|word| word == id);
-    groups.is_ok_and(|groups| groups.lines().any(|line| line.split('/').any(is_name)))
+    groups.is_ok_and(|groups| groups.lines().any(|line| owner_of_group(line) == Some(id)))
+}
+
+/// The id of the container that a line of `/proc/PID/cgroup` names.
+fn owner_of_group(line: &str) -> Option<&str> {
+    line.split('/').find_map(|part| {
+        let scope = part.strip_prefix("docker-").and_then(|part| part.strip_suffix(".scope"));
+        let name = scope.unwrap_or(part);
+        let is_id = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_id.then_some(name)
+    })
 }
 
 /// Returns the start time of the process `pid` in clock ticks since boot.
@@ -218,6 +227,28 @@ mod tests {
         assert!(start_time(own_pid().unwrap()).unwrap().is_some());
         for pid in [0, -1, i32::MIN, i32::MAX] {
             assert_eq!(start_time(pid).unwrap(), None, "{pid}");
+        }
+    }
+
+    #[test]
+    fn a_group_belongs_to_the_first_container_in_its_path() {
+        let (a, b) = (&"a1".repeat(32), &"b2".repeat(32));
+        for line in [
+            format!("0::/docker/{a}"),
+            format!("3:cpu,cpuacct:/system.slice/docker-{a}.scope"),
+            format!("0::/parent/{a}/init.scope"),
+            format!("0::/docker/{a}/{b}"),
+        ] {
+            assert_eq!(owner_of_group(&line), Some(a.as_str()), "{line}");
+        }
+        for line in [
+            format!("0::/docker/x-{a}"),
+            format!("0::/docker/{a}0"),
+            format!("0::/libpod-{a}.scope"),
+            "0::/".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(owner_of_group(&line), None, "{line}");
         }
     }
 }
