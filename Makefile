@@ -34,8 +34,8 @@ SECONDS     ?= 60
 # Debian packages: what the demo, the tests and the benchmark run besides ourselves.
 DEMO_PACKAGES  := busybox-static iproute2 ipset iptables kmod runc
 TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun nftables procps strace
-ENGINE_PACKAGES := $(TEST_PACKAGES) containerd containernetworking-plugins debootstrap docker.io \
-    netavark podman util-linux
+ENGINE_PACKAGES := $(TEST_PACKAGES) containerd containernetworking-plugins debootstrap docker-compose \
+    docker.io netavark podman util-linux
 BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nftables runc util-linux
 # The newest engines, a Debian of their own: tests/engines/machine.rs.
 SID            := /var/cache/oci-link-test/sid

@@ -1,5 +1,7 @@
 //! Docker's own links under a real dockerd: unchanged commands, taken over by the wrapper.
 
+mod compose_1;
+
 use crate::each_engine;
 use crate::machine::wait_until;
 use crate::rig::{Engine, Rig, With};
