@@ -119,12 +119,18 @@ each_engine! {
         assert_linked(&rig, "web", "db");
     }
 
-    fn a_source_of_another_runtime_is_named(engine) on [docker_28] {
+    /// Docker's files tell all that a link needs. Rules come with `watch`.
+    fn a_source_of_another_runtime_is_linked(engine) on [docker_28] {
         let rig = Rig::start(engine, With::Wrapper);
         rig.container("db").option("--runtime runc".into()).run().ok();
-        let complaint = rig.container("web").annotate("links", "db:database").run().refused();
-        let reason = "it runs, but not under oci-link: start it with --runtime oci-link";
-        assert!(complaint.contains(reason), "{complaint}");
+        rig.container("web").annotate("links", "db:database").run().ok();
+        let listed = rig.machine.sh("oci-link ls").ok();
+        assert!(listed.contains("db (by docker)"), "{listed}");
+        assert!(listed.contains("(no rules without oci-link watch)"), "{listed}");
+        let environ = rig.environ("web");
+        assert!(environ.iter().any(|entry| entry.starts_with("DATABASE_PORT=")), "{environ:?}");
+        let hosts = rig.machine.sh("docker exec web cat /etc/hosts").ok();
+        assert!(hosts.contains(&format!("{}\tdatabase ", rig.address("db"))), "{hosts}");
     }
 
     fn a_circle_comes_up(engine) on [docker_28] {
