@@ -161,7 +161,7 @@ impl HostsFile {
     ///
     /// The content is read again because the container may have written to the file since it was
     /// opened. `change` gets `None` if there is no file, and may be called several times. Fails with
-    /// [`Kind::Unsafe`] if the file would become too large to be edited again.
+    /// `Kind::Unsafe` if the file would become too large to be edited again.
     pub fn edit(&mut self, change: impl Fn(Option<&[u8]>) -> Vec<u8>) -> Result<()> {
         let change = |now: Option<&[u8]>| {
             let new = change(now);
