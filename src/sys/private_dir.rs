@@ -26,9 +26,6 @@ const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag
 /// Initial buffer size in bytes; most files in the state directory are smaller.
 const USUAL: u64 = 2 << 10;
 
-/// The bytes of one read of a directory.
-const LISTED: usize = 2 << 10;
-
 /// The free space of a file system.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
@@ -296,7 +293,7 @@ impl Directory {
         let dir = openat(&self.fd, name, DIRECTORY, Mode::empty());
         let Some(dir) = self.some(name, dir)? else { return Ok(()) };
         // The C library's readdir would allocate memory of its own, in each hook.
-        let mut buffer = [MaybeUninit::uninit(); LISTED];
+        let mut buffer = [MaybeUninit::uninit(); 2 << 10];
         let mut entries = RawDir::new(dir, &mut buffer);
         while let Some(entry) = entries.next() {
             let entry = entry.map_err(|error| Errno::from_raw(error.raw_os_error()));
