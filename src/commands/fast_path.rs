@@ -13,8 +13,8 @@ use clap::ValueEnum;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Runs a command line of a wrapper, client or hook and returns its exit status, or `None` for any other command
-/// line.
+/// Runs a command line of a wrapper, client or hook and returns its exit status, or `None` for any other
+/// command line.
 pub(crate) fn run(words: &[OsString]) -> Option<Result<u8>> {
     let (program, rest) = words.split_first()?;
     if let Some(name) = wrapper(program) {
@@ -105,7 +105,8 @@ fn split(words: &[OsString]) -> Option<(Overrides, &str, &[OsString])> {
     }
 }
 
-/// Parses `[STAGE] [--injected NAMES]… [--engine-link LINK]… [--restores FILE]`, the form in which hooks are written into config.json.
+/// Parses `[STAGE] [--injected NAMES]… [--engine-link LINK]… [--restores FILE]`, the form in which hooks are
+/// written into config.json.
 fn hook_arguments(words: &[OsString]) -> Option<Hook> {
     let stage = words.first().and_then(|word| Stage::from_str(word.to_str()?, false).ok());
     let rest = &words[usize::from(stage.is_some())..];

@@ -142,6 +142,12 @@ impl Networks {
         addresses_in(&file::read(&path, MAX_FILE, Kind::Input)?)
     }
 
+    /// Returns the addresses on all networks that `other` has too.
+    pub(super) fn shared_with(&self, other: &Self) -> Vec<IpAddr> {
+        let shared = self.0.iter().filter(|(name, _)| other.0.contains_key(*name));
+        shared.flat_map(|(_, addresses)| addresses).copied().collect()
+    }
+
     /// Returns the addresses on the network `name`; `None` if the container is not on it. They are
     /// empty while the container starts.
     pub(crate) fn on(&self, name: &str) -> Option<&[IpAddr]> {

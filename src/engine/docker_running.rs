@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(found("named").len(), 1);
         assert!(found("named")[0].declared.ports.is_some());
         assert_eq!(found(&"0c".repeat(6)).len(), 1);
-        for none in ["stopped", "nobody", "0d"] {
+        for none in ["stopped", "absent", "0d"] {
             assert!(found(none).is_empty(), "{none}");
         }
         std::fs::remove_dir_all(&directory).unwrap();

@@ -18,7 +18,7 @@ mod containerd;
 pub(crate) mod crio;
 pub(crate) mod docker;
 pub(crate) mod docker_links;
-pub(crate) mod docker_networks;
+mod docker_networks;
 mod docker_running;
 pub(crate) mod docker_sources;
 mod engine_env;

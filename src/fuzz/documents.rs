@@ -4,8 +4,7 @@
 use crate::compose::{ComposeOptions, convert};
 use crate::config::Config;
 use crate::engine::{
-    cni_networks, crio, docker, docker_links, docker_networks, docker_sources, nerdctl, networks,
-    podman, storage,
+    cni_networks, crio, docker, docker_links, docker_sources, nerdctl, networks, podman, storage,
 };
 use crate::model::{
     ContainerId, ContainerName, EngineLink, EnvFilter, Link, Missing, Owner, PortSet, Variable,
@@ -130,7 +129,6 @@ pub fn engine_files(bytes: &[u8]) {
             assert_eq!(EngineLink::parse(&link.to_string()).ok().as_ref(), Some(&link));
         }
     }
-    let _ = docker_networks::networks(bytes);
     let _ = networks::separation(bytes);
     let _ = cni_networks::separation(bytes);
     let _ = storage::parse_list(bytes, &id);

@@ -29,7 +29,7 @@ impl Fingerprint {
                 IpAddr::V4(ip) => bytes.extend(ip.octets()),
                 IpAddr::V6(ip) => bytes.extend(ip.octets()),
             }
-            // The length of the address is told by its family, so no two lists have the same bytes.
+            // The family says how long the address is, so no two lists have the same bytes.
             bytes.extend([*prefix, u8::from(ip.is_ipv6())]);
         }
         let digest = sha256(&bytes);

@@ -236,7 +236,7 @@ each_runtime! {
         };
         let source = both("db", &[]);
         networks(&source.number().to_string(), &[]).write(&host, "db");
-        let web = both("web", &["db:data", "nobody:x"]);
+        let web = both("web", &["db:data", "absent:x"]);
         let to = format!("10.78.0.{}", source.number());
         assert!(with_prefix(&web, "DATA_PORT=").contains(&format!("DATA_PORT=tcp://{to}:3306")));
         assert_eq!(links(&host, "web"), ["data docker:n2 ready", "x docker:n2 waiting"]);
