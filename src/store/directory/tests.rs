@@ -3,8 +3,8 @@
 use super::*;
 use crate::model::sample::{port, record, reference};
 use crate::model::{
-    Address, BackendName, BridgeName, ContainerName, DeclaredBy, Flow, Inode, Instance, Meaning,
-    Network, Phase, Place, ProcessPlace,
+    Address, BackendName, BridgeName, ContainerName, Flow, Inode, Instance, Meaning, Network,
+    Phase, Place, ProcessPlace,
 };
 use crate::store::contract;
 use std::path::PathBuf;
@@ -48,48 +48,6 @@ fn a_record_comes_back_whole() {
     let web = Record { phase: Phase::Ready, backend: BackendName::Iptables, ..web };
     let stored = scratch.put(&web);
     assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
-}
-
-/// The previous version would make one rule for each port of a range. It skips the record instead.
-#[test]
-fn ranges_come_back_in_a_record_of_version_2() {
-    let scratch = Scratch::new("ranges");
-    let [from, to] = ["10.0.0.2", "10.0.0.3"].map(|ip| ip.parse().unwrap());
-    let flow = |ports| Flow { from, to, ports: port(ports), bridge: None };
-    let web = |ports, flows| Record { flows, ..record("web", ports, &[]) };
-    for (web, version) in [
-        (web("80,81,82", vec![flow("80"), flow("81")]), 1),
-        (web("80,16384-32768/udp", vec![]), 2),
-        (web("80", vec![flow("80"), flow("16384-32768/udp")]), 2),
-    ] {
-        let stored = scratch.put(&Record { revision: web.revision, ..web });
-        assert_eq!(scratch.1.get(&stored.id).unwrap().as_ref(), Some(&stored));
-        let path = scratch.0.join("records").join(record_path("web"));
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains(&format!("\"version\":{version},")), "{text}");
-        if version == 2 {
-            assert!(text.contains("\"16384-32768/udp\""), "{text}");
-        }
-        std::fs::remove_file(&path).unwrap();
-    }
-}
-
-/// The previous version would take a link of Docker's for one of an annotation, and route it.
-#[test]
-fn links_of_docker_make_a_record_of_version_2() {
-    let scratch = Scratch::new("declared");
-    for (declared_by, version) in
-        [(DeclaredBy::Annotation, 1), (DeclaredBy::Connect, 1), (DeclaredBy::Docker, 2)]
-    {
-        let mut web = record("web", "", &[]).linked(&["db"]);
-        web.links[0].declared_by = declared_by;
-        let stored = scratch.put(&web);
-        assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
-        let path = scratch.0.join("records").join(record_path("web"));
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains(&format!("\"version\":{version},")), "{text}");
-        std::fs::remove_file(&path).unwrap();
-    }
 }
 
 /// Records of earlier versions have no bridges; all other fields must be read.
@@ -356,3 +314,5 @@ fn what_was_read_is_known_until_the_lock_is_released() {
     std::fs::write(&path, text).unwrap();
     assert_eq!((scratch.1.get(&web.id).unwrap(), holders()), (Some(web), 1));
 }
+
+mod versions;
