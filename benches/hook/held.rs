@@ -21,7 +21,7 @@ use std::{
 
 const PERIOD: Duration = Duration::from_micros(20);
 
-/// Looks at the lock of one host until it is told to end.
+/// Tries the lock of one host again and again, until [`Watched::end`].
 pub(crate) struct Watched {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<Duration>,
