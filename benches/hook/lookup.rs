@@ -82,6 +82,8 @@ fn publish(store: &dyn Store, number: u32) {
         bundle: None,
         without_variables: Vec::new(),
         engine_name: None,
+        former_names: Vec::new(),
+        networks: Vec::new(),
         engine: None,
         place: None,
         id,

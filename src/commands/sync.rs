@@ -21,7 +21,7 @@ pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<()> {
 
 /// Prints what is wrong. Problems are an error with the status of the worst.
 fn check(host: &Host) -> Result<()> {
-    let findings = recovery::audit(host)?;
+    let findings = recovery::audit_with_sources(host)?;
     let obstacles = recovery::obstacles(host)?;
     print(findings.iter().map(ToString::to_string))?;
     print(obstacles.iter().map(ToString::to_string))?;

@@ -5,7 +5,10 @@ use super::HostContext;
 use super::check::Check;
 use crate::configure::DockerVersion;
 use crate::configure::docker_containers::{Made, containers, default_runtime, is_ours};
-use crate::model::{Alias, Reference};
+use crate::model::{
+    ContainerId, ContainerName, DeclaredBy, Fault, Hostname, LeftOut, Owner, RecordedLink,
+    TakesOver, usable,
+};
 use serde_json::Value;
 use std::fs;
 
@@ -29,7 +32,9 @@ pub(super) fn examine(context: &HostContext) -> Vec<Check> {
         let version = (count > 0).then(|| DockerVersion::installed(root)).flatten();
         checks.extend(without_us(count, version.as_ref()));
     }
-    checks.extend(all.iter().filter(|made| made.is_ours).flat_map(|made| left_out(made, &all)));
+    let wanted = context.config.docker_links;
+    let ours = all.iter().filter(|made| made.is_ours);
+    checks.extend(ours.flat_map(|made| left_out(made, &all, wanted)));
     if checks.len() > SHOWN {
         let more = format!("{} more problems with links of docker", checks.len() - SHOWN);
         checks.truncate(SHOWN);
@@ -49,62 +54,71 @@ fn without_us(count: usize, version: Option<&DockerVersion>) -> Option<Check> {
     Some(Check::warning("links of docker", cause, "oci-link configure docker --default"))
 }
 
-/// The links on the default bridge that oci-link leaves out. Docker may still make their hosts lines.
-fn left_out<'a>(made: &'a Made, all: &'a [Made]) -> impl Iterator<Item = Check> + 'a {
-    let mut aliases = Vec::new();
-    let links = if made.replaces_links { &[][..] } else { &made.links };
-    links.iter().filter_map(move |link| {
-        let (why, fix) = match split(link) {
-            None => ("is not source[:alias]", "create it again with another --link"),
-            Some((_, alias)) if aliases.contains(&alias) => {
-                return None; // Compose repeats links. Docker takes the first of an alias.
-            }
-            Some((source, alias)) => {
+/// The links that oci-link leaves out of those that it takes over. Docker may still make their hosts lines.
+fn left_out(made: &Made, all: &[Made], wanted: TakesOver) -> Vec<Check> {
+    let Ok(id) = ContainerId::new(&made.id) else { return Vec::new() };
+    let (name, hostname) =
+        (ContainerName::new(&made.name).ok(), Hostname::new(&made.hostname).ok());
+    let owner = Owner { id: &id, names: [name.as_ref(), None], hostname: hostname.as_ref() };
+    let (mut checks, mut aliases) = (Vec::new(), Vec::new());
+    let mut links = if made.replaces_links { Vec::new() } else { recorded(made, wanted) };
+    links.dedup();
+    for link in links {
+        let (why, fix) = match usable(&link, owner, |_| None) {
+            Err(LeftOut { fault, .. }) => words(fault),
+            // Docker takes the first of an alias on the default bridge.
+            Ok(taken) if taken.declared_by == DeclaredBy::Docker => {
+                let alias = taken.link.alias.as_str().to_ascii_lowercase();
+                let source = taken.link.source.as_str();
+                let known = all.iter().find(|other| other.name == source);
+                if aliases.contains(&alias) || known.is_none_or(Made::is_on_bridge) {
+                    aliases.push(alias);
+                    continue;
+                }
                 aliases.push(alias);
-                problem(made, source, alias, all)?
+                (
+                    "its source is not on the default bridge",
+                    "connect both to one network, or name the network in both",
+                )
             }
+            Ok(_) => continue,
         };
-        let cause = format!("its link {link} is left out: {why}");
-        Some(Check::warning(&format!("container {}", made.name), cause, fix))
-    })
+        let cause = format!("its link {} is left out: {why}", link.text);
+        checks.push(Check::warning(&format!("container {}", made.name), cause, fix));
+    }
+    checks
 }
 
-/// Splits a link as docker does: only a leading slash is removed from the source, and all before the last
-/// slash from the alias.
-fn split(link: &str) -> Option<(&str, &str)> {
-    let mut parts = link.split(':');
-    let source = parts.next()?;
-    let source = source.strip_prefix('/').unwrap_or(source);
-    let alias = parts.next().unwrap_or(source);
-    let alias = alias.rsplit('/').next().unwrap_or(alias);
-    (parts.next().is_none() && !source.is_empty() && !alias.is_empty()).then_some((source, alias))
+/// The links of a container that are taken over.
+fn recorded(made: &Made, wanted: TakesOver) -> Vec<RecordedLink> {
+    let link = |network: Option<&String>, text: &String| RecordedLink {
+        text: text.clone(),
+        network: network.cloned(),
+    };
+    let on_bridge = made.links.iter().map(|text| link(None, text));
+    let on_networks = made.network_links.iter().map(|(network, text)| link(Some(network), text));
+    match wanted {
+        TakesOver::None => Vec::new(),
+        TakesOver::DefaultBridge => on_bridge.collect(),
+        TakesOver::All => on_bridge.chain(on_networks).collect(),
+    }
 }
 
 /// Why a link is left out, and the fix.
-fn problem(
-    made: &Made,
-    source: &str,
-    alias: &str,
-    all: &[Made],
-) -> Option<(&'static str, &'static str)> {
+fn words(fault: Fault) -> (&'static str, &'static str) {
     let other_alias = "create it again with another alias";
-    if Alias::new(alias).is_err() {
-        return Some(("its alias has a character that a hosts file cannot have", other_alias));
+    match fault {
+        Fault::Form => ("is not source[:alias]", "create it again with another --link"),
+        Fault::Alias => ("its alias has a character that a hosts file cannot have", other_alias),
+        Fault::ReservedAlias => ("localhost is the container itself", other_alias),
+        Fault::OwnHostname => ("its alias is the host name of the container", other_alias),
+        Fault::Itself | Fault::Source => {
+            ("its source is the container itself, or no name", "remove the link")
+        }
+        Fault::Network => {
+            ("its network has a name that oci-link cannot store", "use another network")
+        }
     }
-    if alias.eq_ignore_ascii_case("localhost") {
-        return Some(("localhost is the container itself", other_alias));
-    }
-    if alias.eq_ignore_ascii_case(&made.hostname) {
-        return Some(("its alias is the host name of the container", other_alias));
-    }
-    if source == made.name || Reference::new(source).is_err() {
-        return Some(("its source is the container itself, or no name", "remove the link"));
-    }
-    let known = all.iter().find(|other| other.name == source)?;
-    (!known.is_on_bridge()).then_some((
-        "its source is not on the default bridge",
-        "connect both to one network, or name the network in both",
-    ))
 }
 
 #[cfg(test)]
@@ -116,15 +130,20 @@ mod tests {
         let mut made = Made::default();
         made.links.extend(links.iter().map(|link| (*link).to_owned()));
         name.clone_into(&mut made.name);
+        "0f".repeat(32).clone_into(&mut made.id);
         "0123456789ab".clone_into(&mut made.hostname);
         made
     }
 
     fn reasons(recipient: &Made) -> Vec<String> {
+        reasons_of(recipient, TakesOver::DefaultBridge)
+    }
+
+    fn reasons_of(recipient: &Made, wanted: TakesOver) -> Vec<String> {
         let mut elsewhere = made("outside", &[]);
         "n1".clone_into(&mut elsewhere.network);
         let all = [made("db", &[]), elsewhere];
-        left_out(recipient, &all).map(|check| check.detail).collect()
+        left_out(recipient, &all, wanted).into_iter().map(|check| check.detail).collect()
     }
 
     #[test]
@@ -153,6 +172,20 @@ mod tests {
         let mut replaced = made("web", &["a:b:c"]);
         replaced.replaces_links = true;
         assert_eq!(reasons(&replaced), [""; 0]);
+    }
+
+    /// `doctor` says of each link what the wrapper does with it.
+    #[test]
+    fn links_on_other_networks_count_if_they_are_taken_over() {
+        let mut web = made("web", &[]);
+        let on = |text: &str| ("n1".to_owned(), text.to_owned());
+        web.network_links = vec![on("db:localhost"), on("outside:x"), on("db:y"), on("db2:y")];
+        assert_eq!(reasons_of(&web, TakesOver::DefaultBridge), [""; 0]);
+        assert_eq!(reasons_of(&web, TakesOver::None), [""; 0]);
+        let said = reasons_of(&web, TakesOver::All);
+        assert!(said.len() == 1 && said[0].contains("db:localhost"), "{said:?}");
+        let bridge = made("web", &["db:localhost"]);
+        assert_eq!(reasons_of(&bridge, TakesOver::None), [""; 0]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::oci::json;
 use crate::oci::spec::HostsTarget;
 use crate::sys::file;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::path::PathBuf;
 
@@ -74,6 +75,8 @@ struct ContainerFile<'a> {
     name: Cow<'a, str>,
     #[serde(borrow)]
     config: Config<'a>,
+    #[serde(borrow, default)]
+    network_settings: Option<&'a RawValue>,
 }
 
 /// Reads config.v2.json.
@@ -90,6 +93,7 @@ pub(crate) fn parse(text: &[u8], id: &ContainerId) -> Result<Facts> {
         name: known(ContainerName::new(file.name.strip_prefix('/').unwrap_or(&file.name))),
         ports: Some(file.config.ports()),
         environment: Some(file.config.environment()),
+        networks: file.network_settings.map(docker_links::names_in).unwrap_or_default(),
         hostname: hostname.and_then(|name| known(Hostname::new(name))),
         ..Facts::default()
     })

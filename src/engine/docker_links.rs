@@ -4,10 +4,14 @@
 //! dockerd writes both, each by rename, before it calls the runtime. They are never written here.
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{RecordedLink, Reference, TakesOver};
+use crate::model::{
+    NetworkName, NetworkNames, RecordedLink, Reference, TakesOver, has_bridge_links,
+    has_network_links,
+};
 use crate::oci::json;
 use crate::sys::file;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,8 +25,8 @@ const MAX_TOTAL: u64 = 256 << 20;
 const MAX_CONTAINERS: usize = 10_000;
 /// Docker's default bridge. Its links are in hostconfig.json.
 const DEFAULT_BRIDGE: &str = "bridge";
-/// A container on one of these has no links.
-const WITHOUT_LINKS: [&str; 2] = ["host", "none"];
+/// Networks without a name server of Docker's.
+const WITHOUT_NAMES: [&str; 3] = [DEFAULT_BRIDGE, "host", "none"];
 
 /// Whether `name` is a full Docker id: 64 hexadecimal digits.
 pub(super) fn is_id(name: &str) -> bool {
@@ -56,6 +60,8 @@ struct NetworkSettings<'a> {
 struct Endpoint<'a> {
     #[serde(borrow, default, rename = "Links")]
     links: Option<Vec<Cow<'a, str>>>,
+    #[serde(borrow, default, rename = "Aliases")]
+    aliases: Option<Vec<Cow<'a, str>>>,
     #[serde(borrow, default, rename = "IPAddress")]
     ipv4: Option<Cow<'a, str>>,
     #[serde(borrow, default, rename = "GlobalIPv6Address")]
@@ -95,8 +101,7 @@ fn object<'a, T: Deserialize<'a>>(what: &str, text: &'a [u8]) -> Result<T> {
 /// default bridge. The command line client repeats the links on other networks there.
 pub(crate) fn on_default_bridge(text: &[u8]) -> Result<Vec<RecordedLink>> {
     let config: HostConfig<'_> = object("hostconfig.json", text)?;
-    let mode = config.network_mode.unwrap_or_default();
-    if !["", "default", "bridge"].contains(&mode.as_ref()) {
+    if !has_bridge_links(&config.network_mode.unwrap_or_default()) {
         return Ok(Vec::new());
     }
     let links = config.links.unwrap_or_default().into_iter();
@@ -106,8 +111,10 @@ pub(crate) fn on_default_bridge(text: &[u8]) -> Result<Vec<RecordedLink>> {
 fn on_networks(
     networks: BTreeMap<Cow<'_, str>, Option<Endpoint<'_>>>,
 ) -> impl Iterator<Item = RecordedLink> {
-    let has_links = WITHOUT_LINKS.iter().all(|name| !networks.contains_key(*name));
-    let linking = networks.into_iter().filter(move |(name, _)| has_links && name != DEFAULT_BRIDGE);
+    let names: Vec<String> = networks.keys().map(ToString::to_string).collect();
+    let linking = networks
+        .into_iter()
+        .filter(move |(name, _)| has_network_links(name, names.iter().map(String::as_str)));
     linking.flat_map(|(name, endpoint)| {
         let links = endpoint.and_then(|endpoint| endpoint.links).unwrap_or_default();
         let name = name.into_owned();
@@ -165,6 +172,44 @@ pub(crate) fn addresses_in(text: &[u8]) -> Result<Networks> {
     Ok(Networks(networks.collect()))
 }
 
+/// Returns the networks in `NetworkSettings` that have a name server of Docker's, with the aliases of the
+/// container there. Empty if the text is not understood.
+pub(super) fn names_in(settings: &RawValue) -> Vec<NetworkNames> {
+    let settings: NetworkSettings<'_> = match serde_json::from_str(settings.get()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            log::debug!("the aliases of a container on its networks are unknown: {error}");
+            return Vec::new();
+        }
+    };
+    let networks = settings.networks.unwrap_or_default().into_iter();
+    let named = networks.filter(|(name, _)| !WITHOUT_NAMES.contains(&name.as_ref()));
+    let mut left = NetworkNames::MAX_ALIASES;
+    let names = named.filter_map(|(name, endpoint)| {
+        let network = NetworkName::new(&name).ok()?;
+        let aliases = endpoint.and_then(|endpoint| endpoint.aliases).unwrap_or_default();
+        let aliases = aliases.iter().filter_map(|alias| Reference::new(alias).ok());
+        let aliases: Vec<Reference> = aliases.take(left).collect();
+        left -= aliases.len();
+        Some(NetworkNames { network, aliases })
+    });
+    names.collect()
+}
+
+/// Returns the name that the container `id` has now. `None` if Docker's files do not say it.
+pub(crate) fn name_of(containers: &Path, id: &str) -> Option<String> {
+    if !is_id(id) {
+        return None;
+    }
+    let text = file::read(&containers.join(id).join("config.v2.json"), MAX_FILE, Kind::Input);
+    name_in(&text.ok()?)
+}
+
+fn name_in(text: &[u8]) -> Option<String> {
+    let named: Named<'_> = json::parse("config.v2.json", text).ok()?;
+    Some(named.name.strip_prefix('/').unwrap_or(&named.name).to_owned())
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Named<'a> {
@@ -192,9 +237,7 @@ pub(crate) fn by_prefix(containers: &Path, source: &Reference) -> Option<Referen
         let path = containers.join(other).join("config.v2.json");
         let Ok(file) = file::read(&path, MAX_FILE, Kind::Input) else { continue };
         total += file.len() as u64;
-        let named: Option<Named<'_>> = json::parse("config.v2.json", &file).ok();
-        let is_name =
-            named.is_some_and(|named| named.name.strip_prefix('/').unwrap_or(&named.name) == text);
+        let is_name = name_in(&file).is_some_and(|name| name == text);
         if is_name || total > MAX_TOTAL {
             return None;
         }

@@ -7,15 +7,16 @@ use super::Facts;
 use super::docker;
 use super::docker_links::is_id;
 use crate::error::{Error, Kind, Result};
-use crate::model::{ContainerId, Reference};
+use crate::model::{ContainerId, ContainerName, LinkState, Meaning, NetworkName, Reference};
 use crate::oci::annotations::{Annotations, Declared};
 use crate::oci::json;
 use crate::sys::file;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Size limit of one file.
@@ -24,6 +25,62 @@ const MAX_FILE: u64 = 8 << 20;
 const MAX_TOTAL: usize = 256 << 20;
 /// Limit of container directories that are read.
 const MAX_CONTAINERS: usize = 10_000;
+
+/// A source that a link wants.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wanted {
+    /// Its name, its id or a prefix of it, or its alias on `network`.
+    source: Reference,
+    /// The network that the link is limited to, if Docker's name server knows aliases there.
+    network: Option<NetworkName>,
+}
+
+impl Wanted {
+    /// The source that a link waits for.
+    pub(crate) fn by(link_state: &LinkState) -> Self {
+        let id = match &link_state.meaning {
+            Some(Meaning::Id(id)) => id.reference(),
+            Some(Meaning::Name) | None => None,
+        };
+        let network = link_state.user_network().cloned();
+        Self { source: id.unwrap_or_else(|| link_state.link.source.clone()), network }
+    }
+
+    /// The container `id`. `None` for an id that no link can name.
+    pub(crate) fn with_id(id: &ContainerId) -> Option<Self> {
+        Some(Self { source: id.reference()?, network: None })
+    }
+
+    /// Whether a container with these names is the one.
+    fn is(&self, id: &ContainerId, names: [Option<&str>; 2], endpoints: &Endpoints<'_>) -> bool {
+        let text = self.source.as_str();
+        let is_alias = || {
+            let network = self.network.as_ref().and_then(|it| endpoints.get(it.as_str()));
+            let aliases = network.and_then(|it| it.as_ref()?.aliases.as_ref());
+            aliases.is_some_and(|aliases| aliases.iter().any(|alias| alias == text))
+        };
+        names.contains(&Some(text)) || text == id.as_str() || self.source.begins(id) || is_alias()
+    }
+}
+
+/// Files that were read at an earlier look: the time of the last change of each, and its inode.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(HashMap<String, (i64, i64, u64)>);
+
+impl Seen {
+    /// Lets the file of a container be read again at the next look.
+    pub(crate) fn forget(&mut self, id: &ContainerId) {
+        self.0.remove(id.as_str());
+    }
+
+    /// Whether the file of `id` has changed since the last look, which is this one from now on. Docker
+    /// replaces a file, so it has another inode.
+    fn is_news(&mut self, id: &str, path: &Path) -> bool {
+        let Ok(now) = std::fs::symlink_metadata(path) else { return true };
+        let now = (now.mtime(), now.mtime_nsec(), now.ino());
+        self.0.insert(id.to_owned(), now) != Some(now)
+    }
+}
 
 /// A container that runs by its file.
 #[derive(Debug)]
@@ -64,11 +121,15 @@ struct State {
 #[serde(rename_all = "PascalCase")]
 struct NetworkSettings<'a> {
     #[serde(borrow, default)]
-    networks: Option<BTreeMap<Cow<'a, str>, Option<Endpoint<'a>>>>,
+    networks: Option<Endpoints<'a>>,
 }
+
+type Endpoints<'a> = BTreeMap<Cow<'a, str>, Option<Endpoint<'a>>>;
 
 #[derive(Deserialize)]
 struct Endpoint<'a> {
+    #[serde(borrow, default, rename = "Aliases")]
+    aliases: Option<Vec<Cow<'a, str>>>,
     #[serde(borrow, default, rename = "IPAddress")]
     ipv4: Option<Cow<'a, str>>,
     #[serde(borrow, default, rename = "GlobalIPv6Address")]
@@ -85,12 +146,20 @@ struct HostConfig<'a> {
 }
 
 /// Reads the containers below `containers` that run and that one of `wanted` names. A container whose
-/// files cannot be read is left out.
-pub(crate) fn running(containers: &Path, wanted: &[Reference]) -> Vec<RunningContainer> {
+/// files cannot be read is left out, and so is one whose file is as it was when it was `seen`.
+pub(crate) fn running(
+    containers: &Path,
+    wanted: &[Wanted],
+    mut seen: Option<&mut Seen>,
+) -> Vec<RunningContainer> {
     let Ok(entries) = std::fs::read_dir(containers) else { return Vec::new() };
     let names = entries.map_while(|entry| entry.ok()?.file_name().into_string().ok());
     let (mut found, mut total) = (Vec::new(), 0);
     for id in names.filter(|name| is_id(name)).take(MAX_CONTAINERS) {
+        let file = containers.join(&id).join("config.v2.json");
+        if seen.as_deref_mut().is_some_and(|seen| !seen.is_news(&id, &file)) {
+            continue;
+        }
         match one(&containers.join(&id), &id, wanted, &mut total) {
             Ok(container) => found.extend(container),
             Err(error) => log::debug!("{id}: {error}"),
@@ -102,10 +171,17 @@ pub(crate) fn running(containers: &Path, wanted: &[Reference]) -> Vec<RunningCon
     found
 }
 
+/// Reads the container with this id, if it runs by its file.
+pub(crate) fn running_with_id(containers: &Path, id: &ContainerId) -> Option<RunningContainer> {
+    let wanted = [Wanted::with_id(id).filter(|_| is_id(id.as_str()))?];
+    let found = one(&containers.join(id.as_str()), id.as_str(), &wanted, &mut 0);
+    found.inspect_err(|error| log::debug!("{id}: {error}")).ok()?
+}
+
 fn one(
     directory: &Path,
     id: &str,
-    wanted: &[Reference],
+    wanted: &[Wanted],
     total: &mut usize,
 ) -> Result<Option<RunningContainer>> {
     let text = file::read(&directory.join("config.v2.json"), MAX_FILE, Kind::Input)?;
@@ -120,16 +196,13 @@ fn one(
     let id = ContainerId::new(id)?;
     let declared = annotations(directory)?.declared()?;
     let name = config.name.strip_prefix('/').unwrap_or(&config.name);
-    let is_meant = |reference: &Reference| {
-        let text = reference.as_str();
-        let annotated = declared.name.as_ref().map(crate::model::ContainerName::as_str);
-        text == name || Some(text) == annotated || text == id.as_str() || reference.begins(&id)
-    };
-    if !wanted.iter().any(is_meant) {
+    let names = [Some(name), declared.name.as_ref().map(ContainerName::as_str)];
+    let networks = config.network_settings.and_then(|settings| settings.networks);
+    let networks = networks.unwrap_or_default();
+    if !wanted.iter().any(|wanted| wanted.is(&id, names, &networks)) {
         return Ok(None);
     }
-    let networks = config.network_settings.and_then(|settings| settings.networks);
-    let endpoints = networks.unwrap_or_default().into_values().flatten();
+    let endpoints = networks.into_values().flatten();
     let addresses = endpoints.flat_map(|endpoint| {
         let hardware = endpoint.hardware.as_deref().and_then(hardware_address);
         let given = [endpoint.ipv4, endpoint.ipv6].into_iter().flatten();
@@ -181,7 +254,8 @@ mod tests {
             let config = format!(
                 r#"{{"ID":"{id}","Name":"/{name}","State":{{"Running":{running},"Pid":7}},
                 "Config":{{"ExposedPorts":{{"80/tcp":{{}}}}}},"NetworkSettings":{{"Networks":{{
-                "n":{{"IPAddress":"10.0.0.2","MacAddress":"02:42:0a:00:00:02"}},"m":null}}}}}}"#
+                "n":{{"IPAddress":"10.0.0.2","MacAddress":"02:42:0a:00:00:02",
+                "Aliases":["sql-{name}"]}},"m":null}}}}}}"#
             );
             std::fs::write(place.join("config.v2.json"), config).unwrap();
             let host = format!(r#"{{"Annotations":{annotation}}}"#);
@@ -196,7 +270,11 @@ mod tests {
             r#"{"org.oci-link.name":"named","org.oci-link.ports":"53/udp"}"#,
         );
         std::fs::create_dir_all(directory.join("0d".repeat(32))).unwrap();
-        let found = |name: &str| running(&directory, &[Reference::new(name).unwrap()]);
+        let on = |name: &str, network: Option<&str>| Wanted {
+            source: Reference::new(name).unwrap(),
+            network: network.map(|network| NetworkName::new(network).unwrap()),
+        };
+        let found = |name: &str| running(&directory, &[on(name, None)], None);
         let db = found("db");
         assert_eq!((db.len(), db[0].pid, db[0].id.as_str()), (1, 7, "0a".repeat(32).as_str()));
         let given = ("10.0.0.2".parse().unwrap(), Some([2, 0x42, 10, 0, 0, 2]));
@@ -204,9 +282,26 @@ mod tests {
         assert_eq!(found("named").len(), 1);
         assert!(found("named")[0].declared.ports.is_some());
         assert_eq!(found(&"0c".repeat(6)).len(), 1);
-        for none in ["stopped", "absent", "0d"] {
+        for none in ["stopped", "absent", "0d", "sql-db"] {
             assert!(found(none).is_empty(), "{none}");
         }
+        // An alias counts on its network only.
+        let by_alias = |network| running(&directory, &[on("sql-db", Some(network))], None).len();
+        assert_eq!(["n", "m", "k"].map(by_alias), [1, 0, 0]);
+        let id = |start: &str| ContainerId::new(&start.repeat(32)).unwrap();
+        let of = |start: &str| running_with_id(&directory, &id(start)).map(|it| it.pid);
+        assert_eq!(["0a", "0b", "0d", "0e"].map(of), [Some(7), None, None, None]);
+        // A file is read again when it was replaced, or on request.
+        let mut seen = Seen::default();
+        let look = |seen: &mut Seen| running(&directory, &[on("db", None)], Some(seen)).len();
+        assert_eq!((look(&mut seen), look(&mut seen)), (1, 0));
+        seen.forget(&id("0a"));
+        assert_eq!((look(&mut seen), look(&mut seen)), (1, 0));
+        let [file, new] =
+            ["config.v2.json", "new"].map(|it| directory.join("0a".repeat(32)).join(it));
+        std::fs::copy(&file, &new).unwrap();
+        std::fs::rename(&new, &file).unwrap();
+        assert_eq!((look(&mut seen), look(&mut seen)), (1, 0));
         std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -30,14 +30,14 @@ mod podman_sources;
 mod sources;
 pub(crate) mod storage;
 
-pub(crate) use docker_links::Networks;
-pub(crate) use docker_running::{RunningContainer, running};
+pub(crate) use docker_links::{Networks, name_of};
+pub(crate) use docker_running::{RunningContainer, Seen, Wanted, running, running_with_id};
 pub(crate) use sources::{Listing, Siblings, SourceState};
 
 use crate::error::Result;
 use crate::model::{
-    ContainerId, ContainerName, Hostname, Invalid, PortRange, PortSet, RecordedLink, Reference,
-    TakesOver, Variable,
+    ContainerId, ContainerName, Hostname, Invalid, NetworkNames, PortRange, PortSet, RecordedLink,
+    Reference, TakesOver, Variable,
 };
 use crate::oci::spec::Spec;
 use std::path::{Path, PathBuf};
@@ -67,6 +67,8 @@ pub(crate) struct Facts {
     pub(crate) environment: Option<Vec<Variable>>,
     /// The container's host name, if config.json has none or a different one.
     pub(crate) hostname: Option<Hostname>,
+    /// The networks on which a name server of the engine knows the container, with its aliases there.
+    pub(crate) networks: Vec<NetworkNames>,
     /// Whether the container only holds a pod's namespaces.
     ///
     /// No link refers to such a container, and it exposes nothing. The pod's annotations are meant

@@ -124,7 +124,8 @@ fn correct(host: &Locked<'_>, record: &Record, seen: &Seen) -> Result<Vec<Record
     Ok(members)
 }
 
-fn put(host: &Locked<'_>, record: &mut Record) -> Result<()> {
+/// Writes a record. Its revision must be the one that is stored.
+pub(super) fn put(host: &Locked<'_>, record: &mut Record) -> Result<()> {
     let change = Change::Put(record);
     match host.store.commit(host.lock(), &change, record.revision)? {
         Commit::Done(revision) => {

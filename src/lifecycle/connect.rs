@@ -1,9 +1,11 @@
 //! `connect` and `disconnect`: links of running containers. They change hosts files and rules. The
 //! environment of a running process cannot be changed.
 
+use crate::engine::{self, Clues, Listing};
 use crate::error::{Context, Error, Failures, Kind, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::addresses::follow_with_sources;
+use crate::lifecycle::adopt::adopt;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::carry_out;
 use crate::lifecycle::disputes::must_agree;
@@ -16,10 +18,10 @@ use crate::lifecycle::routing;
 use crate::lifecycle::starting::hosts_file;
 use crate::link::{OnMissing, RecipientNames, Refusal, resolve};
 use crate::model::{
-    Alias, DeclaredBy, Invalid, Link, LinkState, MAX_LINKS, Network, Record, Reference,
+    Alias, DeclaredBy, Engine, Invalid, Link, LinkState, MAX_LINKS, Network, Record, Reference,
 };
 use crate::oci::spec::{MAX_CONFIG, Spec};
-use crate::store::Commit;
+use crate::store::{Commit, Found};
 use crate::sys::file;
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::{Namespace, Process};
@@ -30,6 +32,7 @@ use std::io::{Write, stderr};
 /// Fails with [`Kind::Source`] if either container is missing or dead, and undoes a link that could
 /// be made only in part.
 pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<()> {
+    find_in_files(host, recipient, &link);
     let host = &host.lock()?;
     home::check(host)?;
     let me = running(host, recipient)?;
@@ -78,6 +81,22 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
     }
     warn_of_no_ports(host, &plan.record);
     Ok(())
+}
+
+/// Looks for the source of `link` in Docker's files, if the recipient is a container of Docker. The host lock
+/// must not be held.
+fn find_in_files(host: &Host, recipient: &Reference, link: &Link) {
+    let Ok(Found::One(me)) = host.store.find(recipient) else { return };
+    let listing = me.engine_files.clone().map(Listing::Docker).or_else(|| {
+        let bundle = me.bundle.as_ref().filter(|_| me.engine == Some(Engine::Docker))?;
+        let path = bundle.join("config.json");
+        let config = file::follow(&path, MAX_CONFIG, Kind::Hosts).ok()?;
+        let spec = Spec::parse(bundle, &config.bytes).ok()?;
+        Some(engine::listing(&Clues { id: &me.id, bundle, spec: &spec }))
+    });
+    if let Some(listing) = listing {
+        adopt(host, Requester::of(&me), &[LinkState::waiting(link.clone())], &listing);
+    }
 }
 
 /// Logs and prints a warning if the last link of `linked` opens no port.

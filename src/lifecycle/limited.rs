@@ -8,6 +8,7 @@ use crate::link::limit::{are_of_one_network, assumed, on_network};
 use crate::model::{
     Address, ContainerId, ContainerName, LinkState, Network, PortSet, Record, Routing,
 };
+use crate::store::Store;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
@@ -62,12 +63,21 @@ pub(crate) fn guarded(host: &Host, mut found: Vec<Candidate>) -> Vec<Candidate> 
     found
 }
 
-/// Logs the links of an engine that wait after the start of `me`.
-pub(crate) fn report_waiting(name: &ContainerName, links: &[LinkState]) {
+/// Logs the links of an engine that wait after the start of the container `name`.
+pub(crate) fn report_waiting(store: &dyn Store, name: &ContainerName, links: &[LinkState]) {
     let waiting =
         |link_state: &&LinkState| link_state.declared_by.is_engine() && link_state.source.is_none();
-    for LinkState { link, declared_by, .. } in links.iter().filter(waiting) {
+    for link_state in links.iter().filter(waiting) {
+        let LinkState { link, declared_by, .. } = link_state;
         let (source, alias) = (&link.source, &link.alias);
+        let with_alias = |network| store.with_alias(network, source).unwrap_or_default();
+        if link_state.user_network().is_some_and(|network| with_alias(network).len() > 1) {
+            log::warn!(
+                "{name}: link {source}:{alias} of {declared_by} waits: several containers have the alias \
+                 {source} on that network"
+            );
+            continue;
+        }
         log::warn!(
             "{name}: link {source}:{alias} of {declared_by} waits for a source on that network under \
              oci-link"

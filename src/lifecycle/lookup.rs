@@ -3,7 +3,9 @@
 use crate::error::Result;
 use crate::lifecycle::alive::is_running;
 use crate::link::{Candidate, Refusal};
-use crate::model::{ContainerId, ContainerName, LinkState, Meaning, Network, Record, Reference};
+use crate::model::{
+    ContainerId, ContainerName, DeclaredBy, LinkState, Meaning, Network, Record, Reference,
+};
 use crate::store::{Found, Store};
 use std::collections::HashSet;
 
@@ -92,19 +94,21 @@ impl Search<'_> {
             return Ok(Candidate::Running(Box::new(record)));
         }
         match &link_state.meaning {
+            // Docker's name server may know the name from an alias now.
+            Some(Meaning::Name) if link_state.user_network().is_some() => self.first(link_state),
             Some(Meaning::Name) => {
                 let owner = self.store.named(&link_state.link.source)?;
                 self.owner(owner, &link_state.link.source)
             }
             Some(Meaning::Id(id)) => self.of_id(id),
-            None => self.first(&link_state.link.source),
+            None => self.first(link_state),
         }
     }
 
     /// The source that the link is connected to, if its container runs.
     fn living_source(&self, link_state: &LinkState) -> Result<Option<Record>> {
         let Some(id) = &link_state.source else { return Ok(None) };
-        let record = self.store.get(id)?.filter(|record| link_state.means(record));
+        let record = self.store.get(id)?.filter(|record| link_state.stays_with(record));
         let Some(record) = record.filter(|record| Some(&record.id) != self.me.id) else {
             return Ok(None);
         };
@@ -113,7 +117,11 @@ impl Search<'_> {
 
     /// Resolves a link for the first time as if `me` had its record already: an exact id wins over an
     /// exact name, and a name over the beginning of an id.
-    fn first(&self, reference: &Reference) -> Result<Candidate> {
+    ///
+    /// If no container has the name, a link on a network of Docker's means the one with that alias there. One on
+    /// the default bridge means the container that had the name: Docker made the link to that one.
+    fn first(&self, link_state: &LinkState) -> Result<Candidate> {
+        let reference = &link_state.link.source;
         if self.me.has_id(reference) {
             return Ok(Candidate::Itself);
         }
@@ -122,18 +130,55 @@ impl Search<'_> {
             Found::One(record) if Some(&record.id) == self.me.id => return Ok(Candidate::Itself),
             found => found,
         };
+        if let Some(candidate) = self.by_alias(link_state, &found)? {
+            return Ok(candidate);
+        }
         match found {
             Found::One(record) if record.id.as_str() == reference.as_str() => self.seen(*record),
             Found::One(record) if record.is_named(reference) => {
                 self.owner(Some(*record), reference)
             }
+            Found::Nothing if link_state.declared_by == DeclaredBy::Docker => {
+                let last = self.store.formerly_named(reference)?;
+                let last = last.filter(|last| Some(&last.id) != self.me.id);
+                last.map_or_else(|| Ok(self.none(reference, own_prefix)), |last| self.seen(last))
+            }
             _ if self.me.is_named(reference) => Ok(Candidate::Itself),
             Found::One(_) | Found::Several if own_prefix => Ok(Candidate::Ambiguous),
-            Found::Nothing if own_prefix => Ok(Candidate::Itself),
             Found::One(record) => self.seen(*record),
             Found::Several => Ok(Candidate::Ambiguous),
-            Found::Nothing => Ok(Candidate::Missing),
+            Found::Nothing => Ok(self.none(reference, own_prefix)),
         }
+    }
+
+    /// The candidate where no record was found.
+    fn none(&self, reference: &Reference, own_prefix: bool) -> Candidate {
+        let is_own = own_prefix || self.me.is_named(reference);
+        if is_own { Candidate::Itself } else { Candidate::Missing }
+    }
+
+    /// The candidate for a link on a network of Docker's by an alias there, unless `found` is its source.
+    fn by_alias(&self, link_state: &LinkState, found: &Found) -> Result<Option<Candidate>> {
+        let reference = &link_state.link.source;
+        let Some(network) = link_state.user_network() else { return Ok(None) };
+        let is_it = |record: &Record| {
+            let is_id = record.id.as_str() == reference.as_str();
+            is_id || record.is_named(reference) && record.may_be_on(network)
+        };
+        if matches!(found, Found::One(record) if is_it(record)) {
+            return Ok(None);
+        }
+        let mut running = Vec::new();
+        for record in self.store.with_alias(network, reference)? {
+            if Some(&record.id) != self.me.id && is_running(&record, self.boot)? {
+                running.push(record);
+            }
+        }
+        Ok(match running.pop() {
+            None => None,
+            Some(record) if running.is_empty() => Some(Candidate::Running(Box::new(record))),
+            Some(_) => Some(Candidate::Ambiguous),
+        })
     }
 
     /// The candidate for a link by a name that `owner` owns. The first container of a name keeps it

@@ -11,6 +11,7 @@ use crate::lifecycle::limited::report_waiting;
 use crate::lifecycle::lookup::{Requester, recipients_of};
 use crate::lifecycle::planning::{conflicts, first_plan};
 use crate::lifecycle::privileges::{AfterHook, confine};
+use crate::lifecycle::renamed::give_way;
 use crate::lifecycle::replan::{ATTEMPTS, log_failure};
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::{remove, remove_with};
@@ -23,6 +24,7 @@ use crate::model::{
 use crate::store::notes::Note;
 use crate::store::{Change, Commit};
 use crate::sys::hosts::HostsFile;
+use std::path::{Path, PathBuf};
 
 /// Publishes a container and makes its links. Requires that awaited sources are running.
 ///
@@ -33,8 +35,16 @@ pub(crate) fn start_locked(
     after: AfterHook,
 ) -> Result<()> {
     let StartingContainer {
-        mut record, process, mut hosts, ipv6_loopback, missing, absences, ..
+        mut record,
+        process,
+        mut hosts,
+        ipv6_loopback,
+        missing,
+        listing,
+        absences,
+        ..
     } = container;
+    let files = listing.of_docker().map(PathBuf::as_path);
     home::check(host)?;
     match host.isolate() {
         // The container starts all the same, so it is recorded.
@@ -49,7 +59,7 @@ pub(crate) fn start_locked(
     }
     debug_log::backend(&record, &host.config.firewall);
     follow_own_sources(host, &record)?;
-    let Previous { record, cleared, neighbours, are_more } = replace_previous(host, record)?;
+    let Previous { record, cleared, neighbours, are_more } = replace_previous(host, record, files)?;
     let note = are_more.then(|| Note::started(&record));
     orphans::purge_from(host, &record)?;
     // The file was opened before the lock. Removed containers may have had lines in it.
@@ -208,10 +218,10 @@ fn publish(
         if let Commit::Done(_) =
             host.effects(record.backend, |effects| carry_out(effects, &plan, hosts.take()))?
         {
-            report_waiting(&plan.record.name, &plan.record.links);
+            report_waiting(host.store.as_ref(), &plan.record.name, &plan.record.links);
             return Ok(());
         }
-        record = replace_previous(host, record)?.record;
+        record = replace_previous(host, record, None)?.record;
     }
     Err(conflicts(&record.id))
 }
@@ -232,8 +242,13 @@ struct Previous {
 /// continues from its own record of an earlier stage.
 ///
 /// An id of a running container is no obstacle: the starting one becomes its namesake. For an address
-/// of a running one see [`contested`].
-fn replace_previous(host: &Locked<'_>, container: Record) -> Result<Previous> {
+/// of a running one see [`contested`]. A running one with the name gives it up if Docker has renamed it;
+/// `files` has a directory for each container of Docker.
+fn replace_previous(
+    host: &Locked<'_>,
+    container: Record,
+    files: Option<&Path>,
+) -> Result<Previous> {
     let (mut container, mut cleared) = (container, false);
     container.revision = 0;
     let first = container.id.tagged(None);
@@ -246,6 +261,7 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<Previous> {
             container.flows = old.flows;
             container.hosts = old.hosts;
             container.former = old.former;
+            container.former_names = old.former_names;
             container.backend = old.backend;
             if old.phase == Phase::Ready && !old.by_engine {
                 // It has started. `connect` and `disconnect` may have changed its links since.
@@ -280,18 +296,24 @@ fn replace_previous(host: &Locked<'_>, container: Record) -> Result<Previous> {
             }
         }
     }
+    let contested::Settled { mut neighbours, are_more, .. } = settled;
     for name in container.names().filter_map(ContainerName::reference) {
         let owner = match host.store.named(&name) {
             // The other container keeps the name. This one is found by its id.
             Err(error) if error.cause == Cause::NewerRecord => None,
             owner => owner?,
         };
-        if let Some(dead) = owner.filter(|o| o.id != container.id && !may_run(host, o)) {
-            finish(host, &dead)?;
+        let Some(owner) = owner.filter(|owner| owner.id != container.id) else { continue };
+        if !may_run(host, &owner) {
+            finish(host, &owner)?;
             cleared = true;
+        } else if let Some(files) = files {
+            match give_way(host, files, &owner) {
+                Ok(recipients) => neighbours.extend(recipients),
+                Err(error) => log::warn!("{}: keeps its name {name}: {error}", owner.id),
+            }
         }
     }
-    let contested::Settled { neighbours, are_more, .. } = settled;
     Ok(Previous { record: container, cleared, neighbours, are_more })
 }
 

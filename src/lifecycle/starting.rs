@@ -8,7 +8,7 @@ use crate::lifecycle::{debug_log, home};
 use crate::link::env::name_variable;
 use crate::model::{
     Alias, BackendName, ContainerId, ContainerName, Engine, Instance, LinkState, Missing, Network,
-    OwnerTag, Phase, Record, Variable,
+    NetworkNames, OwnerTag, Phase, Record, TakesOver, Variable,
 };
 use crate::oci::annotations::Declared;
 use crate::oci::runtime_state::{FILES, RuntimeState};
@@ -81,8 +81,7 @@ impl StartingContainer {
             started: process.started(),
         };
         let without_variables = without_variables(&spec, &links, host.config.network_env);
-        let engine_files = links.iter().any(|it| it.declared_by.is_engine());
-        let engine_files = listing.of_docker().filter(|_| engine_files).cloned();
+        let engine_files = listing.of_docker().filter(|_| !links.is_empty()).cloned();
         let (name, engine_name) = names(declared.name, facts.name, &state.id);
         let environment = facts.environment.as_ref().unwrap_or(&spec.environment);
         let shown = |variable: &&Variable| declared.env.allows(&variable.key);
@@ -91,6 +90,8 @@ impl StartingContainer {
             phase: Phase::Pending,
             name,
             engine_name,
+            former_names: Vec::new(),
+            networks: networks(host, facts.networks),
             engine: Engine::parse(facts.engine),
             hostname: facts.hostname.or_else(|| spec.hostname_or(&state.id)),
             owner: OwnerTag::new(host.identity, &state.id, &instance),
@@ -173,6 +174,11 @@ pub(crate) fn names(
         }
         (None, of_engine) => (of_engine.unwrap_or_else(|| ContainerName::from(id)), None),
     }
+}
+
+/// The networks that a record has: none if no link can be limited to one of them.
+pub(crate) fn networks(host: &Host, networks: Vec<NetworkNames>) -> Vec<NetworkNames> {
+    if host.config.docker_links == TakesOver::All { networks } else { Vec::new() }
 }
 
 /// Reads config.json, and returns the directory of its relative paths.

@@ -80,6 +80,18 @@ pub(crate) enum TakesOver {
     All,
 }
 
+/// Whether a container of Docker's with this `NetworkMode` has the links of hostconfig.json: those on the
+/// default bridge. On other networks, the command line client repeats the links there.
+pub(crate) fn has_bridge_links(mode: &str) -> bool {
+    ["", "default", "bridge"].contains(&mode)
+}
+
+/// Whether a container of Docker's on the networks `all` has links on the network `name`, which is one of
+/// them.
+pub(crate) fn has_network_links<'a>(name: &str, mut all: impl Iterator<Item = &'a str>) -> bool {
+    name != "bridge" && !all.any(|other| other == "host" || other == "none")
+}
+
 /// A link as an engine has recorded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordedLink {
@@ -137,15 +149,43 @@ pub(crate) struct Owner<'a> {
 
 impl Owner<'_> {
     /// Why a link cannot be one of this container.
-    fn objection(&self, link: &Link) -> Option<&'static str> {
+    fn objection(&self, link: &Link) -> Option<(Fault, &'static str)> {
         let source = link.source.as_str();
         let is_own = |name: &&ContainerName| name.as_str() == source;
         if source == self.id.as_str() || self.names.into_iter().flatten().any(|own| is_own(&own)) {
-            return Some("a container cannot be linked to itself");
+            return Some((Fault::Itself, "a container cannot be linked to itself"));
         }
         let is_own_host = self.hostname.is_some_and(|own| link.alias.same_host(own.as_str()));
-        is_own_host.then_some("the alias is the container's own host name")
+        is_own_host.then_some((Fault::OwnHostname, "the alias is the container's own host name"))
     }
+}
+
+/// A recorded link that is not taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// What is wrong with it.
+    pub(crate) fault: Fault,
+    /// Why it is left out, in one line.
+    pub(crate) why: String,
+}
+
+/// What is wrong with a recorded link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is not `source[:alias]`.
+    Form,
+    /// Its source is no name and no id.
+    Source,
+    /// No hosts file can contain its alias.
+    Alias,
+    /// Every container has its alias.
+    ReservedAlias,
+    /// Its alias is the host name of its own container.
+    OwnHostname,
+    /// Its source is its own container.
+    Itself,
+    /// The name of its network is not a valid one.
+    Network,
 }
 
 /// Returns the links that are taken over, and one line for each that is left out.
@@ -166,7 +206,7 @@ pub(crate) fn taken_over(
     for link in recorded {
         match usable(link, owner, &resolve) {
             Ok(new) => add(&mut taken, new),
-            Err(why) => {
+            Err(LeftOut { why, .. }) => {
                 left_out += 1;
                 if left_out <= MAX_NAMED {
                     notes.push(why);
@@ -201,24 +241,42 @@ fn has_alias(taken: &EngineLink, alias: &Alias) -> bool {
     taken.link.alias.same_host(alias.as_str())
 }
 
-fn usable(
+/// Returns the link that is taken over, or why there is none. `resolve` as in [`taken_over`].
+pub(crate) fn usable(
     recorded: &RecordedLink,
     owner: Owner<'_>,
     resolve: impl Fn(&Reference) -> Option<Reference>,
-) -> Result<EngineLink, String> {
+) -> Result<EngineLink, LeftOut> {
+    let invalid = |fault, error: &Invalid| LeftOut { fault, why: error.to_string() };
     let declared_by = match &recorded.network {
         None => Ok(DeclaredBy::Docker),
         Some(name) => NetworkName::new(name).map(DeclaredBy::DockerNetwork),
     };
-    let declared_by = declared_by.map_err(|error| error.to_string())?;
-    let mut link = Link::parse(&recorded.text).map_err(|error| error.to_string())?;
+    let declared_by = declared_by.map_err(|error| invalid(Fault::Network, &error))?;
+    let mut link = Link::parse(&recorded.text)
+        .map_err(|error| invalid(fault_of(&recorded.text, &error), &error))?;
     if let Some(id) = resolve(&link.source) {
         link.source = id;
     }
-    let refuse = |why| Invalid::new("link", &recorded.text, why).to_string();
     match owner.objection(&link) {
-        Some(why) => Err(refuse(why)),
+        Some((fault, why)) => Err(invalid(fault, &Invalid::new("link", &recorded.text, why))),
         None => Ok(EngineLink { link, declared_by }),
+    }
+}
+
+/// What is wrong with the link `text`, which was refused with `error`.
+fn fault_of(text: &str, error: &Invalid) -> Fault {
+    match error.what() {
+        "alias" => {
+            let alias = text.rsplit([':', '/']).next().unwrap_or(text);
+            if Alias::new(alias).is_ok_and(|alias| alias.is_reserved()) {
+                Fault::ReservedAlias
+            } else {
+                Fault::Alias
+            }
+        }
+        "link source" => Fault::Source,
+        _ => Fault::Form,
     }
 }
 

@@ -18,6 +18,11 @@ impl Invalid {
     pub(crate) fn new(what: &'static str, value: &str, why: &'static str) -> Self {
         Self { what, value: value.chars().take(SHOWN + 1).collect(), why }
     }
+
+    /// The expected type.
+    pub(crate) fn what(&self) -> &'static str {
+        self.what
+    }
 }
 
 impl fmt::Display for Invalid {

@@ -1,6 +1,8 @@
 //! Which container a link means from its first connection on.
 
-use super::{Address, ContainerId, ContainerName, DeclaredBy, Link, Record, Reference};
+use super::{
+    Address, ContainerId, ContainerName, DeclaredBy, Link, NetworkName, Record, Reference,
+};
 
 /// How a link found its source for the first time. That is decided once: a later container takes the
 /// link over only if it has the same name, or is the same id.
@@ -71,7 +73,9 @@ impl LinkState {
     /// Returns the state of the link when it is connected to `source`, or waits with `None`.
     pub(crate) fn connected(&self, source: Option<&Record>) -> Self {
         let id = source.map(|source| source.id.clone());
-        let found = || source.and_then(|source| Meaning::of(&self.link.source, source));
+        // An alias on a network is no name: another container may have it next.
+        let named = source.filter(|source| !self.is_alias_of(source));
+        let found = || named.and_then(|source| Meaning::of(&self.link.source, source));
         // A link that stays connected keeps its meaning: an older record may have none.
         let meaning = if id == self.source {
             self.meaning.clone()
@@ -81,6 +85,27 @@ impl LinkState {
         let on = if id.is_some() { self.on.clone() } else { Vec::new() };
         let (link, declared_by) = (self.link.clone(), self.declared_by.clone());
         Self { link, source: id, meaning, declared_by, on }
+    }
+
+    /// The network whose name server of Docker knows the link's source, if the link is limited to one.
+    pub(crate) fn user_network(&self) -> Option<&NetworkName> {
+        match &self.declared_by {
+            DeclaredBy::DockerNetwork(network) => Some(network),
+            DeclaredBy::Annotation | DeclaredBy::Connect | DeclaredBy::Docker => None,
+        }
+    }
+
+    /// Whether the link means `source` only by an alias on its network.
+    fn is_alias_of(&self, source: &Record) -> bool {
+        let reference = &self.link.source;
+        let is_other = !source.is_named(reference) && source.id.as_str() != reference.as_str();
+        is_other && self.user_network().is_some_and(|network| source.has_alias(network, reference))
+    }
+
+    /// Whether the link, which is connected to the container `source`, stays so while that one runs.
+    pub(crate) fn stays_with(&self, source: &Record) -> bool {
+        let is_former = self.meaning == Some(Meaning::Name) && source.was_named(&self.link.source);
+        is_former || self.means(source)
     }
 
     /// Whether the link may be connected to the container `source`.
@@ -94,6 +119,7 @@ impl LinkState {
                 source.is_named(reference)
                     || has_id(reference.as_str())
                     || reference.begins(&source.id)
+                    || self.is_alias_of(source)
             }
         }
     }
@@ -126,6 +152,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::NetworkNames;
     use crate::model::sample::{record, reference};
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -176,6 +203,35 @@ mod tests {
         assert!(by_id.means(&named("x1", "other")) && !by_id.means(&named("x2", "db")));
         let old = LinkState { meaning: None, ..first.clone() };
         assert_eq!(old.connected(Some(&named("x1", "db"))), old, "no change of a record");
+    }
+
+    #[test]
+    fn a_connected_link_stays_after_a_new_name() {
+        let web = record("web", "", &[]).linked(&["db"]);
+        let db = named("x1", "db");
+        let old = db.renamed_to(&named("x1", "old"));
+        let link = web.links[0].connected(Some(&db));
+        assert!(link.stays_with(&old) && !link.means(&old));
+        assert!(!link.stays_with(&named("x1", "other")), "another container of that id");
+        let by_id = LinkState { meaning: Some(Meaning::Id(id("x2"))), ..link };
+        assert!(!by_id.stays_with(&old));
+    }
+
+    #[test]
+    fn an_alias_on_its_network_leaves_a_link_open() {
+        let network = NetworkName::new("n1").unwrap();
+        let mut db = named(ID, "shop-db-1");
+        let aliases = vec![reference("db")];
+        db.networks.push(NetworkNames { network: network.clone(), aliases });
+        let mut link = record("web", "", &[]).linked(&["db"]).links.remove(0);
+        assert!(!link.means(&db), "no link of that network");
+        link.declared_by = DeclaredBy::DockerNetwork(network);
+        assert!(link.means(&db));
+        let connected = link.connected(Some(&db));
+        assert_eq!((&connected.source, &connected.meaning), (&Some(id(ID)), &None));
+        assert_eq!(link.connected(Some(&named("x1", "db"))).meaning, Some(Meaning::Name));
+        link.declared_by = DeclaredBy::DockerNetwork(NetworkName::new("n2").unwrap());
+        assert!(!link.means(&db));
     }
 
     #[test]

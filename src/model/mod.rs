@@ -17,6 +17,7 @@ mod links;
 mod meaning;
 mod missing;
 mod names;
+mod network_names;
 mod owner;
 mod place;
 mod ports;
@@ -29,7 +30,10 @@ pub use address::Family;
 pub(crate) use address::first_of_networks;
 pub use address::{Address, Network};
 pub use engine::Engine;
-pub(crate) use engine_links::{DeclaredBy, EngineLink, Owner, RecordedLink, TakesOver, taken_over};
+pub(crate) use engine_links::{
+    DeclaredBy, EngineLink, Fault, LeftOut, Owner, RecordedLink, TakesOver, has_bridge_links,
+    has_network_links, taken_over, usable,
+};
 pub(crate) use environment::EnvFilter;
 pub use environment::Variable;
 pub(crate) use fingerprint::Fingerprint;
@@ -43,6 +47,7 @@ pub(crate) use missing::{Missing, parse_wait};
 pub(crate) use names::NetworkName;
 pub(crate) use names::is_reserved;
 pub use names::{Alias, BridgeName, ContainerName, Hostname, Reference};
+pub(crate) use network_names::NetworkNames;
 pub(crate) use owner::Origin;
 pub use owner::{OwnerTag, StateId};
 pub(crate) use place::{Place, ProcessPlace};

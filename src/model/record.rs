@@ -5,7 +5,7 @@
 
 use super::{
     Alias, BridgeName, ContainerId, ContainerName, Engine, Fingerprint, Hostname, Invalid,
-    LinkState, Network, OwnerTag, Place, PortRange, PortSet, Reference, Variable,
+    LinkState, Network, NetworkNames, OwnerTag, Place, PortRange, PortSet, Reference, Variable,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -212,6 +212,11 @@ pub struct Record {
     pub name: ContainerName,
     /// The name that its engine gave it, if that is another one.
     pub engine_name: Option<ContainerName>,
+    /// Names that its engine gave it earlier in this run. Only links that are connected know it by them.
+    pub former_names: Vec<ContainerName>,
+    /// Its networks with its aliases there. Records of containers of Docker have them if links on all of
+    /// Docker's networks are taken over.
+    pub networks: Vec<NetworkNames>,
     /// The engine that created it, if its networks are known. Records of an earlier version have none.
     pub engine: Option<Engine>,
     /// The container's own host name; `None` if it is not a name that a hosts file can contain.
@@ -244,8 +249,8 @@ pub struct Record {
     pub bundle: Option<PathBuf>,
     /// Where the record was made; records of an earlier version have none, and count as made here.
     pub place: Option<Place>,
-    /// The directory with a directory of Docker's files for each container. Only a container with links
-    /// of Docker's has it.
+    /// The directory with a directory of Docker's files for each container. Only a container of Docker
+    /// with links has it.
     pub engine_files: Option<PathBuf>,
     /// Whether it runs without oci-link. The record was made from its engine's files.
     pub by_engine: bool,
@@ -273,7 +278,9 @@ impl Record {
 
     /// Returns the references by which links of other containers may name this container.
     pub(crate) fn answers_to(&self) -> impl Iterator<Item = Reference> + '_ {
-        self.names().map(ContainerName::reference).chain([self.id.reference()]).flatten()
+        let names =
+            self.names().map(ContainerName::reference).chain([self.id.reference()]).flatten();
+        names.chain(self.aliases().map(|(_, alias)| alias.clone()))
     }
 }
 

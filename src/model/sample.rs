@@ -29,6 +29,8 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         bundle: None,
         without_variables: Vec::new(),
         engine_name: None,
+        former_names: Vec::new(),
+        networks: Vec::new(),
         engine: None,
         place: None,
         engine_files: None,

@@ -25,6 +25,9 @@ pub(crate) enum Finding {
     Shared(BackendName),
     /// The start or end of a container was noted without the lock, and is not recorded yet.
     Unrecorded(Unrecorded),
+    /// A link waits for the container, which runs by Docker's files: without oci-link, or under another name
+    /// than that of its record.
+    Source(ContainerLabel),
     /// A file that a killed writer left in the state directory.
     Leftover(String),
     /// Chains, sets and rules that all owners share, which `gc --all` keeps: another state directory has
@@ -73,6 +76,7 @@ impl Finding {
             | Self::Rules(container)
             | Self::Hosts(container) => Some(&container.id),
             Self::Orphaned { .. }
+            | Self::Source(_)
             | Self::Unrecorded(_)
             | Self::Leftover(_)
             | Self::Kept(_)
@@ -94,6 +98,7 @@ impl Finding {
             Self::Hosts(_) => Kind::Hosts,
             Self::Dead(_)
             | Self::Linked(_)
+            | Self::Source(_)
             | Self::Unrecorded(_)
             | Self::Leftover(_)
             | Self::Unfinished(_)
@@ -118,6 +123,7 @@ impl Finding {
             | Self::Orphaned { .. }
             | Self::Shared(_)
             | Self::Kept(_)
+            | Self::Source(_)
             | Self::Unrecorded(_)
             | Self::Leftover(_) => false,
         }
@@ -132,7 +138,8 @@ impl Finding {
             | Self::Shared(_)
             | Self::Leftover(_) => "removed",
             Self::Kept(_) => "kept",
-            Self::Unrecorded(_)
+            Self::Source(_)
+            | Self::Unrecorded(_)
             | Self::Base(_)
             | Self::Isolation
             | Self::Unfinished(_)
@@ -162,6 +169,12 @@ impl fmt::Display for Finding {
             }
             Self::Unrecorded(Unrecorded { id, event }) => {
                 write!(f, "container {id}: its {event} is not recorded yet")
+            }
+            Self::Source(container) => {
+                write!(
+                    f,
+                    "{container}: links wait for it, and docker's files have it under this name"
+                )
             }
             Self::Leftover(name) => write!(f, "leftover in the state directory: {name}"),
             Self::Shared(BackendName::Nftables) => {

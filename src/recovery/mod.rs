@@ -17,6 +17,8 @@ mod teardown;
 
 use crate::error::{Failures, Result};
 use crate::host::{Host, Locked};
+use crate::lifecycle::adopt::record_all;
+use crate::lifecycle::awaited;
 use crate::lifecycle::notes::{unrecorded, work_off};
 use crate::lifecycle::snapshot::{self, HostSnapshot};
 pub(crate) use finding::Finding;
@@ -41,12 +43,31 @@ pub(crate) struct Repaired {
 
 /// Returns all differences between the records and the host. Takes the host lock.
 pub(crate) fn audit(host: &Host) -> Result<Vec<Finding>> {
+    Ok(audit_records(host)?.0)
+}
+
+/// Returns what [`sync`] would repair: also the sources in Docker's files that links wait for. Takes the
+/// host lock.
+pub(crate) fn audit_with_sources(host: &Host) -> Result<Vec<Finding>> {
+    let (mut findings, are_files) = audit_records(host)?;
+    if are_files {
+        findings.extend(awaited::all(host)?.iter().map(|source| Finding::Source(source.into())));
+    }
+    Ok(findings)
+}
+
+/// Returns all differences, and whether the engine of a living container has files about others.
+fn audit_records(host: &Host) -> Result<(Vec<Finding>, bool)> {
     let host = &host.lock()?;
     let snapshot = HostSnapshot::read(host)?;
     let mut findings = dead::findings(host, &snapshot)?;
     findings.extend(drift::findings(host, &snapshot)?);
     findings.extend(unrecorded(host)?.into_iter().map(Finding::Unrecorded));
-    Ok(findings)
+    Ok((findings, are_files(&snapshot)))
+}
+
+fn are_files(snapshot: &HostSnapshot) -> bool {
+    snapshot.living.iter().any(|record| record.engine_files.is_some())
 }
 
 /// Returns what dead containers left behind. Takes the host lock.
@@ -76,12 +97,25 @@ fn remove_dead(host: &Host) -> Result<Repaired> {
 
 /// Repairs all differences between the records and the host, and removes what dead containers left
 /// behind. Takes the host lock.
+///
+/// Also records the sources in Docker's files that links wait for.
 pub(crate) fn sync(host: &Host) -> Result<Repaired> {
-    repair(host, |host, snapshot| {
+    let mut with_files = false;
+    let mut repaired = repair(host, |host, snapshot| {
+        with_files = are_files(snapshot);
         let mut findings = dead::findings(host, snapshot)?;
         findings.extend(drift::findings(host, snapshot)?);
         Ok(findings)
-    })
+    })?;
+    // A source may have ended and run again: the repair has just removed its record.
+    if with_files {
+        let sources = awaited::all(host)?;
+        if record_all(host, &sources) {
+            let found = sources.iter().map(|source| Finding::Source(source.into()));
+            repaired.findings.extend(found);
+        }
+    }
+    Ok(repaired)
 }
 
 fn repair(

@@ -2,7 +2,9 @@
 
 use super::{Change, Commit, Found, Store, StoreEvent};
 use crate::model::sample::{record, reference};
-use crate::model::{ContainerId, ContainerName, Instance, Meaning, Record};
+use crate::model::{
+    ContainerId, ContainerName, Instance, Meaning, NetworkName, NetworkNames, Record,
+};
 use std::time::Duration;
 
 /// A name and a function that takes an empty store.
@@ -10,11 +12,13 @@ type Case = (&'static str, fn(&dyn Store));
 
 /// Runs every case on an empty store of its own, which `open` returns with what it depends on.
 pub(crate) fn every_case<S: Store, D>(open: impl Fn(&str) -> (S, D)) {
-    let cases: [Case; 10] = [
+    let cases: [Case; 12] = [
         ("references", references_mean_what_they_mean_to_docker),
         ("names", the_first_owner_keeps_a_name),
         ("both-names", a_container_is_found_under_both_names),
         ("renamed", a_name_is_free_after_its_owner_changed_it),
+        ("claimed", a_name_that_was_lost_goes_to_the_one_that_claims_it),
+        ("aliases", an_alias_is_that_of_each_container_on_its_network),
         ("indexes", indexes_follow_the_record),
         ("odd-ids", odd_ids_are_found_like_others),
         ("namesakes", containers_of_one_id_have_a_record_each),
@@ -116,6 +120,56 @@ fn a_name_is_free_after_its_owner_changed_it(store: &dyn Store) {
     put(store, &named("id2", "db"));
     assert_eq!(found(store, "db").as_deref(), Some("id2"));
     assert_eq!(found(store, "sql").as_deref(), Some("id1"));
+}
+
+fn a_name_that_was_lost_goes_to_the_one_that_claims_it(store: &dyn Store) {
+    let last = || store.formerly_named(&reference("db")).unwrap().map(|it| it.id.to_string());
+    let lock = || store.lock(Duration::ZERO).unwrap();
+    let first = put(store, &named("id1", "db"));
+    let second = put(store, &named("id2", "db"));
+    store.claim_names(&lock(), &second).unwrap();
+    assert_eq!((found(store, "db"), last()), (Some("id1".to_owned()), None), "it is owned");
+    let renamed = first.renamed_to(&named("id1", "old"));
+    let first = put(store, &renamed);
+    assert_eq!((found(store, "db"), last()), (None, Some("id1".to_owned())));
+    assert_eq!(store.leftovers(&lock()).unwrap(), [""; 0]);
+    store.claim_names(&lock(), &second).unwrap();
+    assert_eq!((found(store, "db"), last()), (Some("id2".to_owned()), None));
+    for gone in [&first, &second] {
+        assert_eq!(commit(store, &Change::Remove(gone), gone.revision), Commit::Done(0));
+    }
+    // A former name goes with its container.
+    let first = put(store, &Record { revision: 0, ..renamed });
+    assert_eq!(commit(store, &Change::Remove(&first), first.revision), Commit::Done(0));
+    assert_eq!(store.leftovers(&lock()).unwrap(), [""; 0]);
+}
+
+fn an_alias_is_that_of_each_container_on_its_network(store: &dyn Store) {
+    let network = |name: &str| NetworkName::new(name).unwrap();
+    let of = |name: &str, alias: &str| {
+        ids(&store.with_alias(&network(name), &reference(alias)).unwrap()).join(" ")
+    };
+    let on = |id: &str, name: &str, aliases: &[&str]| {
+        let aliases = aliases.iter().map(|alias| reference(alias)).collect();
+        let networks = vec![NetworkNames { network: network(name), aliases }];
+        put(store, &Record { networks, ..record(id, "", &[]) })
+    };
+    let one = on("id1", "n1", &["db", "sql"]);
+    on("id2", "n1", &["db"]);
+    on("id3", "n2", &["db"]);
+    let long = "x".repeat(200);
+    let unlisted = on("id4", &long, &[&long]);
+    assert_eq!(
+        (of("n1", "db"), of("n1", "sql"), of("n2", "db")),
+        ("id1 id2".into(), "id1".into(), "id3".into())
+    );
+    assert_eq!((of("n2", "sql"), of("n1", "id1")), (String::new(), String::new()));
+    let one = put(store, &Record { networks: Vec::new(), ..one });
+    assert_eq!(of("n1", "db"), "id2");
+    for gone in [&one, &unlisted] {
+        assert_eq!(commit(store, &Change::Remove(gone), gone.revision), Commit::Done(0));
+    }
+    assert_eq!(store.leftovers(&store.lock(Duration::ZERO).unwrap()).unwrap(), [""; 0]);
 }
 
 fn indexes_follow_the_record(store: &dyn Store) {

@@ -9,6 +9,7 @@
 //! wanted/5~/9d53…          -> id  a recipient with a link to `5…`, which was never connected and
 //!                                 may name the beginning of an id
 //! wanted/~~mysql/mysql~~…  -> id  another running container with the id `mysql`
+//! wanted/~@db@n1/51c3…     -> id  a container with the alias `db` on the network `n1`
 //! broken/                         records that could not be read
 //! whole                           the epoch in which no record has been lost
 //! ```
@@ -30,11 +31,11 @@ mod subscription;
 use super::format;
 use super::{Change, Commit, Found, NewerRecord, Store, Subscription};
 use crate::error::{Cause, Error, Kind, Result};
-use crate::model::{ContainerId, ContainerName, Record, Reference};
+use crate::model::{ContainerId, ContainerName, NetworkName, Record, Reference};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 pub(super) use entries::record_path;
-use entries::{Entries, hope, namesakes};
+use entries::{Entries, alias_key, hope, namesakes};
 use known::Known;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -149,6 +150,11 @@ impl DirectoryStore {
             return Err(Error::new(Kind::State, format!("record {key}: too large")));
         }
         self.records.write(&record_path(key), &bytes)?;
+        let is_lost = |name: &&ContainerName| {
+            !record.has_name(name.as_str()) && !record.former_names.contains(*name)
+        };
+        let before = old.into_iter().flat_map(|old| old.names().chain(&old.former_names));
+        before.filter(is_lost).try_for_each(|name| self.drop_name(key, name))?;
         self.drop_entries(key, &was, &new)
     }
 
@@ -161,12 +167,8 @@ impl DirectoryStore {
             self.records.prune(directory);
         }
         self.drop_entries(key, &Entries::of(record), &Entries::default())?;
-        for name in record.names().map(ContainerName::as_str) {
-            if self.names.read_link(name)?.as_deref() == Some(key) {
-                self.names.remove(name)?;
-            }
-        }
-        Ok(())
+        let mut names = record.names().chain(&record.former_names);
+        names.try_for_each(|name| self.drop_name(key, name))
     }
 
     fn drop_entries(&self, key: &str, was: &Entries, now: &Entries) -> Result<()> {
@@ -217,6 +219,21 @@ impl Store for DirectoryStore {
 
     fn named(&self, reference: &Reference) -> Result<Option<Record>> {
         self.owner_of(reference.as_str())
+    }
+
+    fn formerly_named(&self, reference: &Reference) -> Result<Option<Record>> {
+        self.last_owner_of(reference)
+    }
+
+    fn with_alias(&self, network: &NetworkName, alias: &Reference) -> Result<Vec<Record>> {
+        let Some(key) = alias_key(network, alias) else { return Ok(Vec::new()) };
+        let mut records = self.behind(&self.wanted, &key, Self::read_known)?;
+        records.retain(|record| record.has_alias(network, alias));
+        Ok(records)
+    }
+
+    fn claim_names(&self, _: &Lock, record: &Record) -> Result<()> {
+        record.names().try_for_each(|name| self.take_name(record, name))
     }
 
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {

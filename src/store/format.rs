@@ -57,6 +57,12 @@ struct Stored {
     /// Missing if the engine has no other name for it. Records of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     engine_name: Option<String>,
+    /// Missing if there are none. Records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_names: Vec<String>,
+    /// The aliases on each network. Missing if none are known, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    networks: BTreeMap<String, Vec<String>>,
     /// Missing if the networks of the engine are not known. Records of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     engine: Option<String>,
@@ -94,7 +100,7 @@ struct Stored {
     /// Missing in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     place: Option<StoredPlace>,
-    /// Missing in records of earlier versions, and where no link is Docker's.
+    /// Missing in records of earlier versions, and of containers without links and of other engines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     engine_files: Option<PathBuf>,
     /// Missing in records of earlier versions, and of containers that oci-link started.
@@ -112,6 +118,8 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         namesake: record.id.tag(),
         name: record.name.to_string(),
         engine_name: record.engine_name.as_ref().map(ToString::to_string),
+        former_names: record.former_names.iter().map(ToString::to_string).collect(),
+        networks: record.networks.iter().map(parts::aliases).collect(),
         engine: record.engine.map(|engine| engine.as_str().to_owned()),
         hostname: record.hostname.as_ref().map(ToString::to_string),
         boot: format!("{:032x}", record.instance.boot),
@@ -167,6 +175,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         phase: if stored.ready { Phase::Ready } else { Phase::Pending },
         name: ContainerName::of_record(&stored.name, &id)?,
         engine_name: stored.engine_name.as_deref().map(ContainerName::new).transpose()?,
+        former_names: all(&stored.former_names, |name| ContainerName::new(name))?,
+        networks: stored
+            .networks
+            .iter()
+            .map(parts::network)
+            .collect::<std::result::Result<_, _>>()?,
         engine: stored.engine.as_deref().and_then(Engine::parse),
         id,
         hostname: stored.hostname.as_deref().map(Hostname::new).transpose()?,
@@ -222,8 +236,8 @@ fn all<'a, S, T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::DeclaredBy;
-    use crate::model::sample::record;
+    use crate::model::sample::{record, reference};
+    use crate::model::{DeclaredBy, NetworkName, NetworkNames};
 
     #[test]
     fn what_declared_a_link_and_where_it_leads_is_kept() {
@@ -234,6 +248,11 @@ mod tests {
         web.links[2].declared_by = DeclaredBy::Connect;
         web.engine_files = Some("/var/lib/docker/containers".into());
         web.by_engine = true;
+        web.former_names = vec![ContainerName::new("old").unwrap()];
+        let aliases = vec![reference("b"), reference("a")];
+        let network = |name: &str| NetworkName::new(name).unwrap();
+        web.networks.push(NetworkNames { network: network("n1"), aliases });
+        web.networks.push(NetworkNames { network: network("n2"), aliases: Vec::new() });
         assert_eq!(decode(&encode(&web).unwrap()).unwrap(), web);
     }
 
@@ -242,7 +261,9 @@ mod tests {
     fn a_record_of_the_previous_version_has_none_of_it() {
         let web = record("web", "80", &["172.18.0.2/16"]).linked(&["db"]);
         let text = String::from_utf8(encode(&web).unwrap()).unwrap();
-        for new in ["declared_by", "\"on\"", "engine_files", "by_engine"] {
+        for new in
+            ["declared_by", "\"on\"", "engine_files", "by_engine", "former_names", "networks"]
+        {
             assert!(!text.contains(new), "{new}: {text}");
         }
         let old = decode(text.as_bytes()).unwrap();

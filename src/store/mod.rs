@@ -9,7 +9,7 @@ pub(crate) mod glimpse;
 pub(crate) mod notes;
 
 use crate::error::{Cause, Result};
-use crate::model::{ContainerId, HostsEdit, Record, Reference};
+use crate::model::{ContainerId, HostsEdit, NetworkName, Record, Reference};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::Lock;
 use std::collections::BTreeSet;
@@ -81,6 +81,15 @@ pub trait Store {
     fn find(&self, reference: &Reference) -> Result<Found>;
     /// Returns the container that owns the name `reference`: the first running one with that name.
     fn named(&self, reference: &Reference) -> Result<Option<Record>>;
+    /// Returns the last owner of the name `reference` if it has another name now and no other container
+    /// owns this one.
+    fn formerly_named(&self, reference: &Reference) -> Result<Option<Record>>;
+    /// Returns the records with the alias `alias` on `network`.
+    fn with_alias(&self, network: &NetworkName, alias: &Reference) -> Result<Vec<Record>>;
+    /// Gives `record`, which is stored, those of its names that no other container owns.
+    ///
+    /// Requires the host lock.
+    fn claim_names(&self, lock: &Lock, record: &Record) -> Result<()>;
     /// Returns the records that contain this address, also those of containers that had it before.
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
     /// Returns the records of other containers than `id` that contain this address.

@@ -7,6 +7,7 @@
 //! a note is left               store subscription     repair.rs       it is recorded
 //! firewall rules change        netlink subscription   repair.rs       missing rules are restored
 //! addresses change             a look every 4 s       addresses.rs    links follow
+//! a source without oci-link    the same look          sources.rs      links that wait for it are made
 //! SIGTERM, SIGINT, SIGHUP      signalfd               this file       stop, or reload
 //! ```
 //!
@@ -23,6 +24,7 @@ mod addresses;
 mod containers;
 mod debounce;
 mod repair;
+mod sources;
 
 use crate::error::Result;
 use crate::host::Host;
@@ -37,6 +39,7 @@ use addresses::Addresses;
 use containers::Containers;
 use debounce::Debounce;
 use repair::Repair;
+use sources::Sources;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -66,6 +69,7 @@ struct Watch<'a> {
     store: Debounce,
     containers: Containers,
     addresses: Addresses,
+    sources: Sources,
     repair: Repair<'a>,
     status: String,
 }
@@ -137,6 +141,7 @@ impl<'a> Watch<'a> {
             store: STORE,
             containers: Containers::default(),
             addresses: Addresses::default(),
+            sources: Sources::default(),
             repair,
             status: String::new(),
         })
@@ -150,8 +155,12 @@ impl<'a> Watch<'a> {
         if source == self.subscription.as_fd().as_raw_fd() {
             match self.subscription.poll()? {
                 StoreEvent::Nothing => {}
-                StoreEvent::Written => self.records.notify(now),
+                StoreEvent::Written => {
+                    self.records.notify(now);
+                    self.sources.notify();
+                }
                 StoreEvent::Noted => {
+                    self.sources.notify();
                     self.records.notify(now);
                     self.repair.notify(now);
                 }
@@ -185,8 +194,12 @@ impl<'a> Watch<'a> {
             self.list(now);
         }
         self.addresses.look_while(self.containers.count() > 0, now);
+        let looks = self.addresses.due().is_some_and(|due| due <= now);
         if self.addresses.act(self.host, self.containers.running(), now) {
             self.repair.notify(now);
+        }
+        if looks {
+            self.sources.look(self.host, now);
         }
         if self.repair.due().is_some_and(|due| due <= now) {
             self.repair.act(now);

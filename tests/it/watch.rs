@@ -26,7 +26,7 @@ use std::{
 const SOON: Duration = Duration::from_secs(30);
 
 /// One that runs, and the service manager that it tells how it is. Killed when dropped.
-struct Watch<'h> {
+pub(crate) struct Watch<'h> {
     host: &'h Host,
     child: Child,
     command: Command,
@@ -35,7 +35,7 @@ struct Watch<'h> {
 
 impl<'h> Watch<'h> {
     /// It is ready: it has looked at everything once.
-    fn begin(host: &'h Host) -> Self {
+    pub(crate) fn begin(host: &'h Host) -> Self {
         Self::begin_by(host, command(host))
     }
 
@@ -134,7 +134,7 @@ fn command(host: &Host) -> Command {
 
 /// Waits until `is_so`, and tells how long that took.
 #[track_caller]
-fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < SOON, "{what}: not within {SOON:?}");

@@ -26,6 +26,8 @@ const COMPOSE_FILES: [&str; 4] =
 /// A container in Docker's files.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Made {
+    /// Its id: the name of its directory.
+    pub(crate) id: String,
     /// Its name, without the slash.
     pub(crate) name: String,
     /// The name of its runtime.
@@ -34,8 +36,8 @@ pub(crate) struct Made {
     pub(crate) is_ours: bool,
     /// Docker's own links on the default bridge, as written down.
     pub(crate) links: Vec<String>,
-    /// Docker's own links on other networks.
-    pub(crate) network_links: Vec<String>,
+    /// Docker's own links on other networks, each with its network.
+    pub(crate) network_links: Vec<(String, String)>,
     /// Whether an annotation of ours asks for links or isolation.
     pub(crate) is_annotated: bool,
     /// Whether `org.oci-link.links` replaces Docker's links.
@@ -142,7 +144,8 @@ fn container(place: &Path, daemon: &Value) -> Option<Made> {
         let text = file::read(&place.join(name), MAX_FILE, Kind::Input).ok()?;
         serde_json::from_slice(&text).ok()
     };
-    made(&read("config.v2.json")?, &read("hostconfig.json")?, daemon)
+    let made = made(&read("config.v2.json")?, &read("hostconfig.json")?, daemon)?;
+    Some(Made { id: place.file_name()?.to_str()?.to_owned(), ..made })
 }
 
 fn made(config: &Value, host: &Value, daemon: &Value) -> Option<Made> {
@@ -159,11 +162,15 @@ fn made(config: &Value, host: &Value, daemon: &Value) -> Option<Made> {
     let networks = config["NetworkSettings"]["Networks"].as_object().filter(|_| !is_alone);
     let is_user_defined = |name: &str| !["bridge", "host", "none"].contains(&name);
     let others = networks.into_iter().flatten().filter(|(name, _)| is_user_defined(name));
-    let network_links = others.flat_map(|(_, network)| list(&network["Links"])).collect();
+    let on = |(name, network): (&String, &Value)| -> Vec<(String, String)> {
+        list(&network["Links"]).into_iter().map(|link| (name.clone(), link)).collect()
+    };
+    let network_links = others.flat_map(on).collect();
     let annotations = || host["Annotations"].as_object().into_iter().flatten();
     let asks =
         |(key, value): (&String, &Value)| asks_for_links(key, value.as_str().unwrap_or_default());
     let mut made = Made {
+        id: String::new(),
         name: config["Name"].as_str()?.trim_start_matches('/').to_owned(),
         is_ours: is_ours(&daemon["runtimes"][runtime]),
         runtime: runtime.to_owned(),

@@ -2,7 +2,7 @@
 
 use super::Journal;
 use crate::error::{Cause, Context, Error, Kind, Result};
-use crate::model::{ContainerId, ContainerName, Meaning, Phase, Record, Reference};
+use crate::model::{ContainerId, ContainerName, Meaning, NetworkName, Phase, Record, Reference};
 use crate::store::{Change, Commit, Found, Store, StoreEvent, Subscription};
 use crate::sys::process::lock::{self, Lock};
 use std::cell::RefCell;
@@ -155,7 +155,7 @@ impl Kept {
             return Commit::Done(seen + 1);
         }
         if let Some(old) = self.records.remove(key) {
-            for name in old.names().map(ContainerName::as_str) {
+            for name in old.names().chain(&old.former_names).map(ContainerName::as_str) {
                 if self.names.get(name).is_some_and(|owner| owner == key) {
                     self.names.remove(name);
                 }
@@ -192,6 +192,22 @@ impl Store for MemoryStore {
 
     fn named(&self, reference: &Reference) -> Result<Option<Record>> {
         self.call(&format!("named {reference}"), |kept| kept.named(reference.as_str()).cloned())
+    }
+
+    fn formerly_named(&self, reference: &Reference) -> Result<Option<Record>> {
+        self.call(&format!("formerly_named {reference}"), |kept| {
+            let owner = kept.names.get(reference.as_str()).and_then(|key| kept.records.get(key));
+            owner.filter(|it| !it.is_named(reference) && it.was_named(reference)).cloned()
+        })
+    }
+
+    fn with_alias(&self, network: &NetworkName, alias: &Reference) -> Result<Vec<Record>> {
+        let has = |record: &Record| record.has_alias(network, alias);
+        self.call(&format!("with_alias {alias} {network}"), |kept| kept.those(has))
+    }
+
+    fn claim_names(&self, _: &Lock, record: &Record) -> Result<()> {
+        self.call(&format!("claim_names {}", record.id), |kept| kept.take_names(record, None))
     }
 
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {

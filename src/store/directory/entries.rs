@@ -1,11 +1,14 @@
 //! The path of a record, and the keys under which the indexes list it.
 
-use crate::model::{Address, ContainerId, LinkState, Meaning, Record};
+use crate::model::{Address, ContainerId, LinkState, Meaning, NetworkName, Record, Reference};
 use std::collections::BTreeSet;
 
 /// Directory levels above a record, and the number of id characters in each directory name.
 pub(super) const LEVELS: usize = 2;
 pub(super) const WIDTH: usize = 2;
+
+/// Length limit of a key in bytes.
+const MAX_KEY: usize = 250;
 
 /// The index keys of one record.
 #[derive(Default)]
@@ -21,7 +24,8 @@ impl Entries {
     ///
     /// A link is listed under the source it names, under the id it is connected to, and under the id that
     /// it waits for. A link that was never connected and may name a prefix is also listed under its
-    /// prefix key. A namesake of another container is listed under the key of that container.
+    /// prefix key. A namesake of another container is listed under the key of that container. A container
+    /// is listed under each alias that it has on a network.
     pub(crate) fn of(record: &Record) -> Self {
         let addresses = record.network.addresses().iter().map(Address::ip);
         let addresses = addresses.chain(record.former.iter().copied());
@@ -35,10 +39,11 @@ impl Entries {
         let open = record.links.iter().filter(is_open).map(|link_state| &link_state.link.source);
         let hopes = open.filter(|source| source.is_prefix()).filter_map(|s| hope(s.as_str()));
         let ids = ids.chain(meant).map(|id| id.key().into_owned());
+        let aliases = record.aliases().filter_map(|(network, alias)| alias_key(network, alias));
         let again = record.id.tag().map(|_| namesakes(&record.id));
         Self {
             addresses: addresses.map(|ip| ip.to_string()).collect(),
-            wanted: names.chain(ids).chain(hopes).chain(again).collect(),
+            wanted: names.chain(ids).chain(hopes).chain(again).chain(aliases).collect(),
         }
     }
 }
@@ -48,6 +53,13 @@ impl Entries {
 /// A container name cannot contain a tilde, so the key never collides with a name.
 pub(crate) fn hope(text: &str) -> Option<String> {
     text.chars().next().map(|first| format!("{first}~"))
+}
+
+/// Returns the key under which containers with the alias `alias` on `network` are listed, or `None` if it
+/// is too long for the name of a directory. No name and no key of an id begins like it.
+pub(super) fn alias_key(network: &NetworkName, alias: &Reference) -> Option<String> {
+    let key = format!("~@{alias}@{network}");
+    (key.len() <= MAX_KEY).then_some(key)
 }
 
 /// Returns the key under which further containers with the id `id` are listed.

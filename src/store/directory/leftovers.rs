@@ -49,7 +49,8 @@ impl DirectoryStore {
         }
         for name in names(&self.names, ".")? {
             let owner = self.names.read_link(&name)?;
-            let has = |record: &Record| record.has_name(&name);
+            let was = |record: &Record| record.former_names.iter().any(|it| it.as_str() == name);
+            let has = |record: &Record| record.has_name(&name) || was(record);
             let is_used = owner.map(|id| self.is_used(&id, has)).transpose()?;
             if is_used != Some(true) {
                 found.push(Leftover { place: &self.names, folder: "names/", name });

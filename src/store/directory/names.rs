@@ -29,6 +29,14 @@ impl DirectoryStore {
         }
     }
 
+    /// Removes the entry of a name, if it is that of the container with this key.
+    pub(super) fn drop_name(&self, key: &str, name: &ContainerName) -> Result<()> {
+        if self.names.read_link(name.as_str())?.as_deref() == Some(key) {
+            self.names.remove(name.as_str())?;
+        }
+        Ok(())
+    }
+
     /// Whether the container with this key keeps the name: its record has it, or is of a newer version.
     fn keeps_name(&self, key: &str, name: &str) -> Result<bool> {
         match self.read(key) {

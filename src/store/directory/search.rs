@@ -43,6 +43,13 @@ impl DirectoryStore {
         Ok(record.filter(|record| record.has_name(name)))
     }
 
+    /// Returns the last owner of a name, if it has another name now.
+    pub(super) fn last_owner_of(&self, name: &Reference) -> Result<Option<Record>> {
+        let key = self.names.read_link(name.as_str())?;
+        let record = key.map(|key| self.read(&key)).transpose()?.flatten();
+        Ok(record.filter(|record| !record.is_named(name) && record.was_named(name)))
+    }
+
     /// Returns the keys of up to two ids that `reference` begins. All are in one directory, because a
     /// prefix is longer than the names of the directories above it.
     fn begun_by(&self, reference: &Reference) -> Result<Vec<String>> {

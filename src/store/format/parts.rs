@@ -2,7 +2,8 @@
 
 use crate::model::{
     Address, Alias, BridgeName, ContainerId, Created, DeclaredBy, Flow, HostsEdit, HostsPlace,
-    Inode, Invalid, Link, LinkState, Meaning, Place, PortRange, ProcessPlace, Reference,
+    Inode, Invalid, Link, LinkState, Meaning, NetworkName, NetworkNames, Place, PortRange,
+    ProcessPlace, Reference,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -70,6 +71,19 @@ pub(super) struct StoredHosts {
     previous: Vec<String>,
 }
 
+/// The name of a network, with the aliases there.
+pub(super) fn aliases(names: &NetworkNames) -> (String, Vec<String>) {
+    (names.network.to_string(), names.aliases.iter().map(ToString::to_string).collect())
+}
+
+/// Checks what [`aliases`] returned.
+pub(super) fn network(
+    (network, aliases): (&String, &Vec<String>),
+) -> std::result::Result<NetworkNames, Invalid> {
+    let aliases = aliases.iter().map(|alias| Reference::new(alias)).collect::<Result<_, _>>()?;
+    Ok(NetworkNames { network: NetworkName::new(network)?, aliases })
+}
+
 impl From<&Place> for StoredPlace {
     fn from(place: &Place) -> Self {
         let pair = |inode: Inode| (inode.device, inode.number);
@@ -128,12 +142,14 @@ impl TryFrom<&StoredLink> for LinkState {
         let link = Link { source, alias: Alias::new(&stored.alias)? };
         let source = stored.connected.as_deref().map(ContainerId::new).transpose()?;
         let source = source.map(|id| id.tagged(stored.namesake));
+        let declared_by = stored.declared_by.as_deref().map(DeclaredBy::parse).transpose()?;
         let meaning = match &stored.means {
             Some(StoredMeaning::Name) => Some(Meaning::Name),
             Some(StoredMeaning::Id(id)) => Some(Meaning::Id(ContainerId::new(id)?)),
+            // An alias on a network is no name.
+            None if matches!(declared_by, Some(DeclaredBy::DockerNetwork(_))) => None,
             None => source.as_ref().and_then(|id| Meaning::inferred(&link.source, id)),
         };
-        let declared_by = stored.declared_by.as_deref().map(DeclaredBy::parse).transpose()?;
         let on = stored.on.iter().map(Address::try_from).collect::<std::result::Result<_, _>>()?;
         Ok(Self { link, source, meaning, declared_by: declared_by.unwrap_or_default(), on })
     }

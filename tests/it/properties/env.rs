@@ -25,6 +25,8 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
     Record {
         engine_files: None,
         by_engine: false,
+        former_names: Vec::new(),
+        networks: Vec::new(),
         revision: 0,
         phase: Phase::Ready,
         name: ContainerName::new("source").expect("a name"),

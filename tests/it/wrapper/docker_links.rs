@@ -1,6 +1,7 @@
 //! Docker's own links, which its files name, are taken over. Whatever is wrong with one, its container
 //! starts.
 
+mod renamed;
 mod trouble;
 
 use crate::cast::{end, inspect};
