@@ -1,6 +1,7 @@
 //! Docker's own links under a real dockerd: unchanged commands, taken over by the wrapper.
 
 mod compose_1;
+mod renamed;
 
 use crate::each_engine;
 use crate::machine::wait_until;

@@ -232,4 +232,91 @@ each_engine! {
         assert!(!rig.gets(WEB, &db, 3306), "a rule of the container before it");
         rig.down(&["stranger", "outside"]);
     }
+
+    /// The container of `run` is linked to its own service too, on the default bridge.
+    fn a_container_of_run(engine) on [docker_20] {
+        for (file, more, by, own) in [
+            (version_1(), "", "docker", true),
+            (version_2(), ALL, "docker:shop_default", false),
+        ] {
+            let rig = rig(engine, more);
+            rig.project(&file);
+            rig.compose("up -d");
+            rig.compose("run -d --name once web");
+            let posts = if own { "ready" } else { "waiting" };
+            let mut expected = all_links(by, posts);
+            if own {
+                expected.extend(["web", "web_1", WEB].map(|alias| format!("{alias} {by} ready")));
+            }
+            expected.sort();
+            let mut links = rig.links("once");
+            links.sort();
+            assert_eq!(links, expected);
+            rig.assert_gets("once", &rig.address(DB).to_string(), 3306);
+            assert_eq!(rig.gets("once", &rig.address(WEB).to_string(), 3306), own);
+            assert!(!rig.gets("once", &rig.address(DB).to_string(), 9999), "another port");
+            rig.remove("once");
+            rig.down(&["outside"]);
+        }
+    }
+
+    /// Each alias names both containers. Docker takes the first of an alias on the default bridge, the last on
+    /// another network.
+    fn a_service_of_two_containers(engine) on [docker_20] {
+        for (file, more, by, meant) in
+            [(version_1(), "", "docker", 1), (version_2(), ALL, "docker:shop_default", 2)]
+        {
+            let rig = rig(engine, more);
+            rig.project(&file);
+            rig.compose("up -d --scale db=2");
+            let posts = if meant == 1 { "ready" } else { "waiting" };
+            let mut expected = all_links(by, posts);
+            expected.extend(["db_2", "shop_db_2"].map(|alias| format!("{alias} {by} ready")));
+            expected.sort();
+            assert_eq!(rig.sorted_links(), expected);
+            let shown = rig.machine.sh(&format!("oci-link inspect {WEB} --format json")).ok();
+            let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+            let links = shown["links"].as_array().expect("a list");
+            for (alias, number) in [("db", meant), ("mysql", meant), ("db_1", 1), ("db_2", 2)] {
+                let link = links.iter().find(|it| it["alias"] == alias).expect("a link");
+                assert_eq!(link["source"], format!("shop_db_{number}"), "{alias}: {links:?}");
+            }
+            for number in [1, 2] {
+                rig.assert_gets(WEB, &rig.address(&format!("shop_db_{number}")).to_string(), 3306);
+            }
+            rig.down(&["outside"]);
+        }
+    }
+
+    /// docker-compose renames the old container, creates the new one and removes the old one.
+    fn a_source_that_is_created_again(engine) on [docker_20] {
+        for (file, more, by) in [(version_1(), "", "docker"), (version_2(), ALL, "docker:shop_default")] {
+            let rig = rig(engine, more);
+            rig.project(&file);
+            rig.compose("up -d");
+            let (before, web) = (rig.address(DB), rig.pid(WEB));
+            rig.compose("stop -t 0 db");
+            let network = if more.is_empty() { "" } else { "--network shop_default" };
+            rig.with("filler", network);
+            rig.compose("up -d -t 0 --force-recreate --no-deps db");
+            assert_ne!(rig.address(DB), before);
+            assert_eq!(rig.pid(WEB), web, "web was created again");
+            let db = rig.address(DB).to_string();
+            let posts = if more.is_empty() { "ready" } else { "waiting" };
+            assert_eq!(rig.sorted_links(), all_links(by, posts));
+            rig.assert_gets(WEB, &db, 3306);
+            let elements = rig.machine.sh("ipset save").ok();
+            assert!(!elements.contains(&format!("{before},")), "{elements}");
+            if more.is_empty() {
+                let lines = rig.lines(WEB, "mysql");
+                assert!(lines.len() == 1 && lines[0].starts_with(&format!("{db}\t")), "{lines:?}");
+            } else {
+                // On the default bridge Docker's own rules stay.
+                assert!(!rig.gets(WEB, &before.to_string(), 3306), "the old address");
+                rig.assert_reaches(WEB, "mysql", 3306);
+            }
+            rig.remove("filler");
+            rig.down(&["outside"]);
+        }
+    }
 }
