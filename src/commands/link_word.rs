@@ -32,6 +32,8 @@ pub(crate) enum LinkWord {
 pub(crate) enum Waiting {
     /// No container runs that the link means.
     NotThere,
+    /// Several containers run that have the alias on the link's network.
+    SeveralAliases,
     /// The source runs, and no packet gets there.
     Gap(Gap),
     /// The source runs, and another running container has the same address as one of the two.
@@ -49,7 +51,16 @@ impl Waiting {
         known: &Known<'_>,
     ) -> Self {
         let runs = |source: &Record| is_running(source, host.boot).unwrap_or(true);
-        let source = known.meant(record, link_state);
+        let mut with_alias = link_state.user_network().map_or_else(Vec::new, |network| {
+            let found = host.store.with_alias(network, &link_state.link.source);
+            found.unwrap_or_default()
+        });
+        with_alias.retain(|other| other.id != record.id && runs(other));
+        let meant = known.meant(record, link_state);
+        if meant.is_none() && with_alias.len() > 1 {
+            return Self::SeveralAliases;
+        }
+        let source = meant.or(with_alias.first());
         let source = source.filter(|source| source.network != Network::Host && runs(source));
         let Some(source) = source else { return Self::NotThere };
         let is_engine = link_state.declared_by.is_engine();
@@ -70,6 +81,7 @@ impl Waiting {
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::NotThere => "the source is not there",
+            Self::SeveralAliases => "several containers have this alias",
             Self::Gap(gap) => gap.reason(),
             Self::SharedAddress => "another container has its address",
             Self::NotYet => "run oci-link sync",

@@ -101,7 +101,15 @@ impl Search<'_> {
         let mut absent = self.absent()?;
         let (mut verdicts, mut reread) = (Verdicts::default(), Reread::new());
         let (caller, mut looked_again) = (Caller::of_this_process(), false);
+        // The source may run by Docker's files meanwhile, without oci-link or under its new name.
+        let looks = waits && self.listing.of_docker().is_some();
         while !absent.is_empty() {
+            if looks && reread.is_due() {
+                (self.refresh)();
+                absent = self.absent()?;
+                reread.done();
+                continue;
+            }
             if !verdicts.cover(&absent) || reread.is_due() {
                 verdicts.add(self.judge(&absent, found.patience.as_ref()));
                 reread.done();
@@ -125,6 +133,10 @@ impl Search<'_> {
                 }
             };
             if !patience.lasts() {
+                if looks {
+                    (self.refresh)();
+                    absent = self.absent()?;
+                }
                 verdicts.add(self.judge(&absent, Some(&patience)));
                 break;
             }

@@ -166,6 +166,9 @@ each_runtime! {
         let second = starts(bundle(&host, "shop-db-2", &on("n1", "sql"), "").build());
         let unsure = web("unsure");
         assert_eq!(links(&host, "unsure"), ["mysql docker:n1 waiting"]);
+        let listed = crate::cast::ls(&host);
+        let unsure_one = listed.iter().find(|it| it["name"] == "unsure").expect("listed");
+        assert_eq!(unsure_one["links"][0]["reason"], "several containers have this alias");
         let said = warnings(&host).split_off(before);
         assert!(said.len() == 1 && said[0].contains("several containers have the alias sql"), "{said:?}");
         assert_eq!(leads_to(&host, "next"), at(&source));
@@ -182,6 +185,14 @@ each_runtime! {
         runs_as(&host, "sql", "sql", &named.state()["pid"], &networks);
         let late = starts(bundle(&host, "late", &on_n1(&["tardy:x"]), "").build());
         assert_eq!(leads_to(&host, "late"), at(&named));
+        // A container that is called so is on another network.
+        let far = starts(bundle(&host, "far", &on("n2", "other"), "").build());
+        let near = starts(bundle(&host, "near", &on("n1", "far"), "").build());
+        let both = starts(bundle(&host, "both", &on_n1(&["far:x"]), "").build());
+        assert_eq!(leads_to(&host, "both"), at(&near));
+        for one in [&far, &near, &both] {
+            end(one);
+        }
         for one in [&early, &next, &unsure, &by_name, &late, &elsewhere, &second, &named] {
             end(one);
         }
@@ -281,5 +292,53 @@ fn watch_finds_a_source_without_oci_link_each_time_that_it_runs() {
     soon("the source is found", || links(&host, "web") == ["mysql docker ready"]);
     ends_plainly(&host, "watch-source");
     soon("its end is noticed", || links(&host, "web") == ["mysql docker waiting"]);
+    end(&web);
+}
+
+/// Files of other containers are read only if a source has no record under its present name.
+#[test]
+fn a_start_reads_the_files_of_its_sources_only() {
+    let host = Host::open(Runtime::Runc).wrapped();
+    let source = db(&host);
+    let _others: Vec<_> = ["one", "two"]
+        .map(|name| starts(bundle(&host, name, &on_bridge(&[]), "").build()))
+        .into_iter()
+        .collect();
+    let web =
+        |name: &str, link: &str| bundle(&host, name, &on_bridge(&[link, "db:two"]), "").build();
+    let of =
+        |files: &[String], name: &str| files.iter().filter(|it| it.contains(&id(name))).count();
+    let plain = web("web", "db:mysql");
+    for command in ["create", "start"] {
+        let files = opened(&host, &plain, command);
+        assert_eq!((of(&files, "one"), of(&files, "two")), (0, 0), "{command}: {files:#?}");
+        // For its name, and for the addresses on the network of the link.
+        assert!(of(&files, "db") <= 2, "{command}: {files:#?}");
+    }
+    assert_eq!(links(&host, "web"), ["mysql docker ready", "two docker ready"]);
+    renames(&host, "db", &source, "old");
+    let files = opened(&host, &web("api", "old:mysql"), "create");
+    assert!(of(&files, "one") > 0 && of(&files, "two") > 0, "{files:#?}");
+    assert_eq!(inspect(&host, &id("db"))["name"], "old");
+}
+
+/// A recipient that waits looks into the files too.
+#[test]
+fn a_wait_ends_when_a_source_runs_without_oci_link() {
+    let host = Host::isolated(Runtime::Runc).wrapped();
+    let web = bundle(&host, "web", &on_bridge(&[]), "").annotate("missing", "wait=25s");
+    let web = web.annotate("links", "wait-source:y").build();
+    let mut create = host.runtime(&["create", "--bundle"]);
+    create.arg(web.bundle()).arg(id("web"));
+    let mut waiting = host.spawn(&mut create).expect("it starts");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(waiting.try_wait().expect("our child").is_none(), "it does not wait");
+    let _source = without_us(&host, "wait-source");
+    let status = crate::support::wait(&mut waiting, &create);
+    assert!(status.success(), "{}", fs::read_to_string(host.path("log")).unwrap_or_default());
+    web.start().ok();
+    assert_eq!(links(&host, "web"), ["y annotation ready"]);
+    assert_eq!(with_prefix(&web, "Y_").len(), 7);
+    ends_plainly(&host, "wait-source");
     end(&web);
 }
