@@ -309,7 +309,11 @@ fn replace_previous(
             cleared = true;
         } else if let Some(files) = files {
             match give_way(host, files, &owner) {
-                Ok(recipients) => neighbours.extend(recipients),
+                Ok(recipients) => {
+                    // Those that want this name are recipients of the starting container too.
+                    let wants = |it: &Record| it.links.iter().any(|link| link.link.source == name);
+                    neighbours.extend(recipients.into_iter().filter(|it| !wants(it)));
+                }
                 Err(error) => log::warn!("{}: keeps its name {name}: {error}", owner.id),
             }
         }
