@@ -53,7 +53,10 @@ impl Record {
         now.name.clone_from(&current.name);
         now.engine_name.clone_from(&current.engine_name);
         now.networks.clone_from(&current.networks);
-        let lost = self.names().filter(|name| !now.has_name(name.as_str())).cloned();
+        // No engine gives a container its id as a name.
+        let is_id = |name: &&ContainerName| name.as_str() == self.id.as_str();
+        let lost =
+            self.names().filter(|name| !now.has_name(name.as_str()) && !is_id(name)).cloned();
         let known = self.former_names.iter().filter(|name| !now.has_name(name.as_str())).cloned();
         let mut former: Vec<ContainerName> = known.collect();
         former.extend(lost);

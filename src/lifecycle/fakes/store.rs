@@ -150,6 +150,10 @@ impl Kept {
         if let Change::Put(record) = change {
             let old = self.records.get(key).cloned();
             self.take_names(record, old.as_ref());
+            let keeps = |name: &str| {
+                record.has_name(name) || record.former_names.iter().any(|it| it.as_str() == name)
+            };
+            self.names.retain(|name, owner| owner != key || keeps(name));
             let record = Record { revision: seen + 1, ..(*record).clone() };
             self.records.insert(key.to_owned(), record);
             return Commit::Done(seen + 1);

@@ -15,6 +15,7 @@ mod notes;
 mod orphaned;
 mod previous;
 mod reading;
+mod renamed;
 mod second_stage;
 mod starting_order;
 mod stopping;

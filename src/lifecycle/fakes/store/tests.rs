@@ -1,6 +1,7 @@
 //! The store in memory behaves as the store in the state directory.
 
 use super::*;
+use crate::model::NetworkNames;
 use crate::model::sample::{record, reference};
 use crate::store::{contract, open};
 use crate::sys::private_dir::Directory;
@@ -59,6 +60,10 @@ const IDS: [&str; 6] = [
 const NAMES: [&str; 5] = ["a", "abc", "db", "0123456789ab", "bc"];
 const ADDRESSES: [&str; 3] = ["10.0.0.2/24", "10.0.0.3/24", "fd00::2/64"];
 
+fn network() -> NetworkName {
+    NetworkName::new("n1").unwrap()
+}
+
 fn any_record(numbers: &mut Numbers) -> Record {
     let links: Vec<&str> = NAMES.into_iter().filter(|_| numbers.below(3) == 0).collect();
     let address = numbers.one_of(&ADDRESSES);
@@ -84,6 +89,12 @@ fn any_record(numbers: &mut Numbers) -> Record {
         let name = ContainerName::new(numbers.one_of(&NAMES)).unwrap();
         record.engine_name = Some(name).filter(|name| *name != record.name);
     }
+    if numbers.below(3) == 0 {
+        let name = ContainerName::new(numbers.one_of(&NAMES)).unwrap();
+        record.former_names.extend(Some(name).filter(|name| !record.has_name(name.as_str())));
+        let aliases = vec![reference(numbers.one_of(&NAMES))];
+        record.networks.push(NetworkNames { network: network(), aliases });
+    }
     record
 }
 
@@ -96,6 +107,8 @@ fn answers(store: &dyn Store) -> Vec<String> {
         all.push(format!("{text}: {:?}", store.get(&id).unwrap()));
         all.push(format!("{text}: {:?}", store.find(&name).unwrap()));
         all.push(format!("{text}: {:?}", store.named(&name).unwrap()));
+        all.push(format!("{text}: {:?}", store.formerly_named(&name).unwrap()));
+        all.push(format!("{text}: {:?}", store.with_alias(&network(), &name).unwrap()));
         all.push(format!("{text}: {:?}", store.recipients_naming(&name).unwrap()));
         all.push(format!("{text}: {:?}", store.unresolved_by_prefix(&id).unwrap()));
     }
