@@ -13,7 +13,7 @@ use crate::lifecycle::starting::names;
 use crate::lifecycle::together::replan_all;
 use crate::lifecycle::{contested, home, remove};
 use crate::model::{
-    BackendName, Engine, Instance, LinkState, Network, OwnerTag, Phase, Record, Reference,
+    Admitted, BackendName, Engine, Instance, LinkState, Network, OwnerTag, Phase, Record, Reference,
 };
 use crate::store::notes::Note;
 use crate::store::{Change, Commit};
@@ -110,6 +110,9 @@ fn record_of(host: &Host, container: RunningContainer) -> Result<Record> {
         place: Some(host.place()?),
         engine_files: None,
         by_engine: true,
+        pod: None,
+        admitted: Admitted::None,
+        is_pod_infra: false,
         id,
     })
 }

@@ -3,8 +3,8 @@
 
 use super::cases;
 use oci_link::testing::{
-    Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag,
-    Phase, PortRange, Protocol, Record, StateId, Variable,
+    Address, Admitted, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Network,
+    OwnerTag, Phase, PortRange, Protocol, Record, StateId, Variable,
 };
 use oci_link::testing::{Dialect, LinkVariables, link_variables};
 use proptest::prelude::*;
@@ -25,6 +25,9 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
     Record {
         engine_files: None,
         by_engine: false,
+        pod: None,
+        admitted: Admitted::None,
+        is_pod_infra: false,
         revision: 0,
         phase: Phase::Ready,
         name: ContainerName::new("source").expect("a name"),
