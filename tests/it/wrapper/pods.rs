@@ -49,7 +49,8 @@ fn in_pod<'h>(bundle: Bundle<'h>, cri: Cri, pod: &str) -> Bundle<'h> {
 
 /// Kills the process of a container. No hook reports it.
 fn end(container: &Container) {
-    let pid = container.state()["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a pid");
+    let pid =
+        container.state()["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a pid");
     kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it runs");
     let ended = || {
         let status = fs::read_to_string(format!("/proc/{pid}/status"));
@@ -194,7 +195,7 @@ each_runtime! {
     fn the_hosts_file_of_a_pod_is_repaired(runtime) {
         let host = host(runtime);
         let (file, write) = kubelet(&host);
-        serve(&host, Cri::Crio, "db0", "shop/db-1/db", None);
+        let _db = serve(&host, Cri::Crio, "db0", "shop/db-1/db", None);
         let pod = |id: &str, links: bool| {
             let bundle = host.container(id).bind(&file, "/etc/hosts");
             let bundle = if links { bundle.annotate("links", "db") } else { bundle };
