@@ -35,7 +35,7 @@ SECONDS     ?= 60
 DEMO_PACKAGES  := busybox-static iproute2 ipset iptables kmod runc
 TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun nftables procps strace
 ENGINE_PACKAGES := $(TEST_PACKAGES) containerd containernetworking-plugins debootstrap docker-compose \
-    docker.io netavark podman util-linux
+    docker.io netavark podman python3-grpcio util-linux
 BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nftables runc util-linux
 # The newest engines, a Debian of their own: tests/engines/machine.rs.
 SID            := /var/cache/oci-link-test/sid

@@ -120,6 +120,7 @@ impl From<Refusal> for Error {
             | Refusal::NotRunning { .. }
             | Refusal::CannotCarry(_)
             | Refusal::Itself(_)
+            | Refusal::Several { .. }
             | Refusal::Ambiguous(_) => Kind::Source,
             Refusal::HostNetwork => Kind::Unsafe,
             Refusal::TooManyPorts { .. } => Kind::Firewall,

@@ -27,12 +27,21 @@ const DAEMON: u8 = 3;
 /// Sets up the log according to `config`. Never fails: a log must not keep a container from starting
 /// or ending. If the log file cannot be opened, syslog is used, and standard error without syslog.
 pub(crate) fn init(config: &Config) {
+    init_with(config, true);
+}
+
+/// Sets up the log as [`init`] does, but standard error is never written to.
+pub(crate) fn init_quietly(config: &Config) {
+    init_with(config, false);
+}
+
+fn init_with(config: &Config, or_stderr: bool) {
     let opened = config.log_file.as_deref().map(open).transpose();
     let (file, refused) = match opened {
         Ok(file) => (file, None),
         Err(refused) => (None, Some(refused)),
     };
-    let _ = begin(config.log_level, file, refused.is_some());
+    let _ = begin(config.log_level, file, or_stderr && refused.is_some());
     if let Some(refused) = refused {
         log::warn!("{refused}: logged to syslog instead");
     }

@@ -7,8 +7,8 @@ use crate::{
 };
 use oci_link::testing::Directory;
 use oci_link::testing::{
-    Address, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag, Phase,
-    PortSet, Record, Reference, StateId,
+    Address, Admitted, BackendName, ContainerId, ContainerName, Hostname, Instance, Network,
+    OwnerTag, Phase, PortSet, Record, Reference, StateId,
 };
 use oci_link::testing::{Change, Commit, Found, Store, open_store};
 use std::time::Instant;
@@ -64,6 +64,9 @@ fn publish(store: &dyn Store, number: u32) {
     let record = Record {
         engine_files: None,
         by_engine: false,
+        pod: None,
+        admitted: Admitted::None,
+        is_pod_infra: false,
         revision: 0,
         phase: Phase::Ready,
         name: ContainerName::new(&name(number)).expect("a name"),

@@ -13,6 +13,7 @@ use std::collections::HashSet;
 pub(crate) fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
     warn_of_newer(host)?;
     let mut records = host.store.all()?;
+    records.retain(|record| !record.is_pod_infra);
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     let mut running = HashSet::new();
     for record in &records {

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 /// Prints all records.
 pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     let mut records = host.store.all()?;
+    records.retain(|record| !record.is_pod_infra);
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     if arguments.names {
         return records.iter().try_for_each(|record| say(&format!("{}\n", record.name)));

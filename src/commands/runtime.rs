@@ -2,8 +2,8 @@
 //! real runtime.
 //!
 //! It works under every engine. At `create`, variables can still be added to config.json. At
-//! `start`, network and hosts file are final, and the container's program has not started. All
-//! other commands are passed on unchanged.
+//! `start`, network and hosts file are final, and the container's program has not started. `state` of a
+//! container whose process is gone ends its links. All other commands are passed on unchanged.
 
 use super::{runtime_edit, runtime_exec, runtime_log, runtime_memory};
 use crate::config::{Config, Overrides};
@@ -59,7 +59,11 @@ fn stand_in(
     if let Action::Exec(execution) = &line.action {
         return Err(wrapped.exec(line, execution, arguments));
     }
-    logging::init(&wrapped.config);
+    match line.action {
+        // Engines read its whole output as the state.
+        Action::State(_) => logging::init_quietly(&wrapped.config),
+        _ => logging::init(&wrapped.config),
+    }
     let saved = match SavedSignals::for_acting() {
         Ok(saved) => saved,
         Err(failed) => {
@@ -150,6 +154,13 @@ impl Wrapped {
                 log::debug!("{}: start: links done after {:.1?}", state.id, begun.elapsed());
                 Ok(())
             }
+            Action::State(id) => {
+                let id = checked(id)?;
+                // A bad config.toml is used in part, as at `delete`.
+                at_home(AfterHook::Continue, || {
+                    lifecycle::retire(&Host::open(self.config.clone())?, &id)
+                })
+            }
             Action::Delete(_) | Action::Exec(_) | Action::Other => Ok(()),
         }
     }
@@ -187,6 +198,10 @@ impl Wrapped {
                     .map_or(Concern::Unlinked, |config| Concern::of_file(&config));
                 concern.settle(&id.to_string_lossy(), failed)?;
                 self.publish_anyway(id, line)
+            }
+            Action::State(id) => {
+                settle_end(&id.to_string_lossy(), &failed);
+                Ok(())
             }
             Action::Delete(_) | Action::Exec(_) | Action::Other => Ok(()),
         }
@@ -322,9 +337,10 @@ fn remembered_runtime(
 ) -> Option<PathBuf> {
     match &line.action {
         Action::Create(_) | Action::Run(_) => None,
-        Action::Start(id) | Action::Delete(id) | Action::Exec(Execution { id, .. }) => {
-            runtime_memory::recall(&config.state_dir, id)
-        }
+        Action::Start(id)
+        | Action::Delete(id)
+        | Action::State(id)
+        | Action::Exec(Execution { id, .. }) => runtime_memory::recall(&config.state_dir, id),
         // The id is the first word that is one; values of options are rarely ids.
         Action::Other => arguments
             .iter()

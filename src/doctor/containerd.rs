@@ -1,4 +1,5 @@
-//! containerd's CRI passes only those annotations that the runtime's entry allows.
+//! containerd's CRI passes only those annotations that the runtime's entry allows. In its patterns `*` matches
+//! no slash.
 
 use super::check::{Check, word};
 use crate::sys::file::shown;
@@ -44,11 +45,25 @@ fn is_us(runtime: &Table) -> bool {
 fn judge(file: &Path, name: &str, runtime: &Table) -> Check {
     let subject = format!("containerd annotations ({name})");
     let lists = ["container_annotations", "pod_annotations"];
-    let lacks: Vec<&str> = lists.into_iter().filter(|list| !allows(runtime.get(*list))).collect();
+    let without = |allows: fn(Option<&Value>) -> bool| -> Vec<&str> {
+        lists.into_iter().filter(|list| !allows(runtime.get(*list))).collect()
+    };
+    let line = |list: &&str| format!("{list} = [\"{OURS}*\", \"{OURS}*/*\"]");
+    let lacks = without(allows);
     if lacks.is_empty() {
-        return Check::ok(&subject, "passed to the runtime");
+        let lacks = without(allows_slashes);
+        if lacks.is_empty() {
+            return Check::ok(&subject, "passed to the runtime");
+        }
+        let cause = format!(
+            "{}: {} lack {OURS}*/*: annotations for one container of a pod do not reach oci-link",
+            shown(file),
+            lacks.join(" and ")
+        );
+        let lines: Vec<String> = lacks.iter().map(line).collect();
+        let fix = format!("in {}, runtime {name}: {}", word(file), lines.join(" and "));
+        return Check::trouble(false, &subject, &cause, &fix);
     }
-    let line = |list: &&str| format!("{list} = [\"{OURS}*\"]");
     let lines: Vec<String> = lacks.iter().map(line).collect();
     let cause = format!(
         "{}: {} lack {OURS}*: annotations do not reach oci-link",
@@ -68,6 +83,13 @@ fn allows(list: Option<&Value>) -> bool {
         let whole = pattern.strip_suffix('*').is_some_and(|start| OURS.starts_with(start));
         whole || pattern.starts_with(OURS)
     })
+}
+
+/// Whether a pattern of the list matches our keys with a slash.
+fn allows_slashes(list: Option<&Value>) -> bool {
+    let patterns = list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let mut starts = patterns.filter_map(|pattern| pattern.strip_suffix("*/*"));
+    starts.any(|start| OURS.starts_with(start))
 }
 
 #[cfg(test)]
@@ -94,8 +116,11 @@ mod tests {
             ))
         };
         for pattern in ["org.oci-link.*", "*", "org.*", "org.oci-link.links"] {
-            assert_eq!(both(pattern), Verdict::Ok, "{pattern}");
+            let slashes = "', 'org.oci-link.*/*";
+            assert_eq!(both(&format!("{pattern}{slashes}")), Verdict::Ok, "{pattern}");
+            assert_eq!(both(pattern), Verdict::Warning, "{pattern}: without a slash");
         }
+        assert_eq!(both("*', '*/*"), Verdict::Ok);
         assert_eq!(both("io.kubernetes.*"), Verdict::Fault);
         assert_eq!(verdict("container_annotations = ['*']"), Verdict::Warning);
         assert_eq!(judged("").len(), 1);

@@ -111,7 +111,7 @@ pub(crate) fn shown(family: Family) -> &'static str {
     }
 }
 
-/// Whether FORWARD jumps to our chain first.
+/// Whether FORWARD jumps to our chain first, or right behind the administrator's of Docker.
 fn jump(context: &HostContext, table: &Table) -> Option<Check> {
     let lines = table.lines.as_ref().ok()?;
     let subject = format!("FORWARD, {}", shown(table.family));
@@ -120,17 +120,41 @@ fn jump(context: &HostContext, table: &Table) -> Option<Check> {
         let why = if probe::has_chain(lines) { "no link needs it now" } else { "no link yet" };
         return Some(Check::ok(&subject, why));
     }
-    Some(judge(&subject, probe::in_front(lines).as_deref(), &context.call("sync")))
+    let order = (probe::in_front(lines), probe::has_docker_user(lines));
+    let check = judge(&subject, (order.0.as_deref(), order.1), &context.call("sync"));
+    Some(with_user(check, probe::rules_of_user(lines)))
 }
 
-fn judge(subject: &str, in_front: Option<&[&str]>, fix: &str) -> Check {
+/// Adds that the administrator's rules decide before links.
+fn with_user(check: Check, rules: usize) -> Check {
+    if rules == 0 {
+        return check;
+    }
+    let detail = format!("{}; {rules} rules of OCI-LINK-USER decide before links", check.detail);
+    Check { detail, ..check }
+}
+
+/// Judges the rules `in_front` of the jump to our chain. `has_user`: FORWARD jumps to DOCKER-USER.
+fn judge(subject: &str, (in_front, has_user): (Option<&[&str]>, bool), fix: &str) -> Check {
+    const USER: &str = "-A FORWARD -j DOCKER-USER";
     match in_front {
         None => Check::fault(
             subject,
             "has no jump to OCI-LINK: the rules were flushed, and no link carries anything",
             fix,
         ),
+        Some([]) if has_user => {
+            let cause = "DOCKER-USER comes behind OCI-LINK: its rules do not bind links";
+            Check::warning(subject, cause, fix)
+        }
         Some([]) => Check::ok(subject, "jumps to OCI-LINK first"),
+        Some([rule]) if *rule == USER => {
+            Check::ok(subject, "jumps to OCI-LINK right behind DOCKER-USER")
+        }
+        Some([first, .., last]) if *last == USER => {
+            let cause = format!("rules before DOCKER-USER, which decide before links: {first}");
+            Check::warning(subject, cause, format!("systemctl restart docker; {fix}"))
+        }
         Some([first, rest @ ..]) => {
             let more =
                 if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
@@ -154,9 +178,22 @@ mod tests {
 
     #[test]
     fn the_first_rule_in_front_is_named() {
+        let judge = |subject, in_front, fix| super::judge(subject, (in_front, false), fix);
         let check = judge("s", Some(&["-A FORWARD -j DOCKER", "x"]), "m");
         assert!(check.detail.ends_with("first: -A FORWARD -j DOCKER and 1 more"), "{check:?}");
         assert_eq!(judge("s", Some(&[]), "m").verdict, Verdict::Ok);
         assert_eq!(judge("s", None, "m").verdict, Verdict::Fault);
+    }
+
+    #[test]
+    fn the_administrators_chain_of_docker_comes_first() {
+        const USER: &str = "-A FORWARD -j DOCKER-USER";
+        let judge = |rules: &[&str]| judge("s", (Some(rules), true), "m").verdict;
+        assert_eq!(judge(&[USER]), Verdict::Ok);
+        assert_eq!(judge(&[]), Verdict::Warning);
+        assert_eq!(judge(&["x", USER]), Verdict::Warning);
+        assert_eq!(judge(&[USER, "x"]), Verdict::Warning);
+        let check = with_user(Check::ok("s", "first"), 2);
+        assert_eq!(check.detail, "first; 2 rules of OCI-LINK-USER decide before links");
     }
 }

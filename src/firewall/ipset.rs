@@ -72,7 +72,7 @@ impl Ipset {
     /// Creates the backend. `memory` records for which families the rules were created.
     pub(crate) fn new(memory: SetupCache) -> Self {
         let own = Static {
-            kind: "ipset on bridges",
+            kind: "ipset on bridges behind the user's",
             prepare: make_sets,
             rules: sets::rules,
             outdated: sets::outdated,

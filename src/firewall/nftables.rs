@@ -6,8 +6,9 @@
 //!         "br0" . R . S . tcp . N
 //!     set links4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service }   R . S . tcp . N
 //!     set bridged6, set links6 { … }
+//!     chain user { the administrator's rules }
 //!     chain forward { type filter hook forward priority filter - 10
-//!         request and reply for each set, a jump to ranges, neighbor discovery,
+//!         a jump to user, request and reply for each set, a jump to ranges, neighbor discovery,
 //!         then the drops between bridges }
 //!     chain ranges { request and reply for each range of ports }
 //! }

@@ -4,7 +4,7 @@
 
 use super::nftables;
 use super::xtables::command::Tool;
-use super::xtables::common_chain::{self, BASE};
+use super::xtables::common_chain::{self, BASE, DOCKER_USER};
 use super::{failed, host_families, ipset};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family};
@@ -73,6 +73,16 @@ pub(crate) fn in_front(table: &[String]) -> Option<Vec<&str>> {
     let rules: Vec<&str> =
         forward.by_ref().map(String::as_str).take_while(|line| *line != jump).collect();
     table.contains(&jump).then_some(rules)
+}
+
+/// Whether FORWARD jumps to the administrator's chain of Docker.
+pub(crate) fn has_docker_user(table: &[String]) -> bool {
+    table.iter().any(|line| line.strip_prefix("-A FORWARD -j ") == Some(DOCKER_USER))
+}
+
+/// The number of rules in the administrator's chain of ours.
+pub(crate) fn rules_of_user(table: &[String]) -> usize {
+    table.iter().filter(|line| line.starts_with("-A OCI-LINK-USER ")).count()
 }
 
 /// Whether our chain exists.

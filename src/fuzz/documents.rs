@@ -175,7 +175,7 @@ pub fn command_line(bytes: &[u8]) {
     assert!(line.globals <= words.len());
     let id = match &line.action {
         Action::Create(creation) | Action::Run(creation) => &creation.id,
-        Action::Start(id) | Action::Delete(id) => id,
+        Action::Start(id) | Action::Delete(id) | Action::State(id) => id,
         Action::Exec(execution) => {
             let other = execution.with_process(&words, Path::new("/other"));
             let changed = || other.iter().zip(&words).filter(|(new, old)| new != old);

@@ -24,7 +24,7 @@ pub fn netlink(datagram: &[u8]) {
         sets(&attributes);
         connections(&attributes);
         let _ = subscription::is_about(&message, crate::firewall::concerns);
-        let _ = jump_order::jumps_to_us(&attributes);
+        let _ = jump_order::jumps_to(&attributes, "OCI-LINK");
     }
     assert!(read * 16 <= datagram.len(), "no message is shorter than its header");
 }

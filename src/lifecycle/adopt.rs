@@ -17,7 +17,8 @@ use crate::lifecycle::together::replan_all;
 use crate::lifecycle::{contested, home, remove};
 use crate::link::Candidate;
 use crate::model::{
-    BackendName, ContainerName, Engine, Instance, LinkState, Network, OwnerTag, Phase, Record,
+    Admitted, BackendName, ContainerName, Engine, Instance, LinkState, Network, OwnerTag, Phase,
+    Record,
 };
 use crate::store::notes::Note;
 use crate::store::{Change, Commit};
@@ -215,6 +216,9 @@ fn record_of(host: &Host, container: RunningContainer) -> Result<Record> {
         place: Some(host.place()?),
         engine_files: None,
         by_engine: true,
+        pod: None,
+        admitted: Admitted::None,
+        is_pod_infra: false,
         id,
     })
 }

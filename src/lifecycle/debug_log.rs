@@ -70,6 +70,7 @@ pub(crate) fn candidates(me: &Record, candidates: &[Candidate]) {
             },
             Candidate::Stopped(name) => write!(f, "{name}, which does not run"),
             Candidate::Ambiguous => f.write_str("the beginning of several ids"),
+            Candidate::Several(all) => write!(f, "each of {}", all.join(", ")),
             Candidate::Missing => f.write_str("unknown"),
             Candidate::Unmanaged => f.write_str("running, but not under oci-link"),
             Candidate::Deferred => f.write_str("not running yet"),

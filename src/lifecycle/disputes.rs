@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
-use crate::link::shared::{disputed_alias, is_same_file};
+use crate::link::shared::disputed_alias;
 use crate::link::{OnMissing, Plan, Refusal};
 use crate::model::{Alias, ContainerName, HostsPlace, Inode, Record};
 use crate::store::{Store, pod_peers};
@@ -60,7 +60,7 @@ pub(crate) fn about_aliases(records: &[Record]) -> Vec<AliasDispute<'_>> {
     let mut disputes = Vec::new();
     for (place, second) in with_file {
         let earlier = sharing.entry(inode(place)).or_default();
-        for (_, first) in earlier.iter().filter(|(other, _)| is_same_file(place, other)) {
+        for (_, first) in earlier.iter().filter(|(other, _)| place.is_same_file(other)) {
             if let Some(alias) = disputed_alias(first, second) {
                 disputes.push(AliasDispute { alias, recipients: [first, second] });
             }
@@ -90,7 +90,7 @@ pub(crate) fn must_agree(
         return Ok(());
     }
     for peer in pod_peers(host.store.as_ref(), &plan.record)? {
-        let shares = peer.hosts.as_ref().is_some_and(|edit| is_same_file(&edit.place, place));
+        let shares = peer.hosts.as_ref().is_some_and(|edit| edit.place.is_same_file(place));
         let disputed = || disputed_alias(&plan.record, &peer);
         let Some(alias) = shares.then(disputed).flatten() else { continue };
         // Unknown is not dead.

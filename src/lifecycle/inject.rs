@@ -84,6 +84,9 @@ pub(crate) fn edited(
     let text = json::text(container.text);
     let document = ConfigJson::parse(container.text, &text)?;
     let spec = Spec::parse(container.bundle, container.text)?;
+    if spec.annotations.is_sandbox() {
+        return Ok(container.text.to_owned());
+    }
     let declared = spec.annotations.declared()?;
     let clues = container.id.map(|id| Clues { id, bundle: container.bundle, spec: &spec });
     let recorded = recorded_links(host, (container.starts, hooks), &spec, clues.as_ref());
@@ -109,13 +112,15 @@ pub(crate) fn edited(
         Some(id) => facts.hostname.or_else(|| spec.hostname_or(id)),
         None => spec.hostname.clone(),
     };
-    let me = Requester { id: container.id, name: &name, engine_name: engine_name.as_ref() };
+    let pod = spec.annotations.pod();
+    let (engine_name, pod) = (engine_name.as_ref(), pod.as_ref());
+    let me = Requester { id: container.id, name: &name, engine_name, pod };
     let engine = Engine::parse(facts.engine);
     let own = document.own_variables()?;
     let mut variables =
         variables(host, container, (me, hostname.as_ref(), engine), &declared, (&own, &listing))?;
     let taken = container.id.map_or_else(Vec::new, |id| {
-        let names = [Some(&name), engine_name.as_ref()];
+        let names = [Some(&name), engine_name];
         let owner = Owner { id, names, hostname: hostname.as_ref() };
         engine_links::choose(host, owner, &recorded, &listing)
     });

@@ -1,16 +1,21 @@
 //! Finds records: by name or id, the sources of links, and the recipients of a source.
 
+mod pods;
+
 use crate::error::Result;
 use crate::lifecycle::alive::is_running;
 use crate::link::{Candidate, Refusal};
 use crate::model::{
-    ContainerId, ContainerName, DeclaredBy, LinkState, Meaning, Network, Record, Reference,
+    ContainerId, ContainerName, DeclaredBy, LinkState, Meaning, Network, Pod, Record, Reference,
 };
 use crate::store::{Found, Store};
 use std::collections::HashSet;
 
 /// Finds exactly one container. Several matches or none are an error.
 pub(crate) fn look_up(store: &dyn Store, reference: &Reference) -> Result<Record> {
+    if let Some((pod, _)) = reference.in_pod() {
+        return pods::look_up(store, reference, pod);
+    }
     match store.find(reference)? {
         Found::One(record) => Ok(*record),
         Found::Several => Err(Refusal::Ambiguous(reference.clone()).into()),
@@ -48,18 +53,21 @@ pub(crate) struct Requester<'a> {
     pub(crate) name: &'a ContainerName,
     /// The name that its engine gave it, if that is another one.
     pub(crate) engine_name: Option<&'a ContainerName>,
+    /// Its pod, if Kubernetes created it.
+    pub(crate) pod: Option<&'a Pod>,
 }
 
 impl<'a> Requester<'a> {
     /// The container of `record`.
     pub(crate) fn of(record: &'a Record) -> Self {
-        let engine_name = record.engine_name.as_ref();
-        Self { id: Some(&record.id), name: &record.name, engine_name }
+        let (engine_name, pod) = (record.engine_name.as_ref(), record.pod.as_ref());
+        Self { id: Some(&record.id), name: &record.name, engine_name, pod }
     }
 
     fn is_named(&self, reference: &Reference) -> bool {
         let mut names = std::iter::once(self.name).chain(self.engine_name);
         names.any(|name| name.as_str() == reference.as_str())
+            || self.pod.is_some_and(|pod| pod.is_named(reference))
     }
 
     /// Whether `reference` is the container's own id.
@@ -94,6 +102,9 @@ impl Search<'_> {
             return Ok(Candidate::Running(Box::new(record)));
         }
         match &link_state.meaning {
+            Some(Meaning::Name) if self.me.pod.is_some() => {
+                self.named_in_pods(&link_state.link.source)
+            }
             // Docker's name server may know the name from an alias now.
             Some(Meaning::Name) if link_state.user_network().is_some() => self.first(link_state),
             Some(Meaning::Name) => {
@@ -112,7 +123,7 @@ impl Search<'_> {
         let Some(record) = record.filter(|record| Some(&record.id) != self.me.id) else {
             return Ok(None);
         };
-        Ok(is_running(&record, self.boot)?.then_some(record))
+        Ok((self.may_have(&record) && is_running(&record, self.boot)?).then_some(record))
     }
 
     /// Resolves a link for the first time as if `me` had its record already: an exact id wins over an
@@ -122,6 +133,9 @@ impl Search<'_> {
     /// the default bridge means the container that had the name: Docker made the link to that one.
     fn first(&self, link_state: &LinkState) -> Result<Candidate> {
         let reference = &link_state.link.source;
+        if self.me.pod.is_some() {
+            return self.first_of_pod(reference);
+        }
         if self.me.has_id(reference) {
             return Ok(Candidate::Itself);
         }
@@ -206,7 +220,11 @@ impl Search<'_> {
         }
     }
 
+    /// The candidate for `record`. One that the container may not link to counts as missing.
     fn seen(&self, record: Record) -> Result<Candidate> {
+        if !self.may_have(&record) {
+            return Ok(Candidate::Missing);
+        }
         Ok(if is_running(&record, self.boot)? {
             Candidate::Running(Box::new(record))
         } else {

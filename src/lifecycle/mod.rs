@@ -37,7 +37,7 @@ pub(crate) mod together;
 pub(crate) mod wait;
 
 pub(crate) use entry::{start, stop};
-pub(crate) use stop::{remove, stop_if_dead};
+pub(crate) use stop::{remove, retire, stop_if_dead};
 
 #[cfg(test)]
 pub(crate) mod fakes;

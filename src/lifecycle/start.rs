@@ -22,7 +22,7 @@ use crate::model::{
     ContainerId, ContainerName, HostsEdit, HostsPlace, MAX_LINKS, Missing, OwnerTag, Phase, Record,
 };
 use crate::store::notes::Note;
-use crate::store::{Change, Commit};
+use crate::store::{Change, Commit, hosts_sharers};
 use crate::sys::hosts::HostsFile;
 use std::path::{Path, PathBuf};
 
@@ -76,11 +76,12 @@ pub(crate) fn start_locked(
     if !is_later_stage {
         follow_all(host, &recipients);
     }
+    let sharers = sharers(host, &record);
     if after == AfterHook::Exit {
         let place = hosts.as_ref().map(HostsFile::place);
         let is_linked = !record.links.is_empty() || !recipients.is_empty();
         routing::prepare(host, recipients.iter().chain([&record]).filter(|_| is_linked));
-        confine(host, recipients.iter().chain(&neighbours).chain([&record]), place);
+        confine(host, recipients.iter().chain(&neighbours).chain(&sharers).chain([&record]), place);
     }
     let how = (ipv6_loopback, absent, &absences);
     let place = hosts.as_ref().map(|file| file.place().clone());
@@ -104,10 +105,21 @@ pub(crate) fn start_locked(
     // An earlier stage may have linked recipients to a container that does not start.
     replan_recipients(host, &recipients);
     replan_recipients(host, &neighbours);
+    replan_recipients(host, &sharers);
     if let Some(Err(error)) = note.map(|note| host.notes().leave(&note)) {
         log::error!("{id}: no note for sync: {error}");
     }
     undone
+}
+
+/// The containers whose blocks in a hosts file must be written again: the kubelet rewrites the file of a pod
+/// whenever it creates a container there.
+fn sharers(host: &Locked<'_>, record: &Record) -> Vec<Record> {
+    hosts_sharers(host.store.as_ref(), record).unwrap_or_else(|error| {
+        let id = &record.id;
+        log::error!("{id}: the hosts file of its pod is not repaired; run oci-link sync: {error}");
+        Vec::new()
+    })
 }
 
 /// Follows the addresses of the sources of a starting container.

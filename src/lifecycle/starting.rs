@@ -115,6 +115,9 @@ impl StartingContainer {
             place: Some(host.place()?),
             engine_files,
             by_engine: false,
+            pod: spec.annotations.pod(),
+            admitted: declared.admitted,
+            is_pod_infra: facts.is_pod_infra,
             id: state.id.clone(),
         };
         debug_log::started(&record, facts.engine, hosts.as_ref().map(HostsFile::place));

@@ -7,9 +7,10 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{remove_rules, rollback_rest};
 use crate::lifecycle::lookup::recipients_of;
 use crate::lifecycle::privileges::{AfterHook, confine};
-use crate::lifecycle::together::{Changes, failures};
-use crate::lifecycle::{debug_log, home};
+use crate::lifecycle::together::{Changes, failures, replan_all};
+use crate::lifecycle::{debug_log, home, stop};
 use crate::model::{ContainerId, Record};
+use crate::store::hosts_sharers;
 
 /// Undoes everything of the container `id`. Idempotent; an unknown id is not an error.
 ///
@@ -41,6 +42,7 @@ pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook)
         let mut touched: Vec<Record> = Vec::new();
         for record in &ended {
             touched.extend(recipients_of(host.store.as_ref(), record)?);
+            touched.extend(hosts_sharers(host.store.as_ref(), record)?);
         }
         confine(host, touched.iter().chain(ended.iter().copied()), None);
     }
@@ -48,6 +50,15 @@ pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook)
         failures.note(remove(host, record));
     }
     failures.into_result()
+}
+
+/// Undoes everything of the container `id` if its process is gone: its engine may report that much later.
+/// A running container, or one that cannot be seen, costs no more than a look.
+pub(crate) fn retire(host: &Host, id: &ContainerId) -> Result<()> {
+    let records = host.store.namesakes(id)?;
+    // Unknown is not dead.
+    let is_gone = |record: &Record| matches!(is_running(record, host.boot), Ok(false));
+    if records.iter().any(is_gone) { stop(host, id, AfterHook::Continue) } else { Ok(()) }
 }
 
 /// Removes the container `id` if its process is gone, although no hook reported it. Returns the
@@ -85,6 +96,10 @@ pub(super) fn remove_with(
     judge: impl Fn(Failures) -> Result<()>,
 ) -> Result<()> {
     let recipients = recipients_of(host.store.as_ref(), record)?;
+    let sharers = match record.hosts {
+        Some(_) => hosts_sharers(host.store.as_ref(), record)?,
+        None => Vec::new(),
+    };
     debug_log::recipients(&record.id, &recipients);
     let mut changes = Changes::new(host);
     changes.replan_each(&recipients);
@@ -103,7 +118,12 @@ pub(super) fn remove_with(
     let finished = judge(failures(changes.finish(ended)));
     begun.and(finished)?;
     match own? {
-        Some(own) => host.effects(own.backend, |effects| rollback_rest(effects, &own, ruled)),
-        None => Ok(()),
+        Some(own) => host.effects(own.backend, |effects| rollback_rest(effects, &own, ruled))?,
+        None => ruled?,
     }
+    // The file may have lost their blocks, or needs a line that was in the one that is gone.
+    if let Err(error) = replan_all(host, &sharers).into_result() {
+        log::error!("{}: hosts file of its pod: {error}", record.id);
+    }
+    Ok(())
 }

@@ -93,6 +93,9 @@ fn between(recipient: &Record, source: &Record, routing: &Routing) -> Vec<Flow> 
     let pairs = Family::BOTH.into_iter().filter_map(|f| pair(recipient, source, f, routing));
     for Pair { ours, theirs, .. } in pairs {
         let (from, to) = (ours.ip(), theirs.ip());
+        if from == to {
+            continue; // Both are in one pod.
+        }
         let bridge = ours.bridge().filter(|ours| theirs.bridge() == Some(*ours));
         flows.extend(source.ports.iter().map(|ports| Flow { from, to, ports, bridge }));
     }

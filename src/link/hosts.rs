@@ -73,6 +73,19 @@ pub fn contains(content: &[u8], block: &str) -> bool {
     cut_exact(content, block).is_some()
 }
 
+/// Whether `content` contains `block` besides the blocks of other containers, some of which may be equal to it.
+pub(crate) fn contains_besides(content: &[u8], block: &str, shared: &[String]) -> bool {
+    let says = |block: &str| block.trim_start_matches('\n').to_owned();
+    let own = says(block);
+    if !shared.iter().any(|other| says(other) == own) {
+        return contains(content, block);
+    }
+    let lines: Vec<&[u8]> = content.split_inclusive(|b| *b == b'\n').collect();
+    let theirs = occupied(&lines, shared);
+    let left = lines.iter().zip(theirs).filter(|(_, theirs)| !theirs);
+    contains(&left.flat_map(|(line, _)| line.iter().copied()).collect::<Vec<_>>(), &own)
+}
+
 /// Returns the block that is appended to `base`, or an empty string if there are no lines.
 ///
 /// If `base` lacks a final newline, the block starts with one, which is removed together with the
@@ -112,7 +125,11 @@ pub fn edited(content: &[u8], written: &[&str], shared: &[String], block: &str) 
 pub fn without(content: &[u8], written: &[&str], shared: &[String]) -> Vec<u8> {
     let written: Vec<&str> = written.iter().copied().filter(|block| !block.is_empty()).collect();
     let content = unfilled(content, &written);
-    if let Some(left) = written.iter().find_map(|block| cut_exact(content, block)) {
+    let cut = |block: &&str| {
+        // An equal block of another container stays.
+        cut_exact(content, block).filter(|_| contains_besides(content, block, shared))
+    };
+    if let Some(left) = written.iter().find_map(cut) {
         return left;
     }
     let ours: Vec<Line<'_>> = written

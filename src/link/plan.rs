@@ -170,7 +170,7 @@ fn plan_hosts(
     let says = |block: &str| block.trim_start_matches('\n').to_owned();
     if let ([known], Some(content)) = (written.as_slice(), &file.content) {
         let is_same = !known.is_empty() && says(known) == says(&block) && base == there;
-        if is_same && hosts::contains(content, known) {
+        if is_same && hosts::contains_besides(content, known, &file.shared) {
             return;
         }
     }

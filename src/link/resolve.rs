@@ -14,6 +14,8 @@ pub(crate) enum Candidate {
     Stopped(ContainerName),
     /// More than one container whose id has this prefix.
     Ambiguous,
+    /// More than one container of pods with this name, each as `namespace/pod/container`.
+    Several(Vec<String>),
     /// No container.
     Missing,
     /// A container that runs, but not under oci-link: it has no record.
@@ -54,6 +56,13 @@ pub(crate) enum Refusal {
     Itself(Reference),
     /// Several container ids have this prefix.
     Ambiguous(Reference),
+    /// Several containers of pods have this name.
+    Several {
+        /// The name.
+        source: Reference,
+        /// The containers.
+        all: Vec<String>,
+    },
     /// The source exists but does not run.
     NotRunning {
         /// The source's name.
@@ -104,6 +113,12 @@ impl fmt::Display for Refusal {
             Self::Ambiguous(prefix) => {
                 write!(f, "multiple IDs found with provided prefix: {prefix}")
             }
+            Self::Several { source, all } => write!(
+                f,
+                "link source \"{source}\": several containers have this name: {}: name one as \
+                 POD/CONTAINER",
+                all.join(", ")
+            ),
             Self::NotRunning { source, recipient, alias } => write!(
                 f,
                 "Cannot link to a non running container: /{source} AS /{recipient}/{alias}"
@@ -176,6 +191,9 @@ pub(crate) fn resolve<'a>(
             _ if absent == OnMissing::Leave => Ok(None),
             Candidate::Running(_) => Err(Refusal::HostNetwork),
             Candidate::Ambiguous => Err(Refusal::Ambiguous(link.source.clone())),
+            Candidate::Several(all) => {
+                Err(Refusal::Several { source: link.source.clone(), all: all.clone() })
+            }
             Candidate::Stopped(_) | Candidate::Missing | Candidate::Unmanaged
                 if absent == OnMissing::Defer =>
             {
@@ -223,6 +241,7 @@ mod tests {
             (Candidate::Deferred, ["unconnected"; 3]),
             (Candidate::Running(Box::new(on_host)), wrong),
             (Candidate::Ambiguous, wrong),
+            (Candidate::Several(vec!["a/x".to_owned(), "b/x".to_owned()]), wrong),
             (Candidate::Itself, wrong),
         ] {
             let all = [OnMissing::Refuse, OnMissing::Defer, OnMissing::Leave];

@@ -3,19 +3,7 @@
 //! A resolver takes the first line of a name. So an alias for two sources leads both recipients to
 //! the source of one of them.
 
-use crate::model::{Alias, HostsPlace, LinkState, Record};
-
-/// Whether two records name the same hosts file.
-pub(crate) fn is_same_file(one: &HostsPlace, other: &HostsPlace) -> bool {
-    match (one, other) {
-        (HostsPlace::Mount { inode, .. }, HostsPlace::Mount { inode: other, .. })
-        | (HostsPlace::Rootfs { inode, .. }, HostsPlace::Rootfs { inode: other, .. }) => {
-            inode == other
-        }
-        (HostsPlace::Mount { .. }, HostsPlace::Rootfs { .. })
-        | (HostsPlace::Rootfs { .. }, HostsPlace::Mount { .. }) => false,
-    }
-}
+use crate::model::{Alias, LinkState, Record};
 
 /// Returns the first alias that `one` and `other` have for two sources. Both share a hosts file.
 pub(crate) fn disputed_alias<'a>(one: &'a Record, other: &Record) -> Option<&'a Alias> {
@@ -34,21 +22,8 @@ pub(crate) fn disputed_alias<'a>(one: &'a Record, other: &Record) -> Option<&'a 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ContainerId;
     use crate::model::sample::record;
-    use crate::model::{ContainerId, Created, Inode};
-    use std::path::PathBuf;
-
-    #[test]
-    fn a_file_is_known_by_its_inode() {
-        let inode = |number| Inode { device: 1, number };
-        let mount =
-            |path: &str, n| HostsPlace::Mount { path: PathBuf::from(path), inode: inode(n) };
-        assert!(is_same_file(&mount("/a", 1), &mount("/b", 1)));
-        assert!(!is_same_file(&mount("/a", 1), &mount("/a", 2)));
-        let rootfs = |created| HostsPlace::Rootfs { path: "/a".into(), inode: inode(1), created };
-        assert!(is_same_file(&rootfs(Created::File), &rootfs(Created::Nothing)));
-        assert!(!is_same_file(&rootfs(Created::File), &mount("/a", 1)));
-    }
 
     #[test]
     fn an_alias_for_two_sources_is_disputed() {

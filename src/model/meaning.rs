@@ -135,7 +135,8 @@ impl Record {
     /// Returns the names by which links find the container: its own, then its engine's if that is
     /// another one.
     pub(crate) fn names(&self) -> impl Iterator<Item = &ContainerName> {
-        std::iter::once(&self.name).chain(&self.engine_name).filter(|name| !name.is_derived())
+        let is_name = |name: &&ContainerName| !self.is_pod_infra && !name.is_derived();
+        std::iter::once(&self.name).chain(&self.engine_name).filter(is_name)
     }
 
     /// Whether `name` is one of the container's names. Another container may own it.
@@ -146,6 +147,7 @@ impl Record {
     /// Whether links find the container under the name `reference`, if no other container owns it.
     pub(crate) fn is_named(&self, reference: &Reference) -> bool {
         self.has_name(reference.as_str())
+            || self.pod.as_ref().is_some_and(|pod| pod.is_named(reference))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Names of containers: names, host names, aliases, and references to sources.
 
 use super::{ContainerId, Invalid};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Length limit of names. They become file names with a suffix, and a file name has at most
@@ -8,6 +9,8 @@ use std::fmt;
 const MAX_NAME: usize = 240;
 /// Length of the shortest prefix of an id that names a container: Docker's short form of an id.
 const MIN_PREFIX: usize = 12;
+/// Length limit of a namespace of Kubernetes: a DNS label.
+const MAX_LABEL: usize = 63;
 /// Length limit of a host name (RFC 1035).
 const MAX_HOSTNAME: usize = 253;
 
@@ -70,9 +73,18 @@ checked_name!(
     Alias, "alias", "_.+-", MAX_HOSTNAME
 );
 checked_name!(
-    /// How a link names its source: by name, by id, or by the beginning of an engine's id.
-    Reference, "link source", "_.+-", MAX_NAME
+    /// A namespace of Kubernetes.
+    NamespaceName, "namespace", "-", MAX_LABEL
 );
+checked_name!(
+    /// The name of a pod of Kubernetes.
+    PodName, "pod", ".-", MAX_NAME
+);
+
+/// How a link names its source: by name, by id, by the beginning of an engine's id, or as
+/// `pod/container`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference(String);
 
 checked_name!(
     /// What an engine calls a network.
@@ -142,7 +154,48 @@ impl From<&ContainerId> for ContainerName {
     }
 }
 
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Reference {
+    /// Checks `value`. It may have one slash, between a pod and a container.
+    pub fn new(value: &str) -> Result<Self, Invalid> {
+        let what = "link source";
+        let part = |text: &str| check(what, text, "_.+-", MAX_NAME).is_ok();
+        match value.split_once('/') {
+            Some((pod, container)) if value.len() <= MAX_NAME && part(pod) && part(container) => {
+                Ok(Self(value.to_owned()))
+            }
+            _ => check(what, value, "_.+-", MAX_NAME).map(Self),
+        }
+    }
+
+    /// Returns the text: a name, an id or the beginning of one, or `pod/container`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns pod and container of `pod/container`.
+    pub(crate) fn in_pod(&self) -> Option<(&str, &str)> {
+        self.0.split_once('/')
+    }
+
+    /// Refuses `pod/container`.
+    pub(crate) fn must_be_plain(&self) -> Result<(), Invalid> {
+        check("link source", &self.0, "_.+-", MAX_NAME).map(drop)
+    }
+
+    /// Returns the reference as a file name.
+    pub(crate) fn key(&self) -> Cow<'_, str> {
+        match self.in_pod() {
+            Some((pod, container)) => Cow::Owned(format!("{pod}~{container}")),
+            None => Cow::Borrowed(&self.0),
+        }
+    }
+
     /// Whether the reference is long enough to name ids by their beginning: at least 12 hexadecimal
     /// digits. A shorter one could be meant as a name.
     pub(crate) fn is_prefix(&self) -> bool {
@@ -158,16 +211,19 @@ impl Reference {
 }
 
 impl From<&Reference> for ContainerName {
-    /// A reference has the form of a name.
+    /// A reference has the form of a name; of `pod/container` it is the container.
     fn from(reference: &Reference) -> Self {
-        Self(reference.0.clone())
+        let name = reference.in_pod().map_or(reference.as_str(), |(_, container)| container);
+        Self(name.to_owned())
     }
 }
 
 impl From<&Reference> for Alias {
-    /// The default alias of a link is the source as written, even a full id, as in Docker.
+    /// The default alias of a link is the source as written, even a full id, as in Docker. Of
+    /// `pod/container` it is the container.
     fn from(source: &Reference) -> Self {
-        Self(source.0.clone())
+        let alias = source.in_pod().map_or(source.as_str(), |(_, container)| container);
+        Self(alias.to_owned())
     }
 }
 

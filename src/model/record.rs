@@ -4,8 +4,9 @@
 //! that holds the rules, and the container's identity. None of these is computed again.
 
 use super::{
-    Alias, BridgeName, ContainerId, ContainerName, Engine, Fingerprint, Hostname, Invalid,
-    LinkState, Network, NetworkNames, OwnerTag, Place, PortRange, PortSet, Reference, Variable,
+    Admitted, Alias, BridgeName, ContainerId, ContainerName, Engine, Fingerprint, Hostname,
+    Invalid, LinkState, Network, NetworkNames, OwnerTag, Place, Pod, PortRange, PortSet, Reference,
+    Variable,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -158,6 +159,18 @@ pub enum HostsPlace {
     },
 }
 
+impl HostsPlace {
+    /// Whether both are one file, perhaps under two paths.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mount { inode, .. }, Self::Mount { inode: other, .. })
+            | (Self::Rootfs { inode, .. }, Self::Rootfs { inode: other, .. }) => inode == other,
+            (Self::Mount { .. }, Self::Rootfs { .. })
+            | (Self::Rootfs { .. }, Self::Mount { .. }) => false,
+        }
+    }
+}
+
 /// What oci-link created because the root filesystem had no hosts file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
@@ -254,6 +267,12 @@ pub struct Record {
     pub engine_files: Option<PathBuf>,
     /// Whether it runs without oci-link. The record was made from its engine's files.
     pub by_engine: bool,
+    /// Its pod, if Kubernetes created it.
+    pub pod: Option<Pod>,
+    /// Which other namespaces of Kubernetes may link to it.
+    pub admitted: Admitted,
+    /// Whether it only holds a pod's namespaces. No link refers to it, and no command lists it.
+    pub is_pod_infra: bool,
 }
 
 impl Record {
@@ -278,8 +297,9 @@ impl Record {
 
     /// Returns the references by which links of other containers may name this container.
     pub(crate) fn answers_to(&self) -> impl Iterator<Item = Reference> + '_ {
-        let names =
-            self.names().map(ContainerName::reference).chain([self.id.reference()]).flatten();
+        let in_pod = self.pod.as_ref().and_then(Pod::reference);
+        let names = self.names().map(ContainerName::reference);
+        let names = names.chain([self.id.reference(), in_pod]).flatten();
         names.chain(self.aliases().map(|(_, alias)| alias.clone()))
     }
 }

@@ -1,8 +1,9 @@
 //! Records for tests.
 
 use super::{
-    Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Link, LinkState,
-    Network, OwnerTag, Phase, PortRange, PortSet, Record, Reference, StateId, Variable,
+    Address, Admitted, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Link,
+    LinkState, NamespaceName, Network, OwnerTag, Phase, Pod, PodName, PortRange, PortSet, Record,
+    Reference, StateId, Variable,
 };
 
 /// A container called `name` that exposes `ports`, at `addresses`.
@@ -35,8 +36,19 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         place: None,
         engine_files: None,
         by_engine: false,
+        pod: None,
+        admitted: Admitted::None,
+        is_pod_infra: false,
         id,
     }
+}
+
+/// The container in a pod: `namespace/pod`. Its name there is its name.
+pub(crate) fn in_pod(record: Record, pod: &str) -> Record {
+    let (namespace, name) = pod.split_once('/').unwrap();
+    let container = record.name.clone();
+    let (namespace, name) = (NamespaceName::new(namespace).unwrap(), PodName::new(name).unwrap());
+    Record { pod: Some(Pod { namespace, name, container }), ..record }
 }
 
 impl Record {

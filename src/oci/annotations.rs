@@ -1,9 +1,11 @@
 //! The annotations that declare links.
 
+mod pods;
+
 use super::json::{self, Key, Members};
 use super::spelling::nearest;
 use crate::error::{Error, Kind, Result};
-use crate::model::{ContainerName, EnvFilter, Invalid, Link, Missing, PortSet, parse_links};
+use crate::model::{Admitted, ContainerName, EnvFilter, Invalid, Link, Missing, PortSet};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -13,9 +15,9 @@ use std::fmt;
 /// Prefix of all annotations of oci-link.
 pub(crate) const PREFIX: &str = "org.oci-link.";
 /// The keys of all annotations of oci-link, without the prefix. [`Declared`] has their values.
-const KEYS: [&str; 5] = ["links", "name", "ports", "env", "missing"];
+const KEYS: [&str; 6] = ["links", "name", "ports", "env", "missing", "from"];
 /// Keys that are reserved for later versions. They are not misspelt.
-const RESERVED: [&str; 3] = ["isolate", "share", "from"];
+const RESERVED: [&str; 2] = ["isolate", "share"];
 /// The annotation in which image tools (umoci) store an image's EXPOSE.
 const IMAGE_PORTS: &str = "org.opencontainers.image.exposedPorts";
 /// Prefixes of the annotations that oci-link or an engine's reader uses. Others are not stored.
@@ -43,6 +45,8 @@ pub(crate) struct Declared {
     pub(crate) env: EnvFilter,
     /// `org.oci-link.missing`.
     pub(crate) missing: Missing,
+    /// `org.oci-link.from`.
+    pub(crate) admitted: Admitted,
 }
 
 /// Whether the container of a config.json asks for links or for isolation, so that it must not start
@@ -110,8 +114,9 @@ impl Annotations {
     /// Whether the container asks for links or isolation, see [`declares_links`].
     pub(crate) fn declare_links(&self) -> bool {
         let isolates = |value: &String| ["in", "out", "both"].contains(&value.trim());
-        self.values("links").iter().any(|value| value.trim() != "none")
-            || self.values("isolate").iter().any(isolates)
+        !self.is_sandbox()
+            && (self.values("links").iter().any(|value| self.asks_for(value))
+                || self.values("isolate").iter().any(isolates))
     }
 
     /// Whether the container has the annotation `links`, with whatever value.
@@ -133,9 +138,13 @@ impl Annotations {
         let ports = usable(strict, value("ports"), PortSet::parse)?;
         let env = usable(strict, value("env"), EnvFilter::parse)?;
         let missing = usable(strict, value("missing"), Missing::parse)?;
+        let name = name.good();
+        let links = value("links")?.map(|links| self.links_of(links, name.as_ref())).transpose()?;
         Ok(Declared {
-            links: value("links")?.map(parse_links).transpose()?.unwrap_or_default(),
-            name: name.good(),
+            links: links.unwrap_or_default(),
+            name,
+            // A value that is not valid admits none, and stops no container.
+            admitted: usable(false, value("from"), Admitted::parse)?.good().unwrap_or_default(),
             ports: match ports {
                 Value::Good(ports) => Some(ports),
                 Value::Missing => self.image_ports(),
@@ -154,8 +163,12 @@ impl Annotations {
         self.0.get(key).and_then(|values| values.last()).map(String::as_str)
     }
 
-    fn values(&self, name: &str) -> &[String] {
-        self.0.get(&format!("{PREFIX}{name}")).map_or(&[], Vec::as_slice)
+    /// Returns the value of any annotation, by its full key, if it has one value only.
+    fn only(&self, key: &str) -> Option<&str> {
+        match self.0.get(key).map(Vec::as_slice) {
+            Some([value]) => Some(value),
+            _ => None,
+        }
     }
 
     /// Returns the only value of an annotation of ours.

@@ -77,6 +77,8 @@ pub(crate) enum Action {
     Delete(OsString),
     /// Start another process in a container, which a file describes.
     Exec(Execution),
+    /// Tell the state of the container with this id.
+    State(OsString),
     /// Any other command.
     Other,
 }
@@ -183,6 +185,7 @@ fn action(command: &OsStr, arguments: &[OsString], begin: usize) -> Option<Actio
         "run" => creation().map(Action::Run),
         "start" => id(&Options::read(arguments, &[], false)).map(Action::Start),
         "delete" => id(&Options::read(arguments, &[], false)).map(Action::Delete),
+        "state" => id(&Options::read(arguments, &[], false)).map(Action::State),
         "exec" => execution(arguments, begin).map(Action::Exec),
         _ => None,
     }

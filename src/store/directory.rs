@@ -10,6 +10,7 @@
 //!                                 may name the beginning of an id
 //! wanted/~~mysql/mysql~~…  -> id  another running container with the id `mysql`
 //! wanted/~@db@n1/51c3…     -> id  a container with the alias `db` on the network `n1`
+//! wanted/n~blog~db/51c3…   -> id  a container `db` in the Kubernetes namespace `blog` (`PodKey`)
 //! broken/                         records that could not be read
 //! whole                           the epoch in which no record has been lost
 //! ```
@@ -31,7 +32,7 @@ mod subscription;
 use super::format;
 use super::{Change, Commit, Found, NewerRecord, Store, Subscription};
 use crate::error::{Cause, Error, Kind, Result};
-use crate::model::{ContainerId, ContainerName, NetworkName, Record, Reference};
+use crate::model::{ContainerId, ContainerName, NetworkName, PodKey, Record, Reference};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 pub(super) use entries::record_path;
@@ -218,6 +219,9 @@ impl Store for DirectoryStore {
     }
 
     fn named(&self, reference: &Reference) -> Result<Option<Record>> {
+        if reference.in_pod().is_some() {
+            return Ok(None);
+        }
         self.owner_of(reference.as_str())
     }
 
@@ -248,11 +252,17 @@ impl Store for DirectoryStore {
     }
 
     fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>> {
-        self.behind(&self.wanted, reference.as_str(), Self::read_known)
+        self.behind(&self.wanted, &reference.key(), Self::read_known)
     }
 
     fn recipients_of(&self, id: &ContainerId) -> Result<Vec<Record>> {
         self.behind(&self.wanted, &id.key(), Self::read_known)
+    }
+
+    fn listed(&self, key: PodKey<'_>) -> Result<Vec<Record>> {
+        let mut records = self.behind(&self.wanted, &key.text(), Self::read_known)?;
+        records.retain(|record| key.lists(record));
+        Ok(records)
     }
 
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>> {

@@ -8,9 +8,9 @@ mod parts;
 use self::parts::{StoredFlow, StoredHosts, StoredLink, StoredPlace};
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{
-    Address, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine, Fingerprint, Flow,
-    Hostname, HostsEdit, Instance, Invalid, LinkState, Network, OwnerTag, Phase, Place, PortSet,
-    Record, Variable,
+    Address, Admitted, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine,
+    Fingerprint, Flow, Hostname, HostsEdit, Instance, Invalid, LinkState, NamespaceName, Network,
+    OwnerTag, Phase, Place, Pod, PodName, PortSet, Record, Variable,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -106,6 +106,15 @@ struct Stored {
     /// Missing in records of earlier versions, and of containers that oci-link started.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     by_engine: bool,
+    /// Namespace, pod and container. Missing outside Kubernetes, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pod: Option<[String; 3]>,
+    /// The other namespaces that may link to it. Missing for none, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    admitted: Option<String>,
+    /// Missing in records of earlier versions, and of containers that are linked to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pod_infra: bool,
 }
 
 /// Encodes a record as JSON.
@@ -145,6 +154,11 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         place: record.place.as_ref().map(StoredPlace::from),
         engine_files: record.engine_files.clone(),
         by_engine: record.by_engine,
+        pod: record.pod.as_ref().map(|pod| {
+            [pod.namespace.to_string(), pod.name.to_string(), pod.container.to_string()]
+        }),
+        admitted: (record.admitted != Admitted::None).then(|| record.admitted.to_string()),
+        pod_infra: record.is_pod_infra,
     };
     serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
 }
@@ -212,6 +226,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         place: stored.place.map(Place::from),
         engine_files: stored.engine_files,
         by_engine: stored.by_engine,
+        pod: stored.pod.map(|pod| pod_of(&pod)).transpose()?,
+        admitted: stored.admitted.as_deref().map(Admitted::parse).transpose()?.unwrap_or_default(),
+        is_pod_infra: stored.pod_infra,
     })
 }
 
@@ -219,6 +236,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
 pub(crate) fn owner_of(bytes: &[u8]) -> Option<OwnerTag> {
     let Glimpse { owner } = serde_json::from_slice(bytes).ok()?;
     OwnerTag::parse(owner?.as_str()?).ok()
+}
+
+fn pod_of([namespace, name, container]: &[String; 3]) -> std::result::Result<Pod, Invalid> {
+    Ok(Pod {
+        namespace: NamespaceName::new(namespace)?,
+        name: PodName::new(name)?,
+        container: ContainerName::new(container)?,
+    })
 }
 
 fn bridges(addresses: &[Address]) -> BTreeMap<IpAddr, String> {

@@ -9,7 +9,7 @@ pub(crate) mod glimpse;
 pub(crate) mod notes;
 
 use crate::error::{Cause, Result};
-use crate::model::{ContainerId, HostsEdit, NetworkName, Record, Reference};
+use crate::model::{ContainerId, HostsEdit, NetworkName, PodKey, Record, Reference};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::Lock;
 use std::collections::BTreeSet;
@@ -77,7 +77,8 @@ pub trait Store {
     /// Resolves `reference` in Docker's order: exact id, then exact name, then the beginning of an id
     /// if it is unique and it has at least 12 characters of a 64-hex id.
     ///
-    /// Of several containers with one id the first is found for as long as its record exists.
+    /// Of several containers with one id the first is found for as long as its record exists. `pod/container`
+    /// finds nothing, see [`Store::listed`].
     fn find(&self, reference: &Reference) -> Result<Found>;
     /// Returns the container that owns the name `reference`: the first running one with that name.
     fn named(&self, reference: &Reference) -> Result<Option<Record>>;
@@ -105,6 +106,8 @@ pub trait Store {
     /// Returns the recipients with a link that was never connected and names a beginning of `id`, see
     /// `Reference::begins`.
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>>;
+    /// Returns the containers that are listed under `key`.
+    fn listed(&self, key: PodKey<'_>) -> Result<Vec<Record>>;
     /// Returns the ids of all records.
     fn ids(&self) -> Result<BTreeSet<ContainerId>>;
     /// Returns all records.
@@ -172,8 +175,22 @@ pub(crate) fn shared_hosts_blocks(store: &dyn Store, record: &Record) -> Result<
     let Some(edit) = &record.hosts else { return Ok(Vec::new()) };
     let pod_peers = pod_peers(store, record)?;
     let edits = pod_peers.iter().filter_map(|peer| peer.hosts.as_ref());
-    let shared = edits.filter(|other| other.place == edit.place);
+    let shared = edits.filter(|other| other.place.is_same_file(&edit.place));
     Ok(shared.flat_map(HostsEdit::blocks).map(str::to_owned).collect())
+}
+
+/// Returns the containers whose block may be in the hosts file of `record`: pod peers with the same file. Of a
+/// container in a pod of Kubernetes that has no links the file is not known, so all its peers count.
+pub(crate) fn hosts_sharers(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
+    if record.hosts.is_none() && record.pod.is_none() {
+        return Ok(Vec::new());
+    }
+    let own = record.hosts.as_ref().map(|edit| &edit.place);
+    let mut peers = pod_peers(store, record)?;
+    peers.retain(|peer| {
+        peer.hosts.as_ref().is_some_and(|edit| own.is_none_or(|own| own.is_same_file(&edit.place)))
+    });
+    Ok(peers)
 }
 
 /// Whether the state directory contains a store. Unlike [`open`], this creates nothing.

@@ -25,7 +25,7 @@ impl Snapshot {
     pub(crate) fn named(mut self) -> Self {
         self.rules.retain(|rule| {
             rule.contains(" -s ")
-                || rule.contains("OCI-LINK-") && !rule.contains("ISOLATE")
+                || rule.contains("OCI-LINK-") && !rule.contains("ISOLATE") && !rule.contains("USER")
                 || rule.starts_with("add ")
                 || rule.contains("elem ")
         });

@@ -88,7 +88,7 @@ each_engine! {
             for text in [
                 "BinaryName=/usr/local/bin/oci-link-runtime",
                 "default_runtime_name=oci-link",
-                "pod_annotations=.org.oci-link.*.",
+                "pod_annotations=.*org.oci-link.*/*",
                 "containerd.runtimes.runc]",
                 "bin_dirs*=.*/usr/lib/cni",
             ] {

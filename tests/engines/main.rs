@@ -21,6 +21,7 @@ mod nested;
 mod networks;
 mod packages;
 mod plain;
+mod pods;
 #[path = "../it/support/program.rs"]
 mod program;
 mod restarts;

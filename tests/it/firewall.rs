@@ -1,5 +1,6 @@
 //! What a link opens: exactly the exposed ports of exactly its source, one way.
 
+mod administrator;
 mod base_chain;
 mod bridges;
 mod faults;

@@ -70,12 +70,18 @@ pub(crate) fn stranger<'h>(host: &'h Host, id: &str, number: u8) -> Container<'h
 
 /// Another container in the network of `first`: they are a pod.
 pub(crate) fn in_pod_of<'h>(first: &Container, bundle: Bundle<'h>) -> Container<'h> {
-    let container = bundle.hooks().build();
+    let container = in_netns_of(first, bundle.hooks());
+    container.run().ok();
+    container
+}
+
+/// Another container in the network of `first`, not started.
+pub(crate) fn in_netns_of<'h>(first: &Container, bundle: Bundle<'h>) -> Container<'h> {
+    let container = bundle.build();
     let path = container.bundle().join("config.json");
     let text = fs::read_to_string(&path).expect("a bundle");
     let [own, pod] = [&container, first].map(|c| c.netns().path().display().to_string());
     fs::write(&path, text.replace(&own, &pod)).expect("written");
-    container.run().ok();
     container
 }
 

@@ -8,6 +8,7 @@ mod few_descriptors;
 mod foreground;
 mod one_run;
 mod passed;
+mod pods;
 mod signals;
 mod streams;
 mod terminal;

@@ -20,6 +20,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub(crate) const TABLE: &str = "oci-link";
 /// The name of the chain with a pair of rules for each range of ports.
 pub(crate) const RANGES: &str = "ranges";
+/// The name of the administrator's chain.
+pub(crate) const USER: &str = "user";
 /// Elements per message.
 ///
 /// The length of a nested attribute has 16 bits. The largest element takes 328 bytes: user data,

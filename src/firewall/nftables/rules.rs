@@ -3,7 +3,7 @@
 //! An expression loads a register, compares it, looks it up in a set, or ends with a verdict.
 //! Registers are 4 bytes wide here. The key of a set is assembled in consecutive registers.
 
-use super::messages::{NftSet, RANGES, interface};
+use super::messages::{NftSet, RANGES, USER, interface};
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Body, family_number};
 use crate::sys::net::netlink::uapi::{
@@ -84,9 +84,9 @@ pub(super) enum Expression {
     Verdict(i32),
 }
 
-/// All rules in order: first those that accept, then those that drop.
+/// All rules in order: first the administrator's, then those that accept, then those that drop.
 pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
-    let mut all = Vec::new();
+    let mut all = vec![Rule::new("the administrator's chain", vec![Expression::Jump(USER)])];
     for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
         for (bridged, place) in [(true, " on a bridge"), (false, "")] {
             let set = NftSet { family, bridged };

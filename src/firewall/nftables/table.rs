@@ -2,7 +2,7 @@
 
 use super::complaint;
 use super::messages::{
-    NftSet, RANGES, Transaction, about_table, comment, message_type, write_comment,
+    NftSet, RANGES, Transaction, USER, about_table, comment, message_type, write_comment,
 };
 use super::owner::refused;
 use super::rules::{Rule, count, rules};
@@ -10,12 +10,12 @@ use crate::error::Result;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Batch, Body};
 use crate::sys::net::netlink::uapi::{
-    NF_INET_FORWARD, NFPROTO_UNSPEC, NFT_MSG_DELRULE, NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN,
-    NFT_MSG_GETGEN, NFT_MSG_GETRULE, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET,
-    NFT_MSG_NEWTABLE, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_TYPE, NFTA_CHAIN_USE,
-    NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
-    NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_SET_FLAGS, NFTA_SET_ID, NFTA_SET_KEY_LEN,
-    NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP,
+    NF_INET_FORWARD, NFPROTO_UNSPEC, NFT_MSG_DELCHAIN, NFT_MSG_DELRULE, NFT_MSG_DELSET,
+    NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETGEN, NFT_MSG_GETRULE, NFT_MSG_NEWCHAIN,
+    NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME,
+    NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN,
+    NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_SET_FLAGS, NFTA_SET_ID,
+    NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP};
@@ -45,9 +45,11 @@ pub(crate) fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
     for (number, set) in (1..).zip(NftSet::ALL) {
         transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| describe(set, number, body));
     }
-    transaction.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |body| {
-        body.text(NFTA_CHAIN_NAME, RANGES);
-    });
+    for chain in [USER, RANGES] {
+        transaction.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |body| {
+            body.text(NFTA_CHAIN_NAME, chain);
+        });
+    }
     transaction.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |body| {
         body.text(NFTA_CHAIN_NAME, CHAIN).nest(NFTA_CHAIN_HOOK, |hook| {
             hook.number(NFTA_HOOK_HOOKNUM, NF_INET_FORWARD);
@@ -68,10 +70,30 @@ pub(crate) fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
     transaction.commit(link)?.map_or(Ok(()), |refusal| Err(refused(link, refusal)))
 }
 
-/// Deletes the table, and returns whether it existed.
+/// Deletes the table, and returns whether there was anything to delete. If the administrator's chain has rules, it
+/// and the table stay.
 pub(crate) fn delete(link: &mut Netlink) -> Result<bool> {
     let mut transaction = Transaction::default();
-    transaction.message(NFT_MSG_DELTABLE, 0, |_| ());
+    if has_rules(link, USER)? {
+        // The rules of the first chain refer to the second one and to the sets.
+        for chain in [CHAIN, RANGES] {
+            transaction.message(NFT_MSG_DELRULE, 0, |body| {
+                body.text(NFTA_RULE_CHAIN, chain);
+            });
+        }
+        for chain in [CHAIN, RANGES] {
+            transaction.message(NFT_MSG_DELCHAIN, 0, |body| {
+                body.text(NFTA_CHAIN_NAME, chain);
+            });
+        }
+        for set in NftSet::ALL {
+            transaction.message(NFT_MSG_DELSET, 0, |body| {
+                body.text(NFTA_SET_NAME, set.name());
+            });
+        }
+    } else {
+        transaction.message(NFT_MSG_DELTABLE, 0, |_| ());
+    }
     match transaction.commit(link)? {
         Some(refusal) if !is_absent(refusal) => Err(refused(link, refusal)),
         refusal => Ok(refusal.is_none()),
@@ -143,6 +165,22 @@ fn add_rule(transaction: &mut Transaction, rule: &Rule) {
         body.text(NFTA_RULE_CHAIN, CHAIN).nest(NFTA_RULE_EXPRESSIONS, |list| rule.write(list));
         write_comment(body, NFTA_RULE_USERDATA, &rule.comment);
     });
+}
+
+/// Whether a chain of the table has a rule. A missing chain has none.
+fn has_rules(link: &mut Netlink, chain: &str) -> Result<bool> {
+    let mut batch = Batch::default();
+    about_table(&mut batch, NFT_MSG_GETRULE, NLM_F_DUMP, |body| {
+        body.text(NFTA_RULE_CHAIN, chain);
+    });
+    let mut found = false;
+    let answer = link.ask(&batch, |message| {
+        found |= message.attributes().text(NFTA_RULE_CHAIN) == Some(chain);
+    })?;
+    match answer {
+        Err(refusal) if !is_absent(refusal) => Err(complaint(refusal)),
+        _ => Ok(found),
+    }
 }
 
 /// Handle and comment of each of our rules in the chain, in order.

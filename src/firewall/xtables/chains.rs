@@ -3,7 +3,7 @@
 //! There is one chain for each bridge that its flows are bound to, and one for flows without a
 //! bridge. Nearly always that is one chain in total.
 
-use crate::firewall::xtables::common_chain::BASE;
+use crate::firewall::xtables::common_chain::{BASE, BEHIND_USER};
 use crate::model::{BridgeName, Flow, OwnerTag, PortRange};
 use std::fmt::Write;
 
@@ -56,8 +56,8 @@ impl Chains {
 
     /// The transaction that replaces `others` by these chains.
     ///
-    /// It fails if the existing chains and jumps are not exactly `others`. Jumps are inserted at
-    /// the head of the base chain, before the drops. They are deleted and inserted again even if
+    /// It fails if the existing chains and jumps are not exactly `others`. Jumps are inserted
+    /// behind the administrator's chain, before the drops. They are deleted and inserted again even if
     /// nothing changes, so that the transaction fails if they were flushed.
     pub(crate) fn instead_of(&self, others: &Self) -> String {
         let has = |chains: &Self, name: &str| chains.0.iter().any(|chain| chain.name == name);
@@ -79,7 +79,8 @@ impl Chains {
                 text.extend([rule, "\n"]);
             }
             for jump in &chain.jumps {
-                let _ = writeln!(text, "-I {jump}");
+                let jump = jump.trim_start_matches("OCI-LINK ");
+                let _ = writeln!(text, "-I {BASE} {BEHIND_USER} {jump}");
             }
         }
         text
@@ -172,7 +173,10 @@ mod tests {
         let one = chains(&[flow(1, "a"), flow(2, "a")]);
         let text = one.instead_of(&Chains::default());
         assert!(text.starts_with(&format!("-N OCI-LINK-{TAG}\n-A OCI-LINK-{TAG} -s 10.0.0.2/32 ")));
-        assert!(text.ends_with(&format!("\n-I OCI-LINK -i a -o a -j OCI-LINK-{TAG}\n")), "{text}");
+        assert!(
+            text.ends_with(&format!("\n-I OCI-LINK 2 -i a -o a -j OCI-LINK-{TAG}\n")),
+            "{text}"
+        );
         assert_eq!(text.lines().count(), 6);
 
         let three = chains(&[flow(1, "a"), flow(1, "b"), flow(2, "a"), flow(1, "")]);
@@ -181,8 +185,11 @@ mod tests {
             "-D OCI-LINK -i a -o a -j OCI-LINK-{TAG}\n-F OCI-LINK-{TAG}\n\
              -N OCI-LINK-{TAG}-1\n-N OCI-LINK-{TAG}-2\n"
         )));
-        assert!(text.contains(&format!("\n-I OCI-LINK -i b -o b -j OCI-LINK-{TAG}-1\n")), "{text}");
-        assert!(text.ends_with(&format!("\n-I OCI-LINK -j OCI-LINK-{TAG}-2\n")), "{text}");
+        assert!(
+            text.contains(&format!("\n-I OCI-LINK 2 -i b -o b -j OCI-LINK-{TAG}-1\n")),
+            "{text}"
+        );
+        assert!(text.ends_with(&format!("\n-I OCI-LINK 2 -j OCI-LINK-{TAG}-2\n")), "{text}");
     }
 
     #[test]

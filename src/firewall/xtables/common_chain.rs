@@ -1,13 +1,16 @@
 //! The base chain of the iptables and ipset backends, and the rules in it that all owners share.
 //!
 //! ```text
-//! FORWARD            -j OCI-LINK                  first
+//! FORWARD            -j OCI-LINK                  right behind the jump to DOCKER-USER, else first
+//! OCI-LINK           -j OCI-LINK-USER             first
+//! OCI-LINK-USER      the administrator's rules    created empty and never changed
 //! OCI-LINK           the rules that accept        one jump per recipient, or rules that match sets
 //! OCI-LINK           -j OCI-LINK-ISOLATE          last, if bridges are to be isolated
 //! OCI-LINK-ISOLATE   -i br -o br -j DROP          one per pair of bridges
 //! ```
 //!
-//! Accepting rules are inserted at the head of the chain, so that the drops stay behind them.
+//! Accepting rules are inserted behind the jump to the administrator's chain, so that the drops stay behind
+//! them.
 
 use super::command::{Tool, program_of};
 use crate::error::Result;
@@ -16,9 +19,17 @@ use crate::firewall::setup_cache::SetupCache;
 use crate::model::{BridgeName, Family};
 use std::fmt::Write;
 
-/// The base chain, to which FORWARD jumps first.
+/// The base chain, to which FORWARD jumps before everything but [`DOCKER_USER`].
 pub(crate) const BASE: &str = "OCI-LINK";
 const JUMP_TO_BASE: &str = "-A FORWARD -j OCI-LINK";
+/// The chain in which Docker lets the administrator decide before its own rules.
+pub(crate) const DOCKER_USER: &str = "DOCKER-USER";
+const JUMP_TO_DOCKER_USER: &str = "-A FORWARD -j DOCKER-USER";
+/// The administrator's chain, which is asked before every rule of ours.
+const USER: &str = "OCI-LINK-USER";
+const JUMP_TO_USER: &str = "-A OCI-LINK -j OCI-LINK-USER";
+/// Where rules that accept are inserted into the base chain.
+pub(crate) const BEHIND_USER: usize = 2;
 const ISOLATE: &str = "OCI-LINK-ISOLATE";
 /// Name of the cache entry with the bridges that the chain isolates.
 const NOTE: &str = "isolation";
@@ -58,7 +69,7 @@ impl Base {
     /// A base chain without accepting rules of its own.
     pub(crate) fn plain(memory: SetupCache) -> Self {
         let own = Static {
-            kind: "iptables",
+            kind: "iptables behind the user's",
             prepare: |_, _| Ok(()),
             rules: |_| Vec::new(),
             outdated: |_| Vec::new(),
@@ -180,24 +191,33 @@ pub(crate) fn missing(
         there.iter().filter(|line| line.starts_with(&start)).map(String::as_str).collect()
     };
     let mut text = String::new();
-    if !has("-N OCI-LINK") {
-        text.push_str("-N OCI-LINK\n");
+    for chain in [BASE, USER].iter().filter(|chain| !has(&format!("-N {chain}"))) {
+        let _ = writeln!(text, "-N {chain}");
+    }
+    let base = in_chain(BASE);
+    let jumps = base.iter().filter(|line| **line == JUMP_TO_USER).count();
+    if jumps != 1 || base.first() != Some(&JUMP_TO_USER) {
+        text.push_str(&"-D OCI-LINK -j OCI-LINK-USER\n".repeat(jumps));
+        text.push_str("-I OCI-LINK 1 -j OCI-LINK-USER\n");
     }
     for rule in rules.iter().rev().filter(|rule| !has(rule)) {
-        let _ = writeln!(text, "-I{}", rule.trim_start_matches("-A"));
+        let rule = rule.trim_start_matches("-A OCI-LINK ");
+        let _ = writeln!(text, "-I {BASE} {BEHIND_USER} {rule}");
     }
     for rule in there.iter().filter(|rule| outdated.contains(rule)) {
         let _ = writeln!(text, "-D{}", rule.trim_start_matches("-A"));
     }
 
     let forward = in_chain("FORWARD");
-    let jumps = forward.iter().filter(|line| **line == JUMP_TO_BASE).count();
-    if jumps != 1 || forward.first() != Some(&JUMP_TO_BASE) {
-        text.push_str(&"-D FORWARD -j OCI-LINK\n".repeat(jumps));
-        text.push_str("-I FORWARD 1 -j OCI-LINK\n");
+    let (ours, others): (Vec<&str>, Vec<&str>) =
+        forward.iter().partition(|line| **line == JUMP_TO_BASE);
+    let behind = others.iter().position(|line| *line == JUMP_TO_DOCKER_USER);
+    let at = behind.map_or(0, |user| user + 1);
+    if ours.len() != 1 || forward.get(at) != Some(&JUMP_TO_BASE) {
+        text.push_str(&"-D FORWARD -j OCI-LINK\n".repeat(ours.len()));
+        let _ = writeln!(text, "-I FORWARD {} -j OCI-LINK", at + 1);
     }
 
-    let base = in_chain(BASE);
     let (drops, wanted) = (in_chain(ISOLATE), drops(bridges));
     let jumps = base.iter().filter(|line| **line == JUMP_TO_ISOLATE).count();
     let last = jumps == 1 && base.last() == Some(&JUMP_TO_ISOLATE);
@@ -222,11 +242,14 @@ pub(crate) fn missing(
 
 /// The transaction that removes all our chains in the listing `there`.
 ///
-/// A chain name with white space is left out, because it would add words or lines to a command.
+/// The administrator's chain stays if it has rules. A chain name with white space is left out, because it would add words or lines to a command.
 pub(crate) fn removal(there: &[String]) -> String {
     let chains = there.iter().filter_map(|line| line.strip_prefix("-N "));
     let chains = chains.filter(|name| *name == BASE || name.starts_with("OCI-LINK-"));
     let chains = chains.filter(|name| !name.contains(char::is_whitespace));
+    let start = format!("-A {USER} ");
+    let is_used = there.iter().any(|line| line.starts_with(&start));
+    let chains = chains.filter(|name| *name != USER || !is_used);
     let (mut emptied, mut removed) = (String::new(), String::new());
     for chain in chains {
         let _ = writeln!(emptied, "-F {chain}");

@@ -1,11 +1,11 @@
-//! Whether our jump is still the first rule of FORWARD.
+//! Whether our jump is still where it belongs in FORWARD: right behind the jump to DOCKER-USER, else first.
 //!
 //! When dockerd or firewalld restart, they insert their own chains at the head of FORWARD. Packets
 //! that these drop never reach our chain. So every container start checks the order, with one
 //! netlink request instead of a run of iptables. Only `nf_tables` answers it. With iptables-legacy
 //! the jump is assumed to be in place.
 
-use super::common_chain::BASE;
+use super::common_chain::{BASE, DOCKER_USER};
 use crate::error::Result;
 use crate::model::Family;
 use crate::sys::net::netlink::Netlink;
@@ -16,21 +16,21 @@ use crate::sys::net::netlink::uapi::{
     NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE, NFTA_VERDICT_CHAIN, NLM_F_DUMP, nfnl_type,
 };
 
-/// Whether the first rule of FORWARD jumps to our chain; `None` if `nf_tables` has no such chain.
+/// Whether the jump to our chain has its place in FORWARD; `None` if `nf_tables` has no such chain.
 pub(crate) fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>> {
     let number = family_number(family);
     let mut rules = Batch::default();
     rules.message(nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETRULE), NLM_F_DUMP, number, |body| {
         body.text(NFTA_RULE_TABLE, "filter").text(NFTA_RULE_CHAIN, "FORWARD");
     });
-    let mut first = None;
+    let mut order = Order::default();
     let answer = link.ask(&rules, |message| {
         let rule = message.attributes();
-        if first.is_none() && rule.text(NFTA_RULE_CHAIN) == Some("FORWARD") {
-            first = Some(jumps_to_us(&rule));
+        if rule.text(NFTA_RULE_CHAIN) == Some("FORWARD") {
+            order.add(jumps_to(&rule, BASE), jumps_to(&rule, DOCKER_USER));
         }
     })?;
-    if let (Ok(()), Some(ours)) = (answer, first) {
+    if let (Ok(()), Some(ours)) = (answer, order.is_ours()) {
         return Ok(Some(ours));
     }
     // No rule: the chain was flushed, or it exists in iptables-legacy only.
@@ -51,12 +51,42 @@ pub(crate) fn has_chain(link: &mut Netlink, family: Family, name: &str) -> Resul
     Ok(link.ask(&chain.with_receipt(), |_| ())?.is_ok())
 }
 
-pub(crate) fn jumps_to_us(rule: &Attributes<'_>) -> bool {
+/// What is known of the rules of FORWARD, in order.
+#[derive(Debug, Default)]
+struct Order {
+    rules: usize,
+    /// The place of our first jump.
+    ours: Option<usize>,
+    /// The place of the first jump to the administrator's chain of Docker.
+    user: Option<usize>,
+}
+
+impl Order {
+    /// Adds the next rule.
+    fn add(&mut self, to_us: bool, to_user: bool) {
+        if to_us {
+            self.ours.get_or_insert(self.rules);
+        }
+        if to_user {
+            self.user.get_or_insert(self.rules);
+        }
+        self.rules += 1;
+    }
+
+    /// Whether our jump has its place; `None` without rules.
+    fn is_ours(&self) -> Option<bool> {
+        let place = self.user.map_or(0, |user| user + 1);
+        (self.rules > 0).then_some(self.ours == Some(place))
+    }
+}
+
+/// Whether the rule jumps to `chain`.
+pub(crate) fn jumps_to(rule: &Attributes<'_>, chain: &str) -> bool {
     rule.inside(NFTA_RULE_EXPRESSIONS).map(|(_, item)| Attributes::new(item)).any(|item| {
         let verdict =
             item.inside(NFTA_EXPR_DATA).inside(NFTA_IMMEDIATE_DATA).inside(NFTA_DATA_VERDICT);
         item.text(NFTA_EXPR_NAME) == Some("immediate")
-            && verdict.text(NFTA_VERDICT_CHAIN) == Some(BASE)
+            && verdict.text(NFTA_VERDICT_CHAIN) == Some(chain)
     })
 }
 
@@ -89,10 +119,33 @@ mod tests {
     }
 
     #[test]
+    fn our_jump_comes_right_behind_that_to_docker_user() {
+        for (rules, ours) in [
+            ("", None),
+            ("us", Some(true)),
+            ("us other", Some(true)),
+            ("other us", Some(false)),
+            ("user us", Some(true)),
+            ("user us other us", Some(true)),
+            ("us user", Some(false)),
+            ("user other us", Some(false)),
+            ("other user us", Some(true)),
+            ("user", Some(false)),
+            ("other", Some(false)),
+        ] {
+            let mut order = Order::default();
+            for rule in rules.split_whitespace() {
+                order.add(rule == "us", rule == "user");
+            }
+            assert_eq!(order.is_ours(), ours, "{rules}");
+        }
+    }
+
+    #[test]
     fn a_jump_to_our_chain_is_ours_and_no_other_rule() {
         let ours = |name: &str, chain: &str| {
             let batch = rule(name, chain);
-            messages(batch.bytes()).all(|message| jumps_to_us(&message.attributes()))
+            messages(batch.bytes()).all(|message| jumps_to(&message.attributes(), BASE))
         };
         assert!(ours("immediate", BASE));
         assert!(!ours("immediate", "DOCKER-USER") && !ours("immediate", "OCI-LINK-ISOLATE"));

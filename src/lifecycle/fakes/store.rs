@@ -2,7 +2,9 @@
 
 use super::Journal;
 use crate::error::{Cause, Context, Error, Kind, Result};
-use crate::model::{ContainerId, ContainerName, Meaning, NetworkName, Phase, Record, Reference};
+use crate::model::{
+    ContainerId, ContainerName, Meaning, NetworkName, Phase, PodKey, Record, Reference,
+};
 use crate::store::{Change, Commit, Found, Store, StoreEvent, Subscription};
 use crate::sys::process::lock::{self, Lock};
 use std::cell::RefCell;
@@ -99,6 +101,9 @@ impl MemoryStore {
 
 impl Kept {
     fn find(&self, text: &str) -> Found {
+        if text.contains('/') {
+            return Found::Nothing;
+        }
         if let Some(record) = self.records.get(text).or_else(|| self.named(text)) {
             return Found::One(Box::new(record.clone()));
         }
@@ -231,6 +236,10 @@ impl Store for MemoryStore {
         let key = id.key();
         let names = |record: &Record| wants(record, &key);
         self.call(&format!("recipients_of {id}"), |kept| kept.those(names))
+    }
+
+    fn listed(&self, key: PodKey<'_>) -> Result<Vec<Record>> {
+        self.call(&format!("listed {}", key.text()), |kept| kept.those(|record| key.lists(record)))
     }
 
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>> {

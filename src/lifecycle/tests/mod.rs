@@ -13,6 +13,7 @@ mod meaning;
 mod moving;
 mod notes;
 mod orphaned;
+mod pods;
 mod previous;
 mod reading;
 mod renamed;

@@ -47,3 +47,14 @@ fn every_backend_is_in_all() {
         assert_eq!(BackendName::parse(name.as_str()), Ok(name));
     }
 }
+
+#[test]
+fn a_file_is_known_by_its_inode() {
+    let inode = |number| Inode { device: 1, number };
+    let mount = |path: &str, n| HostsPlace::Mount { path: PathBuf::from(path), inode: inode(n) };
+    assert!(mount("/a", 1).is_same_file(&mount("/b", 1)));
+    assert!(!mount("/a", 1).is_same_file(&mount("/a", 2)));
+    let rootfs = |created| HostsPlace::Rootfs { path: "/a".into(), inode: inode(1), created };
+    assert!(rootfs(Created::File).is_same_file(&rootfs(Created::Nothing)));
+    assert!(!rootfs(Created::File).is_same_file(&mount("/a", 1)));
+}

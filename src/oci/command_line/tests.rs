@@ -197,6 +197,13 @@ fn questions() {
 }
 
 #[test]
+fn state_of_a_container() {
+    for line in ["state c1", "--root /r state c1", "--log=/l state -- c1"] {
+        assert_eq!(parsed(line).action, Action::State("c1".into()), "{line}");
+    }
+}
+
+#[test]
 fn what_is_not_ours() {
     for line in [
         "",
@@ -231,7 +238,8 @@ fn what_is_not_ours() {
         "run -b /b",
         "spec --bundle /b",
         "start",
-        "state c1",
+        "state",
+        "state --help c1",
         "update --memory 1 c1",
         "--root create",
         "--root /r",

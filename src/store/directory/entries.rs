@@ -25,11 +25,12 @@ impl Entries {
     /// A link is listed under the source it names, under the id it is connected to, and under the id that
     /// it waits for. A link that was never connected and may name a prefix is also listed under its
     /// prefix key. A namesake of another container is listed under the key of that container. A container
-    /// is listed under each alias that it has on a network.
+    /// is listed under each alias that it has on a network, and one that links of pods may find under its
+    /// [`PodKey`](crate::model::PodKey)s.
     pub(crate) fn of(record: &Record) -> Self {
         let addresses = record.network.addresses().iter().map(Address::ip);
         let addresses = addresses.chain(record.former.iter().copied());
-        let names = record.links.iter().map(|link_state| link_state.link.source.to_string());
+        let names = record.links.iter().map(|link_state| link_state.link.source.key().into_owned());
         let ids = record.links.iter().filter_map(|link_state| link_state.source.as_ref());
         let meant = record.links.iter().filter_map(|link_state| match &link_state.meaning {
             Some(Meaning::Id(id)) => Some(id),
@@ -41,9 +42,10 @@ impl Entries {
         let ids = ids.chain(meant).map(|id| id.key().into_owned());
         let aliases = record.aliases().filter_map(|(network, alias)| alias_key(network, alias));
         let again = record.id.tag().map(|_| namesakes(&record.id));
+        let pods = record.pod_keys().into_iter().map(|key| key.text());
         Self {
             addresses: addresses.map(|ip| ip.to_string()).collect(),
-            wanted: names.chain(ids).chain(hopes).chain(again).chain(aliases).collect(),
+            wanted: names.chain(ids).chain(hopes).chain(again).chain(aliases).chain(pods).collect(),
         }
     }
 }

@@ -15,6 +15,8 @@ impl DirectoryStore {
         }
         match self.names.read_link(name)? {
             Some(owner) if owner == key => Ok(()),
+            // Links of pods do not use this index.
+            Some(owner) if self.keeps_name(&owner, name)? && record.pod.is_some() => Ok(()),
             Some(owner) if self.keeps_name(&owner, name)? => {
                 log::warn!(
                     "name {name} belongs to container {owner}: links by this name do not find \

@@ -14,6 +14,9 @@ impl DirectoryStore {
     /// Resolves a reference as [`Store::find`] promises.
     pub(super) fn search(&self, reference: &Reference) -> Result<Found> {
         let text = reference.as_str();
+        if reference.in_pod().is_some() {
+            return Ok(Found::Nothing);
+        }
         if let Some(record) = self.read(text)? {
             return Ok(Found::One(Box::new(record)));
         }

@@ -26,8 +26,8 @@ const FULL: &str = r#"version = 2 # of the format
 
 const OURS: &str = r#"[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.oci-link]
 runtime_type = "io.containerd.runc.v2"
-pod_annotations = ["org.oci-link.*"]
-container_annotations = ["org.oci-link.*"]
+pod_annotations = ["org.oci-link.*", "org.oci-link.*/*"]
+container_annotations = ["org.oci-link.*", "org.oci-link.*/*"]
 
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.oci-link.options]
 BinaryName = "@BIN@/oci-link-runtime"

@@ -3,8 +3,8 @@
 
 use super::cases;
 use oci_link::testing::{
-    Address, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Network, OwnerTag,
-    Phase, PortRange, Protocol, Record, StateId, Variable,
+    Address, Admitted, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Network,
+    OwnerTag, Phase, PortRange, Protocol, Record, StateId, Variable,
 };
 use oci_link::testing::{Dialect, LinkVariables, link_variables};
 use proptest::prelude::*;
@@ -27,6 +27,9 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         by_engine: false,
         former_names: Vec::new(),
         networks: Vec::new(),
+        pod: None,
+        admitted: Admitted::None,
+        is_pod_infra: false,
         revision: 0,
         phase: Phase::Ready,
         name: ContainerName::new("source").expect("a name"),

@@ -67,7 +67,9 @@ impl Host {
 /// Whether `rule` is of our chain but of no container: it names no address and no chain with an
 /// owner tag.
 fn is_static(rule: &str) -> bool {
-    let of_an_owner = rule.replace("OCI-LINK-ISOLATE", "").contains("OCI-LINK-");
+    let shared = ["OCI-LINK-ISOLATE", "OCI-LINK-USER"];
+    let rest = shared.iter().fold(rule.to_owned(), |rule, chain| rule.replace(chain, ""));
+    let of_an_owner = rest.contains("OCI-LINK-");
     rule.contains("OCI-LINK") && !of_an_owner && !rule.contains(" -s ") && !rule.contains(" -d ")
 }
 

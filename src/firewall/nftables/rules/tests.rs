@@ -91,6 +91,8 @@ impl Packet {
                     }
                     continue;
                 }
+                // The administrator's chain is empty here.
+                Expression::Jump(USER) => return None,
                 Expression::Jump(chain) => {
                     assert_eq!(*chain, RANGES);
                     let flows = [*flow];
@@ -190,13 +192,14 @@ fn what_permits_comes_before_what_drops() {
         let bridges: Vec<_> = names.iter().map(|name| BridgeName::new(name).unwrap()).collect();
         let permits = |rule: &Rule| {
             let last = rule.expressions.last();
-            matches!(last, Some(Expression::Verdict(NF_ACCEPT) | Expression::Jump(RANGES)))
+            matches!(last, Some(Expression::Verdict(NF_ACCEPT) | Expression::Jump(_)))
         };
         assert_eq!(rules(&bridges).len(), count(&bridges));
         rules(&bridges).iter().map(|rule| (rule.comment.clone(), permits(rule))).collect()
     };
     let (none, two) = (shown(&[]), shown(&["a", "b"]));
     assert!(none.iter().all(|(_, permits)| *permits), "{none:?}");
+    assert!(none[0].0.ends_with("the administrator's chain"), "{none:?}");
     let (permits, drops) = two.split_at(none.len());
     assert_eq!(permits, none);
     let every_way = ["a to a", "a to b", "b to a", "b to b"];
