@@ -17,6 +17,7 @@ mod teardown;
 
 use crate::error::{Failures, Result};
 use crate::host::{Host, Locked};
+use crate::lifecycle::alive::remember;
 use crate::lifecycle::notes::{unrecorded, work_off};
 use crate::lifecycle::snapshot::{self, HostSnapshot};
 pub(crate) use finding::Finding;
@@ -39,21 +40,49 @@ pub(crate) struct Repaired {
     pub(crate) failures: Failures,
 }
 
-/// Returns all differences between the records and the host. Takes the host lock.
-pub(crate) fn audit(host: &Host) -> Result<Vec<Finding>> {
-    let host = &host.lock()?;
-    let snapshot = HostSnapshot::read(host)?;
-    let mut findings = dead::findings(host, &snapshot)?;
-    findings.extend(drift::findings(host, &snapshot)?);
-    findings.extend(unrecorded(host)?.into_iter().map(Finding::Unrecorded));
-    Ok(findings)
+/// What an audit found, and the records and rules that it examined.
+pub(crate) struct Report {
+    /// The differences.
+    pub(crate) findings: Vec<Finding>,
+    /// What was examined.
+    pub(crate) snapshot: HostSnapshot,
 }
 
-/// Returns what dead containers left behind. Takes the host lock.
-pub(crate) fn audit_dead(host: &Host) -> Result<Vec<Finding>> {
-    let host = &host.lock()?;
-    let mut findings = dead::findings(host, &HostSnapshot::read(host)?)?;
+/// Returns all differences between the records and the host. Takes the host lock.
+pub(crate) fn audit(host: &Host) -> Result<Vec<Finding>> {
+    Ok(look(&host.lock()?, all_findings)?.findings)
+}
+
+/// As [`audit`], for a command: each record is read once, and all are kept in memory meanwhile.
+pub(crate) fn report(host: &Host) -> Result<Report> {
+    look_once(host, all_findings)
+}
+
+/// Reports what dead containers left behind. Takes the host lock.
+pub(crate) fn report_dead(host: &Host) -> Result<Report> {
+    look_once(host, dead::findings)
+}
+
+fn look_once(host: &Host, find: Find) -> Result<Report> {
+    let host = host.lock()?;
+    host.store.keep_all(host.lock());
+    let _once = remember();
+    look(&host, find)
+}
+
+/// Finds a kind of differences. The caller holds the host lock.
+type Find = fn(&Locked<'_>, &HostSnapshot) -> Result<Vec<Finding>>;
+
+fn look(host: &Locked<'_>, find: Find) -> Result<Report> {
+    let snapshot = HostSnapshot::read(host)?;
+    let mut findings = find(host, &snapshot)?;
     findings.extend(unrecorded(host)?.into_iter().map(Finding::Unrecorded));
+    Ok(Report { findings, snapshot })
+}
+
+fn all_findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
+    let mut findings = dead::findings(host, snapshot)?;
+    findings.extend(drift::findings(host, snapshot)?);
     Ok(findings)
 }
 
@@ -77,11 +106,7 @@ fn remove_dead(host: &Host) -> Result<Repaired> {
 /// Repairs all differences between the records and the host, and removes what dead containers left
 /// behind. Takes the host lock.
 pub(crate) fn sync(host: &Host) -> Result<Repaired> {
-    repair(host, |host, snapshot| {
-        let mut findings = dead::findings(host, snapshot)?;
-        findings.extend(drift::findings(host, snapshot)?);
-        Ok(findings)
-    })
+    repair(host, all_findings)
 }
 
 fn repair(

@@ -219,6 +219,10 @@ impl Store for DirectoryStore {
         self.owner_of(reference.as_str())
     }
 
+    fn owns(&self, record: &Record, reference: &Reference) -> Result<bool> {
+        Ok(self.names.read_link(reference.as_str())?.as_deref() == Some(record.id.key().as_ref()))
+    }
+
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {
         let keys = self.keys_of(address)?;
         keys.iter().filter_map(|key| self.read(key).transpose()).collect()
@@ -260,12 +264,19 @@ impl Store for DirectoryStore {
     }
 
     fn all(&self) -> Result<Vec<Record>> {
-        let keys = self.file_names()?;
-        keys.iter().filter_map(|key| self.read_known(key).transpose()).collect()
+        Ok(self.everything()?.0)
     }
 
     fn newer(&self) -> Result<Vec<NewerRecord>> {
         self.find_newer()
+    }
+
+    fn everything(&self) -> Result<(Vec<Record>, Vec<NewerRecord>)> {
+        self.read_everything()
+    }
+
+    fn keep_all(&self, _: &Lock) {
+        self.known.borrow_mut().keep_all();
     }
 
     fn is_complete(&self, epoch: &str) -> Result<bool> {

@@ -81,6 +81,10 @@ pub trait Store {
     fn find(&self, reference: &Reference) -> Result<Found>;
     /// Returns the container that owns the name `reference`: the first running one with that name.
     fn named(&self, reference: &Reference) -> Result<Option<Record>>;
+    /// Whether the container of `record`, which has the name `reference`, owns it. Reads no record.
+    fn owns(&self, record: &Record, reference: &Reference) -> Result<bool> {
+        Ok(self.named(reference)?.is_some_and(|owner| owner.id == record.id))
+    }
     /// Returns the records that contain this address, also those of containers that had it before.
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
     /// Returns the records of other containers than `id` that contain this address.
@@ -104,6 +108,15 @@ pub trait Store {
     fn newer(&self) -> Result<Vec<NewerRecord>> {
         Ok(Vec::new())
     }
+    /// Returns what [`Store::all`] and [`Store::newer`] return. Each record is read once.
+    fn everything(&self) -> Result<(Vec<Record>, Vec<NewerRecord>)> {
+        Ok((self.all()?, self.newer()?))
+    }
+    /// Keeps every record that is read in memory until the host lock is released, however many they are:
+    /// no record is read twice. For a command that examines the whole store.
+    ///
+    /// Requires the host lock.
+    fn keep_all(&self, _: &Lock) {}
     /// Whether [`Store::mark_complete`] was called in this `epoch` and no record has been lost
     /// since.
     ///
