@@ -14,6 +14,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod among;
+mod at_once;
 mod containers;
 mod crowd;
 mod docker;
@@ -47,7 +48,7 @@ mod walk;
 type Measure = fn(&place::Place, &mut report::Report);
 
 /// All sections, in their order. Memory is first: a child's peak counts from its parent's.
-const SECTIONS: [(&str, Measure); 11] = [
+const SECTIONS: [(&str, Measure); 12] = [
     ("memory", memory::measure),
     ("inside", inside::measure),
     ("passed", passed::measure),
@@ -55,6 +56,7 @@ const SECTIONS: [(&str, Measure); 11] = [
     ("docker", docker::measure),
     ("among", among::measure),
     ("swarm", swarm::measure),
+    ("at-once", at_once::measure),
     ("ends", ends::measure),
     ("hostile", hostile::measure),
     ("instructions", instructions::measure),

@@ -73,7 +73,8 @@ fn hooks(rig: &Rig, db: &Container, recipients: &[Container]) -> Vec<Sample> {
     recipients.iter().enumerate().map(hook).collect()
 }
 
-fn run_in_turn(hooks: Vec<Sample>) -> Duration {
+/// What all took, one after another.
+pub(crate) fn run_in_turn(hooks: Vec<Sample>) -> Duration {
     let begun = Instant::now();
     for hook in hooks {
         hook.run();
@@ -82,7 +83,7 @@ fn run_in_turn(hooks: Vec<Sample>) -> Duration {
 }
 
 /// What all took together, and what each took.
-fn run_at_once(hooks: Vec<Sample>) -> (Duration, Series) {
+pub(crate) fn run_at_once(hooks: Vec<Sample>) -> (Duration, Series) {
     let ready = Barrier::new(hooks.len() + 1);
     let mut each = Series::default();
     let all = thread::scope(|scope| {

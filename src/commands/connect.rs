@@ -8,12 +8,12 @@ use crate::model::{Alias, Link, Reference};
 
 /// Adds a link to a running container.
 pub(crate) fn run(host: &Host, arguments: &Connect) -> Result<()> {
-    let recipient = Reference::new(&arguments.recipient)?;
+    let recipient = Reference::of_link(&arguments.recipient)?;
     connect::connect(host, &recipient, Link::parse(&arguments.link)?)
 }
 
 /// Removes a link of a running container, by its alias.
 pub(crate) fn end(host: &Host, arguments: &Disconnect) -> Result<()> {
-    let recipient = Reference::new(&arguments.recipient)?;
+    let recipient = Reference::of_link(&arguments.recipient)?;
     connect::disconnect(host, &recipient, &Alias::new(&arguments.alias)?)
 }

@@ -9,9 +9,9 @@ use crate::recovery;
 
 /// Prints one line for each thing that was removed, or with `--dry-run` would be.
 pub(crate) fn run(host: &Host, arguments: &Gc) -> Result<()> {
-    warn_of_newer(host)?;
     if arguments.dry_run {
-        let findings = recovery::audit_dead(host)?;
+        let recovery::Report { findings, snapshot } = recovery::report_dead(host)?;
+        warn_of_newer(&snapshot.newer);
         print(findings.iter().map(ToString::to_string))?;
         return print(match findings.len() {
             0 => None,
@@ -19,6 +19,7 @@ pub(crate) fn run(host: &Host, arguments: &Gc) -> Result<()> {
             count => Some(format!("{count} problems found; run oci-link gc")),
         });
     }
+    warn_of_newer(&host.store.newer()?);
     let repaired = if arguments.all { recovery::end_all(host) } else { recovery::gc(host) }?;
     print_repaired(&repaired.findings)?;
     repaired.failures.into_result()

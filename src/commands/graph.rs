@@ -7,13 +7,14 @@ use crate::error::Result;
 use crate::graph;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
+use crate::model::KnownRecords;
 use std::collections::HashSet;
 
 /// Prints the graph in the requested format.
 pub(crate) fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
-    warn_of_newer(host)?;
-    let mut records = host.store.all()?;
+    let (mut records, newer) = host.store.everything()?;
     records.retain(|record| !record.is_pod_infra);
+    warn_of_newer(&newer);
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     let mut running = HashSet::new();
     for record in &records {
@@ -21,7 +22,7 @@ pub(crate) fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
             running.insert(&record.id);
         }
     }
-    let known = graph::Known::of(&records);
+    let known = KnownRecords::of(&records);
     let remark = |record: &_, link_state: &_| match LinkWord::of(host, record, link_state, &known) {
         LinkWord::Waiting(waiting) if waiting != Waiting::NotThere => waiting.reason(),
         LinkWord::Routed => "routed",

@@ -8,13 +8,12 @@ use super::{ls, say_json, warn_of_newer};
 use crate::cli::{Format, Inspect};
 use crate::error::{Error, Result};
 use crate::firewall::OwnerScope;
-use crate::graph;
 use crate::host::Host;
 use crate::lifecycle::lookup::look_up;
 use crate::lifecycle::planning::plan;
 use crate::link::env::passed;
 use crate::link::{OnMissing, Plan};
-use crate::model::{Flow, HostsPlace, LinkState, PortRange, Record, Reference};
+use crate::model::{Flow, HostsPlace, KnownRecords, LinkState, PortRange, Record, Reference};
 use crate::sys::file::shown;
 use serde_json::{Value, json};
 
@@ -22,18 +21,18 @@ use serde_json::{Value, json};
 pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     // Reading the rules clears the environment, so `TERM` and `NO_COLOR` are read first.
     let paint = Paint::for_stdout();
-    let reference = Reference::new(&arguments.container)?;
+    let reference = Reference::of_link(&arguments.container)?;
     // One lock for all reads: a container that starts meanwhile would look like a difference.
     let locked = host.lock()?;
     let record = look_up(host.store.as_ref(), &reference)?;
     let plan = Planned(plan(&locked, &record, None, true, OnMissing::Leave));
     let rules = Rules::of(host, &record)?;
-    warn_of_newer(host)?;
-    let recipients = host.store.all()?;
+    let (recipients, newer) = host.store.everything()?;
+    warn_of_newer(&newer);
     drop(locked);
     let linked_by: Vec<&Record> =
         recipients.iter().filter(|other| other.alias_of(&record.id).is_some()).collect();
-    let all = Known { records: graph::Known::of(&recipients), linked_by };
+    let all = Known { records: KnownRecords::of(&recipients), linked_by };
     match arguments.format {
         Format::Json => say_json(&in_full(host, &record, &all, &plan, &rules)),
         Format::Table => {
@@ -45,7 +44,7 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
 
 /// What the records of all containers say about links.
 struct Known<'a> {
-    records: graph::Known<'a>,
+    records: KnownRecords<'a>,
     /// The recipients that are linked to the container.
     linked_by: Vec<&'a Record>,
 }

@@ -1,6 +1,6 @@
 //! The state of a link in one word, with the reason of a link that waits.
 
-use crate::graph::{self, Known};
+use crate::graph;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::ambiguous::Ambiguous;
@@ -8,7 +8,7 @@ use crate::lifecycle::limited::gap;
 use crate::lifecycle::routing::gap_to;
 use crate::link::Candidate;
 use crate::link::carry::{Gap, has_routed_flows};
-use crate::model::{LinkState, Network, Record};
+use crate::model::{KnownRecords, LinkState, Network, Record};
 
 /// The state of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Waiting {
         host: &Host,
         record: &Record,
         link_state: &LinkState,
-        known: &Known<'_>,
+        known: &KnownRecords<'_>,
     ) -> Self {
         let runs = |source: &Record| is_running(source, host.boot).unwrap_or(true);
         let mut with_alias = link_state.user_network().map_or_else(Vec::new, |network| {
@@ -95,7 +95,7 @@ impl LinkWord {
         host: &Host,
         record: &Record,
         link_state: &LinkState,
-        known: &Known<'_>,
+        known: &KnownRecords<'_>,
     ) -> Self {
         let Some(id) = &link_state.source else {
             return Self::Waiting(Waiting::of(host, record, link_state, known));

@@ -6,32 +6,34 @@ use super::output::table::{self, Cell};
 use super::{say, say_json, warn_of_newer};
 use crate::cli::{Format, Ls};
 use crate::error::Result;
-use crate::graph::{self, Known};
+use crate::graph;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::disputes::{AliasDispute, NameDispute, about_aliases, about_names};
 use crate::lifecycle::lookup::look_up;
 use crate::link::carry::has_routed_flows;
-use crate::model::{Alias, ContainerId, Hostname, LinkState, Network, Phase, Record, Reference};
+use crate::model::{
+    Alias, ContainerId, Hostname, KnownRecords, LinkState, Network, Phase, Record, Reference,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
 /// Prints all records.
 pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
-    let mut records = host.store.all()?;
+    let (mut records, newer) = host.store.everything()?;
     records.retain(|record| !record.is_pod_infra);
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     if arguments.names {
         return records.iter().try_for_each(|record| say(&format!("{}\n", record.name)));
     }
     if let Some(container) = &arguments.aliases {
-        let record = look_up(host.store.as_ref(), &Reference::new(container)?)?;
+        let record = look_up(host.store.as_ref(), &Reference::of_link(container)?)?;
         return record
             .links
             .iter()
             .try_for_each(|link_state| say(&format!("{}\n", link_state.link.alias)));
     }
-    warn_of_newer(host)?;
+    warn_of_newer(&newer);
     let mut linked_by: BTreeMap<&ContainerId, Vec<&Record>> = BTreeMap::new();
     for record in &records {
         for source in record.links.iter().filter_map(|link_state| link_state.source.as_ref()) {
@@ -45,7 +47,7 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     let by = |record: &Record| linked_by.get(&record.id).cloned().unwrap_or_default();
     let disputes =
         Disputes::of(about_names(host.store.as_ref(), &records)?, about_aliases(&records));
-    let known = Known::of(&records);
+    let known = KnownRecords::of(&records);
     match arguments.format {
         Format::Table => {
             let rows: Vec<_> = records
@@ -176,7 +178,7 @@ fn links(record: &Record, words: &[LinkWord], disputes: &Disputes<'_>) -> Vec<St
 fn row(
     host: &Host,
     record: &Record,
-    known: &Known<'_>,
+    known: &KnownRecords<'_>,
     linked_by: &[&Record],
     disputes: &Disputes<'_>,
 ) -> Vec<Cell> {
@@ -209,7 +211,7 @@ fn row(
 pub(crate) fn summary(
     host: &Host,
     record: &Record,
-    known: &Known<'_>,
+    known: &KnownRecords<'_>,
     linked_by: &[&Record],
 ) -> Value {
     let addresses = record.network.addresses().iter().map(|address| address.ip().to_string());
@@ -232,7 +234,7 @@ pub(crate) fn summary(
 
 /// The JSON array for the links of a record: what each names, its state, and the ports that it opens. A
 /// link that waits has a reason.
-pub(crate) fn links_in_full(host: &Host, record: &Record, known: &Known<'_>) -> Value {
+pub(crate) fn links_in_full(host: &Host, record: &Record, known: &KnownRecords<'_>) -> Value {
     let links = record.links.iter().map(|link_state| {
         let source = link_state.source.as_ref().and_then(|id| known.get(id));
         let ports = source.map(|source| graph::opened(record, source)).unwrap_or_default();

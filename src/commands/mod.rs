@@ -33,6 +33,7 @@ use crate::lifecycle::home::at_home;
 use crate::lifecycle::privileges::AfterHook;
 use crate::logging;
 use crate::oci::spec::MAX_CONFIG;
+use crate::store::NewerRecord;
 use crate::sys::process::{self, stdin};
 use clap::Parser;
 use std::ffi::OsString;
@@ -124,12 +125,11 @@ fn overrides(global: Global) -> Overrides {
 }
 
 /// Names the records of a newer version, which a command skips, on standard error.
-fn warn_of_newer(host: &Host) -> Result<()> {
-    for newer in host.store.newer()? {
+fn warn_of_newer(records: &[NewerRecord]) {
+    for newer in records {
         // Without a standard error the log has it.
         let _ = writeln!(stderr(), "oci-link: {}: skipped; it and its rules stay", newer.reason);
     }
-    Ok(())
 }
 
 /// Writes text to standard output.

@@ -10,10 +10,10 @@ use std::io::{Write, stdout};
 /// Prints one line for each thing that was repaired or removed. With `--check` nothing is changed, and
 /// findings are an error with the status of the worst.
 pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<()> {
-    warn_of_newer(host)?;
     if arguments.check {
         return check(host);
     }
+    warn_of_newer(&host.store.newer()?);
     let repaired = recovery::sync(host)?;
     print_repaired(&repaired.findings)?;
     repaired.failures.into_result()
@@ -21,8 +21,9 @@ pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<()> {
 
 /// Prints what is wrong. Problems are an error with the status of the worst.
 fn check(host: &Host) -> Result<()> {
-    let findings = recovery::audit_with_sources(host)?;
-    let obstacles = recovery::obstacles(host)?;
+    let recovery::Report { findings, snapshot } = recovery::report_with_sources(host)?;
+    warn_of_newer(&snapshot.newer);
+    let obstacles = recovery::obstacles(&snapshot.living)?;
     print(findings.iter().map(ToString::to_string))?;
     print(obstacles.iter().map(ToString::to_string))?;
     // Only the program that made a foreign chain can change it.

@@ -5,20 +5,22 @@ use super::HostContext;
 use super::check::Check;
 use super::docker::{self, Container};
 use crate::lifecycle::routing::cut;
-use crate::model::{LinkState, Network, Record};
+use crate::model::{KnownRecords, LinkState, Network, Record};
 
 /// Links that are listed.
 const SHOWN: usize = 20;
 
 pub(super) fn examine(context: &HostContext) -> Vec<Check> {
     let of_docker = docker::containers(&context.question.root);
+    let running = KnownRecords::of(&context.running);
     let links = context.running.iter().flat_map(|me| me.links.iter().map(move |link| (me, link)));
     let check = |(me, link): (&Record, &LinkState)| match &link.source {
         Some(id) => {
-            let source = context.running.iter().find(|other| other.id == *id)?;
+            let source = running.get(id)?;
             no_ports(me, link, source).or_else(|| unwatched(me, link, source))
         }
-        None => cut_off(context, me, link).or_else(|| unmanaged(context, me, link, &of_docker)),
+        None => cut_off(context, &running, me, link)
+            .or_else(|| unmanaged(context, me, link, &of_docker)),
     };
     links.filter_map(check).take(SHOWN).collect()
 }
@@ -54,10 +56,14 @@ fn unwatched(me: &Record, link: &LinkState, source: &Record) -> Option<Check> {
 }
 
 /// A link that waits although its source runs: no packet gets there.
-fn cut_off(context: &HostContext, me: &Record, link: &LinkState) -> Option<Check> {
-    let is_it =
-        |other: &&Record| other.id != me.id && other.network != Network::Host && link.means(other);
-    let mut all = context.running.iter().filter(is_it);
+fn cut_off(
+    context: &HostContext,
+    running: &KnownRecords<'_>,
+    me: &Record,
+    link: &LinkState,
+) -> Option<Check> {
+    let others = running.others(me, link).map(|(_, other)| other);
+    let mut all = others.filter(|other| other.network != Network::Host);
     let source = all.next().filter(|_| all.next().is_none())?;
     let (cause, fix) = cut(me, source)?;
     let cause = format!("{} waits: {cause}", link.link.alias);

@@ -1,12 +1,12 @@
 //! The links of running containers: what `sync` and `gc` would find.
 
 use super::check::Check;
-use super::{HostContext, alive, carried, lost};
+use super::{HostContext, carried, lost};
 use crate::config::Config;
 use crate::error::Cause;
 use crate::host::Host;
 use crate::model::Record;
-use crate::recovery::{self, Finding};
+use crate::recovery::Finding;
 use crate::store::{self, NewerRecord};
 use crate::sys::private_dir::Directory;
 
@@ -29,15 +29,12 @@ pub(crate) fn open(config: &Config, state: Option<&Directory>) -> (Option<Host>,
     }
 }
 
-/// The records of running containers.
-pub(crate) fn running(host: Option<&Host>) -> Vec<Record> {
-    host.map(alive).unwrap_or_default()
-}
-
 pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
-    let Some(host) = &context.host else { return without_records(context) };
-    let mut checks = newer(host);
-    checks.extend(audited(context, host));
+    if context.host.is_none() {
+        return without_records(context);
+    }
+    let mut checks: Vec<Check> = context.newer.iter().map(newer).collect();
+    checks.extend(audited(context));
     checks.extend(context.running.iter().flat_map(started_too_early));
     checks.extend(carried::examine(context));
     checks
@@ -52,11 +49,12 @@ fn started_too_early(record: &Record) -> impl Iterator<Item = Check> + '_ {
     })
 }
 
-fn audited(context: &HostContext, host: &Host) -> Vec<Check> {
-    let found = recovery::audit(host).map(|mut findings| {
+fn audited(context: &HostContext) -> Vec<Check> {
+    let found = context.findings.as_ref().map(|findings| {
         let is_shared = |it: &Finding| matches!(it, Finding::Base(_) | Finding::Isolation);
-        findings.retain(|finding| !(context.is_idle() && is_shared(finding)));
-        findings
+        let is_idle = context.is_idle();
+        let counts = |finding: &&Finding| !(is_idle && is_shared(finding));
+        findings.iter().filter(counts).collect::<Vec<_>>()
     });
     match found {
         Ok(findings) if findings.is_empty() => {
@@ -66,7 +64,7 @@ fn audited(context: &HostContext, host: &Host) -> Vec<Check> {
                 format!("{count} containers: rules and hosts files match their records"),
             )]
         }
-        Ok(findings) => checks_of(context, findings),
+        Ok(findings) => checks_of(context, &findings),
         Err(error) => {
             let fix = match error.cause {
                 // A repair from here would take what it cannot see for lost.
@@ -80,21 +78,17 @@ fn audited(context: &HostContext, host: &Host) -> Vec<Check> {
     }
 }
 
-/// Records that only a newer oci-link reads.
-fn newer(host: &Host) -> Vec<Check> {
-    let newer = host.store.newer().unwrap_or_default();
-    let check = |newer: &NewerRecord| {
-        let cause = format!("{}: it and its rules stay as they are", newer.reason);
-        Check::warning("newer record", cause, "install the oci-link that wrote it")
-    };
-    newer.iter().map(check).collect()
+/// A record that only a newer oci-link reads.
+fn newer(newer: &NewerRecord) -> Check {
+    let cause = format!("{}: it and its rules stay as they are", newer.reason);
+    Check::warning("newer record", cause, "install the oci-link that wrote it")
 }
 
-fn checks_of(context: &HostContext, findings: Vec<Finding>) -> Vec<Check> {
-    let lost = lost::examine(context, &findings);
+fn checks_of(context: &HostContext, findings: &[&Finding]) -> Vec<Check> {
+    let lost = lost::examine(context, findings.iter().copied());
     let is_orphaned = |finding: &Finding| matches!(finding, Finding::Orphaned { .. });
-    let findings: Vec<Finding> = findings.into_iter().filter(|it| !is_orphaned(it)).collect();
-    let check = |finding: &Finding| {
+    let findings: Vec<&Finding> = findings.iter().copied().filter(|it| !is_orphaned(it)).collect();
+    let check = |finding: &&Finding| {
         let fix = context.call(command(finding));
         Check::trouble(finding.is_grave(), SUBJECT, &finding.to_string(), &fix)
     };

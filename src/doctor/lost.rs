@@ -9,7 +9,7 @@ use crate::model::{BackendName, Origin, OwnerTag, StateId};
 use crate::recovery::Finding;
 use crate::sys::private_dir::Directory;
 use crate::sys::process;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -17,8 +17,11 @@ use std::rc::Rc;
 const SHOWN: usize = 10;
 
 /// The check of rules without a record among `findings`; `None` if there are none.
-pub(super) fn examine(context: &HostContext, findings: &[Finding]) -> Option<Check> {
-    let orphaned = findings.iter().filter_map(|finding| match finding {
+pub(super) fn examine<'a>(
+    context: &HostContext,
+    findings: impl IntoIterator<Item = &'a Finding>,
+) -> Option<Check> {
+    let orphaned = findings.into_iter().filter_map(|finding| match finding {
         Finding::Orphaned { backend, owner } => Some((*backend, owner)),
         _ => None,
     });
@@ -64,8 +67,10 @@ pub(super) fn without_records(context: &HostContext) -> Vec<Finding> {
 fn recipients(context: &HostContext, orphaned: &[(BackendName, &OwnerTag)]) -> BTreeSet<IpAddr> {
     let mut found = BTreeSet::new();
     for backend in BackendName::ALL {
+        let here = orphaned.iter().filter(|(of, _)| *of == backend).map(|(_, owner)| *owner);
+        let here: HashSet<&OwnerTag> = here.collect();
         for (owner, flows) in owners(context, backend) {
-            if orphaned.contains(&(backend, &owner)) {
+            if here.contains(&owner) {
                 found.extend(flows);
             }
         }

@@ -31,11 +31,14 @@ mod programs;
 mod state;
 
 use crate::config::{Config, Overrides};
+use crate::error::Result;
 use crate::firewall::probe::{Table, tables};
 use crate::firewall::{Choice, Firewall, SetupCache, select};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::model::{BackendName, BridgeName, Family, Record};
+use crate::recovery::{self, Finding, Report};
+use crate::store::NewerRecord;
 use crate::sys::private_dir::Directory;
 use crate::sys::process;
 pub(crate) use check::{Check, Verdict, worst};
@@ -67,6 +70,10 @@ struct HostContext {
     host: Option<Host>,
     /// The records of running containers.
     running: Vec<Record>,
+    /// The records of a newer version.
+    newer: Vec<NewerRecord>,
+    /// What `sync` and `gc` would find.
+    findings: Result<Vec<Finding>>,
     /// The tables of iptables.
     tables: Vec<Table>,
     /// Whether `watch` is running.
@@ -78,8 +85,11 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
     let (config, config_file, mut checks) = config::examine(&question.overrides);
     let (state, state_checks) = state::examine(&config, &config_file);
     let (host, opened) = links::open(&config, state.as_deref());
+    let Examined { running, newer, findings } = host.as_ref().map(Examined::of).unwrap_or_default();
     let context = HostContext {
-        running: links::running(host.as_ref()),
+        running,
+        newer,
+        findings,
         watched: state.as_deref().is_some_and(state::is_watched),
         tables: tables(),
         question,
@@ -173,9 +183,31 @@ impl HostContext {
     }
 }
 
-/// The records of running containers.
-fn alive(host: &Host) -> Vec<Record> {
-    let mut records = host.store.all().unwrap_or_default();
-    records.retain(|record| is_running(record, host.boot).is_ok_and(|runs| runs));
-    records
+/// What the records of a host say. Each record is read once.
+struct Examined {
+    running: Vec<Record>,
+    newer: Vec<NewerRecord>,
+    findings: Result<Vec<Finding>>,
+}
+
+impl Examined {
+    fn of(host: &Host) -> Self {
+        match recovery::report(host) {
+            Ok(Report { findings, snapshot }) => {
+                Self { running: snapshot.living, newer: snapshot.newer, findings: Ok(findings) }
+            }
+            // The records can be read even so.
+            Err(error) => {
+                let (mut running, newer) = host.store.everything().unwrap_or_default();
+                running.retain(|record| is_running(record, host.boot).is_ok_and(|runs| runs));
+                Self { running, newer, findings: Err(error) }
+            }
+        }
+    }
+}
+
+impl Default for Examined {
+    fn default() -> Self {
+        Self { running: Vec::new(), newer: Vec::new(), findings: Ok(Vec::new()) }
+    }
 }

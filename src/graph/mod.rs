@@ -2,19 +2,17 @@
 //! its own file. This module does not access the host.
 
 mod dot;
-mod known;
 mod layout;
 mod mermaid;
 mod svg;
 mod text;
 
 pub(crate) use dot::dot;
-pub(crate) use known::Known;
 pub(crate) use mermaid::mermaid;
 pub(crate) use svg::svg;
 pub(crate) use text::text;
 
-use crate::model::{ContainerName, LinkState, Network, Phase, PortSet, Record};
+use crate::model::{ContainerName, KnownRecords, LinkState, Network, Phase, PortSet, Record};
 use std::collections::{BTreeMap, HashMap};
 
 /// Marks a link that opens no port.
@@ -122,7 +120,7 @@ impl Graph {
             },
         };
         let mut graph = Self { nodes: records.iter().map(node).collect(), edges: Vec::new() };
-        let known = Known::of(records);
+        let known = KnownRecords::of(records);
         let mut awaited: BTreeMap<&str, usize> = BTreeMap::new();
         for (recipient, record) in records.iter().enumerate() {
             for link_state in &record.links {

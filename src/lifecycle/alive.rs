@@ -3,6 +3,33 @@
 use crate::error::{Cause, Error, Kind, Result};
 use crate::model::{Inode, ProcessPlace, Record};
 use crate::sys::process;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+
+thread_local! {
+    /// The pid and start time of the process that was found dead last. All recipients of a source that ended
+    /// ask for it, and it never runs again.
+    static GONE: Cell<Option<(i32, u64)>> = const { Cell::new(None) };
+    /// The processes that were found running, while a [`Remembered`] exists.
+    static RUNNING: RefCell<Option<HashSet<(i32, u64)>>> = const { RefCell::new(None) };
+}
+
+/// While it exists, a process that was found running counts as running.
+#[must_use = "the answers are forgotten when it is dropped"]
+pub(crate) struct Remembered(());
+
+/// Looks at each process once, until the returned value is dropped. For a command that only reports: what it
+/// compares is the host at one moment.
+pub(crate) fn remember() -> Remembered {
+    RUNNING.set(Some(HashSet::new()));
+    Remembered(())
+}
+
+impl Drop for Remembered {
+    fn drop(&mut self) {
+        RUNNING.set(None);
+    }
+}
 
 /// Whether the container of `record` is running.
 ///
@@ -16,7 +43,20 @@ pub(crate) fn is_running(record: &Record, boot: u128) -> Result<bool> {
         return Ok(false);
     }
     must_be_seen(record)?;
-    Ok(process::start_time(instance.pid)? == Some(instance.started))
+    let process = (instance.pid, instance.started);
+    if GONE.get() == Some(process) {
+        return Ok(false);
+    }
+    if RUNNING.with_borrow(|known| known.as_ref().is_some_and(|known| known.contains(&process))) {
+        return Ok(true);
+    }
+    let runs = process::start_time(instance.pid)? == Some(instance.started);
+    if runs {
+        RUNNING.with_borrow_mut(|known| known.as_mut().map(|known| known.insert(process)));
+    } else {
+        GONE.set(Some(process));
+    }
+    Ok(runs)
 }
 
 /// Fails if pids and start times in `record` have another meaning for this process.
@@ -44,6 +84,24 @@ mod tests {
     use super::*;
     use crate::lifecycle::fakes::own;
     use crate::model::Place;
+
+    #[test]
+    fn a_process_is_looked_at_once_while_answers_are_remembered() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut record = own("web", "80", &["10.0.0.2/24"]);
+        record.instance.pid = i32::try_from(child.id()).unwrap();
+        record.instance.started = process::start_time(record.instance.pid).unwrap().unwrap();
+        let boot = record.instance.boot;
+        let once = remember();
+        assert!(is_running(&record, boot).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(is_running(&record, boot).unwrap(), "as it was at that moment");
+        drop(once);
+        for _ in 0..2 {
+            assert!(!is_running(&record, boot).unwrap());
+        }
+    }
 
     #[test]
     fn a_process_of_another_namespace_is_neither_running_nor_dead() {

@@ -38,7 +38,8 @@ impl HostSnapshot {
     /// was made in other namespaces is an error.
     pub(crate) fn read(host: &Locked<'_>) -> Result<Self> {
         // A second list of all records would take as much memory again, and few containers are dead.
-        let (mut living, mut dead, mut run) = (host.store.all()?, Vec::new(), Vec::new());
+        let (mut living, newer) = host.store.everything()?;
+        let (mut dead, mut run) = (Vec::new(), Vec::new());
         for record in &living {
             home::check_record(host, record)?;
             run.push(lives(host, record)?);
@@ -60,7 +61,6 @@ impl HostSnapshot {
                 Err(error) => return Err(error),
             }
         }
-        let newer = host.store.newer()?;
         let backends = living.iter().map(|record: &Record| (record, Some(record.backend)));
         let all = dead.iter().map(|record| (record, None)).chain(backends);
         let owners = all.map(|(record, backend)| (record.owner.clone(), backend)).collect();

@@ -7,16 +7,20 @@ use crate::model::{Alias, LinkState, Record};
 
 /// Returns the first alias that `one` and `other` have for two sources. Both share a hosts file.
 pub(crate) fn disputed_alias<'a>(one: &'a Record, other: &Record) -> Option<&'a Alias> {
-    let differ = |ours: &LinkState, theirs: &LinkState| match (&ours.source, &theirs.source) {
-        (Some(ours), Some(theirs)) => ours != theirs,
-        _ => ours.link.source != theirs.link.source,
-    };
     let is_disputed = |ours: &&LinkState| {
         other.links.iter().any(|theirs| {
-            theirs.link.alias.same_host(ours.link.alias.as_str()) && differ(ours, theirs)
+            theirs.link.alias.same_host(ours.link.alias.as_str()) && have_two_sources(ours, theirs)
         })
     };
     one.links.iter().find(is_disputed).map(|link_state| &link_state.link.alias)
+}
+
+/// Whether two links with one alias lead to two sources.
+pub(crate) fn have_two_sources(one: &LinkState, other: &LinkState) -> bool {
+    match (&one.source, &other.source) {
+        (Some(one), Some(other)) => one != other,
+        _ => one.link.source != other.link.source,
+    }
 }
 
 #[cfg(test)]

@@ -253,7 +253,9 @@ pub(crate) fn usable(
         Some(name) => NetworkName::new(name).map(DeclaredBy::DockerNetwork),
     };
     let declared_by = declared_by.map_err(|error| invalid(Fault::Network, &error))?;
-    let mut link = Link::parse(&recorded.text)
+    let parsed = Link::parse(&recorded.text);
+    let mut link = parsed
+        .and_then(|link| link.source.must_be_plain().map(|()| link))
         .map_err(|error| invalid(fault_of(&recorded.text, &error), &error))?;
     if let Some(id) = resolve(&link.source) {
         link.source = id;

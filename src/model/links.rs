@@ -38,7 +38,7 @@ impl Link {
             Some((source, alias)) => (source, Some(alias)),
         };
         let inspected = source.starts_with('/');
-        let source = Reference::new(source.strip_prefix('/').unwrap_or(source))?;
+        let source = Reference::of_link(source.strip_prefix('/').unwrap_or(source))?;
         let alias = match alias {
             None => Alias::from(&source),
             Some(path) if inspected => Alias::new(path.rsplit('/').next().unwrap_or(path))?,

@@ -81,10 +81,11 @@ checked_name!(
     PodName, "pod", ".-", MAX_NAME
 );
 
-/// How a link names its source: by name, by id, by the beginning of an engine's id, or as
-/// `pod/container`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Reference(String);
+checked_name!(
+    /// How a link names its source: by name, by id, by the beginning of an engine's id, or as
+    /// `pod/container` (see [`Reference::of_link`]).
+    Reference, "link source", "_.+-", MAX_NAME
+);
 
 checked_name!(
     /// What an engine calls a network.
@@ -154,28 +155,18 @@ impl From<&ContainerId> for ContainerName {
     }
 }
 
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl Reference {
-    /// Checks `value`. It may have one slash, between a pod and a container.
-    pub fn new(value: &str) -> Result<Self, Invalid> {
-        let what = "link source";
-        let part = |text: &str| check(what, text, "_.+-", MAX_NAME).is_ok();
+    /// Checks `value`, which may also be `pod/container`. Only a container in a pod may link to such a source.
+    pub(crate) fn of_link(value: &str) -> Result<Self, Invalid> {
+        let is_part = |text: &str| Self::new(text).is_ok();
         match value.split_once('/') {
-            Some((pod, container)) if value.len() <= MAX_NAME && part(pod) && part(container) => {
+            Some((pod, container))
+                if value.len() <= MAX_NAME && is_part(pod) && is_part(container) =>
+            {
                 Ok(Self(value.to_owned()))
             }
-            _ => check(what, value, "_.+-", MAX_NAME).map(Self),
+            _ => Self::new(value),
         }
-    }
-
-    /// Returns the text: a name, an id or the beginning of one, or `pod/container`.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 
     /// Returns pod and container of `pod/container`.
@@ -185,7 +176,7 @@ impl Reference {
 
     /// Refuses `pod/container`.
     pub(crate) fn must_be_plain(&self) -> Result<(), Invalid> {
-        check("link source", &self.0, "_.+-", MAX_NAME).map(drop)
+        Self::new(&self.0).map(drop)
     }
 
     /// Returns the reference as a file name.

@@ -24,7 +24,7 @@ impl Pod {
 
     /// Returns `pod/container`, or `None` if it is too long for a reference.
     pub(crate) fn reference(&self) -> Option<Reference> {
-        Reference::new(&format!("{}/{}", self.name, self.container)).ok()
+        Reference::of_link(&format!("{}/{}", self.name, self.container)).ok()
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn port(text: &str) -> PortRange {
 
 /// A checked reference.
 pub(crate) fn reference(text: &str) -> Reference {
-    Reference::new(text).unwrap()
+    Reference::of_link(text).unwrap()
 }
 
 /// A checked alias.

@@ -21,23 +21,23 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
         if is_outdated(record, &mut look) {
             findings.push(Finding::Addresses(record.into()));
         }
-        let linked = match is_linked(host, record) {
+        let now = match Now::of(host, record) {
             // Its source has a record of a newer version. The link stays as it is.
             Err(error) if error.cause == Cause::NewerRecord => {
                 log::warn!("links of {}: not checked: {error}", record.name);
                 continue;
             }
-            linked => linked?,
+            now => now?,
         };
         if record.phase == Phase::Pending {
             findings.push(Finding::Unfinished(record.into()));
-        } else if !linked {
+        } else if !now.linked {
             findings.push(Finding::Links(record.into()));
         }
         if !has_its_rules(host, snapshot, record)? {
             findings.push(Finding::Rules(record.into()));
         }
-        if record.phase == Phase::Ready && !has_its_lines(host, record, linked)? {
+        if record.phase == Phase::Ready && !now.has_lines {
             findings.push(Finding::Hosts(record.into()));
         }
     }
@@ -71,13 +71,87 @@ fn families(record: &Record) -> impl Iterator<Item = Family> + '_ {
     record.flows.iter().map(|flow| Family::of(flow.from))
 }
 
+/// A record compared with the plan that would be made now.
+struct Now {
+    /// Whether the links are connected to the containers that their source names mean now.
+    linked: bool,
+    /// Whether the hosts file contains the block of the record. If `linked`, the block is also the one that
+    /// would be planned now. A file that was removed or replaced needs no block.
+    has_lines: bool,
+}
+
+impl Now {
+    /// Makes one plan for the links and the lines of `record`. The lines of a record that is not ready are
+    /// not compared.
+    fn of(host: &Locked<'_>, record: &Record) -> Result<Self> {
+        let lines = match record.phase {
+            Phase::Ready => Lines::of(host, record),
+            Phase::Pending => Lines::Unneeded,
+        };
+        let file = match &lines {
+            Lines::In(file) => file,
+            Lines::Unneeded => {
+                return Ok(Self { linked: is_linked(host, record)?, has_lines: true });
+            }
+            Lines::Lost => return Ok(Self { linked: is_linked(host, record)?, has_lines: false }),
+        };
+        let block = record.hosts.as_ref().map_or("", |edit| &edit.block);
+        let holds = |content| block.is_empty() || hosts::contains(content, block);
+        let holds = file.content().is_some_and(holds);
+        let plan = match plan(host, record, Some(file), true, OnMissing::Leave) {
+            Ok(plan) => plan.record,
+            // The links may be wrong for another reason, and their repair says more.
+            Err(_) if !is_linked(host, record)? => {
+                return Ok(Self { linked: false, has_lines: holds });
+            }
+            Err(error) => return Err(error),
+        };
+        if has_links(record) && !has_links_of(record, &plan) {
+            return Ok(Self { linked: false, has_lines: holds });
+        }
+        let meant = plan.hosts.as_ref().map_or("", |edit| &edit.block);
+        let same = block.trim_start_matches('\n') == meant.trim_start_matches('\n');
+        Ok(Self { linked: true, has_lines: same && holds })
+    }
+}
+
+/// Where the lines of a record must be.
+enum Lines {
+    /// Nowhere: there is no file, or no block.
+    Unneeded,
+    /// In a file that cannot be opened.
+    Lost,
+    /// In this file.
+    In(HostsFile),
+}
+
+impl Lines {
+    fn of(host: &Locked<'_>, record: &Record) -> Self {
+        let Some(edit) = &record.hosts else { return Self::Unneeded };
+        match HostsFile::again(&edit.place, &host.config.state_dir) {
+            Ok(None) => Self::Unneeded,
+            // No block is expected in a file that cannot be opened.
+            Err(_) if edit.block.is_empty() => Self::Unneeded,
+            Err(_) => Self::Lost,
+            Ok(Some(file)) => Self::In(file),
+        }
+    }
+}
+
 /// Whether the links are connected to the containers that their source names mean now.
 fn is_linked(host: &Locked<'_>, record: &Record) -> Result<bool> {
-    if record.links.is_empty() && record.flows.is_empty() {
+    if !has_links(record) {
         return Ok(true);
     }
-    let plan = plan(host, record, None, true, OnMissing::Leave)?;
-    Ok(plan.record.links == record.links && plan.record.flows == record.flows)
+    Ok(has_links_of(record, &plan(host, record, None, true, OnMissing::Leave)?.record))
+}
+
+fn has_links(record: &Record) -> bool {
+    !record.links.is_empty() || !record.flows.is_empty()
+}
+
+fn has_links_of(record: &Record, planned: &Record) -> bool {
+    planned.links == record.links && planned.flows == record.flows
 }
 
 /// Whether the rules with the record's tag in the kernel are exactly those of the record.
@@ -92,27 +166,6 @@ fn has_its_rules(host: &Locked<'_>, snapshot: &HostSnapshot, record: &Record) ->
     lines.sort();
     // A chain without flows should not exist.
     Ok(lines == expected && !record.flows.is_empty())
-}
-
-/// Whether the hosts file contains the block of the record. With `linked`, the block must also be
-/// the one that would be planned now. A file that was removed or replaced needs no block.
-fn has_its_lines(host: &Locked<'_>, record: &Record, linked: bool) -> Result<bool> {
-    let Some(edit) = &record.hosts else { return Ok(true) };
-    let file = match HostsFile::again(&edit.place, &host.config.state_dir) {
-        Ok(None) => return Ok(true),
-        // No block is expected in a file that cannot be opened.
-        Err(_) if edit.block.is_empty() => return Ok(true),
-        Err(_) => return Ok(false),
-        Ok(Some(file)) => file,
-    };
-    let holds = |content| edit.block.is_empty() || hosts::contains(content, &edit.block);
-    if !linked {
-        return Ok(file.content().is_some_and(holds));
-    }
-    let planned = plan(host, record, Some(&file), true, OnMissing::Leave)?.record.hosts;
-    let meant = planned.as_ref().map_or("", |edit| &edit.block);
-    let same = edit.block.trim_start_matches('\n') == meant.trim_start_matches('\n');
-    Ok(same && file.content().is_some_and(holds))
 }
 
 /// Repairs isolation or the shared parts of a backend. Requires the host lock.

@@ -18,6 +18,7 @@ mod teardown;
 use crate::error::{Failures, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::adopt::record_all;
+use crate::lifecycle::alive::remember;
 use crate::lifecycle::awaited;
 use crate::lifecycle::notes::{unrecorded, work_off};
 use crate::lifecycle::snapshot::{self, HostSnapshot};
@@ -41,40 +42,65 @@ pub(crate) struct Repaired {
     pub(crate) failures: Failures,
 }
 
+/// What an audit found, and the records and rules that it examined.
+pub(crate) struct Report {
+    /// The differences.
+    pub(crate) findings: Vec<Finding>,
+    /// What was examined.
+    pub(crate) snapshot: HostSnapshot,
+}
+
 /// Returns all differences between the records and the host. Takes the host lock.
 pub(crate) fn audit(host: &Host) -> Result<Vec<Finding>> {
-    Ok(audit_records(host)?.0)
+    Ok(look(&host.lock()?, all_findings)?.findings)
 }
 
-/// Returns what [`sync`] would repair: also the sources in Docker's files that links wait for. Takes the
-/// host lock.
-pub(crate) fn audit_with_sources(host: &Host) -> Result<Vec<Finding>> {
-    let (mut findings, are_files) = audit_records(host)?;
-    if are_files {
-        findings.extend(awaited::all(host)?.iter().map(|source| Finding::Source(source.into())));
+/// As [`audit`], for a command: each record is read once, and all are kept in memory meanwhile.
+pub(crate) fn report(host: &Host) -> Result<Report> {
+    look_once(host, all_findings)
+}
+
+/// Reports what [`sync`] would repair: also the sources in Docker's files that links wait for. Takes the host
+/// lock.
+pub(crate) fn report_with_sources(host: &Host) -> Result<Report> {
+    let mut report = report(host)?;
+    if are_files(&report.snapshot) {
+        let sources = awaited::all(host)?;
+        report.findings.extend(sources.iter().map(|source| Finding::Source(source.into())));
     }
-    Ok(findings)
+    Ok(report)
 }
 
-/// Returns all differences, and whether the engine of a living container has files about others.
-fn audit_records(host: &Host) -> Result<(Vec<Finding>, bool)> {
-    let host = &host.lock()?;
-    let snapshot = HostSnapshot::read(host)?;
-    let mut findings = dead::findings(host, &snapshot)?;
-    findings.extend(drift::findings(host, &snapshot)?);
-    findings.extend(unrecorded(host)?.into_iter().map(Finding::Unrecorded));
-    Ok((findings, are_files(&snapshot)))
-}
-
+/// Whether the engine of a living container has files about others.
 fn are_files(snapshot: &HostSnapshot) -> bool {
     snapshot.living.iter().any(|record| record.engine_files.is_some())
 }
 
-/// Returns what dead containers left behind. Takes the host lock.
-pub(crate) fn audit_dead(host: &Host) -> Result<Vec<Finding>> {
-    let host = &host.lock()?;
-    let mut findings = dead::findings(host, &HostSnapshot::read(host)?)?;
+/// Reports what dead containers left behind. Takes the host lock.
+pub(crate) fn report_dead(host: &Host) -> Result<Report> {
+    look_once(host, dead::findings)
+}
+
+fn look_once(host: &Host, find: Find) -> Result<Report> {
+    let host = host.lock()?;
+    host.store.keep_all(host.lock());
+    let _once = remember();
+    look(&host, find)
+}
+
+/// Finds a kind of differences. The caller holds the host lock.
+type Find = fn(&Locked<'_>, &HostSnapshot) -> Result<Vec<Finding>>;
+
+fn look(host: &Locked<'_>, find: Find) -> Result<Report> {
+    let snapshot = HostSnapshot::read(host)?;
+    let mut findings = find(host, &snapshot)?;
     findings.extend(unrecorded(host)?.into_iter().map(Finding::Unrecorded));
+    Ok(Report { findings, snapshot })
+}
+
+fn all_findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
+    let mut findings = dead::findings(host, snapshot)?;
+    findings.extend(drift::findings(host, snapshot)?);
     Ok(findings)
 }
 
@@ -103,9 +129,7 @@ pub(crate) fn sync(host: &Host) -> Result<Repaired> {
     let mut with_files = false;
     let mut repaired = repair(host, |host, snapshot| {
         with_files = are_files(snapshot);
-        let mut findings = dead::findings(host, snapshot)?;
-        findings.extend(drift::findings(host, snapshot)?);
-        Ok(findings)
+        all_findings(host, snapshot)
     })?;
     // A source may have ended and run again: the repair has just removed its record.
     if with_files {

@@ -2,19 +2,16 @@
 
 use crate::error::Result;
 use crate::firewall::foreign::{self, Obstacle, Sample};
-use crate::host::Host;
-use crate::lifecycle::alive::is_running;
-use crate::model::{Address, BackendName, Flow, Record};
+use crate::model::{Address, BackendName, ContainerId, Flow, Record};
+use std::collections::{BTreeSet, HashMap};
 
 /// Packets that are tried; a few differ in more than their addresses.
 const MAX_PACKETS: usize = 256;
 
-/// Finds chains of other programs that drop the packets of links of running containers, or hide their
+/// Finds chains of other programs that drop the packets of links of the containers `running`, or hide their
 /// senders.
-pub(crate) fn obstacles(host: &Host) -> Result<Vec<Obstacle>> {
-    let mut running = host.store.all()?;
-    running.retain(|record| is_running(record, host.boot).is_ok_and(|runs| runs));
-    let packets = packets(&running);
+pub(crate) fn obstacles(running: &[Record]) -> Result<Vec<Obstacle>> {
+    let packets = packets(running);
     if packets.is_empty() {
         return Ok(Vec::new());
     }
@@ -25,21 +22,26 @@ pub(crate) fn obstacles(host: &Host) -> Result<Vec<Obstacle>> {
 
 /// The packets that links of these containers permit, each with its backend.
 pub(crate) fn packets(records: &[Record]) -> Vec<(BackendName, Sample)> {
+    let by_id: HashMap<_, _> = records.iter().map(|record| (&record.id, record)).collect();
+    let linked = |record: &&Record| record.backend != BackendName::None && !record.flows.is_empty();
     let mut packets = Vec::new();
-    for record in records.iter().filter(|record| record.backend != BackendName::None) {
-        let sources = sources(record, records);
+    for record in records.iter().filter(linked) {
+        let sources = sources(record, &by_id);
         for flow in record.flows.iter().take(MAX_PACKETS - packets.len()) {
             packets.push((record.backend, Sample::of(flow, ends(flow, record, &sources))));
+        }
+        if packets.len() == MAX_PACKETS {
+            break;
         }
     }
     packets
 }
 
-/// The containers to which `record` is linked.
-fn sources<'a>(record: &Record, records: &'a [Record]) -> Vec<&'a Record> {
-    let is_source =
-        |other: &&Record| record.links.iter().any(|link| link.source.as_ref() == Some(&other.id));
-    if record.flows.is_empty() { Vec::new() } else { records.iter().filter(is_source).collect() }
+/// The containers to which `record` is linked, each once.
+fn sources<'a>(record: &Record, by_id: &HashMap<&ContainerId, &'a Record>) -> Vec<&'a Record> {
+    let ids: BTreeSet<&ContainerId> =
+        record.links.iter().filter_map(|link| link.source.as_ref()).collect();
+    ids.into_iter().filter_map(|id| by_id.get(id).copied()).collect()
 }
 
 /// The addresses of both ends of a flow. An end that is not certain is `None`.

@@ -240,6 +240,10 @@ impl Store for DirectoryStore {
         record.names().try_for_each(|name| self.take_name(record, name))
     }
 
+    fn owns(&self, record: &Record, reference: &Reference) -> Result<bool> {
+        Ok(self.names.read_link(reference.as_str())?.as_deref() == Some(record.id.key().as_ref()))
+    }
+
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>> {
         let keys = self.keys_of(address)?;
         keys.iter().filter_map(|key| self.read(key).transpose()).collect()
@@ -287,12 +291,19 @@ impl Store for DirectoryStore {
     }
 
     fn all(&self) -> Result<Vec<Record>> {
-        let keys = self.file_names()?;
-        keys.iter().filter_map(|key| self.read_known(key).transpose()).collect()
+        Ok(self.everything()?.0)
     }
 
     fn newer(&self) -> Result<Vec<NewerRecord>> {
         self.find_newer()
+    }
+
+    fn everything(&self) -> Result<(Vec<Record>, Vec<NewerRecord>)> {
+        self.read_everything()
+    }
+
+    fn keep_all(&self, _: &Lock) {
+        self.known.borrow_mut().keep_all();
     }
 
     fn is_complete(&self, epoch: &str) -> Result<bool> {

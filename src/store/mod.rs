@@ -91,6 +91,10 @@ pub trait Store {
     ///
     /// Requires the host lock.
     fn claim_names(&self, lock: &Lock, record: &Record) -> Result<()>;
+    /// Whether the container of `record`, which has the name `reference`, owns it. Reads no record.
+    fn owns(&self, record: &Record, reference: &Reference) -> Result<bool> {
+        Ok(self.named(reference)?.is_some_and(|owner| owner.id == record.id))
+    }
     /// Returns the records that contain this address, also those of containers that had it before.
     fn holders_of(&self, address: IpAddr) -> Result<Vec<Record>>;
     /// Returns the records of other containers than `id` that contain this address.
@@ -116,6 +120,15 @@ pub trait Store {
     fn newer(&self) -> Result<Vec<NewerRecord>> {
         Ok(Vec::new())
     }
+    /// Returns what [`Store::all`] and [`Store::newer`] return. Each record is read once.
+    fn everything(&self) -> Result<(Vec<Record>, Vec<NewerRecord>)> {
+        Ok((self.all()?, self.newer()?))
+    }
+    /// Keeps every record that is read in memory until the host lock is released, however many they are:
+    /// no record is read twice. For a command that examines the whole store.
+    ///
+    /// Requires the host lock.
+    fn keep_all(&self, _: &Lock) {}
     /// Whether [`Store::mark_complete`] was called in this `epoch` and no record has been lost
     /// since.
     ///

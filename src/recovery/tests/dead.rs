@@ -1,6 +1,6 @@
 //! Containers that have ended, and rules without a record.
 
-use super::super::{audit, audit_dead, gc, sync};
+use super::super::{audit, gc, report_dead, sync};
 use super::{linked, orphan, shown, web};
 use crate::lifecycle::fakes::{Listener, own};
 use crate::model::{OwnerTag, StateId};
@@ -18,7 +18,7 @@ fn what_dead_containers_left_is_removed() {
         format!("orphaned rules in nftables: no record has the owner tag {owner}"),
         "leftover in the state directory: records/new".to_owned(),
     ];
-    let findings = audit_dead(&scene.host).unwrap();
+    let findings = report_dead(&scene.host).unwrap().findings;
     assert_eq!(shown(&findings), expected);
     assert_eq!(findings[1].container(), None);
     let repaired = gc(&scene.host).unwrap();
@@ -85,7 +85,7 @@ fn rules_of_a_dead_container_in_another_backend_are_removed() {
     let (owner, flow) = (web().owner, scene.permitted()[0]);
     scene.kernel.borrow_mut().rules.insert(("iptables", owner), vec![flow]);
     scene.end_process("web");
-    assert_eq!(audit_dead(&scene.host).unwrap().len(), 1);
+    assert_eq!(report_dead(&scene.host).unwrap().findings.len(), 1);
     gc(&scene.host).unwrap();
     assert_eq!(scene.permitted(), []);
 }

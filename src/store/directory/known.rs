@@ -6,7 +6,8 @@ use crate::sys::process::lock::Lock;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::{Rc, Weak};
 
-/// The most records, and lists of containers with one address, that are kept. Further ones are read again.
+/// The most records, and lists of containers with one address, that are kept. Further ones are read again,
+/// unless [`Known::keep_all`] was called.
 const MOST: usize = 1024;
 /// The most flows of all these records.
 const MOST_FLOWS: usize = 1 << 16;
@@ -15,6 +16,7 @@ const MOST_FLOWS: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     lock: Weak<()>,
+    keeps_all: bool,
     records: HashMap<String, Record>,
     flows: usize,
     holders: HashMap<String, Rc<BTreeSet<String>>>,
@@ -24,6 +26,11 @@ impl Known {
     /// Forgets everything. From now on `lock` is the one that must be held.
     pub(super) fn begin(&mut self, lock: &Lock) {
         *self = Self { lock: lock.sign(), ..Self::default() };
+    }
+
+    /// Keeps everything that is read until the lock is released.
+    pub(super) fn keep_all(&mut self) {
+        self.keeps_all = true;
     }
 
     fn is_locked(&self) -> bool {
@@ -38,7 +45,7 @@ impl Known {
     /// Keeps a record that was read, if there is room.
     pub(super) fn note(&mut self, key: &str, record: &Record) {
         let has_room = self.records.len() < MOST && self.flows + record.flows.len() <= MOST_FLOWS;
-        if has_room && self.is_locked() {
+        if (has_room || self.keeps_all) && self.is_locked() {
             self.insert(key, record.clone());
         }
     }
@@ -73,7 +80,7 @@ impl Known {
 
     /// Keeps the containers with an address, if there is room.
     pub(super) fn note_holders(&mut self, address: &str, keys: &Rc<BTreeSet<String>>) {
-        if self.is_locked() && self.holders.len() < MOST {
+        if self.is_locked() && (self.holders.len() < MOST || self.keeps_all) {
             self.holders.insert(address.to_owned(), Rc::clone(keys));
         }
     }

@@ -65,6 +65,9 @@ impl DirectoryStore {
     /// Whether the record with this key needs an entry, which `has` tells. A record of a newer version
     /// may need any.
     fn is_used(&self, key: &str, has: impl Fn(&Record) -> bool) -> Result<bool> {
+        if let Some(record) = self.known.borrow().record(key) {
+            return Ok(has(record));
+        }
         match self.read(key) {
             Err(error) if error.cause == Cause::NewerRecord => Ok(true),
             read => Ok(read?.is_some_and(|record| has(&record))),

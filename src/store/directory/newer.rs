@@ -3,7 +3,7 @@
 
 use super::entries::record_path;
 use super::{DirectoryStore, MAX_RECORD, NewerRecord};
-use crate::error::{Cause, Result};
+use crate::error::{Cause, Error, Result};
 use crate::model::Record;
 use crate::store::format;
 
@@ -13,13 +13,33 @@ impl DirectoryStore {
     pub(super) fn read_known(&self, key: &str) -> Result<Option<Record>> {
         match self.read(key) {
             Err(error) if error.cause == Cause::NewerRecord => {
-                if self.warned.borrow_mut().insert(key.to_owned()) {
-                    log::warn!("{error}: skipped; it and its rules stay");
-                }
+                self.warn_once(key, &error);
                 Ok(None)
             }
             read => read,
         }
+    }
+
+    fn warn_once(&self, key: &str, error: &Error) {
+        if self.warned.borrow_mut().insert(key.to_owned()) {
+            log::warn!("{error}: skipped; it and its rules stay");
+        }
+    }
+
+    /// Reads all records and lists those of a newer version. The first time, a warning names each of these.
+    pub(super) fn read_everything(&self) -> Result<(Vec<Record>, Vec<NewerRecord>)> {
+        let keys = self.file_names()?;
+        let (mut records, mut newer) = (Vec::with_capacity(keys.len()), Vec::new());
+        for key in keys {
+            match self.read(&key) {
+                Err(error) if error.cause == Cause::NewerRecord => {
+                    self.warn_once(&key, &error);
+                    newer.push(self.describe(&key, &error)?);
+                }
+                read => records.extend(read?),
+            }
+        }
+        Ok((records, newer))
     }
 
     /// Lists the records of a newer version.
@@ -33,9 +53,14 @@ impl DirectoryStore {
                     continue;
                 }
             };
-            let bytes = self.records.read(&record_path(&name), MAX_RECORD)?.unwrap_or_default();
-            found.push(NewerRecord { owner: format::owner_of(&bytes), reason: error.to_string() });
+            found.push(self.describe(&name, &error)?);
         }
         Ok(found)
+    }
+
+    /// Describes the record of a newer version with this key. `error` says why it is not read.
+    fn describe(&self, key: &str, error: &Error) -> Result<NewerRecord> {
+        let bytes = self.records.read(&record_path(key), MAX_RECORD)?.unwrap_or_default();
+        Ok(NewerRecord { owner: format::owner_of(&bytes), reason: error.to_string() })
     }
 }

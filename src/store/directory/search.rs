@@ -48,6 +48,9 @@ impl DirectoryStore {
 
     /// Returns the last owner of a name, if it has another name now.
     pub(super) fn last_owner_of(&self, name: &Reference) -> Result<Option<Record>> {
+        if name.in_pod().is_some() {
+            return Ok(None);
+        }
         let key = self.names.read_link(name.as_str())?;
         let record = key.map(|key| self.read(&key)).transpose()?.flatten();
         Ok(record.filter(|record| !record.is_named(name) && record.was_named(name)))

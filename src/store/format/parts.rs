@@ -138,7 +138,7 @@ impl TryFrom<&StoredLink> for LinkState {
     type Error = Invalid;
 
     fn try_from(stored: &StoredLink) -> std::result::Result<Self, Invalid> {
-        let source = Reference::new(&stored.source)?;
+        let source = Reference::of_link(&stored.source)?;
         let link = Link { source, alias: Alias::new(&stored.alias)? };
         let source = stored.connected.as_deref().map(ContainerId::new).transpose()?;
         let source = source.map(|id| id.tagged(stored.namesake));

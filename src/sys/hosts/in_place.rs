@@ -32,7 +32,15 @@ pub(super) fn in_place(file: &File, old: &[u8], new: &[u8], alone: bool) -> Resu
         file.write_all_at(&tail, same as u64)
     };
     let what = || "cannot write the hosts file";
-    let written = written.context(Kind::Hosts, what).and_then(|()| shorten(file, old, new));
+    // Under a write lease no other process has the file open, so none has appended to it.
+    let cut = || {
+        if alone && new.len() < old.len() {
+            file.set_len(new.len() as u64).context(Kind::Hosts, what)
+        } else {
+            shorten(file, old, new)
+        }
+    };
+    let written = written.context(Kind::Hosts, what).and_then(|()| cut());
     if written.is_err() {
         put_back(file, old, same, new.len() as u64);
     }

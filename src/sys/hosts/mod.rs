@@ -100,7 +100,10 @@ impl HostsFile {
     /// The earlier content may contain lines of another container that has been removed since.
     pub(crate) fn look_again(&mut self) -> Result<()> {
         match &mut self.target {
-            Source::Mount(file) => self.content = Some(read(file, USUAL, "hosts file")?),
+            Source::Mount(file) => {
+                let usual = self.content.as_ref().map_or(USUAL, |content| content.len() as u64);
+                self.content = Some(read(file, usual, "hosts file")?);
+            }
             Source::Rootfs(entry) => {
                 entry.find_again()?;
                 self.content = content(entry)?;
@@ -168,6 +171,7 @@ impl HostsFile {
             let grows = new.len() > now.map_or(0, <[u8]>::len);
             if grows { must_fit(new, "hosts file") } else { Ok(new) }
         };
+        let usual = self.content.as_ref().map_or(USUAL, |content| content.len() as u64);
         match &mut self.target {
             Source::Mount(file) => lease::with(file, |alone| {
                 if !alone {
@@ -177,7 +181,7 @@ impl HostsFile {
                 }
                 let length = || file.metadata().context(Kind::Hosts, || "hosts file");
                 for round in 1.. {
-                    let now = read(file, USUAL, "hosts file")?;
+                    let now = read(file, usual, "hosts file")?;
                     let new = change(Some(&now))?;
                     if alone || round >= ROUNDS || length()?.len() == now.len() as u64 {
                         return in_place(file, &now, &new, alone);

@@ -10,7 +10,7 @@ use crate::{
 };
 use oci_link::testing::BackendName;
 use serde_json::json;
-use std::{fmt::Write, fs, process::Command};
+use std::{collections::BTreeMap, fmt::Write, fs, process::Command};
 
 /// What was sent to the kernel and received from it by netlink.
 #[derive(Debug, Clone, Copy, Default)]
@@ -128,6 +128,37 @@ fn closes_nothing_under_the_lock(trace: &str) {
         }
     }
     assert!(closed > 0, "no netfilter socket was closed\n{trace}");
+}
+
+/// How often `command` opens each record.
+fn opened_records(host: &Host, command: &Command) -> BTreeMap<String, usize> {
+    let trace = host.path("trace");
+    let strace = "strace -qq -e trace=openat -o \"$1\" \"${@:2}\"; exit 0";
+    host.run(&mut after(strace, &[&trace], command)).ok();
+    let text = fs::read_to_string(trace).expect("strace wrote it");
+    let mut opened = BTreeMap::new();
+    for name in text.lines().filter_map(|line| line.split('"').nth(1)) {
+        // Other files of JSON are opened by their whole path.
+        if name.strip_suffix(".json").is_some() && !name.starts_with('/') {
+            *opened.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+    opened
+}
+
+/// A command that examines everything reads each record once, however many containers name each other.
+#[test]
+fn a_report_reads_each_record_once() {
+    let host = host_with(BackendName::Ipset);
+    let _db = source(&host, "db", "3306");
+    let recipients: Vec<Container> =
+        (0..6).map(|number| recipient(&host, &format!("web{number}"), "db")).collect();
+    for words in [&["sync", "--check"][..], &["gc", "--dry-run"], &["doctor"], &["graph"], &["ls"]]
+    {
+        let opened = opened_records(&host, &host.oci_link(words));
+        assert_eq!(opened.len(), recipients.len() + 1, "{words:?}: {opened:?}");
+        assert!(opened.values().all(|times| *times == 1), "{words:?}: {opened:?}");
+    }
 }
 
 #[test]

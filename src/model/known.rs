@@ -1,18 +1,18 @@
 //! The records that a picture or a list is about, found by id and by name.
 
-use crate::model::{ContainerId, LinkState, Meaning, Record};
+use super::{ContainerId, LinkState, Meaning, Record};
 use std::collections::{BTreeMap, HashMap};
 
 /// Records with their indexes. A look-up does not pass all of them.
 #[derive(Debug)]
-pub(crate) struct Known<'a> {
+pub(crate) struct KnownRecords<'a> {
     records: &'a [Record],
     places: HashMap<&'a ContainerId, usize>,
     ids: BTreeMap<&'a str, Vec<usize>>,
     names: HashMap<&'a str, Vec<usize>>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> KnownRecords<'a> {
     /// The indexes of `records`.
     pub(crate) fn of(records: &'a [Record]) -> Self {
         let mut known =
@@ -46,16 +46,23 @@ impl<'a> Known<'a> {
     /// The place of that record.
     pub(crate) fn meant_place(&self, recipient: &Record, link_state: &LinkState) -> Option<usize> {
         let name = &link_state.link.source;
-        let others: Vec<(usize, &Record)> = self
-            .candidates(link_state)
-            .into_iter()
-            .filter_map(|at| Some((at, self.records.get(at)?)))
-            .filter(|(_, record)| record.id != recipient.id && link_state.means(record))
-            .collect();
+        let others: Vec<(usize, &Record)> = self.others(recipient, link_state).collect();
         let by_id = others.iter().find(|(_, record)| record.id.as_str() == name.as_str());
         let by_name = others.iter().find(|(_, record)| record.is_named(name));
         let prefixed = others.first().filter(|_| others.len() == 1);
         by_id.or(by_name).or(prefixed).map(|(at, _)| *at)
+    }
+
+    /// The other records that a link of `recipient` may mean, with their places, in order.
+    pub(crate) fn others(
+        &self,
+        recipient: &Record,
+        link_state: &LinkState,
+    ) -> impl Iterator<Item = (usize, &'a Record)> {
+        let records = self.records;
+        let all = self.candidates(link_state).into_iter();
+        all.filter_map(move |at| Some((at, records.get(at)?)))
+            .filter(move |(_, record)| record.id != recipient.id && link_state.means(record))
     }
 
     /// The places of all records that the link may mean, in order.
@@ -92,7 +99,7 @@ mod tests {
             record(&format!("web{number:05}"), "", &[]).linked(&[link.as_str()])
         };
         let records: Vec<Record> = (0..5000).map(source).chain((0..5000).map(waits)).collect();
-        let known = Known::of(&records);
+        let known = KnownRecords::of(&records);
         let mut compared = 0;
         for (number, record) in records[5000..].iter().enumerate() {
             let link = &record.links[0];
