@@ -4,10 +4,11 @@ use super::say;
 use crate::cli::{self, Configure};
 use crate::config::{CONFIG_FILE, Config, Overrides};
 use crate::configure::{self, Registering, Registration, RuntimeName};
-use crate::error::{Context, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file;
 use crate::sys::process::exec;
-use std::path::Path;
+use crate::sys::users;
+use std::path::{Path, PathBuf};
 
 /// Changes the engine's configuration, or prints the changes with `--dry-run`.
 pub(crate) fn run(overrides: Overrides, arguments: &Configure) -> Result<()> {
@@ -40,7 +41,9 @@ fn request(mut overrides: Overrides, arguments: &Configure) -> Result<Registerin
     let command = if arguments.remove || arguments.hooks {
         None
     } else {
-        overrides.config.get_or_insert_with(|| exec::below(&root, Path::new(CONFIG_FILE)));
+        if root != Path::new("/") {
+            overrides.config.get_or_insert_with(|| exec::below(&root, Path::new(CONFIG_FILE)));
+        }
         Config::load(overrides)?.runtime
     };
     let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
@@ -55,9 +58,22 @@ fn request(mut overrides: Overrides, arguments: &Configure) -> Result<Registerin
         default: arguments.default,
         hooks: arguments.hooks,
         remove: arguments.remove,
+        home: home(&root)?,
         root,
         program,
         command,
         below: None,
     })
+}
+
+/// The home directory of the ordinary user who runs this program; `None` for root.
+fn home(root: &Path) -> Result<Option<PathBuf>> {
+    let Some(uid) = users::ordinary() else { return Ok(None) };
+    let home = users::home(root, uid).ok_or_else(|| {
+        let message = format!(
+            "user {uid}: /etc/passwd names no home directory for it: write the engine's file yourself"
+        );
+        Error::new(Kind::Input, message)
+    });
+    home.map(Some)
 }
