@@ -12,7 +12,7 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::disputes::{AliasDispute, NameDispute, about_aliases, about_names};
 use crate::lifecycle::lookup::look_up;
 use crate::link::carry::has_routed_flows;
-use crate::model::{Alias, ContainerId, Hostname, LinkState, Network, Phase, Record, Reference};
+use crate::model::{Alias, ContainerId, Hostname, LinkState, Phase, Record, Reference};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
@@ -183,8 +183,7 @@ fn row(
     let addresses: Vec<_> =
         record.network.addresses().iter().map(|address| address.ip().to_string()).collect();
     let by: Vec<_> = linked_by.iter().map(|other| other.name.to_string()).collect();
-    let address =
-        if record.network == Network::Host { "host".to_owned() } else { addresses.join(",") };
+    let address = record.network.word().map_or_else(|| addresses.join(","), str::to_owned);
     let words = record.links.iter().map(|it| LinkWord::of(host, record, it, known));
     let words: Vec<LinkWord> = words.collect();
     let is_doubtful = words.iter().any(|word| word.is_doubtful());
@@ -216,7 +215,7 @@ pub(crate) fn summary(
         "id": record.id.as_str(),
         "name": record.name.as_str(),
         "hostname": record.hostname.as_ref().map(Hostname::as_str),
-        "network": if record.network == Network::Host { "host" } else { "own" },
+        "network": record.network.word().unwrap_or("own"),
         "addresses": addresses.collect::<Vec<_>>(),
         "ports": record.ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
         "links": links_in_full(host, record, known),
