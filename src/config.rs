@@ -1,6 +1,6 @@
 //! Configuration: config.toml merged with the global command-line flags, fully checked.
 
-mod users;
+pub(crate) mod users;
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::firewall::Choice;
@@ -20,7 +20,7 @@ use toml::Spanned;
 /// Default path of config.toml; `--config` overrides it.
 pub(crate) const CONFIG_FILE: &str = "/etc/oci-link/config.toml";
 /// Default state directory. `/run` is a tmpfs, so records vanish at a reboot, as containers do.
-pub(crate) const STATE_DIR: &str = "/run/oci-link";
+const STATE_DIR: &str = "/run/oci-link";
 /// Default of `links.wait`.
 const WAIT: Duration = Duration::from_secs(30);
 /// Upper bound for the size of config.toml in bytes, far above any file written by hand.

@@ -16,6 +16,18 @@ use crate::model::{Alias, ContainerId, Hostname, LinkState, Phase, Record, Refer
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
+/// The columns of the table.
+const HEADINGS: [&str; 7] = ["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED BY", "STATE"];
+
+/// Prints what [`run`] prints without records.
+pub(crate) fn without_records(arguments: &Ls) -> Result<()> {
+    match arguments.format {
+        _ if arguments.names || arguments.aliases.is_some() => Ok(()),
+        Format::Table => table::print(Paint::for_stdout(), &HEADINGS, &[]),
+        Format::Json => say_json(&json!([])),
+    }
+}
+
 /// Prints all records.
 pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     let mut records = host.store.all()?;
@@ -51,8 +63,7 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
                 .iter()
                 .map(|record| row(host, record, &known, &by(record), &disputes))
                 .collect();
-            let headings = ["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED BY", "STATE"];
-            table::print(Paint::for_stdout(), &headings, &rows)
+            table::print(Paint::for_stdout(), &HEADINGS, &rows)
         }
         Format::Json => say_json(
             &records
