@@ -34,6 +34,7 @@ pub(super) fn arrange(command: &Command, overrides: &Overrides) -> Result<Record
             return Err(Error::new(Kind::Usage, message));
         }
         Command::Ls(_) | Command::Graph(_) if is_shell => listed(overrides)?,
+        Command::Ls(_) | Command::Graph(_) => Records::There,
         Command::Inspect(_)
         | Command::Connect(_)
         | Command::Disconnect(_)
@@ -46,13 +47,11 @@ pub(super) fn arrange(command: &Command, overrides: &Overrides) -> Result<Record
         }
         _ => return Ok(Records::There),
     };
-    if is_shell {
-        // Without a standard error the answer is complete too.
-        let _ = writeln!(
-            stderr(),
-            "oci-link: about the containers of user {uid}; for root's call it by sudo"
-        );
-    }
+    // Without a standard error the answer is complete too.
+    let _ = writeln!(
+        stderr(),
+        "oci-link: about the containers of user {uid}; for those of root: sudo oci-link"
+    );
     Ok(found)
 }
 

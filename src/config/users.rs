@@ -6,7 +6,8 @@
 use super::{CONFIG_FILE, Config, MAX_CONFIG, any_text, read};
 use crate::error::{Context, Kind, Result};
 use crate::sys::file::{read_followed, shown};
-use crate::sys::site::{Whose, home};
+use crate::sys::site::Whose;
+use crate::sys::users;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,7 @@ fn below(of_root: Config, usual: Config) -> Config {
 
 /// The user's file. The variable HOME is not asked: it is missing when a container starts.
 pub(crate) fn own_file(whose: Whose) -> Option<PathBuf> {
-    Some(home(whose.uid()?)?.join(".config/oci-link/config.toml"))
+    Some(users::home(Path::new("/"), whose.uid()?)?.join(".config/oci-link/config.toml"))
 }
 
 /// Reads the user's file, which may be behind symbolic links. A missing one is empty.

@@ -50,6 +50,8 @@ pub(crate) struct Question {
     pub(crate) overrides: Overrides,
     /// The directory below which the files of engines are.
     pub(crate) root: PathBuf,
+    /// The home directory of the user whose engines are meant; `None` for those of root.
+    pub(crate) home: Option<PathBuf>,
     /// The program itself.
     pub(crate) program: PathBuf,
     /// Whether recipients connect to their sources.

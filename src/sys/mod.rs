@@ -11,3 +11,4 @@ pub(crate) mod private_dir;
 pub(crate) mod process;
 pub(crate) mod restrict;
 pub(crate) mod site;
+pub(crate) mod users;

@@ -7,12 +7,10 @@
 
 mod candidates;
 mod enter;
-mod home;
 mod join;
 mod namespace;
 mod whose;
 
 pub(crate) use enter::{Standing, enter, enter_by_cookie, is_known, standing};
-pub(crate) use home::home;
 pub(crate) use join::join;
 pub(crate) use whose::{Whose, is_unmapped, whose};
