@@ -7,6 +7,7 @@ use crate::configure::{self, Registering, Registration, RuntimeName};
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file;
 use crate::sys::process::exec;
+use crate::sys::site::whose;
 use crate::sys::users;
 use std::path::{Path, PathBuf};
 
@@ -66,9 +67,10 @@ fn request(mut overrides: Overrides, arguments: &Configure) -> Result<Registerin
     })
 }
 
-/// The home directory of the ordinary user who runs this program; `None` for root.
+/// The home directory of the ordinary user who runs this program, also in the user namespace of the user's
+/// engine; `None` for root.
 fn home(root: &Path) -> Result<Option<PathBuf>> {
-    let Some(uid) = users::ordinary() else { return Ok(None) };
+    let Some(uid) = whose().uid() else { return Ok(None) };
     let home = users::home(root, uid).ok_or_else(|| {
         let message = format!(
             "user {uid}: /etc/passwd names no home directory for it: write the engine's file yourself"

@@ -23,6 +23,7 @@ mod runtime_exec;
 mod runtime_log;
 mod runtime_memory;
 mod sync;
+mod users;
 mod watch;
 
 use crate::cli::{Cli, Command, Global};
@@ -74,6 +75,11 @@ fn parse(arguments: &[OsString]) -> Result<u8> {
 /// Runs the command of a parsed command line and returns the exit status.
 fn dispatch(cli: Cli) -> Result<u8> {
     let overrides = overrides(cli.global);
+    if users::arrange(&cli.command, &overrides)? == users::Records::Absent {
+        if let Some(answered) = users::answer_without_records(&cli.command) {
+            return answered.map(|()| 0);
+        }
+    }
     let open = || {
         let config = Config::load(overrides.clone())?;
         logging::init(&config);

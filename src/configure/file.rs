@@ -2,7 +2,7 @@
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file::{read_text, replace, shown};
-use crate::sys::users;
+use crate::sys::site::whose;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -116,6 +116,6 @@ fn make_directories(directory: &Path) -> std::io::Result<()> {
     }
     directory.parent().map_or(Ok(()), make_directories)?;
     fs::create_dir(directory)?;
-    let mode = if users::ordinary().is_some() { 0o700 } else { 0o755 };
+    let mode = if whose().uid().is_some() { 0o700 } else { 0o755 };
     fs::set_permissions(directory, Permissions::from_mode(mode))
 }

@@ -5,7 +5,7 @@ use super::HostContext;
 use super::check::Check;
 use super::docker::{self, Container};
 use crate::lifecycle::routing::cut;
-use crate::model::{LinkState, Network, Record};
+use crate::model::{LinkState, Record};
 
 /// Links that are listed.
 const SHOWN: usize = 20;
@@ -55,8 +55,7 @@ fn unwatched(me: &Record, link: &LinkState, source: &Record) -> Option<Check> {
 
 /// A link that waits although its source runs: no packet gets there.
 fn cut_off(context: &HostContext, me: &Record, link: &LinkState) -> Option<Check> {
-    let is_it =
-        |other: &&Record| other.id != me.id && other.network != Network::Host && link.means(other);
+    let is_it = |other: &&Record| other.id != me.id && other.network.is_own() && link.means(other);
     let mut all = context.running.iter().filter(is_it);
     let source = all.next().filter(|_| all.next().is_none())?;
     let (cause, fix) = cut(me, source)?;

@@ -29,6 +29,7 @@ mod podman;
 mod probe;
 mod programs;
 mod state;
+mod users;
 
 use crate::config::{Config, Overrides};
 use crate::firewall::probe::{Table, tables};
@@ -77,6 +78,7 @@ struct HostContext {
 
 /// All checks, in the order in which an administrator would fix the problems.
 pub(crate) fn examine(question: Question) -> Vec<Check> {
+    let has_rules = users::has_rules();
     let (config, config_file, mut checks) = config::examine(&question.overrides);
     let (state, state_checks) = state::examine(&config, &config_file);
     let (host, opened) = links::open(&config, state.as_deref());
@@ -90,12 +92,14 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
         state,
         host,
     };
-    checks.splice(0..0, host::examine());
+    checks.splice(0..0, host::examine(users::examine(has_rules), has_rules));
     checks.extend(state_checks);
     checks.extend(programs::examine(&context));
-    checks.extend(firewall::examine(&context));
-    checks.extend(forward::examine(&context));
-    checks.extend(isolation::examine(&context));
+    if has_rules {
+        checks.extend(firewall::examine(&context));
+        checks.extend(forward::examine(&context));
+        checks.extend(isolation::examine(&context));
+    }
     checks.extend(host::reloaders(&context));
     checks.extend(engines::examine(&context));
     checks.extend(docker::examine(&context));
@@ -109,6 +113,7 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
     });
     checks.extend(disputes::examine(&context));
     checks.extend(probe::examine(&context));
+    users::adapt(&mut checks);
     checks
 }
 

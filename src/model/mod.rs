@@ -17,6 +17,7 @@ mod links;
 mod meaning;
 mod missing;
 mod names;
+mod network;
 mod owner;
 mod place;
 mod ports;
@@ -25,9 +26,8 @@ mod routing;
 #[cfg(test)]
 pub(crate) mod sample;
 
-pub use address::Family;
 pub(crate) use address::first_of_networks;
-pub use address::{Address, Network};
+pub use address::{Address, Family};
 pub use engine::Engine;
 pub(crate) use engine_links::{DeclaredBy, EngineLink, Owner, RecordedLink, TakesOver, taken_over};
 pub(crate) use environment::EnvFilter;
@@ -43,6 +43,8 @@ pub(crate) use missing::{Missing, parse_wait};
 pub(crate) use names::NetworkName;
 pub(crate) use names::is_reserved;
 pub use names::{Alias, BridgeName, ContainerName, Hostname, Reference};
+pub use network::Network;
+pub(crate) use network::NoBridge;
 pub(crate) use owner::Origin;
 pub use owner::{OwnerTag, StateId};
 pub(crate) use place::{Place, ProcessPlace};

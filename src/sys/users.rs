@@ -12,12 +12,6 @@ use std::path::{Path, PathBuf};
 /// The largest user database that is read, in bytes.
 const MAX: u64 = 4 << 20;
 
-/// Returns the user id of an ordinary user who runs this program; `None` for root.
-pub(crate) fn ordinary() -> Option<u32> {
-    let user = nix::unistd::geteuid();
-    (!user.is_root()).then(|| user.as_raw())
-}
-
 /// Returns the home directory of the user `uid` on the host whose root directory is `root`, as that
 /// host names it. `None` means that the database cannot be read, lacks the user, or has no absolute
 /// path for it.

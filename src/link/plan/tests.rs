@@ -1,6 +1,7 @@
 //! Tests of plans, as data.
 
 use super::*;
+use crate::model::Network;
 use crate::model::sample::record;
 use crate::model::{BridgeName, ContainerId, ContainerName, Engine, Inode};
 use std::path::PathBuf;

@@ -1,0 +1,75 @@
+//! The containers of a user: what a rootless engine changes for the checks and their fixes.
+
+use super::check::Check;
+use crate::sys::site::{self, Standing, Whose, whose};
+
+/// Text by which a fix is recognized that only root can carry out.
+const FOR_ROOT: [&str; 5] = ["modprobe ", "apt-get ", "systemctl ", "chown root", "/etc/"];
+
+/// Whether the rules can be read. Enters the network namespace with the bridges of a rootless engine.
+pub(crate) fn has_rules() -> bool {
+    let entered = site::enter(None).is_ok();
+    let is_nowhere = matches!(site::standing(), Standing::Nowhere { .. });
+    entered && !is_nowhere && !matches!(whose(), Whose::Shell { .. })
+}
+
+/// Reports whose containers are examined. `None` for root's.
+pub(crate) fn examine(has_rules: bool) -> Option<Check> {
+    const SUBJECT: &str = "user";
+    match whose() {
+        Whose::Root => None,
+        Whose::Shell { uid } => {
+            let cause = format!("user {uid}, without a rootless engine: rules cannot be read");
+            let fix = "start a container; for root's containers: sudo oci-link doctor";
+            Some(Check::fault(SUBJECT, cause, fix))
+        }
+        Whose::Engine { uid, .. } if has_rules => {
+            Some(Check::ok(SUBJECT, format!("user {uid}: the containers of a rootless engine")))
+        }
+        Whose::Engine { uid, .. } => {
+            let detail = format!("user {uid}: no container is on a bridge, so there are no rules");
+            Some(Check::ok(SUBJECT, detail))
+        }
+    }
+}
+
+/// Adapts the fixes: a user cannot load modules, and sets switches of the kernel in another network namespace.
+pub(crate) fn adapt(checks: &mut [Check]) {
+    if whose() == Whose::Root {
+        return;
+    }
+    for check in checks {
+        check.fix = check.fix.take().map(|fix| adapted(&fix));
+    }
+}
+
+fn adapted(fix: &str) -> String {
+    if fix.starts_with("modprobe br_netfilter") {
+        // A new network namespace has the switches on.
+        return "as root: modprobe br_netfilter".to_owned();
+    }
+    if fix.starts_with("sysctl -w ") {
+        let command = fix.split(';').next().unwrap_or(fix);
+        return format!("podman unshare --rootless-netns {command}");
+    }
+    let is_for_root = FOR_ROOT.iter().any(|word| fix.contains(word));
+    if is_for_root { format!("as root: {fix}") } else { fix.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_told_what_only_root_can_do() {
+        let call = "sysctl -w net.bridge.bridge-nf-call-iptables=1";
+        let forever =
+            "; and in /etc/sysctl.d/oci-link.conf: net.bridge.bridge-nf-call-iptables = 1";
+        let loaded = format!("modprobe br_netfilter && {call}{forever}");
+        assert_eq!(adapted(&loaded), "as root: modprobe br_netfilter");
+        let set = adapted(&format!("{call}{forever}"));
+        assert_eq!(set, format!("podman unshare --rootless-netns {call}"));
+        assert_eq!(adapted("apt-get install ipset"), "as root: apt-get install ipset");
+        assert_eq!(adapted("oci-link sync"), "oci-link sync");
+    }
+}
