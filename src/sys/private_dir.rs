@@ -2,7 +2,7 @@
 
 mod owner;
 
-use self::owner::{ANOTHER_USERS, check};
+use self::owner::{ANOTHER_USERS, check, is_copied_link};
 use super::file::{open_with, shown, whole};
 use crate::error::{Context, Error, Kind, Result};
 use nix::errno::Errno;
@@ -56,9 +56,15 @@ impl Directory {
     /// component. In the user namespace of a rootless engine, root looks like any other user of the host:
     /// there, such owners are accepted of all but the last two components.
     pub fn open(path: &Path) -> Result<Self> {
-        let make = |above: &OwnedFd, name: &OsStr| match mkdirat(above, name, Mode::S_IRWXU) {
-            Err(Errno::EEXIST) => Ok(()),
-            made => made,
+        let make = |above: &OwnedFd, name: &OsStr| {
+            if is_copied_link(above, name) {
+                // A process that made the directory meanwhile keeps it.
+                let _ = unlinkat(above, name, UnlinkatFlags::NoRemoveDir);
+            }
+            mkdirat(above, name, Mode::S_IRWXU).or_else(|error| match error {
+                Errno::EEXIST => Ok(()),
+                error => Err(error),
+            })
         };
         let (directory, mode) = Self::walk(path, make)?;
         if mode != 0o700 {
@@ -102,7 +108,7 @@ impl Directory {
             above_is_ours = check(&fd).map_err(unsafe_path)?.is_ours;
             let open = || openat(&fd, name, DIRECTORY, Mode::empty());
             let next = match open() {
-                Err(Errno::ENOENT) => {
+                Err(error) if error == Errno::ENOENT || is_copied_link(&fd, name) => {
                     make(&fd, name).context(Kind::State, || shown.clone())?;
                     open()
                 }
