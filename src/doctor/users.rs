@@ -6,6 +6,12 @@ use crate::sys::site::{self, Standing, Whose, whose};
 /// Text by which a fix is recognized that only root can carry out.
 const FOR_ROOT: [&str; 5] = ["modprobe ", "apt-get ", "systemctl ", "chown root", "/etc/"];
 
+/// Programs of a fix that work in the network namespace with the bridges.
+const IN_SITE: [&str; 5] = ["sysctl -w ", "iptables ", "ip6tables ", "nft ", "ipset "];
+
+/// What separates the command of a fix from more words.
+const PROSE: [&str; 2] = ["; and ", ", if "];
+
 /// Whether the rules can be read. Enters the network namespace with the bridges of a rootless engine.
 pub(crate) fn has_rules() -> bool {
     let entered = site::enter(None).is_ok();
@@ -33,7 +39,8 @@ pub(crate) fn examine(has_rules: bool) -> Option<Check> {
     }
 }
 
-/// Adapts the fixes: a user cannot load modules, and sets switches of the kernel in another network namespace.
+/// Adapts the fixes: a user cannot load modules, and changes rules and switches of the kernel in another network
+/// namespace.
 pub(crate) fn adapt(checks: &mut [Check]) {
     if whose() == Whose::Root {
         return;
@@ -48,9 +55,15 @@ fn adapted(fix: &str) -> String {
         // A new network namespace has the switches on.
         return "as root: modprobe br_netfilter".to_owned();
     }
-    if fix.starts_with("sysctl -w ") {
-        let command = fix.split(';').next().unwrap_or(fix);
-        return format!("podman unshare --rootless-netns {command}");
+    if IN_SITE.iter().any(|program| fix.starts_with(program)) {
+        let prose = PROSE.iter().filter_map(|word| fix.find(word)).min();
+        let (command, rest) = fix.split_at(prose.unwrap_or(fix.len()));
+        let command = command.replace('\'', r"'\''");
+        // A user cannot write the file that sets a switch at each boot.
+        let rest = if rest.starts_with("; and in /etc/") { "" } else { rest };
+        // In the PATH of a user of Debian there is no sbin.
+        let path = "PATH=$PATH:/usr/sbin:/sbin";
+        return format!("podman unshare --rootless-netns sh -c '{path}; {command}'{rest}");
     }
     let is_for_root = FOR_ROOT.iter().any(|word| fix.contains(word));
     if is_for_root { format!("as root: {fix}") } else { fix.to_owned() }
@@ -68,7 +81,11 @@ mod tests {
         let loaded = format!("modprobe br_netfilter && {call}{forever}");
         assert_eq!(adapted(&loaded), "as root: modprobe br_netfilter");
         let set = adapted(&format!("{call}{forever}"));
-        assert_eq!(set, format!("podman unshare --rootless-netns {call}"));
+        let inside = "podman unshare --rootless-netns sh -c 'PATH=$PATH:/usr/sbin:/sbin; ";
+        assert_eq!(set, format!("{inside}{call}'"));
+        let rule = adapted("nft 'delete rule ip filter x handle 3'; and again");
+        let quoted = r"nft '\''delete rule ip filter x handle 3'\''";
+        assert_eq!(rule, format!("{inside}{quoted}'; and again"));
         assert_eq!(adapted("apt-get install ipset"), "as root: apt-get install ipset");
         assert_eq!(adapted("oci-link sync"), "oci-link sync");
     }

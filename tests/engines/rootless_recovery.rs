@@ -38,7 +38,7 @@ each_engine! {
         }
         kill_hard(&rig, &alice, "db");
         let report = alice.oci_link("gc --dry-run").to_string();
-        assert!(report.contains("exit status Some(13)"), "{report}");
+        assert!(report.contains("links of container db"), "{report}");
         alice.oci_link("gc").ok();
         assert_eq!((alice.rules(), alice.recorded()), (Vec::new(), vec!["web".to_owned()]));
         assert!(!alice.hosts("web").contains("database"), "{}", alice.hosts("web"));
