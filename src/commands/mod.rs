@@ -30,7 +30,7 @@ use crate::cli::{Cli, Command, Global};
 use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
-use crate::lifecycle::home::at_home;
+use crate::lifecycle::home::{at_home, open_at_home};
 use crate::lifecycle::privileges::AfterHook;
 use crate::logging;
 use crate::oci::spec::MAX_CONFIG;
@@ -105,7 +105,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Doctor(arguments) => return doctor::run(overrides, arguments),
         Command::Prepare(arguments) => prepare::run(&open()?, arguments),
         Command::Ls(arguments) => ls::run(&open()?, arguments),
-        Command::Inspect(arguments) => inspect::run(&open()?, arguments),
+        Command::Inspect(arguments) => inspect::run(&open_at_home(open)?, arguments),
         Command::Graph(arguments) => graph::run(&open()?, arguments),
         Command::Connect(arguments) => there(&|host| connect::run(&host, arguments)),
         Command::Disconnect(arguments) => there(&|host| connect::end(&host, arguments)),

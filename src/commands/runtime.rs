@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::concern::{Concern, settle_end};
-use crate::lifecycle::home::at_home;
+use crate::lifecycle::home::{at_home, open_at_home};
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::{StartingContainer, remembered};
 use crate::model::ContainerId;
@@ -137,10 +137,12 @@ impl Wrapped {
     fn act(&self, line: &CommandLine, arguments: &[OsString]) -> Result<()> {
         let begun = Instant::now();
         match &line.action {
-            Action::Create(creation) => runtime_edit::before_create(&self.host()?, creation),
+            Action::Create(creation) => {
+                runtime_edit::before_create(&open_at_home(|| self.host())?, creation)
+            }
             Action::Run(creation) => {
                 let exists = || self.home_of(&creation.id, line).is_some_and(|home| home.exists());
-                runtime_edit::before_run(&self.host()?, creation, exists)
+                runtime_edit::before_run(&open_at_home(|| self.host())?, creation, exists)
             }
             Action::Start(id) => {
                 let state = self.state_of(id, line, arguments)?;

@@ -62,6 +62,18 @@ pub(crate) fn explain(host: &Host, error: Error) -> Error {
     check(host).err().filter(is_cause).unwrap_or(error)
 }
 
+/// Opens the host where its records were made, as far as a rootless engine has several sites.
+pub(crate) fn open_at_home(open: impl Fn() -> Result<Host>) -> Result<Host> {
+    let host = open()?;
+    if !whose().has_site_elsewhere() {
+        return Ok(host);
+    }
+    let Err(Cause::OtherNetwork(cookie)) = check(&host).map_err(|error| error.cause) else {
+        return Ok(host);
+    };
+    if enter_first(cookie)?.is_some() { open() } else { Ok(host) }
+}
+
 /// Calls `act`. If the records were made in another network namespace, and it is that of process 1 or another
 /// one of the same rootless engine, calls `act` again there.
 ///
