@@ -27,6 +27,7 @@ mod restarts;
 mod rig;
 mod rootless;
 mod rootless_config;
+mod rootless_hooks;
 mod rootless_networks;
 mod rootless_quadlet;
 mod rootless_recovery;

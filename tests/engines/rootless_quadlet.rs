@@ -36,11 +36,14 @@ fn services(alice: &User) -> BTreeMap<String, String> {
     parts.map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
 }
 
-/// The command of a service, as a shell's: without a control group of systemd's.
+/// The command of a service, as a shell's: without a control group of systemd's, and without the ten seconds
+/// that podman gives a server that ignores SIGTERM.
 fn command(service: &str, key: &str) -> String {
     let line = service.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
     let line = line.unwrap_or_else(|| panic!("no {key} in {service}"));
-    line.replace("--cgroups=split ", "").replace("\\x20", " ")
+    line.replace("--cgroups=split ", "")
+        .replace("\\x20", " ")
+        .replace("podman rm ", "podman rm -t 0 ")
 }
 
 fn has(service: &str, key: &str, value: &str) -> bool {
@@ -90,6 +93,24 @@ each_engine! {
         alice.assert_reaches("web", "db", 3306);
         for service in [web, db] {
             alice.sh(&command(service, "ExecStop")).ok();
+        }
+        assert_eq!(alice.recorded(), Vec::<String>::new());
+
+        // Without the default, a line in both units names the runtime.
+        alice.sh("oci-link configure podman --remove && oci-link configure podman").ok();
+        let line = "GlobalArgs=--runtime=oci-link";
+        assert!(fs::read_to_string(DOCUMENT).expect("the document").contains(line));
+        for name in ["mysql.container", "web.container"] {
+            let text = units[name].replace("[Container]\n", &format!("[Container]\n{line}\n"));
+            alice.write(&format!("{PLACE}{name}"), &text);
+        }
+        let services = self::services(&alice);
+        for name in ["mysql.service", "web.service"] {
+            alice.sh(&command(&services[name], "ExecStart")).ok();
+        }
+        alice.assert_reaches("web", "db", 3306);
+        for name in ["web.service", "mysql.service"] {
+            alice.sh(&command(&services[name], "ExecStop")).ok();
         }
         assert_eq!(alice.recorded(), Vec::<String>::new());
     }

@@ -248,13 +248,9 @@ impl User<'_> {
         })
     }
 
-    /// Our program, as its user calls it. docker's user has to go where the daemon is.
+    /// Our program, as its user calls it.
     pub(crate) fn oci_link(&self, words: &str) -> Said {
-        if self.rig.engine.is_docker() {
-            self.inside(&format!("oci-link {words}"))
-        } else {
-            self.sh(&format!("oci-link {words}"))
-        }
+        self.sh(&format!("oci-link {words}"))
     }
 
     /// Rules of ours that name a container.
