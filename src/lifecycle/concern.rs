@@ -46,13 +46,10 @@ impl Concern {
     /// Settles a failure of our part of a start. `name` is the container in the log line.
     pub(crate) fn settle(self, name: &str, failed: Error) -> Result<()> {
         match self {
-            Self::Linked => {
-                let needs = needs(&failed).map(|needs| format!("{failed}: {needs}"));
-                Err(match needs {
-                    Some(message) => Error::new(failed.kind, message).because(failed.cause),
-                    None => failed,
-                })
-            }
+            Self::Linked => Err(match needs(&failed) {
+                Some(message) => Error::new(failed.kind, message).because(failed.cause),
+                None => failed,
+            }),
             Self::Unlinked => {
                 // Without root on the host this is the rule, and no problem of the host.
                 let level = match needs(&failed) {
@@ -70,16 +67,15 @@ impl Concern {
     }
 }
 
-/// What a caller without root on the host lacks, if that may be the reason of a failure.
+/// The failure with what a caller without root on the host lacks, if that may be the reason.
 fn needs(failed: &Error) -> Option<String> {
     match whose() {
-        Whose::Engine { uid, has_network: false } => (failed.kind == Kind::State).then(|| {
-            format!("links of user {uid} need the directory /run/user/{uid} of that user")
-        }),
+        Whose::Engine { uid, has_network: false } if failed.kind == Kind::State => Some(format!(
+            "{failed}: links of user {uid} need the directory /run/user/{uid} of that user"
+        )),
         Whose::Engine { .. } => None,
-        Whose::Root | Whose::Shell { .. } => {
-            is_confined().then(|| "links need root on the host: start it as root".to_owned())
-        }
+        Whose::Root | Whose::Shell { .. } => is_confined()
+            .then(|| format!("{failed}: links need root on the host: start it as root")),
     }
 }
 

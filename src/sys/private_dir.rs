@@ -2,7 +2,7 @@
 
 mod owner;
 
-use self::owner::{ANOTHER_USERS, check, is_copied_link};
+use self::owner::{check, is_copied_link};
 use super::file::{open_with, shown, whole};
 use crate::error::{Context, Error, Kind, Result};
 use nix::errno::Errno;
@@ -124,7 +124,7 @@ impl Directory {
         }
         let last = check(&fd).map_err(unsafe_path)?;
         if !(above_is_ours && last.is_ours) {
-            return Err(unsafe_path(ANOTHER_USERS));
+            return Err(unsafe_path("it, or a directory above it, belongs to another user"));
         }
         let stat = last.stat;
         if stat.st_mode & 0o022 != 0 {

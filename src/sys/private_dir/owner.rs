@@ -8,9 +8,6 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-/// Why a directory is refused.
-pub(super) const ANOTHER_USERS: &str = "it, or a directory above it, belongs to another user";
-
 /// A directory in which no other user can replace an entry.
 pub(super) struct Checked {
     /// Its status.
@@ -29,7 +26,7 @@ pub(super) fn check(fd: &OwnedFd) -> std::result::Result<Checked, &'static str> 
     let is_ours = stat.st_uid == 0 || stat.st_uid == Uid::effective().as_raw();
     let sticky = stat.st_mode & 0o1000 != 0;
     if !is_ours && !is_unmapped(fd, stat.st_uid) {
-        Err(ANOTHER_USERS)
+        Err("it, or a directory above it, belongs to another user")
     } else if stat.st_mode & 0o022 != 0 && !sticky {
         Err("other users can write to it, or to a directory above it")
     } else {
