@@ -1,5 +1,7 @@
 //! Tests of plans, as data.
 
+mod no_bridge;
+
 use super::*;
 use crate::model::Network;
 use crate::model::sample::record;

@@ -134,7 +134,7 @@ pub(crate) fn enter_by_cookie(cookie: u64) -> Result<bool> {
     Ok(false)
 }
 
-/// Whether podman still has a network namespace with this cookie. Requires that this process is in a site.
+/// Whether the engine still has a network namespace with this cookie. Requires that this process is in a site.
 pub(crate) fn is_known(cookie: u64) -> bool {
     let (Whose::Engine { uid, .. }, Standing::Site { origin }) = (whose(), standing()) else {
         return false;
@@ -144,6 +144,9 @@ pub(crate) fn is_known(cookie: u64) -> bool {
         let entered = setns(file, CloneFlags::CLONE_NEWNET).is_ok();
         entered && namespace_cookie().is_ok_and(|found| found == cookie)
     };
-    let found = of_podman(uid).iter().any(is_it);
+    let mut files = of_podman(uid);
+    let mut known: Vec<Inode> = files.iter().filter_map(|file| inode(file).ok()).collect();
+    files.extend(mounted(&mut known));
+    let found = files.iter().any(is_it);
     go(&before, origin).is_err() || found
 }
