@@ -45,12 +45,25 @@ pub(crate) fn adapt(checks: &mut [Check]) {
     if whose() == Whose::Root {
         return;
     }
+    let enter = enter(whose());
     for check in checks {
-        check.fix = check.fix.take().map(|fix| adapted(&fix));
+        check.fix = check.fix.take().map(|fix| adapted(&fix, &enter));
     }
 }
 
-fn adapted(fix: &str) -> String {
+/// The command that runs another one where the rules of these containers are.
+fn enter(whose: Whose) -> String {
+    match whose {
+        Whose::Engine { uid, has_network: true } => format!(
+            "nsenter -U --preserve-credentials -n -m -t \
+             $(cat /run/user/{uid}/dockerd-rootless/child_pid)"
+        ),
+        _ => "podman unshare --rootless-netns".to_owned(),
+    }
+}
+
+/// A fix for root as one for a user. `enter` is the command that enters the network namespace with the bridges.
+fn adapted(fix: &str, enter: &str) -> String {
     if fix.starts_with("modprobe br_netfilter") {
         // A new network namespace has the switches on.
         return "as root: modprobe br_netfilter".to_owned();
@@ -63,7 +76,7 @@ fn adapted(fix: &str) -> String {
         let rest = if rest.starts_with("; and in /etc/") { "" } else { rest };
         // In the PATH of a user of Debian there is no sbin.
         let path = "PATH=$PATH:/usr/sbin:/sbin";
-        return format!("podman unshare --rootless-netns sh -c '{path}; {command}'{rest}");
+        return format!("{enter} sh -c '{path}; {command}'{rest}");
     }
     let is_for_root = FOR_ROOT.iter().any(|word| fix.contains(word));
     if is_for_root { format!("as root: {fix}") } else { fix.to_owned() }
@@ -73,20 +86,26 @@ fn adapted(fix: &str) -> String {
 mod tests {
     use super::*;
 
+    const PODMAN: &str = "podman unshare --rootless-netns";
+
     #[test]
     fn a_user_is_told_what_only_root_can_do() {
         let call = "sysctl -w net.bridge.bridge-nf-call-iptables=1";
         let forever =
             "; and in /etc/sysctl.d/oci-link.conf: net.bridge.bridge-nf-call-iptables = 1";
         let loaded = format!("modprobe br_netfilter && {call}{forever}");
-        assert_eq!(adapted(&loaded), "as root: modprobe br_netfilter");
-        let set = adapted(&format!("{call}{forever}"));
+        assert_eq!(adapted(&loaded, PODMAN), "as root: modprobe br_netfilter");
+        let set = adapted(&format!("{call}{forever}"), PODMAN);
         let inside = "podman unshare --rootless-netns sh -c 'PATH=$PATH:/usr/sbin:/sbin; ";
         assert_eq!(set, format!("{inside}{call}'"));
-        let rule = adapted("nft 'delete rule ip filter x handle 3'; and again");
+        let rule = adapted("nft 'delete rule ip filter x handle 3'; and again", PODMAN);
         let quoted = r"nft '\''delete rule ip filter x handle 3'\''";
         assert_eq!(rule, format!("{inside}{quoted}'; and again"));
-        assert_eq!(adapted("apt-get install ipset"), "as root: apt-get install ipset");
-        assert_eq!(adapted("oci-link sync"), "oci-link sync");
+        assert_eq!(adapted("apt-get install ipset", PODMAN), "as root: apt-get install ipset");
+        let docker = enter(Whose::Engine { uid: 7, has_network: true });
+        let set = adapted(call, &docker);
+        assert!(set.starts_with("nsenter -U ") && set.contains("/run/user/7/"), "{set}");
+        assert_eq!(enter(Whose::Engine { uid: 7, has_network: false }), PODMAN);
+        assert_eq!(adapted("oci-link sync", PODMAN), "oci-link sync");
     }
 }

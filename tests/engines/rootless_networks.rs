@@ -8,11 +8,17 @@ use crate::user::{Rootless, User, annotation};
 /// A container without links runs with these options as ever, and its end leaves no record.
 #[track_caller]
 fn assert_runs(alice: &User, options: &str) {
-    let said = alice.engine(&format!("run --rm {options} db echo hello"));
-    assert_eq!(said.ok(), "hello", "{options}");
+    assert_runs_beside(alice, options);
     let said = alice.engine(&format!("run --rm {options} db sh -c 'exit 7'")).to_string();
     assert!(said.contains("exit status Some(7)"), "{said}");
     assert_eq!(alice.recorded(), Vec::<String>::new());
+}
+
+/// A container without links runs with these options beside linked ones.
+#[track_caller]
+fn assert_runs_beside(alice: &User, options: &str) {
+    let said = alice.engine(&format!("run --rm {options} db echo hello"));
+    assert_eq!(said.ok(), "hello", "{options}");
 }
 
 /// A container with a link to `db` is refused with these options, in words that say what to do.
@@ -75,6 +81,25 @@ each_engine! {
         alice.restart("db");
         alice.assert_linked("web", "database", "db");
         alice.assert_reaches("web", alice.address("db", "-6"), 3306);
+    }
+
+    /// What `docker run --link` and Compose ask docker for.
+    fn links_of_docker_itself(engine) on [docker_28] {
+        let rig = Rootless::start(engine);
+        let alice = rig.user("alice");
+        alice.run("db", "").ok();
+        alice.run("web", "--link db:database").ok();
+        let address = alice.address("db", "-4");
+        let environ = alice.environ("web");
+        let entry = format!("DATABASE_PORT=tcp://{address}:3306");
+        assert!(environ.contains(&entry), "no {entry} in {environ:#?}");
+        alice.assert_linked("web", "database", "db");
+        for options in ["--network host", "--network none"] {
+            assert_runs_beside(&alice, options);
+        }
+        alice.kill("db");
+        alice.restart("db");
+        alice.assert_linked("web", "database", "db");
     }
 
     fn running_containers_are_linked_and_unlinked(engine) on [podman_4, podman_5, docker_28] {

@@ -85,7 +85,7 @@ each_engine! {
         assert!(!after.contains("10.89.0."), "{before}\n{after}");
     }
 
-    fn what_a_user_is_shown(engine) on [podman_4, podman_5] {
+    fn what_a_user_is_shown(engine) on [podman_4, podman_5, docker_28] {
         let rig = Rootless::start(engine);
         let alice = rig.user_with_network("alice");
         assert_eq!(alice.oci_link("ls --format json").ok(), "[]", "no state directory yet");
@@ -101,15 +101,19 @@ each_engine! {
         assert_eq!(rig.machine.sh("oci-link ls --format json").ok(), "[]");
 
         // What doctor proposes for the settings of bridges, typed as the user.
-        let fixes = "oci-link doctor --json | sed -n 's/.*\"fix\": \"\\(podman unshare .*\\)\".*/\\1/p'";
+        let fixes = "oci-link doctor --json | sed -n 's/.*\"fix\": \"\\(\\(podman\\|nsenter\\) .*\\)\".*/\\1/p'";
         alice.sh(&format!("{fixes} | sh -e")).ok();
         let doctor = alice.oci_link("doctor --json").to_string();
         for wrong in ["chown root:root /", "65534", "belongs to user", "Permission denied", "EPERM"] {
             assert!(!doctor.contains(wrong), "{wrong}: {doctor}");
         }
-        assert!(doctor.contains("/run/user/1500/oci-link"), "{doctor}");
+        let state = if engine.is_docker() { "/run/oci-link" } else { "/run/user/1500/oci-link" };
+        assert!(doctor.contains(&format!("\"{state}\"")), "{doctor}");
         assert!(doctor.contains("oci-link is registered"), "{doctor}");
         assert!(!doctor.contains("\"fault\""), "{doctor}");
+        if engine.is_docker() {
+            return;
+        }
         // The same from inside podman's user namespace.
         let inside = alice.sh("podman unshare /usr/local/bin/oci-link ls --format json").ok();
         assert_eq!(inside, alice.oci_link("ls --format json").ok());
