@@ -50,16 +50,17 @@ pub(crate) fn enter(process: Option<i32>) -> Result<()> {
     }
     let origin = inode(&of_process("self", "net")?)?;
     let podman = of_podman(uid);
-    let site = match process {
-        Some(pid) => site_of(pid, origin, podman)?,
-        None => podman.into_iter().next(),
-    };
+    // Even if the search fails, this process may have left its network namespace.
     STANDING.set(Standing::Nowhere { origin });
+    let site = match process {
+        Some(pid) => site_of(pid, origin, podman),
+        None => Ok(podman.into_iter().next()),
+    };
     match site {
-        Some(site) => go(&site, origin),
-        None => {
+        Ok(Some(site)) => go(&site, origin),
+        none => {
             network::has_no_site();
-            Ok(())
+            none.map(drop)
         }
     }
 }
@@ -123,7 +124,8 @@ pub(crate) fn enter_by_cookie(cookie: u64) -> Result<bool> {
     files.extend(mounted(&mut known));
     let before = matches!(standing(), Standing::Site { .. }).then(|| of_process("self", "net"));
     for file in &files {
-        if setns(file, CloneFlags::CLONE_NEWNET).is_ok() && namespace_cookie()? == cookie {
+        let entered = setns(file, CloneFlags::CLONE_NEWNET).is_ok();
+        if entered && namespace_cookie().is_ok_and(|found| found == cookie) {
             go(file, origin)?;
             return Ok(true);
         }
