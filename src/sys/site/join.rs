@@ -6,17 +6,19 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_dumpable;
+use std::fs::read_dir;
 use std::path::Path;
 
 /// Size limit of a file with a process id, in bytes.
 const MAX_PID: u64 = 64;
 
+/// podman's file with the id of its pause process. Each podman command starts the process if it does not run.
+const PAUSE: &str = "libpod/tmp/pause.pid";
+
 /// The process that keeps the namespaces of an engine, by the file with its id below the user's runtime
 /// directory. Rootless docker has its bridges in the network namespace of that process.
-const KEEPERS: [(&str, &[&str]); 2] = [
-    ("libpod/tmp/pause.pid", &["user", "mnt"]),
-    ("dockerd-rootless/child_pid", &["user", "mnt", "net"]),
-];
+const KEEPERS: [(&str, &[&str]); 2] =
+    [(PAUSE, &["user", "mnt"]), ("dockerd-rootless/child_pid", &["user", "mnt", "net"])];
 
 /// Enters the user and mount namespaces of the user's engine, and the network namespace of rootless docker.
 /// Returns false if this process is no user's shell, so that there is nothing to enter. podman comes first.
@@ -30,11 +32,25 @@ pub(crate) fn join() -> Result<bool> {
             whose::forget();
             return Ok(true);
         }
+        // podman's containers run on without its pause process. The records are theirs, not docker's.
+        if keeper == PAUSE && has_records(uid) {
+            let message = format!(
+                "user {uid}: podman's pause process does not run: call podman ps, which starts it, \
+                 and try again"
+            );
+            return Err(Error::new(Kind::Namespace, message));
+        }
     }
     let message = format!(
         "user {uid}: no rootless engine runs: start a container, or for root's containers use sudo"
     );
     Err(Error::new(Kind::Namespace, message))
+}
+
+/// Whether the state directory of the user's podman contains records.
+fn has_records(uid: u32) -> bool {
+    let records = Whose::Shell { uid }.state_dir().join("records");
+    read_dir(records).is_ok_and(|mut records| records.next().is_some())
 }
 
 /// The id in the file `path` of a process that exists.
