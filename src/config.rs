@@ -1,11 +1,14 @@
 //! Configuration: config.toml merged with the global command-line flags, fully checked.
 
+pub(crate) mod users;
+
 use crate::error::{Context, Error, Kind, Result};
 use crate::firewall::Choice;
 use crate::link::env::Dialect;
 use crate::model::{BackendName, BridgeName, TakesOver, parse_wait};
 use crate::sys::file;
 use crate::sys::hosts::mount_source;
+use crate::sys::site::{Whose, whose};
 use log::LevelFilter;
 use serde::Deserialize;
 use std::ops::Range;
@@ -17,7 +20,7 @@ use toml::Spanned;
 /// Default path of config.toml; `--config` overrides it.
 pub(crate) const CONFIG_FILE: &str = "/etc/oci-link/config.toml";
 /// Default state directory. `/run` is a tmpfs, so records vanish at a reboot, as containers do.
-pub(crate) const STATE_DIR: &str = "/run/oci-link";
+const STATE_DIR: &str = "/run/oci-link";
 /// Default of `links.wait`.
 const WAIT: Duration = Duration::from_secs(30);
 /// Upper bound for the size of config.toml in bytes, far above any file written by hand.
@@ -85,12 +88,11 @@ struct FirewallTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct EnvTable {
-    dialect: DialectName,
+    dialect: Option<DialectName>,
 }
 
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 enum DialectName {
-    #[default]
     #[serde(rename = "28")]
     V28,
     #[serde(rename = "27")]
@@ -154,10 +156,13 @@ impl Config {
     /// Reads config.toml and applies `overrides`, which take precedence.
     ///
     /// A missing file is not an error. A symlink is followed if root owns the link. Invalid content is an error of kind [`Kind::Input`].
+    /// For containers of a user, that user's file is read over some keys of root's.
     pub(crate) fn load(overrides: Overrides) -> Result<Self> {
         let path = overrides.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
-        let text = read(path)?.unwrap_or_default();
-        let mut config = Self::parse(&file::shown(path), &text)?;
+        let mut config = match whose() {
+            Whose::Root => Self::parse(&file::shown(path), &read(path)?.unwrap_or_default())?,
+            whose => users::load(whose, path)?,
+        };
         config.apply(overrides);
         Ok(config)
     }
@@ -169,17 +174,18 @@ impl Config {
         match Self::load(overrides.clone()) {
             Ok(config) => (config, None),
             Err(error) => {
-                let text = file::read_followed(&path, MAX_CONFIG).unwrap_or_default();
-                let mut config = Self::salvage(&String::from_utf8_lossy(&text));
+                let mut config = match whose() {
+                    Whose::Root => Self::salvage(&any_text(&path), Self::default()),
+                    whose => users::salvage(whose, &path),
+                };
                 config.apply(overrides);
                 (config, Some(error))
             }
         }
     }
 
-    /// The values of a config.toml that can be used on their own. All others have their defaults.
-    fn salvage(text: &str) -> Self {
-        let usual = Self::default();
+    /// The values of a config.toml that can be used on their own. All others are those of `usual`.
+    fn salvage(text: &str, usual: Self) -> Self {
         let table: toml::Table = toml::from_str(text).unwrap_or_default();
         let path = |table: Option<&toml::Value>, key: &str| -> Option<PathBuf> {
             Some(table?.get(key)?.as_str()?.into())
@@ -190,8 +196,8 @@ impl Config {
         Self {
             state_dir: state_dir.unwrap_or(usual.state_dir),
             firewall: backend.map_or(usual.firewall, Choice::Fixed),
-            runtime: path(table.get("runtime"), "command"),
-            log_file: path(table.get("log"), "file"),
+            runtime: path(table.get("runtime"), "command").or(usual.runtime),
+            log_file: path(table.get("log"), "file").or(usual.log_file),
             ..usual
         }
     }
@@ -205,6 +211,11 @@ impl Config {
 
     /// Parses the text of config.toml. `path` names the file in error messages.
     pub(crate) fn parse(path: &str, text: &str) -> Result<Self> {
+        Self::parse_over(path, text, Self::default())
+    }
+
+    /// Parses the text of config.toml. What it does not set is that of `usual`.
+    fn parse_over(path: &str, text: &str, usual: Self) -> Result<Self> {
         let refuse = |span: Option<Range<usize>>, why: &str| {
             let line = span.map(|span| text[..span.start].matches('\n').count() + 1);
             let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
@@ -212,7 +223,6 @@ impl Config {
         };
         let file: ConfigFile = toml::from_str(text)
             .map_err(|error| refuse(error.span(), &error.message().replace('\n', ", ")))?;
-        let usual = Self::default();
         let firewall = match &file.firewall.backend {
             Some(name) if name.as_ref() != "auto" => {
                 let names = BackendName::ALL.map(BackendName::as_str).join(", ");
@@ -220,7 +230,8 @@ impl Config {
                 let wrong = |_| refuse(Some(name.span()), &format!("firewall.backend {why}"));
                 Choice::Fixed(BackendName::parse(name.as_ref()).map_err(wrong)?)
             }
-            _ => Choice::Auto,
+            Some(_) => Choice::Auto,
+            None => usual.firewall,
         };
         let mut isolate: Vec<BridgeName> = Vec::new();
         for name in &file.firewall.isolate {
@@ -248,10 +259,10 @@ impl Config {
             state_dir: file.state_dir.unwrap_or(usual.state_dir),
             firewall,
             isolate,
-            dialect: match file.env.dialect {
+            dialect: file.env.dialect.map_or(usual.dialect, |name| match name {
                 DialectName::V28 => Dialect::V28,
                 DialectName::V27 => Dialect::V27,
-            },
+            }),
             wait,
             docker_links: match file.docker.links {
                 DockerLinks::None => TakesOver::None,
@@ -259,11 +270,17 @@ impl Config {
                 DockerLinks::All => TakesOver::All,
             },
             network_env: file.docker.network_env,
-            runtime: file.runtime.command,
+            runtime: file.runtime.command.or(usual.runtime),
             log_level,
             log_file: file.log.file,
         })
     }
+}
+
+/// The text of a file that may be bad, as far as it can be read.
+fn any_text(path: &Path) -> String {
+    let bytes = file::read_followed(path, MAX_CONFIG).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Reads config.toml. A symlink is followed if it and all links behind it are root's.
@@ -283,64 +300,4 @@ fn read(path: &Path) -> Result<Option<String>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_file_means_the_defaults() {
-        let config = Config::parse("c", "").unwrap();
-        assert_eq!(config.state_dir, Path::new("/run/oci-link"));
-        assert_eq!((config.firewall, config.dialect), (Choice::Auto, Dialect::V28));
-        assert_eq!(config.wait, Duration::from_secs(30));
-        assert_eq!((config.docker_links, config.network_env), (TakesOver::DefaultBridge, false));
-    }
-
-    #[test]
-    fn all_keys() {
-        let text = "state_dir = '/s'\n[firewall]\nbackend = 'none'\n[env]\ndialect = '27'\n\
-                    [links]\nwait = '45s'\n[docker]\nlinks = 'all'\nnetwork_env = true\n[log]\nlevel = 'debug'\nfile = '/l'\n";
-        let config = Config::parse("c", text).unwrap();
-        assert_eq!(config.firewall, Choice::Fixed(BackendName::None));
-        assert_eq!(config.dialect, Dialect::V27);
-        assert_eq!(config.wait, Duration::from_secs(45));
-        assert_eq!((config.docker_links, config.network_env), (TakesOver::All, true));
-        for (text, expected) in
-            [("none", TakesOver::None), ("default-bridge", TakesOver::DefaultBridge)]
-        {
-            let config = Config::parse("c", &format!("[docker]\nlinks = '{text}'")).unwrap();
-            assert_eq!((config.docker_links, config.network_env), (expected, false));
-        }
-        assert_eq!((config.log_level, config.log_file), (LevelFilter::Debug, Some("/l".into())));
-    }
-
-    #[test]
-    fn a_bad_file_is_used_as_far_as_possible() {
-        let config =
-            Config::salvage("state_dir = '/s'\nnonsense = 1\n[log]\nfile = 3\nlevel = 'x'\n");
-        assert_eq!((config.state_dir, config.log_file), ("/s".into(), None));
-        let config =
-            Config::salvage("[runtime]\ncommand = '/r'\n[firewall]\nbackend = 'none'\nx = 1");
-        assert_eq!(config.runtime, Some("/r".into()));
-        assert_eq!(config.firewall, Choice::Fixed(BackendName::None));
-        for text in ["", "[", "\u{fffd}\0", "state_dir = 3\n[firewall]\nbackend = ['x']"] {
-            assert_eq!(Config::salvage(text), Config::default(), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_error_names_its_line() {
-        let error = |text: &str| Config::parse("c", text).unwrap_err().to_string();
-        assert!(error("[env]\n\ndialekt = '27'").starts_with("c line 3: unknown field"));
-        assert!(error("[env]\ndialect = '26'").starts_with("c line 2: "));
-        assert!(error("x").starts_with("c line 1: "));
-        assert!(error("[docker]\nlinks = 'bridge'").starts_with("c line 2: "));
-        assert!(error("[docker]\n\nnetwork_env = 'yes'").starts_with("c line 3: "));
-        assert!(error("\n[log]\nlevel = 'loud'").starts_with("c line 3: log.level \"loud\": want"));
-        for wait in ["0s", "11m", "30", "auto", ""] {
-            let message = error(&format!("[links]\nwait = '{wait}'"));
-            assert!(message.starts_with("c line 2: links.wait "), "{message}");
-        }
-        let isolate = "[firewall]\nisolate = [\n'br0',\n'a/b']";
-        assert!(error(isolate).starts_with("c line 4: firewall.isolate: "), "{}", error(isolate));
-    }
-}
+mod tests;

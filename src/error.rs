@@ -29,6 +29,23 @@ pub(crate) enum Kind {
     Namespace = 9,
 }
 
+impl Kind {
+    /// The kind whose exit status is `status`. Any other status is a bug.
+    pub(crate) fn of_status(status: i32) -> Self {
+        let all = [
+            Self::Usage,
+            Self::Input,
+            Self::Source,
+            Self::Unsafe,
+            Self::Firewall,
+            Self::State,
+            Self::Hosts,
+            Self::Namespace,
+        ];
+        all.into_iter().find(|kind| *kind as i32 == status).unwrap_or(Self::Internal)
+    }
+}
+
 /// Why a step failed, where a caller decides by it. A [`Kind`] is only the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Cause {
@@ -122,7 +139,7 @@ impl From<Refusal> for Error {
             | Refusal::Itself(_)
             | Refusal::Several { .. }
             | Refusal::Ambiguous(_) => Kind::Source,
-            Refusal::HostNetwork => Kind::Unsafe,
+            Refusal::HostNetwork | Refusal::NoBridge { .. } => Kind::Unsafe,
             Refusal::TooManyPorts { .. } => Kind::Firewall,
             Refusal::OwnHostname(_) | Refusal::TooManyFlows | Refusal::SharedHosts { .. } => {
                 Kind::Input

@@ -12,6 +12,7 @@ use crate::sys::net::netlink::kept::KeptSockets;
 use crate::sys::net::netns::{Now, addresses_of};
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
+use crate::sys::site::{self, Standing};
 use crate::sys::{file, process};
 use std::cell::OnceCell;
 use std::ops::Deref;
@@ -80,15 +81,28 @@ pub(crate) struct Effects<'a> {
 
 impl Host {
     /// Opens the state directory. A directory that another user can change is an error.
+    ///
+    /// For a rootless engine, this process enters the network namespace with its bridges first, from which
+    /// it does not come back.
     pub(crate) fn open(config: Config) -> Result<Self> {
+        site::enter(None)?;
         let state = Rc::new(Directory::open(&config.state_dir)?);
         let boot = process::boot_id()?;
         let identity = StateId::of(&config.state_dir);
         let store = store::open(Rc::clone(&state))?;
         let memory = SetupCache::new(Rc::clone(&state), boot);
-        let firewall = firewall::select(config.firewall, memory.clone());
-        let backends: Backends =
-            Box::new(|name, memory| firewall::select(Choice::Fixed(name), memory));
+        let (choice, backends): (Choice, Backends) = match site::standing() {
+            // Where there is no bridge there is no rule, and the rules of an earlier site went with it.
+            Standing::Nowhere { .. } => {
+                let none = Choice::Fixed(BackendName::None);
+                (none, Box::new(move |_, memory| firewall::select(none, memory)))
+            }
+            Standing::Home | Standing::Site { .. } => (
+                config.firewall,
+                Box::new(|name, memory| firewall::select(Choice::Fixed(name), memory)),
+            ),
+        };
+        let firewall = firewall::select(choice, memory.clone());
         let addresses = Box::new(addresses_of);
         Ok(Self { config, boot, identity, store, firewall, backends, addresses, memory, state })
     }

@@ -4,10 +4,12 @@ use super::say;
 use crate::cli::{self, Configure};
 use crate::config::{CONFIG_FILE, Config, Overrides};
 use crate::configure::{self, Registering, Registration, RuntimeName};
-use crate::error::{Context, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file;
 use crate::sys::process::exec;
-use std::path::Path;
+use crate::sys::site::whose;
+use crate::sys::users;
+use std::path::{Path, PathBuf};
 
 /// Changes the engine's configuration, or prints the changes with `--dry-run`.
 pub(crate) fn run(overrides: Overrides, arguments: &Configure) -> Result<()> {
@@ -40,7 +42,9 @@ fn request(mut overrides: Overrides, arguments: &Configure) -> Result<Registerin
     let command = if arguments.remove || arguments.hooks {
         None
     } else {
-        overrides.config.get_or_insert_with(|| exec::below(&root, Path::new(CONFIG_FILE)));
+        if root != Path::new("/") {
+            overrides.config.get_or_insert_with(|| exec::below(&root, Path::new(CONFIG_FILE)));
+        }
         Config::load(overrides)?.runtime
     };
     let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
@@ -55,9 +59,23 @@ fn request(mut overrides: Overrides, arguments: &Configure) -> Result<Registerin
         default: arguments.default,
         hooks: arguments.hooks,
         remove: arguments.remove,
+        home: home(&root)?,
         root,
         program,
         command,
         below: None,
     })
+}
+
+/// The home directory of the ordinary user who runs this program, also in the user namespace of the user's
+/// engine; `None` for root.
+fn home(root: &Path) -> Result<Option<PathBuf>> {
+    let Some(uid) = whose().uid() else { return Ok(None) };
+    let home = users::home(root, uid).ok_or_else(|| {
+        let message = format!(
+            "user {uid}: /etc/passwd names no home directory for it: write the engine's file yourself"
+        );
+        Error::new(Kind::Input, message)
+    });
+    home.map(Some)
 }

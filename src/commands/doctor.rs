@@ -7,6 +7,8 @@ use crate::cli::{Doctor, Format};
 use crate::config::Overrides;
 use crate::doctor::{self, Check, Question, Verdict, worst};
 use crate::error::{Context, Kind, Result};
+use crate::sys::site::whose;
+use crate::sys::users;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -14,7 +16,9 @@ use std::path::Path;
 pub(crate) fn run(overrides: Overrides, arguments: &Doctor) -> Result<u8> {
     let program = std::env::current_exe().context(Kind::Internal, || "own path")?;
     let root = arguments.root.clone().unwrap_or_else(|| Path::new("/").to_path_buf());
-    let checks = doctor::examine(Question { overrides, root, program, probe: arguments.probe });
+    let home = whose().uid().and_then(|uid| users::home(&root, uid));
+    let probe = arguments.probe;
+    let checks = doctor::examine(Question { overrides, root, home, program, probe });
     match if arguments.json { Format::Json } else { arguments.format } {
         Format::Table => {
             let rows: Vec<_> = checks.iter().map(row).collect();

@@ -29,10 +29,19 @@ pub(crate) fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
         _ => "",
     };
     let graph = graph::Graph::of(&records, |record| running.contains(&record.id), remark);
+    print(&graph, arguments)
+}
+
+/// Prints what [`run`] prints without records.
+pub(crate) fn without_records(arguments: &GraphArguments) -> Result<()> {
+    print(&graph::Graph::of(&[], |_| false, |_, _| ""), arguments)
+}
+
+fn print(graph: &graph::Graph, arguments: &GraphArguments) -> Result<()> {
     say(&match arguments.format {
-        GraphFormat::Text => graph::text(&graph),
-        GraphFormat::Dot => graph::dot(&graph),
-        GraphFormat::Mermaid => graph::mermaid(&graph),
-        GraphFormat::Svg => graph::svg(&graph),
+        GraphFormat::Text => graph::text(graph),
+        GraphFormat::Dot => graph::dot(graph),
+        GraphFormat::Mermaid => graph::mermaid(graph),
+        GraphFormat::Svg => graph::svg(graph),
     })
 }

@@ -10,6 +10,7 @@ use crate::lifecycle::one_run;
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::StartingContainer;
 use crate::oci::state::{State, Summary};
+use crate::sys::site;
 use crate::{lifecycle, logging};
 use std::cell::{Cell, LazyCell};
 use std::path::Path;
@@ -85,6 +86,7 @@ fn start(
     known: &Cell<Option<Concern>>,
 ) -> Result<()> {
     let (id, begun) = (&state.id, Instant::now());
+    site::enter(state.pid)?;
     at_home(AfterHook::Exit, || {
         let host = Host::open(config.clone())?;
         let container = StartingContainer::read(&host, state)?;

@@ -8,7 +8,7 @@ use crate::lifecycle::limited::gap;
 use crate::lifecycle::routing::gap_to;
 use crate::link::Candidate;
 use crate::link::carry::{Gap, has_routed_flows};
-use crate::model::{KnownRecords, LinkState, Network, Record};
+use crate::model::{KnownRecords, LinkState, Record};
 
 /// The state of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Waiting {
             return Self::SeveralAliases;
         }
         let source = meant.or(with_alias.first());
-        let source = source.filter(|source| source.network != Network::Host && runs(source));
+        let source = source.filter(|source| source.network.is_own() && runs(source));
         let Some(source) = source else { return Self::NotThere };
         let is_engine = link_state.declared_by.is_engine();
         let gap = if is_engine { gap(record, link_state, source) } else { gap_to(record, source) };

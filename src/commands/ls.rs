@@ -13,10 +13,22 @@ use crate::lifecycle::disputes::{AliasDispute, NameDispute, about_aliases, about
 use crate::lifecycle::lookup::look_up;
 use crate::link::carry::has_routed_flows;
 use crate::model::{
-    Alias, ContainerId, Hostname, KnownRecords, LinkState, Network, Phase, Record, Reference,
+    Alias, ContainerId, Hostname, KnownRecords, LinkState, Phase, Record, Reference,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
+
+/// The columns of the table.
+const HEADINGS: [&str; 7] = ["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED BY", "STATE"];
+
+/// Prints what [`run`] prints without records.
+pub(crate) fn without_records(arguments: &Ls) -> Result<()> {
+    match arguments.format {
+        _ if arguments.names || arguments.aliases.is_some() => Ok(()),
+        Format::Table => table::print(Paint::for_stdout(), &HEADINGS, &[]),
+        Format::Json => say_json(&json!([])),
+    }
+}
 
 /// Prints all records.
 pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
@@ -54,8 +66,7 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
                 .iter()
                 .map(|record| row(host, record, &known, &by(record), &disputes))
                 .collect();
-            let headings = ["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED BY", "STATE"];
-            table::print(Paint::for_stdout(), &headings, &rows)
+            table::print(Paint::for_stdout(), &HEADINGS, &rows)
         }
         Format::Json => say_json(
             &records
@@ -186,8 +197,7 @@ fn row(
     let addresses: Vec<_> =
         record.network.addresses().iter().map(|address| address.ip().to_string()).collect();
     let by: Vec<_> = linked_by.iter().map(|other| other.name.to_string()).collect();
-    let address =
-        if record.network == Network::Host { "host".to_owned() } else { addresses.join(",") };
+    let address = record.network.word().map_or_else(|| addresses.join(","), str::to_owned);
     let words = record.links.iter().map(|it| LinkWord::of(host, record, it, known));
     let words: Vec<LinkWord> = words.collect();
     let is_doubtful = words.iter().any(|word| word.is_doubtful());
@@ -219,7 +229,7 @@ pub(crate) fn summary(
         "id": record.id.as_str(),
         "name": record.name.as_str(),
         "hostname": record.hostname.as_ref().map(Hostname::as_str),
-        "network": if record.network == Network::Host { "host" } else { "own" },
+        "network": record.network.word().unwrap_or("own"),
         "addresses": addresses.collect::<Vec<_>>(),
         "ports": record.ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
         "links": links_in_full(host, record, known),

@@ -23,13 +23,14 @@ mod runtime_exec;
 mod runtime_log;
 mod runtime_memory;
 mod sync;
+mod users;
 mod watch;
 
 use crate::cli::{Cli, Command, Global};
 use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
-use crate::lifecycle::home::at_home;
+use crate::lifecycle::home::{at_home, open_at_home};
 use crate::lifecycle::privileges::AfterHook;
 use crate::logging;
 use crate::oci::spec::MAX_CONFIG;
@@ -75,6 +76,11 @@ fn parse(arguments: &[OsString]) -> Result<u8> {
 /// Runs the command of a parsed command line and returns the exit status.
 fn dispatch(cli: Cli) -> Result<u8> {
     let overrides = overrides(cli.global);
+    if users::arrange(&cli.command, &overrides)? == users::Records::Absent {
+        if let Some(answered) = users::answer_without_records(&cli.command) {
+            return answered.map(|()| 0);
+        }
+    }
     let open = || {
         let config = Config::load(overrides.clone())?;
         logging::init(&config);
@@ -100,7 +106,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Doctor(arguments) => return doctor::run(overrides, arguments),
         Command::Prepare(arguments) => prepare::run(&open()?, arguments),
         Command::Ls(arguments) => ls::run(&open()?, arguments),
-        Command::Inspect(arguments) => inspect::run(&open()?, arguments),
+        Command::Inspect(arguments) => inspect::run(&open_at_home(open)?, arguments),
         Command::Graph(arguments) => graph::run(&open()?, arguments),
         Command::Connect(arguments) => there(&|host| connect::run(&host, arguments)),
         Command::Disconnect(arguments) => there(&|host| connect::end(&host, arguments)),

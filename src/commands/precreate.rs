@@ -9,6 +9,7 @@ use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::concern::Concern;
+use crate::lifecycle::home::open_at_home;
 use crate::lifecycle::inject::{self, Hooks, NewContainer, Starts};
 use crate::logging;
 use crate::model::ContainerId;
@@ -22,7 +23,8 @@ use std::path::Path;
 pub(crate) fn run(overrides: Overrides, text: &[u8]) -> Result<()> {
     let (config, problem) = Config::load_or_salvage(overrides);
     logging::init(&config);
-    let edited = problem.map_or_else(|| Host::open(config).and_then(|host| edit(&host, text)), Err);
+    let open = || open_at_home(|| Host::open(config.clone()));
+    let edited = problem.map_or_else(|| open().and_then(|host| edit(&host, text)), Err);
     let edited = match edited {
         Ok(edited) => edited,
         Err(failed) => {

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::concern::{Concern, settle_end};
-use crate::lifecycle::home::at_home;
+use crate::lifecycle::home::{at_home, open_at_home};
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::starting::{StartingContainer, remembered};
 use crate::model::ContainerId;
@@ -19,11 +19,13 @@ use crate::oci::command_line::{Action, CommandLine, Execution};
 use crate::oci::runtime_state::RuntimeState;
 use crate::oci::state::State;
 use crate::sys::file;
+use crate::sys::process::apart::apart;
 use crate::sys::process::exec::{self, SavedSignals};
 use crate::sys::process::{child, rounds};
+use crate::sys::site::{self, whose};
 use crate::{lifecycle, logging};
 use std::cell::RefCell;
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -83,8 +85,9 @@ fn stand_in(
             }
         };
     }
-    let acted = wrapped.act(line, arguments);
-    let settled = acted.or_else(|failed| wrapped.settle(line, failed));
+    let act = || wrapped.act(line, arguments).or_else(|failed| wrapped.settle(line, failed));
+    // The runtime must stay where the engine is, and there is no way back from the site.
+    let settled = if whose().has_site_elsewhere() { apart(act) } else { act() };
     if settled.is_ok() {
         wrapped.remember(line, arguments);
     }
@@ -138,14 +141,17 @@ impl Wrapped {
     fn act(&self, line: &CommandLine, arguments: &[OsString]) -> Result<()> {
         let begun = Instant::now();
         match &line.action {
-            Action::Create(creation) => runtime_edit::before_create(&self.host()?, creation),
+            Action::Create(creation) => {
+                runtime_edit::before_create(&open_at_home(|| self.host())?, creation)
+            }
             Action::Run(creation) => {
                 let exists = || self.home_of(&creation.id, line).is_some_and(|home| home.exists());
-                runtime_edit::before_run(&self.host()?, creation, exists)
+                runtime_edit::before_run(&open_at_home(|| self.host())?, creation, exists)
             }
             Action::Start(id) => {
                 let state = self.state_of(id, line, arguments)?;
                 self.bundle.replace(state.bundle.clone());
+                site::enter(state.pid)?;
                 at_home(AfterHook::Continue, || {
                     let host = self.host()?;
                     let container = StartingContainer::read(&host, &state)?;
@@ -237,7 +243,7 @@ impl Wrapped {
     /// The directory in which the runtime keeps its files about a container.
     fn home_of(&self, id: &OsString, line: &CommandLine) -> Option<PathBuf> {
         let name = self.program.file_name().unwrap_or_default();
-        let root = line.root.clone().unwrap_or_else(|| Path::new("/run").join(name));
+        let root = line.root.clone().unwrap_or_else(|| whose().runtimes().join(name));
         Some(root.join(checked(id).ok()?.as_str()))
     }
 
@@ -267,7 +273,11 @@ impl Wrapped {
         let not_text = || Error::new(Kind::Usage, "the runtime's options are not UTF-8");
         let program = self.program.to_str().ok_or_else(not_text)?;
         let words = words.ok_or_else(not_text)?;
-        let output = child::run(program, &words, "", PATIENCE, Kind::Namespace)?;
+        // A runtime without root finds its state by this variable.
+        let set = ["XDG_RUNTIME_DIR=", whose().runtimes().to_str().unwrap_or_default()].concat();
+        let environment = whose().uid().and_then(|_| CString::new(set).ok());
+        let given = (environment.as_slice(), "");
+        let output = child::run_in(program, &words, given, PATIENCE, Kind::Namespace)?;
         RuntimeState::parse(output.stdout.as_bytes())
     }
 

@@ -13,11 +13,12 @@ use serde::Deserialize;
 use std::path::Path;
 use version::Version;
 
+/// The file of the daemon of root. The daemon of a user reads `~/.config/docker/daemon.json`.
 const FILE: &str = "/etc/docker/daemon.json";
 const DEFAULT: &str = "default-runtime";
 
 pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
-    let path = request.at(FILE);
+    let path = request.in_home("docker/daemon.json").unwrap_or_else(|| request.at(FILE));
     let before = current(&path)?;
     let ours = DaemonJson { what: shown(&path), request };
     let text = before.as_deref().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file::{read_text, replace, shown};
+use crate::sys::site::whose;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -106,13 +107,15 @@ fn create(path: &Path, text: &str) -> Result<()> {
     written.context(Kind::Input, || shown(path))
 }
 
-/// Creates a directory and its parents with mode 0755. Our umask is 0077, but rootless engines read
-/// these directories too.
+/// Creates a directory and its parents: as root with mode 0755, because rootless engines read these
+/// directories too and our umask is 0077; in the home directory of a user with mode 0700, as the XDG
+/// specification wants it.
 fn make_directories(directory: &Path) -> std::io::Result<()> {
     if directory.exists() {
         return Ok(());
     }
     directory.parent().map_or(Ok(()), make_directories)?;
     fs::create_dir(directory)?;
-    fs::set_permissions(directory, Permissions::from_mode(0o755))
+    let mode = if whose().uid().is_some() { 0o700 } else { 0o755 };
+    fs::set_permissions(directory, Permissions::from_mode(mode))
 }

@@ -3,7 +3,8 @@
 
 use super::file::{FileChange, current};
 use super::{Registering, Registration, below, shown, template};
-use crate::error::{Context, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
+use crate::sys::process::exec;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,19 +24,21 @@ const FILES: [(&str, &str); 3] = [
     ("oci-link-poststop.json", include_str!("../../hooks/hooks.d/oci-link-poststop.json")),
 ];
 
-/// Where the configuration of an engine sets `hooks_dir`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Setting {
-    /// The configuration files; the last one that sets it wins. A path that ends in `/` is a
-    /// directory of such files.
-    pub(crate) files: &'static [&'static str],
-    /// The table that contains `hooks_dir`.
-    pub(crate) table: &'static [&'static str],
-}
-
 /// Plans one file for each hook stage that the engine has.
-pub(crate) fn plan(request: &Registering, setting: Setting) -> Result<Vec<FileChange>> {
-    let directory = directories(&request.root, setting)?.pop().unwrap_or_default();
+pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
+    let directory = super::hooks_directories(request)?.pop().unwrap_or_default();
+    let home = request.home.as_ref().map(|home| exec::below(&request.root, home));
+    if home.is_some_and(|home| !directory.starts_with(home)) {
+        if request.remove {
+            return Ok(Vec::new());
+        }
+        let directory = shown(&directory);
+        let message = format!(
+            "{directory}: hooks of all users: as root, or set engine.hooks_dir in \
+             ~/.config/containers/containers.conf to a directory of yours"
+        );
+        return Err(Error::new(Kind::Input, message));
+    }
     let changes = FILES.iter().map(|(name, text)| {
         let wanted =
             !request.remove && (request.engine == Registration::Podman || *name != PRECREATE);
@@ -46,17 +49,18 @@ pub(crate) fn plan(request: &Registering, setting: Setting) -> Result<Vec<FileCh
     changes.collect()
 }
 
-/// The directories from which an engine reads hooks. The last one takes precedence.
-pub(crate) fn directories(root: &Path, setting: Setting) -> Result<Vec<PathBuf>> {
+/// The directories from which an engine reads hooks. The last one takes precedence. `table` contains
+/// `hooks_dir` in the configuration `files`; the last file that sets it wins.
+pub(crate) fn directories(root: &Path, files: &[PathBuf], table: &[&str]) -> Result<Vec<PathBuf>> {
     let mut directories = vec![below(root, DIRECTORY)];
-    for file in files(root, setting)? {
-        let Some(text) = current(&file)? else { continue };
-        let parsed: toml::Table = toml::from_str(&text).map_err(super::toml_text::why(&file))?;
-        let mut table = Some(&parsed);
-        for key in setting.table {
-            table = table.and_then(|table| table.get(*key)?.as_table());
+    for file in files {
+        let Some(text) = current(file)? else { continue };
+        let parsed: toml::Table = toml::from_str(&text).map_err(super::toml_text::why(file))?;
+        let mut found = Some(&parsed);
+        for key in table {
+            found = found.and_then(|table| table.get(*key)?.as_table());
         }
-        let named = table.and_then(|table| table.get("hooks_dir")?.as_array());
+        let named = found.and_then(|table| table.get("hooks_dir")?.as_array());
         let named = named.into_iter().flatten().filter_map(toml::Value::as_str);
         let named: Vec<PathBuf> = named.map(|path| below(root, path)).collect();
         if !named.is_empty() {
@@ -66,21 +70,26 @@ pub(crate) fn directories(root: &Path, setting: Setting) -> Result<Vec<PathBuf>>
     Ok(directories)
 }
 
-/// The files of an engine's configuration that may exist, in the order in which it reads them.
-pub(super) fn files(root: &Path, setting: Setting) -> Result<Vec<PathBuf>> {
+/// The files of an engine's configuration that may exist, in the order in which it reads them. A path
+/// of `all` that ends in `/` is a directory of such files.
+pub(super) fn files(root: &Path, all: &[&str]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for path in setting.files {
+    for path in all {
         let place = below(root, path);
-        if !path.ends_with('/') {
-            files.push(place);
-        } else if place.is_dir() {
-            let entries = fs::read_dir(&place).context(Kind::Input, || shown(&place))?;
-            let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-            let mut paths: Vec<PathBuf> =
-                paths.filter(|path| path.extension() == Some("conf".as_ref())).collect();
-            paths.sort();
-            files.extend(paths);
-        }
+        if path.ends_with('/') { files.extend(parts(&place)?) } else { files.push(place) }
     }
     Ok(files)
+}
+
+/// The configuration files of a drop-in directory, in the order in which engines read them.
+pub(super) fn parts(directory: &Path) -> Result<Vec<PathBuf>> {
+    if !directory.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(directory).context(Kind::Input, || shown(directory))?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut paths: Vec<PathBuf> =
+        paths.filter(|path| path.extension() == Some("conf".as_ref())).collect();
+    paths.sort();
+    Ok(paths)
 }

@@ -23,6 +23,7 @@ pub(crate) use podman::entry as podman_entry;
 pub(crate) use runtime::{Below, Lacking, is_wrapper};
 
 use crate::error::{Error, Kind, Result};
+use crate::sys::process::exec;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,9 @@ pub(crate) struct Registering {
     pub(crate) remove: bool,
     /// The directory to which the paths of configuration files are relative, usually `/`.
     pub(crate) root: PathBuf,
+    /// The home directory of the user whose engine is meant; `None` means the engine of the host's
+    /// root. Only podman and docker have engines of users.
+    pub(crate) home: Option<PathBuf>,
     /// The path of the oci-link program.
     pub(crate) program: PathBuf,
     /// `runtime.command` of config.toml.
@@ -99,6 +103,13 @@ impl Registering {
     /// The `path` of a configuration file below the root.
     fn at(&self, path: &str) -> PathBuf {
         below(&self.root, path)
+    }
+
+    /// The `path` of a configuration file of the user, below `.config`. `None` for the engine of the
+    /// host's root.
+    fn in_home(&self, path: &str) -> Option<PathBuf> {
+        let home = exec::below(&self.root, self.home.as_ref()?);
+        Some(home.join(".config").join(path))
     }
 
     /// Describes the registration for messages.
@@ -156,8 +167,7 @@ pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
         (Registration::Containerd, false) => containerd::plan(request)?,
         (Registration::Podman, false) => podman::plan(request)?,
         (Registration::Crio, false) => crio::plan(request)?,
-        (Registration::Podman, true) => hooks::plan(request, podman::HOOKS)?,
-        (Registration::Crio, true) => hooks::plan(request, crio::HOOKS)?,
+        (Registration::Podman | Registration::Crio, true) => hooks::plan(request)?,
         (Registration::Docker | Registration::Containerd, true) => {
             return Err(Error::new(Kind::Usage, "--hooks: only podman and crio have hooks.d"));
         }
@@ -176,10 +186,15 @@ pub(crate) fn below_wrapper(request: &Registering) -> std::result::Result<Below,
 }
 
 /// The directories from which an engine reads hooks; empty for engines without hooks.d.
-pub(crate) fn hooks_directories(engine: Registration, root: &Path) -> Result<Vec<PathBuf>> {
-    match engine {
-        Registration::Podman => hooks::directories(root, podman::HOOKS),
-        Registration::Crio => hooks::directories(root, crio::HOOKS),
+pub(crate) fn hooks_directories(request: &Registering) -> Result<Vec<PathBuf>> {
+    match request.engine {
+        Registration::Podman => {
+            hooks::directories(&request.root, &podman::files(request)?, podman::TABLE)
+        }
+        Registration::Crio => {
+            let files = hooks::files(&request.root, &crio::FILES)?;
+            hooks::directories(&request.root, &files, crio::TABLE)
+        }
         Registration::Docker | Registration::Containerd => Ok(Vec::new()),
     }
 }
@@ -188,12 +203,26 @@ pub(crate) fn hooks_directories(engine: Registration, root: &Path) -> Result<Vec
 pub(crate) fn after(request: &Registering) -> &'static str {
     match (request.engine, request.hooks) {
         // A reload does not remove runtimes that are no longer in daemon.json.
+        (Registration::Docker, _) if request.remove && request.home.is_some() => {
+            "to do: systemctl --user restart docker; containers that use it must be created again"
+        }
+        (Registration::Docker, _) if request.home.is_some() => {
+            "to do: systemctl --user reload docker (containers keep running)"
+        }
         (Registration::Docker, _) if request.remove => {
             "to do: systemctl restart docker; containers that use it must be created again"
         }
         (Registration::Docker, _) => "to do: systemctl reload docker (containers keep running)",
         (Registration::Podman, true) if !request.remove => {
             "nothing to restart; from podman 4.6 on, use the runtime: hooks cannot add hosts lines"
+        }
+        // podman reads /etc/containers/containers.conf.d for every user.
+        (Registration::Podman, false)
+            if request.default && !request.remove && request.home.is_none() =>
+        {
+            "nothing to restart: podman reads it for each container\n\
+             rootless users of this host get it too: their containers run behind oci-link, with links of \
+             their own"
         }
         (Registration::Podman, _) => "nothing to restart: podman reads it for each container",
         (Registration::Containerd, _) => {
@@ -206,7 +235,7 @@ pub(crate) fn after(request: &Registering) -> &'static str {
 /// What else the administrator should know, in lines. `changes` are those of [`plan`].
 pub(crate) fn advice(request: &Registering, changes: &[FileChange]) -> Vec<String> {
     match request.engine {
-        Registration::Docker if request.default && !request.remove => {
+        Registration::Docker if request.default && !request.remove && request.home.is_none() => {
             docker::advice(request, changes)
         }
         _ => Vec::new(),

@@ -7,14 +7,24 @@ mod settings;
 
 use super::file::FileChange;
 use super::runtime::{Below, Lacking, by_name, file_at, is_wrapper};
-use super::{Registering, template};
+use super::{Registering, hooks, template};
 use crate::error::{Error, Kind, Result};
 use crate::sys::process::exec::{self, DIRECTORIES, RUNTIMES};
-pub(crate) use settings::FILES as HOOKS;
 use settings::{Settings, value};
 use std::path::{Path, PathBuf};
 
+/// Our drop-in, for podman of root and of all users.
 const DROP_IN: &str = "/etc/containers/containers.conf.d/oci-link.conf";
+
+/// podman's files in the order in which it reads them. It reads those of a user after them.
+const FILES: [&str; 3] = [
+    "/usr/share/containers/containers.conf",
+    "/etc/containers/containers.conf",
+    "/etc/containers/containers.conf.d/",
+];
+
+/// The table of these files that we read.
+pub(crate) const TABLE: &[&str] = &["engine"];
 
 /// The order in which podman looks for a runtime if none is configured.
 const ORDER: [&str; 4] = ["crun", "runc", "kata", "runsc"];
@@ -33,16 +43,35 @@ const PLACES: [&str; 8] = [
 
 pub(crate) fn plan(request: &Registering) -> Result<Vec<FileChange>> {
     let after = if request.remove { None } else { Some(drop_in(request)?) };
-    Ok(vec![FileChange::whole(request.at(DROP_IN), after, &request.meaning())?])
+    Ok(vec![FileChange::whole(ours(request), after, &request.meaning())?])
+}
+
+/// The path of our drop-in.
+fn ours(request: &Registering) -> PathBuf {
+    let own = request.in_home("containers/containers.conf.d/oci-link.conf");
+    own.unwrap_or_else(|| request.at(DROP_IN))
+}
+
+/// podman's files that may exist, in the order in which it reads them.
+pub(crate) fn files(request: &Registering) -> Result<Vec<PathBuf>> {
+    let mut files = hooks::files(&request.root, &FILES)?;
+    if let Some(own) = request.in_home("containers/containers.conf") {
+        let parts = own.with_file_name("containers.conf.d");
+        files.push(own);
+        files.extend(hooks::parts(&parts)?);
+    }
+    Ok(files)
 }
 
 /// The text of the drop-in.
 fn drop_in(request: &Registering) -> Result<String> {
     let mut text = template::runtime(include_str!("../../hooks/podman.conf"), request)?;
-    let settings = Settings::read(&request.root, &request.at(DROP_IN))?;
+    let settings = Settings::read(&files(request)?, &ours(request))?;
     if let (true, Some((file, key))) = (request.default, &settings.later) {
         let file = super::shown(file);
-        let message = format!("{file}: podman reads it after {DROP_IN}: remove {key} from it");
+        let own = request.home.as_ref().map(|_| super::shown(&ours(request)));
+        let drop_in = own.as_deref().unwrap_or(DROP_IN);
+        let message = format!("{file}: podman reads it after {drop_in}: remove {key} from it");
         return Err(Error::new(Kind::Input, message));
     }
     let own = request.below.as_ref().map(|below| below.name.as_str()).unwrap_or_default();
@@ -52,8 +81,9 @@ fn drop_in(request: &Registering) -> Result<String> {
         let wrappers: Vec<String> = wrappers.map(|name| format!("oci-link-{name}")).collect();
         let is_able = list.iter().any(|name| name == own);
         let ours = is_able.then(|| request.name.as_str().to_owned());
-        let mut names = list.clone();
-        names.extend(ours.into_iter().chain(wrappers));
+        // The drop-in of the host's root may have named ours already.
+        let more = ours.into_iter().chain(wrappers).filter(|name| !list.contains(name));
+        let names: Vec<String> = list.iter().cloned().chain(more).collect();
         text = with_line(&text, key, &value(&names)?);
     }
     if let Some(flags) = settings.flags.get(own) {
@@ -75,7 +105,7 @@ fn with_line(text: &str, key: &str, value: &str) -> String {
 /// The runtime that podman uses without our drop-in.
 pub(crate) fn below(request: &Registering) -> std::result::Result<Below, Lacking> {
     let root = &request.root;
-    let settings = Settings::read(root, &request.at(DROP_IN))?;
+    let settings = Settings::read(&files(request)?, &ours(request))?;
     let (name, program) = chosen(root, &settings, request.name.as_str())?;
     // containers.conf may name one of our wrappers already: the runtime below stays.
     if let Some(wrapped) = is_wrapper(&program) {
@@ -170,9 +200,10 @@ pub(crate) struct Entry {
     pub(crate) is_default: bool,
 }
 
-/// Reads our entry. Returns `None` if podman does not know a runtime `name` of ours.
-pub(crate) fn entry(root: &Path, name: &str) -> Option<Entry> {
-    let text = super::file::current(&super::below(root, DROP_IN)).ok().flatten()?;
+/// Reads our entry. Returns `None` if podman does not know a runtime of ours by the requested name.
+pub(crate) fn entry(request: &Registering) -> Option<Entry> {
+    let name = request.name.as_str();
+    let text = super::file::current(&ours(request)).ok().flatten()?;
     let parsed: toml::Table = toml::from_str(&text).ok()?;
     let engine = parsed.get("engine")?;
     let program = engine.get("runtimes")?.get(name)?.get(0)?.as_str()?;

@@ -5,7 +5,7 @@ use super::HostContext;
 use super::check::Check;
 use super::docker::{self, Container};
 use crate::lifecycle::routing::cut;
-use crate::model::{KnownRecords, LinkState, Network, Record};
+use crate::model::{KnownRecords, LinkState, Record};
 
 /// Links that are listed.
 const SHOWN: usize = 20;
@@ -63,7 +63,7 @@ fn cut_off(
     link: &LinkState,
 ) -> Option<Check> {
     let others = running.others(me, link).map(|(_, other)| other);
-    let mut all = others.filter(|other| other.network != Network::Host);
+    let mut all = others.filter(|other| other.network.is_own());
     let source = all.next().filter(|_| all.next().is_none())?;
     let (cause, fix) = cut(me, source)?;
     let cause = format!("{} waits: {cause}", link.link.alias);

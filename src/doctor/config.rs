@@ -2,10 +2,12 @@
 
 use super::check::{Check, word};
 use super::config_edit;
+use crate::config::users::own_file;
 use crate::config::{CONFIG_FILE, Config, Overrides};
 use crate::logging::SYSLOG;
 use crate::sys::file::shown;
 use crate::sys::private_dir::Directory;
+use crate::sys::site::{Whose, whose};
 use nix::libc;
 use nix::unistd::{AccessFlags, access};
 use std::fs::{self, OpenOptions};
@@ -16,7 +18,9 @@ use std::path::{Path, PathBuf, absolute};
 /// Returns the configuration, the path of its file and the checks. Without a readable file the
 /// configuration consists of the defaults and the options of the command line.
 pub(crate) fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
-    let path = overrides.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
+    let own = own_file(whose());
+    let usual = own.as_deref().unwrap_or(Path::new(CONFIG_FILE));
+    let path = overrides.config.as_deref().unwrap_or(usual);
     let path = absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut checks = Vec::new();
     let there = fs::symlink_metadata(&path).is_ok();
@@ -45,6 +49,9 @@ pub(crate) fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
 fn owner(path: &Path, there: bool) -> Option<Check> {
     let metadata = fs::metadata(path).ok().filter(|_| there)?;
     let name = word(path);
+    if whose() != Whose::Root {
+        return None;
+    }
     if metadata.uid() != 0 {
         let cause = format!(
             "{} belongs to user {}, who can change what runs as root",
@@ -72,7 +79,11 @@ fn log(path: Option<&Path>, file: &Path) -> Check {
             Check::ok("log", "system log")
         } else {
             let cause = "no system log: crun hides the output of hooks, so errors are lost";
-            let fix = config_edit::set(file, "log", "file", "\"/var/log/oci-link.log\"");
+            let place = match whose() {
+                Whose::Root => "/var/log/oci-link.log".to_owned(),
+                whose => shown(&whose.runtimes().join("oci-link.log")),
+            };
+            let fix = config_edit::set(file, "log", "file", &format!("\"{place}\""));
             Check::warning("log", cause, fix)
         };
     };

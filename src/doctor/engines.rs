@@ -94,7 +94,7 @@ fn is_here(root: &Path, kind: &Kind) -> bool {
 }
 
 /// What `configure ENGINE` is asked for.
-fn request(context: &HostContext, engine: Registration) -> Registering {
+pub(super) fn request(context: &HostContext, engine: Registration) -> Registering {
     Registering {
         engine,
         name: RuntimeName::default(),
@@ -102,6 +102,7 @@ fn request(context: &HostContext, engine: Registration) -> Registering {
         hooks: false,
         remove: false,
         root: context.question.root.clone(),
+        home: context.question.home.clone(),
         program: context.question.program.clone(),
         command: context.config.runtime.clone(),
         below: None,
@@ -111,9 +112,19 @@ fn request(context: &HostContext, engine: Registration) -> Registering {
 /// Compares with `configure`: an engine is registered if it would add nothing, and unknown if it
 /// would remove nothing.
 fn standing(context: &HostContext, kind: &Kind) -> Result<Standing> {
+    let own = request(context, kind.engine);
+    let found = standing_of(&own, kind)?;
+    // podman of a user reads the files of the host's root too.
+    if found == Standing::Unknown && kind.engine == Registration::Podman && own.home.is_some() {
+        return standing_of(&Registering { home: None, ..own }, kind);
+    }
+    Ok(found)
+}
+
+fn standing_of(request: &Registering, kind: &Kind) -> Result<Standing> {
     let mut best = Standing::Unknown;
     for hooks in [false, true].into_iter().filter(|hooks| kind.has_hooks || !hooks) {
-        let request = Registering { hooks, ..request(context, kind.engine) };
+        let request = Registering { hooks, ..request.clone() };
         let removed = configure::plan(&Registering { remove: true, ..request.clone() })?;
         if removed.is_empty() {
             continue;

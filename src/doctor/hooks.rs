@@ -3,7 +3,7 @@
 
 use super::HostContext;
 use super::check::{Check, word};
-use super::engines::is_installed;
+use super::engines::{is_installed, request};
 use super::programs::is_executable;
 use crate::configure::{Registration, hooks_directories};
 use crate::error::Kind;
@@ -24,7 +24,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
         engines.retain(|engine| is_installed(root, *engine));
     }
     // An invalid configuration file is reported by the check of the engine.
-    let looked = |engine| hooks_directories(engine, root).unwrap_or_default();
+    let looked = |engine| hooks_directories(&request(context, engine)).unwrap_or_default();
     let read: Vec<PathBuf> = engines.into_iter().flat_map(looked).collect();
     let usual = USUAL.iter().map(|directory| root.join(directory)).collect();
     let mut all = [read.clone(), usual].concat();

@@ -5,6 +5,7 @@ use super::{HostContext, carried, lost};
 use crate::config::Config;
 use crate::error::Cause;
 use crate::host::Host;
+use crate::lifecycle::home::open_at_home;
 use crate::model::Record;
 use crate::recovery::Finding;
 use crate::store::{self, NewerRecord};
@@ -20,7 +21,7 @@ pub(crate) fn open(config: &Config, state: Option<&Directory>) -> (Option<Host>,
     if !state.is_some_and(store::is_there) {
         return (None, None);
     }
-    match Host::open(config.clone()) {
+    match open_at_home(|| Host::open(config.clone())) {
         Ok(host) => (Some(host), None),
         Err(error) => {
             let fix = "remove what is not a directory of oci-link there";

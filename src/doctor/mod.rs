@@ -29,6 +29,7 @@ mod podman;
 mod probe;
 mod programs;
 mod state;
+mod users;
 
 use crate::config::{Config, Overrides};
 use crate::error::Result;
@@ -52,6 +53,8 @@ pub(crate) struct Question {
     pub(crate) overrides: Overrides,
     /// The directory below which the files of engines are.
     pub(crate) root: PathBuf,
+    /// The home directory of the user whose engines are meant; `None` for those of root.
+    pub(crate) home: Option<PathBuf>,
     /// The program itself.
     pub(crate) program: PathBuf,
     /// Whether recipients connect to their sources.
@@ -82,6 +85,7 @@ struct HostContext {
 
 /// All checks, in the order in which an administrator would fix the problems.
 pub(crate) fn examine(question: Question) -> Vec<Check> {
+    let has_rules = users::has_rules();
     let (config, config_file, mut checks) = config::examine(&question.overrides);
     let (state, state_checks) = state::examine(&config, &config_file);
     let (host, opened) = links::open(&config, state.as_deref());
@@ -98,12 +102,14 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
         state,
         host,
     };
-    checks.splice(0..0, host::examine());
+    checks.splice(0..0, host::examine(users::examine(has_rules), has_rules));
     checks.extend(state_checks);
     checks.extend(programs::examine(&context));
-    checks.extend(firewall::examine(&context));
-    checks.extend(forward::examine(&context));
-    checks.extend(isolation::examine(&context));
+    if has_rules {
+        checks.extend(firewall::examine(&context));
+        checks.extend(forward::examine(&context));
+        checks.extend(isolation::examine(&context));
+    }
     checks.extend(host::reloaders(&context));
     checks.extend(engines::examine(&context));
     checks.extend(docker::examine(&context));
@@ -117,6 +123,7 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
     });
     checks.extend(disputes::examine(&context));
     checks.extend(probe::examine(&context));
+    users::adapt(&mut checks);
     checks
 }
 

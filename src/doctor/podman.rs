@@ -13,7 +13,7 @@ const SUBJECT: &str = "podman's runtime";
 /// Checks the entry in podman's drop-in. Returns `None` if there is none.
 pub(super) fn examine(context: &HostContext, request: &Registering) -> Option<Check> {
     let root = &request.root;
-    let entry = podman_entry(root, request.name.as_str())?;
+    let entry = podman_entry(request)?;
     // As the default runtime it is every container that fails.
     let again =
         format!("oci-link configure podman{}", if entry.is_default { " --default" } else { "" });

@@ -2,11 +2,12 @@
 
 use super::HostContext;
 use super::check::{Check, word};
-use crate::config::{Config, STATE_DIR};
+use crate::config::Config;
 use crate::host::WATCH_LOCK;
 use crate::sys::file::shown;
 use crate::sys::private_dir::{Directory, Room};
 use crate::sys::process::lock;
+use crate::sys::site::whose;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -73,7 +74,8 @@ fn room(path: &Path, config_file: &Path, room: Room) -> Vec<Check> {
         Check::ok("state file system", "tmpfs: empty after a boot")
     } else {
         let cause = format!("{} is not on tmpfs: records of an earlier boot remain", shown(path));
-        let fix = format!("in {}: state_dir = \"{STATE_DIR}\"", word(config_file));
+        let usual = shown(&whose().state_dir());
+        let fix = format!("in {}: state_dir = \"{usual}\"", word(config_file));
         Check::warning("state file system", cause, fix)
     });
     let free = (room.bytes, room.files.unwrap_or(u64::MAX));
@@ -91,6 +93,10 @@ fn room(path: &Path, config_file: &Path, room: Room) -> Vec<Check> {
 
 /// The fix for the first directory on the path that is not valid.
 fn fix(path: &Path, config_file: &Path) -> String {
+    let usual = whose().state_dir();
+    if let Some(uid) = whose().uid().filter(|_| path == usual) {
+        return format!("as root: loginctl enable-linger {uid}, which makes /run/user/{uid}");
+    }
     let mut all: Vec<&Path> = path.ancestors().collect();
     all.reverse();
     for (at, step) in all.iter().enumerate() {
@@ -104,7 +110,7 @@ fn fix(path: &Path, config_file: &Path) -> String {
             return format!("chmod go-w {}", word(step));
         }
     }
-    format!("in {}: state_dir = \"{STATE_DIR}\"", word(config_file))
+    format!("in {}: state_dir = \"{}\"", word(config_file), shown(&usual))
 }
 
 /// Whether `watch` is running.

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::model::BridgeName;
 use crate::sys::net::netlink::namespace_cookie;
 use crate::sys::private_dir::Directory;
+use crate::sys::site::{Standing, standing};
 use std::cell::OnceCell;
 use std::rc::Rc;
 
@@ -28,12 +29,13 @@ impl SetupCache {
         Self { state, boot, netns: Rc::default() }
     }
 
-    /// `SO_NETNS_COOKIE` of the network namespace of this process.
+    /// `SO_NETNS_COOKIE` of the network namespace of this process, or 0 if it is none that has bridges.
     pub(crate) fn cookie(&self) -> Result<u64> {
         if let Some(known) = self.netns.get() {
             return Ok(*known);
         }
-        let cookie = namespace_cookie()?;
+        let is_nowhere = matches!(standing(), Standing::Nowhere { .. });
+        let cookie = if is_nowhere { 0 } else { namespace_cookie()? };
         Ok(*self.netns.get_or_init(|| cookie))
     }
 

@@ -175,6 +175,7 @@ fn addresses(record: &Record) -> Vec<String> {
     match &record.network {
         Network::Own(addresses) => addresses.iter().map(|a| a.ip().to_string()).collect(),
         Network::Host => vec!["host network".to_owned()],
+        Network::NoBridge(on) => vec![format!("no bridge ({})", on.as_str())],
     }
 }
 

@@ -49,7 +49,7 @@ impl<'h> Look<'h> {
     ///
     /// If they cannot be read, the record is believed.
     pub(crate) fn moved(&mut self, record: &Record) -> Option<Seen> {
-        if record.network == Network::Host {
+        if !record.network.is_own() {
             return None;
         }
         let seen = self.read(record)?;

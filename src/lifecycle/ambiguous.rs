@@ -92,7 +92,7 @@ impl Ambiguous {
             }
         }
         let candidates = world.candidates.iter().map(|candidate| match candidate {
-            Candidate::Running(source) if source.network != Network::Host => {
+            Candidate::Running(source) if source.network.is_own() => {
                 let network = Network::Own(left(source));
                 Candidate::Running(Box::new(Record { network, ..source.as_ref().clone() }))
             }
@@ -105,7 +105,7 @@ impl Ambiguous {
         };
         let usable = match &me.network {
             Network::Own(_) => Network::Own(addresses),
-            Network::Host => Network::Host,
+            Network::Host | Network::NoBridge(_) => me.network.clone(),
         };
         let mut plan = link::plan(&Record { network: usable, ..me.clone() }, &world, absent)?;
         plan.record.network = me.network.clone();

@@ -4,11 +4,12 @@
 //! A container that asks for links or isolation gets them or does not start. Every other container
 //! starts, and every container ends, whatever fails here: the failure is logged.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::Record;
 use crate::oci::annotations::declares_links;
 use crate::sys::file;
 use crate::sys::process::is_confined;
+use crate::sys::site::{Whose, whose};
 use std::path::Path;
 
 /// The largest config.json that is searched for our annotations, in bytes.
@@ -45,14 +46,16 @@ impl Concern {
     /// Settles a failure of our part of a start. `name` is the container in the log line.
     pub(crate) fn settle(self, name: &str, failed: Error) -> Result<()> {
         match self {
-            Self::Linked if is_confined() => {
-                let message = format!("{failed}: links need root on the host: start it as root");
-                Err(Error::new(failed.kind, message).because(failed.cause))
-            }
-            Self::Linked => Err(failed),
+            Self::Linked => Err(match needs(&failed) {
+                Some(message) => Error::new(failed.kind, message).because(failed.cause),
+                None => failed,
+            }),
             Self::Unlinked => {
-                // In a user namespace this is the rule, and no problem of the host.
-                let level = if is_confined() { log::Level::Debug } else { log::Level::Warn };
+                // Without root on the host this is the rule, and no problem of the host.
+                let level = match needs(&failed) {
+                    Some(_) => log::Level::Debug,
+                    None => log::Level::Warn,
+                };
                 let name = name.escape_debug();
                 log::log!(
                     level,
@@ -61,6 +64,18 @@ impl Concern {
                 Ok(())
             }
         }
+    }
+}
+
+/// The failure with what a caller without root on the host lacks, if that may be the reason.
+fn needs(failed: &Error) -> Option<String> {
+    match whose() {
+        Whose::Engine { uid, has_network: false } if failed.kind == Kind::State => Some(format!(
+            "{failed}: links of user {uid} need the directory /run/user/{uid} of that user"
+        )),
+        Whose::Engine { .. } => None,
+        Whose::Root | Whose::Shell { .. } => is_confined()
+            .then(|| format!("{failed}: links need root on the host: start it as root")),
     }
 }
 

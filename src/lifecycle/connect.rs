@@ -18,7 +18,7 @@ use crate::lifecycle::routing;
 use crate::lifecycle::starting::hosts_file;
 use crate::link::{OnMissing, RecipientNames, Refusal, resolve};
 use crate::model::{
-    Alias, DeclaredBy, Engine, Invalid, Link, LinkState, MAX_LINKS, Network, Record, Reference,
+    Alias, DeclaredBy, Engine, Invalid, Link, LinkState, MAX_LINKS, Record, Reference,
 };
 use crate::oci::spec::{MAX_CONFIG, Spec};
 use crate::store::{Commit, Found};
@@ -36,8 +36,8 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
     let host = &host.lock()?;
     home::check(host)?;
     let me = running(host, recipient)?;
-    if me.network == Network::Host {
-        return Err(Refusal::HostNetwork.into());
+    if !me.network.is_own() {
+        return Err(Refusal::of_network(&me).into());
     }
     let links = [me.links.as_slice(), &[LinkState::waiting(link.clone())]].concat();
     let me = follow_with_sources(host, me, &links)?;

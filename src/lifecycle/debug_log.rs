@@ -27,6 +27,7 @@ pub(crate) fn started(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
     let pid = me.instance.pid;
     match &me.network {
         Network::Host => log::debug!("{id}: process {pid} has the host's network"),
+        Network::NoBridge(on) => log::debug!("{id}: process {pid} is on {}", on.as_str()),
         Network::Own(own) => {
             let own = All(own, |address, f| match address.bridge() {
                 Some(bridge) => write!(f, "{address} on {bridge}"),

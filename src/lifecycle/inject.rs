@@ -3,7 +3,6 @@
 //! A hook cannot set a container's environment, because the runtime has read config.json by then.
 //! So `prepare`, `precreate` and the wrapper edit config.json before the runtime reads it.
 
-use crate::config::STATE_DIR;
 use crate::engine::{self, Clues, Listing};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
@@ -29,6 +28,7 @@ use crate::oci::hooks::{RESTORES, engine_link_arguments, injected_arguments, sta
 use crate::oci::json;
 use crate::oci::spec::Spec;
 use crate::sys::file;
+use crate::sys::site::whose;
 use oci_spec::runtime::{Hook, HookBuilder};
 use std::io::{Write, stderr};
 use std::path::Path;
@@ -284,7 +284,7 @@ fn hook(host: &Host, phase: &str, waits: Duration, memory: &[String]) -> Result<
     if let Some(config) = &host.config.named {
         option("--config", config)?;
     }
-    if host.config.state_dir != Path::new(STATE_DIR) {
+    if host.config.state_dir != whose().state_dir() {
         option("--state-dir", &host.config.state_dir)?;
     }
     if let Some(log) = &host.config.log_file {

@@ -22,7 +22,7 @@ pub(crate) fn limited(me: &Record, mut candidates: Vec<Candidate>) -> (Record, V
     for (link_state, candidate) in me.links.iter_mut().zip(&mut candidates) {
         let Candidate::Running(source) = candidate else { continue };
         let is_peer = me.instance.shares_namespace(&source.instance);
-        if !link_state.declared_by.is_engine() || source.network == Network::Host || is_peer {
+        if !link_state.declared_by.is_engine() || !source.network.is_own() || is_peer {
             continue;
         }
         if link_state.on.is_empty() {

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::lifecycle::alive::is_running;
 use crate::link::{Candidate, Refusal};
 use crate::model::{
-    ContainerId, ContainerName, DeclaredBy, LinkState, Meaning, Network, Pod, Record, Reference,
+    ContainerId, ContainerName, DeclaredBy, LinkState, Meaning, Pod, Record, Reference,
 };
 use crate::store::{Found, Store};
 use std::collections::HashSet;
@@ -31,7 +31,7 @@ pub(crate) fn is_linked(store: &dyn Store, record: &Record) -> Result<bool> {
 
 /// The containers with a link that names `record`, or that is connected to it.
 pub(crate) fn recipients_of(store: &dyn Store, record: &Record) -> Result<Vec<Record>> {
-    if record.network == Network::Host {
+    if !record.network.is_own() {
         return Ok(Vec::new());
     }
     let mut found = store.recipients_of(&record.id)?;

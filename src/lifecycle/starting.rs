@@ -5,10 +5,11 @@ use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::{debug_log, home};
+use crate::link::Refusal;
 use crate::link::env::name_variable;
 use crate::model::{
     Alias, BackendName, ContainerId, ContainerName, Engine, Instance, LinkState, Missing, Network,
-    NetworkNames, OwnerTag, Phase, Record, TakesOver, Variable,
+    NetworkNames, NoBridge, OwnerTag, Phase, Place, Record, TakesOver, Variable,
 };
 use crate::oci::annotations::Declared;
 use crate::oci::runtime_state::{FILES, RuntimeState};
@@ -16,14 +17,13 @@ use crate::oci::spec::{HostsTarget, MAX_CONFIG, Spec};
 use crate::oci::state::State;
 use crate::sys::hosts::HostsFile;
 use crate::sys::net::netns::{Namespace, Process};
+use crate::sys::site::whose;
 use crate::sys::{file, process};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The largest state file of a runtime, in bytes. runc stores its whole configuration there.
 const MAX_STATE: u64 = 64 << 20;
-/// The default state directory of crun.
-const CRUN: &str = "/run/crun";
 
 /// A container whose start has not been recorded yet.
 pub(crate) struct StartingContainer {
@@ -72,7 +72,7 @@ impl StartingContainer {
             must_have_an_address(&state.id, &namespace)?;
         }
         let links = links(&spec, &declared, facts.is_pod_infra);
-        let on_host = namespace.is_ours;
+        let on_host = namespace.is_ours || namespace.no_bridge.is_some();
         let hosts = if on_host { None } else { open_hosts(host, state, &spec, &links)? };
         let instance = Instance {
             boot: host.boot,
@@ -96,10 +96,10 @@ impl StartingContainer {
             hostname: facts.hostname.or_else(|| spec.hostname_or(&state.id)),
             owner: OwnerTag::new(host.identity, &state.id, &instance),
             instance,
-            network: if namespace.is_ours {
-                Network::Host
-            } else {
-                Network::Own(namespace.addresses)
+            network: match namespace.no_bridge {
+                Some(on) => Network::NoBridge(on),
+                None if namespace.is_ours => Network::Host,
+                None => Network::Own(namespace.addresses),
             },
             former: Vec::new(),
             fingerprint: namespace.fingerprint,
@@ -112,7 +112,7 @@ impl StartingContainer {
             flows: Vec::new(),
             hosts: None,
             bundle: Some(bundle.to_owned()),
-            place: Some(host.place()?),
+            place: Some(place(host, namespace.no_bridge)?),
             engine_files,
             by_engine: false,
             pod: spec.annotations.pod(),
@@ -120,11 +120,20 @@ impl StartingContainer {
             is_pod_infra: facts.is_pod_infra,
             id: state.id.clone(),
         };
+        if record.needs_links() && matches!(record.network, Network::NoBridge(_)) {
+            return Err(Refusal::of_network(&record).into());
+        }
         debug_log::started(&record, facts.engine, hosts.as_ref().map(HostsFile::place));
         let (missing, ipv6_loopback) = (declared.missing, namespace.ipv6_loopback);
         let absences = Absences::default();
         Ok(Self { record, process, hosts, ipv6_loopback, missing, listing, config, absences })
     }
+}
+
+/// The namespaces that a record names. A container without a bridge has no rules in any network namespace.
+fn place(host: &Host, no_bridge: Option<NoBridge>) -> Result<Place> {
+    let here = host.place()?;
+    Ok(if no_bridge.is_some() { Place { network: 0, ..here } } else { here })
 }
 
 /// Returns the links of a starting container: those of its annotation, or else those of its engine that
@@ -195,7 +204,7 @@ fn configuration(bundle: &Path, state: &State) -> Result<(PathBuf, Vec<u8>)> {
         file::follow(&path, MAX_CONFIG, Kind::Input).map(|file| file.bytes)
     };
     let copied = || {
-        let kept = Path::new(CRUN).join(state.id.as_str());
+        let kept = whose().runtimes().join("crun").join(state.id.as_str());
         // A container of this id may exist below another root of crun. The file does not exist
         // before a container is created.
         let pid = remembered(&kept).map(|known| known.pid);
@@ -249,7 +258,7 @@ fn pin(state: &State) -> Result<Process> {
 
 /// Refuses a container with links that has no address. On the host's network the plan refuses it.
 fn must_have_an_address(id: &ContainerId, namespace: &Namespace) -> Result<()> {
-    if namespace.is_ours || !namespace.addresses.is_empty() {
+    if namespace.is_ours || namespace.no_bridge.is_some() || !namespace.addresses.is_empty() {
         return Ok(());
     }
     Err(match &namespace.left_out {

@@ -5,7 +5,7 @@ use super::flows::{flows, source_address};
 use super::{Candidate, OnMissing, RecipientNames, Refusal, hosts, resolve};
 use crate::model::{
     Address, Alias, DeclaredBy, Family, Flow, Hostname, HostsEdit, HostsPlace, Link, LinkState,
-    Network, Phase, Record, Routing, is_reserved,
+    Phase, Record, Routing, is_reserved,
 };
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -79,8 +79,8 @@ impl Plan {
 /// cannot carry packets. Any link on the host's network is refused.
 pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan, Refusal> {
     let links: Vec<Link> = me.links.iter().map(|link_state| link_state.link.clone()).collect();
-    if me.needs_links() && me.network == Network::Host {
-        return Err(Refusal::HostNetwork);
+    if me.needs_links() && !me.network.is_own() {
+        return Err(Refusal::of_network(me));
     }
     let mut sources = resolve(RecipientNames::of(me), &links, &world.candidates, absent)?;
     must_carry(me, &mut sources, absent, &world.routing)?;

@@ -2,7 +2,7 @@
 
 use super::carry::Cut;
 use super::flows::{MAX_ELEMENTS, MAX_FLOWS};
-use crate::model::{Alias, ContainerName, Hostname, Link, Network, Record, Reference};
+use crate::model::{Alias, ContainerName, Hostname, Link, Network, NoBridge, Record, Reference};
 use std::fmt;
 
 /// What was found under the name of one source.
@@ -74,6 +74,13 @@ pub(crate) enum Refusal {
     },
     /// Recipient or source uses the host's network, where links cannot be made.
     HostNetwork,
+    /// Recipient or source is on no bridge of its rootless engine.
+    NoBridge {
+        /// The name of the container.
+        name: ContainerName,
+        /// What it is on.
+        on: NoBridge,
+    },
     /// The alias is the recipient's own host name.
     OwnHostname(Alias),
     /// No packet of the recipient gets to the source, which runs.
@@ -127,6 +134,12 @@ impl fmt::Display for Refusal {
                 "conflicting options: host type networking can't be used with links. \
                  This would result in undefined behavior",
             ),
+            Self::NoBridge { name, on } => write!(
+                f,
+                "{name} is on {}: start both with --network bridge, or --network and a network of \
+                 your own",
+                on.reason()
+            ),
             Self::OwnHostname(alias) => {
                 write!(f, "alias \"{alias}\": is the container's own host name")
             }
@@ -145,6 +158,16 @@ impl fmt::Display for Refusal {
                 "alias \"{alias}\": container {peer} shares this hosts file and has the alias for \
                  another source: choose another alias"
             ),
+        }
+    }
+}
+
+impl Refusal {
+    /// Refuses a link of, or to, a container in whose network links cannot be made.
+    pub(crate) fn of_network(record: &Record) -> Self {
+        match record.network {
+            Network::NoBridge(on) => Self::NoBridge { name: record.name.clone(), on },
+            Network::Host | Network::Own(_) => Self::HostNetwork,
         }
     }
 }
@@ -184,12 +207,10 @@ pub(crate) fn resolve<'a>(
                 Err(Refusal::Itself(link.source.clone()))
             }
             _ if is_own(link) => Err(Refusal::OwnHostname(link.alias.clone())),
-            Candidate::Running(record) if record.network != Network::Host => {
-                Ok(Some(record.as_ref()))
-            }
+            Candidate::Running(record) if record.network.is_own() => Ok(Some(record.as_ref())),
             Candidate::Itself | Candidate::Deferred => Ok(None),
             _ if absent == OnMissing::Leave => Ok(None),
-            Candidate::Running(_) => Err(Refusal::HostNetwork),
+            Candidate::Running(record) => Err(Refusal::of_network(record)),
             Candidate::Ambiguous => Err(Refusal::Ambiguous(link.source.clone())),
             Candidate::Several(all) => {
                 Err(Refusal::Several { source: link.source.clone(), all: all.clone() })
@@ -221,6 +242,7 @@ mod tests {
         let links = [web.links[0].link.clone()];
         let db = record("db", "80", &["10.0.0.2/24"]);
         let on_host = Record { network: Network::Host, ..db.clone() };
+        let on_pasta = Record { network: Network::NoBridge(NoBridge::Pasta), ..db.clone() };
         let outcome = |candidate: &Candidate, absent| {
             let candidates = std::slice::from_ref(candidate);
             match resolve(RecipientNames::of(&web), &links, candidates, absent).as_deref() {
@@ -240,6 +262,7 @@ mod tests {
             (Candidate::Unmanaged, absent),
             (Candidate::Deferred, ["unconnected"; 3]),
             (Candidate::Running(Box::new(on_host)), wrong),
+            (Candidate::Running(Box::new(on_pasta)), wrong),
             (Candidate::Ambiguous, wrong),
             (Candidate::Several(vec!["a/x".to_owned(), "b/x".to_owned()]), wrong),
             (Candidate::Itself, wrong),

@@ -172,27 +172,6 @@ impl Family {
     }
 }
 
-/// The network of a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Network {
-    /// A network namespace of its own (or of its pod), with its addresses.
-    ///
-    /// They are in the order of the interfaces: IPv4 and global IPv6 addresses.
-    Own(Vec<Address>),
-    /// The host's network namespace. Links cannot be made there.
-    Host,
-}
-
-impl Network {
-    /// Returns the addresses that a link may use. There are none in the host's namespace.
-    pub(crate) fn addresses(&self) -> &[Address] {
-        match self {
-            Self::Own(addresses) => addresses,
-            Self::Host => &[],
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ mod links;
 mod meaning;
 mod missing;
 mod names;
+mod network;
 mod network_names;
 mod owner;
 mod place;
@@ -28,9 +29,8 @@ mod routing;
 #[cfg(test)]
 pub(crate) mod sample;
 
-pub use address::Family;
 pub(crate) use address::first_of_networks;
-pub use address::{Address, Network};
+pub use address::{Address, Family};
 pub use engine::Engine;
 pub(crate) use engine_links::{
     DeclaredBy, EngineLink, Fault, LeftOut, Owner, RecordedLink, TakesOver, has_bridge_links,
@@ -51,6 +51,8 @@ pub(crate) use names::NetworkName;
 pub(crate) use names::is_reserved;
 pub use names::{Alias, BridgeName, ContainerName, Hostname, Reference};
 pub use names::{NamespaceName, PodName};
+pub use network::Network;
+pub(crate) use network::NoBridge;
 pub(crate) use network_names::NetworkNames;
 pub(crate) use owner::Origin;
 pub use owner::{OwnerTag, StateId};

@@ -10,7 +10,7 @@ use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{
     Address, Admitted, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine,
     Fingerprint, Flow, Hostname, HostsEdit, Instance, Invalid, LinkState, NamespaceName, Network,
-    OwnerTag, Phase, Place, Pod, PodName, PortSet, Record, Variable,
+    NoBridge, OwnerTag, Phase, Place, Pod, PodName, PortSet, Record, Variable,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,6 +75,10 @@ struct Stored {
     started: u64,
     /// Missing for a container in the host's network namespace.
     addresses: Option<Vec<String>>,
+    /// What a container of a rootless engine has in place of a bridge. Missing for all others; records of
+    /// earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    no_bridge: Option<String>,
     /// The bridge of each address that is on one. Records of earlier versions have no bridges.
     #[serde(default)]
     bridges: BTreeMap<IpAddr, String>,
@@ -137,7 +141,11 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
         started: record.instance.started,
         addresses: match &record.network {
             Network::Own(addresses) => Some(addresses.iter().map(ToString::to_string).collect()),
-            Network::Host => None,
+            Network::Host | Network::NoBridge(_) => None,
+        },
+        no_bridge: match &record.network {
+            Network::NoBridge(on) => Some(on.as_str().to_owned()),
+            Network::Own(_) | Network::Host => None,
         },
         bridges: bridges(record.network.addresses()),
         ports: record.ports.iter().map(|port| port.to_string()).collect(),
@@ -210,7 +218,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
                 let bridge = stored.bridges.get(&address.ip());
                 Ok(address.on(bridge.map(|name| BridgeName::new(name)).transpose()?))
             })?),
-            None => Network::Host,
+            None => {
+                let on = stored.no_bridge.as_deref().and_then(NoBridge::parse);
+                on.map_or(Network::Host, Network::NoBridge)
+            }
         },
         ports: PortSet::parse(&stored.ports.join(","))?,
         environment: stored.env.iter().filter_map(|entry| Variable::parse(entry)).collect(),
@@ -279,6 +290,17 @@ mod tests {
         web.networks.push(NetworkNames { network: network("n1"), aliases });
         web.networks.push(NetworkNames { network: network("n2"), aliases: Vec::new() });
         assert_eq!(decode(&encode(&web).unwrap()).unwrap(), web);
+    }
+
+    /// The previous version takes it for a container on the host's network, where links cannot be made.
+    #[test]
+    fn a_container_without_a_bridge_is_kept() {
+        for on in [NoBridge::Host, NoBridge::Pasta, NoBridge::Slirp4netns, NoBridge::Nothing] {
+            let web = Record { network: Network::NoBridge(on), ..record("web", "80", &[]) };
+            let bytes = encode(&web).unwrap();
+            assert_eq!(decode(&bytes).unwrap(), web);
+            assert!(String::from_utf8(bytes).unwrap().contains("\"addresses\":null"));
+        }
     }
 
     /// A record without links of an engine is what the previous version wrote.

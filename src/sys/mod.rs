@@ -10,3 +10,5 @@ pub(crate) mod net;
 pub(crate) mod private_dir;
 pub(crate) mod process;
 pub(crate) mod restrict;
+pub(crate) mod site;
+pub(crate) mod users;

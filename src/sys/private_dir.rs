@@ -1,12 +1,15 @@
 //! The state directory. Only root may write to it, which is checked before it is used.
 
+mod owner;
+
+use self::owner::{check, is_copied_link};
 use super::file::{open_with, shown, whole};
 use crate::error::{Context, Error, Kind, Result};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat};
+use nix::sys::stat::{Mode, fchmod, fstatat, mkdirat};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
-use nix::unistd::{Uid, UnlinkatFlags, symlinkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 use rustix::fs::RawDir;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -50,11 +53,18 @@ impl Directory {
     /// `path` must be absolute; no symlink is followed. Every component must belong to root or to
     /// the effective user, and no other user may be able to write to it. Parents with the sticky
     /// bit, such as `/tmp`, are accepted because other users cannot rename or remove the next
-    /// component.
+    /// component. In the user namespace of a rootless engine, root looks like any other user of the host:
+    /// there, such owners are accepted of all but the last two components.
     pub fn open(path: &Path) -> Result<Self> {
-        let make = |above: &OwnedFd, name: &OsStr| match mkdirat(above, name, Mode::S_IRWXU) {
-            Err(Errno::EEXIST) => Ok(()),
-            made => made,
+        let make = |above: &OwnedFd, name: &OsStr| {
+            if is_copied_link(above, name) {
+                // A process that made the directory meanwhile keeps it.
+                let _ = unlinkat(above, name, UnlinkatFlags::NoRemoveDir);
+            }
+            mkdirat(above, name, Mode::S_IRWXU).or_else(|error| match error {
+                Errno::EEXIST => Ok(()),
+                error => Err(error),
+            })
         };
         let (directory, mode) = Self::walk(path, make)?;
         if mode != 0o700 {
@@ -88,16 +98,17 @@ impl Directory {
         }
         let here = open_with("/", DIRECTORY, Mode::empty());
         let mut fd = OwnedFd::from(here.context(Kind::State, || "/")?);
+        let mut above_is_ours = true;
         for component in path.components() {
             let name = match component {
                 Component::RootDir | Component::CurDir => continue,
                 Component::Normal(name) => name,
                 _ => return Err(unsafe_path("must not contain ..")),
             };
-            check(&fd).map_err(unsafe_path)?;
+            above_is_ours = check(&fd).map_err(unsafe_path)?.is_ours;
             let open = || openat(&fd, name, DIRECTORY, Mode::empty());
             let next = match open() {
-                Err(Errno::ENOENT) => {
+                Err(error) if error == Errno::ENOENT || is_copied_link(&fd, name) => {
                     make(&fd, name).context(Kind::State, || shown.clone())?;
                     open()
                 }
@@ -111,7 +122,11 @@ impl Directory {
             };
             fd = next.context(Kind::State, || shown.clone())?;
         }
-        let stat = check(&fd).map_err(unsafe_path)?;
+        let last = check(&fd).map_err(unsafe_path)?;
+        if !(above_is_ours && last.is_ours) {
+            return Err(unsafe_path("it, or a directory above it, belongs to another user"));
+        }
+        let stat = last.stat;
         if stat.st_mode & 0o022 != 0 {
             return Err(unsafe_path("other users can write to it"));
         }
@@ -327,22 +342,5 @@ impl Directory {
 impl AsFd for Directory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-}
-
-/// Returns the status of a directory in which no other user can replace an entry.
-///
-/// The directory must belong to root or to the effective user. Other users must not be able to
-/// write to it, unless the sticky bit protects existing entries.
-fn check(fd: &OwnedFd) -> std::result::Result<FileStat, &'static str> {
-    let stat = fstat(fd.as_fd()).map_err(|_| "cannot be examined")?;
-    let ours = stat.st_uid == 0 || stat.st_uid == Uid::effective().as_raw();
-    let sticky = stat.st_mode & 0o1000 != 0;
-    if !ours {
-        Err("it, or a directory above it, belongs to another user")
-    } else if stat.st_mode & 0o022 != 0 && !sticky {
-        Err("other users can write to it, or to a directory above it")
-    } else {
-        Ok(stat)
     }
 }

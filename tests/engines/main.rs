@@ -26,10 +26,17 @@ mod pods;
 mod program;
 mod restarts;
 mod rig;
+mod rootless;
+mod rootless_config;
+mod rootless_hooks;
+mod rootless_networks;
+mod rootless_quadlet;
+mod rootless_recovery;
 mod runtimes;
 mod start;
 mod taken_over;
 mod tool;
+mod user;
 
 /// Makes each scenario one test per engine.
 macro_rules! each_engine {

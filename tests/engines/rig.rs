@@ -36,7 +36,7 @@ pub(crate) enum With {
 }
 
 impl Engine {
-    fn debian(self) -> Debian {
+    pub(crate) fn debian(self) -> Debian {
         match self {
             Self::docker_20 | Self::podman_4 | Self::containerd_1 => Debian::Own,
             Self::docker_28 | Self::podman_5 | Self::containerd_2 => Debian::Sid,

@@ -8,3 +8,4 @@ mod drop_ins;
 mod podman;
 mod runtimes;
 pub(crate) mod site;
+mod user;

@@ -28,6 +28,7 @@ mod manual;
 mod prepare;
 mod properties;
 mod regressions;
+mod rootless;
 mod state;
 mod story;
 mod support;

@@ -1,23 +1,12 @@
 //! What containers.conf and its drop-ins say about runtimes.
 
 use crate::configure::file::current;
-use crate::configure::hooks::{Setting, files};
 use crate::configure::template::quoted;
 use crate::configure::toml_text::why;
 use crate::error::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
-
-/// podman's files in the order in which it reads them.
-pub(crate) const FILES: Setting = Setting {
-    files: &[
-        "/usr/share/containers/containers.conf",
-        "/etc/containers/containers.conf",
-        "/etc/containers/containers.conf.d/",
-    ],
-    table: &["engine"],
-};
 
 /// The lists of capabilities, and the names in them if no file sets one: those of podman 4.3 to
 /// 5.8. podman 4 and 5 read `runtime_supports_nocgroup`, and their manual names the last one.
@@ -51,8 +40,8 @@ struct List {
 }
 
 impl Settings {
-    /// Reads podman's files in podman's order, without the file `ours`.
-    pub(super) fn read(root: &Path, ours: &Path) -> Result<Self> {
+    /// Reads podman's `files` in this order, without the file `ours`.
+    pub(super) fn read(files: &[PathBuf], ours: &Path) -> Result<Self> {
         let usual = |(_, names): (&str, &[&str])| List {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             append: false,
@@ -64,7 +53,7 @@ impl Settings {
             later: None,
             lists: LISTS.map(usual),
         };
-        for file in files(root, FILES)?.iter().filter(|file| *file != ours) {
+        for file in files.iter().filter(|file| *file != ours) {
             let Some(text) = current(file)? else { continue };
             let parsed: Table = toml::from_str(&text).map_err(why(file))?;
             if let Some(engine) = parsed.get("engine").and_then(Value::as_table) {

@@ -1,6 +1,9 @@
 //! Tests of plans, as data.
 
+mod no_bridge;
+
 use super::*;
+use crate::model::Network;
 use crate::model::sample::record;
 use crate::model::{BridgeName, ContainerId, ContainerName, Engine, Inode};
 use std::path::PathBuf;

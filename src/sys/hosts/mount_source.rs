@@ -6,6 +6,7 @@
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file::shown;
+use crate::sys::site::is_unmapped;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
 use nix::sys::stat::{Mode, SFlag, fstat};
@@ -62,7 +63,10 @@ fn walk(path: &Path, what: &str) -> Result<OwnedFd> {
         if links > MAX_LINKS {
             return Err(Errno::ELOOP).context(Kind::Hosts, error);
         }
-        if stat.st_uid != Uid::effective().as_raw() {
+        let is_ours = stat.st_uid == Uid::effective().as_raw();
+        // In a rootless engine root is unmapped. A container can own a link of that id, but not where only
+        // another user of the host can make one.
+        if !is_ours && !is_in_directory_of_root(&here) {
             let name = shown(Path::new(&name));
             let message = format!(
                 "{what}: leads through the symbolic link \"{name}\", which does not belong to root"
@@ -80,6 +84,12 @@ fn walk(path: &Path, what: &str) -> Result<OwnedFd> {
         push(&mut left, Path::new(&target));
     }
     Ok(here)
+}
+
+/// Whether only a user that this user namespace does not map can make a link in `directory`.
+fn is_in_directory_of_root(directory: &OwnedFd) -> bool {
+    let Ok(stat) = fstat(directory) else { return false };
+    stat.st_mode & 0o022 == 0 && is_unmapped(directory, stat.st_uid)
 }
 
 /// Whether the kernel resolves a symlink of procfs without using its text.

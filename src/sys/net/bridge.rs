@@ -6,15 +6,16 @@
 //! is already open in the container's namespace. Every other setup counts as no bridge: macvlan,
 //! point-to-point links, other kinds of bridges, and kernels that do not report the peer.
 
-use super::netlink::Netlink;
 use super::netlink::message::{Batch, Message};
 use super::netlink::uapi::{
     AF_UNSPEC, IFLA_EXT_MASK, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINK_NETNSID,
-    IFLA_LINKINFO, IFLA_MASTER, IFLA_TARGET_NETNSID, NETNSA_FD, NETNSA_NSID,
+    IFLA_LINKINFO, IFLA_MASTER, IFLA_TARGET_NETNSID, NETNSA_FD, NETNSA_NSID, NLM_F_DUMP,
     RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_GETNSID, RTM_NEWLINK, RTM_NEWNSID,
 };
-use crate::error::Result;
+use super::netlink::{Netlink, NetlinkError};
+use crate::error::{Context, Kind, Result};
 use crate::model::BridgeName;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
@@ -23,8 +24,10 @@ use std::os::fd::AsRawFd;
 pub(crate) enum Leads {
     /// To a bridge of the host.
     To(BridgeName),
-    /// Out of the namespace, by a way that is not known.
+    /// Into the namespace with the bridges, but not to a bridge: a macvlan, for example.
     Outside,
+    /// Out of the namespace, by a way that is not known: for example to a process, as pasta.
+    Unknown,
     /// Perhaps nowhere: a dummy, or both ends of a pair are inside. It counts where nothing else does.
     Doubtful,
     /// Nowhere outside: a bridge of containers inside this one.
@@ -56,10 +59,9 @@ pub(crate) fn leads(link: &mut Netlink, host: &File, interface: u32) -> Result<L
     if let Some(inside) = own.as_ref().and_then(Interface::stays_inside) {
         return Ok(inside);
     }
-    let own = own.filter(|own| own.kind == "veth" && own.peer_namespace == number);
-    let (Some(peer), Some(number)) = (own.and_then(|own| own.peer), number) else {
-        return Ok(Leads::Outside);
-    };
+    let own = own.filter(|own| own.peer_namespace == number);
+    let (Some(own), Some(number)) = (own, number) else { return Ok(Leads::Unknown) };
+    let Some(peer) = own.peer.filter(|_| own.kind == "veth") else { return Ok(Leads::Outside) };
     let peer = elsewhere(link, number, peer)?.filter(|peer| peer.kind == "veth");
     let Some(master) = peer.and_then(|peer| peer.master) else { return Ok(Leads::Outside) };
     let master = elsewhere(link, number, master)?.filter(|master| master.kind == "bridge");
@@ -81,6 +83,44 @@ fn elsewhere(link: &mut Netlink, namespace: u32, index: u32) -> Result<Option<In
         }
     })?;
     Ok(found.filter(|found| found.in_namespace == Some(namespace)))
+}
+
+/// The number of interfaces of one container that are listed by [`namespaces_led_to`].
+const MAX_LISTED: usize = 256;
+
+/// The ids of the namespaces that the interfaces in the namespace of the socket lead to. The socket must not
+/// be used again.
+pub(crate) fn namespaces_led_to(link: &mut Netlink) -> Result<BTreeSet<u32>> {
+    let mut question = Batch::default();
+    question.message(RTM_GETLINK, NLM_F_DUMP, AF_UNSPEC, |body| {
+        let skipped = RTEXT_FILTER_SKIP_STATS.to_ne_bytes();
+        body.header(&[0, 0, 0]).bytes(IFLA_EXT_MASK, &skipped);
+    });
+    let (mut found, mut listed) = (BTreeSet::new(), 0);
+    let asked = link.ask_until(&question, |answer| {
+        listed += 1;
+        let peer = Interface::parse(answer).and_then(|interface| interface.peer_namespace);
+        found.extend(peer.filter(|number| i32::try_from(*number).is_ok()));
+        listed == MAX_LISTED
+    })?;
+    let refused = |refusal: NetlinkError| Err(refusal.errno());
+    asked.or_else(refused).context(Kind::Namespace, || "interfaces")?;
+    Ok(found)
+}
+
+/// The id of `namespace` in the namespace of the socket. `None` if no interface has led there yet.
+pub(crate) fn number_of(link: &mut Netlink, namespace: &File) -> Result<Option<u32>> {
+    let mut question = Batch::default();
+    question.message(RTM_GETNSID, 0, AF_UNSPEC, |body| {
+        body.bytes(NETNSA_FD, &namespace.as_raw_fd().to_ne_bytes());
+    });
+    let mut number = None;
+    link.ask_each(&question, |answer| {
+        if answer.kind == RTM_NEWNSID {
+            number = answer.attributes().local(NETNSA_NSID);
+        }
+    })?;
+    Ok(number.filter(|number| i32::try_from(*number).is_ok()))
 }
 
 fn ask_for(batch: &mut Batch, index: u32, namespace: Option<u32>) {

@@ -7,4 +7,5 @@ pub(crate) mod hardware;
 pub(crate) mod listed;
 pub(crate) mod netlink;
 pub(crate) mod netns;
+pub(crate) mod pinned;
 pub(crate) mod routes;

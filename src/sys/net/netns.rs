@@ -1,23 +1,19 @@
 //! Reads the network namespace of a container whose process is pinned by a pidfd.
 
-#![allow(unsafe_code)] // Each block states its reason.
-
 use super::bridge::{Leads, leads};
 use super::listed::{Addresses, is_local};
 use super::netlink::{Netlink, namespace_cookie};
+pub(crate) use super::pinned::Process;
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{Address, Fingerprint, Instance, Invalid, first_of_networks};
-use crate::sys::file::{open_to_read, open_with, shown};
+use crate::model::{Address, Fingerprint, Inode, Instance, Invalid, NoBridge, first_of_networks};
+use crate::sys::file::{open_to_read, open_with, read_text, shown};
 use crate::sys::process::{self, network};
-use nix::errno::Errno;
+use crate::sys::site::{self, Standing};
 use nix::fcntl::OFlag;
-use nix::libc;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
 use std::fmt::Display;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -25,62 +21,8 @@ use std::path::Path;
 const MAX_ADDRESSES: usize = 64;
 /// The number of interfaces of one container that are examined.
 const MAX_INTERFACES: usize = 256;
-
-/// A process pinned by a pidfd, so that a later process with the same pid is not confused with it.
-#[derive(Debug)]
-pub(crate) struct Process {
-    pid: i32,
-    fd: OwnedFd,
-    started: u64,
-}
-
-impl Process {
-    /// Opens a pidfd for `pid` and reads its start time. Fails if the process has ended.
-    pub(crate) fn pin(pid: i32) -> Result<Self> {
-        let gone = || Error::new(Kind::Namespace, format!("process {pid} does not run"));
-        // SAFETY: the call takes two integers and returns a descriptor or -1.
-        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0u32) };
-        let fd = match Errno::result(fd) {
-            Err(Errno::ESRCH | Errno::EINVAL) => return Err(gone()),
-            fd => fd.context(Kind::Namespace, || format!("process {pid}"))?,
-        };
-        let fd = i32::try_from(fd).map_err(|_| gone())?;
-        // SAFETY: the descriptor is new and has no other owner.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let started = process::start_time(pid)?.ok_or_else(gone)?;
-        let process = Self { pid, fd, started };
-        // If the process still runs now, the start time was its own and not that of a successor.
-        if process.ended(0) { Err(gone()) } else { Ok(process) }
-    }
-
-    /// The process id.
-    pub(crate) fn pid(&self) -> i32 {
-        self.pid
-    }
-
-    /// The start time in clock ticks since boot.
-    pub(crate) fn started(&self) -> u64 {
-        self.started
-    }
-
-    /// Waits up to `milliseconds` for the end of the process. Returns false if the wait fails.
-    pub(crate) fn ended(&self, milliseconds: u16) -> bool {
-        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
-        loop {
-            match poll(&mut fds, PollTimeout::from(milliseconds)) {
-                Err(Errno::EINTR) => {}
-                result => return result.is_ok_and(|ready| ready > 0),
-            }
-        }
-    }
-}
-
-/// The descriptor is readable when the process has ended.
-impl AsFd for Process {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
+/// Size limit of the list of interfaces in /proc, in bytes.
+const MAX_LIST: u64 = 64 << 10;
 
 /// What oci-link needs to know of a network namespace.
 #[derive(Debug)]
@@ -98,19 +40,50 @@ pub(crate) struct Namespace {
     pub ipv6_loopback: bool,
     /// Whether it is the namespace of this process.
     pub(crate) is_ours: bool,
+    /// What it has in place of a bridge, if it is that of a container of a rootless engine.
+    pub(crate) no_bridge: Option<NoBridge>,
 }
 
 impl Namespace {
     /// Reads the namespace of `process`, which it enters and leaves again.
     ///
-    /// For the namespace of this process the addresses are empty. Requires `CAP_SYS_ADMIN`.
+    /// For the namespace of this process the addresses are empty. Requires `CAP_SYS_ADMIN`. A process that
+    /// left the namespace of its engine for the site returns to the site.
     pub(crate) fn of(process: &Process) -> Result<Self> {
-        let (theirs, ours) = (open(process.pid)?, open("self")?);
+        let (theirs, ours) = (open(process.pid())?, open("self")?);
         if process.ended(0) {
-            let message = format!("process {} ended while it was examined", process.pid);
+            let message = format!("process {} ended while it was examined", process.pid());
             return Err(Error::new(Kind::Namespace, message));
         }
-        Self::behind(&theirs, &ours)
+        let origin = match site::standing() {
+            Standing::Home => return Self::behind(&theirs, &ours),
+            Standing::Site { origin } | Standing::Nowhere { origin } => origin,
+        };
+        let itself = inode(&theirs)?;
+        if itself == origin {
+            return Ok(Self::without_bridge(itself, NoBridge::Host));
+        }
+        if matches!(site::standing(), Standing::Site { .. }) {
+            let found = Self::behind(&theirs, &ours)?;
+            if !found.addresses.is_empty() || found.left_out.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(Self::without_bridge(itself, interfaces(process.pid())?))
+    }
+
+    /// A namespace of a rootless engine that no bridge leads to. Its number in place of a cookie is enough
+    /// for a container without rules.
+    fn without_bridge(itself: Inode, no_bridge: NoBridge) -> Self {
+        Self {
+            cookie: itself.number,
+            addresses: vec![],
+            fingerprint: None,
+            left_out: None,
+            ipv6_loopback: true,
+            is_ours: false,
+            no_bridge: Some(no_bridge),
+        }
     }
 
     /// Reads the namespace of the file `path`, as [`Namespace::of`] does.
@@ -132,6 +105,7 @@ impl Namespace {
                 left_out: None,
                 ipv6_loopback: true,
                 is_ours: true,
+                no_bridge: None,
             });
         }
         match visit(theirs, ours, None)? {
@@ -182,7 +156,11 @@ pub(crate) fn addresses_of(instance: &Instance, known: Option<Fingerprint>) -> R
         let message = format!("process {} does not run", instance.pid);
         return Err(Error::new(Kind::Namespace, message));
     }
-    if is_same(&theirs, &ours)? {
+    let is_origin = match site::standing() {
+        Standing::Home => false,
+        Standing::Site { origin } | Standing::Nowhere { origin } => inode(&theirs)? == origin,
+    };
+    if is_origin || is_same(&theirs, &ours)? {
         return Ok(Now::Elsewhere);
     }
     Ok(match visit(&theirs, &ours, Some((instance.netns, known)))? {
@@ -202,9 +180,20 @@ fn open(process: impl Display) -> Result<File> {
 }
 
 fn is_same(one: &File, other: &File) -> Result<bool> {
-    let inode = |file: &File| file.metadata().context(Kind::Namespace, || "network namespace");
-    let (a, b) = (inode(one)?, inode(other)?);
-    Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
+    Ok(inode(one)? == inode(other)?)
+}
+
+fn inode(namespace: &File) -> Result<Inode> {
+    let found = namespace.metadata().context(Kind::Namespace, || "network namespace")?;
+    Ok(Inode { device: found.dev(), number: found.ino() })
+}
+
+/// Judges by the interfaces in the network namespace of a process, which is not entered.
+fn interfaces(pid: i32) -> Result<NoBridge> {
+    let list = read_text(Path::new(&format!("/proc/{pid}/net/dev")), MAX_LIST, Kind::Namespace)?;
+    // Two lines of headings.
+    let names = list.lines().skip(2).filter_map(|line| line.split_once(':'));
+    Ok(NoBridge::of_interfaces(names.map(|(name, _)| name.trim())))
 }
 
 /// What was found in a namespace.
@@ -222,6 +211,8 @@ type Expected = (u64, Option<Fingerprint>);
 
 /// Enters `theirs`, reads it, and returns to `ours`.
 fn visit(theirs: &File, ours: &File, expected: Option<Expected>) -> Result<Found> {
+    // There would be no way back.
+    network::must_be_ours()?;
     enter(theirs)?;
     let found = read(theirs, ours, expected);
     // Without this, everything that follows would act on the container's network.
@@ -242,31 +233,35 @@ fn leave_for(ours: &File) -> Result<()> {
 /// Calls `act` in the network namespace of `process`, which this process enters and leaves again.
 /// Requires `CAP_SYS_ADMIN`.
 pub(crate) fn inside<T>(process: &Process, act: impl FnOnce() -> T) -> Result<T> {
-    let (theirs, ours) = (open(process.pid)?, open("self")?);
+    let (theirs, ours) = (open(process.pid())?, open("self")?);
     if process.ended(0) {
-        let message = format!("process {} ended while it was examined", process.pid);
+        let message = format!("process {} ended while it was examined", process.pid());
         return Err(Error::new(Kind::Namespace, message));
     }
+    network::must_be_ours()?;
     enter(&theirs)?;
     let found = act();
     leave_for(&ours)?;
     Ok(found)
 }
 
-/// The network namespace that this process has left.
+/// The network namespace that this process has left, if there is a way back.
 #[derive(Debug)]
-pub(crate) struct Left(File);
+pub(crate) struct Left(Option<File>);
 
 impl Left {
     /// Enters it again.
     pub(crate) fn enter(&self) -> Result<()> {
-        enter(&self.0)
+        self.0.as_ref().map_or(Ok(()), enter)
     }
 }
 
-/// Enters the network namespace of process 1 if its cookie is `cookie`. `None` if it has another one or
-/// cannot be entered; nothing has changed then. Requires `CAP_SYS_ADMIN`.
+/// Enters the network namespace of process 1 if its cookie is `cookie`, or that site of a rootless engine.
+/// `None` if there is none or it cannot be entered; nothing has changed then. Requires `CAP_SYS_ADMIN`.
 pub(crate) fn enter_first(cookie: u64) -> Result<Option<Left>> {
+    if site::standing() != Standing::Home {
+        return Ok(site::enter_by_cookie(cookie)?.then_some(Left(None)));
+    }
     // Before Linux 5.14 all cookies are 0.
     let (Ok(first), Ok(ours), true) = (open("1"), open("self"), cookie != 0) else {
         return Ok(None);
@@ -275,7 +270,7 @@ pub(crate) fn enter_first(cookie: u64) -> Result<Option<Left>> {
         return Ok(None);
     }
     if namespace_cookie().is_ok_and(|found| found == cookie) {
-        return Ok(Some(Left(ours)));
+        return Ok(Some(Left(Some(ours))));
     }
     leave_for(&ours).map(|()| None)
 }
@@ -297,12 +292,15 @@ fn read(theirs: &File, host: &File, expected: Option<Expected>) -> Result<Found>
         return Ok(Found::Same);
     }
     let (mut addresses, mut doubtful, mut left_out) = (Vec::new(), Vec::new(), None);
+    let is_users = site::standing() != Standing::Home;
     let interfaces = found.chunk_by(|(one, ..), (other, ..)| one == other);
     for same in interfaces.take(MAX_INTERFACES) {
         let Some((at, first, _)) = same.first() else { continue };
         let (list, bridge) = match leads(&mut link, host, *at)? {
             Leads::To(bridge) => (&mut addresses, Some(bridge)),
-            Leads::Outside => (&mut addresses, None),
+            // The interface of pasta and slirp4netns leads to no other container.
+            Leads::Unknown | Leads::Doubtful if is_users => continue,
+            Leads::Outside | Leads::Unknown => (&mut addresses, None),
             Leads::Doubtful => (&mut doubtful, None),
             Leads::Nowhere => {
                 let ip = first.to_string();
@@ -326,6 +324,14 @@ fn read(theirs: &File, host: &File, expected: Option<Expected>) -> Result<Found>
     if addresses.is_empty() {
         addresses = doubtful;
     }
-    let is_ours = false;
-    Ok(Found::New(Namespace { cookie, addresses, fingerprint, left_out, ipv6_loopback, is_ours }))
+    let (is_ours, no_bridge) = (false, None);
+    Ok(Found::New(Namespace {
+        cookie,
+        addresses,
+        fingerprint,
+        left_out,
+        ipv6_loopback,
+        is_ours,
+        no_bridge,
+    }))
 }

@@ -1,4 +1,5 @@
-//! Runs other programs by absolute path, with an empty environment and a deadline.
+//! Runs other programs by absolute path, with an empty environment and a deadline. The state of a rootless
+//! runtime is where a variable says.
 //!
 //! A child inherits no descriptors except its standard streams, and dies with this process. A
 //! runtime kills only the hook itself at a timeout. A firewall tool that survived the hook could
@@ -56,6 +57,17 @@ pub(crate) fn run(
     patience: u16,
     kind: Kind,
 ) -> Result<Output> {
+    run_in(program, args, (&[], input), patience, kind)
+}
+
+/// Runs `program` as [`run`] does, with these variables in its environment: each is `NAME=value`.
+pub(crate) fn run_in(
+    program: &str,
+    args: &[&str],
+    (environment, input): (&[CString], &str),
+    patience: u16,
+    kind: Kind,
+) -> Result<Output> {
     network::must_be_ours()?;
     let stream = || memfd_create(c"oci-link", MFdFlags::MFD_CLOEXEC).map(File::from);
     let stream = || stream().context(kind, || "memfd");
@@ -64,7 +76,8 @@ pub(crate) fn run(
     stdin.rewind().context(kind, || "memfd")?;
 
     let streams = [&stdin, &stdout, &stderr].map(AsRawFd::as_raw_fd);
-    let child = Birth::of(program, args, streams).context(kind, || program)?.give();
+    let birth = Birth::of(program, args, environment, streams).context(kind, || program)?;
+    let child = birth.give();
     let status = child.context(kind, || program)?.end(patience).context(kind, || program)?;
     let Some(status) = status else {
         let message = format!("{program}: killed, because it did not end within {patience} ms");
@@ -130,20 +143,26 @@ fn on_one_line(text: &str) -> String {
 
 /// Everything that a child needs for execve(2), prepared in advance because the child must not
 /// allocate.
-struct Birth {
+struct Birth<'a> {
     words: Vec<CString>,
+    environment: &'a [CString],
     streams: [RawFd; 3],
     parent: i32,
     /// The errno of the failure in the child, or 0.
     failure: AtomicI32,
 }
 
-impl Birth {
-    fn of(program: &str, args: &[&str], streams: [RawFd; 3]) -> Result<Self> {
+impl<'a> Birth<'a> {
+    fn of(
+        program: &str,
+        args: &[&str],
+        environment: &'a [CString],
+        streams: [RawFd; 3],
+    ) -> Result<Self> {
         let words = std::iter::once(&program).chain(args).map(|word| CString::new(*word));
         let words = words.collect::<std::result::Result<_, _>>();
         let words = words.context(Kind::Internal, || "an argument contains a NUL byte")?;
-        Ok(Self { words, streams, parent: own_pid()?, failure: AtomicI32::new(0) })
+        Ok(Self { words, environment, streams, parent: own_pid()?, failure: AtomicI32::new(0) })
     }
 
     /// Starts the program with `CLONE_VM | CLONE_VFORK`.
@@ -151,12 +170,14 @@ impl Birth {
     /// The child shares the memory of this process, and this thread is suspended until execve(2). A
     /// fork(2) would add about 0.1 ms to each start of a container.
     fn give(&self) -> Result<Child> {
-        let mut words: Vec<*const c_char> = self.words.iter().map(|word| word.as_ptr()).collect();
-        words.push(std::ptr::null());
+        let list = |texts: &[CString]| -> Vec<*const c_char> {
+            texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+        };
+        let (words, environment) = (list(&self.words), list(self.environment));
         let mut stack = vec![0; STACK];
         let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
         let become_it = Box::new(|| {
-            self.failure.store(self.become_program(&words) as i32, Ordering::Relaxed);
+            self.failure.store(self.become_program(&words, &environment) as i32, Ordering::Relaxed);
             NOT_STARTED as isize
         });
         // SAFETY: `CLONE_VFORK` suspends this thread until the child executes the program or exits.
@@ -175,8 +196,7 @@ impl Birth {
     /// Turns the child into the program, and returns the errno if that fails.
     ///
     /// The program gets SIGKILL when its parent dies. Only the standard streams stay open.
-    fn become_program(&self, words: &[*const c_char]) -> Errno {
-        let environment: [*const c_char; 1] = [std::ptr::null()];
+    fn become_program(&self, words: &[*const c_char], environment: &[*const c_char]) -> Errno {
         // SAFETY: the system calls take integers and NUL-terminated strings in arrays that end with
         // a null pointer. Descriptors, signal actions and the working directory are separate from
         // the parent's, because `CLONE_FILES`, `CLONE_SIGHAND` and `CLONE_FS` are not set.
@@ -241,7 +261,7 @@ impl Child {
 }
 
 /// Waits until the child has ended and returns its exit status.
-fn reap(child: Pid) -> nix::Result<ExitStatus> {
+pub(super) fn reap(child: Pid) -> nix::Result<ExitStatus> {
     let mut status = 0;
     loop {
         // SAFETY: waitpid(2) writes one integer to `status`.

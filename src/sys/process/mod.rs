@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // Every block has a SAFETY comment.
 
 pub(crate) mod alarm;
+pub(crate) mod apart;
 pub(crate) mod child;
 pub mod entry;
 pub(crate) mod exec;

@@ -8,7 +8,7 @@ dir=$1
 packages=busybox-static,ca-certificates,conntrack,containerd,containernetworking-plugins,crun
 packages=$packages,docker-cli,docker.io,iproute2,ipset,iptables,kmod,netavark,nftables,podman
 packages=$packages,procps,runc,util-linux
-more="docker-compose podman-compose"
+more="catatonit docker-compose passt podman-compose rootlesskit slirp4netns uidmap"
 
 "$(dirname "$0")/debian.sh" sid "$packages" "$dir"
 

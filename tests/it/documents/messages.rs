@@ -19,20 +19,22 @@ const HELPERS: [&str; 9] = [
     "Error::custom(",
 ];
 /// Functions that return reasons: every text in them is one.
-const REASONS: [(&str, &str); 8] = [
+const REASONS: [(&str, &str); 10] = [
     ("link/resolve.rs", "fn fmt("),
     ("model/missing.rs", "fn parse_wait("),
     ("model/address.rs", "fn unusable_v4("),
     ("model/address.rs", "fn unusable_v6("),
-    ("sys/private_dir.rs", "fn check("),
+    ("sys/private_dir/owner.rs", "fn check("),
     ("sys/hosts/rootfs.rs", "fn must_be_ordinary("),
     ("lifecycle/wait.rs", "fn explain("),
     ("commands/mod.rs", "fn one_line("),
+    ("lifecycle/concern.rs", "fn needs("),
+    ("sys/process/network.rs", "fn check("),
 ];
 /// Variables that hold a part of a message.
 const PARTS: [&str; 3] = ["let want = ", "let what = || ", "let error = || "];
 /// Where an error is passed on or put together of others: `error.rs`, and arguments that are errors.
-const PASSED_ON: [&str; 7] = [
+const PASSED_ON: [&str; 9] = [
     "error.to_string()",
     "lines.join",
     "error.kind",
@@ -40,6 +42,8 @@ const PASSED_ON: [&str; 7] = [
     "what, value, why",
     "&ip.to_string(), why",
     "Kind::Firewall, message",
+    "Kind::of_status(code), message",
+    "failed.kind, message",
 ];
 
 /// A message, with `…` for what is not the same each time.
