@@ -5,6 +5,8 @@
 //! `start`, network and hosts file are final, and the container's program has not started. `state` of a
 //! container whose process is gone ends its links. All other commands are passed on unchanged.
 
+mod known;
+
 use super::{runtime_edit, runtime_exec, runtime_log, runtime_memory};
 use crate::config::{Config, Overrides};
 use crate::error::{Error, Kind, Result};
@@ -13,26 +15,21 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::concern::{Concern, settle_end};
 use crate::lifecycle::home::{at_home, open_at_home};
 use crate::lifecycle::privileges::AfterHook;
-use crate::lifecycle::starting::{StartingContainer, remembered};
+use crate::lifecycle::starting::StartingContainer;
 use crate::model::ContainerId;
 use crate::oci::command_line::{Action, CommandLine, Execution};
-use crate::oci::runtime_state::RuntimeState;
-use crate::oci::state::State;
 use crate::sys::file;
 use crate::sys::process::apart::apart;
 use crate::sys::process::exec::{self, SavedSignals};
-use crate::sys::process::{child, rounds};
+use crate::sys::process::rounds;
 use crate::sys::site::{self, whose};
 use crate::{lifecycle, logging};
 use std::cell::RefCell;
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Instant;
-
-/// Timeout for the runtime's `state` command, in milliseconds.
-const PATIENCE: u16 = 5000;
 
 /// Acts on `arguments` and then replaces this process by the runtime. Returns only on an error, or
 /// with the exit status of a runtime that ran as a child.
@@ -87,7 +84,11 @@ fn stand_in(
     }
     let act = || wrapped.act(line, arguments).or_else(|failed| wrapped.settle(line, failed));
     // The runtime must stay where the engine is, and there is no way back from the site.
-    let settled = if whose().has_site_elsewhere() { apart(act) } else { act() };
+    let settled = if whose().has_site_elsewhere() {
+        apart(act).unwrap_or_else(|failed| wrapped.settle(line, failed))
+    } else {
+        act()
+    };
     if settled.is_ok() {
         wrapped.remember(line, arguments);
     }
@@ -162,10 +163,14 @@ impl Wrapped {
             }
             Action::State(id) => {
                 let id = checked(id)?;
+                // In a child process that need not come back, see `apart`.
+                let after = if whose().has_site_elsewhere() {
+                    AfterHook::Exit
+                } else {
+                    AfterHook::Continue
+                };
                 // A bad config.toml is used in part, as at `delete`.
-                at_home(AfterHook::Continue, || {
-                    lifecycle::retire(&Host::open(self.config.clone())?, &id)
-                })
+                at_home(after, || lifecycle::retire(&Host::open(self.config.clone())?, &id))
             }
             Action::Delete(_) | Action::Exec(_) | Action::Other => Ok(()),
         }
@@ -228,59 +233,6 @@ impl Wrapped {
         published.or_else(|failed| Concern::Unlinked.settle(&id.to_string_lossy(), failed))
     }
 
-    /// The config.json of a created container.
-    fn config_of(&self, id: &OsString, line: &CommandLine) -> Option<PathBuf> {
-        let bundle = self.bundle.borrow().clone();
-        Some(bundle.or_else(|| self.known_state(id, line)?.bundle)?.join("config.json"))
-    }
-
-    /// Reads pid and bundle from the runtime's state files.
-    fn known_state(&self, id: &OsString, line: &CommandLine) -> Option<State> {
-        let known = remembered(&self.home_of(id, line)?)?;
-        Some(state(checked(id).ok()?, known))
-    }
-
-    /// The directory in which the runtime keeps its files about a container.
-    fn home_of(&self, id: &OsString, line: &CommandLine) -> Option<PathBuf> {
-        let name = self.program.file_name().unwrap_or_default();
-        let root = line.root.clone().unwrap_or_else(|| whose().runtimes().join(name));
-        Some(root.join(checked(id).ok()?.as_str()))
-    }
-
-    /// Reads pid and bundle of a container from the runtime's state files. If there are none, the
-    /// runtime's `state` command is asked.
-    fn state_of(&self, id: &OsString, line: &CommandLine, arguments: &[OsString]) -> Result<State> {
-        match self.known_state(id, line) {
-            Some(state) => Ok(state),
-            None => {
-                let checked = checked(id)?;
-                let known = self.ask(&checked, line, arguments)?;
-                Ok(state(checked, known))
-            }
-        }
-    }
-
-    /// Runs `runtime <global options> state ID` and parses the output.
-    fn ask(
-        &self,
-        id: &ContainerId,
-        line: &CommandLine,
-        arguments: &[OsString],
-    ) -> Result<RuntimeState> {
-        let globals = arguments.iter().take(line.globals).map(|argument| argument.to_str());
-        let words: Option<Vec<&str>> =
-            globals.chain(["state", "--", id.as_str()].map(Some)).collect();
-        let not_text = || Error::new(Kind::Usage, "the runtime's options are not UTF-8");
-        let program = self.program.to_str().ok_or_else(not_text)?;
-        let words = words.ok_or_else(not_text)?;
-        // A runtime without root finds its state by this variable.
-        let set = ["XDG_RUNTIME_DIR=", whose().runtimes().to_str().unwrap_or_default()].concat();
-        let environment = whose().uid().and_then(|_| CString::new(set).ok());
-        let given = (environment.as_slice(), "");
-        let output = child::run_in(program, &words, given, PATIENCE, Kind::Namespace)?;
-        RuntimeState::parse(output.stdout.as_bytes())
-    }
-
     /// Removes the links of `id` unless the container still runs after a failed `delete`. Returns the
     /// runtime's exit status as a shell would.
     ///
@@ -327,11 +279,6 @@ fn end(host: &Host, id: &ContainerId, status: ExitStatus) -> Result<()> {
         lives &= is_running(record, host.boot)?;
     }
     if status.success() || !lives { lifecycle::stop(host, id, AfterHook::Continue) } else { Ok(()) }
-}
-
-fn state(id: ContainerId, known: RuntimeState) -> State {
-    let (pid, bundle) = (Some(known.pid), Some(known.bundle));
-    State { id, stopped: false, pid, bundle, annotations: None }
 }
 
 fn no_state(id: &OsString) -> Error {

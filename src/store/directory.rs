@@ -36,7 +36,7 @@ use crate::model::{ContainerId, ContainerName, NetworkName, PodKey, Record, Refe
 use crate::sys::private_dir::Directory;
 use crate::sys::process::lock::{self, Lock};
 pub(super) use entries::record_path;
-use entries::{Entries, alias_key, hope, namesakes};
+use entries::{Entries, namesakes};
 use known::Known;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -230,10 +230,7 @@ impl Store for DirectoryStore {
     }
 
     fn with_alias(&self, network: &NetworkName, alias: &Reference) -> Result<Vec<Record>> {
-        let Some(key) = alias_key(network, alias) else { return Ok(Vec::new()) };
-        let mut records = self.behind(&self.wanted, &key, Self::read_known)?;
-        records.retain(|record| record.has_alias(network, alias));
-        Ok(records)
+        self.those_with_alias(network, alias)
     }
 
     fn claim_names(&self, _: &Lock, record: &Record) -> Result<()> {
@@ -270,13 +267,7 @@ impl Store for DirectoryStore {
     }
 
     fn unresolved_by_prefix(&self, id: &ContainerId) -> Result<Vec<Record>> {
-        if !id.is_engine_id() {
-            return Ok(Vec::new());
-        }
-        let Some(key) = hope(id.as_str()) else { return Ok(Vec::new()) };
-        let mut records = self.behind(&self.wanted, &key, Self::read_known)?;
-        records.retain(|record| record.links.iter().any(|link| link.awaits_prefix_of(id)));
-        Ok(records)
+        self.those_awaiting(id)
     }
 
     fn ids(&self) -> Result<BTreeSet<ContainerId>> {

@@ -1,9 +1,9 @@
 //! Finds records by reference and by index entry.
 
 use super::DirectoryStore;
-use super::entries::{LEVELS, record_path};
+use super::entries::{LEVELS, alias_key, hope, record_path};
 use crate::error::Result;
-use crate::model::{ContainerId, Record, Reference};
+use crate::model::{ContainerId, NetworkName, Record, Reference};
 use crate::store::{Found, Store};
 use crate::sys::private_dir::Directory;
 use std::collections::BTreeSet;
@@ -70,6 +70,29 @@ impl DirectoryStore {
             Ok(keys.len() < 2)
         })?;
         Ok(keys)
+    }
+
+    /// Returns the containers with this alias on the network.
+    pub(super) fn those_with_alias(
+        &self,
+        network: &NetworkName,
+        alias: &Reference,
+    ) -> Result<Vec<Record>> {
+        let Some(key) = alias_key(network, alias) else { return Ok(Vec::new()) };
+        let mut records = self.behind(&self.wanted, &key, Self::read_known)?;
+        records.retain(|record| record.has_alias(network, alias));
+        Ok(records)
+    }
+
+    /// Returns the recipients with a link that was never connected and names a beginning of `id`.
+    pub(super) fn those_awaiting(&self, id: &ContainerId) -> Result<Vec<Record>> {
+        if !id.is_engine_id() {
+            return Ok(Vec::new());
+        }
+        let Some(key) = hope(id.as_str()) else { return Ok(Vec::new()) };
+        let mut records = self.behind(&self.wanted, &key, Self::read_known)?;
+        records.retain(|record| record.links.iter().any(|link| link.awaits_prefix_of(id)));
+        Ok(records)
     }
 
     /// Returns the records that the entries under `key` of an index point to. `read` reads one.

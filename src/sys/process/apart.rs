@@ -18,8 +18,10 @@ const MAX_MESSAGE: usize = 4096;
 
 /// Calls `act` in a child process and returns its outcome. The child dies with this process.
 ///
+/// Fails if there is no such process, or if it was killed.
+///
 /// Requires that this process has one thread.
-pub(crate) fn apart(act: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn apart(act: impl FnOnce() -> Result<()>) -> Result<Result<()>> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).context(Kind::Internal, || "pipe")?;
     let (mut reader, mut writer) = (File::from(reader), File::from(writer));
     let parent = own_pid()?;
@@ -42,9 +44,9 @@ pub(crate) fn apart(act: impl FnOnce() -> Result<()>) -> Result<()> {
             let _ = reader.read_to_string(&mut message);
             let status = super::child::reap(child).context(Kind::Internal, || "wait")?;
             match status.code() {
-                Some(0) => Ok(()),
+                Some(0) => Ok(Ok(())),
                 Some(code) if !message.is_empty() => {
-                    Err(Error::new(Kind::of_status(code), message))
+                    Ok(Err(Error::new(Kind::of_status(code), message)))
                 }
                 _ => Err(Error::new(Kind::Internal, format!("a child process ended by {status}"))),
             }
@@ -68,17 +70,19 @@ mod tests {
     #[test]
     fn the_outcome_of_a_child_is_that_of_its_work() {
         let before = own_pid().unwrap();
-        apart(|| {
+        let done = apart(|| {
             let is_other = own_pid()? != before;
             if is_other { Ok(()) } else { Err(Error::new(Kind::Internal, "no child")) }
-        })
-        .unwrap();
-        let refused = apart(|| Err(Error::new(Kind::Unsafe, "web: is on pasta"))).unwrap_err();
+        });
+        done.unwrap().unwrap();
+        let refused = apart(|| Err(Error::new(Kind::Unsafe, "web: is on pasta")));
+        let refused = refused.unwrap().unwrap_err();
         assert_eq!(
             (refused.kind, refused.to_string().as_str()),
             (Kind::Unsafe, "web: is on pasta")
         );
-        let long = apart(|| Err(Error::new(Kind::State, "x".repeat(1 << 20)))).unwrap_err();
+        let long = apart(|| Err(Error::new(Kind::State, "x".repeat(1 << 20))));
+        let long = long.unwrap().unwrap_err();
         assert_eq!((long.kind, long.to_string().len()), (Kind::State, MAX_MESSAGE));
         let killed = apart(|| {
             // SAFETY: ends the child only.
