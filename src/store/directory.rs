@@ -271,14 +271,7 @@ impl Store for DirectoryStore {
     }
 
     fn ids(&self) -> Result<BTreeSet<ContainerId>> {
-        let mut ids = BTreeSet::new();
-        for key in self.file_names()? {
-            match ContainerId::of_plain_key(&key) {
-                Some(id) => _ = ids.insert(id),
-                None => ids.extend(self.read_known(&key)?.map(|record| record.id)),
-            }
-        }
-        Ok(ids)
+        self.all_ids()
     }
 
     fn all(&self) -> Result<Vec<Record>> {

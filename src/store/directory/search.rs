@@ -133,6 +133,18 @@ impl DirectoryStore {
         })
     }
 
+    /// Returns the ids of all records. Those of plain keys are not read.
+    pub(super) fn all_ids(&self) -> Result<BTreeSet<ContainerId>> {
+        let mut ids = BTreeSet::new();
+        for key in self.file_names()? {
+            match ContainerId::of_plain_key(&key) {
+                Some(id) => _ = ids.insert(id),
+                None => ids.extend(self.read_known(&key)?.map(|record| record.id)),
+            }
+        }
+        Ok(ids)
+    }
+
     /// Returns the file names of all records without `.json`, in order.
     pub(super) fn file_names(&self) -> Result<BTreeSet<String>> {
         let mut names = Vec::new();
