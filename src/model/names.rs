@@ -83,7 +83,7 @@ checked_name!(
 
 checked_name!(
     /// How a link names its source: by name, by id, by the beginning of an engine's id, or as
-    /// `pod/container` (see [`Reference::of_link`]).
+    /// `pod/container`.
     Reference, "link source", "_.+-", MAX_NAME
 );
 
