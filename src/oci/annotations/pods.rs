@@ -3,7 +3,7 @@
 //! containerd and CRI-O write them into config.json. A pod's author cannot set those of containerd. All
 //! containers of a pod have the annotations of the pod.
 
-use super::{Annotations, PREFIX};
+use super::{Annotations, MAX_VALUE, PREFIX};
 use crate::model::{ContainerName, Link, NamespaceName, Pod, PodName, Reference, parse_links};
 
 /// The keys that may be meant for one container of a pod, as `KEY/CONTAINER`.
@@ -78,9 +78,15 @@ impl Annotations {
 
     /// Whether a value of `links` asks for a link to another container. One that is refused does.
     pub(super) fn asks_for(&self, links: &str) -> bool {
+        if links.trim() == "none" {
+            return false;
+        }
+        // Only the annotation of a pod may name no other container.
+        if links.len() > MAX_VALUE || self.container().is_none() {
+            return true;
+        }
         let name = self.values("name").last().and_then(|name| ContainerName::new(name).ok());
-        links.trim() != "none"
-            && self.links_of(links, name.as_ref()).map_or(true, |links| !links.is_empty())
+        self.links_of(links, name.as_ref()).map_or(true, |links| !links.is_empty())
     }
 }
 

@@ -2,7 +2,7 @@
 //! the user database names. As root: what users of the host will see.
 
 use super::site::Site;
-use crate::support::OCI_LINK;
+use crate::support::{OCI_LINK, install};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
@@ -33,7 +33,7 @@ impl Home {
         for directory in ["program", "etc/containers", "usr/bin", "home/alice", "elsewhere"] {
             fs::create_dir_all(host.0.join(directory)).expect("a directory");
         }
-        fs::copy(OCI_LINK, host.0.join("program/oci-link")).expect("copied");
+        install(Path::new(OCI_LINK), &host.0.join("program/oci-link"));
         for runtime in ["runc", "crun"] {
             let wrapper = host.0.join(format!("program/oci-link-{runtime}"));
             symlink("oci-link", wrapper).expect("a link");

@@ -32,6 +32,7 @@ impl World {
             describe(Path::new(file), &mut lines);
         }
         let names_somebody = |rule: &String| {
+            let rule = rule.replace("OCI-LINK-USER", "");
             ["10.77.0.", "fd77::", "OCI-LINK-"].iter().any(|name| rule.contains(name))
         };
         lines.extend(host.rules().into_iter().filter(names_somebody));

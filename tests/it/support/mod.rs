@@ -30,7 +30,7 @@ pub(crate) use packets::{Flow, OPEN, Proto, Reach, SHUT};
 pub(crate) use patience::patiently;
 pub(crate) use program::OCI_LINK;
 pub(crate) use runtime::Runtime;
-pub(crate) use script::script;
+pub(crate) use script::{install, script};
 pub(crate) use wires::{SECOND_BRIDGE, UPLINK};
 
 /// Makes each scenario two tests, `name::runc` and `name::crun`: what one runtime forgives, the

@@ -6,6 +6,12 @@ use std::{
     process::{Command, Stdio},
 };
 
+/// Copies a program to where it can be executed at once, see [`script`].
+pub(crate) fn install(program: &Path, at: &Path) {
+    let copied = Command::new("install").args(["-m", "755"]).arg(program).arg(at).status();
+    assert!(copied.is_ok_and(|status| status.success()), "{}", at.display());
+}
+
 /// Writes `text` where it can be executed at once. Had we had it open ourselves, a child that another
 /// test has just forked could have it open still: the kernel executes nothing that is open for
 /// writing.
