@@ -92,6 +92,9 @@ impl Search<'_> {
         pause: impl Fn() -> Result<()>,
     ) -> Result<Absences> {
         let mut found = Absences::default();
+        if !self.links.is_empty() && !self.absent()?.is_empty() {
+            self.look_at_notes();
+        }
         let waits = matches!(self.missing, Missing::Wait(_));
         let later = self.moment == Moment::Prepare && waits;
         let unknown = *self.listing == Listing::None && !waits;
@@ -143,11 +146,19 @@ impl Search<'_> {
             found.waited = true;
             caller.must_live(self.me.name)?;
             pause()?;
+            self.look_at_notes();
             absent = self.absent()?;
         }
         found.known =
             verdicts.0.into_iter().map(|(known, verdict)| (known, verdict.end())).collect();
         Ok(found)
+    }
+
+    /// Records the containers that have left a note. One of them may be a source.
+    fn look_at_notes(&self) {
+        if self.host.notes().names(1).is_ok_and(|names| !names.is_empty()) {
+            (self.refresh)();
+        }
     }
 
     /// How long this container waits at most.

@@ -144,7 +144,31 @@ fn lock_when_ready<'h>(host: &'h Host, container: &mut StartingContainer) -> Res
 pub(crate) fn stop(host: &Host, id: &ContainerId, after: AfterHook) -> Result<()> {
     let records = host.store.namesakes(id)?;
     wait_for_an_end(host, &records);
-    match lock_for_an_end(host, id, &records) {
+    let locked = lock_for_an_end(host, id, &records);
+    end_with(host, id, locked, after)
+}
+
+/// Undoes everything of the container `id` if its process is gone: its engine may report that much later.
+/// A running container, or one that cannot be seen, costs no more than a look.
+///
+/// The lock is waited for as little as at a start without links: engines ask for states often.
+pub(crate) fn retire(host: &Host, id: &ContainerId) -> Result<()> {
+    let records = host.store.namesakes(id)?;
+    // Unknown is not dead.
+    let is_gone = |record: &Record| matches!(is_running(record, host.boot), Ok(false));
+    if !records.iter().any(is_gone) {
+        return Ok(());
+    }
+    end_with(host, id, host.lock_within(UNLINKED), AfterHook::Continue)
+}
+
+fn end_with(
+    host: &Host,
+    id: &ContainerId,
+    locked: Result<Locked<'_>>,
+    after: AfterHook,
+) -> Result<()> {
+    match locked {
         Ok(host) => {
             host.notes().remove_started(id)?;
             work_off(&host, A_FEW);

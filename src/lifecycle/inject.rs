@@ -84,10 +84,12 @@ pub(crate) fn edited(
     let text = json::text(container.text);
     let document = ConfigJson::parse(container.text, &text)?;
     let spec = Spec::parse(container.bundle, container.text)?;
-    if spec.annotations.is_sandbox() {
+    // A sandbox has the annotations of its pod.
+    let is_sandbox = spec.annotations.is_sandbox();
+    if is_sandbox && !matches!(hooks, Hooks::OneRun(_)) {
         return Ok(container.text.to_owned());
     }
-    let declared = spec.annotations.declared()?;
+    let declared = if is_sandbox { Declared::default() } else { spec.annotations.declared()? };
     let clues = container.id.map(|id| Clues { id, bundle: container.bundle, spec: &spec });
     let recorded = recorded_links(host, (container.starts, hooks), &spec, clues.as_ref());
     let is_plain = declared.links.is_empty() && recorded.is_empty();
@@ -97,7 +99,7 @@ pub(crate) fn edited(
     }
     let facts = clues.as_ref().map(engine::describe).unwrap_or_default();
     let listing = clues.as_ref().map(engine::listing).unwrap_or_default();
-    if facts.is_pod_infra {
+    if facts.is_pod_infra && !is_sandbox {
         return Ok(container.text.to_owned());
     }
     let (name, engine_name) = match (container.id, &declared.name) {

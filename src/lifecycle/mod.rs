@@ -36,8 +36,8 @@ pub(crate) mod stop;
 pub(crate) mod together;
 pub(crate) mod wait;
 
-pub(crate) use entry::{start, stop};
-pub(crate) use stop::{remove, retire, stop_if_dead};
+pub(crate) use entry::{retire, start, stop};
+pub(crate) use stop::{remove, stop_if_dead};
 
 #[cfg(test)]
 pub(crate) mod fakes;

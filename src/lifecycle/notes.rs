@@ -12,9 +12,13 @@ use crate::lifecycle::stop::{remove, stop_locked};
 use crate::oci::state::State;
 use crate::store::notes::{Event, Note};
 use crate::sys::process::start_time;
+use std::time::Duration;
 
 /// How many notes a hook works off. The rest is left to the next holder of the lock.
 pub(crate) const A_FEW: usize = 64;
+
+/// How long [`record_notes`] waits for the host lock.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Works off at most `most` notes. A failure is logged; the note is removed all the same, because
 /// `sync` finds what is missing.
@@ -84,9 +88,9 @@ pub(crate) fn unrecorded(host: &Locked<'_>) -> Result<Vec<Unrecorded>> {
         .collect())
 }
 
-/// Takes the host lock and works off notes. A lock that cannot be had is left.
+/// Takes the host lock and works off notes. A lock that cannot be had soon is left.
 pub(crate) fn record_notes(host: &Host) {
-    match host.lock() {
+    match host.lock_within(PATIENCE) {
         Ok(locked) => work_off(&locked, usize::MAX),
         Err(error) => log::debug!("notes are left: {error}"),
     }

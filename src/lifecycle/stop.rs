@@ -8,7 +8,7 @@ use crate::lifecycle::apply::{remove_rules, rollback_rest};
 use crate::lifecycle::lookup::recipients_of;
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::together::{Changes, failures, replan_all};
-use crate::lifecycle::{debug_log, home, stop};
+use crate::lifecycle::{debug_log, home};
 use crate::model::{ContainerId, Record};
 use crate::store::hosts_sharers;
 
@@ -50,15 +50,6 @@ pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook)
         failures.note(remove(host, record));
     }
     failures.into_result()
-}
-
-/// Undoes everything of the container `id` if its process is gone: its engine may report that much later.
-/// A running container, or one that cannot be seen, costs no more than a look.
-pub(crate) fn retire(host: &Host, id: &ContainerId) -> Result<()> {
-    let records = host.store.namesakes(id)?;
-    // Unknown is not dead.
-    let is_gone = |record: &Record| matches!(is_running(record, host.boot), Ok(false));
-    if records.iter().any(is_gone) { stop(host, id, AfterHook::Continue) } else { Ok(()) }
 }
 
 /// Removes the container `id` if its process is gone, although no hook reported it. Returns the

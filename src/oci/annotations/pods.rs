@@ -17,21 +17,19 @@ impl Annotations {
     /// Returns the pod of the container; `None` if Kubernetes did not create it, and for a sandbox.
     pub(crate) fn pod(&self) -> Option<Pod> {
         let container = ContainerName::new(self.container()?).ok()?;
-        let (namespace, name) = if self.get(CRIO).is_some() {
-            (self.only("io.kubernetes.pod.namespace")?, self.only("io.kubernetes.pod.name")?)
-        } else {
-            let get = |key: &str| self.only(&format!("{CONTAINERD}{key}"));
-            (get("sandbox-namespace")?, get("sandbox-name")?)
-        };
-        let (namespace, name) = (NamespaceName::new(namespace).ok()?, PodName::new(name).ok()?);
+        let [namespace, name] = self.place();
+        let (namespace, name) = (NamespaceName::new(namespace?).ok()?, PodName::new(name?).ok()?);
         Some(Pod { namespace, name, container })
     }
 
     /// Whether the container only holds the namespaces of a pod. The pod's annotations are meant for the
     /// other containers.
+    ///
+    /// Only the engine that created the container is believed: CRI-O passes all annotations of a pod on, and
+    /// podman those of its user.
     pub(crate) fn is_sandbox(&self) -> bool {
-        let types = [CRIO, "io.kubernetes.cri.container-type"];
-        types.iter().any(|key| self.get(key) == Some("sandbox"))
+        let kind = self.only(CRIO).or_else(|| self.only("io.kubernetes.cri.container-type"));
+        kind == Some("sandbox") && self.get("io.container.manager").is_none()
     }
 
     /// The name of the container in its pod.
@@ -71,9 +69,34 @@ impl Annotations {
                 links.retain(|link| !is_itself(&pod, name, &link.source));
             }
             Some(_) => {}
-            None => links.iter().try_for_each(|link| link.source.must_be_plain())?,
+            None => {
+                self.must_be_in_no_pod()?;
+                links.iter().try_for_each(|link| link.source.must_be_plain())?;
+            }
         }
         Ok(links)
+    }
+
+    /// Refuses a container of Kubernetes whose namespace or pod is unknown: its links would lead everywhere.
+    fn must_be_in_no_pod(&self) -> Result<(), crate::model::Invalid> {
+        let is_in_one =
+            [CRIO, "io.kubernetes.cri.container-type"].iter().any(|key| self.get(key).is_some());
+        // podman writes annotations of CRI-O, and knows no namespaces.
+        if is_in_one && self.get("io.container.manager").is_none() {
+            let [namespace, name] = self.place().map(Option::unwrap_or_default);
+            NamespaceName::new(namespace)?;
+            PodName::new(name)?;
+        }
+        Ok(())
+    }
+
+    /// The names of namespace and pod as the engine writes them.
+    fn place(&self) -> [Option<&str>; 2] {
+        if self.get(CRIO).is_some() {
+            ["namespace", "name"].map(|key| self.only(&format!("io.kubernetes.pod.{key}")))
+        } else {
+            ["namespace", "name"].map(|key| self.only(&format!("{CONTAINERD}sandbox-{key}")))
+        }
     }
 
     /// Whether a value of `links` asks for a link to another container. One that is refused does.
@@ -218,6 +241,15 @@ mod tests {
         assert_eq!(crio.pod().as_ref().map(shown).as_deref(), Some("shop shop-1 web"));
         crio.add("io.kubernetes.pod.namespace".to_owned(), "prod".to_owned());
         assert_eq!(crio.pod(), None, "two values");
+        crio.add(format!("{PREFIX}links"), "db".to_owned());
+        assert!(crio.declared().is_err(), "links of a container in an unknown namespace");
+        // Annotations of the pod's author make no sandbox of it.
+        crio.add("io.kubernetes.cri.container-type".to_owned(), "sandbox".to_owned());
+        assert!(!crio.is_sandbox());
+        let mut podman = Annotations::default();
+        podman.add("io.container.manager".to_owned(), "libpod".to_owned());
+        podman.add(CRIO.to_owned(), "sandbox".to_owned());
+        assert!(!podman.is_sandbox());
         assert_eq!(Annotations::default().pod(), None);
     }
 }

@@ -1,12 +1,13 @@
 //! Joins the namespaces of a user's engine, for commands that the user calls outside of them.
 
-use super::namespace::{of_process, owner};
+use super::namespace::{inode, of_process, owner};
 use super::whose::{self, Whose, run};
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::file;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_dumpable;
-use std::fs::read_dir;
+use std::fs::{metadata, read_dir};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Size limit of a file with a process id, in bytes.
@@ -60,12 +61,26 @@ fn read(path: &Path) -> Option<i32> {
     of_process(pid, "user").ok().map(|_| pid)
 }
 
+/// Identifies a root directory.
+fn root(path: &str) -> Result<(u64, u64)> {
+    let found = metadata(path).context(Kind::Namespace, || path.to_owned())?;
+    Ok((found.dev(), found.ino()))
+}
+
 /// Enters these namespaces of the process, if its user namespace belongs to the user. The kernel permits no
 /// others; an id in an old file may be that of another process by now.
 fn enter(uid: u32, pid: i32, kinds: &[&str]) -> Result<()> {
     let files: Vec<_> = kinds.iter().map(|kind| of_process(pid, kind)).collect::<Result<_>>()?;
     if owner(&files[0])? != uid {
         let message = format!("process {pid}: its user namespace does not belong to user {uid}");
+        return Err(Error::new(Kind::Unsafe, message));
+    }
+    // Containers share the user namespace. Their processes have other namespaces of processes or another root.
+    let pids = |process: &str| inode(&of_process(process, "pid")?);
+    if pids(&pid.to_string())? != pids("self")? || root(&format!("/proc/{pid}/root"))? != root("/")?
+    {
+        let message =
+            format!("process {pid}: is not one of an engine: call podman ps and try again");
         return Err(Error::new(Kind::Unsafe, message));
     }
     for file in &files {

@@ -80,7 +80,8 @@ fn judge(
     match outside(&map) {
         Some((0, count)) if count == u32::MAX => Whose::Root,
         Some((uid, _)) => Whose::Engine { uid, has_network: has_network() },
-        None => Whose::Root,
+        // Without /proc it is not known. Root's instance is never taken for that.
+        None => Whose::Engine { uid: UNMAPPED, has_network: false },
     }
 }
 
@@ -168,7 +169,8 @@ mod tests {
         // A container's root file system is its own.
         assert_eq!(judged(0, Some(0), ROOTLESS, true), Whose::Root);
         for map in ["", "x", "1 100000 65536", "0 1500", "0 1500 1 1", "0 -1 1"] {
-            assert_eq!(judged(0, Some(UNMAPPED), map, false), Whose::Root, "{map}");
+            let unknown = Whose::Engine { uid: UNMAPPED, has_network: false };
+            assert_eq!(judged(0, Some(UNMAPPED), map, false), unknown, "{map}: never root's");
         }
         let turned = "1 100000 65536\n0 1500 1\n";
         assert_eq!(judged(0, Some(UNMAPPED), turned, false), engine(false));

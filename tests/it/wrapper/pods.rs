@@ -4,10 +4,11 @@ use crate::lifecycle::{in_netns_of, record};
 use crate::support::{
     Bundle, Container, Host, OPEN, Proto, Runtime, SHUT, each_runtime, patiently,
 };
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +59,12 @@ fn end(container: &Container) {
         if runs { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
     };
     patiently(ErrorKind::WouldBlock, ended).expect("it ends");
+}
+
+/// Takes the host lock, as another process.
+fn hold(host: &Host) -> Flock<File> {
+    let file = File::create(host.state_dir().join("lock")).expect("the state directory is there");
+    Flock::lock(file, FlockArg::LockExclusive).expect("it is free")
 }
 
 fn host(runtime: Runtime) -> Host {
@@ -190,6 +197,34 @@ each_runtime! {
             let link = linked(&host, cri, "odd", "shop/odd-1/odd", "sandbox0");
             link.create().refused(4);
         }
+    }
+
+    /// A container that passes for a sandbox inherits no link of the one that had its address.
+    fn a_sandbox_inherits_no_rule(runtime) {
+        for cri in BOTH {
+            let host = host(runtime);
+            let db = serve(&host, cri, "db0", "shop/db-1/db", None);
+            let web = linked(&host, cri, "web0", "shop/web-1/web", "db");
+            web.run().ok();
+            end(&web);
+            web.unplug();
+            let heir = host.container("heir").number(web.number());
+            let heir = in_pod(heir, cri, "evil/heir-1/").build();
+            heir.run().ok();
+            assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
+        }
+    }
+
+    /// Its start found the lock held and left a note.
+    fn a_source_that_left_a_note_is_found(runtime) {
+        let host = host(runtime);
+        let (db, lock) = (host.container("db").annotate("ports", "3306").build(), hold(&host));
+        db.run().ok();
+        assert!(!host.state_files().iter().any(|file| file.ends_with("db.json")), "recorded");
+        drop(lock);
+        let web = host.container("web").annotate("links", "db").build();
+        web.run().ok();
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
     }
 
     fn the_hosts_file_of_a_pod_is_repaired(runtime) {
