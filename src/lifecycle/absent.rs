@@ -92,8 +92,9 @@ impl Search<'_> {
         pause: impl Fn() -> Result<()>,
     ) -> Result<Absences> {
         let mut found = Absences::default();
-        if !self.links.is_empty() && !self.absent()?.is_empty() {
-            self.look_at_notes();
+        // A source whose start found the lock held left a note instead of a record.
+        if !self.links.is_empty() && self.has_notes() && !self.absent()?.is_empty() {
+            (self.refresh)();
         }
         let waits = matches!(self.missing, Missing::Wait(_));
         let later = self.moment == Moment::Prepare && waits;
@@ -104,10 +105,10 @@ impl Search<'_> {
         let mut absent = self.absent()?;
         let (mut verdicts, mut reread) = (Verdicts::default(), Reread::new());
         let (caller, mut looked_again) = (Caller::of_this_process(), false);
-        // The source may run by Docker's files meanwhile, without oci-link or under its new name.
-        let looks = waits && self.listing.of_docker().is_some();
+        // The source may run meanwhile: by Docker's files, without oci-link or under its new name, or by a note.
+        let looks = || waits && self.listing.of_docker().is_some() || self.has_notes();
         while !absent.is_empty() {
-            if looks && reread.is_due() {
+            if reread.is_due() && looks() {
                 (self.refresh)();
                 absent = self.absent()?;
                 reread.done();
@@ -136,7 +137,7 @@ impl Search<'_> {
                 }
             };
             if !patience.lasts() {
-                if looks {
+                if looks() {
                     (self.refresh)();
                     absent = self.absent()?;
                 }
@@ -146,7 +147,6 @@ impl Search<'_> {
             found.waited = true;
             caller.must_live(self.me.name)?;
             pause()?;
-            self.look_at_notes();
             absent = self.absent()?;
         }
         found.known =
@@ -154,11 +154,9 @@ impl Search<'_> {
         Ok(found)
     }
 
-    /// Records the containers that have left a note. One of them may be a source.
-    fn look_at_notes(&self) {
-        if self.host.notes().names(1).is_ok_and(|names| !names.is_empty()) {
-            (self.refresh)();
-        }
+    /// Whether a container has left a note. It may be a source.
+    fn has_notes(&self) -> bool {
+        self.host.notes().names(1).is_ok_and(|names| !names.is_empty())
     }
 
     /// How long this container waits at most.

@@ -42,7 +42,7 @@ pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook)
         let mut touched: Vec<Record> = Vec::new();
         for record in &ended {
             touched.extend(recipients_of(host.store.as_ref(), record)?);
-            touched.extend(hosts_sharers(host.store.as_ref(), record)?);
+            touched.extend(sharers(host, record));
         }
         confine(host, touched.iter().chain(ended.iter().copied()), None);
     }
@@ -87,10 +87,7 @@ pub(super) fn remove_with(
     judge: impl Fn(Failures) -> Result<()>,
 ) -> Result<()> {
     let recipients = recipients_of(host.store.as_ref(), record)?;
-    let sharers = match record.hosts {
-        Some(_) => hosts_sharers(host.store.as_ref(), record)?,
-        None => Vec::new(),
-    };
+    let sharers = sharers(host, record);
     debug_log::recipients(&record.id, &recipients);
     let mut changes = Changes::new(host);
     changes.replan_each(&recipients);
@@ -108,13 +105,24 @@ pub(super) fn remove_with(
     let ruled = ruled.and_then(|()| ended.as_ref().copied().map_err(Error::again));
     let finished = judge(failures(changes.finish(ended)));
     begun.and(finished)?;
-    match own? {
-        Some(own) => host.effects(own.backend, |effects| rollback_rest(effects, &own, ruled))?,
-        None => ruled?,
+    if let Some(own) = own? {
+        host.effects(own.backend, |effects| rollback_rest(effects, &own, ruled))?;
     }
     // The file may have lost their blocks, or needs a line that was in the one that is gone.
     if let Err(error) = replan_all(host, &sharers).into_result() {
         log::error!("{}: hosts file of its pod: {error}", record.id);
     }
     Ok(())
+}
+
+/// The containers with a block in the hosts file of `record`. They have nothing to do with its own rules, so a
+/// failure is logged.
+fn sharers(host: &Locked<'_>, record: &Record) -> Vec<Record> {
+    if record.hosts.is_none() {
+        return Vec::new();
+    }
+    hosts_sharers(host.store.as_ref(), record).unwrap_or_else(|error| {
+        log::error!("{}: hosts file of its pod; run oci-link sync: {error}", record.id);
+        Vec::new()
+    })
 }

@@ -28,8 +28,9 @@ impl Annotations {
     /// Only the engine that created the container is believed: CRI-O passes all annotations of a pod on, and
     /// podman those of its user.
     pub(crate) fn is_sandbox(&self) -> bool {
-        let kind = self.only(CRIO).or_else(|| self.only("io.kubernetes.cri.container-type"));
-        kind == Some("sandbox") && self.get("io.container.manager").is_none()
+        let is_crio = self.get(CRIO).is_some();
+        let kind = if is_crio { CRIO } else { "io.kubernetes.cri.container-type" };
+        self.only(kind) == Some("sandbox") && self.get("io.container.manager").is_none()
     }
 
     /// The name of the container in its pod.
@@ -246,6 +247,8 @@ mod tests {
         // Annotations of the pod's author make no sandbox of it.
         crio.add("io.kubernetes.cri.container-type".to_owned(), "sandbox".to_owned());
         assert!(!crio.is_sandbox());
+        crio.add(CRIO.to_owned(), "other".to_owned());
+        assert!(!crio.is_sandbox(), "two values of CRI-O's key");
         let mut podman = Annotations::default();
         podman.add("io.container.manager".to_owned(), "libpod".to_owned());
         podman.add(CRIO.to_owned(), "sandbox".to_owned());

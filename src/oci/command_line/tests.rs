@@ -159,9 +159,12 @@ fn other_configurations() {
 }
 
 #[test]
-fn starts_and_ends() {
+fn starts_states_and_ends() {
     assert_eq!(parsed("start c1").action, Action::Start("c1".into()));
     assert_eq!(parsed("start -- c1").action, Action::Start("c1".into()));
+    for line in ["state c1", "--root /r state c1", "--log=/l state -- c1"] {
+        assert_eq!(parsed(line).action, Action::State("c1".into()), "{line}");
+    }
     for line in [
         "delete c1",
         "delete --force c1",
@@ -194,13 +197,6 @@ fn questions() {
         }
     }
     assert_eq!(parsed("run -dh c1").action, Action::Other);
-}
-
-#[test]
-fn state_of_a_container() {
-    for line in ["state c1", "--root /r state c1", "--log=/l state -- c1"] {
-        assert_eq!(parsed(line).action, Action::State("c1".into()), "{line}");
-    }
 }
 
 #[test]
