@@ -23,8 +23,10 @@ pub(crate) struct Outcome {
     status: ExitStatus,
     stdout: String,
     stderr: String,
+    /// Without the time in which it, or we, waited for a processor: other tests keep the machine
+    /// busy.
     elapsed: Duration,
-    /// Of a processor: other tests keep the machine busy.
+    /// Of a processor.
     busy: Duration,
     log: PathBuf,
 }
@@ -50,21 +52,22 @@ impl Streams {
         log: &Path,
         start: impl FnOnce(&mut Command) -> std::io::Result<Child>,
     ) -> Outcome {
-        let begun = Instant::now();
+        let (begun, queued) = (Instant::now(), our_queue());
         command
             .stdin(File::open(self.path("in")).expect("input is there"))
             .stdout(File::create(self.path("out")).expect("stdout is made"))
             .stderr(File::create(self.path("err")).expect("stderr is made"));
         let mut child =
             start(command).unwrap_or_else(|cause| panic!("{command:?} does not start: {cause}"));
-        let (status, busy) = measure(&mut child, command);
+        let used = measure(&mut child, command);
+        let queued = used.queued + our_queue().saturating_sub(queued);
         Outcome {
             command: format!("{command:?}"),
-            status,
+            status: used.status,
             stdout: text(&self.path("out")),
             stderr: text(&self.path("err")),
-            elapsed: begun.elapsed(),
-            busy,
+            elapsed: begun.elapsed().saturating_sub(queued),
+            busy: used.busy,
             log: log.into(),
         }
     }
@@ -120,6 +123,11 @@ impl Outcome {
         self
     }
 
+    /// How long it took.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
     /// How long it computed, with those it ran.
     pub(crate) fn busy(&self) -> Duration {
         self.busy
@@ -141,11 +149,20 @@ impl Outcome {
 
 /// Waits for its end, not for ever.
 pub(crate) fn wait(child: &mut Child, command: &Command) -> ExitStatus {
-    measure(child, command).0
+    measure(child, command).status
 }
 
-/// The same, and how long it computed.
-fn measure(child: &mut Child, command: &Command) -> (ExitStatus, Duration) {
+/// How a process ended, and what it used.
+struct Used {
+    status: ExitStatus,
+    /// Time of a processor, with its children's.
+    busy: Duration,
+    /// Time in which it was ready to run and had no processor.
+    queued: Duration,
+}
+
+/// Waits for its end, not for ever, and measures it.
+fn measure(child: &mut Child, command: &Command) -> Used {
     let deadline = Instant::now() + PATIENCE;
     let pid = Pid::from_raw(child.id().try_into().expect("a pid"));
     // What it used is in /proc until somebody takes note of its end.
@@ -157,8 +174,21 @@ fn measure(child: &mut Child, command: &Command) -> (ExitStatus, Duration) {
         }
         thread::sleep(Duration::from_millis(1));
     }
-    let busy = processor_time(pid);
-    (child.wait().expect("our child"), busy)
+    let (busy, queued) = (processor_time(pid), queue_time(&pid.to_string()));
+    Used { status: child.wait().expect("our child"), busy, queued }
+}
+
+/// How long this thread waited for a processor until now.
+fn our_queue() -> Duration {
+    queue_time("thread-self")
+}
+
+/// The same of a process with one thread: the second number of /proc/PID/schedstat, in
+/// nanoseconds.
+fn queue_time(process: &str) -> Duration {
+    let schedstat = fs::read_to_string(format!("/proc/{process}/schedstat")).expect("it is there");
+    let queued = schedstat.split_whitespace().nth(1).expect("three numbers");
+    Duration::from_nanos(queued.parse().expect("a number"))
 }
 
 /// Its own and that of its children, as proc(5) counts them in /proc/PID/stat.
