@@ -41,11 +41,14 @@ ENGINE_PACKAGES := $(TEST_PACKAGES) containerd containernetworking-plugins deboo
 BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nftables runc util-linux
 # The newest engines, a Debian of their own: tests/engines/machine.rs.
 SID            := /var/cache/oci-link-test/sid
+# A runtime that no Debian has: cargo builds it, once for each version.
+YOUKI_VERSION  := 0.7.0
+YOUKI          := /var/cache/oci-link-test/youki-$(YOUKI_VERSION)
 
 # Tests wait for the kernel more than they compute.
 THREADS = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(nproc)))}
 
-.PHONY: help build lint msrv cross docs-check test test-release fuzz test-reuse test-crash test-hazards test-harmless test-engines coverage demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
+.PHONY: help build lint msrv cross docs-check test test-release fuzz test-reuse test-crash test-hazards test-harmless test-engines test-youki coverage demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -107,6 +110,11 @@ test-harmless: test-deps rootfs ## unlinked containers on broken hosts, with oci
 
 test-engines: engine-deps ## links under real docker, podman and containerd, each on a machine of its own
 	cargo test --test engines -- --ignored --test-threads=2 --skip packages
+
+test-youki: test-deps rootfs ## selected tests with youki, which cargo builds first
+	@if tests/youki.sh $(YOUKI_VERSION) $(YOUKI); then \
+	    $(THREADS) OCI_LINK_YOUKI=$(YOUKI)/bin cargo test --test it youki -- --ignored; \
+	else echo "youki: NOT TESTED: cargo cannot build youki $(YOUKI_VERSION) here" >&2; fi
 
 coverage: ## the share of lifecycle and recovery that unit tests run; fails below 80 %
 	@tests/coverage.sh

@@ -7,9 +7,10 @@ cargo=${CARGO:-cargo}
 logs=${CARGO_TARGET_DIR:-target}/hazards
 mkdir -p "$logs"
 
-# The tests of `$1` that bear a number; `$2` may choose among them.
+# The tests of `$1` that bear a number; `$2` may choose among them. Those with youki: make test-youki.
 numbered() {
-    $cargo test -q --test "$1" -- --list $2 | sed -n 's/: test$//p' | grep -E '(^|::)[afhi][0-9]+_'
+    $cargo test -q --test "$1" -- --list $2 | sed -n 's/: test$//p' | grep -E '(^|::)[afhi][0-9]+_' |
+        grep -v '::youki$'
 }
 
 # Runs those of `$1` that the list `$3` names, and keeps what came of each.

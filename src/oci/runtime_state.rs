@@ -60,7 +60,8 @@ mod tests {
         for text in [
             r#"{"id":"c","init_process_pid":42,"config":{"labels":["x=y","bundle=/b"],"rootfs":"/r"}}"#,
             r#"{"pid":42,"process-start-time":1,"rootfs":"rootfs","bundle":"/b","owner":"root"}"#,
-            r#"{"ociVersion":"v1.0.2","id":"c","status":"created","pid":42,"bundle":"/b"}"#,
+            r#"{"ociVersion":"1.1.0","id":"c","status":"created","pid":42,"bundle":"/b","annotations":{},
+               "created":"2026-01-01T00:00:00Z","creator":0,"useSystemd":false,"intelRdtDir":null}"#,
         ] {
             assert_eq!(RuntimeState::parse(text.as_bytes()).unwrap(), expected, "{text}");
         }

@@ -119,14 +119,19 @@ mod tests {
             "bundle":"/b","annotations":{"org.oci-link.links":"db"}}"#;
         let crun = br#"{"ociVersion":"1.0","id":"web","pid":0,"root":"/b/rootfs","bundle":"/b",
             "status":"stopped"}"#;
-        let youki = br#"{"ociVersion":"v1.0.2","id":"web","status":"stopped","pid":null,
+        let older = br#"{"ociVersion":"v1.0.2","id":"web","status":"stopped","pid":null,
             "bundle":"/b","annotations":null,"created":{"x":[1]},"systemd":false}"#;
+        // The pid that it had.
+        let youki = br#"{"ociVersion":"1.1.0","id":"web","status":"stopped","pid":4242,
+            "bundle":"/b","annotations":{"org.oci-link.links":"db"}}"#;
         let state = State::parse(runc).unwrap();
         assert_eq!((state.pid, state.stopped), (Some(4242), false));
-        for text in [&crun[..], youki] {
+        for text in [&crun[..], older] {
             let state = State::parse(text).unwrap();
             assert_eq!((state.pid, state.stopped), (None, true));
         }
+        let state = State::parse(youki).unwrap();
+        assert_eq!((state.pid, state.stopped), (Some(4242), true));
     }
 
     #[test]

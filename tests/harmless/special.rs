@@ -44,6 +44,7 @@ fn the_configured_runtime(runtime: Runtime) {
     let named = match runtime {
         Runtime::Runc => "config '[runtime]' 'command = \"runc\"'",
         Runtime::Crun => "config '[runtime]' 'command = \"crun\"'",
+        Runtime::Youki => "config '[runtime]' 'command = \"youki\"'",
     };
     let mut report = Report::new(runtime);
     let Some(without) = report.without("plain", |m, way| live(m, way, |_| {}, None)) else {
@@ -103,6 +104,7 @@ fn as_user(case: &mut Case, by: &[&str]) {
     case.globals = match case.runtime {
         Runtime::Runc => &["--rootless=true"],
         Runtime::Crun => &["--cgroup-manager=disabled"],
+        Runtime::Youki => &[],
     };
     case.config["linux"].as_object_mut().expect("an object").remove("cgroupsPath");
     case.shell = "chown -R 65534:65534 $BUNDLE";

@@ -71,7 +71,7 @@ fn ids(runtime: Runtime) -> Vec<String> {
 }
 
 each_runtime! {
-    fn h01_host_names(runtime) {
+    fn h01_host_names(runtime) also youki {
         for (host, wrapped) in hosts(runtime).iter().zip([false, true]) {
             for name in HOST_NAMES {
                 let web = bundle(host, wrapped, "web").edit(|config| config["hostname"] = name.into());
@@ -85,7 +85,7 @@ each_runtime! {
     }
 
     /// A link needs no host name.
-    fn h01_host_names_of_linked_containers(runtime) {
+    fn h01_host_names_of_linked_containers(runtime) also youki {
         for (host, wrapped) in hosts(runtime).iter().zip([false, true]) {
             let named = |id: &str, name: &str| {
                 bundle(host, wrapped, id).edit(|config| config["hostname"] = name.into())

@@ -115,7 +115,7 @@ each_runtime! {
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
     }
 
-    fn a_container_lives_step_by_step(runtime) {
+    fn a_container_lives_step_by_step(runtime) also youki {
         let host = Host::open(runtime);
         let hosts_file = host.path("hosts");
         fs::write(&hosts_file, "10.9.8.7\tmounted\n").expect("written");
@@ -141,7 +141,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn the_shipped_bundles_run(runtime) {
+    fn the_shipped_bundles_run(runtime) also youki {
         let host = Host::open(runtime);
         let [db, web] = ["db", "web"].map(|name| {
             let container = host.container(name).shipped(name).build();
@@ -183,7 +183,7 @@ each_runtime! {
         assert_eq!(host.set_elements(), ["add oci-link4 10.77.0.11", "\"10.77.0.12\""]);
     }
 
-    fn nothing_survives_a_test_that_panics(runtime) {
+    fn nothing_survives_a_test_that_panics(runtime) also youki {
         let mut traces = Vec::new();
         let panicked = panic::catch_unwind(AssertUnwindSafe(|| {
             let host = Host::open(runtime);

@@ -4,7 +4,7 @@
 use crate::support::{Host, OPEN, Proto, SHUT, each_runtime};
 
 each_runtime! {
-    fn a_link_is_name_variables_and_packets(runtime) {
+    fn a_link_is_name_variables_and_packets(runtime) also youki {
         let host = Host::isolated(runtime);
         let db = host.container("db").annotate("ports", "3306").env("MYSQL_USER=shop").hooks().build();
         db.run().ok();

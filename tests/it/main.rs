@@ -1,4 +1,4 @@
-//! Tests on real containers: runc and crun, real bridges, real packets. They need root.
+//! Tests on real containers: runc and crun, on demand youki, real bridges, real packets. They need root.
 //!
 //! Every test makes a `Host` of its own, a network namespace with a bridge, so that all run side
 //! by side and none can touch the machine's own rules. What a scenario needs is in `support`.
@@ -34,3 +34,4 @@ mod story;
 mod support;
 mod watch;
 mod wrapper;
+mod youki;

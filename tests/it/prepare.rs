@@ -215,7 +215,7 @@ fn owner_and_mode_are_kept() {
 
 each_runtime! {
     /// What `db` got of its own source is not its own: `web` must not get it from `db`.
-    fn link_variables_are_not_passed_on(runtime) {
+    fn link_variables_are_not_passed_on(runtime) also youki {
         let host = Host::open(runtime);
         let _store = source(&host, "store", "9000");
         let db = host.container("db").annotate("ports", "3306").annotate("links", "store");

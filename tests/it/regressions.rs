@@ -58,7 +58,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn cni_a_late_delete_goes_by_container_and_not_by_address(runtime) {
+    fn cni_a_late_delete_goes_by_container_and_not_by_address(runtime) also youki {
         let host = iptables_host(runtime);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
@@ -174,7 +174,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn moby_42982_a_source_that_is_made_anew_is_found(runtime) {
+    fn moby_42982_a_source_that_is_made_anew_is_found(runtime) also youki {
         let host = iptables_host(runtime);
         let made = |id: &str| {
             let db = host.container(id).annotate("name", "db").annotate("ports", "3306").hooks();

@@ -38,7 +38,7 @@ fn assert_tells(story: &[String], steps: &[&str]) {
 }
 
 each_runtime! {
-    fn a_start_and_an_end_are_told(runtime) {
+    fn a_start_and_an_end_are_told(runtime) also youki {
         let host = Host::isolated(runtime);
         let db = source(&host, "db", "3306");
         let written = || fs::read(host.path("log")).unwrap_or_default().len();
@@ -76,7 +76,7 @@ each_runtime! {
         ]);
     }
 
-    fn a_source_that_comes_back_is_told_of_who_waits_for_it(runtime) {
+    fn a_source_that_comes_back_is_told_of_who_waits_for_it(runtime) also youki {
         let host = Host::isolated(runtime);
         let web = host.container("web").annotate("links", "db").annotate("missing", "defer");
         let web = web.hooks().build();

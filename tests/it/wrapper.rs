@@ -24,7 +24,7 @@ fn both(runtime: Runtime) -> [Host; 2] {
 }
 
 each_runtime! {
-    fn a_link_needs_no_hooks(runtime) {
+    fn a_link_needs_no_hooks(runtime) also youki {
         let host = Host::isolated(runtime).wrapped();
         let db = host.container("db").annotate("ports", "3306").env("MYSQL_USER=shop").build();
         db.create().ok();
@@ -45,7 +45,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn run_is_create_and_start(runtime) {
+    fn run_is_create_and_start(runtime) also youki {
         let host = Host::isolated(runtime).wrapped();
         let db = host.container("db").annotate("ports", "53/udp").build();
         db.run().ok();
@@ -59,7 +59,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn links_are_not_transitive(runtime) {
+    fn links_are_not_transitive(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let [_a, b, c] = [("a", None), ("b", Some("a")), ("c", Some("b"))].map(|(id, source)| {
             let mut bundle = host.container(id).annotate("ports", "80").env(&format!("OF_{id}=1"));
@@ -76,7 +76,7 @@ each_runtime! {
         assert!(!environ.iter().any(|entry| entry.starts_with("B_ENV_A_")), "{environ:?}");
     }
 
-    fn a_container_that_never_started_leaves_nothing(runtime) {
+    fn a_container_that_never_started_leaves_nothing(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let db = host.container("db").annotate("ports", "80").build();
         db.run().ok();
@@ -87,7 +87,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn a_missing_source_stops_the_creation_and_the_engine_is_told(runtime) {
+    fn a_missing_source_stops_the_creation_and_the_engine_is_told(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let web = host.container("web").annotate("links", "db").build();
         let log = host.path("runtime.log").display().to_string();

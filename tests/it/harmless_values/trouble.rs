@@ -35,7 +35,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 each_runtime! {
     /// The directory for the records of ids that begin with `ab` cannot be made.
-    fn h14_a_link_to_nothing_in_the_state_directory(runtime) {
+    fn h14_a_link_to_nothing_in_the_state_directory(runtime) also youki {
         for (wrapped, host) in [false, true].into_iter().zip(hosts(runtime)) {
             host.run(&mut host.oci_link(&["ls"])).ok();
             for name in ["records", "names", "addresses"] {
@@ -52,7 +52,7 @@ each_runtime! {
         }
     }
 
-    fn h15_an_end_without_links_does_not_wait(runtime) {
+    fn h15_an_end_without_links_does_not_wait(runtime) also youki {
         for (wrapped, host) in [false, true].into_iter().zip(hosts(runtime)) {
             let container = bundle(&host, wrapped, "box").build();
             let ran_before = bundle(&host, wrapped, "before").build();
@@ -74,7 +74,7 @@ each_runtime! {
     }
 
     /// As without the wrapper, nothing works on after its caller was told that it is dead.
-    fn h22_the_wrapper_is_killed_during_a_delete(runtime) {
+    fn h22_the_wrapper_is_killed_during_a_delete(runtime) also youki {
         let host = Host::isolated(runtime).wrapped();
         let hook = serde_json::json!([{ "path": "/bin/sleep", "args": ["sleep", "30"] }]);
         let container = host.container("box").edit(|config| config["hooks"]["poststop"] = hook);

@@ -21,7 +21,7 @@ fn rootfs_hosts(container: &Container) -> Vec<u8> {
 }
 
 each_runtime! {
-    fn a_link_can_be_made_and_ended_while_both_run(runtime) {
+    fn a_link_can_be_made_and_ended_while_both_run(runtime) also youki {
         let host = iptables_host(runtime);
         let (db, web) = (source(&host, "db", "3306"), plain(&host, "web"));
         let before = rootfs_hosts(&web);

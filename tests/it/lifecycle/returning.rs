@@ -23,7 +23,7 @@ fn in_pod<'h>(host: &'h Host, id: &str, hosts: &Path) -> Container<'h> {
 }
 
 each_runtime! {
-    fn f31_all_recipients_follow_in_hosts_and_rules(runtime) {
+    fn f31_all_recipients_follow_in_hosts_and_rules(runtime) also youki {
         let host = iptables_host(runtime);
         let first = db(&host, "id1");
         let old = first.number();

@@ -34,9 +34,9 @@ pub(crate) use script::{install, script};
 pub(crate) use wires::{SECOND_BRIDGE, UPLINK};
 
 /// Makes each scenario two tests, `name::runc` and `name::crun`: what one runtime forgives, the
-/// other may not.
+/// other may not. A scenario `also youki` is a third one, which `make test-youki` runs.
 macro_rules! each_runtime {
-    ($($(#[$about:meta])* fn $name:ident($runtime:ident) $story:block)*) => {$(
+    ($($(#[$about:meta])* fn $name:ident($runtime:ident) $(also $youki:ident)? $story:block)*) => {$(
         mod $name {
             use super::*;
 
@@ -52,6 +52,14 @@ macro_rules! each_runtime {
             fn crun() {
                 scenario($crate::support::Runtime::Crun);
             }
+
+            $(
+                #[test]
+                #[ignore = "needs youki: make test-youki"]
+                fn $youki() {
+                    scenario($crate::support::Runtime::Youki);
+                }
+            )?
         }
     )*};
 }

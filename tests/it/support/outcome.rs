@@ -90,6 +90,11 @@ impl Outcome {
         self.status.success()
     }
 
+    /// Whether it failed and complained about `what`.
+    pub(crate) fn complains(&self, what: &str) -> bool {
+        !self.status.success() && self.stderr.contains(what)
+    }
+
     /// It ended with exit status `code`; what it complained about.
     #[track_caller]
     pub(crate) fn refused(self, code: i32) -> String {

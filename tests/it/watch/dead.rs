@@ -12,7 +12,7 @@ use std::{thread, time::Duration};
 
 each_runtime! {
     /// Killed, and no runtime calls a poststop hook.
-    fn rules_connections_lines_and_records_of_the_dead_go(runtime) {
+    fn rules_connections_lines_and_records_of_the_dead_go(runtime) also youki {
         let host = host_of(BackendName::Iptables, runtime);
         let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
         let watch = Watch::begin(&host);

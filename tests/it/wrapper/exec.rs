@@ -68,7 +68,7 @@ fn log(host: &Host) -> String {
 }
 
 each_runtime! {
-    fn every_form_of_the_file(runtime) {
+    fn every_form_of_the_file(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let [db, web] = linked(&host);
         let text = process("env", &["OWN=1"]).to_string();
@@ -82,7 +82,7 @@ each_runtime! {
         ];
         forms.extend(match runtime {
             Runtime::Runc => [format!("-process={path}"), format!("-p={path}")],
-            Runtime::Crun => [format!("-p{path}"), format!("--no-new-privs -p{path}")],
+            _ => [format!("-p{path}"), format!("--no-new-privs -p{path}")],
         });
         for form in forms {
             let words: Vec<&str> = form.split(' ').collect();
@@ -100,7 +100,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn what_the_process_sets_itself_wins(runtime) {
+    fn what_the_process_sets_itself_wins(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let [_db, web] = linked(&host);
         let mut described = process("env", &["MYSQL_PORT=mine", "MYSQL_NAME="]);
@@ -139,7 +139,7 @@ each_runtime! {
         assert_eq!(variables(&exec(&host, &words, "web").ok()), [""; 0]);
     }
 
-    fn other_options_keep_working(runtime) {
+    fn other_options_keep_working(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let [_db, web] = linked(&host);
         let script = "env >/tmp/env; echo done >/tmp/done; sleep 600";
@@ -160,7 +160,7 @@ each_runtime! {
     }
 
     /// The process has the descriptors that the caller gives it, and no other.
-    fn descriptors_are_those_of_the_caller(runtime) {
+    fn descriptors_are_those_of_the_caller(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let [_db, _web] = linked(&host);
         let script = "for fd in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do \

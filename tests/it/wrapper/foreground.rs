@@ -1,6 +1,7 @@
 //! A runtime that stays in front of its container, as `run` does without `--detach`.
 
 use crate::support::{Container, Host, patiently, wait};
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
@@ -69,8 +70,14 @@ impl Foreground {
         patiently(ErrorKind::WouldBlock, noted).expect("the runtime knows its container");
     }
 
-    /// Whether the runtime catches or blocks `signal`, to pass it on.
+    /// Whether the runtime catches, blocks or waits for `signal`, to pass it on.
     fn minds(&self, signal: Signal) -> bool {
+        // youki waits for all, and the kernel shows none as blocked meanwhile.
+        let call = fs::read_to_string(format!("/proc/{}/syscall", self.child.id()));
+        let waiting = format!("{} ", libc::SYS_rt_sigtimedwait);
+        if call.is_ok_and(|call| call.starts_with(&waiting)) {
+            return true;
+        }
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs");
         ["SigBlk:\t", "SigCgt:\t"].iter().any(|field| {

@@ -64,7 +64,7 @@ fn has_our_hooks(bundle: &Path) -> bool {
 
 each_runtime! {
     /// The hooks of the run work all the same, the last one in the runtime's own `delete`.
-    fn h23_the_bundle_is_as_it_was(runtime) {
+    fn h23_the_bundle_is_as_it_was(runtime) also youki {
         let host = Host::isolated(runtime).wrapped();
         let db = host.container("db").annotate("ports", "3306").build();
         let before = see(db.bundle());
@@ -107,7 +107,7 @@ each_runtime! {
         assert_eq!(see(db.bundle()), before);
     }
 
-    fn h23_odd_files(runtime) {
+    fn h23_odd_files(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let db = host.container("db").build();
         let path = db.bundle().join("config.json");
@@ -132,7 +132,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn a_prepared_bundle_stays_prepared(runtime) {
+    fn a_prepared_bundle_stays_prepared(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let db = host.container("db").annotate("ports", "1").build();
         db.prepare().ok();
@@ -157,7 +157,7 @@ each_runtime! {
     }
 
     /// The first hook never comes, so that the next start undoes the edit.
-    fn h23_a_run_that_fails_early(runtime) {
+    fn h23_a_run_that_fails_early(runtime) also youki {
         for next in ["run", "create", "prepare", "plain"] {
             let host = Host::open(runtime).wrapped();
             let db = host.container("db").build();
@@ -184,7 +184,7 @@ each_runtime! {
     }
 
     /// What a user changes after a failed run stays; only our hooks go.
-    fn a_change_after_a_failed_run_stays(runtime) {
+    fn a_change_after_a_failed_run_stays(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let db = host.container("db").build();
         let before = see(db.bundle());
@@ -201,7 +201,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn h23_one_bundle_for_several_at_once(runtime) {
+    fn h23_one_bundle_for_several_at_once(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let shared = host.container("shared").build();
         rewrite(&shared, |config| {
@@ -232,7 +232,7 @@ each_runtime! {
     }
 
     /// `runc exec` takes the variables from the bundle.
-    fn links_stay_in_the_bundle(runtime) {
+    fn links_stay_in_the_bundle(runtime) also youki {
         let host = Host::open(runtime).wrapped();
         let db = host.container("db").annotate("ports", "3306").build();
         db.run().ok();

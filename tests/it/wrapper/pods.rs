@@ -267,7 +267,7 @@ each_runtime! {
     }
 
     /// CRI-O asks for the state when a container has ended, and deletes it when the pod goes.
-    fn the_state_of_a_container_that_has_ended_ends_its_links(runtime) {
+    fn the_state_of_a_container_that_has_ended_ends_its_links(runtime) also youki {
         let host = host(runtime);
         let db = serve(&host, Cri::Crio, "db0", "shop/db-1/db", None);
         let web = linked(&host, Cri::Crio, "web0", "shop/web-1/web", "db");

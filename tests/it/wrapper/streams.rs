@@ -35,7 +35,7 @@ each_runtime! {
         }
     }
 
-    fn exec_is_the_runtimes(runtime) {
+    fn exec_is_the_runtimes(runtime) also youki {
         for host in both(runtime) {
             let c = host.container("c").build();
             c.run().ok();
@@ -60,7 +60,7 @@ each_runtime! {
     }
 
     /// `run` has no `create`, no `start` and no `delete`, and is all three.
-    fn links_come_and_go_with_a_run(runtime) {
+    fn links_come_and_go_with_a_run(runtime) also youki {
         let host = Host::isolated(runtime).wrapped();
         let db = host.container("db").annotate("ports", "3306").env("MYSQL_USER=shop").build();
         db.run().ok();
