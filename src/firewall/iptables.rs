@@ -81,7 +81,7 @@ impl Iptables {
     fn change_together(&self, changes: &[RuleChange<'_>]) -> Result<bool> {
         for family in [Family::V6, Family::V4] {
             let of = |flows: &[Flow], owner| Chains::of(owner, of_family(flows, family));
-            let texts = changes.iter().map(|RuleChange { rules, flows }| {
+            let texts = changes.iter().map(|RuleChange { rules, flows, .. }| {
                 of(flows, rules.owner).instead_of(&of(rules.before, rules.owner))
             });
             let text: String = texts.collect();
