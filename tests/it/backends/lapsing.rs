@@ -104,8 +104,7 @@ fn sets_of_an_older_version_are_used() {
         ("bridged6", "ifname . ipv6_addr . ipv6_addr . inet_proto . inet_service"),
         ("links6", "ipv6_addr . ipv6_addr . inet_proto . inet_service"),
     ];
-    let sets: String =
-        sets.iter().map(|(name, kind)| format!("set {name} {{ type {kind}; }}\n")).collect();
+    let sets = sets.map(|(name, kind)| format!("set {name} {{ type {kind}; }}\n")).concat();
     let table = format!("table inet oci-link {{\n{sets}}}\n");
     site.host.feed(Command::new("nft").args(["-f", "-"]), table.as_bytes()).ok();
     site.isolate(&[super::site::BRIDGE]);
