@@ -73,6 +73,7 @@ impl Ipset {
     pub(crate) fn new(memory: SetupCache) -> Self {
         let own = Static {
             kind: "ipset on bridges behind the user's",
+            chains: &[],
             prepare: make_sets,
             rules: sets::rules,
             outdated: sets::outdated,

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! FORWARD              -j OCI-LINK                 first, once per boot
-//! OCI-LINK             -i br0 -o br0 -j OCI-LINK-<tag>     one per recipient
+//! OCI-LINK             -j OCI-LINKS           once per boot
+//! OCI-LINKS       -i br0 -o br0 -j OCI-LINK-<tag>     one per recipient
 //! OCI-LINK-<tag>       -s R -d S --dport N …       one pair per flow
 //! ```
 //!
@@ -19,7 +20,7 @@
 use super::setup_cache::SetupCache;
 use super::xtables::chains::{Chains, is_chain_of};
 use super::xtables::command::Tool;
-use super::xtables::common_chain::{BASE, Base};
+use super::xtables::common_chain::{BASE, Base, JUMP_TO_LINKS, LINKS, Static};
 use super::xtables::jump_order;
 use super::xtables::listing;
 use super::{Firewall, InstalledRules, OwnerScope, RuleChange, failed, host_families};
@@ -29,8 +30,8 @@ use crate::sys::net::netlink::Netlink;
 use crate::sys::process;
 use std::collections::BTreeMap;
 
-/// First command of a transaction: fails it if FORWARD does not jump to the base chain.
-const STANDS: &str = "-C FORWARD -j OCI-LINK\n";
+/// First commands of a transaction: they fail it if packets do not reach the jumps to the recipients.
+const STANDS: &str = "-C FORWARD -j OCI-LINK\n-C OCI-LINK -j OCI-LINKS\n";
 
 /// The iptables backend.
 #[derive(Debug)]
@@ -41,7 +42,14 @@ pub(crate) struct Iptables {
 impl Iptables {
     /// Creates the backend. `memory` records for which families the base chain was created.
     pub(crate) fn new(memory: SetupCache) -> Self {
-        Self { base: Base::plain(memory) }
+        let own = Static {
+            kind: "iptables with the recipients' own chain",
+            chains: &[LINKS],
+            prepare: |_, _| Ok(()),
+            rules: |_| vec![JUMP_TO_LINKS.to_owned()],
+            outdated: |_| Vec::new(),
+        };
+        Self { base: Base::with_rules(memory, own) }
     }
 
     /// Changes the rules of one family from those in the record (`rules.before`) to `flows`.
@@ -61,7 +69,7 @@ impl Iptables {
     /// The first attempt assumes the rules that the record names. If the kernel refuses it, the
     /// second attempt lists the existing rules.
     fn ensure_family(&self, tool: Tool, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
-        let front = jump_order::is_ours(&mut Netlink::netfilter()?, tool.family)?;
+        let front = is_reached(tool.family)?;
         if front == Some(false) || !self.base.is_remembered(tool.family)? {
             self.base.make(tool)?;
         }
@@ -81,7 +89,7 @@ impl Iptables {
     fn change_together(&self, changes: &[RuleChange<'_>]) -> Result<bool> {
         for family in [Family::V6, Family::V4] {
             let of = |flows: &[Flow], owner| Chains::of(owner, of_family(flows, family));
-            let texts = changes.iter().map(|RuleChange { rules, flows }| {
+            let texts = changes.iter().map(|RuleChange { rules, flows, .. }| {
                 of(flows, rules.owner).instead_of(&of(rules.before, rules.owner))
             });
             let text: String = texts.collect();
@@ -91,11 +99,7 @@ impl Iptables {
                 continue;
             }
             let tool = Tool::find(family)?;
-            let front = if wants {
-                jump_order::is_ours(&mut Netlink::netfilter()?, family)?
-            } else {
-                Some(true)
-            };
+            let front = if wants { is_reached(family)? } else { Some(true) };
             if front == Some(false) || !is_made {
                 self.base.make(tool)?;
             }
@@ -130,6 +134,15 @@ impl Iptables {
             Ok(()) => Ok(()),
             Err(_) => Self::reconcile(tool, rules.owner, &[]),
         }
+    }
+}
+
+/// Whether packets reach the jumps to the recipients' chains; `None` if `nf_tables` does not have them.
+fn is_reached(family: Family) -> Result<Option<bool>> {
+    let mut link = Netlink::netfilter()?;
+    match jump_order::is_ours(&mut link, family)? {
+        Some(true) => jump_order::jumps(&mut link, family, BASE, LINKS).map(Some),
+        other => Ok(other),
     }
 }
 
@@ -196,7 +209,12 @@ impl Firewall for Iptables {
             let mut own: Vec<_> =
                 chains.iter().filter(|name| is_chain_of(rules.owner, name)).collect();
             own.sort();
-            let entries = if own.is_empty() { Vec::new() } else { list(BASE)? };
+            let mut entries = Vec::new();
+            for chain in [BASE, LINKS].iter().filter(|_| !own.is_empty()) {
+                if chains.iter().any(|name| name == chain) {
+                    entries.extend(list(chain)?);
+                }
+            }
             for chain in own {
                 let into = format!(" -j {chain}");
                 lines.extend(entries.iter().filter(|rule| rule.ends_with(&into)).cloned());

@@ -36,6 +36,16 @@ pub struct OwnerScope<'a> {
     pub before: &'a [Flow],
 }
 
+/// When rules that are removed must have stopped to permit packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// When the change returns: both ends of a flow may be running.
+    AtOnce,
+    /// When the host lock has been released, a tick of the kernel's clock later (10 ms at most): a container at
+    /// one end of each of these flows is gone. `nf_tables` removes them without a delay then.
+    Soon,
+}
+
 /// A change of the rules of one owner.
 #[derive(Debug, Clone, Copy)]
 pub struct RuleChange<'a> {
@@ -43,6 +53,8 @@ pub struct RuleChange<'a> {
     pub rules: OwnerScope<'a>,
     /// What the rules permit afterwards.
     pub flows: &'a [Flow],
+    /// When the others must have stopped to permit packets.
+    pub removal: Removal,
 }
 
 /// The rules of one owner as found in the kernel.
@@ -83,7 +95,8 @@ pub trait Firewall {
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
         changes.iter().map(|change| self.ensure(change.rules, change.flows)).collect()
     }
-    /// Removes all rules of the owner. Missing rules are not an error.
+    /// Removes all rules of the owner, which has ended. Missing rules are not an error. They are gone when the
+    /// host lock has been released ([`Removal::Soon`]).
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()>;
     /// The owner's rules as the kernel has them, in the backend's own notation.
     fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>>;

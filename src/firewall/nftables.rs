@@ -23,27 +23,26 @@
 //! dropped, so the isolation must be done in this table too (`isolate` in config.toml).
 //!
 //! Deleting from `nf_tables` blocks the process for more than ten milliseconds. So the start of a
-//! container deletes nothing.
+//! container deletes nothing, and at its end elements lapse instead (`lapse`).
 
+mod lapse;
 pub(crate) mod messages;
 pub(crate) mod owner;
 mod ranges;
+mod reading;
 mod rules;
 mod table;
 
 use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::setup_cache::SetupCache;
-use super::{Firewall, InstalledRules, OwnerScope, failed};
+use super::{Firewall, InstalledRules, OwnerScope, Removal, RuleChange, failed};
 use crate::error::{Cause, Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
-use crate::sys::net::netlink::message::Message;
-use crate::sys::net::netlink::uapi::NLMSG_ERROR;
 use crate::sys::net::netlink::{Netlink, NetlinkError};
-use messages::{
-    MAX_COMMENT, NftSet, Transaction, ask_for_elements, ask_for_these, element, elements,
-};
+use messages::{MAX_COMMENT, NftSet, Transaction};
 use nix::libc::EEXIST;
 use ranges::RangeRule;
+use reading::{existing, has_all, list};
 use std::collections::{BTreeMap, HashSet};
 
 /// Name of the cache entry with the bridges that the table isolates.
@@ -85,6 +84,22 @@ impl Nftables {
             Some(refusal) => Err(owner::refused(link, refusal)),
         }
     }
+
+    fn change_to(&self, change: RuleChange<'_>) -> Result<()> {
+        let RuleChange { rules, flows, removal } = change;
+        let mut link = Netlink::netfilter()?;
+        let wanted: HashSet<&Flow> = flows.iter().collect();
+        let grows = rules.before.iter().all(|flow| wanted.contains(flow));
+        let bridges = self.isolated()?;
+        // Without the rules, the sets permit nothing and no bridge is isolated.
+        if !table::seems_whole(&mut link, &bridges)? {
+            table::make(&mut link, &bridges)?;
+        }
+        if grows && Self::add(&mut link, rules, flows)? {
+            return Ok(());
+        }
+        apply(&mut link, rules, flows, removal)
+    }
 }
 
 impl Firewall for Nftables {
@@ -110,22 +125,15 @@ impl Firewall for Nftables {
     }
 
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
-        let mut link = Netlink::netfilter()?;
-        let wanted: HashSet<&Flow> = flows.iter().collect();
-        let grows = rules.before.iter().all(|flow| wanted.contains(flow));
-        let bridges = self.isolated()?;
-        // Without the rules, the sets permit nothing and no bridge is isolated.
-        if !table::seems_whole(&mut link, &bridges)? {
-            table::make(&mut link, &bridges)?;
-        }
-        if grows && Self::add(&mut link, rules, flows)? {
-            return Ok(());
-        }
-        change(&mut link, rules, flows)
+        self.change_to(RuleChange { rules, flows, removal: Removal::AtOnce })
+    }
+
+    fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
+        changes.iter().map(|change| self.change_to(*change)).collect()
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
-        change(&mut Netlink::netfilter()?, rules, &[])
+        apply(&mut Netlink::netfilter()?, rules, &[], Removal::Soon)
     }
 
     /// Empty if the rules that use the sets are missing, because the elements then permit nothing.
@@ -170,7 +178,7 @@ impl Firewall for Nftables {
     fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
         let mut link = Netlink::netfilter()?;
         let there = list(&mut link)?;
-        settle(&mut link, &there, owner, &[], true)
+        settle(&mut link, &there, owner, &[], true, Removal::AtOnce)
     }
 
     fn remove_all(&self) -> Result<bool> {
@@ -225,80 +233,20 @@ fn show(flow: &Flow) -> String {
     format!("{set} {bridge}{from} . {to} . {} . {}", ports.protocol(), ports.first())
 }
 
-/// Lists the elements of all sets. A missing table gives an empty list.
-fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
-    let mut all = Vec::new();
-    for set in NftSet::ALL {
-        let answer = link.ask(&ask_for_elements(set), |message| {
-            let elements = elements(&message.attributes());
-            all.extend(elements.filter_map(|attributes| element(set, &attributes)));
-        })?;
-        match answer {
-            Err(refusal) if !table::is_absent(refusal) => return Err(complaint(refusal)),
-            _ => {}
-        }
-    }
-    Ok(all)
-}
-
-/// Whether all these elements exist and belong to `owner`.
-///
-/// The time does not depend on the number of other elements.
-fn has_all(link: &mut Netlink, owner: &OwnerTag, elements: &[Element<Flow>]) -> Result<bool> {
-    let mut own = 0;
-    for asked in ask_for_these(elements) {
-        let answer = link.ask(&asked.together(), |message| {
-            let found = messages::elements(&message.attributes());
-            let found = found.filter_map(|attributes| element(asked.set, &attributes));
-            own += found.filter(|element| element.belongs_to(owner)).count();
-        })?;
-        if answer.is_err() {
-            return Ok(false);
-        }
-    }
-    Ok(own == elements.len())
-}
-
-/// Returns those of these elements that exist, with their owners. A missing table gives an empty list.
-///
-/// The time does not depend on the number of other elements.
-fn existing(link: &mut Netlink, elements: &[Element<Flow>]) -> Result<Vec<Element<Flow>>> {
-    let mut all = Vec::new();
-    for asked in ask_for_these(elements) {
-        let read = |message: &Message<'_>| {
-            let items = messages::elements(&message.attributes());
-            items.filter_map(|attributes| element(asked.set, &attributes)).collect::<Vec<_>>()
-        };
-        let mut found = Vec::new();
-        if link.ask(&asked.together(), |message| found.extend(read(message)))?.is_err() {
-            // Some were flushed.
-            found.clear();
-            let mut refused = Ok(());
-            link.ask_each(&asked.one_by_one(), |answer| match answer.code() {
-                Some(code) if answer.kind == NLMSG_ERROR => {
-                    let refusal = NetlinkError { sequence: answer.sequence, code };
-                    if !table::is_absent(refusal) {
-                        refused = Err(complaint(refusal));
-                    }
-                }
-                _ => found.extend(read(answer)),
-            })?;
-            refused?;
-        }
-        all.append(&mut found);
-    }
-    Ok(all)
-}
-
 /// Changes the owner's rules to those for `flows`. Elements that neither the record nor `flows` name are
 /// not read, so that the time does not grow with the number of links.
-fn change(link: &mut Netlink, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
+fn apply(
+    link: &mut Netlink,
+    rules: OwnerScope<'_>,
+    flows: &[Flow],
+    removal: Removal,
+) -> Result<()> {
     let mut known = HashSet::new();
     let named = rules.before.iter().chain(flows).filter(|flow| flow.ports.is_single());
     let named = named.filter(|flow| known.insert(**flow)).map(|flow| owned(*flow, rules.owner));
     let there = existing(link, &named.collect::<Vec<_>>())?;
     let has_ranges = ranges::has_range(rules.before) || ranges::has_range(flows);
-    settle(link, &there, rules.owner, flows, has_ranges)
+    settle(link, &there, rules.owner, flows, has_ranges, removal)
 }
 
 /// Changes the elements `there` so that the owner has exactly `flows`, in one transaction. The rules for
@@ -309,6 +257,7 @@ fn settle(
     owner: &OwnerTag,
     flows: &[Flow],
     has_ranges: bool,
+    removal: Removal,
 ) -> Result<()> {
     let changes = Changes::plan(there, owner, &singles(flows));
     let changes = changes.map_err(|why| failed(format!("nftables: {why}")))?;
@@ -320,13 +269,16 @@ fn settle(
     let mut transaction = Transaction::default();
     // The comment of an element cannot be changed, so the element is deleted and created again.
     transaction.delete_elements(&changes.change);
-    transaction.delete_elements(&changes.delete);
+    if removal == Removal::AtOnce {
+        transaction.delete_elements(&changes.delete);
+    }
     transaction.add_elements(&changes.change);
     transaction.add_elements(&changes.add);
     if has_ranges {
         ranges::change(&mut transaction, &ranges::list(link)?, owner, flows);
     }
-    transaction.commit(link)?.map_or(Ok(()), |refusal| Err(owner::refused(link, refusal)))
+    lapse::commit_added(link, transaction)?;
+    if removal == Removal::Soon { lapse::lapse(link, &changes.delete) } else { Ok(()) }
 }
 
 fn complaint(refusal: NetlinkError) -> Error {

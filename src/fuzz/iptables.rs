@@ -29,7 +29,7 @@ pub fn iptables(bytes: &[u8]) {
         let is_own = own.iter().any(|own| command.starts_with(own));
         assert!(is_own || command.starts_with("-D OCI-LINK "), "{command}");
     }
-    for text in [removal(&there), missing(&there, &[], &[], &[bridge])] {
+    for text in [removal(&there), missing(&there, &[], &[], &[], &[bridge])] {
         for command in text.lines() {
             let (verb, chain) = command.split_once(' ').unwrap_or_default();
             let ours = chain.starts_with("OCI-LINK") || chain == "FORWARD -j OCI-LINK";

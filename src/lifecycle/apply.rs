@@ -5,7 +5,7 @@
 //! from the record alone.
 
 use crate::error::{Cause, Error, Failures, Kind, Result};
-use crate::firewall::{OwnerScope, RuleChange};
+use crate::firewall::{OwnerScope, Removal, RuleChange};
 use crate::host::Effects;
 use crate::link::{Plan, hosts};
 use crate::model::{
@@ -24,7 +24,7 @@ pub(crate) fn carry_out(
     file: Option<HostsFile>,
 ) -> Result<Commit> {
     let Some(revision) = write_pending(effects, plan)? else { return Ok(Commit::Conflict) };
-    change_rules(effects, &[plan]).into_iter().collect::<Result<()>>()?;
+    change_rules(effects, &[plan], Removal::AtOnce).into_iter().collect::<Result<()>>()?;
     end_connections(effects, &[Ended::of_plan(plan)])?;
     if let (Some(mut file), Some(planned)) = (file, &plan.hosts_content) {
         write_hosts(&mut file, plan, Some(planned))?;
@@ -56,7 +56,11 @@ pub(crate) fn conclude(effects: Effects<'_>, record: &Record, revision: u64) -> 
 
 /// The second part of plans whose records are pending: changes the rules of all. All have the backend of
 /// `effects`. Returns the outcome of each, in the same order.
-pub(crate) fn change_rules(effects: Effects<'_>, plans: &[&Plan]) -> Vec<Result<()>> {
+pub(crate) fn change_rules(
+    effects: Effects<'_>,
+    plans: &[&Plan],
+    removal: Removal,
+) -> Vec<Result<()>> {
     let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
     for (at, plan) in plans.iter().enumerate() {
         let (owner, mut before) = (&plan.record.owner, plan.before.flows.as_slice());
@@ -69,7 +73,7 @@ pub(crate) fn change_rules(effects: Effects<'_>, plans: &[&Plan]) -> Vec<Result<
         let has_rules = !plan.before.flows.is_empty() || !plan.record.flows.is_empty();
         if has_rules && outcome.is_ok() {
             let rules = OwnerScope { owner, before };
-            changes.push((at, RuleChange { rules, flows: &plan.record.flows }));
+            changes.push((at, RuleChange { rules, flows: &plan.record.flows, removal }));
         }
         outcomes.push(outcome);
     }

@@ -4,6 +4,7 @@
 mod previous;
 
 use crate::error::{Error, Failures, Kind, Result};
+use crate::firewall::Removal;
 use crate::host::Locked;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::addresses::{Look, MAX_READ, follow, follow_sources};
@@ -188,7 +189,7 @@ fn follow_all(host: &Locked<'_>, recipients: &[Record]) {
 
 /// Plans the links of containers again that the start concerns. A failure is logged.
 fn replan_recipients(host: &Locked<'_>, recipients: &[Record]) {
-    let mut changes = Changes::new(host);
+    let mut changes = Changes::new(host, Removal::AtOnce);
     changes.replan_each(recipients);
     let ended = changes.end_connections();
     for (recipient, error) in changes.finish(ended) {

@@ -2,6 +2,7 @@
 //! that are linked to it lose its address.
 
 use crate::error::{Error, Failures, Result};
+use crate::firewall::Removal;
 use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::apply::{remove_rules, rollback_rest};
@@ -89,7 +90,7 @@ pub(super) fn remove_with(
     let recipients = recipients_of(host.store.as_ref(), record)?;
     let sharers = sharers(host, record);
     debug_log::recipients(&record.id, &recipients);
-    let mut changes = Changes::new(host);
+    let mut changes = Changes::new(host, Removal::Soon);
     changes.replan_each(&recipients);
     let begun = judge(failures(changes.take_failed()));
     // Detaching recipients changes this record too if the container is linked in a circle.

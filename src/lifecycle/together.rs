@@ -12,6 +12,7 @@
 //! on. The next change of such a container ends them.
 
 use crate::error::{Cause, Error, Failures, Kind, Result};
+use crate::firewall::Removal;
 use crate::host::Locked;
 use crate::lifecycle::apply::{
     Ended, change_rules, conclude, end_connections, write_hosts, write_pending,
@@ -38,6 +39,7 @@ const MOST_BYTES: usize = 1 << 20;
 #[must_use = "the changes have only begun"]
 pub(crate) struct Changes<'l, 'h> {
     host: &'l Locked<'h>,
+    removal: Removal,
     begun: Vec<Begun>,
     /// The record of a container that ends, whose rules are gone.
     ending: Option<Record>,
@@ -68,10 +70,10 @@ enum Hosts {
 }
 
 impl<'l, 'h> Changes<'l, 'h> {
-    /// No changes yet.
-    pub(crate) fn new(host: &'l Locked<'h>) -> Self {
+    /// No changes yet. `removal` says when the rules that go must have stopped to permit packets.
+    pub(crate) fn new(host: &'l Locked<'h>, removal: Removal) -> Self {
         let (begun, failed) = (Vec::new(), Vec::new());
-        Self { host, begun, ending: None, failed, flows: 0, open: 0, bytes: 0 }
+        Self { host, removal, begun, ending: None, failed, flows: 0, open: 0, bytes: 0 }
     }
 
     /// Plans the links of recipients again, and begins to apply what changed.
@@ -101,7 +103,9 @@ impl<'l, 'h> Changes<'l, 'h> {
             if plans.is_empty() {
                 continue;
             }
-            let done = self.host.effects(backend, |effects| Ok(change_rules(effects, &plans)));
+            let done = self
+                .host
+                .effects(backend, |effects| Ok(change_rules(effects, &plans, self.removal)));
             let done = done.unwrap_or_else(|error| at.iter().map(|_| Err(error.again())).collect());
             for (at, outcome) in at.into_iter().zip(done) {
                 outcomes[at] = outcome;
@@ -226,7 +230,7 @@ fn is_about_hosts(error: &Error) -> bool {
 /// Plans the links of `recipients` again, and ends their connections together. A hosts file that cannot be
 /// changed is logged only, because the rules are changed first.
 pub(crate) fn replan_all(host: &Locked<'_>, recipients: &[Record]) -> Failures {
-    let mut changes = Changes::new(host);
+    let mut changes = Changes::new(host, Removal::AtOnce);
     changes.replan_each(recipients);
     let ended = changes.end_connections();
     failures(changes.finish(ended))

@@ -2,6 +2,7 @@
 
 mod bridges;
 mod faults;
+mod lapsing;
 mod packets;
 mod pods;
 mod ranges;

@@ -130,7 +130,7 @@ fn inspect_tells_recorded_rules_from_others() {
         .expect("a list")
         .iter()
         .map(|line| line.as_str().expect("a rule").to_owned())
-        .partition(|line| line.starts_with("-A OCI-LINK -i br0 -o br0 -j OCI-LINK-"));
+        .partition(|line| line.starts_with("-A OCI-LINKS -i br0 -o br0 -j OCI-LINK-"));
     assert_eq!((jumps.len(), kernel), (2, link_rules(&host)));
 
     let rule = link_rules(&host)[0].replacen("-A", "-D", 1);

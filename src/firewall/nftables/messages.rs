@@ -8,9 +8,9 @@ use crate::sys::net::netlink::message::{Attributes, Batch, Body, text};
 use crate::sys::net::netlink::uapi::{
     NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES, NFPROTO_INET,
     NFT_MSG_DELSETELEM, NFT_MSG_GETSETELEM, NFT_MSG_NEWSETELEM, NFT_USERDATA_MAXLEN,
-    NFTA_DATA_VALUE, NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS,
-    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_USERDATA, NFTA_TABLE_NAME, NLM_F_CREATE, NLM_F_DUMP,
-    NLM_F_EXCL, nfnl_type,
+    NFTA_DATA_VALUE, NFTA_LIST_ELEM, NFTA_SET_ELEM_EXPIRATION, NFTA_SET_ELEM_KEY,
+    NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_TIMEOUT,
+    NFTA_SET_ELEM_USERDATA, NFTA_TABLE_NAME, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, nfnl_type,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::IFNAMSIZ;
@@ -27,6 +27,8 @@ pub(crate) const USER: &str = "user";
 /// The length of a nested attribute has 16 bits. The largest element takes 328 bytes: user data,
 /// bridge, two IPv6 addresses, protocol, port, and four headers.
 const TOGETHER: usize = 192;
+/// The time in milliseconds that an element has left when it lapses. The kernel rounds it up to a tick.
+const LEAST_TIMEOUT: u64 = 1;
 /// Elements per request. The kernel uses up to one page for each answer.
 const ANSWERS: usize = 32;
 /// The longest comment in bytes. User data adds a type byte, a length byte and a NUL.
@@ -38,7 +40,7 @@ pub(crate) const fn message_type(command: u16) -> u16 {
 }
 
 /// An `nf_tables` transaction, which the kernel carries out entirely or not at all.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Transaction {
     batch: Batch,
     empty: bool,
@@ -67,6 +69,21 @@ impl Transaction {
     /// Deletes elements. The kernel refuses the transaction if one of them is missing.
     pub(crate) fn delete_elements(&mut self, elements: &[Element<Flow>]) {
         self.elements(NFT_MSG_DELSETELEM, 0, elements);
+    }
+
+    /// Gives existing elements a timeout that ends with the next tick of the kernel's clock.
+    ///
+    /// Unlike a deletion, this does not delay the closing of a netlink socket. Before Linux 6.12 the kernel
+    /// accepts it and changes nothing. It refuses the transaction if a set does not support timeouts.
+    pub(crate) fn lapse_elements(&mut self, elements: &[Element<Flow>]) {
+        for (set, some) in by_set(elements, TOGETHER) {
+            self.message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, |body| {
+                list_of(body, set, &some, |item, element| {
+                    write_key(item, &element.key);
+                    item.bytes(NFTA_SET_ELEM_TIMEOUT, &LEAST_TIMEOUT.to_be_bytes());
+                });
+            });
+        }
     }
 
     fn elements(&mut self, command: u16, flags: u16, elements: &[Element<Flow>]) {
@@ -204,6 +221,11 @@ pub(crate) fn elements<'a>(
     message.inside(NFTA_SET_ELEM_LIST_ELEMENTS).map(|(_, item)| Attributes::new(item))
 }
 
+/// Whether a listed element is about to lapse. Elements of ours have no other timeout.
+pub(crate) fn is_lapsing(item: &Attributes<'_>) -> bool {
+    item.get(NFTA_SET_ELEM_EXPIRATION).is_some()
+}
+
 /// Parses an element of `set`. Returns `None` if its key is not a flow.
 pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow>> {
     let key = item.inside(NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE)?;
@@ -233,18 +255,30 @@ pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow
 }
 
 fn write_elements(body: &mut Body<'_>, set: NftSet, elements: &[&Element<Flow>]) {
+    list_of(body, set, elements, |item, element| {
+        write_key(item, &element.key);
+        write_comment(item, NFTA_SET_ELEM_USERDATA, &element.comment);
+    });
+}
+
+/// Writes a list of elements of `set`. `write` writes each.
+fn list_of(
+    body: &mut Body<'_>,
+    set: NftSet,
+    elements: &[&Element<Flow>],
+    write: impl Fn(&mut Body<'_>, &Element<Flow>),
+) {
     body.text(NFTA_SET_ELEM_LIST_SET, set.name()).nest(NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
         for element in elements {
-            list.nest(NFTA_LIST_ELEM, |item| write_element(item, element));
+            list.nest(NFTA_LIST_ELEM, |item| write(item, element));
         }
     });
 }
 
-fn write_element(item: &mut Body<'_>, element: &Element<Flow>) {
+fn write_key(item: &mut Body<'_>, flow: &Flow) {
     item.nest(NFTA_SET_ELEM_KEY, |inside| {
-        inside.bytes(NFTA_DATA_VALUE, &key(&element.key));
+        inside.bytes(NFTA_DATA_VALUE, &key(flow));
     });
-    write_comment(item, NFTA_SET_ELEM_USERDATA, &element.comment);
 }
 
 /// The key of the element of a flow to a single port. Each part is padded to a multiple of four bytes.

@@ -11,11 +11,12 @@ use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Batch, Body};
 use crate::sys::net::netlink::uapi::{
     NF_INET_FORWARD, NFPROTO_UNSPEC, NFT_MSG_DELCHAIN, NFT_MSG_DELRULE, NFT_MSG_DELSET,
-    NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETGEN, NFT_MSG_GETRULE, NFT_MSG_NEWCHAIN,
-    NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME,
-    NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN,
-    NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_SET_FLAGS, NFTA_SET_ID,
-    NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP,
+    NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETGEN, NFT_MSG_GETRULE, NFT_MSG_GETSET,
+    NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT,
+    NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_HOOK_HOOKNUM,
+    NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE,
+    NFTA_RULE_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN,
+    NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP};
@@ -32,6 +33,8 @@ const INET_SERVICE: u32 = 13;
 const INTERFACE: u32 = 41;
 /// The length in bytes that an interface name adds to a key.
 const NAME_LENGTH: u32 = 16;
+/// How often the kernel frees elements that have lapsed, in milliseconds. Until then they take memory only.
+const FREE_EVERY: u32 = 60_000;
 
 /// Creates what is missing, in one transaction.
 ///
@@ -40,9 +43,10 @@ const NAME_LENGTH: u32 = 16;
 pub(crate) fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
     let wanted = rules(bridges);
     let there = our_rules(link)?;
+    let older = older_sets(link)?;
     let mut transaction = Transaction::default();
     transaction.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |_| ());
-    for (number, set) in (1..).zip(NftSet::ALL) {
+    for (number, set) in (1..).zip(NftSet::ALL).filter(|(_, set)| !older.contains(set)) {
         transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| describe(set, number, body));
     }
     for chain in [USER, RANGES] {
@@ -102,17 +106,44 @@ pub(crate) fn delete(link: &mut Netlink) -> Result<bool> {
 
 /// Writes name, key type and key length of a set. `number` is its id within the transaction.
 fn describe(set: NftSet, number: u32, body: &mut Body<'_>) {
+    let (key_type, length) = key_of(set);
+    body.text(NFTA_SET_NAME, set.name()).number(NFTA_SET_FLAGS, NFT_SET_TIMEOUT);
+    body.number(NFTA_SET_GC_INTERVAL, FREE_EVERY);
+    body.number(NFTA_SET_KEY_TYPE, key_type)
+        .number(NFTA_SET_KEY_LEN, length)
+        .number(NFTA_SET_ID, number);
+}
+
+/// The type and the length in bytes of the keys of a set.
+fn key_of(set: NftSet) -> (u32, u32) {
     let (address, length) = match set.family {
         Family::V4 => (IPV4_ADDR, 16),
         Family::V6 => (IPV6_ADDR, 40),
     };
     let parts = [address, address, INET_PROTO, INET_SERVICE];
     let (first, length) = if set.bridged { (INTERFACE, length + NAME_LENGTH) } else { (0, length) };
-    let key_type = parts.iter().fold(first, |all, part| all << 6 | part);
-    body.text(NFTA_SET_NAME, set.name()).number(NFTA_SET_FLAGS, 0);
-    body.number(NFTA_SET_KEY_TYPE, key_type)
-        .number(NFTA_SET_KEY_LEN, length)
-        .number(NFTA_SET_ID, number);
+    (parts.iter().fold(first, |all, part| all << 6 | part), length)
+}
+
+/// The sets that an older version made, without timeouts. They stay as they are, because the kernel refuses
+/// another description of a set.
+fn older_sets(link: &mut Netlink) -> Result<Vec<NftSet>> {
+    let mut batch = Batch::default();
+    about_table(&mut batch, NFT_MSG_GETSET, NLM_F_DUMP, |_| ());
+    let mut all = Vec::new();
+    let answer = link.ask(&batch, |message| {
+        let there = message.attributes();
+        let number = |attribute| there.number(attribute);
+        let key = number(NFTA_SET_KEY_TYPE).zip(number(NFTA_SET_KEY_LEN));
+        let named = |set: &NftSet| there.text(NFTA_SET_NAME) == Some(set.name());
+        let is_older = |set: &NftSet| key == Some(key_of(*set));
+        let has_flags = number(NFTA_SET_FLAGS).unwrap_or(0) != 0;
+        all.extend(NftSet::ALL.into_iter().find(|set| named(set) && is_older(set) && !has_flags));
+    })?;
+    match answer {
+        Err(refusal) if !is_absent(refusal) => Err(complaint(refusal)),
+        _ => Ok(all),
+    }
 }
 
 /// Whether all rules that use the sets exist. Isolation is not checked.

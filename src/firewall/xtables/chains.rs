@@ -3,7 +3,7 @@
 //! There is one chain for each bridge that its flows are bound to, and one for flows without a
 //! bridge. Nearly always that is one chain in total.
 
-use crate::firewall::xtables::common_chain::{BASE, BEHIND_USER};
+use crate::firewall::xtables::common_chain::{BASE, LINKS};
 use crate::model::{BridgeName, Flow, OwnerTag, PortRange};
 use std::fmt::Write;
 
@@ -47,7 +47,7 @@ impl Chains {
         let chain = |name: &str| {
             let into = format!(" -j {name}");
             let all = there.iter().filter_map(|line| line.strip_prefix("-A "));
-            let jumps = all.filter(|rule| rule.starts_with("OCI-LINK ") && rule.ends_with(&into));
+            let jumps = all.filter(|rule| is_in_ours(rule) && rule.ends_with(&into));
             let jumps = jumps.filter(|rule| !rule.contains('\n')).map(ToOwned::to_owned).collect();
             Chain { name: name.to_owned(), jumps, rules: Vec::new() }
         };
@@ -56,9 +56,8 @@ impl Chains {
 
     /// The transaction that replaces `others` by these chains.
     ///
-    /// It fails if the existing chains and jumps are not exactly `others`. Jumps are inserted
-    /// behind the administrator's chain, before the drops. They are deleted and inserted again even if
-    /// nothing changes, so that the transaction fails if they were flushed.
+    /// It fails if the existing chains and jumps are not exactly `others`. Jumps are deleted and
+    /// appended again even if nothing changes, so that the transaction fails if they were flushed.
     pub(crate) fn instead_of(&self, others: &Self) -> String {
         let has = |chains: &Self, name: &str| chains.0.iter().any(|chain| chain.name == name);
         let mut text = String::new();
@@ -79,8 +78,7 @@ impl Chains {
                 text.extend([rule, "\n"]);
             }
             for jump in &chain.jumps {
-                let jump = jump.trim_start_matches("OCI-LINK ");
-                let _ = writeln!(text, "-I {BASE} {BEHIND_USER} {jump}");
+                let _ = writeln!(text, "-A {jump}");
             }
         }
         text
@@ -106,9 +104,17 @@ impl Chain {
             number => format!("{BASE}-{owner}-{number}"),
         };
         let place = bridge.map(|bridge| format!("-i {bridge} -o {bridge} ")).unwrap_or_default();
-        let jumps = vec![format!("{BASE} {place}-j {name}")];
+        let jumps = vec![format!("{LINKS} {place}-j {name}")];
         Self { name, jumps, rules: Vec::new() }
     }
+}
+
+/// Whether a rule, without `-A`, is in the chain of the jumps, or in the base chain, where older versions had
+/// them.
+pub(crate) fn is_in_ours(rule: &str) -> bool {
+    [LINKS, BASE]
+        .iter()
+        .any(|chain| rule.strip_prefix(chain).is_some_and(|rest| rest.starts_with(' ')))
 }
 
 /// Whether a chain of this name belongs to `owner`.
@@ -173,23 +179,20 @@ mod tests {
         let one = chains(&[flow(1, "a"), flow(2, "a")]);
         let text = one.instead_of(&Chains::default());
         assert!(text.starts_with(&format!("-N OCI-LINK-{TAG}\n-A OCI-LINK-{TAG} -s 10.0.0.2/32 ")));
-        assert!(
-            text.ends_with(&format!("\n-I OCI-LINK 2 -i a -o a -j OCI-LINK-{TAG}\n")),
-            "{text}"
-        );
+        assert!(text.ends_with(&format!("\n-A OCI-LINKS -i a -o a -j OCI-LINK-{TAG}\n")), "{text}");
         assert_eq!(text.lines().count(), 6);
 
         let three = chains(&[flow(1, "a"), flow(1, "b"), flow(2, "a"), flow(1, "")]);
         let text = three.instead_of(&one);
         assert!(text.starts_with(&format!(
-            "-D OCI-LINK -i a -o a -j OCI-LINK-{TAG}\n-F OCI-LINK-{TAG}\n\
+            "-D OCI-LINKS -i a -o a -j OCI-LINK-{TAG}\n-F OCI-LINK-{TAG}\n\
              -N OCI-LINK-{TAG}-1\n-N OCI-LINK-{TAG}-2\n"
         )));
         assert!(
-            text.contains(&format!("\n-I OCI-LINK 2 -i b -o b -j OCI-LINK-{TAG}-1\n")),
+            text.contains(&format!("\n-A OCI-LINKS -i b -o b -j OCI-LINK-{TAG}-1\n")),
             "{text}"
         );
-        assert!(text.ends_with(&format!("\n-I OCI-LINK 2 -j OCI-LINK-{TAG}-2\n")), "{text}");
+        assert!(text.ends_with(&format!("\n-A OCI-LINKS -j OCI-LINK-{TAG}-2\n")), "{text}");
     }
 
     #[test]
@@ -198,7 +201,7 @@ mod tests {
         let [from, to] = ["fd00::2", "fd00::3"].map(|ip| ip.parse().unwrap());
         let text = chains(&[Flow { from, to, ports, bridge: None }]).into_rules();
         let expected = [
-            format!("-A OCI-LINK -j OCI-LINK-{TAG}"),
+            format!("-A OCI-LINKS -j OCI-LINK-{TAG}"),
             format!(
                 "-A OCI-LINK-{TAG} -s fd00::2/128 -d fd00::3/128 -p udp -m udp --dport 53 -j ACCEPT"
             ),
@@ -228,13 +231,13 @@ mod tests {
         let listing = format!(
             "-N OCI-LINK\n-N OCI-LINK-{TAG}\n-N OCI-LINK-{TAG}-1\n-N OCI-LINK-{TAG}-x\n\
              -N OCI-LINK-bbbbbbbbbbbbbbbb\n-A FORWARD -j OCI-LINK\n-A OCI-LINK -j OCI-LINK-{TAG}\n\
-             -A OCI-LINK -i a -o a -j OCI-LINK-{TAG}\n-A OCI-LINK -j OCI-LINK-bbbbbbbbbbbbbbbb\n\
+             -A OCI-LINKS -i a -o a -j OCI-LINK-{TAG}\n-A OCI-LINK -j OCI-LINK-bbbbbbbbbbbbbbbb\n\
              -A OCI-LINK-{TAG} -s 10.0.0.2/32 -j ACCEPT"
         );
         let there: Vec<String> = listing.lines().map(ToOwned::to_owned).collect();
         let there = Chains::listed(&owner, &there);
         let expected = format!(
-            "-D OCI-LINK -j OCI-LINK-{TAG}\n-D OCI-LINK -i a -o a -j OCI-LINK-{TAG}\n\
+            "-D OCI-LINK -j OCI-LINK-{TAG}\n-D OCI-LINKS -i a -o a -j OCI-LINK-{TAG}\n\
              -F OCI-LINK-{TAG}\n-F OCI-LINK-{TAG}-1\n-X OCI-LINK-{TAG}\n-X OCI-LINK-{TAG}-1\n"
         );
         assert_eq!(Chains::default().instead_of(&there), expected);

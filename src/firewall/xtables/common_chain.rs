@@ -4,7 +4,8 @@
 //! FORWARD            -j OCI-LINK                  right behind the jump to DOCKER-USER, else first
 //! OCI-LINK           -j OCI-LINK-USER             first
 //! OCI-LINK-USER      the administrator's rules    created empty and never changed
-//! OCI-LINK           the rules that accept        one jump per recipient, or rules that match sets
+//! OCI-LINK           the rules that accept        a jump to OCI-LINKS, or rules that match sets
+//! OCI-LINKS     -j OCI-LINK-<tag>            one per recipient, of the iptables backend
 //! OCI-LINK           -j OCI-LINK-ISOLATE          last, if bridges are to be isolated
 //! OCI-LINK-ISOLATE   -i br -o br -j DROP          one per pair of bridges
 //! ```
@@ -29,7 +30,11 @@ const JUMP_TO_DOCKER_USER: &str = "-A FORWARD -j DOCKER-USER";
 const USER: &str = "OCI-LINK-USER";
 const JUMP_TO_USER: &str = "-A OCI-LINK -j OCI-LINK-USER";
 /// Where rules that accept are inserted into the base chain.
-pub(crate) const BEHIND_USER: usize = 2;
+const BEHIND_USER: usize = 2;
+/// The chain with a jump for each recipient. In a chain of their own, jumps are appended: to insert one at a
+/// number, iptables reads all rules of the chain first.
+pub(crate) const LINKS: &str = "OCI-LINKS";
+pub(crate) const JUMP_TO_LINKS: &str = "-A OCI-LINK -j OCI-LINKS";
 const ISOLATE: &str = "OCI-LINK-ISOLATE";
 /// Name of the cache entry with the bridges that the chain isolates.
 const NOTE: &str = "isolation";
@@ -49,6 +54,8 @@ const NEIGHBOUR_DISCOVERY: [&str; 2] = [
 pub(crate) struct Static {
     /// Marks the cache entries of this backend and of this version of its rules.
     pub(crate) kind: &'static str,
+    /// Chains that the rules jump to.
+    pub(crate) chains: &'static [&'static str],
     /// Creates what the rules need. Its arguments are the family and the listing of the filter
     /// table.
     pub(crate) prepare: fn(Family, &[String]) -> Result<()>,
@@ -70,6 +77,7 @@ impl Base {
     pub(crate) fn plain(memory: SetupCache) -> Self {
         let own = Static {
             kind: "iptables behind the user's",
+            chains: &[],
             prepare: |_, _| Ok(()),
             rules: |_| Vec::new(),
             outdated: |_| Vec::new(),
@@ -158,7 +166,7 @@ impl Base {
         };
         let mut rules: Vec<String> = discovery.iter().map(ToString::to_string).collect();
         rules.extend((self.own.rules)(family));
-        missing(there, &rules, &(self.own.outdated)(family), bridges)
+        missing(there, self.own.chains, &rules, &(self.own.outdated)(family), bridges)
     }
 
     fn make_isolating(&self, tool: Tool, bridges: &[BridgeName]) -> Result<()> {
@@ -176,11 +184,13 @@ impl Base {
     }
 }
 
-/// The transaction from the listing `there` to a base chain with `rules` that isolates `bridges`.
+/// The transaction from the listing `there` to a base chain with `rules`, which jump to `chains`, that isolates
+/// `bridges`.
 ///
 /// Rules in `outdated` are deleted. Empty if nothing is to be changed.
 pub(crate) fn missing(
     there: &[String],
+    chains: &[&str],
     rules: &[String],
     outdated: &[String],
     bridges: &[BridgeName],
@@ -191,7 +201,8 @@ pub(crate) fn missing(
         there.iter().filter(|line| line.starts_with(&start)).map(String::as_str).collect()
     };
     let mut text = String::new();
-    for chain in [BASE, USER].iter().filter(|chain| !has(&format!("-N {chain}"))) {
+    let wanted = [BASE, USER];
+    for chain in wanted.iter().chain(chains).filter(|chain| !has(&format!("-N {chain}"))) {
         let _ = writeln!(text, "-N {chain}");
     }
     let base = in_chain(BASE);
@@ -245,7 +256,8 @@ pub(crate) fn missing(
 /// The administrator's chain stays if it has rules. A chain name with white space is left out, because it would add words or lines to a command.
 pub(crate) fn removal(there: &[String]) -> String {
     let chains = there.iter().filter_map(|line| line.strip_prefix("-N "));
-    let chains = chains.filter(|name| *name == BASE || name.starts_with("OCI-LINK-"));
+    let ours = |name: &&str| [BASE, LINKS].contains(name) || name.starts_with("OCI-LINK-");
+    let chains = chains.filter(ours);
     let chains = chains.filter(|name| !name.contains(char::is_whitespace));
     let start = format!("-A {USER} ");
     let is_used = there.iter().any(|line| line.starts_with(&start));

@@ -18,23 +18,44 @@ use crate::sys::net::netlink::uapi::{
 
 /// Whether the jump to our chain has its place in FORWARD; `None` if `nf_tables` has no such chain.
 pub(crate) fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>> {
-    let number = family_number(family);
-    let mut rules = Batch::default();
-    rules.message(nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETRULE), NLM_F_DUMP, number, |body| {
-        body.text(NFTA_RULE_TABLE, "filter").text(NFTA_RULE_CHAIN, "FORWARD");
-    });
     let mut order = Order::default();
-    let answer = link.ask(&rules, |message| {
-        let rule = message.attributes();
-        if rule.text(NFTA_RULE_CHAIN) == Some("FORWARD") {
-            order.add(jumps_to(&rule, BASE), jumps_to(&rule, DOCKER_USER));
-        }
+    let answered = visit_rules(link, family, "FORWARD", |rule| {
+        order.add(jumps_to(rule, BASE), jumps_to(rule, DOCKER_USER));
     })?;
-    if let (Ok(()), Some(ours)) = (answer, order.is_ours()) {
+    if let (true, Some(ours)) = (answered, order.is_ours()) {
         return Ok(Some(ours));
     }
     // No rule: the chain was flushed, or it exists in iptables-legacy only.
     Ok(has_chain(link, family, "FORWARD")?.then_some(false))
+}
+
+/// Whether a rule of the chain `from` jumps to the chain `to`, in `nf_tables`.
+pub(crate) fn jumps(link: &mut Netlink, family: Family, from: &str, to: &str) -> Result<bool> {
+    let mut found = false;
+    visit_rules(link, family, from, |rule| found |= jumps_to(rule, to))?;
+    Ok(found)
+}
+
+/// Calls `visit` with each rule of a chain of the table `filter`. Returns whether `nf_tables` answered.
+fn visit_rules(
+    link: &mut Netlink,
+    family: Family,
+    chain: &str,
+    mut visit: impl FnMut(&Attributes<'_>),
+) -> Result<bool> {
+    let number = family_number(family);
+    let mut rules = Batch::default();
+    rules.message(nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETRULE), NLM_F_DUMP, number, |body| {
+        body.text(NFTA_RULE_TABLE, "filter").text(NFTA_RULE_CHAIN, chain);
+    });
+    let answer = link.ask(&rules, |message| {
+        let rule = message.attributes();
+        // Old kernels list all chains of the table.
+        if rule.text(NFTA_RULE_CHAIN) == Some(chain) {
+            visit(&rule);
+        }
+    })?;
+    Ok(answer.is_ok())
 }
 
 /// Whether the `filter` table of a family in `nf_tables` has the chain `name`.

@@ -1,8 +1,7 @@
 //! Finds the rules of all owners in a listing of `iptables -S`.
 
-use super::chains::owner_of;
+use super::chains::{is_in_ours, owner_of};
 use crate::firewall::InstalledRules;
-use crate::firewall::xtables::common_chain::BASE;
 use crate::model::{BridgeName, Flow, OwnerTag, PortRange};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,7 +14,8 @@ pub(crate) fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, Insta
     for name in there.iter().filter_map(|line| line.strip_prefix("-N ")) {
         let Some(owner) = owner_of(name) else { continue };
         let (into, own) = (format!(" -j {name}"), format!("-A {name} "));
-        let entered = |line: &&String| line.starts_with("-A OCI-LINK ") && line.ends_with(&into);
+        let in_ours = |line: &String| line.strip_prefix("-A ").is_some_and(is_in_ours);
+        let entered = |line: &&String| in_ours(line) && line.ends_with(&into);
         let jumps: Vec<&String> = there.iter().filter(entered).collect();
         let bridge = jumps.iter().find_map(|jump| bridge_of(jump, name));
         let rules: Vec<&String> = there.iter().filter(|line| line.starts_with(&own)).collect();
@@ -29,8 +29,8 @@ pub(crate) fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, Insta
 
 /// The bridge in a jump to the chain `name`; `None` if the jump names none.
 fn bridge_of(jump: &str, name: &str) -> Option<BridgeName> {
-    let place =
-        jump.strip_prefix(&format!("-A {BASE} -i "))?.strip_suffix(&format!(" -j {name}"))?;
+    let (_, place) = jump.split_once(" -i ")?;
+    let place = place.strip_suffix(&format!(" -j {name}"))?;
     let (enters, leaves) = place.split_once(" -o ")?;
     BridgeName::new(enters).ok().filter(|_| enters == leaves)
 }

@@ -1,12 +1,14 @@
 //! The chain that all links hang on, and what others do to it.
 
 use super::{open, probe, shut};
+use crate::hazards::scene::after as traced;
 use crate::{
     cast::{end, iptables_host, link_rules, permissions, prepared, recipient, source},
     lifecycle::{host_of, wipe},
     support::{Container, Host, OPEN, Proto, Runtime, SHUT},
 };
 use oci_link::testing::BackendName;
+use serde_json::json;
 use std::fs;
 use std::process::Command;
 
@@ -135,6 +137,78 @@ fn f15_the_next_start_repairs_a_flushed_ruleset() {
 fn f15_the_next_start_repairs_a_flushed_forward_chain() {
     let host = iptables_host(Runtime::Crun.turned());
     after(&host, || both(&host, "-F FORWARD"));
+}
+
+#[test]
+fn f15_the_next_start_repairs_a_flushed_base_chain() {
+    let host = iptables_host(Runtime::Crun.turned());
+    after(&host, || both(&host, "-F OCI-LINK"));
+    let host = iptables_host(Runtime::Runc.turned());
+    after(&host, || both(&host, "-D OCI-LINK -j OCI-LINKS"));
+}
+
+/// Version 0.1 had the jumps to the recipients in the base chain itself.
+#[test]
+fn a_jump_of_an_older_version_goes_with_its_recipient() {
+    let host = iptables_host(Runtime::Crun.turned());
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    for iptables in TOOLS {
+        let jumps = host.run(Command::new(iptables).args(["-S", "OCI-LINKS"])).ok();
+        let jump = jumps.lines().find_map(|line| line.strip_prefix("-A OCI-LINKS ")).expect("one");
+        let move_it = |verb: &str, chain: &str| {
+            host.run(Command::new(iptables).args([verb, chain]).args(jump.split(' '))).ok()
+        };
+        move_it("-A", "OCI-LINK");
+        move_it("-D", "OCI-LINKS");
+    }
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    let other = recipient(&host, "other", "db");
+    end(&web);
+    assert!(host.rules().iter().all(|rule| !rule.starts_with("-A OCI-LINK -i")));
+    assert_eq!(other.reach(&db, Proto::Tcp, 3306), OPEN);
+    end(&other);
+    end(&db);
+    host.assert_nothing_left();
+}
+
+/// The size of all that a start reads from the kernel, programs included, in bytes.
+fn received(host: &Host, id: &str) -> usize {
+    let next = host.container(id).annotate("links", "db").build();
+    next.create().ok();
+    let state = json!({
+        "ociVersion": "1.0.2", "id": id, "status": "creating", "pid": next.state()["pid"],
+        "bundle": next.bundle(),
+    });
+    let trace = host.path("received");
+    let strace = "exec strace -f -qq -e trace=recvmsg,recvfrom -o \"$1\" \"${@:2}\"";
+    let hook = host.oci_link(&["hook", "createRuntime"]);
+    host.feed(&mut traced(strace, &[&trace], &hook), state.to_string().as_bytes()).ok();
+    let text = fs::read_to_string(&trace).expect("strace wrote it");
+    let sizes = text.lines().filter_map(|line| line.rsplit_once(" = ")?.1.parse::<usize>().ok());
+    let sum = sizes.sum();
+    end(&next);
+    sum
+}
+
+/// A jump that is inserted at a number makes iptables read all rules of the chain.
+#[test]
+fn a_start_does_not_read_the_rules_of_other_recipients() {
+    let host = iptables_host(Runtime::Crun.turned());
+    let db = source(&host, "db", "3306");
+    end(&recipient(&host, "first", "db"));
+    let few = received(&host, "web");
+    let lines = |line: &dyn Fn(&str) -> String| {
+        (0..500).map(|number| line(&format!("OCI-LINK-{number:016x}"))).collect::<Vec<_>>().concat()
+    };
+    let chains = lines(&|chain| format!(":{chain} -\n"));
+    let jumps = lines(&|chain| format!("-A OCI-LINKS -i br0 -o br0 -j {chain}\n"));
+    let text = format!("*filter\n{chains}{jumps}COMMIT\n");
+    host.feed(Command::new("iptables-restore").arg("--noflush"), text.as_bytes()).ok();
+    let many = received(&host, "other");
+    // The names of chains are read all the same.
+    assert!(many < few + 200 * 500, "{few} bytes, {many} among 500 jumps");
+    end(&db);
 }
 
 /// What dockerd does when it starts again: its chains, which drop, go before ours. With sets there

@@ -2,16 +2,22 @@
 //!
 //! After a deletion from `nf_tables`, the kernel finishes it in close(2) of the next netfilter socket, which
 //! takes 7 to 16 ms. That must not be waited for under the host lock, so the sockets are closed after it
-//! is released.
+//! is released. The same holds for elements that go with the next tick of the kernel's clock.
 
 use nix::sys::socket::SockProtocol;
+use nix::time::{ClockId, clock_getres, clock_gettime};
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
 
 /// The most sockets that are kept. More are open at a time only where operations are nested.
 const MOST: usize = 4;
+
+/// The tick of a kernel that counts 100 in a second.
+const LONGEST_TICK: Duration = Duration::from_millis(10);
 
 type Kept = Option<Vec<Rc<Socket>>>;
 
@@ -21,6 +27,8 @@ thread_local! {
     /// `KeptSockets` drops them. A destructor for the thread would make the C library allocate memory
     /// at its registration, in each hook.
     static KEPT: RefCell<ManuallyDrop<Kept>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    /// Whether a change of this thread takes effect with the next tick only.
+    static ENDS_WITH_A_TICK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A connected socket.
@@ -53,7 +61,33 @@ impl Drop for KeptSockets {
     fn drop(&mut self) {
         if self.is_first {
             drop(ManuallyDrop::into_inner(KEPT.take()));
+            if ENDS_WITH_A_TICK.take() {
+                wait_for_a_tick();
+            }
         }
+    }
+}
+
+/// Waits for the next tick of the kernel's clock: when the host lock is released, or now if it is not held.
+pub(crate) fn ends_with_a_tick() {
+    if KEPT.with_borrow(|kept| kept.is_some()) {
+        ENDS_WITH_A_TICK.set(true);
+    } else {
+        wait_for_a_tick();
+    }
+}
+
+/// Waits until the kernel has counted another tick (`CONFIG_HZ`): 1 to 10 ms at most.
+pub(crate) fn wait_for_a_tick() {
+    let coarse = ClockId::CLOCK_MONOTONIC_COARSE;
+    let tick = clock_getres(coarse).map_or(LONGEST_TICK, Duration::from);
+    let now = |clock| clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
+    let (begun, last) = (now(ClockId::CLOCK_MONOTONIC), now(coarse));
+    // The coarse clock moves with the ticks.
+    let since = begun.saturating_sub(last);
+    thread::sleep(tick.saturating_sub(since));
+    while now(coarse) == last && now(ClockId::CLOCK_MONOTONIC) < begun + 4 * LONGEST_TICK {
+        thread::sleep(tick / 8);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::sys::net::netlink::uapi::{
 };
 
 /// Messages that are sent together.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
     count: u32,
