@@ -215,19 +215,34 @@ pub(crate) fn corrected(host: &Host, mut candidates: Vec<Candidate>) -> Vec<Cand
     candidates
 }
 
-/// Those of the running containers `ids` whose records do not have their addresses, each with those that it
-/// has now. Needs no lock and changes nothing.
-pub(crate) fn moved(host: &Host, ids: &[ContainerId]) -> BTreeMap<ContainerId, Vec<Address>> {
+/// What a look at running containers found.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// Those whose records do not have their addresses, each with those that it has now.
+    pub(crate) moved: BTreeMap<ContainerId, Vec<Address>>,
+    /// Whether one of them is not connected by veth pairs to bridges alone. The kernel may not report changes
+    /// of it here.
+    pub(crate) unheard: bool,
+}
+
+/// Looks at the running containers `ids`. Needs no lock and changes nothing.
+pub(crate) fn look_at(host: &Host, ids: &[ContainerId]) -> Looked {
     let mut look = Look::at_most(host, ids.len());
-    let mut moved = BTreeMap::new();
+    let mut looked = Looked::default();
     for id in ids {
         match host.store.get(id) {
             Ok(Some(record)) if is_running(&record, host.boot).is_ok_and(|runs| runs) => {
-                moved.extend(look.moved(&record).map(|seen| (record.id, seen.0)));
+                let moved = look.moved(&record);
+                let known = record.network.addresses();
+                let now = moved.as_ref().map_or(known, |seen| &seen.0);
+                let is_own = record.network.is_own();
+                let on_bridges = now.iter().all(|address| address.bridge().is_some());
+                looked.unheard |= is_own && (now.is_empty() || !on_bridges);
+                looked.moved.extend(moved.map(|seen| (record.id, seen.0)));
             }
             Ok(_) => {}
             Err(error) => log::debug!("{id}: its addresses are not read: {error}"),
         }
     }
-    moved
+    looked
 }

@@ -41,6 +41,11 @@ impl Awaited {
         Ok(())
     }
 
+    /// Whether a link waits, as far as the records were read.
+    pub(crate) fn is_any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Reads the files of Docker that have changed since the last look. Returns the records that are missing
     /// or have other names now, see [`look`]. Reads nothing if no link waits.
     pub(crate) fn look(&mut self, host: &Host) -> Vec<Record> {

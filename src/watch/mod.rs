@@ -6,16 +6,16 @@
 //! a record is written          store subscription     containers.rs   its process is followed
 //! a note is left               store subscription     repair.rs       it is recorded
 //! firewall rules change        netlink subscription   repair.rs       missing rules are restored
-//! addresses change             a look every 4 s       addresses.rs    links follow
-//! a source without oci-link    the same look          sources.rs      links that wait for it are made
+//! addresses change             rtnetlink subscription addresses.rs    links follow
+//! a source without oci-link    a look every 4 s       sources.rs      links that wait for it are made
 //! SIGTERM, SIGINT, SIGHUP      signalfd               this file       stop, or reload
 //! ```
 //!
 //! One thread waits for all events with epoll. None is handled at once ([`debounce`]). The poststop
 //! hook of a container that ended runs a moment later, and a firewall reload makes hundreds of
-//! changes. While a container runs, a timer wakes this process every four seconds to read addresses, of
-//! 256 containers at a time.
-//! Otherwise there is no timer, and nothing wakes it.
+//! changes. A timer wakes this process every four seconds while a link waits for a source without oci-link,
+//! or while a container runs whose addresses change without a notification. Otherwise there is no timer, and
+//! nothing wakes it.
 //!
 //! Nothing depends on the daemon. It keeps no state that matters and takes the same host lock as
 //! all other commands. It can be killed at any time.
@@ -132,6 +132,12 @@ impl<'a> Watch<'a> {
         if let Some(changes) = repair.changes() {
             waiting.add(changes)?;
         }
+        let mut sources = Sources::default();
+        sources.notify(Instant::now());
+        let addresses = Addresses::subscribed();
+        if let Some(changes) = addresses.changes() {
+            waiting.add(changes)?;
+        }
         Ok(Self {
             host,
             waiting,
@@ -140,8 +146,8 @@ impl<'a> Watch<'a> {
             records: RECORDS,
             store: STORE,
             containers: Containers::default(),
-            addresses: Addresses::default(),
-            sources: Sources::default(),
+            addresses,
+            sources,
             repair,
             status: String::new(),
         })
@@ -157,10 +163,10 @@ impl<'a> Watch<'a> {
                 StoreEvent::Nothing => {}
                 StoreEvent::Written => {
                     self.records.notify(now);
-                    self.sources.notify();
+                    self.sources.notify(now);
                 }
                 StoreEvent::Noted => {
-                    self.sources.notify();
+                    self.sources.notify(now);
                     self.records.notify(now);
                     self.repair.notify(now);
                 }
@@ -168,6 +174,8 @@ impl<'a> Watch<'a> {
             }
         } else if self.repair.changes().is_some_and(|it| it.as_fd().as_raw_fd() == source) {
             self.repair.hear(now)?;
+        } else if self.addresses.changes().is_some_and(|it| it.as_fd().as_raw_fd() == source) {
+            self.addresses.hear(now)?;
         } else {
             self.containers.ended(source, now);
         }
@@ -181,6 +189,7 @@ impl<'a> Watch<'a> {
             self.store.due(),
             self.containers.due(),
             self.addresses.due(),
+            self.sources.due(),
             self.repair.due(),
         ];
         all.into_iter().flatten().min()
@@ -193,12 +202,10 @@ impl<'a> Watch<'a> {
         if self.records.is_over(now) {
             self.list(now);
         }
-        self.addresses.look_while(self.containers.count() > 0, now);
-        let looks = self.addresses.due().is_some_and(|due| due <= now);
         if self.addresses.act(self.host, self.containers.running(), now) {
             self.repair.notify(now);
         }
-        if looks {
+        if self.sources.due().is_some_and(|due| due <= now) {
             self.sources.look(self.host, now);
         }
         if self.repair.due().is_some_and(|due| due <= now) {
@@ -211,7 +218,7 @@ impl<'a> Watch<'a> {
             log::error!("cannot read the records: {error}");
             self.records.notify(now + LATER);
         }
-        self.addresses.look_while(self.containers.count() > 0, now);
+        self.addresses.begin_round(now);
     }
 
     /// The status line for the service manager, if it has changed.

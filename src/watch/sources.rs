@@ -6,6 +6,8 @@ use crate::lifecycle::adopt::record_all;
 use crate::lifecycle::awaited::Awaited;
 use std::time::{Duration, Instant};
 
+/// How often it looks while links wait.
+const PERIOD: Duration = Duration::from_secs(4);
 /// After a look, rest so many times its duration: the looks take at most 1 % of a processor.
 const REST: u32 = 100;
 /// Upper bound for that rest.
@@ -17,26 +19,29 @@ pub(crate) struct Sources {
     awaited: Awaited,
     /// Whether records may have changed since they were read.
     is_stale: bool,
-    rest: Option<Instant>,
+    next: Option<Instant>,
 }
 
 impl Default for Sources {
     fn default() -> Self {
-        Self { awaited: Awaited::default(), is_stale: true, rest: None }
+        Self { awaited: Awaited::default(), is_stale: true, next: None }
     }
 }
 
 impl Sources {
     /// Notes that records were written: other links may wait now.
-    pub(crate) fn notify(&mut self) {
+    pub(crate) fn notify(&mut self, now: Instant) {
         self.is_stale = true;
+        self.next.get_or_insert(now + PERIOD);
+    }
+
+    /// When the next look is due. While no link waits there is none.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.next
     }
 
     /// Looks for the sources, and records those that were found.
     pub(crate) fn look(&mut self, host: &Host, now: Instant) {
-        if self.rest.is_some_and(|rest| rest > now) {
-            return;
-        }
         if self.is_stale {
             match self.awaited.read(host) {
                 Ok(()) => self.is_stale = false,
@@ -48,6 +53,8 @@ impl Sources {
             *self = Self::default();
         }
         let then = Instant::now();
-        self.rest = Some(then + (then.duration_since(now) * REST).min(LONGEST_REST));
+        let rest = (then.duration_since(now) * REST).min(LONGEST_REST);
+        let waits = self.is_stale || self.awaited.is_any();
+        self.next = waits.then(|| then + PERIOD.max(rest));
     }
 }

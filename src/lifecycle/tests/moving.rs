@@ -3,7 +3,7 @@
 
 use super::{api, db, linked, web};
 use crate::error::Kind;
-use crate::lifecycle::addresses::{MAX_READ, follow_with_sources, moved};
+use crate::lifecycle::addresses::{MAX_READ, follow_with_sources, look_at};
 use crate::lifecycle::fakes::{Fault, Listener, Scene, again, own};
 use crate::lifecycle::privileges::AfterHook::Continue;
 use crate::model::{Missing, Record};
@@ -40,7 +40,7 @@ fn the_start_of_a_recipient_finds_its_source_where_it_is_now() {
     assert!(!scene.hosts_text("web").contains("10.0.0.2"), "{}", scene.hosts_text("web"));
     assert_eq!(scene.kernel.borrow().connections, [], "those of the old address are ended");
     let ids: Vec<_> = scene.host.store.ids().unwrap().into_iter().collect();
-    assert_eq!(moved(&scene.host, &ids).len(), 0);
+    assert_eq!(look_at(&scene.host, &ids).moved.len(), 0);
     scene.assert_named("after the start");
 }
 

@@ -1,5 +1,6 @@
 //! Network namespaces, bridges, routes, connection tracking and netlink.
 
+pub(crate) mod address_changes;
 pub(crate) mod bridge;
 pub(crate) mod conntrack;
 pub(crate) mod dial;

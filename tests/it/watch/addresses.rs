@@ -3,10 +3,15 @@
 use super::{Watch, is_well, soon};
 use crate::{
     backends::each_backend,
-    cast::{end, recipient, source},
+    cast::{end, inspect, recipient, source},
     lifecycle::{host_with, knows},
     support::{OPEN, Proto},
 };
+use oci_link::testing::BackendName;
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 each_backend! {
     fn n27_links_follow_a_container_that_moves(backend) {
@@ -23,4 +28,57 @@ each_backend! {
         drop(watch);
         host.assert_nothing_left();
     }
+}
+
+/// The wake-ups of a daemon, as the kernel counts them.
+fn switches(watch: &Watch) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", watch.pid())).expect("it runs");
+    let count = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+        line.trim().parse::<u64>().expect("a number")
+    };
+    count("voluntary_ctxt_switches:")
+}
+
+/// Nothing wakes it while nothing changes, and a change of an address does at once.
+#[test]
+fn it_sleeps_until_the_kernel_reports_a_change() {
+    let host = host_with(BackendName::Ipset);
+    let mut db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    let watch = Watch::begin(&host);
+    // The first round, and the look for sources that links wait for, are within these.
+    let quiet = (0..4).any(|_| {
+        let before = switches(&watch);
+        thread::sleep(Duration::from_secs(5));
+        switches(&watch) == before
+    });
+    assert!(quiet, "{}", watch.log());
+    db.renumber(200);
+    soon("the source", || knows(&web, "db", &db));
+    [&web, &db].into_iter().for_each(end);
+    drop(watch);
+    host.assert_nothing_left();
+}
+
+/// The host's end of its veth pair gets another bridge: its address stays.
+#[test]
+fn a_container_that_changes_its_bridge_is_followed() {
+    let host = host_with(BackendName::Ipset);
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    let watch = Watch::begin(&host);
+    let bridge = |name: &str| inspect(&host, "web")["flows"][0]["bridge"] == name;
+    assert!(bridge("br0"));
+    let ports = host.run(Command::new("ip").args(["-br", "link", "show", "master", "br0"])).ok();
+    let ports = ports.lines().filter_map(|line| line.split(['@', ' ']).next());
+    let ports: Vec<String> = ports.map(ToOwned::to_owned).collect();
+    host.run(Command::new("ip").args(["link", "add", "br9", "type", "bridge"])).ok();
+    host.run(Command::new("ip").args(["link", "set", "br9", "up"])).ok();
+    for port in ports {
+        host.run(Command::new("ip").args(["link", "set", &port, "master", "br9"])).ok();
+    }
+    soon("the flow", || bridge("br9"));
+    [&web, &db].into_iter().for_each(end);
+    drop(watch);
 }
