@@ -4,6 +4,7 @@
 //! backend needs.
 
 mod auto;
+pub(crate) mod bridge;
 mod elements;
 pub(crate) mod foreign;
 pub(crate) mod ipset;

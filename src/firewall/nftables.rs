@@ -28,7 +28,7 @@
 pub(crate) mod messages;
 pub(crate) mod owner;
 mod ranges;
-mod rules;
+pub(crate) mod rules;
 mod table;
 
 use super::elements::{Changes, Element, by_owner, owned, shown};

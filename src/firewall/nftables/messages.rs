@@ -42,21 +42,27 @@ pub(crate) const fn message_type(command: u16) -> u16 {
 pub(crate) struct Transaction {
     batch: Batch,
     empty: bool,
+    family: u8,
 }
 
 impl Default for Transaction {
     fn default() -> Self {
-        let mut batch = Batch::default();
-        batch.bracket(NFNL_MSG_BATCH_BEGIN, NFNL_SUBSYS_NFTABLES);
-        Self { batch, empty: true }
+        Self::of(NFPROTO_INET)
     }
 }
 
 impl Transaction {
+    /// A transaction about our table of the protocol family `family` (`NFPROTO_…`).
+    pub(crate) fn of(family: u8) -> Self {
+        let mut batch = Batch::default();
+        batch.bracket(NFNL_MSG_BATCH_BEGIN, NFNL_SUBSYS_NFTABLES);
+        Self { batch, empty: true, family }
+    }
+
     /// Adds a message about our table. `write` adds its attributes.
     pub(crate) fn message(&mut self, command: u16, flags: u16, write: impl FnOnce(&mut Body<'_>)) {
         self.empty = false;
-        about_table(&mut self.batch, command, flags, write);
+        about_table_of(self.family, &mut self.batch, command, flags, write);
     }
 
     /// Adds elements. The kernel refuses the transaction if one of them exists.
@@ -127,14 +133,25 @@ impl NftSet {
     }
 }
 
-/// Adds a message about our table. `write` adds its attributes.
+/// Adds a message about our table of family `inet`. `write` adds its attributes.
 pub(crate) fn about_table(
     batch: &mut Batch,
     command: u16,
     flags: u16,
     write: impl FnOnce(&mut Body<'_>),
 ) {
-    batch.message(message_type(command), flags, NFPROTO_INET, |body| {
+    about_table_of(NFPROTO_INET, batch, command, flags, write);
+}
+
+/// Adds a message about our table of the protocol family `family`. `write` adds its attributes.
+pub(crate) fn about_table_of(
+    family: u8,
+    batch: &mut Batch,
+    command: u16,
+    flags: u16,
+    write: impl FnOnce(&mut Body<'_>),
+) {
+    batch.message(message_type(command), flags, family, |body| {
         body.text(NFTA_TABLE_NAME, TABLE);
         write(body);
     });
@@ -267,7 +284,7 @@ pub(super) fn parse_address(octets: &[u8]) -> Option<IpAddr> {
 }
 
 /// An address as it stands in a packet.
-pub(super) fn octets(ip: IpAddr) -> Vec<u8> {
+pub(crate) fn octets(ip: IpAddr) -> Vec<u8> {
     match ip {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),

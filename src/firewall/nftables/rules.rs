@@ -7,14 +7,15 @@ use super::messages::{NftSet, RANGES, USER, interface};
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Body, family_number};
 use crate::sys::net::netlink::uapi::{
-    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_NFPROTO,
-    NFT_META_OIFNAME, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT,
-    NFT_REG32_00, NFT_REG32_SIZE, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK,
-    NFTA_BITWISE_SREG, NFTA_BITWISE_XOR, NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_CT_DREG,
-    NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME,
-    NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG,
-    NFTA_META_DREG, NFTA_META_KEY, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN,
-    NFTA_PAYLOAD_OFFSET, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
+    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE, NFT_LOOKUP_F_INV, NFT_META_IIFNAME, NFT_META_L4PROTO,
+    NFT_META_MARK, NFT_META_NFPROTO, NFT_META_OIFNAME, NFT_PAYLOAD_NETWORK_HEADER,
+    NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT, NFT_REG32_00, NFT_REG32_SIZE, NFTA_BITWISE_DREG,
+    NFTA_BITWISE_LEN, NFTA_BITWISE_MASK, NFTA_BITWISE_SREG, NFTA_BITWISE_XOR, NFTA_CMP_DATA,
+    NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_CT_DREG, NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT,
+    NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM,
+    NFTA_LOOKUP_FLAGS, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG, NFTA_META_DREG, NFTA_META_KEY,
+    NFTA_META_SREG, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET,
+    NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
 };
 use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFT_JUMP};
 
@@ -38,7 +39,7 @@ impl Rule {
     /// Prefix of the comments of our rules.
     pub(crate) const MARK: &'static str = "oci-link: ";
 
-    fn new(purpose: &str, expressions: Vec<Expression>) -> Self {
+    pub(crate) fn new(purpose: &str, expressions: Vec<Expression>) -> Self {
         Self { comment: format!("{}{purpose}", Self::MARK), expressions }
     }
 
@@ -52,7 +53,7 @@ impl Rule {
 
 /// One step of a rule.
 #[derive(Debug, Clone)]
-pub(super) enum Expression {
+pub(crate) enum Expression {
     Meta {
         key: u32,
         to: u32,
@@ -70,12 +71,26 @@ pub(super) enum Expression {
         register: u32,
         mask: u32,
     },
+    /// Sets these bits in a register and leaves the others.
+    SetBits {
+        register: u32,
+        bits: u32,
+    },
+    /// Makes the value of a register the mark of the packet.
+    SetMark {
+        from: u32,
+    },
     Compare {
         register: u32,
         operator: u32,
         value: Vec<u8>,
     },
     Lookup {
+        set: &'static str,
+        register: u32,
+    },
+    /// Continues if the set does not contain the key.
+    LookupMissing {
         set: &'static str,
         register: u32,
     },
@@ -211,7 +226,8 @@ fn drop(from: &BridgeName, to: &BridgeName) -> Vec<Expression> {
     rule
 }
 
-fn equals(value: Vec<u8>) -> Expression {
+/// Continues if the first register has this value.
+pub(crate) fn equals(value: Vec<u8>) -> Expression {
     Expression::Compare { register: NFT_REG32_00, operator: NFT_CMP_EQ, value }
 }
 
@@ -219,12 +235,12 @@ impl Expression {
     /// The name of its type in the kernel.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Meta { .. } => "meta",
+            Self::Meta { .. } | Self::SetMark { .. } => "meta",
             Self::Payload { .. } => "payload",
             Self::State { .. } => "ct",
-            Self::Mask { .. } => "bitwise",
+            Self::Mask { .. } | Self::SetBits { .. } => "bitwise",
             Self::Compare { .. } => "cmp",
-            Self::Lookup { .. } => "lookup",
+            Self::Lookup { .. } | Self::LookupMissing { .. } => "lookup",
             Self::Jump(_) | Self::Verdict(_) => "immediate",
         }
     }
@@ -241,15 +257,10 @@ impl Expression {
             Self::State { to } => {
                 data.number(NFTA_CT_DREG, *to).number(NFTA_CT_KEY, NFT_CT_STATE);
             }
-            // The state and the mask are in host byte order.
-            Self::Mask { register, mask } => {
-                data.number(NFTA_BITWISE_SREG, *register).number(NFTA_BITWISE_DREG, *register);
-                data.number(NFTA_BITWISE_LEN, NFT_REG32_SIZE).nest(NFTA_BITWISE_MASK, |inside| {
-                    inside.bytes(NFTA_DATA_VALUE, &mask.to_ne_bytes());
-                });
-                data.nest(NFTA_BITWISE_XOR, |inside| {
-                    inside.bytes(NFTA_DATA_VALUE, &[0; 4]);
-                });
+            Self::Mask { register, mask } => bitwise(data, *register, *mask, 0),
+            Self::SetBits { register, bits } => bitwise(data, *register, !bits, *bits),
+            Self::SetMark { from } => {
+                data.number(NFTA_META_KEY, NFT_META_MARK).number(NFTA_META_SREG, *from);
             }
             Self::Compare { register, operator, value } => {
                 data.number(NFTA_CMP_SREG, *register).number(NFTA_CMP_OP, *operator);
@@ -260,10 +271,25 @@ impl Expression {
             Self::Lookup { set, register } => {
                 data.text(NFTA_LOOKUP_SET, set).number(NFTA_LOOKUP_SREG, *register);
             }
+            Self::LookupMissing { set, register } => {
+                data.text(NFTA_LOOKUP_SET, set).number(NFTA_LOOKUP_SREG, *register);
+                data.number(NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+            }
             Self::Jump(chain) => verdict(data, NFT_JUMP, Some(chain)),
             Self::Verdict(code) => verdict(data, *code, None),
         });
     }
+}
+
+/// Replaces the value of a register by `(value & mask) ^ xor`. A state or mark is in host byte order.
+fn bitwise(data: &mut Body<'_>, register: u32, mask: u32, xor: u32) {
+    data.number(NFTA_BITWISE_SREG, register).number(NFTA_BITWISE_DREG, register);
+    data.number(NFTA_BITWISE_LEN, NFT_REG32_SIZE).nest(NFTA_BITWISE_MASK, |inside| {
+        inside.bytes(NFTA_DATA_VALUE, &mask.to_ne_bytes());
+    });
+    data.nest(NFTA_BITWISE_XOR, |inside| {
+        inside.bytes(NFTA_DATA_VALUE, &xor.to_ne_bytes());
+    });
 }
 
 /// Writes the verdict to the verdict register, as data of type verdict. A jump names its chain.

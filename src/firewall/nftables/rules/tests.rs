@@ -91,6 +91,9 @@ impl Packet {
                     }
                     continue;
                 }
+                Expression::SetBits { .. }
+                | Expression::SetMark { .. }
+                | Expression::LookupMissing { .. } => panic!("only in the bridge table"),
                 // The administrator's chain is empty here.
                 Expression::Jump(USER) => return None,
                 Expression::Jump(chain) => {

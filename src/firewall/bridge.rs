@@ -1,0 +1,223 @@
+//! The table of family `bridge`: which packets come from, and go to, the bridge ports of the containers
+//! that they name.
+//!
+//! ```text
+//! table bridge oci-link {
+//!     set at4 { type iface_index . ipv4_addr }   PORT . ADDRESS    a seat: where a linked container is
+//!     set at6 { type iface_index . ipv6_addr }
+//!     set seats4, set seats6 { ADDRESS }         the addresses of all seats
+//!     set ports { type iface_index }             the ports of all seats
+//!     set ports-in, set ports-out { PORT }       ports of isolated containers
+//!     chain input { type filter hook input priority -10
+//!         from a seat to the address of one: BOUND; from an isolated port: ISOLATED }
+//!     chain forward { type filter hook forward priority -10
+//!         from a seat to a seat: BOUND; a forged packet with a VLAN tag to a seat: drop
+//!         from or to an isolated port: ISOLATED, or drop if no other chain sees it }
+//!     chain output { type filter hook output priority -10
+//!         to an isolated port and ISOLATED: drop }
+//! }
+//! ```
+//!
+//! All backends use it, because a chain of iptables or of family `inet` knows the bridge of a packet, but not
+//! its port. Such a chain sees a bridged packet after this table, with its mark. A packet that enters the
+//! network namespace of the host has no mark, so no container can forge one.
+//!
+//! The table permits nothing. It takes no packet away but those that pass by the chains of iptables: with VLAN
+//! tags, where the kernel filters none (`bridge-nf-filter-vlan-tagged`).
+
+pub(crate) mod keys;
+mod rules;
+mod table;
+
+use super::InstalledRules;
+use super::elements::Element;
+use super::failed;
+use super::nftables::messages::MAX_COMMENT;
+use super::setup_cache::SetupCache;
+use crate::error::{Error, Result};
+use crate::model::OwnerTag;
+use crate::sys::net::netlink::{Netlink, NetlinkError};
+use keys::Key;
+use nix::libc::EEXIST;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The bit of a packet's mark that says: it comes by the port of its source address, and a bridged one leaves
+/// by the port of its destination address.
+pub(crate) const BOUND: u32 = 0x1000_0000;
+/// The bit of a packet's mark that says: it comes from, or goes to, the port of an isolated container.
+pub(crate) const ISOLATED: u32 = 0x2000_0000;
+
+/// Name of the cache entry that says that the table was made.
+const NOTE: &str = "bridge-table";
+/// What a cache entry of this version of the rules contains.
+const VERSION: &str = "1";
+
+/// The keys of one owner, before and after a change.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyChange<'a> {
+    /// The tag of the container.
+    pub(crate) owner: &'a OwnerTag,
+    /// All keys that it may have.
+    pub(crate) before: Vec<Key>,
+    /// The keys that it has afterwards.
+    pub(crate) after: Vec<Key>,
+}
+
+/// The bridge table of this network namespace.
+#[derive(Debug)]
+pub(crate) struct BridgeTable {
+    memory: SetupCache,
+}
+
+impl BridgeTable {
+    /// `memory` records whether the table was made in this boot and network namespace.
+    pub(crate) fn new(memory: SetupCache) -> Self {
+        Self { memory }
+    }
+
+    /// Whether the table was made, according to the cache. If not, it has no elements of ours.
+    pub(crate) fn is_remembered(&self) -> Result<bool> {
+        Ok(self.memory.recall(NOTE)?.as_deref() == Some(VERSION))
+    }
+
+    /// Creates what is missing. Fails with a [`Cause`](crate::error::Cause) that is a lack where the kernel
+    /// does not support it.
+    pub(crate) fn make(&self) -> Result<()> {
+        table::make(&mut Netlink::netfilter()?)?;
+        if self.is_remembered()? { Ok(()) } else { self.memory.note(NOTE, VERSION) }
+    }
+
+    /// Whether the table has all its rules.
+    pub(crate) fn is_intact(&self) -> Result<bool> {
+        table::is_intact(&mut Netlink::netfilter()?)
+    }
+
+    /// Changes the keys of several owners in one transaction. Idempotent. Requires the host lock.
+    ///
+    /// Keys that no change names are not read, so that the time does not grow with their number. If a key is
+    /// added and the table is not intact, it is made.
+    pub(crate) fn change(&self, changes: &[KeyChange<'_>]) -> Result<()> {
+        let adds = changes.iter().any(|change| !change.after.is_empty());
+        if !adds && !self.is_remembered()? {
+            return Ok(());
+        }
+        let mut link = Netlink::netfilter()?;
+        let named = changes.iter().flat_map(|change| change.before.iter().chain(&change.after));
+        let named: Vec<Key> = named.copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let (there, is_whole) = table::existing(&mut link, &named)?;
+        if adds && !is_whole {
+            self.make()?;
+        }
+        Self::settle(&mut link, &there, changes)
+    }
+
+    /// Changes the elements `there` as `changes` say.
+    fn settle(link: &mut Netlink, there: &[Element<Key>], changes: &[KeyChange<'_>]) -> Result<()> {
+        let difference = Difference::of(there, changes);
+        if difference.add.iter().any(|element| element.comment.len() > MAX_COMMENT) {
+            return Err(failed(
+                "bridge table: too many linked containers have the same address".to_owned(),
+            ));
+        }
+        match table::change(link, &difference.delete, &difference.add)? {
+            None => Ok(()),
+            Some(refusal) if refusal.code == EEXIST => {
+                // An element that was expiring when it was read.
+                let keys: Vec<Key> = difference.add.iter().map(|element| element.key).collect();
+                let (there, _) = table::existing(link, &keys)?;
+                let again = Difference::of(&there, changes);
+                let refusal = table::change(link, &again.delete, &again.add)?;
+                refusal.map_or(Ok(()), |refusal| Err(complaint(refusal)))
+            }
+            Some(refusal) => Err(complaint(refusal)),
+        }
+    }
+
+    /// The keys of all owners, independent of any record.
+    pub(crate) fn owners(&self) -> Result<BTreeMap<OwnerTag, Vec<Key>>> {
+        let mut owners: BTreeMap<OwnerTag, Vec<Key>> = BTreeMap::new();
+        for element in table::list(&mut Netlink::netfilter()?)? {
+            for tag in tags(&element.comment).filter_map(|tag| OwnerTag::parse(tag).ok()) {
+                owners.entry(tag).or_default().push(element.key);
+            }
+        }
+        Ok(owners)
+    }
+
+    /// Removes all keys with the owner's tag, found by a listing.
+    pub(crate) fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
+        let mut link = Netlink::netfilter()?;
+        let there = table::list(&mut link)?;
+        let own = there.iter().filter(|element| element.belongs_to(owner));
+        let before = own.map(|element| element.key).collect();
+        Self::settle(&mut link, &there, &[KeyChange { owner, before, after: Vec::new() }])
+    }
+
+    /// Removes the table, and returns whether there was one.
+    pub(crate) fn remove_all(&self) -> Result<bool> {
+        let found = table::delete(&mut Netlink::netfilter()?)?;
+        if self.is_remembered()? {
+            self.memory.note(NOTE, "")?;
+        }
+        Ok(found)
+    }
+}
+
+/// Adds the keys of a container to what its backend installed, as lines.
+pub(crate) fn show_in(installed: &mut InstalledRules, keys: &[Key]) {
+    installed.lines.extend(keys.iter().map(|key| key.show()));
+}
+
+/// The elements to delete and to add.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Difference {
+    delete: Vec<Element<Key>>,
+    add: Vec<Element<Key>>,
+}
+
+impl Difference {
+    /// Between the elements `there` and what `changes` make of them. Containers of one pod share a port and
+    /// its addresses: an element has the tags of all, and goes with the last. A comment cannot be changed, so
+    /// an element with other owners is deleted and added.
+    fn of(there: &[Element<Key>], changes: &[KeyChange<'_>]) -> Self {
+        let mut now: BTreeMap<Key, Vec<&str>> =
+            there.iter().map(|element| (element.key, tags(&element.comment).collect())).collect();
+        for KeyChange { owner, before, after } in changes {
+            let owner = owner.as_str();
+            for key in before.iter().filter(|key| !after.contains(key)) {
+                if let Some(tags) = now.get_mut(key) {
+                    tags.retain(|tag| *tag != owner);
+                }
+            }
+            for key in after {
+                let tags = now.entry(*key).or_default();
+                if !tags.contains(&owner) {
+                    tags.push(owner);
+                }
+            }
+        }
+        let mut difference = Self::default();
+        for element in there {
+            let is = tags(&element.comment).collect::<Vec<_>>();
+            if now.get(&element.key) == Some(&is) {
+                now.remove(&element.key);
+            } else {
+                difference.delete.push(element.clone());
+            }
+        }
+        let left = now.into_iter().filter(|(_, tags)| !tags.is_empty());
+        difference.add.extend(left.map(|(key, tags)| Element { key, comment: tags.join(" ") }));
+        difference
+    }
+}
+
+fn tags(comment: &str) -> impl Iterator<Item = &str> {
+    comment.split(' ').filter(|tag| !tag.is_empty())
+}
+
+fn complaint(refusal: NetlinkError) -> Error {
+    failed(format!("table bridge oci-link: {} ({})", refusal.errno().desc(), refusal.code))
+}
+
+#[cfg(test)]
+mod tests;
