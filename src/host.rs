@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::firewall::bridge::BridgeTable;
 use crate::firewall::xtables::allowance::{Allowance, UNDER_THE_LOCK};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
 use crate::model::{BackendName, Fingerprint, Inode, Instance, Place, SeparatedBridges, StateId};
@@ -48,6 +49,8 @@ pub(crate) struct Host {
     pub(crate) store: Box<dyn Store>,
     /// The backend for containers that start now.
     pub(crate) firewall: Box<dyn Firewall>,
+    /// The table that knows the ports of bridges.
+    pub(crate) ports: BridgeTable,
     backends: Backends,
     addresses: ReadAddresses,
     memory: SetupCache,
@@ -73,6 +76,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) store: &'a dyn Store,
     /// The rules.
     pub(crate) firewall: &'a dyn Firewall,
+    /// The table that knows the ports of bridges.
+    pub(crate) ports: &'a BridgeTable,
     /// The state directory. A hosts file of a container is never in it.
     pub(crate) state: &'a Path,
     /// The host lock.
@@ -104,7 +109,19 @@ impl Host {
         };
         let firewall = firewall::select(choice, memory.clone());
         let addresses = Box::new(addresses_of);
-        Ok(Self { config, boot, identity, store, firewall, backends, addresses, memory, state })
+        let ports = BridgeTable::new(memory.clone());
+        Ok(Self {
+            config,
+            boot,
+            identity,
+            store,
+            firewall,
+            ports,
+            backends,
+            addresses,
+            memory,
+            state,
+        })
     }
 
     /// A host for unit tests: it keeps its records in `store` and its rules in `firewall`,
@@ -121,7 +138,19 @@ impl Host {
         let boot = process::boot_id()?;
         let memory = SetupCache::new(Rc::clone(&state), boot);
         let identity = StateId::default();
-        Ok(Self { config, boot, identity, store, firewall, backends, addresses, memory, state })
+        let ports = BridgeTable::new(memory.clone());
+        Ok(Self {
+            config,
+            boot,
+            identity,
+            store,
+            firewall,
+            ports,
+            backends,
+            addresses,
+            memory,
+            state,
+        })
     }
 
     /// The state directory.
@@ -222,7 +251,10 @@ impl Locked<'_> {
         act: impl FnOnce(Effects<'_>) -> Result<T>,
     ) -> Result<T> {
         let (store, state) = (self.store.as_ref(), self.config.state_dir.as_path());
-        self.backend(name, |firewall| act(Effects { store, firewall, state, lock: &self.lock }))
+        let ports = &self.ports;
+        self.backend(name, |firewall| {
+            act(Effects { store, firewall, ports, state, lock: &self.lock })
+        })
     }
 }
 

@@ -8,7 +8,8 @@ use super::{ls, say_json, warn_of_newer};
 use crate::cli::{Format, Inspect};
 use crate::error::{Error, Result};
 use crate::firewall::OwnerScope;
-use crate::host::Host;
+use crate::host::{Host, Locked};
+use crate::lifecycle::isolating;
 use crate::lifecycle::lookup::look_up;
 use crate::lifecycle::planning::plan;
 use crate::link::env::passed;
@@ -27,12 +28,13 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     let record = look_up(host.store.as_ref(), &reference)?;
     let plan = Planned(plan(&locked, &record, None, true, OnMissing::Leave));
     let rules = Rules::of(host, &record)?;
+    let isolation = isolation(&locked, &record)?;
     let (recipients, newer) = host.store.everything()?;
     warn_of_newer(&newer);
     drop(locked);
     let linked_by: Vec<&Record> =
         recipients.iter().filter(|other| other.alias_of(&record.id).is_some()).collect();
-    let all = Known { records: KnownRecords::of(&recipients), linked_by };
+    let all = Known { records: KnownRecords::of(&recipients), linked_by, isolation };
     match arguments.format {
         Format::Json => say_json(&in_full(host, &record, &all, &plan, &rules)),
         Format::Table => {
@@ -47,6 +49,17 @@ struct Known<'a> {
     records: KnownRecords<'a>,
     /// The recipients that are linked to the container.
     linked_by: Vec<&'a Record>,
+    /// Whether it is isolated as its record says.
+    isolation: Option<&'static str>,
+}
+
+/// The verdict on the isolation of a container that asks for it.
+fn isolation(host: &Locked<'_>, record: &Record) -> Result<Option<&'static str>> {
+    if record.isolation.is_none() {
+        return Ok(None);
+    }
+    let is_whole = isolating::is_whole(host, record, &host.ports.owners()?)?;
+    Ok(Some(if is_whole { AGREED } else { DIFFER }))
 }
 
 /// The plan for the container's links at this moment.
@@ -141,6 +154,13 @@ fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules:
     value["owner"] = json!(record.owner.as_str());
     value["backend"] = json!(record.backend.as_str());
     value["flows"] = flows_in_full(&record.flows);
+    if let Some((isolation, verdict)) = record.isolation.as_ref().zip(all.isolation) {
+        let ports = isolation
+            .ports
+            .iter()
+            .map(|port| json!({ "index": port.index, "bridge": port.bridge.to_string() }));
+        value["isolation"] = json!({ "verdict": verdict, "ports": ports.collect::<Value>() });
+    }
     value["env"] = json!(record.environment.iter().map(|v| v.key.as_str()).collect::<Vec<_>>());
     value["shows"] = passed(record).map(|variable| variable.key.as_str()).collect();
     value["hosts"] = json!({ "path": hosts_path(record), "lines": hosts_lines(record) });
@@ -204,6 +224,10 @@ fn fields(
     }
     for flow in &record.flows {
         row("flow", flow.to_string());
+    }
+    if let Some((isolation, verdict)) = record.isolation.as_ref().zip(all.isolation) {
+        let text = format!("{}, {verdict}", isolation.directions);
+        rows.push(vec!["isolated".into(), Cell::new(tone(verdict), text)]);
     }
     rows.extend(plan_rows(record, plan));
     let verdict = format!("{}, {}", record.backend, rules.verdict());

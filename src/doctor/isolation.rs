@@ -19,12 +19,15 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
         return Vec::new();
     }
     let families = context.tables.iter().map(|table| table.family);
-    let mut checks: Vec<Check> =
-        families.map(|family| switch(family, !bridges.is_empty())).collect();
+    let by_annotation = context.running.iter().any(|record| record.isolation.is_some());
+    let isolates = !bridges.is_empty() || by_annotation;
+    let mut checks: Vec<Check> = families.map(|family| switch(family, isolates)).collect();
+    if isolates {
+        checks.extend(TAGGED.iter().filter_map(|name| tagged(name)));
+    }
     if bridges.is_empty() {
         return checks;
     }
-    checks.extend(TAGGED.iter().filter_map(|name| tagged(name)));
     checks.push(interfaces(bridges));
     match context.chosen() {
         Some(BackendName::Nftables) => checks.push(drops_of_nftables(context)),

@@ -9,12 +9,12 @@
 //!     set ports { type iface_index }             the ports of all seats
 //!     set ports-in, set ports-out { PORT }       ports of isolated containers
 //!     chain input { type filter hook input priority -10
-//!         from a seat to the address of one: BOUND; from an isolated port: ISOLATED }
+//!         from a seat to the address of one: BOUND; from an isolated port: ISOLATED_OUT }
 //!     chain forward { type filter hook forward priority -10
 //!         from a seat to a seat: BOUND; a forged packet with a VLAN tag to a seat: drop
-//!         from or to an isolated port: ISOLATED, or drop if no other chain sees it }
+//!         from or to an isolated port: ISOLATED_OUT, ISOLATED_IN, or drop if no other chain sees it }
 //!     chain output { type filter hook output priority -10
-//!         to an isolated port and ISOLATED: drop }
+//!         to an isolated port and ISOLATED_IN: drop }
 //! }
 //! ```
 //!
@@ -27,6 +27,7 @@
 
 pub(crate) mod keys;
 mod rules;
+pub(crate) mod switch;
 mod table;
 
 use super::InstalledRules;
@@ -44,8 +45,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The bit of a packet's mark that says: it comes by the port of its source address, and a bridged one leaves
 /// by the port of its destination address.
 pub(crate) const BOUND: u32 = 0x1000_0000;
-/// The bit of a packet's mark that says: it comes from, or goes to, the port of an isolated container.
-pub(crate) const ISOLATED: u32 = 0x2000_0000;
+/// The bit of a packet's mark that says: it comes from the port of a container with isolation `out`.
+pub(crate) const ISOLATED_OUT: u32 = 0x2000_0000;
+/// The bit that says: it goes to the port of a container with isolation `in`. A routed packet has it if it may
+/// not go to such a port.
+pub(crate) const ISOLATED_IN: u32 = 0x4000_0000;
 
 /// Name of the cache entry that says that the table was made.
 const NOTE: &str = "bridge-table";
@@ -133,10 +137,15 @@ impl BridgeTable {
         }
     }
 
-    /// The keys of all owners, independent of any record.
+    /// The keys of all owners, independent of any record. Empty if the kernel cannot be asked and the table was
+    /// never made.
     pub(crate) fn owners(&self) -> Result<BTreeMap<OwnerTag, Vec<Key>>> {
         let mut owners: BTreeMap<OwnerTag, Vec<Key>> = BTreeMap::new();
-        for element in table::list(&mut Netlink::netfilter()?)? {
+        let all = match Netlink::netfilter().and_then(|mut link| table::list(&mut link)) {
+            Err(_) if !self.is_remembered()? => Vec::new(),
+            all => all?,
+        };
+        for element in all {
             for tag in tags(&element.comment).filter_map(|tag| OwnerTag::parse(tag).ok()) {
                 owners.entry(tag).or_default().push(element.key);
             }

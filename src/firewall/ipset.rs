@@ -141,6 +141,18 @@ impl Firewall for Ipset {
         self.base.isolate(bridges)
     }
 
+    fn guard(&self, gates: &[BridgeName]) -> Result<()> {
+        self.base.guard(gates)
+    }
+
+    fn guarded(&self) -> Result<Vec<BridgeName>> {
+        Ok(self.base.walls()?.gates)
+    }
+
+    fn release(&self) -> Result<()> {
+        self.base.release()
+    }
+
     /// Adds the elements without listing the sets first.
     ///
     /// An element that already exists and is in the record is the owner's own. An element that
@@ -248,7 +260,7 @@ impl Firewall for Ipset {
     }
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {
-        self.base.isolated()
+        Ok(self.base.walls()?.bridges)
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::error::{Cause, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
+use crate::lifecycle::isolating;
 use crate::lifecycle::lookup::{Requester, candidates, recipients_of};
 use crate::lifecycle::planning::conflicts;
 use crate::lifecycle::together::replan_all;
@@ -120,6 +121,9 @@ fn correct(host: &Locked<'_>, record: &Record, seen: &Seen) -> Result<Vec<Record
         member.network = Network::Own(now.clone());
         member.fingerprint = *fingerprint;
         put(host, member)?;
+        if let Err(error) = isolating::restore(host, member) {
+            log::error!("{}: its isolation did not follow; run oci-link sync: {error}", member.id);
+        }
     }
     Ok(members)
 }

@@ -7,6 +7,7 @@
 use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::firewall::{OwnerScope, RuleChange};
 use crate::host::Effects;
+use crate::lifecycle::isolating;
 use crate::link::{Plan, hosts};
 use crate::model::{
     Address, BackendName, ContainerId, Created, Flow, FlowIndex, HostsEdit, HostsPlace, OwnerTag,
@@ -25,6 +26,7 @@ pub(crate) fn carry_out(
 ) -> Result<Commit> {
     let Some(revision) = write_pending(effects, plan)? else { return Ok(Commit::Conflict) };
     change_rules(effects, &[plan]).into_iter().collect::<Result<()>>()?;
+    isolating::begin(effects, &plan.record, plan.before.phase == Phase::Pending)?;
     end_connections(effects, &[Ended::of_plan(plan)])?;
     if let (Some(mut file), Some(planned)) = (file, &plan.hosts_content) {
         write_hosts(&mut file, plan, Some(planned))?;
@@ -232,8 +234,9 @@ pub(crate) fn rollback_rest(
     }
 }
 
-/// Removes the rules that `record` names. Their connections must be ended next.
+/// Removes the rules that `record` names, and its isolation. Their connections must be ended next.
 pub(crate) fn remove_rules(effects: Effects<'_>, record: &Record) -> Result<()> {
+    isolating::end(effects, record);
     let (owner, before) = (&record.owner, record.flows.as_slice());
     if before.is_empty() {
         return Ok(());

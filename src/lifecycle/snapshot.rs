@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::firewall::InstalledRules;
+use crate::firewall::bridge::keys::Key;
 use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::home;
@@ -20,6 +21,8 @@ pub(crate) struct HostSnapshot {
     pub(crate) newer: Vec<NewerRecord>,
     /// The rules of each backend that could be read.
     pub(crate) rules: Vec<(BackendName, BTreeMap<OwnerTag, InstalledRules>)>,
+    /// What the bridge table has of each container.
+    pub(crate) ports: BTreeMap<OwnerTag, Vec<Key>>,
     /// Whether all backends could be read.
     pub(crate) is_complete: bool,
     /// The tags of all records; that of a running container with the backend that has its rules.
@@ -64,8 +67,8 @@ impl HostSnapshot {
         let backends = living.iter().map(|record: &Record| (record, Some(record.backend)));
         let all = dead.iter().map(|record| (record, None)).chain(backends);
         let owners = all.map(|(record, backend)| (record.owner.clone(), backend)).collect();
-        let permitted = OnceCell::new();
-        Ok(Self { living, dead, newer, rules, is_complete, owners, permitted })
+        let (permitted, ports) = (OnceCell::new(), host.ports.owners()?);
+        Ok(Self { living, dead, newer, rules, ports, is_complete, owners, permitted })
     }
 
     /// The rules with this tag in one backend.

@@ -5,8 +5,8 @@
 
 use super::{
     Admitted, Alias, BridgeName, ContainerId, ContainerName, Engine, Fingerprint, Hostname,
-    Invalid, LinkState, Network, NetworkNames, OwnerTag, Place, Pod, PortRange, PortSet, Reference,
-    Variable,
+    Invalid, Isolation, LinkState, Network, NetworkNames, OwnerTag, Place, Pod, PortRange, PortSet,
+    Reference, Variable,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -271,6 +271,8 @@ pub struct Record {
     pub pod: Option<Pod>,
     /// Which other namespaces of Kubernetes may link to it.
     pub admitted: Admitted,
+    /// What isolates it, if its annotation asks for that.
+    pub isolation: Option<Isolation>,
     /// Whether it only holds a pod's namespaces. No link refers to it, and no command lists it.
     pub is_pod_infra: bool,
 }
@@ -280,6 +282,11 @@ impl Record {
     /// not count.
     pub(crate) fn needs_links(&self) -> bool {
         self.links.iter().any(|link_state| !link_state.declared_by.is_engine())
+    }
+
+    /// Whether the container must not start without us: it needs its links or its isolation.
+    pub(crate) fn needs_us(&self) -> bool {
+        self.needs_links() || self.isolation.is_some()
     }
 
     /// Returns the alias of the first link that is connected to `source`.

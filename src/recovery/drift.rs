@@ -6,6 +6,7 @@ use crate::error::{Cause, Result};
 use crate::host::Locked;
 use crate::lifecycle::addresses::{Look, follow, is_outdated};
 use crate::lifecycle::apply::remove_owner;
+use crate::lifecycle::isolating;
 use crate::lifecycle::planning::plan;
 use crate::lifecycle::replan::settle;
 use crate::lifecycle::snapshot::HostSnapshot;
@@ -18,6 +19,9 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
     let mut findings = base(host, snapshot)?;
     let mut look = Look::at_most(host, usize::MAX);
     for record in &snapshot.living {
+        if !isolating::is_whole(host, record, &snapshot.ports)? {
+            findings.push(Finding::Isolated(record.into()));
+        }
         if is_outdated(record, &mut look) {
             findings.push(Finding::Addresses(record.into()));
         }
@@ -192,7 +196,15 @@ pub(crate) fn repair_container(
     if findings.iter().all(is_about_addresses) {
         return Ok(());
     }
-    let now = if moved { host.store.get(&record.id)? } else { None };
+    let is_about_isolation = |finding: &Finding| matches!(finding, Finding::Isolated(_));
+    let mut now = if moved { host.store.get(&record.id)? } else { None };
+    if findings.iter().any(is_about_isolation) {
+        isolating::restore(host, now.as_ref().unwrap_or(record))?;
+        if findings.iter().all(|it| is_about_addresses(it) || is_about_isolation(it)) {
+            return Ok(());
+        }
+        now = host.store.get(&record.id)?;
+    }
     restore(host, snapshot, now.as_ref().unwrap_or(record))
 }
 

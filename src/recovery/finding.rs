@@ -37,6 +37,12 @@ pub(crate) enum Finding {
     Base(BackendName),
     /// The isolated bridges differ from config.toml.
     Isolation,
+    /// Bridge ports with a tag that no record has, or that its record does not have.
+    Ports(OwnerTag),
+    /// The table that knows bridge ports, which all containers share. `gc --all` removes it.
+    SharedPorts,
+    /// The container asks for isolation and does not have all of it.
+    Isolated(ContainerLabel),
     /// A change of the container's links was not finished.
     Unfinished(ContainerLabel),
     /// The container has other addresses than in its record.
@@ -70,6 +76,7 @@ impl Finding {
         match self {
             Self::Dead(container)
             | Self::Linked(container)
+            | Self::Isolated(container)
             | Self::Unfinished(container)
             | Self::Addresses(container)
             | Self::Links(container)
@@ -82,6 +89,8 @@ impl Finding {
             | Self::Kept(_)
             | Self::Base(_)
             | Self::Shared(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
             | Self::Isolation => None,
         }
     }
@@ -94,6 +103,9 @@ impl Finding {
             | Self::Base(_)
             | Self::Shared(_)
             | Self::Isolation
+            | Self::Isolated(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
             | Self::Rules(_) => Kind::Firewall,
             Self::Hosts(_) => Kind::Hosts,
             Self::Dead(_)
@@ -111,6 +123,7 @@ impl Finding {
     pub(crate) fn is_grave(&self) -> bool {
         match self {
             Self::Isolation
+            | Self::Isolated(_)
             | Self::Unfinished(_)
             | Self::Addresses(_)
             | Self::Links(_)
@@ -122,6 +135,8 @@ impl Finding {
             | Self::Linked(_)
             | Self::Orphaned { .. }
             | Self::Shared(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
             | Self::Kept(_)
             | Self::Source(_)
             | Self::Unrecorded(_)
@@ -136,12 +151,15 @@ impl Finding {
             | Self::Linked(_)
             | Self::Orphaned { .. }
             | Self::Shared(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
             | Self::Leftover(_) => "removed",
             Self::Kept(_) => "kept",
             Self::Source(_)
             | Self::Unrecorded(_)
             | Self::Base(_)
             | Self::Isolation
+            | Self::Isolated(_)
             | Self::Unfinished(_)
             | Self::Addresses(_)
             | Self::Links(_)
@@ -186,10 +204,17 @@ impl fmt::Display for Finding {
             Self::Kept(backend) => {
                 write!(f, "firewall: common rules of {backend}: another state directory has links")
             }
+            Self::Ports(owner) => {
+                write!(f, "bridge ports: no container has those with the owner tag {owner}")
+            }
+            Self::SharedPorts => f.write_str("firewall: the table of oci-link for bridge ports"),
             Self::Base(backend) => {
                 write!(f, "firewall: common rules of {backend} are missing or misplaced")
             }
             Self::Isolation => f.write_str("firewall: isolated bridges differ from config.toml"),
+            Self::Isolated(container) => {
+                write!(f, "{container}: it asks for isolation and is not isolated")
+            }
             Self::Unfinished(container) => {
                 write!(f, "{container}: a change of its links was interrupted")
             }

@@ -3,6 +3,7 @@
 //! Decoding checks every value: a record may come from another version of oci-link or may be
 //! damaged.
 
+mod isolated;
 mod parts;
 
 use self::parts::{StoredFlow, StoredHosts, StoredLink, StoredPlace};
@@ -116,6 +117,9 @@ struct Stored {
     /// The other namespaces that may link to it. Missing for none, and in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     admitted: Option<String>,
+    /// Missing if the container is not isolated, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    isolation: Option<isolated::StoredIsolation>,
     /// Missing in records of earlier versions, and of containers that are linked to.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pod_infra: bool,
@@ -166,6 +170,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
             [pod.namespace.to_string(), pod.name.to_string(), pod.container.to_string()]
         }),
         admitted: (record.admitted != Admitted::None).then(|| record.admitted.to_string()),
+        isolation: record.isolation.as_ref().map(isolated::StoredIsolation::from),
         pod_infra: record.is_pod_infra,
     };
     serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
@@ -175,7 +180,9 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
 fn is_new(record: &Record) -> bool {
     let mut ranges = record.ports.iter().chain(record.flows.iter().map(|flow| flow.ports));
     let mut links = record.links.iter();
-    ranges.any(|range| !range.is_single()) || links.any(|link| link.declared_by.is_engine())
+    ranges.any(|range| !range.is_single())
+        || links.any(|link| link.declared_by.is_engine())
+        || record.isolation.is_some()
 }
 
 /// Decodes a record and checks every value.
@@ -239,6 +246,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         by_engine: stored.by_engine,
         pod: stored.pod.map(|pod| pod_of(&pod)).transpose()?,
         admitted: stored.admitted.as_deref().map(Admitted::parse).transpose()?.unwrap_or_default(),
+        isolation: stored.isolation.as_ref().map(TryInto::try_into).transpose()?,
         is_pod_infra: stored.pod_infra,
     })
 }

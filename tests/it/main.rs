@@ -21,6 +21,7 @@ mod graph;
 mod harmless_values;
 mod harness;
 mod hazards;
+mod isolation;
 mod laws;
 mod lifecycle;
 mod links;

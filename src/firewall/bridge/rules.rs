@@ -4,7 +4,7 @@
 //! of a type, also where the kernel keeps the tag elsewhere.
 
 use super::keys::PortSetName;
-use super::{BOUND, ISOLATED};
+use super::{BOUND, ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::nftables::rules::{Expression, Rule, equals};
 use crate::model::Family;
 use crate::sys::net::netlink::uapi::{
@@ -59,7 +59,7 @@ fn input() -> Vec<Rule> {
         ];
         all.push(Rule::new(&format!("{name}, from a seat"), rule.concat()));
     }
-    let rule = [on(End::Source, PortSetName::PortsOut), mark(ISOLATED)];
+    let rule = [on(End::Source, PortSetName::PortsOut), mark(ISOLATED_OUT)];
     all.push(Rule::new("from an isolated port", rule.concat()));
     all
 }
@@ -92,13 +92,13 @@ fn forward() -> Vec<Rule> {
         all.push(Rule::new(&format!("{name} behind a VLAN tag"), rule.concat()));
     }
     let isolated = [
-        (End::Source, PortSetName::PortsOut, "from an isolated port"),
-        (End::Destination, PortSetName::PortsIn, "to an isolated port"),
+        (End::Source, PortSetName::PortsOut, ISOLATED_OUT, "from an isolated port"),
+        (End::Destination, PortSetName::PortsIn, ISOLATED_IN, "to an isolated port"),
     ];
-    for (end, set, name) in isolated {
-        all.push(Rule::new(name, [on(end, set), mark(ISOLATED)].concat()));
+    for (end, set, bit, name) in isolated {
+        all.push(Rule::new(name, [on(end, set), mark(bit)].concat()));
     }
-    for (end, set, name) in isolated {
+    for (end, set, _, name) in isolated {
         let seen = [ETH_P_IP, ETH_P_IPV6, ETH_P_ARP].map(number);
         all.push(Rule::new(
             &format!("{name}, unseen"),
@@ -110,7 +110,7 @@ fn forward() -> Vec<Rule> {
 
 /// Packets that the host sends or routes.
 fn output() -> Vec<Rule> {
-    let rule = [on(End::Destination, PortSetName::PortsIn), has(ISOLATED), drop()];
+    let rule = [on(End::Destination, PortSetName::PortsIn), has(ISOLATED_IN), drop()];
     vec![Rule::new("to an isolated port", rule.concat())]
 }
 

@@ -4,18 +4,20 @@
 //! Registers are 4 bytes wide here. The key of a set is assembled in consecutive registers.
 
 use super::messages::{NftSet, RANGES, USER, interface};
+use super::separation::{self, gate_rules};
+use crate::firewall::walls::Walls;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Body, family_number};
 use crate::sys::net::netlink::uapi::{
-    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE, NFT_LOOKUP_F_INV, NFT_META_IIFNAME, NFT_META_L4PROTO,
-    NFT_META_MARK, NFT_META_NFPROTO, NFT_META_OIFNAME, NFT_PAYLOAD_NETWORK_HEADER,
-    NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT, NFT_REG32_00, NFT_REG32_SIZE, NFTA_BITWISE_DREG,
-    NFTA_BITWISE_LEN, NFTA_BITWISE_MASK, NFTA_BITWISE_SREG, NFTA_BITWISE_XOR, NFTA_CMP_DATA,
-    NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_CT_DREG, NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT,
-    NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM,
-    NFTA_LOOKUP_FLAGS, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG, NFTA_META_DREG, NFTA_META_KEY,
-    NFTA_META_SREG, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET,
-    NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
+    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE, NFT_CT_STATUS, NFT_LOOKUP_F_INV, NFT_META_IIFNAME,
+    NFT_META_L4PROTO, NFT_META_MARK, NFT_META_NFPROTO, NFT_META_OIFNAME,
+    NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT, NFT_REG32_00,
+    NFT_REG32_SIZE, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK, NFTA_BITWISE_SREG,
+    NFTA_BITWISE_XOR, NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_CT_DREG, NFTA_CT_KEY,
+    NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA,
+    NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_FLAGS, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG,
+    NFTA_META_DREG, NFTA_META_KEY, NFTA_META_SREG, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG,
+    NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
 };
 use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFT_JUMP};
 
@@ -67,6 +69,9 @@ pub(crate) enum Expression {
     State {
         to: u32,
     },
+    Status {
+        to: u32,
+    },
     Mask {
         register: u32,
         mask: u32,
@@ -100,7 +105,8 @@ pub(crate) enum Expression {
 }
 
 /// All rules in order: first the administrator's, then those that accept, then those that drop.
-pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
+pub(crate) fn rules(walls: &Walls) -> Vec<Rule> {
+    let Walls { bridges, gates } = walls;
     let mut all = vec![Rule::new("the administrator's chain", vec![Expression::Jump(USER)])];
     for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
         for (bridged, place) in [(true, " on a bridge"), (false, "")] {
@@ -112,6 +118,7 @@ pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
     all.push(Rule::new("ranges of ports", vec![Expression::Jump(RANGES)]));
     all.push(Rule::new("neighbour solicitation", discovery(NEIGHBOUR_SOLICITATION)));
     all.push(Rule::new("neighbour advertisement", discovery(NEIGHBOUR_ADVERTISEMENT)));
+    all.extend(gate_rules(gates));
     for from in bridges {
         all.extend(bridges.iter().map(|to| Rule::new(&format!("{from} to {to}"), drop(from, to))));
     }
@@ -119,8 +126,8 @@ pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
 }
 
 /// The number of rules that [`rules`] returns.
-pub(crate) fn count(bridges: &[BridgeName]) -> usize {
-    rules(&[]).len() + bridges.len().pow(2)
+pub(crate) fn count(walls: &Walls) -> usize {
+    rules(&Walls::default()).len() + separation::count(&walls.gates) + walls.bridges.len().pow(2)
 }
 
 /// Accepts packets whose source, destination, protocol and destination port are in the set.
@@ -227,6 +234,15 @@ fn drop(from: &BridgeName, to: &BridgeName) -> Vec<Expression> {
 }
 
 /// Continues if the first register has this value.
+/// Matches packets whose mark has this bit.
+pub(crate) fn has_mark(bit: u32) -> [Expression; 3] {
+    [
+        Expression::Meta { key: NFT_META_MARK, to: NFT_REG32_00 },
+        Expression::Mask { register: NFT_REG32_00, mask: bit },
+        equals(bit.to_ne_bytes().to_vec()),
+    ]
+}
+
 pub(crate) fn equals(value: Vec<u8>) -> Expression {
     Expression::Compare { register: NFT_REG32_00, operator: NFT_CMP_EQ, value }
 }
@@ -237,7 +253,7 @@ impl Expression {
         match self {
             Self::Meta { .. } | Self::SetMark { .. } => "meta",
             Self::Payload { .. } => "payload",
-            Self::State { .. } => "ct",
+            Self::State { .. } | Self::Status { .. } => "ct",
             Self::Mask { .. } | Self::SetBits { .. } => "bitwise",
             Self::Compare { .. } => "cmp",
             Self::Lookup { .. } | Self::LookupMissing { .. } => "lookup",
@@ -256,6 +272,9 @@ impl Expression {
             }
             Self::State { to } => {
                 data.number(NFTA_CT_DREG, *to).number(NFTA_CT_KEY, NFT_CT_STATE);
+            }
+            Self::Status { to } => {
+                data.number(NFTA_CT_DREG, *to).number(NFTA_CT_KEY, NFT_CT_STATUS);
             }
             Self::Mask { register, mask } => bitwise(data, *register, *mask, 0),
             Self::SetBits { register, bits } => bitwise(data, *register, !bits, *bits),

@@ -46,7 +46,7 @@ impl Packet {
     /// The verdict if only `flow` is permitted and `br0` is isolated; `None` if no rule matches.
     fn fate(&self, flow: &Flow) -> Option<i32> {
         let bridges = [BridgeName::new("br0").unwrap()];
-        rules(&bridges).iter().find_map(|rule| self.run(rule, flow))
+        rules(&Walls::of(&bridges)).iter().find_map(|rule| self.run(rule, flow))
     }
 
     fn run(&self, rule: &Rule, flow: &Flow) -> Option<i32> {
@@ -92,6 +92,7 @@ impl Packet {
                     continue;
                 }
                 Expression::SetBits { .. }
+                | Expression::Status { .. }
                 | Expression::SetMark { .. }
                 | Expression::LookupMissing { .. } => panic!("only in the bridge table"),
                 // The administrator's chain is empty here.
@@ -197,8 +198,11 @@ fn what_permits_comes_before_what_drops() {
             let last = rule.expressions.last();
             matches!(last, Some(Expression::Verdict(NF_ACCEPT) | Expression::Jump(_)))
         };
-        assert_eq!(rules(&bridges).len(), count(&bridges));
-        rules(&bridges).iter().map(|rule| (rule.comment.clone(), permits(rule))).collect()
+        assert_eq!(rules(&Walls::of(&bridges)).len(), count(&Walls::of(&bridges)));
+        rules(&Walls::of(&bridges))
+            .iter()
+            .map(|rule| (rule.comment.clone(), permits(rule)))
+            .collect()
     };
     let (none, two) = (shown(&[]), shown(&["a", "b"]));
     assert!(none.iter().all(|(_, permits)| *permits), "{none:?}");
