@@ -6,6 +6,7 @@ use super::check::Check;
 use super::firewall::shown;
 use super::forward::is_of_engine;
 use crate::firewall::Choice;
+use crate::firewall::bridge::switch;
 use crate::firewall::probe::{self, Table};
 use crate::model::{BackendName, BridgeName, Family};
 use std::fs;
@@ -20,7 +21,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     }
     let families = context.tables.iter().map(|table| table.family);
     let mut checks: Vec<Check> =
-        families.map(|family| switch(family, !bridges.is_empty())).collect();
+        families.map(|family| filters(family, !bridges.is_empty())).collect();
     if bridges.is_empty() {
         return checks;
     }
@@ -38,11 +39,8 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
 }
 
 /// Whether the firewall sees packets between two containers of one bridge.
-fn switch(family: Family, isolates: bool) -> Check {
-    let name = match family {
-        Family::V4 => "bridge-nf-call-iptables",
-        Family::V6 => "bridge-nf-call-ip6tables",
-    };
+fn filters(family: Family, isolates: bool) -> Check {
+    let name = switch::name(family);
     let value = fs::read_to_string(format!("/proc/sys/net/bridge/{name}")).ok();
     judge_switch(name, value.as_deref().map(str::trim), isolates)
 }

@@ -28,6 +28,12 @@ pub(crate) enum Finding {
     /// A link waits for the container, which runs by Docker's files: without oci-link, or under another name
     /// than that of its record.
     Source(ContainerLabel),
+    /// Bridge ports with a tag that no record has, or that its record does not have.
+    Ports(OwnerTag),
+    /// The table that knows bridge ports, which all containers share. `gc --all` removes it.
+    SharedPorts,
+    /// Rules of that table are missing.
+    BridgeTable,
     /// A file that a killed writer left in the state directory.
     Leftover(String),
     /// Chains, sets and rules that all owners share, which `gc --all` keeps: another state directory has
@@ -82,6 +88,9 @@ impl Finding {
             | Self::Kept(_)
             | Self::Base(_)
             | Self::Shared(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
+            | Self::BridgeTable
             | Self::Isolation => None,
         }
     }
@@ -93,6 +102,9 @@ impl Finding {
             | Self::Kept(_)
             | Self::Base(_)
             | Self::Shared(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
+            | Self::BridgeTable
             | Self::Isolation
             | Self::Rules(_) => Kind::Firewall,
             Self::Hosts(_) => Kind::Hosts,
@@ -111,6 +123,7 @@ impl Finding {
     pub(crate) fn is_grave(&self) -> bool {
         match self {
             Self::Isolation
+            | Self::BridgeTable
             | Self::Unfinished(_)
             | Self::Addresses(_)
             | Self::Links(_)
@@ -122,6 +135,8 @@ impl Finding {
             | Self::Linked(_)
             | Self::Orphaned { .. }
             | Self::Shared(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
             | Self::Kept(_)
             | Self::Source(_)
             | Self::Unrecorded(_)
@@ -136,11 +151,14 @@ impl Finding {
             | Self::Linked(_)
             | Self::Orphaned { .. }
             | Self::Shared(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
             | Self::Leftover(_) => "removed",
             Self::Kept(_) => "kept",
             Self::Source(_)
             | Self::Unrecorded(_)
             | Self::Base(_)
+            | Self::BridgeTable
             | Self::Isolation
             | Self::Unfinished(_)
             | Self::Addresses(_)
@@ -175,6 +193,13 @@ impl fmt::Display for Finding {
                     f,
                     "{container}: links wait for it, and docker's files have it under this name"
                 )
+            }
+            Self::Ports(owner) => {
+                write!(f, "bridge ports: no container has those with the owner tag {owner}")
+            }
+            Self::SharedPorts => f.write_str("firewall: the table of oci-link for bridge ports"),
+            Self::BridgeTable => {
+                f.write_str("firewall: rules of the table of oci-link for bridge ports are missing")
             }
             Self::Leftover(name) => write!(f, "leftover in the state directory: {name}"),
             Self::Shared(BackendName::Nftables) => {

@@ -163,6 +163,7 @@ fn repair(
     for finding in nobodys {
         let done = match &finding {
             Finding::Leftover(_) => locked.store.remove_leftovers(locked.lock()),
+            Finding::Ports(owner) => dead::remove_ports(&locked, &snapshot, owner),
             _ => drift::repair(&locked, &finding),
         };
         repaired.note(vec![finding], done);

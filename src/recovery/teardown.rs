@@ -30,6 +30,14 @@ pub(crate) fn end_all(host: &Host) -> Result<Repaired> {
             Err(error) => repaired.failures.note(Err(error)),
         }
     }
+    match host.ports.owners() {
+        Ok(owners) if owners.keys().any(|owner| owner.origin(host.identity) == Origin::Other) => {}
+        Ok(_) => match host.ports.remove_all() {
+            Ok(false) => {}
+            done => repaired.note(vec![Finding::SharedPorts], done.map(drop)),
+        },
+        Err(error) => repaired.failures.note(Err(error)),
+    }
     Ok(repaired)
 }
 

@@ -6,7 +6,8 @@ use std::{fs, path::Path, process::Command};
 
 /// Files of the state directory that outlive every container: the locks, for which boot the static
 /// rules were made, and that no record was lost.
-pub(crate) const PERMANENT: [&str; 9] = [
+pub(crate) const PERMANENT: [&str; 10] = [
+    "bridge-table",
     "lock",
     "watch.lock",
     "backend",
