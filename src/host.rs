@@ -2,10 +2,12 @@
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::firewall::bridge::BridgeTable;
+use crate::firewall::bridge::{self, BridgeTable};
 use crate::firewall::xtables::allowance::{Allowance, UNDER_THE_LOCK};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
-use crate::model::{BackendName, Fingerprint, Inode, Instance, Place, SeparatedBridges, StateId};
+use crate::model::{
+    BackendName, Bind, Fingerprint, Inode, Instance, Place, SeparatedBridges, StateId, Ties,
+};
 use crate::store::notes::Notes;
 use crate::store::{self, Store};
 use crate::sys::hosts::lease;
@@ -67,6 +69,7 @@ pub(crate) struct Locked<'h> {
     /// How long programs may run under the lock.
     _programs: Allowance,
     separated: OnceCell<SeparatedBridges>,
+    ties: OnceCell<Ties>,
 }
 
 /// What a plan changes: records, rules and hosts files. Exists only while the host lock is held.
@@ -108,8 +111,7 @@ impl Host {
             ),
         };
         let firewall = firewall::select(choice, memory.clone());
-        let addresses = Box::new(addresses_of);
-        let ports = BridgeTable::new(memory.clone());
+        let (addresses, ports) = (Box::new(addresses_of), BridgeTable::new(memory.clone()));
         Ok(Self {
             config,
             boot,
@@ -138,6 +140,8 @@ impl Host {
         let boot = process::boot_id()?;
         let memory = SetupCache::new(Rc::clone(&state), boot);
         let identity = StateId::default();
+        // A unit test changes no rule of the host.
+        let config = Config { bind: Bind::Bridge, ..config };
         let ports = BridgeTable::new(memory.clone());
         Ok(Self {
             config,
@@ -197,8 +201,8 @@ impl Host {
         let lock = self.store.lock(patience)?;
         lease::begin_event();
         let (separated, sockets) = (OnceCell::new(), KeptSockets::begin());
-        let programs = Allowance::begin(UNDER_THE_LOCK);
-        Ok(Locked { host: self, lock, _sockets: sockets, _programs: programs, separated })
+        let (programs, ties) = (Allowance::begin(UNDER_THE_LOCK), OnceCell::new());
+        Ok(Locked { host: self, lock, _sockets: sockets, _programs: programs, separated, ties })
     }
 
     /// Reads the addresses of a running container in its network namespace, as [`addresses_of`] does.
@@ -237,6 +241,14 @@ impl Locked<'_> {
     /// The bridges that an engine separates. They are read once, when they are needed first.
     pub(crate) fn separated(&self, read: impl FnOnce() -> SeparatedBridges) -> &SeparatedBridges {
         self.separated.get_or_init(read)
+    }
+
+    /// How flows on one bridge are tied. Read once, when it is needed first: before privileges are dropped, if
+    /// flows are planned after that.
+    pub(crate) fn ties(&self) -> &Ties {
+        let has_rules = self.config.firewall != Choice::Fixed(BackendName::None);
+        let bind = if has_rules { self.config.bind } else { Bind::Bridge };
+        self.ties.get_or_init(|| bridge::ties(bind, || self.ports.is_supported()))
     }
 
     /// Isolates the bridges that config.toml names, and no others.

@@ -52,8 +52,8 @@ pub mod testing {
     pub use crate::model::{
         Address, Admitted, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine,
         Family, Flow, Hostname, HostsPlace, Inode, Instance, Isolation, NamespaceName, Network,
-        OwnerTag, Phase, Pod, PodKey, PodName, PortRange, PortSet, Protocol, Record, Reference,
-        StateId, Variable,
+        OnBridge, OwnerTag, Phase, Pod, PodKey, PodName, PortRange, PortSet, Protocol, Record,
+        Reference, StateId, Variable,
     };
     pub use crate::store::{Change, Commit, Found, NewerRecord, Store, open as open_store};
     pub use crate::sys::hosts::HostsFile;

@@ -30,21 +30,24 @@ mod rules;
 pub(crate) mod switch;
 mod table;
 
-use super::InstalledRules;
 use super::elements::Element;
 use super::failed;
 use super::nftables::messages::MAX_COMMENT;
 use super::setup_cache::SetupCache;
 use crate::error::{Error, Result};
-use crate::model::OwnerTag;
+use crate::model::{Bind, Family, OwnerTag, Seat, Ties};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use keys::Key;
 use nix::libc::EEXIST;
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// The bit of a packet's mark that says: it comes by the port of its source address, and a bridged one leaves
 /// by the port of its destination address.
 pub(crate) const BOUND: u32 = 0x1000_0000;
+/// The match of iptables for [`BOUND`], as `iptables -S` prints it.
+pub(crate) const MATCH_BOUND: &str = "-m mark --mark 0x10000000/0x10000000";
 /// The bit of a packet's mark that says: it comes from the port of a container with isolation `out`.
 pub(crate) const ISOLATED_OUT: u32 = 0x2000_0000;
 /// The bit that says: it goes to the port of a container with isolation `in`. A routed packet has it if it may
@@ -55,6 +58,9 @@ pub(crate) const ISOLATED_IN: u32 = 0x4000_0000;
 const NOTE: &str = "bridge-table";
 /// What a cache entry of this version of the rules contains.
 const VERSION: &str = "1";
+
+/// The longest tick of a kernel's clock. An element that lapses is gone after it.
+const A_TICK: Duration = Duration::from_millis(10);
 
 /// The keys of one owner, before and after a change.
 #[derive(Debug, Clone)]
@@ -91,7 +97,13 @@ impl BridgeTable {
         if self.is_remembered()? { Ok(()) } else { self.memory.note(NOTE, VERSION) }
     }
 
+    /// Fails if the table cannot be made on this kernel. Changes nothing.
+    pub(crate) fn is_supported(&self) -> Result<()> {
+        if self.is_remembered()? { Ok(()) } else { is_supported() }
+    }
+
     /// Whether the table has all its rules.
+    #[allow(clippy::unused_self)] // A table belongs to the network namespace of this process.
     pub(crate) fn is_intact(&self) -> Result<bool> {
         table::is_intact(&mut Netlink::netfilter()?)
     }
@@ -102,9 +114,6 @@ impl BridgeTable {
     /// added and the table is not intact, it is made.
     pub(crate) fn change(&self, changes: &[KeyChange<'_>]) -> Result<()> {
         let adds = changes.iter().any(|change| !change.after.is_empty());
-        if !adds && !self.is_remembered()? {
-            return Ok(());
-        }
         let mut link = Netlink::netfilter()?;
         let named = changes.iter().flat_map(|change| change.before.iter().chain(&change.after));
         let named: Vec<Key> = named.copied().collect::<BTreeSet<_>>().into_iter().collect();
@@ -115,6 +124,17 @@ impl BridgeTable {
         Self::settle(&mut link, &there, changes)
     }
 
+    /// Adds seats, which containers may have already.
+    pub(crate) fn seat(&self, seats: &[&Seat]) -> Result<()> {
+        if seats.is_empty() { Ok(()) } else { self.change(&changes_of(seats, true)) }
+    }
+
+    /// Removes seats, which containers may not have. Asks the kernel nothing if the table was never made.
+    pub(crate) fn unseat(&self, seats: &[&Seat]) -> Result<()> {
+        let is_needed = !seats.is_empty() && self.is_remembered()?;
+        if is_needed { self.change(&changes_of(seats, false)) } else { Ok(()) }
+    }
+
     /// Changes the elements `there` as `changes` say.
     fn settle(link: &mut Netlink, there: &[Element<Key>], changes: &[KeyChange<'_>]) -> Result<()> {
         let difference = Difference::of(there, changes);
@@ -123,18 +143,23 @@ impl BridgeTable {
                 "bridge table: too many linked containers have the same address".to_owned(),
             ));
         }
-        match table::change(link, &difference.delete, &difference.add)? {
-            None => Ok(()),
-            Some(refusal) if refusal.code == EEXIST => {
-                // An element that was expiring when it was read.
-                let keys: Vec<Key> = difference.add.iter().map(|element| element.key).collect();
-                let (there, _) = table::existing(link, &keys)?;
-                let again = Difference::of(&there, changes);
-                let refusal = table::change(link, &again.delete, &again.add)?;
-                refusal.map_or(Ok(()), |refusal| Err(complaint(refusal)))
-            }
-            Some(refusal) => Err(complaint(refusal)),
+        let mut refusal = table::change(link, &difference)?;
+        if refusal.is_some_and(|refusal| refusal.code == EEXIST) {
+            // An element that was about to lapse when it was read.
+            sleep(A_TICK);
+            refusal = table::change(link, &difference)?;
         }
+        if let Some(refusal) = refusal {
+            return Err(complaint(refusal));
+        }
+        // Before Linux 6.12 the kernel accepts a new timeout and changes nothing.
+        let gone: Vec<Key> = difference.lapse.iter().map(|element| element.key).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let (delete, _) = table::existing(link, &gone)?;
+        let refusal = table::change(link, &Difference { delete, ..Difference::default() })?;
+        refusal.map_or(Ok(()), |refusal| Err(complaint(refusal)))
     }
 
     /// The keys of all owners, independent of any record. Empty if the kernel cannot be asked and the table was
@@ -154,6 +179,7 @@ impl BridgeTable {
     }
 
     /// Removes all keys with the owner's tag, found by a listing.
+    #[allow(clippy::unused_self)] // A table belongs to the network namespace of this process.
     pub(crate) fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
         let mut link = Netlink::netfilter()?;
         let there = table::list(&mut link)?;
@@ -172,14 +198,43 @@ impl BridgeTable {
     }
 }
 
-/// Adds the keys of a container to what its backend installed, as lines.
-pub(crate) fn show_in(installed: &mut InstalledRules, keys: &[Key]) {
-    installed.lines.extend(keys.iter().map(|key| key.show()));
+/// Fails if the bridge table cannot be made on this kernel. Changes nothing.
+pub(crate) fn is_supported() -> Result<()> {
+    table::check(&mut Netlink::netfilter()?)
 }
 
-/// The elements to delete and to add.
+/// How flows on one bridge are tied on this host, if `bind` is asked for. `is_supported` is called if they may be
+/// tied to ports; it fails if the kernel has no table for that.
+pub(crate) fn ties(bind: Bind, is_supported: impl FnOnce() -> Result<()>) -> Ties {
+    if !bind.wants_ports() {
+        return Ties { bind, ..Ties::default() };
+    }
+    let mut lacks = Family::BOTH.map(switch::lack);
+    if lacks.iter().any(Option::is_none) {
+        if let Err(error) = is_supported() {
+            lacks = lacks.map(|lack| lack.or_else(|| Some(error.to_string())));
+        }
+    }
+    Ties { bind, lacks }
+}
+
+/// The changes that add or remove seats, one for each container.
+fn changes_of<'a>(seats: &[&'a Seat], adds: bool) -> Vec<KeyChange<'a>> {
+    let mut all: BTreeMap<&OwnerTag, Vec<Key>> = BTreeMap::new();
+    for seat in seats {
+        all.entry(&seat.owner).or_default().extend(Key::seat(seat.port, seat.ip));
+    }
+    let change = |(owner, keys)| {
+        let (before, after) = if adds { (Vec::new(), keys) } else { (keys, Vec::new()) };
+        KeyChange { owner, before, after }
+    };
+    all.into_iter().map(change).collect()
+}
+
+/// The elements to delete and to add. Those that lapse are deleted without a delay for this process.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Difference {
+    lapse: Vec<Element<Key>>,
     delete: Vec<Element<Key>>,
     add: Vec<Element<Key>>,
 }
@@ -200,7 +255,9 @@ impl Difference {
             }
             for key in after {
                 let tags = now.entry(*key).or_default();
-                if !tags.contains(&owner) {
+                // A seat of more containers of one pod than a comment can name goes with the last that it names.
+                let is_full = key.is_of_seat() && length(tags) + 1 + owner.len() > MAX_COMMENT;
+                if !tags.contains(&owner) && (tags.is_empty() || !is_full) {
                     tags.push(owner);
                 }
             }
@@ -208,16 +265,21 @@ impl Difference {
         let mut difference = Self::default();
         for element in there {
             let is = tags(&element.comment).collect::<Vec<_>>();
-            if now.get(&element.key) == Some(&is) {
-                now.remove(&element.key);
-            } else {
-                difference.delete.push(element.clone());
+            match now.get(&element.key) {
+                Some(tags) if *tags == is => _ = now.remove(&element.key),
+                Some(tags) if !tags.is_empty() => difference.delete.push(element.clone()),
+                _ => difference.lapse.push(element.clone()),
             }
         }
         let left = now.into_iter().filter(|(_, tags)| !tags.is_empty());
         difference.add.extend(left.map(|(key, tags)| Element { key, comment: tags.join(" ") }));
         difference
     }
+}
+
+/// The length of a comment with these tags.
+fn length(tags: &[&str]) -> usize {
+    tags.iter().map(|tag| tag.len() + 1).sum::<usize>().saturating_sub(1)
 }
 
 fn tags(comment: &str) -> impl Iterator<Item = &str> {

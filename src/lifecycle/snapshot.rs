@@ -9,7 +9,7 @@ use crate::lifecycle::home;
 use crate::model::{BackendName, Flow, FlowIndex, Origin, OwnerTag, Record, StateId};
 use crate::store::NewerRecord;
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// All records and rules at one moment.
 pub(crate) struct HostSnapshot {
@@ -23,6 +23,7 @@ pub(crate) struct HostSnapshot {
     pub(crate) rules: Vec<(BackendName, BTreeMap<OwnerTag, InstalledRules>)>,
     /// What the bridge table has of each container.
     pub(crate) ports: BTreeMap<OwnerTag, Vec<Key>>,
+    all_ports: HashSet<Key>,
     /// Whether all backends could be read.
     pub(crate) is_complete: bool,
     /// The tags of all records; that of a running container with the backend that has its rules.
@@ -68,7 +69,13 @@ impl HostSnapshot {
         let all = dead.iter().map(|record| (record, None)).chain(backends);
         let owners = all.map(|(record, backend)| (record.owner.clone(), backend)).collect();
         let (permitted, ports) = (OnceCell::new(), host.ports.owners()?);
-        Ok(Self { living, dead, newer, rules, ports, is_complete, owners, permitted })
+        let all_ports = ports.values().flatten().copied().collect();
+        Ok(Self { living, dead, newer, rules, ports, all_ports, is_complete, owners, permitted })
+    }
+
+    /// Whether the bridge table has this key, of whichever container.
+    pub(crate) fn has_port(&self, key: Key) -> bool {
+        self.all_ports.contains(&key)
     }
 
     /// The rules with this tag in one backend.

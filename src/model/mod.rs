@@ -29,6 +29,7 @@ mod record;
 mod routing;
 #[cfg(test)]
 pub(crate) mod sample;
+mod tie;
 
 pub(crate) use address::first_of_networks;
 pub use address::{Address, Family};
@@ -66,3 +67,5 @@ pub(crate) use record::filler;
 pub use record::{BackendName, Flow, HostsPlace, Inode, Instance, Phase, Record};
 pub(crate) use record::{Created, HostsEdit};
 pub(crate) use routing::{Routes, Routing, SeparatedBridges, Separation};
+pub use tie::OnBridge;
+pub(crate) use tie::{Bind, Seat, Ties};

@@ -4,8 +4,8 @@
 //! that holds the rules, and the container's identity. None of these is computed again.
 
 use super::{
-    Admitted, Alias, BridgeName, ContainerId, ContainerName, Engine, Fingerprint, Hostname,
-    Invalid, Isolation, LinkState, Network, NetworkNames, OwnerTag, Place, Pod, PortRange, PortSet,
+    Admitted, Alias, ContainerId, ContainerName, Engine, Fingerprint, Hostname, Invalid, Isolation,
+    LinkState, Network, NetworkNames, OnBridge, OwnerTag, Place, Pod, PortRange, PortSet,
     Reference, Variable,
 };
 use std::fmt;
@@ -56,8 +56,9 @@ pub struct Flow {
     /// The bridge that both containers are attached to, if there is one and it is known.
     ///
     /// Only packets that enter and leave through it are permitted, so an address spoofed elsewhere
-    /// is useless. With `None` the rule checks addresses only.
-    pub bridge: Option<BridgeName>,
+    /// is useless. If the flow is also tied to ports, one on the same bridge is. With `None` the rule checks
+    /// addresses only.
+    pub bridge: Option<OnBridge>,
 }
 
 impl Flow {

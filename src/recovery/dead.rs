@@ -11,6 +11,7 @@ use crate::lifecycle::isolating::keys;
 use crate::lifecycle::orphans::remove_all;
 use crate::lifecycle::remove;
 use crate::lifecycle::snapshot::HostSnapshot;
+use crate::link::seats::all_seats;
 use crate::model::{BackendName, Origin, OwnerTag, Record};
 use std::collections::{HashMap, HashSet};
 
@@ -53,7 +54,11 @@ fn stale_ports<'a>(
     });
     all.filter_map(move |(owner, there)| {
         let valid: HashSet<Key> = match living.get(owner) {
-            Some(record) => keys(record).into_iter().collect(),
+            Some(record) => {
+                let seats = all_seats(record).into_iter();
+                let seats = seats.flat_map(|seat| Key::seat(seat.port, seat.ip));
+                seats.chain(keys(record)).collect()
+            }
             None if snapshot.is_recorded(owner) => return None,
             None => HashSet::new(),
         };
@@ -100,6 +105,9 @@ pub(crate) fn remove_dead(
 ) -> Result<()> {
     let mut failures = Failures::default();
     failures.note(remove(host, record));
+    if snapshot.ports.contains_key(&record.owner) {
+        failures.note(host.ports.remove_owner(&record.owner));
+    }
     for (backend, owners) in &snapshot.rules {
         if owners.contains_key(&record.owner) {
             failures.note(purge_from(host, snapshot, *backend, &record.owner));

@@ -21,7 +21,8 @@ use std::path::PathBuf;
 /// The newest record version. Records of this version and older ones can be read.
 const VERSION: u32 = 2;
 /// The version of a record that the previous version of oci-link reads too. From a range of ports it would
-/// make one rule for each, and it would route links that Docker keeps within one network.
+/// make one rule for each, it would route links that Docker keeps within one network, and it would look for
+/// flows that are tied to ports among those that are not.
 const PREVIOUS: u32 = 1;
 
 #[derive(Deserialize)]
@@ -83,6 +84,10 @@ struct Stored {
     /// The bridge of each address that is on one. Records of earlier versions have no bridges.
     #[serde(default)]
     bridges: BTreeMap<IpAddr, String>,
+    /// The index of the bridge port of each address that is behind one. Missing if there are none, and in
+    /// records of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    bridge_ports: BTreeMap<IpAddr, u32>,
     /// Missing if there are none. Records of earlier versions have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     former: Vec<IpAddr>,
@@ -152,6 +157,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
             Network::Own(_) | Network::Host => None,
         },
         bridges: bridges(record.network.addresses()),
+        bridge_ports: bridge_ports(record.network.addresses()),
         ports: record.ports.iter().map(|port| port.to_string()).collect(),
         env: record.environment.iter().map(ToString::to_string).collect(),
         links: record.links.iter().map(StoredLink::from).collect(),
@@ -180,8 +186,10 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
 fn is_new(record: &Record) -> bool {
     let mut ranges = record.ports.iter().chain(record.flows.iter().map(|flow| flow.ports));
     let mut links = record.links.iter();
+    let mut tied = record.flows.iter().filter_map(|flow| flow.bridge);
     ranges.any(|range| !range.is_single())
         || links.any(|link| link.declared_by.is_engine())
+        || tied.any(|on| on.by_port)
         || record.isolation.is_some()
 }
 
@@ -223,7 +231,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
             Some(addresses) => Network::Own(all(addresses, |text| {
                 let address = Address::parse(text)?;
                 let bridge = stored.bridges.get(&address.ip());
-                Ok(address.on(bridge.map(|name| BridgeName::new(name)).transpose()?))
+                let bridge = bridge.map(|name| BridgeName::new(name)).transpose()?;
+                Ok(address.on(bridge).behind(stored.bridge_ports.get(&address.ip()).copied()))
             })?),
             None => {
                 let on = stored.no_bridge.as_deref().and_then(NoBridge::parse);
@@ -268,6 +277,10 @@ fn pod_of([namespace, name, container]: &[String; 3]) -> std::result::Result<Pod
 fn bridges(addresses: &[Address]) -> BTreeMap<IpAddr, String> {
     let known = addresses.iter().filter_map(|at| Some((at.ip(), at.bridge()?.to_string())));
     known.collect()
+}
+
+fn bridge_ports(addresses: &[Address]) -> BTreeMap<IpAddr, u32> {
+    addresses.iter().filter_map(|at| Some((at.ip(), at.port()?))).collect()
 }
 
 fn all<'a, S, T>(

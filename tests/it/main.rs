@@ -26,6 +26,7 @@ mod laws;
 mod lifecycle;
 mod links;
 mod manual;
+mod ports;
 mod prepare;
 mod properties;
 mod regressions;

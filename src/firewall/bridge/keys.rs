@@ -26,6 +26,11 @@ impl Key {
         [Self::At(port, ip), Self::Seated(ip), Self::Port(port)]
     }
 
+    /// Whether the key is of a seat, and not of an isolated port.
+    pub(super) fn is_of_seat(self) -> bool {
+        matches!(self, Self::At(..) | Self::Seated(_) | Self::Port(_))
+    }
+
     /// The set that has this key.
     pub(crate) fn set(self) -> PortSetName {
         let of = |ip, v4, v6| if Family::of(ip) == Family::V4 { v4 } else { v6 };

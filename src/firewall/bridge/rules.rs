@@ -5,7 +5,7 @@
 
 use super::keys::PortSetName;
 use super::{BOUND, ISOLATED_IN, ISOLATED_OUT};
-use crate::firewall::nftables::rules::{Expression, Rule, equals};
+use crate::firewall::nftables::rules::{Expression, Rule, equals, has_mark};
 use crate::model::Family;
 use crate::sys::net::netlink::uapi::{
     NF_BR_FORWARD, NF_BR_LOCAL_IN, NF_BR_LOCAL_OUT, NFT_CMP_NEQ, NFT_META_IIF, NFT_META_MARK,
@@ -196,11 +196,7 @@ fn address(family: Family, end: End, to: u32) -> Expression {
 
 /// Matches packets whose mark has this bit.
 fn has(bit: u32) -> Vec<Expression> {
-    vec![
-        Expression::Meta { key: NFT_META_MARK, to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: bit },
-        equals(bit.to_ne_bytes().to_vec()),
-    ]
+    has_mark(bit).to_vec()
 }
 
 /// Sets a bit of the mark. The others stay.

@@ -1,8 +1,8 @@
 //! The messages that make, read, change and delete the bridge table.
 
-use super::complaint;
 use super::keys::{Key, PortSetName};
 use super::rules::{Chain, chains};
+use super::{Difference, complaint};
 use crate::error::{Cause, Error, Result};
 use crate::firewall::elements::Element;
 use crate::firewall::nftables::is_absent;
@@ -18,14 +18,16 @@ use crate::sys::net::netlink::uapi::{
     NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_DATA_VALUE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY,
     NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_USERDATA,
     NFTA_SET_ELEM_EXPIRATION, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS,
-    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL,
-    NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_USERDATA,
-    NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
+    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_TIMEOUT, NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS,
+    NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME,
+    NFTA_SET_USERDATA, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 
 /// Runs before `br_netfilter` hands a bridged packet to the chains of IPv4 and IPv6.
 const PRIORITY: i32 = -10;
+/// The time in milliseconds that an element has left when it lapses. The kernel rounds it up to a tick.
+const LEAST_TIMEOUT: u64 = 1;
 /// How often the kernel frees elements that have lapsed, in milliseconds.
 const FREE_EVERY: u32 = 60_000;
 /// Tells `nft` how to print the keys (`NFTNL_UDATA_SET_KEYBYTEORDER`): type, length, value.
@@ -40,6 +42,17 @@ const ANSWERS: usize = 32;
 ///
 /// The cause of an error is a lack if the kernel has no `nf_tables` for bridges.
 pub(super) fn make(link: &mut Netlink) -> Result<()> {
+    let transaction = creation(link)?;
+    transaction.commit(link)?.map_or(Ok(()), |refusal| Err(unsupported(refusal)))
+}
+
+/// Whether [`make`] would succeed. Changes nothing.
+pub(super) fn check(link: &mut Netlink) -> Result<()> {
+    let transaction = creation(link)?;
+    transaction.check(link)?.map_or(Ok(()), |refusal| Err(unsupported(refusal)))
+}
+
+fn creation(link: &mut Netlink) -> Result<Transaction> {
     let mut transaction = Transaction::of(NFPROTO_BRIDGE);
     transaction.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |_| ());
     for (number, set) in (1..).zip(PortSetName::ALL) {
@@ -58,7 +71,7 @@ pub(super) fn make(link: &mut Netlink) -> Result<()> {
             chain.rules.iter().for_each(|rule| add_rule(&mut transaction, chain.name, rule));
         }
     }
-    transaction.commit(link)?.map_or(Ok(()), |refusal| Err(unsupported(refusal)))
+    Ok(transaction)
 }
 
 /// The error for a table that cannot be made.
@@ -197,19 +210,27 @@ fn standing(message: &Attributes<'_>) -> Vec<Element<Key>> {
     items.filter_map(parse).collect()
 }
 
-/// Deletes elements, which exist, and adds others, in one transaction. Returns the kernel's refusal.
-pub(super) fn change(
-    link: &mut Netlink,
-    delete: &[Element<Key>],
-    add: &[Element<Key>],
-) -> Result<Option<NetlinkError>> {
+/// Deletes elements, which exist, lets others lapse, and adds others, in one transaction. Returns the kernel's
+/// refusal.
+///
+/// An element that gets a timeout of one tick lapses. After a deletion the kernel delays the closing of netlink
+/// sockets by 7 to 20 ms.
+pub(super) fn change(link: &mut Netlink, difference: &Difference) -> Result<Option<NetlinkError>> {
     let mut transaction = Transaction::of(NFPROTO_BRIDGE);
-    for Element { key, .. } in delete {
+    for Element { key, .. } in &difference.lapse {
+        transaction.message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, |body| {
+            list_of(body, key.set(), |item| {
+                write_key(item, *key);
+                item.bytes(NFTA_SET_ELEM_TIMEOUT, &LEAST_TIMEOUT.to_be_bytes());
+            });
+        });
+    }
+    for Element { key, .. } in &difference.delete {
         transaction.message(NFT_MSG_DELSETELEM, 0, |body| {
             list_of(body, key.set(), |item| write_key(item, *key));
         });
     }
-    for Element { key, comment } in add {
+    for Element { key, comment } in &difference.add {
         transaction.message(NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, |body| {
             list_of(body, key.set(), |item| {
                 write_key(item, *key);

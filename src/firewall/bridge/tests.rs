@@ -42,7 +42,7 @@ fn an_element_goes_with_the_last_container_of_its_pod() {
     };
     let both = Difference::of(&[], &[change(&a, &[], &[key]), change(&b, &[], &[key])]);
     let comment = format!("{A} {B}");
-    assert_eq!(both, Difference { delete: vec![], add: vec![element(key, &comment)] });
+    assert_eq!(both, Difference { add: vec![element(key, &comment)], ..Difference::default() });
 
     let there = [element(key, &comment)];
     let nothing = Difference::of(&there, &[change(&b, &[key], &[key])]);
@@ -50,21 +50,20 @@ fn an_element_goes_with_the_last_container_of_its_pod() {
     let left = Difference::of(&there, &[change(&a, &[key], &[])]);
     assert_eq!((left.delete.len(), left.add), (1, vec![element(key, B)]));
     let last = Difference::of(&[element(key, B)], &[change(&b, &[key], &[])]);
-    assert_eq!((last.delete.len(), last.add.len()), (1, 0));
+    assert_eq!((last.lapse.len(), last.delete.len(), last.add.len()), (1, 0, 0));
     // What another program wrote stays.
     let by_hand = Difference::of(&[element(key, "mine")], &[change(&b, &[key], &[])]);
     assert_eq!(by_hand, Difference::default());
 }
 
 #[test]
-fn an_element_that_moves_is_deleted_and_added() {
+fn an_element_that_moves_lapses_and_is_added() {
     let (a, old, new) = (tag(A), Key::Port(3), Key::Port(4));
     let moved = KeyChange { owner: &a, before: vec![old], after: vec![new] };
     let difference = Difference::of(&[element(old, A)], &[moved]);
-    assert_eq!(
-        difference,
-        Difference { delete: vec![element(old, A)], add: vec![element(new, A)] }
-    );
+    let expected =
+        Difference { lapse: vec![element(old, A)], add: vec![element(new, A)], delete: vec![] };
+    assert_eq!(difference, expected);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::firewall::elements::Element;
-use crate::model::{BridgeName, Family, Flow, PortRange, Protocol};
+use crate::model::{BridgeName, Family, Flow, OnBridge, PortRange, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, text};
 use crate::sys::net::netlink::uapi::{
     NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES, NFPROTO_INET,
@@ -87,6 +87,13 @@ impl Transaction {
         self.batch.bytes()
     }
 
+    /// Asks the kernel whether it would carry out the transaction, and changes nothing. The kernel undoes what has
+    /// no end.
+    pub(crate) fn check(mut self, link: &mut Netlink) -> Result<Option<NetlinkError>> {
+        self.batch.request_receipt();
+        Ok(link.exchange(&self.batch)?.first().copied())
+    }
+
     /// Sends the transaction. If the kernel refuses it, nothing has changed; the refusal is
     /// returned.
     pub(crate) fn commit(mut self, link: &mut Netlink) -> Result<Option<NetlinkError>> {
@@ -106,29 +113,36 @@ pub(crate) struct NftSet {
     pub(crate) family: Family,
     /// Whether its flows are bound to a bridge. The key then begins with the name of the bridge.
     pub(crate) bridged: bool,
+    /// Whether they are also tied to ports of the bridge. Their packets need the mark of the bridge table.
+    pub(crate) by_port: bool,
 }
 
 impl NftSet {
     /// All our sets.
-    pub(crate) const ALL: [Self; 4] = [
-        Self { family: Family::V4, bridged: true },
-        Self { family: Family::V4, bridged: false },
-        Self { family: Family::V6, bridged: true },
-        Self { family: Family::V6, bridged: false },
+    pub(crate) const ALL: [Self; 6] = [
+        Self { family: Family::V4, bridged: true, by_port: true },
+        Self { family: Family::V4, bridged: true, by_port: false },
+        Self { family: Family::V4, bridged: false, by_port: false },
+        Self { family: Family::V6, bridged: true, by_port: true },
+        Self { family: Family::V6, bridged: true, by_port: false },
+        Self { family: Family::V6, bridged: false, by_port: false },
     ];
 
     /// The set that a flow belongs to.
     pub(crate) fn of(flow: &Flow) -> Self {
-        Self { family: Family::of(flow.from), bridged: flow.bridge.is_some() }
+        let by_port = flow.bridge.is_some_and(|on| on.by_port);
+        Self { family: Family::of(flow.from), bridged: flow.bridge.is_some(), by_port }
     }
 
     /// The name of the set.
     pub(crate) fn name(self) -> &'static str {
-        match (self.family, self.bridged) {
-            (Family::V4, true) => "bridged4",
-            (Family::V4, false) => "links4",
-            (Family::V6, true) => "bridged6",
-            (Family::V6, false) => "links6",
+        match (self.family, self.bridged, self.by_port) {
+            (Family::V4, _, true) => "ported4",
+            (Family::V4, true, false) => "bridged4",
+            (Family::V4, false, false) => "links4",
+            (Family::V6, _, true) => "ported6",
+            (Family::V6, true, false) => "bridged6",
+            (Family::V6, false, false) => "links6",
         }
     }
 }
@@ -226,7 +240,8 @@ pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow
     let key = item.inside(NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE)?;
     let (bridge, key) = if set.bridged {
         let (name, rest) = key.split_at_checked(IFNAMSIZ)?;
-        (Some(interface_name(name)?), rest)
+        let name = interface_name(name)?;
+        (Some(OnBridge { name, by_port: set.by_port }), rest)
     } else {
         (None, key)
     };
@@ -268,7 +283,7 @@ fn write_element(item: &mut Body<'_>, element: &Element<Flow>) {
 pub(crate) fn key(flow: &Flow) -> Vec<u8> {
     let [high, low] = flow.ports.first().to_be_bytes();
     let rest = [flow.ports.protocol().number(), 0, 0, 0, high, low, 0, 0];
-    let bridge = flow.bridge.as_ref().map(interface).unwrap_or_default();
+    let bridge = flow.bridge.map(|on| interface(&on.name)).unwrap_or_default();
     [bridge, octets(flow.from), octets(flow.to), rest.to_vec()].concat()
 }
 

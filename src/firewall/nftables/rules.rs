@@ -5,6 +5,7 @@
 
 use super::messages::{NftSet, RANGES, USER, interface};
 use super::separation::{self, gate_rules};
+use crate::firewall::bridge::BOUND;
 use crate::firewall::walls::Walls;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Body, family_number};
@@ -109,8 +110,12 @@ pub(crate) fn rules(walls: &Walls) -> Vec<Rule> {
     let Walls { bridges, gates } = walls;
     let mut all = vec![Rule::new("the administrator's chain", vec![Expression::Jump(USER)])];
     for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
-        for (bridged, place) in [(true, " on a bridge"), (false, "")] {
-            let set = NftSet { family, bridged };
+        for (bridged, by_port, place) in [
+            (true, true, " between ports of a bridge"),
+            (true, false, " on a bridge"),
+            (false, false, ""),
+        ] {
+            let set = NftSet { family, bridged, by_port };
             all.push(Rule::new(&format!("{name}{place}, there"), there(set)));
             all.push(Rule::new(&format!("{name}{place}, back"), back(set)));
         }
@@ -159,6 +164,9 @@ pub(super) fn is_established() -> [Expression; 3] {
 /// In a set with bridges, both the input and the output interface must be the flow's bridge.
 fn is_in(set: NftSet, back: bool) -> Vec<Expression> {
     let mut rule = is_of(set.family).to_vec();
+    if set.by_port {
+        rule.extend(has_mark(BOUND));
+    }
     let bridges: &[Option<u32>] =
         if set.bridged { &[Some(NFT_META_IIFNAME), Some(NFT_META_OIFNAME)] } else { &[None] };
     for interface in bridges {
@@ -169,6 +177,15 @@ fn is_in(set: NftSet, back: bool) -> Vec<Expression> {
         rule.push(Expression::Lookup { set: lookup, register: NFT_REG32_00 });
     }
     rule
+}
+
+/// Matches packets whose mark has this bit.
+pub(crate) fn has_mark(bit: u32) -> [Expression; 3] {
+    [
+        Expression::Meta { key: NFT_META_MARK, to: NFT_REG32_00 },
+        Expression::Mask { register: NFT_REG32_00, mask: bit },
+        equals(bit.to_ne_bytes().to_vec()),
+    ]
 }
 
 /// Matches packets of a family.
@@ -234,15 +251,6 @@ fn drop(from: &BridgeName, to: &BridgeName) -> Vec<Expression> {
 }
 
 /// Continues if the first register has this value.
-/// Matches packets whose mark has this bit.
-pub(crate) fn has_mark(bit: u32) -> [Expression; 3] {
-    [
-        Expression::Meta { key: NFT_META_MARK, to: NFT_REG32_00 },
-        Expression::Mask { register: NFT_REG32_00, mask: bit },
-        equals(bit.to_ne_bytes().to_vec()),
-    ]
-}
-
 pub(crate) fn equals(value: Vec<u8>) -> Expression {
     Expression::Compare { register: NFT_REG32_00, operator: NFT_CMP_EQ, value }
 }

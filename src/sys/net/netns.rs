@@ -306,8 +306,8 @@ fn read(theirs: &File, host: &File, expected: Option<Expected>) -> Result<Found>
     let interfaces = found.chunk_by(|(one, ..), (other, ..)| one == other);
     for same in interfaces.take(MAX_INTERFACES) {
         let Some((at, first, _)) = same.first() else { continue };
-        let (list, bridge) = match leads(&mut link, host, *at)? {
-            Leads::To(bridge, _) => (&mut addresses, Some(bridge)),
+        let (list, place) = match leads(&mut link, host, *at)? {
+            Leads::To(bridge, port) => (&mut addresses, Some((bridge, port))),
             // The interface of pasta and slirp4netns leads to no other container.
             Leads::Unknown | Leads::Doubtful if is_users => continue,
             Leads::Outside | Leads::Unknown => (&mut addresses, None),
@@ -326,7 +326,10 @@ fn read(theirs: &File, host: &File, expected: Option<Expected>) -> Result<Found>
         };
         for (_, ip, prefix) in same {
             match Address::new(*ip, *prefix) {
-                Ok(address) => list.push(address.on(bridge)),
+                Ok(address) => {
+                    let (bridge, port) = place.unzip();
+                    list.push(address.on(bridge).behind(port));
+                }
                 Err(error) => _ = left_out.get_or_insert(error),
             }
         }
