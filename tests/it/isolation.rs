@@ -26,6 +26,8 @@ pub(crate) fn open_host(backend: BackendName) -> Host {
     let host = Host::open(runtime.turned());
     let config = format!("[firewall]\nbackend = \"{backend}\"\n");
     fs::write(host.path("config.toml"), config).expect("written");
+    // Otherwise it changes with each port, and containers keep the old one for a while.
+    by_hand(&host, &["ip link set br0 address 02:00:00:00:00:01"]);
     host
 }
 

@@ -52,6 +52,8 @@ each_backend! {
         db.unplug();
         let next = host.container("next").number(db.number()).build();
         let _servers = [&next, &other].map(|it| Server::new(it.netns()));
+        // The neighbour still has the link-layer address of the other container.
+        other.ip("neigh flush all");
         assert!(!is_isolated(&other, &next) && !is_isolated(&next, &other));
         let told = call(&host, "gc").ok();
         assert!(told.contains("the container no longer runs"), "{told}");
