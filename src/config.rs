@@ -5,7 +5,7 @@ pub(crate) mod users;
 use crate::error::{Context, Error, Kind, Result};
 use crate::firewall::Choice;
 use crate::link::env::Dialect;
-use crate::model::{BackendName, BridgeName, TakesOver, parse_wait};
+use crate::model::{BackendName, Bind, BridgeName, TakesOver, parse_wait};
 use crate::sys::file;
 use crate::sys::hosts::mount_source;
 use crate::sys::site::{Whose, whose};
@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     /// Which firewall backend is used.
     pub(crate) firewall: Choice,
+    /// How links between two containers on one bridge are tied.
+    pub(crate) bind: Bind,
     /// Isolated bridges: their containers reach each other only through links.
     pub(crate) isolate: Vec<BridgeName>,
     /// Which Docker release the link variables imitate.
@@ -82,6 +84,7 @@ struct ConfigFile {
 #[serde(default, deny_unknown_fields)]
 struct FirewallTable {
     backend: Option<Spanned<String>>,
+    bind: Option<Spanned<String>>,
     isolate: Vec<Spanned<String>>,
 }
 
@@ -140,6 +143,7 @@ impl Default for Config {
             named: None,
             state_dir: STATE_DIR.into(),
             firewall: Choice::default(),
+            bind: Bind::default(),
             isolate: Vec::new(),
             dialect: Dialect::default(),
             wait: WAIT,
@@ -193,9 +197,11 @@ impl Config {
         let state_dir = table.get("state_dir").and_then(toml::Value::as_str).map(PathBuf::from);
         let backend = table.get("firewall").and_then(|table| table.get("backend")?.as_str());
         let backend = backend.and_then(|name| BackendName::parse(name).ok());
+        let bind = table.get("firewall").and_then(|table| table.get("bind")?.as_str());
         Self {
             state_dir: state_dir.unwrap_or(usual.state_dir),
             firewall: backend.map_or(usual.firewall, Choice::Fixed),
+            bind: bind.and_then(Bind::parse).unwrap_or(usual.bind),
             runtime: path(table.get("runtime"), "command").or(usual.runtime),
             log_file: path(table.get("log"), "file").or(usual.log_file),
             ..usual
@@ -233,6 +239,13 @@ impl Config {
             Some(_) => Choice::Auto,
             None => usual.firewall,
         };
+        let bind = match &file.firewall.bind {
+            None => usual.bind,
+            Some(name) => Bind::parse(name.as_ref()).ok_or_else(|| {
+                let why = format!("{:?}: want auto, port, bridge or none", name.as_ref());
+                refuse(Some(name.span()), &format!("firewall.bind {why}"))
+            })?,
+        };
         let mut isolate: Vec<BridgeName> = Vec::new();
         for name in &file.firewall.isolate {
             let wrong = |why| refuse(Some(name.span()), &format!("firewall.isolate: {why}"));
@@ -258,6 +271,7 @@ impl Config {
             named: None,
             state_dir: file.state_dir.unwrap_or(usual.state_dir),
             firewall,
+            bind,
             isolate,
             dialect: file.env.dialect.map_or(usual.dialect, |name| match name {
                 DialectName::V28 => Dialect::V28,

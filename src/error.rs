@@ -140,7 +140,7 @@ impl From<Refusal> for Error {
             | Refusal::Several { .. }
             | Refusal::Ambiguous(_) => Kind::Source,
             Refusal::HostNetwork | Refusal::NoBridge { .. } => Kind::Unsafe,
-            Refusal::TooManyPorts { .. } => Kind::Firewall,
+            Refusal::TooManyPorts { .. } | Refusal::CannotBind { .. } => Kind::Firewall,
             Refusal::OwnHostname(_) | Refusal::TooManyFlows | Refusal::SharedHosts { .. } => {
                 Kind::Input
             }

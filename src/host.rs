@@ -2,9 +2,12 @@
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::firewall::bridge::{self, BridgeTable};
 use crate::firewall::xtables::allowance::{Allowance, UNDER_THE_LOCK};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
-use crate::model::{BackendName, Fingerprint, Inode, Instance, Place, SeparatedBridges, StateId};
+use crate::model::{
+    BackendName, Bind, Fingerprint, Inode, Instance, Place, SeparatedBridges, StateId, Ties,
+};
 use crate::store::notes::Notes;
 use crate::store::{self, Store};
 use crate::sys::hosts::lease;
@@ -48,6 +51,8 @@ pub(crate) struct Host {
     pub(crate) store: Box<dyn Store>,
     /// The backend for containers that start now.
     pub(crate) firewall: Box<dyn Firewall>,
+    /// The table that knows the ports of bridges.
+    pub(crate) ports: BridgeTable,
     backends: Backends,
     addresses: ReadAddresses,
     memory: SetupCache,
@@ -64,6 +69,7 @@ pub(crate) struct Locked<'h> {
     /// How long programs may run under the lock.
     _programs: Allowance,
     separated: OnceCell<SeparatedBridges>,
+    ties: OnceCell<Ties>,
 }
 
 /// What a plan changes: records, rules and hosts files. Exists only while the host lock is held.
@@ -73,6 +79,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) store: &'a dyn Store,
     /// The rules.
     pub(crate) firewall: &'a dyn Firewall,
+    /// The table that knows the ports of bridges.
+    pub(crate) ports: &'a BridgeTable,
     /// The state directory. A hosts file of a container is never in it.
     pub(crate) state: &'a Path,
     /// The host lock.
@@ -103,8 +111,19 @@ impl Host {
             ),
         };
         let firewall = firewall::select(choice, memory.clone());
-        let addresses = Box::new(addresses_of);
-        Ok(Self { config, boot, identity, store, firewall, backends, addresses, memory, state })
+        let (addresses, ports) = (Box::new(addresses_of), BridgeTable::new(memory.clone()));
+        Ok(Self {
+            config,
+            boot,
+            identity,
+            store,
+            firewall,
+            ports,
+            backends,
+            addresses,
+            memory,
+            state,
+        })
     }
 
     /// A host for unit tests: it keeps its records in `store` and its rules in `firewall`,
@@ -121,7 +140,21 @@ impl Host {
         let boot = process::boot_id()?;
         let memory = SetupCache::new(Rc::clone(&state), boot);
         let identity = StateId::default();
-        Ok(Self { config, boot, identity, store, firewall, backends, addresses, memory, state })
+        // A unit test changes no rule of the host.
+        let config = Config { bind: Bind::Bridge, ..config };
+        let ports = BridgeTable::new(memory.clone());
+        Ok(Self {
+            config,
+            boot,
+            identity,
+            store,
+            firewall,
+            ports,
+            backends,
+            addresses,
+            memory,
+            state,
+        })
     }
 
     /// The state directory.
@@ -168,8 +201,8 @@ impl Host {
         let lock = self.store.lock(patience)?;
         lease::begin_event();
         let (separated, sockets) = (OnceCell::new(), KeptSockets::begin());
-        let programs = Allowance::begin(UNDER_THE_LOCK);
-        Ok(Locked { host: self, lock, _sockets: sockets, _programs: programs, separated })
+        let (programs, ties) = (Allowance::begin(UNDER_THE_LOCK), OnceCell::new());
+        Ok(Locked { host: self, lock, _sockets: sockets, _programs: programs, separated, ties })
     }
 
     /// Reads the addresses of a running container in its network namespace, as [`addresses_of`] does.
@@ -210,6 +243,14 @@ impl Locked<'_> {
         self.separated.get_or_init(read)
     }
 
+    /// How flows on one bridge are tied. Read once, when it is needed first: before privileges are dropped, if
+    /// flows are planned after that.
+    pub(crate) fn ties(&self) -> &Ties {
+        let has_rules = self.config.firewall != Choice::Fixed(BackendName::None);
+        let bind = if has_rules { self.config.bind } else { Bind::Bridge };
+        self.ties.get_or_init(|| bridge::ties(bind, || self.ports.is_supported()))
+    }
+
     /// Isolates the bridges that config.toml names, and no others.
     pub(crate) fn isolate(&self) -> Result<()> {
         firewall::isolate(self.firewall.as_ref(), &self.memory, &self.config.isolate)
@@ -222,7 +263,10 @@ impl Locked<'_> {
         act: impl FnOnce(Effects<'_>) -> Result<T>,
     ) -> Result<T> {
         let (store, state) = (self.store.as_ref(), self.config.state_dir.as_path());
-        self.backend(name, |firewall| act(Effects { store, firewall, state, lock: &self.lock }))
+        let ports = &self.ports;
+        self.backend(name, |firewall| {
+            act(Effects { store, firewall, ports, state, lock: &self.lock })
+        })
     }
 }
 

@@ -66,6 +66,7 @@ fn publish(store: &dyn Store, number: u32) {
         by_engine: false,
         pod: None,
         admitted: Admitted::None,
+        isolation: None,
         is_pod_infra: false,
         revision: 0,
         phase: Phase::Ready,

@@ -8,14 +8,21 @@ use super::{ls, say_json, warn_of_newer};
 use crate::cli::{Format, Inspect};
 use crate::error::{Error, Result};
 use crate::firewall::OwnerScope;
-use crate::host::Host;
+use crate::firewall::bridge::keys::Key;
+use crate::host::{Host, Locked};
+use crate::lifecycle::isolating;
 use crate::lifecycle::lookup::look_up;
 use crate::lifecycle::planning::plan;
 use crate::link::env::passed;
+use crate::link::seats::{all_seats, seats};
 use crate::link::{OnMissing, Plan};
-use crate::model::{Flow, HostsPlace, KnownRecords, LinkState, PortRange, Record, Reference};
+use crate::model::{
+    ContainerId, Flow, HostsPlace, KnownRecords, LinkState, OwnerTag, PortRange, Record, Reference,
+    Seat,
+};
 use crate::sys::file::shown;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Prints the record of one container.
 pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
@@ -26,13 +33,14 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     let locked = host.lock()?;
     let record = look_up(host.store.as_ref(), &reference)?;
     let plan = Planned(plan(&locked, &record, None, true, OnMissing::Leave));
-    let rules = Rules::of(host, &record)?;
+    let isolation = isolation(&locked, &record)?;
     let (recipients, newer) = host.store.everything()?;
+    let rules = Rules::of(host, &record, &recipients)?;
     warn_of_newer(&newer);
     drop(locked);
     let linked_by: Vec<&Record> =
         recipients.iter().filter(|other| other.alias_of(&record.id).is_some()).collect();
-    let all = Known { records: KnownRecords::of(&recipients), linked_by };
+    let all = Known { records: KnownRecords::of(&recipients), linked_by, isolation };
     match arguments.format {
         Format::Json => say_json(&in_full(host, &record, &all, &plan, &rules)),
         Format::Table => {
@@ -47,6 +55,17 @@ struct Known<'a> {
     records: KnownRecords<'a>,
     /// The recipients that are linked to the container.
     linked_by: Vec<&'a Record>,
+    /// Whether it is isolated as its record says.
+    isolation: Option<&'static str>,
+}
+
+/// The verdict on the isolation of a container that asks for it.
+fn isolation(host: &Locked<'_>, record: &Record) -> Result<Option<&'static str>> {
+    if record.isolation.is_none() {
+        return Ok(None);
+    }
+    let is_whole = isolating::is_whole(host, record, &host.ports.owners()?)?;
+    Ok(Some(if is_whole { AGREED } else { DIFFER }))
 }
 
 /// The plan for the container's links at this moment.
@@ -84,12 +103,47 @@ struct Rules {
 }
 
 impl Rules {
-    fn of(host: &Host, record: &Record) -> Result<Self> {
-        host.backend(record.backend, |firewall| {
+    fn of(host: &Host, record: &Record, all: &[Record]) -> Result<Self> {
+        let mut rules = host.backend(record.backend, |firewall| {
             let ruleset = OwnerScope { owner: &record.owner, before: &record.flows };
             let expected = firewall.expected(&record.owner, &record.flows);
             Ok(Self { expected, actual: firewall.read(ruleset) })
-        })
+        })?;
+        let wanted = record.links.iter().filter_map(|link_state| link_state.source.as_ref());
+        let wanted: BTreeSet<&ContainerId> = wanted.collect();
+        let sources = all.iter().filter(|source| wanted.contains(&source.id));
+        rules.add_seats(host, record, &seats(record, &record.flows, sources));
+        Ok(rules)
+    }
+
+    /// Adds the lines of the bridge table: the seats that the flows need, and those that the container has. It may
+    /// have any of its own.
+    fn add_seats(&mut self, host: &Host, record: &Record, needed: &[Seat]) {
+        let keys = |seats: &[Seat]| -> BTreeSet<(OwnerTag, Key)> {
+            let of =
+                |seat: &Seat| Key::seat(seat.port, seat.ip).map(|key| (seat.owner.clone(), key));
+            seats.iter().flat_map(of).collect()
+        };
+        let owners = match host.ports.owners() {
+            Ok(owners) => owners,
+            Err(error) if self.actual.is_ok() => return self.actual = Err(error),
+            Err(_) => return,
+        };
+        let has = |(owner, key): &(OwnerTag, Key)| {
+            owners.get(owner).is_some_and(|there| there.contains(key))
+        };
+        let (needed, own) = (keys(needed), keys(&all_seats(record)));
+        let optional: BTreeSet<_> = own.into_iter().filter(&has).collect();
+        let stray = owners.get(&record.owner).into_iter().flatten();
+        let stray = stray.map(|key| (record.owner.clone(), *key));
+        let found = needed.iter().filter(|it| has(it)).cloned().chain(stray);
+        let show = |keys: BTreeSet<(OwnerTag, Key)>| {
+            keys.into_iter().map(|(_, key)| key.show()).collect::<BTreeSet<_>>()
+        };
+        if let Ok(actual) = &mut self.actual {
+            actual.extend(show(found.collect()));
+        }
+        self.expected.extend(show(needed.union(&optional).cloned().collect()));
     }
 
     fn verdict(&self) -> &'static str {
@@ -120,7 +174,8 @@ fn flows_in_full(flows: &[Flow]) -> Value {
             "to": flow.to.to_string(),
             "port": numbers(flow.ports),
             "protocol": flow.ports.protocol().as_str(),
-            "bridge": flow.bridge.map(|bridge| bridge.to_string()),
+            "bridge": flow.bridge.map(|on| on.name.to_string()),
+            "by_port": flow.bridge.is_some_and(|on| on.by_port),
         })
     });
     flows.collect()
@@ -141,6 +196,13 @@ fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules:
     value["owner"] = json!(record.owner.as_str());
     value["backend"] = json!(record.backend.as_str());
     value["flows"] = flows_in_full(&record.flows);
+    if let Some((isolation, verdict)) = record.isolation.as_ref().zip(all.isolation) {
+        let ports = isolation
+            .ports
+            .iter()
+            .map(|port| json!({ "index": port.index, "bridge": port.bridge.to_string() }));
+        value["isolation"] = json!({ "verdict": verdict, "ports": ports.collect::<Value>() });
+    }
     value["env"] = json!(record.environment.iter().map(|v| v.key.as_str()).collect::<Vec<_>>());
     value["shows"] = passed(record).map(|variable| variable.key.as_str()).collect();
     value["hosts"] = json!({ "path": hosts_path(record), "lines": hosts_lines(record) });
@@ -204,6 +266,10 @@ fn fields(
     }
     for flow in &record.flows {
         row("flow", flow.to_string());
+    }
+    if let Some((isolation, verdict)) = record.isolation.as_ref().zip(all.isolation) {
+        let text = format!("{}, {verdict}", isolation.directions);
+        rows.push(vec!["isolated".into(), Cell::new(tone(verdict), text)]);
     }
     rows.extend(plan_rows(record, plan));
     let verdict = format!("{}, {}", record.backend, rules.verdict());

@@ -206,6 +206,9 @@ fn row(
         record.id.short().into(),
         if record.by_engine {
             Cell::from(format!("{} (by docker)", record.name))
+        } else if let (Some(isolation), None) = (&record.isolation, disputes.names.get(&record.id))
+        {
+            Cell::from(format!("{} (isolated: {})", record.name, isolation.directions))
         } else {
             disputes.name(record)
         },
@@ -238,6 +241,9 @@ pub(crate) fn summary(
     });
     if record.by_engine {
         shown["by"] = "docker".into();
+    }
+    if let Some(isolation) = &record.isolation {
+        shown["isolate"] = isolation.directions.as_str().into();
     }
     shown
 }

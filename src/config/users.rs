@@ -41,8 +41,8 @@ pub(super) fn salvage(whose: Whose, path: &Path) -> Config {
 
 /// Takes those keys of root's file that concern users too.
 fn below(of_root: Config, usual: Config) -> Config {
-    let Config { firewall, dialect, wait, runtime, .. } = of_root;
-    Config { firewall, dialect, wait, runtime, ..usual }
+    let Config { firewall, bind, dialect, wait, runtime, .. } = of_root;
+    Config { firewall, bind, dialect, wait, runtime, ..usual }
 }
 
 /// The user's file. The variable HOME is not asked: it is missing when a container starts.

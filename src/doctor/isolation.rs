@@ -6,6 +6,7 @@ use super::check::Check;
 use super::firewall::shown;
 use super::forward::is_of_engine;
 use crate::firewall::Choice;
+use crate::firewall::bridge::switch;
 use crate::firewall::probe::{self, Table};
 use crate::model::{BackendName, BridgeName, Family};
 use std::fs;
@@ -19,12 +20,15 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
         return Vec::new();
     }
     let families = context.tables.iter().map(|table| table.family);
-    let mut checks: Vec<Check> =
-        families.map(|family| switch(family, !bridges.is_empty())).collect();
+    let by_annotation = context.running.iter().any(|record| record.isolation.is_some());
+    let isolates = !bridges.is_empty() || by_annotation;
+    let mut checks: Vec<Check> = families.map(|family| filters(family, isolates)).collect();
+    if isolates {
+        checks.extend(TAGGED.iter().filter_map(|name| tagged(name)));
+    }
     if bridges.is_empty() {
         return checks;
     }
-    checks.extend(TAGGED.iter().filter_map(|name| tagged(name)));
     checks.push(interfaces(bridges));
     match context.chosen() {
         Some(BackendName::Nftables) => checks.push(drops_of_nftables(context)),
@@ -38,11 +42,8 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
 }
 
 /// Whether the firewall sees packets between two containers of one bridge.
-fn switch(family: Family, isolates: bool) -> Check {
-    let name = match family {
-        Family::V4 => "bridge-nf-call-iptables",
-        Family::V6 => "bridge-nf-call-ip6tables",
-    };
+fn filters(family: Family, isolates: bool) -> Check {
+    let name = switch::name(family);
     let value = fs::read_to_string(format!("/proc/sys/net/bridge/{name}")).ok();
     judge_switch(name, value.as_deref().map(str::trim), isolates)
 }

@@ -7,6 +7,7 @@
 //! Nothing is changed: no backend is chosen or set up, no directory created, no log opened. Records
 //! are read only if the state directory is valid, because opening it repairs it.
 
+mod bind;
 mod carried;
 mod check;
 mod config;
@@ -109,6 +110,7 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
         checks.extend(firewall::examine(&context));
         checks.extend(forward::examine(&context));
         checks.extend(isolation::examine(&context));
+        checks.extend(bind::examine(&context));
     }
     checks.extend(host::reloaders(&context));
     checks.extend(engines::examine(&context));

@@ -111,6 +111,18 @@ impl Firewall for Auto {
         self.working()?.isolate(bridges)
     }
 
+    fn guard(&self, gates: &[BridgeName]) -> Result<()> {
+        self.working()?.guard(gates)
+    }
+
+    fn guarded(&self) -> Result<Vec<BridgeName>> {
+        self.known().map_or_else(|| Ok(Vec::new()), Firewall::guarded)
+    }
+
+    fn release(&self) -> Result<()> {
+        self.known().map_or(Ok(()), Firewall::release)
+    }
+
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         self.working()?.ensure(rules, flows)
     }

@@ -6,8 +6,10 @@
 //! OCI-LINK       -m set --match-set oci-link4 src,dst,dst … -j ACCEPT      and the bridge of R
 //! OCI-LINK       -m conntrack --ctstate ESTABLISHED
 //!                -m set --match-set oci-link4 dst,src,src … -j ACCEPT      and the bridge of R
+//! OCI-LINK       the same two rules for oci-link4-port, of packets with the mark of `bridge.rs`
 //! OCI-LINK       the same two rules for oci-link4-routed, on any interface
 //! oci-link4      R,tcp:N,S comment "<tag>"       one per port, between two containers on one bridge
+//! oci-link4-port     R,tcp:N,S comment "<tag>"   the same for flows that are tied to ports of the bridge
 //! oci-link4-at   R,br0 comment "<tag>"           the bridge that the recipient is attached to
 //! oci-link4-routed   R,tcp:N,S comment "<tag>"   one per port of other flows
 //! ```
@@ -72,7 +74,7 @@ impl Ipset {
     /// Creates the backend. `memory` records for which families the rules were created.
     pub(crate) fn new(memory: SetupCache) -> Self {
         let own = Static {
-            kind: "ipset on bridges behind the user's",
+            kind: "ipset on bridges and ports behind the user's",
             chains: &[],
             prepare: make_sets,
             rules: sets::rules,
@@ -140,6 +142,18 @@ impl Firewall for Ipset {
 
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
         self.base.isolate(bridges)
+    }
+
+    fn guard(&self, gates: &[BridgeName]) -> Result<()> {
+        self.base.guard(gates)
+    }
+
+    fn guarded(&self) -> Result<Vec<BridgeName>> {
+        Ok(self.base.walls()?.gates)
+    }
+
+    fn release(&self) -> Result<()> {
+        self.base.release()
     }
 
     /// Adds the elements without listing the sets first.
@@ -249,7 +263,7 @@ impl Firewall for Ipset {
     }
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {
-        self.base.isolated()
+        Ok(self.base.walls()?.bridges)
     }
 }
 

@@ -159,6 +159,18 @@ impl Firewall for Iptables {
         self.base.isolate(bridges)
     }
 
+    fn guard(&self, gates: &[BridgeName]) -> Result<()> {
+        self.base.guard(gates)
+    }
+
+    fn guarded(&self) -> Result<Vec<BridgeName>> {
+        Ok(self.base.walls()?.gates)
+    }
+
+    fn release(&self) -> Result<()> {
+        self.base.release()
+    }
+
     /// Changes IPv6 first, then IPv4, because one transaction covers one family only.
     ///
     /// If IPv4 fails, IPv6 is rolled back. This order rolls back the family that fewer hosts use.
@@ -258,7 +270,7 @@ impl Firewall for Iptables {
     }
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {
-        self.base.isolated()
+        Ok(self.base.walls()?.bridges)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Isolation of bridges by the backend in use, and its removal from the other backends.
+//! Isolation by the backend in use, and its removal from the other backends.
 //!
 //! A rule of one backend cannot override a drop of another. So only the backend that holds the
 //! rules of starting containers may isolate.
@@ -10,7 +10,8 @@ use super::xtables::common_chain::Base;
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName};
 
-/// Isolates `bridges` in `firewall`, and ends the isolation by the other kind of backend.
+/// Isolates `bridges` in `firewall`, and ends the isolation by the other kind of backend. The gates of
+/// isolated containers move with it.
 ///
 /// Does nothing if both were done before. If `bridges` is empty and no backend was chosen yet, no
 /// backend is chosen or set up.
@@ -19,9 +20,27 @@ pub fn isolate(firewall: &dyn Firewall, memory: &SetupCache, bridges: &[BridgeNa
         return Ok(());
     }
     match firewall.name() {
-        BackendName::Nftables => Base::plain(memory.clone()).isolate(&[])?,
-        BackendName::Ipset | BackendName::Iptables => Nftables::new(memory.clone()).isolate(&[])?,
+        BackendName::Nftables => {
+            let other = Base::plain(memory.clone());
+            let left = other.walls()?;
+            if !left.is_empty() {
+                move_gates(firewall, &left.gates)?;
+                other.release()?;
+            }
+        }
+        BackendName::Ipset | BackendName::Iptables => {
+            let other = Nftables::new(memory.clone());
+            let left = other.walls()?;
+            if !left.is_empty() {
+                move_gates(firewall, &left.gates)?;
+                other.release()?;
+            }
+        }
         BackendName::None => {}
     }
     firewall.isolate(bridges)
+}
+
+fn move_gates(firewall: &dyn Firewall, gates: &[BridgeName]) -> Result<()> {
+    if gates.is_empty() { Ok(()) } else { firewall.guard(gates) }
 }

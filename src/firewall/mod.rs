@@ -4,6 +4,7 @@
 //! backend needs.
 
 mod auto;
+pub(crate) mod bridge;
 mod elements;
 pub(crate) mod foreign;
 pub(crate) mod ipset;
@@ -13,6 +14,7 @@ pub(crate) mod nftables;
 mod none;
 pub(crate) mod probe;
 mod setup_cache;
+pub(crate) mod walls;
 pub(crate) mod xtables;
 
 use crate::error::{Error, Kind, Result};
@@ -86,6 +88,14 @@ pub trait Firewall {
     /// Does nothing if it was done before. Callers use [`isolate`], which also ends the isolation
     /// by another backend.
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()>;
+    /// Judges the packets of isolated containers on `gates` too: the bridge table marks them.
+    ///
+    /// Does nothing if it was done before. Requires the host lock.
+    fn guard(&self, gates: &[BridgeName]) -> Result<()>;
+    /// The bridges on which packets of isolated containers are judged, according to the setup cache.
+    fn guarded(&self) -> Result<Vec<BridgeName>>;
+    /// Ends all isolation.
+    fn release(&self) -> Result<()>;
     /// Changes the owner's rules to permit exactly `flows`. On an error nothing has changed.
     ///
     /// Idempotent. Requires the host lock.
@@ -165,7 +175,7 @@ pub(crate) fn concerns(table: &str) -> bool {
 }
 
 /// The address families that this host supports.
-fn host_families() -> impl Iterator<Item = Family> {
+pub(crate) fn host_families() -> impl Iterator<Item = Family> {
     let v6 = Path::new("/proc/net/if_inet6").exists().then_some(Family::V6);
     [Family::V4].into_iter().chain(v6)
 }

@@ -30,11 +30,13 @@ pub(crate) mod messages;
 pub(crate) mod owner;
 mod ranges;
 mod reading;
-mod rules;
+pub(crate) mod rules;
+mod separation;
 mod table;
 
 use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::setup_cache::SetupCache;
+use super::walls::Walls;
 use super::{Firewall, InstalledRules, OwnerScope, Removal, RuleChange, failed};
 use crate::error::{Cause, Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
@@ -58,6 +60,16 @@ impl Nftables {
     /// Creates the backend. `memory` records the isolated bridges.
     pub(crate) fn new(memory: SetupCache) -> Self {
         Self { memory }
+    }
+
+    /// What is isolated according to the cache.
+    pub(crate) fn walls(&self) -> Result<Walls> {
+        self.memory.walls(ISOLATION)
+    }
+
+    fn separate(&self, walls: &Walls) -> Result<()> {
+        table::make(&mut Netlink::netfilter()?, walls)?;
+        self.memory.note_walls(ISOLATION, walls)
     }
 
     /// Adds the flows that the record does not name. Returns whether the kernel's state is as
@@ -90,10 +102,10 @@ impl Nftables {
         let mut link = Netlink::netfilter()?;
         let wanted: HashSet<&Flow> = flows.iter().collect();
         let grows = rules.before.iter().all(|flow| wanted.contains(flow));
-        let bridges = self.isolated()?;
+        let walls = self.walls()?;
         // Without the rules, the sets permit nothing and no bridge is isolated.
-        if !table::seems_whole(&mut link, &bridges)? {
-            table::make(&mut link, &bridges)?;
+        if !table::seems_whole(&mut link, &walls)? {
+            table::make(&mut link, &walls)?;
         }
         if grows && Self::add(&mut link, rules, flows)? {
             return Ok(());
@@ -108,20 +120,33 @@ impl Firewall for Nftables {
     }
 
     fn ensure_base(&self) -> Result<()> {
-        table::make(&mut Netlink::netfilter()?, &self.isolated()?).map_err(|error| {
-            match is_in_kernel() {
+        table::make(&mut Netlink::netfilter()?, &self.walls()?).map_err(
+            |error| match is_in_kernel() {
                 Err(lack) if lack.cause.is_lack() => lack,
                 _ => error,
-            }
-        })
+            },
+        )
     }
 
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        if self.isolated()? == bridges {
+        let now = self.walls()?;
+        if now.bridges == bridges { Ok(()) } else { self.separate(&now.with_bridges(bridges)) }
+    }
+
+    fn guard(&self, gates: &[BridgeName]) -> Result<()> {
+        let now = self.walls()?;
+        if gates.iter().all(|gate| now.gates.contains(gate)) {
             return Ok(());
         }
-        table::make(&mut Netlink::netfilter()?, bridges)?;
-        self.memory.note_isolated(ISOLATION, bridges)
+        self.separate(&now.with_gates(gates))
+    }
+
+    fn guarded(&self) -> Result<Vec<BridgeName>> {
+        Ok(self.walls()?.gates)
+    }
+
+    fn release(&self) -> Result<()> {
+        if self.walls()?.is_empty() { Ok(()) } else { self.separate(&Walls::default()) }
     }
 
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
@@ -183,13 +208,13 @@ impl Firewall for Nftables {
 
     fn remove_all(&self) -> Result<bool> {
         let found = table::delete(&mut Netlink::netfilter()?)?;
-        self.memory.note_isolated(ISOLATION, &[])?;
+        self.memory.note_walls(ISOLATION, &Walls::default())?;
         Ok(found)
     }
 
     /// All families share one table.
     fn is_intact(&self, _: &[Family]) -> Result<bool> {
-        table::is_whole(&mut Netlink::netfilter()?, &self.isolated()?)
+        table::is_whole(&mut Netlink::netfilter()?, &self.walls()?)
     }
 
     fn runs_programs(&self, _: Family) -> Result<bool> {
@@ -197,7 +222,7 @@ impl Firewall for Nftables {
     }
 
     fn isolated(&self) -> Result<Vec<BridgeName>> {
-        self.memory.isolated(ISOLATION)
+        Ok(self.walls()?.bridges)
     }
 }
 
@@ -217,7 +242,7 @@ pub(crate) fn is_absent(refusal: NetlinkError) -> bool {
 
 /// Whether the rules of the table isolate the containers of `bridges`.
 pub(crate) fn isolates(bridges: &[BridgeName]) -> Result<bool> {
-    table::is_whole(&mut Netlink::netfilter()?, bridges)
+    table::separates(&mut Netlink::netfilter()?, bridges)
 }
 
 /// The flows to single ports, which are elements of the sets.

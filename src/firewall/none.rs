@@ -24,6 +24,18 @@ impl Firewall for NoFirewall {
         Ok(())
     }
 
+    fn guard(&self, _: &[BridgeName]) -> Result<()> {
+        Ok(())
+    }
+
+    fn guarded(&self) -> Result<Vec<BridgeName>> {
+        Ok(Vec::new())
+    }
+
+    fn release(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn ensure(&self, _: OwnerScope<'_>, _: &[Flow]) -> Result<()> {
         Ok(())
     }

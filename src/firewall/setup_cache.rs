@@ -3,8 +3,8 @@
 //! It saves a container start from reading the kernel's state. An entry is valid only in the boot
 //! and in the network namespace in which it was written.
 
+use super::walls::Walls;
 use crate::error::Result;
-use crate::model::BridgeName;
 use crate::sys::net::netlink::namespace_cookie;
 use crate::sys::private_dir::Directory;
 use crate::sys::site::{Standing, standing};
@@ -59,15 +59,13 @@ impl SetupCache {
         self.state.write(note, format!("{}\n{what}", self.here()?).as_bytes())
     }
 
-    /// The isolated bridges according to the entry `note`.
-    pub(crate) fn isolated(&self, note: &str) -> Result<Vec<BridgeName>> {
-        let text = self.recall(note)?.unwrap_or_default();
-        Ok(text.lines().filter_map(|line| BridgeName::new(line).ok()).collect())
+    /// What is isolated according to the entry `note`.
+    pub(crate) fn walls(&self, note: &str) -> Result<Walls> {
+        Ok(Walls::parse(&self.recall(note)?.unwrap_or_default()))
     }
 
-    /// Stores the isolated bridges in the entry `note`.
-    pub(crate) fn note_isolated(&self, note: &str, bridges: &[BridgeName]) -> Result<()> {
-        let lines: Vec<&str> = bridges.iter().map(BridgeName::as_str).collect();
-        self.note(note, &lines.join("\n"))
+    /// Stores what is isolated in the entry `note`.
+    pub(crate) fn note_walls(&self, note: &str, walls: &Walls) -> Result<()> {
+        self.note(note, &walls.text())
     }
 }

@@ -2,6 +2,7 @@
 //! comments can contain any text.
 
 use crate::firewall::probe::{has_chain, in_front, wide_accepts};
+use crate::firewall::walls::Walls;
 use crate::firewall::xtables::chains::Chains;
 use crate::firewall::xtables::command::lines;
 use crate::firewall::xtables::common_chain::{isolates, missing, removal};
@@ -29,7 +30,8 @@ pub fn iptables(bytes: &[u8]) {
         let is_own = own.iter().any(|own| command.starts_with(own));
         assert!(is_own || command.starts_with("-D OCI-LINK "), "{command}");
     }
-    for text in [removal(&there), missing(&there, &[], &[], &[], &[bridge])] {
+    let walls = Walls { bridges: vec![bridge], gates: vec![bridge] };
+    for text in [removal(&there), missing(&there, &[], &[], &[], &walls)] {
         for command in text.lines() {
             let (verb, chain) = command.split_once(' ').unwrap_or_default();
             let ours = chain.starts_with("OCI-LINK") || chain == "FORWARD -j OCI-LINK";

@@ -50,8 +50,8 @@ fn sets(answer: &Attributes<'_>) {
         }
     }
     for family in Family::BOTH {
-        for bridged in [true, false] {
-            let set = nftables::NftSet { family, bridged };
+        for (bridged, by_port) in [(true, true), (true, false), (false, false)] {
+            let set = nftables::NftSet { family, bridged, by_port };
             for item in nftables::elements(answer) {
                 let element = nftables::element(set, &item);
                 assert!(element.is_none_or(|element| nftables::NftSet::of(&element.key) == set));

@@ -32,7 +32,7 @@ pub(crate) struct Graph {
 pub(crate) struct Node {
     /// Its name, with its id if another container has the same name.
     pub(crate) name: String,
-    /// Its IP addresses, or `host network`.
+    /// Its IP addresses, or `host network`, and whether it is isolated.
     pub(crate) addresses: Vec<String>,
     /// Its state.
     pub(crate) state: NodeState,
@@ -171,12 +171,16 @@ fn called(record: &Record, has_namesakes: bool) -> String {
     }
 }
 
+/// What is shown below the name: addresses, and whether it is isolated.
 fn addresses(record: &Record) -> Vec<String> {
-    match &record.network {
+    let mut lines = match &record.network {
         Network::Own(addresses) => addresses.iter().map(|a| a.ip().to_string()).collect(),
         Network::Host => vec!["host network".to_owned()],
         Network::NoBridge(on) => vec![format!("no bridge ({})", on.as_str())],
-    }
+    };
+    let isolation = record.isolation.iter();
+    lines.extend(isolation.map(|isolation| format!("isolated: {}", isolation.directions)));
+    lines
 }
 
 /// The ports of `source` to which `recipient` has flows.

@@ -218,6 +218,7 @@ fn record_of(host: &Host, container: RunningContainer) -> Result<Record> {
         by_engine: true,
         pod: None,
         admitted: Admitted::None,
+        isolation: None,
         is_pod_infra: false,
         id,
     })

@@ -7,10 +7,12 @@
 use crate::error::{Cause, Error, Failures, Kind, Result};
 use crate::firewall::{OwnerScope, Removal, RuleChange};
 use crate::host::Effects;
+use crate::lifecycle::isolating;
+use crate::link::seats::all_seats;
 use crate::link::{Plan, hosts};
 use crate::model::{
     Address, BackendName, ContainerId, Created, Flow, FlowIndex, HostsEdit, HostsPlace, OwnerTag,
-    Phase, Record,
+    Phase, Record, Seat,
 };
 use crate::store::{Change, Commit, pod_peers, shared_hosts_blocks};
 use crate::sys::hosts::HostsFile;
@@ -25,6 +27,7 @@ pub(crate) fn carry_out(
 ) -> Result<Commit> {
     let Some(revision) = write_pending(effects, plan)? else { return Ok(Commit::Conflict) };
     change_rules(effects, &[plan], Removal::AtOnce).into_iter().collect::<Result<()>>()?;
+    isolating::begin(effects, &plan.record, plan.before.phase == Phase::Pending)?;
     end_connections(effects, &[Ended::of_plan(plan)])?;
     if let (Some(mut file), Some(planned)) = (file, &plan.hosts_content) {
         write_hosts(&mut file, plan, Some(planned))?;
@@ -62,6 +65,9 @@ pub(crate) fn change_rules(
     removal: Removal,
 ) -> Vec<Result<()>> {
     let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
+    // A seat alone permits nothing.
+    let seats: Vec<&Seat> = plans.iter().flat_map(|plan| &plan.seats).collect();
+    let seated = effects.ports.seat(&seats);
     for (at, plan) in plans.iter().enumerate() {
         let (owner, mut before) = (&plan.record.owner, plan.before.flows.as_slice());
         let mut outcome = Ok(());
@@ -71,6 +77,9 @@ pub(crate) fn change_rules(
             before = &[];
         }
         let has_rules = !plan.before.flows.is_empty() || !plan.record.flows.is_empty();
+        if let (true, Err(error)) = (!plan.seats.is_empty() && outcome.is_ok(), &seated) {
+            outcome = Err(error.again());
+        }
         if has_rules && outcome.is_ok() {
             let rules = OwnerScope { owner, before };
             changes.push((at, RuleChange { rules, flows: &plan.record.flows, removal }));
@@ -236,8 +245,11 @@ pub(crate) fn rollback_rest(
     }
 }
 
-/// Removes the rules that `record` names. Their connections must be ended next.
+/// Removes the rules that `record` names, the seats of its container, and its isolation. Their connections must be
+/// ended next.
 pub(crate) fn remove_rules(effects: Effects<'_>, record: &Record) -> Result<()> {
+    unseat(effects, record, &all_seats(record));
+    isolating::end(effects, record);
     let (owner, before) = (&record.owner, record.flows.as_slice());
     if before.is_empty() {
         return Ok(());
@@ -249,6 +261,17 @@ pub(crate) fn remove_rules(effects: Effects<'_>, record: &Record) -> Result<()> 
     }
     log::debug!("{}: rules of {} removed", record.id, effects.firewall.name());
     Ok(())
+}
+
+/// Removes `seats` of a container. A failure is logged only: the kernel gives the number of a port once, so a seat
+/// that is left permits nothing to the next container with its address, and `sync` removes it.
+pub(crate) fn unseat(effects: Effects<'_>, record: &Record, seats: &[Seat]) {
+    if let Err(error) = effects.ports.unseat(&seats.iter().collect::<Vec<_>>()) {
+        log::error!(
+            "{}: its bridge ports are not forgotten; run oci-link sync: {error}",
+            record.id
+        );
+    }
 }
 
 /// Removes our block from the hosts file. A file that oci-link created is removed if nothing else

@@ -25,11 +25,10 @@ pub(crate) enum Concern {
 }
 
 impl Concern {
-    /// Whether a container that was read successfully has links, besides those that only its engine
-    /// declares. One that asks for isolation is refused when its annotations are read, so it has no
-    /// record.
+    /// Whether a container that was read successfully is isolated, or has links besides those that only
+    /// its engine declares.
     pub(crate) fn of_record(record: &Record) -> Self {
-        if record.needs_links() { Self::Linked } else { Self::Unlinked }
+        if record.needs_us() { Self::Linked } else { Self::Unlinked }
     }
 
     /// Reads the annotations in the text of a config.json. Never fails.

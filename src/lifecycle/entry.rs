@@ -45,9 +45,9 @@ const ROUNDS: u32 = 3;
 /// [`allowance::UNLINKED`]. A failure at a later stage is logged only: the container runs, and its links stand.
 pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook) -> Result<()> {
     let record = container.record.clone();
-    let _programs = (!record.needs_links()).then(|| Allowance::begin(allowance::UNLINKED));
+    let _programs = (!record.needs_us()).then(|| Allowance::begin(allowance::UNLINKED));
     match lock_and_start(host, container, after) {
-        Err(error) if error.cause == Cause::LockHeld && !record.needs_links() => {
+        Err(error) if error.cause == Cause::LockHeld && !record.needs_us() => {
             log::info!("{}: recorded later: {error}", record.id);
             leave(host, &Note::started(&record))
         }
@@ -74,11 +74,12 @@ fn lock_and_start(host: &Host, mut container: StartingContainer, after: AfterHoo
     if !record.links.is_empty() {
         adopt(host, Requester::of(record), &record.links, &container.listing);
     }
-    let host = &if container.record.links.is_empty() {
+    let record = &container.record;
+    let host = &if record.links.is_empty() && !record.needs_us() {
         host.lock_within(UNLINKED)?
-    } else if !container.record.needs_links() {
+    } else if !record.needs_us() {
         host.lock_within(ENGINE_LINKED)?
-    } else if is_later_stage(host, &container.record) {
+    } else if record.links.is_empty() || is_later_stage(host, record) {
         host.lock()?
     } else {
         lock_when_ready(host, &mut container)?
@@ -203,9 +204,12 @@ fn lock_for_an_end<'h>(host: &'h Host, id: &ContainerId, records: &[Record]) -> 
     host.lock_within(END)
 }
 
-/// Whether rules name an address of one of `records`. If that cannot be read, they may.
+/// Whether rules name an address or a port of one of `records`. If that cannot be read, they may.
 fn have_rules(host: &Host, records: &[Record]) -> bool {
-    records.iter().any(|record| is_linked(host.store.as_ref(), record).unwrap_or(true))
+    let have = |record: &Record| {
+        record.isolation.is_some() || is_linked(host.store.as_ref(), record).unwrap_or(true)
+    };
+    records.iter().any(have)
 }
 
 /// Waits until one of `records` has ended, for [`DYING`] at most. All have one id, and the runtime has

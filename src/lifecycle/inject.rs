@@ -92,7 +92,8 @@ pub(crate) fn edited(
     let declared = if is_sandbox { Declared::default() } else { spec.annotations.declared()? };
     let clues = container.id.map(|id| Clues { id, bundle: container.bundle, spec: &spec });
     let recorded = recorded_links(host, (container.starts, hooks), &spec, clues.as_ref());
-    let is_plain = declared.links.is_empty() && recorded.is_empty();
+    let is_isolated = declared.isolate.is_some();
+    let is_plain = declared.links.is_empty() && recorded.is_empty() && !is_isolated;
     let hooked = document.has_hooks();
     if hooks == Hooks::Poststop && is_plain && !hooked {
         return Ok(container.text.to_owned());
@@ -126,7 +127,8 @@ pub(crate) fn edited(
         let owner = Owner { id, names, hostname: hostname.as_ref() };
         engine_links::choose(host, owner, &recorded, &listing)
     });
-    if hooks == Hooks::Poststop && declared.links.is_empty() && taken.is_empty() && !hooked {
+    let is_plain = declared.links.is_empty() && taken.is_empty() && !is_isolated;
+    if hooks == Hooks::Poststop && is_plain && !hooked {
         return Ok(container.text.to_owned());
     }
     variables.extend(engine_links::variables(host, me, &taken, &own, &listing));

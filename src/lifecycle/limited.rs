@@ -38,7 +38,7 @@ pub(crate) fn gap(me: &Record, link_state: &LinkState, source: &Record) -> Optio
     let me = Record { links: vec![link_state.clone()], ..me.clone() };
     let (me, found) = limited(&me, vec![Candidate::Running(Box::new(source.clone()))]);
     let gap = found.iter().find_map(|candidate| match candidate {
-        Candidate::Running(there) => carry::gap(&me, there, &Routing::closed()),
+        Candidate::Running(there) => carry::gap(&me, there, &Routing::default().closed()),
         _ => None,
     });
     match gap {

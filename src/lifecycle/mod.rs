@@ -18,6 +18,7 @@ pub(crate) mod engine_links;
 pub(crate) mod entry;
 pub(crate) mod home;
 pub(crate) mod inject;
+pub(crate) mod isolating;
 pub(crate) mod limited;
 pub(crate) mod lookup;
 pub(crate) mod notes;

@@ -58,7 +58,10 @@ pub(crate) fn first_plan(
         shared,
     });
     let ambiguous = Ambiguous::find(host, me, candidates)?;
-    let routing = routing::to_candidates(host, me, candidates);
+    let mut routing = routing::to_candidates(host, me, candidates);
+    if candidates.iter().any(|candidate| matches!(candidate, Candidate::Running(_))) {
+        routing.ties = host.ties().clone();
+    }
     let candidates = candidates.clone();
     let plan = ambiguous.plan(me, &World { candidates, hosts, routing }, absent)?;
     if let Some(file) = file {

@@ -45,9 +45,14 @@ pub(crate) fn between<'a>(
     routing
 }
 
-/// Reads the bridges that podman and nerdctl separate while that is still possible: privileges are dropped
-/// next. Nothing is read for the default network of podman.
-pub(crate) fn prepare<'a>(host: &Locked<'_>, mut records: impl Iterator<Item = &'a Record>) {
+/// Reads how flows are tied, and the bridges that podman and nerdctl separate, while that is still possible:
+/// privileges are dropped next. `records` are the recipients whose links are planned then. Nothing is read for
+/// the default network of podman.
+pub(crate) fn prepare<'a>(host: &Locked<'_>, records: impl Iterator<Item = &'a Record>) {
+    let mut records = records.peekable();
+    if records.peek().is_some() {
+        host.ties();
+    }
     let is_elsewhere = |record: &Record| {
         let mut bridges = record.network.addresses().iter().filter_map(Address::bridge);
         bridges.any(|bridge| bridge.as_str() != DEFAULT_OF_PODMAN)

@@ -2,13 +2,14 @@
 
 use crate::error::Result;
 use crate::firewall::InstalledRules;
+use crate::firewall::bridge::keys::Key;
 use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::home;
 use crate::model::{BackendName, Flow, FlowIndex, Origin, OwnerTag, Record, StateId};
 use crate::store::NewerRecord;
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// All records and rules at one moment.
 pub(crate) struct HostSnapshot {
@@ -20,6 +21,9 @@ pub(crate) struct HostSnapshot {
     pub(crate) newer: Vec<NewerRecord>,
     /// The rules of each backend that could be read.
     pub(crate) rules: Vec<(BackendName, BTreeMap<OwnerTag, InstalledRules>)>,
+    /// What the bridge table has of each container.
+    pub(crate) ports: BTreeMap<OwnerTag, Vec<Key>>,
+    all_ports: HashSet<Key>,
     /// Whether all backends could be read.
     pub(crate) is_complete: bool,
     /// The tags of all records; that of a running container with the backend that has its rules.
@@ -64,8 +68,14 @@ impl HostSnapshot {
         let backends = living.iter().map(|record: &Record| (record, Some(record.backend)));
         let all = dead.iter().map(|record| (record, None)).chain(backends);
         let owners = all.map(|(record, backend)| (record.owner.clone(), backend)).collect();
-        let permitted = OnceCell::new();
-        Ok(Self { living, dead, newer, rules, is_complete, owners, permitted })
+        let (permitted, ports) = (OnceCell::new(), host.ports.owners()?);
+        let all_ports = ports.values().flatten().copied().collect();
+        Ok(Self { living, dead, newer, rules, ports, all_ports, is_complete, owners, permitted })
+    }
+
+    /// Whether the bridge table has this key, of whichever container.
+    pub(crate) fn has_port(&self, key: Key) -> bool {
+        self.all_ports.contains(&key)
     }
 
     /// The rules with this tag in one backend.

@@ -18,7 +18,7 @@ use crate::lifecycle::replan::{ATTEMPTS, log_failure};
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::remove;
 use crate::lifecycle::together::Changes;
-use crate::lifecycle::{debug_log, home, orphans, routing};
+use crate::lifecycle::{debug_log, home, isolating, orphans, routing};
 use crate::link::OnMissing;
 use crate::model::{ContainerId, HostsEdit, HostsPlace, MAX_LINKS, Missing, Phase, Record};
 use crate::store::notes::Note;
@@ -49,13 +49,13 @@ pub(crate) fn start_locked(
     home::check(host)?;
     match host.isolate() {
         // The container starts all the same, so it is recorded.
-        Err(error) if !record.needs_links() => {
+        Err(error) if !record.needs_us() => {
             log::error!("isolation: left unchanged: {error}");
         }
         isolated => isolated?,
     }
-    // Without links there are no rules, so no backend is chosen or set up.
-    if !record.links.is_empty() {
+    // Without links and isolation there are no rules, so no backend is chosen or set up.
+    if !record.links.is_empty() || record.isolation.is_some() {
         record.backend = host.firewall.name();
     }
     debug_log::backend(&record, &host.config.firewall);
@@ -63,6 +63,7 @@ pub(crate) fn start_locked(
     let Previous { record, cleared, neighbours, are_more } = replace_previous(host, record, files)?;
     let note = are_more.then(|| Note::started(&record));
     orphans::purge_from(host, &record)?;
+    isolating::prepare(host, &record)?;
     // The file was opened before the lock. Removed containers may have had lines in it.
     if let Some(hosts) = hosts.as_mut().filter(|_| cleared || absences.waited) {
         hosts.look_again()?;
@@ -86,7 +87,7 @@ pub(crate) fn start_locked(
     }
     let how = (ipv6_loopback, absent, &absences);
     let place = hosts.as_ref().map(|file| file.place().clone());
-    let (needs_links, plain) = (record.needs_links(), without_links(&record, place));
+    let (needs_us, plain) = (record.needs_us(), without_links(&record, place));
     let started = publish(host, record, hosts, how).and_then(|()| {
         if process.ended(0) {
             return Err(Error::new(Kind::Namespace, format!("{id}: ended while it was started")));
@@ -94,7 +95,7 @@ pub(crate) fn start_locked(
         Ok(())
     });
     let undone = match started {
-        Err(error) if !is_later_stage && (needs_links || plain.links.is_empty()) => {
+        Err(error) if !is_later_stage && (needs_us || plain.links.is_empty()) => {
             undo(host, &id, absences.explain(error))
         }
         Err(error) if !is_later_stage => publish_without(host, &plain, error),

@@ -4,7 +4,7 @@ use crate::engine::{self, Clues, Listing};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::absent::Absences;
-use crate::lifecycle::{debug_log, home};
+use crate::lifecycle::{debug_log, home, isolating};
 use crate::link::Refusal;
 use crate::link::env::name_variable;
 use crate::model::{
@@ -71,6 +71,10 @@ impl StartingContainer {
         if !declared.links.is_empty() && declared.missing != Missing::Defer {
             must_have_an_address(&state.id, &namespace)?;
         }
+        let isolation = match declared.isolate {
+            Some(directions) => Some(isolating::read(&state.id, directions, &process, &namespace)?),
+            None => None,
+        };
         let links = links(&spec, &declared, facts.is_pod_infra);
         let on_host = namespace.is_ours || namespace.no_bridge.is_some();
         let hosts = if on_host { None } else { open_hosts(host, state, &spec, &links)? };
@@ -117,6 +121,7 @@ impl StartingContainer {
             by_engine: false,
             pod: spec.annotations.pod(),
             admitted: declared.admitted,
+            isolation,
             is_pod_infra: facts.is_pod_infra,
             id: state.id.clone(),
         };

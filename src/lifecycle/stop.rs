@@ -9,7 +9,7 @@ use crate::lifecycle::apply::{remove_rules, rollback_rest};
 use crate::lifecycle::lookup::recipients_of;
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::together::{Changes, failures, replan_all};
-use crate::lifecycle::{debug_log, home};
+use crate::lifecycle::{debug_log, home, routing};
 use crate::model::{ContainerId, Record};
 use crate::store::hosts_sharers;
 
@@ -45,6 +45,7 @@ pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook)
             touched.extend(recipients_of(host.store.as_ref(), record)?);
             touched.extend(sharers(host, record));
         }
+        routing::prepare(host, touched.iter());
         confine(host, touched.iter().chain(ended.iter().copied()), None);
     }
     for record in ended {

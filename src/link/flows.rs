@@ -2,7 +2,7 @@
 
 use super::carry::{Pair, pair};
 use super::{OnMissing, Refusal};
-use crate::model::{Address, BackendName, Family, Flow, Record, Routing};
+use crate::model::{Address, BackendName, Bind, Family, Flow, Record, Routing};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -65,7 +65,7 @@ pub(crate) fn flows(
     routing: &Routing,
 ) -> Result<Vec<Flow>, Refusal> {
     let (mut flows, mut known, mut total) = (Vec::new(), HashSet::<Flow>::new(), 0);
-    let within = Routing::closed();
+    let within = routing.closed();
     for (at, connected) in sources.iter_mut().enumerate() {
         let Some(source) = connected else { continue };
         // A link of an engine leads to no other network.
@@ -73,6 +73,11 @@ pub(crate) fn flows(
         let mut new = between(recipient, source, if is_engine { &within } else { routing });
         new.retain(|flow| !known.contains(flow));
         let more: usize = new.iter().map(|flow| weight(recipient.backend, flow)).sum();
+        if absent != OnMissing::Leave && !is_engine {
+            if let Some(why) = unbound(recipient, source, routing) {
+                return Err(Refusal::CannotBind { source: source.name.clone(), why });
+            }
+        }
         let too_many = too_many_ports(recipient, source);
         if too_many.is_none() && total + more <= MAX_FLOWS {
             total += more;
@@ -96,10 +101,23 @@ fn between(recipient: &Record, source: &Record, routing: &Routing) -> Vec<Flow> 
         if from == to {
             continue; // Both are in one pod.
         }
-        let bridge = ours.bridge().filter(|ours| theirs.bridge() == Some(*ours));
+        let bridge = routing.ties.between(&ours, &theirs, recipient.backend);
         flows.extend(source.ports.iter().map(|ports| Flow { from, to, ports, bridge }));
     }
     flows
+}
+
+/// Why flows between both containers cannot be tied to ports, where they must be.
+fn unbound(recipient: &Record, source: &Record, routing: &Routing) -> Option<String> {
+    if routing.ties.bind != Bind::Port || source.ports.is_empty() {
+        return None;
+    }
+    let mut pairs = Family::BOTH.into_iter().filter_map(|f| pair(recipient, source, f, routing));
+    pairs.find_map(|Pair { ours, theirs, .. }| {
+        let on = routing.ties.between(&ours, &theirs, recipient.backend)?;
+        let is_apart = on.by_port && ours.ip() != theirs.ip();
+        is_apart.then(|| routing.ties.obstacle(&ours, &theirs))?
+    })
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use super::carry::{Cut, End, gap};
 use super::flows::{flows, source_address};
+use super::seats::seats;
 use super::{Candidate, OnMissing, RecipientNames, Refusal, hosts, resolve};
 use crate::model::{
     Address, Alias, DeclaredBy, Family, Flow, Hostname, HostsEdit, HostsPlace, Link, LinkState,
-    Phase, Record, Routing, is_reserved,
+    Phase, Record, Routing, Seat, is_reserved,
 };
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -48,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) shared: Vec<String>,
     /// The aliases whose lines replace those of the engine.
     pub(crate) replaced: Vec<Alias>,
+    /// Where the two ends of flows that are tied to ports are.
+    pub(crate) seats: Vec<Seat>,
 }
 
 impl Plan {
@@ -95,7 +98,8 @@ pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan
     }
     let shared = world.hosts.as_ref().map_or_else(Vec::new, |file| file.shared.clone());
     let (before, replaced) = (me.clone(), Vec::new());
-    let mut plan = Plan { record, before, hosts_content: None, shared, replaced };
+    let seats = seats(me, &record.flows, sources.iter().flatten().copied());
+    let mut plan = Plan { record, before, hosts_content: None, shared, replaced, seats };
     if let Some(file) = &world.hosts {
         plan_hosts(&mut plan, me, file, (&sources, &world.routing));
     }
@@ -109,7 +113,7 @@ fn must_carry(
     absent: OnMissing,
     routing: &Routing,
 ) -> Result<(), Refusal> {
-    let within = Routing::closed();
+    let within = routing.closed();
     for (link_state, connected) in me.links.iter().zip(sources) {
         let Some(source) = *connected else { continue };
         // A link of an engine leads to no other network.
@@ -150,7 +154,7 @@ fn plan_hosts(
     let replaced = connected.clone().filter(|(link_state, _)| of_docker(link_state));
     plan.replaced = replaced.map(|(link_state, _)| link_state.link.alias.clone()).collect();
     let base = hosts::without_engine_lines(&there, &plan.replaced);
-    let within = Routing::closed();
+    let within = routing.closed();
     let mut lines: Vec<String> = connected
         .flat_map(|(link_state, source)| {
             let routing = if of_docker(link_state) { &within } else { routing };

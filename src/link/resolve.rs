@@ -94,6 +94,13 @@ pub(crate) enum Refusal {
         /// The number of its ports.
         ports: usize,
     },
+    /// The flows cannot be tied to bridge ports, and `firewall.bind` says that they must be.
+    CannotBind {
+        /// The source's name.
+        source: ContainerName,
+        /// What is in the way, and what to do.
+        why: String,
+    },
     /// Another container has the alias for another source, in the same hosts file.
     SharedHosts {
         /// The alias.
@@ -144,6 +151,10 @@ impl fmt::Display for Refusal {
                 write!(f, "alias \"{alias}\": is the container's own host name")
             }
             Self::CannotCarry(cut) => cut.fmt(f),
+            Self::CannotBind { source, why } => write!(
+                f,
+                "link to {source}: firewall.bind is \"port\": {why}; or set it to \"auto\""
+            ),
             Self::TooManyFlows => {
                 write!(f, "links: the sources expose more than {MAX_FLOWS} ports")
             }

@@ -4,12 +4,13 @@ use super::{BridgeName, Invalid};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An address that a link may use, with its prefix length and the bridge of its interface.
+/// An address that a link may use, with its prefix length, and bridge and bridge port of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address {
     ip: IpAddr,
     prefix: u8,
     bridge: Option<BridgeName>,
+    port: Option<u32>,
 }
 
 impl Address {
@@ -28,7 +29,7 @@ impl Address {
             None if prefix > bits => {
                 Err(Invalid::new("prefix length", &prefix.to_string(), "longer than the address"))
             }
-            None => Ok(Self { ip, prefix, bridge: None }),
+            None => Ok(Self { ip, prefix, bridge: None, port: None }),
         }
     }
 
@@ -45,6 +46,13 @@ impl Address {
         Self { bridge, ..self }
     }
 
+    /// Returns this address with another bridge port: an index in the network namespace with the bridges.
+    /// `None` means that it is not known.
+    #[must_use]
+    pub(crate) fn behind(self, port: Option<u32>) -> Self {
+        Self { port, ..self }
+    }
+
     /// Returns the address without the prefix length.
     pub(crate) fn ip(&self) -> IpAddr {
         self.ip
@@ -53,6 +61,11 @@ impl Address {
     /// Returns the host's bridge that carries its packets, or `None` if no such bridge is known.
     pub(crate) fn bridge(&self) -> Option<BridgeName> {
         self.bridge
+    }
+
+    /// Returns the index of the bridge's port that its packets come by, or `None` if it is not known.
+    pub(crate) fn port(&self) -> Option<u32> {
+        self.port
     }
 
     /// Whether both addresses are in one network, by the shorter of the two prefixes.

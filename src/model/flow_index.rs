@@ -11,11 +11,12 @@ use std::net::IpAddr;
 #[derive(Debug, Default)]
 pub(crate) struct FlowIndex(HashMap<Ends, Vec<PortRange>>);
 
-/// All that a flow says except its ports.
+/// All that a flow says except its ports, and except whether it is tied to those of its bridge: a connection of a
+/// flow goes on when the flow is tied in another way.
 type Ends = (IpAddr, IpAddr, Protocol, Option<BridgeName>);
 
 fn ends(flow: &Flow) -> Ends {
-    (flow.from, flow.to, flow.ports.protocol(), flow.bridge)
+    (flow.from, flow.to, flow.ports.protocol(), flow.bridge.map(|on| on.name))
 }
 
 impl FlowIndex {
@@ -117,7 +118,7 @@ mod tests {
             let rest: Vec<String> = rest.iter().map(|flow| flow.ports.to_string()).collect();
             assert_eq!(rest, expected, "{of} without {others:?}");
         }
-        let elsewhere = Flow { bridge: BridgeName::new("br0").ok(), ..flow("80") };
+        let elsewhere = Flow { bridge: BridgeName::new("br0").ok().map(Into::into), ..flow("80") };
         assert_eq!(index(&["80"]).rest_of(&elsewhere), [elsewhere]);
     }
 }

@@ -4,9 +4,9 @@
 //! that holds the rules, and the container's identity. None of these is computed again.
 
 use super::{
-    Admitted, Alias, BridgeName, ContainerId, ContainerName, Engine, Fingerprint, Hostname,
-    Invalid, LinkState, Network, NetworkNames, OwnerTag, Place, Pod, PortRange, PortSet, Reference,
-    Variable,
+    Admitted, Alias, ContainerId, ContainerName, Engine, Fingerprint, Hostname, Invalid, Isolation,
+    LinkState, Network, NetworkNames, OnBridge, OwnerTag, Place, Pod, PortRange, PortSet,
+    Reference, Variable,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -56,8 +56,9 @@ pub struct Flow {
     /// The bridge that both containers are attached to, if there is one and it is known.
     ///
     /// Only packets that enter and leave through it are permitted, so an address spoofed elsewhere
-    /// is useless. With `None` the rule checks addresses only.
-    pub bridge: Option<BridgeName>,
+    /// is useless. If the flow is also tied to ports, one on the same bridge is. With `None` the rule checks
+    /// addresses only.
+    pub bridge: Option<OnBridge>,
 }
 
 impl Flow {
@@ -271,6 +272,8 @@ pub struct Record {
     pub pod: Option<Pod>,
     /// Which other namespaces of Kubernetes may link to it.
     pub admitted: Admitted,
+    /// What isolates it, if its annotation asks for that.
+    pub isolation: Option<Isolation>,
     /// Whether it only holds a pod's namespaces. No link refers to it, and no command lists it.
     pub is_pod_infra: bool,
 }
@@ -280,6 +283,11 @@ impl Record {
     /// not count.
     pub(crate) fn needs_links(&self) -> bool {
         self.links.iter().any(|link_state| !link_state.declared_by.is_engine())
+    }
+
+    /// Whether the container must not start without us: it needs its links or its isolation.
+    pub(crate) fn needs_us(&self) -> bool {
+        self.needs_links() || self.isolation.is_some()
     }
 
     /// Returns the alias of the first link that is connected to `source`.

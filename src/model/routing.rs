@@ -1,6 +1,6 @@
 //! What is known of the ways between the networks of this host.
 
-use super::{BridgeName, Family, address::is_inside};
+use super::{BridgeName, Family, Ties, address::is_inside};
 use std::net::IpAddr;
 
 /// How far an engine separates a bridge from other networks. The highest of several counts.
@@ -37,7 +37,8 @@ pub(crate) struct Routes {
     pub(crate) networks: Vec<(IpAddr, u8)>,
 }
 
-/// What is known of the ways between networks. The default is that nothing stands in the way.
+/// What is known of the ways between networks, and how flows are tied within one. The default is that nothing
+/// stands in the way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Routing {
     /// The bridges that an engine separates, or not, because its configuration says so.
@@ -48,12 +49,14 @@ pub(crate) struct Routing {
     pub(crate) unforwarded: Vec<Family>,
     /// Whether no packet gets from one network to another.
     pub(crate) is_closed: bool,
+    /// How flows on one bridge are tied.
+    pub(crate) ties: Ties,
 }
 
 impl Routing {
     /// Returns that of a link that stays within one network.
-    pub(crate) fn closed() -> Self {
-        Self { is_closed: true, ..Self::default() }
+    pub(crate) fn closed(&self) -> Self {
+        Self { is_closed: true, ties: self.ties.clone(), ..Self::default() }
     }
 
     /// Whether the namespace `netns` has a route to `ip`. Unknown routes count as present.

@@ -38,6 +38,7 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         by_engine: false,
         pod: None,
         admitted: Admitted::None,
+        isolation: None,
         is_pod_infra: false,
         id,
     }

@@ -5,7 +5,7 @@ mod pods;
 use super::json::{self, Key, Members};
 use super::spelling::nearest;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Admitted, ContainerName, EnvFilter, Invalid, Link, Missing, PortSet};
+use crate::model::{Admitted, ContainerName, EnvFilter, Invalid, Isolate, Link, Missing, PortSet};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -15,9 +15,9 @@ use std::fmt;
 /// Prefix of all annotations of oci-link.
 pub(crate) const PREFIX: &str = "org.oci-link.";
 /// The keys of all annotations of oci-link, without the prefix. [`Declared`] has their values.
-const KEYS: [&str; 6] = ["links", "name", "ports", "env", "missing", "from"];
+const KEYS: [&str; 7] = ["links", "name", "ports", "env", "missing", "from", "isolate"];
 /// Keys that are reserved for later versions. They are not misspelt.
-const RESERVED: [&str; 2] = ["isolate", "share"];
+const RESERVED: [&str; 1] = ["share"];
 /// The annotation in which image tools (umoci) store an image's EXPOSE.
 const IMAGE_PORTS: &str = "org.opencontainers.image.exposedPorts";
 /// Prefixes of the annotations that oci-link or an engine's reader uses. Others are not stored.
@@ -47,6 +47,8 @@ pub(crate) struct Declared {
     pub(crate) missing: Missing,
     /// `org.oci-link.from`.
     pub(crate) admitted: Admitted,
+    /// `org.oci-link.isolate`.
+    pub(crate) isolate: Option<Isolate>,
 }
 
 /// Whether the container of a config.json asks for links or for isolation, so that it must not start
@@ -66,7 +68,7 @@ pub(crate) fn declares_links(config_json: &[u8]) -> bool {
 pub(crate) fn asks_for_links(key: &str, value: &str) -> bool {
     match key.strip_prefix(PREFIX) {
         Some("links") => value.trim() != "none",
-        Some("isolate") => ["in", "out", "both"].contains(&value.trim()),
+        Some("isolate") => Isolate::is_asked_by(value),
         _ => false,
     }
 }
@@ -113,7 +115,7 @@ impl Annotations {
 
     /// Whether the container asks for links or isolation, see [`declares_links`].
     pub(crate) fn declare_links(&self) -> bool {
-        let isolates = |value: &String| ["in", "out", "both"].contains(&value.trim());
+        let isolates = |value: &String| Isolate::is_asked_by(value);
         !self.is_sandbox()
             && (self.values("links").iter().any(|value| self.asks_for(value))
                 || self.values("isolate").iter().any(isolates))
@@ -131,13 +133,13 @@ impl Annotations {
     /// of `ports` and `env`.
     pub(crate) fn declared(&self) -> Result<Declared> {
         let strict = self.declare_links();
-        self.check_isolate(strict)?;
         self.check_keys(strict)?;
         let value = |name: &str| self.value(name);
         let name = usable(strict, value("name"), ContainerName::new)?;
         let ports = usable(strict, value("ports"), PortSet::parse)?;
         let env = usable(strict, value("env"), EnvFilter::parse)?;
         let missing = usable(strict, value("missing"), Missing::parse)?;
+        let isolate = usable(strict, value("isolate"), Isolate::parse)?;
         let name = name.good();
         let links = value("links")?.map(|links| self.links_of(links, name.as_ref())).transpose()?;
         Ok(Declared {
@@ -155,6 +157,7 @@ impl Annotations {
                 env => env.good().unwrap_or_default(),
             },
             missing: missing.good().unwrap_or_default(),
+            isolate: isolate.good().flatten(),
         })
     }
 
@@ -184,15 +187,6 @@ impl Annotations {
                 Err(Invalid::new("annotation", &key, "occurs twice with different values"))
             }
         }
-    }
-
-    /// Isolation is not implemented. A container that asks for it must not run without it.
-    fn check_isolate(&self, strict: bool) -> Result<()> {
-        for value in self.values("isolate").iter().filter(|value| value.trim() != "none") {
-            let error = Invalid::new("isolate", value, "isolation is not supported");
-            tolerate(strict, Err(error.into()))?;
-        }
-        Ok(())
     }
 
     /// Reports keys of ours that are unknown. A key with a slash is for one container of a pod.

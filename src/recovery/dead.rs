@@ -3,12 +3,17 @@
 
 use super::finding::Finding;
 use crate::error::{Failures, Result};
+use crate::firewall::bridge::KeyChange;
+use crate::firewall::bridge::keys::Key;
 use crate::host::Locked;
 use crate::lifecycle::apply::remove_owner;
+use crate::lifecycle::isolating::keys;
 use crate::lifecycle::orphans::remove_all;
 use crate::lifecycle::remove;
 use crate::lifecycle::snapshot::HostSnapshot;
+use crate::link::seats::all_seats;
 use crate::model::{BackendName, Origin, OwnerTag, Record};
+use std::collections::{HashMap, HashSet};
 
 /// Finds dead containers, orphaned rules and leftovers in the state directory. The caller holds the
 /// host lock.
@@ -29,8 +34,52 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
             ownerless.map(|owner| Finding::Orphaned { backend: *backend, owner: owner.clone() }),
         );
     }
+    findings.extend(stale_ports(host, snapshot).map(|(owner, _)| Finding::Ports(owner.clone())));
     findings.extend(host.store.leftovers(host.lock())?.into_iter().map(Finding::Leftover));
     Ok(findings)
+}
+
+/// What the bridge table has that no record accounts for, by owner. What dead containers have is removed with
+/// their records.
+fn stale_ports<'a>(
+    host: &Locked<'_>,
+    snapshot: &'a HostSnapshot,
+) -> impl Iterator<Item = (&'a OwnerTag, Vec<Key>)> {
+    let living: HashMap<&OwnerTag, &Record> =
+        snapshot.living.iter().map(|record| (&record.owner, record)).collect();
+    let own = host.identity;
+    let all = snapshot.ports.iter().filter(move |(owner, _)| {
+        let is_ours = owner.origin(own) == Origin::Own || snapshot.is_recorded(owner);
+        is_ours && !snapshot.may_be_newer(owner)
+    });
+    all.filter_map(move |(owner, there)| {
+        let valid: HashSet<Key> = match living.get(owner) {
+            Some(record) => {
+                let seats = all_seats(record).into_iter();
+                let seats = seats.flat_map(|seat| Key::seat(seat.port, seat.ip));
+                seats.chain(keys(record)).collect()
+            }
+            None if snapshot.is_recorded(owner) => return None,
+            None => HashSet::new(),
+        };
+        let stale: Vec<Key> = there.iter().filter(|key| !valid.contains(key)).copied().collect();
+        (!stale.is_empty()).then_some((owner, stale))
+    })
+}
+
+/// Removes what the bridge table has of `owner` that no record accounts for. Requires the host lock under which it
+/// was found.
+pub(crate) fn remove_ports(
+    host: &Locked<'_>,
+    snapshot: &HostSnapshot,
+    owner: &OwnerTag,
+) -> Result<()> {
+    let stale = stale_ports(host, snapshot).find(|(its, _)| *its == owner);
+    let Some((owner, before)) = stale else { return Ok(()) };
+    if !snapshot.is_recorded(owner) {
+        return host.ports.remove_owner(owner);
+    }
+    host.ports.change(&[KeyChange { owner, before, after: Vec::new() }])
 }
 
 /// Removes the rules of `orphaned`, and ends their connections together. Returns the outcome of each, in the
@@ -56,10 +105,16 @@ pub(crate) fn remove_dead(
 ) -> Result<()> {
     let mut failures = Failures::default();
     failures.note(remove(host, record));
+    if snapshot.ports.contains_key(&record.owner) {
+        failures.note(host.ports.remove_owner(&record.owner));
+    }
     for (backend, owners) in &snapshot.rules {
         if owners.contains_key(&record.owner) {
             failures.note(purge_from(host, snapshot, *backend, &record.owner));
         }
+    }
+    if snapshot.ports.contains_key(&record.owner) {
+        failures.note(host.ports.remove_owner(&record.owner));
     }
     failures.into_result()
 }

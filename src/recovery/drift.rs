@@ -3,21 +3,29 @@
 
 use super::finding::Finding;
 use crate::error::{Cause, Result};
+use crate::firewall::bridge::keys::Key;
 use crate::host::Locked;
 use crate::lifecycle::addresses::{Look, follow, is_outdated};
 use crate::lifecycle::apply::remove_owner;
+use crate::lifecycle::isolating;
 use crate::lifecycle::planning::plan;
 use crate::lifecycle::replan::settle;
 use crate::lifecycle::snapshot::HostSnapshot;
+use crate::link::seats::seats;
 use crate::link::{OnMissing, hosts};
-use crate::model::{BackendName, Family, Phase, Record};
+use crate::model::{BackendName, ContainerId, Family, Flow, Phase, Record};
 use crate::sys::hosts::HostsFile;
+use std::collections::{BTreeSet, HashMap};
 
 /// Finds all such differences. The caller holds the host lock.
 pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings = base(host, snapshot)?;
     let mut look = Look::at_most(host, usize::MAX);
+    let living = snapshot.living.iter().map(|record| (&record.id, record)).collect();
     for record in &snapshot.living {
+        if !isolating::is_whole(host, record, &snapshot.ports)? {
+            findings.push(Finding::Isolated(record.into()));
+        }
         if is_outdated(record, &mut look) {
             findings.push(Finding::Addresses(record.into()));
         }
@@ -34,7 +42,7 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
         } else if !now.linked {
             findings.push(Finding::Links(record.into()));
         }
-        if !has_its_rules(host, snapshot, record)? {
+        if !has_its_rules(host, snapshot, record)? || !has_its_seats(snapshot, &living, record) {
             findings.push(Finding::Rules(record.into()));
         }
         if record.phase == Phase::Ready && !now.has_lines {
@@ -48,6 +56,11 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
 /// backend is checked only if it is in use.
 fn base(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
+    let is_tied = |flow: &Flow| flow.bridge.is_some_and(|on| on.by_port);
+    let uses_ports = snapshot.living.iter().any(|record| record.flows.iter().any(is_tied));
+    if uses_ports && !host.ports.is_intact()? {
+        findings.push(Finding::BridgeTable);
+    }
     let chosen = host.firewall.chosen();
     let wanted = &host.config.isolate;
     if chosen != Some(BackendName::None) && host.firewall.isolated()? != *wanted {
@@ -168,10 +181,27 @@ fn has_its_rules(host: &Locked<'_>, snapshot: &HostSnapshot, record: &Record) ->
     Ok(lines == expected && !record.flows.is_empty())
 }
 
+/// Whether the bridge table has both ends of the flows of `record` that are tied to ports. `living` are all running
+/// containers.
+fn has_its_seats(
+    snapshot: &HostSnapshot,
+    living: &HashMap<&ContainerId, &Record>,
+    record: &Record,
+) -> bool {
+    let sources: BTreeSet<&ContainerId> =
+        record.links.iter().filter_map(|link_state| link_state.source.as_ref()).collect();
+    let sources = sources.into_iter().filter_map(|id| living.get(id).copied());
+    // Which container of a pod has it does not matter.
+    let has = |key: &Key| snapshot.has_port(*key);
+    let seats = seats(record, &record.flows, sources);
+    seats.iter().all(|seat| Key::seat(seat.port, seat.ip).iter().all(has))
+}
+
 /// Repairs isolation or the shared parts of a backend. Requires the host lock.
 pub(crate) fn repair(host: &Locked<'_>, finding: &Finding) -> Result<()> {
     match finding {
         Finding::Isolation => host.isolate(),
+        Finding::BridgeTable => host.ports.make(),
         Finding::Base(backend) => host.effects(*backend, |effects| effects.firewall.ensure_base()),
         _ => Ok(()),
     }
@@ -192,7 +222,15 @@ pub(crate) fn repair_container(
     if findings.iter().all(is_about_addresses) {
         return Ok(());
     }
-    let now = if moved { host.store.get(&record.id)? } else { None };
+    let is_about_isolation = |finding: &Finding| matches!(finding, Finding::Isolated(_));
+    let mut now = if moved { host.store.get(&record.id)? } else { None };
+    if findings.iter().any(is_about_isolation) {
+        isolating::restore(host, now.as_ref().unwrap_or(record))?;
+        if findings.iter().all(|it| is_about_addresses(it) || is_about_isolation(it)) {
+            return Ok(());
+        }
+        now = host.store.get(&record.id)?;
+    }
     restore(host, snapshot, now.as_ref().unwrap_or(record))
 }
 

@@ -28,6 +28,12 @@ pub(crate) enum Finding {
     /// A link waits for the container, which runs by Docker's files: without oci-link, or under another name
     /// than that of its record.
     Source(ContainerLabel),
+    /// Bridge ports with a tag that no record has, or that its record does not have.
+    Ports(OwnerTag),
+    /// The table that knows bridge ports, which all containers share. `gc --all` removes it.
+    SharedPorts,
+    /// Rules of that table are missing.
+    BridgeTable,
     /// A file that a killed writer left in the state directory.
     Leftover(String),
     /// Chains, sets and rules that all owners share, which `gc --all` keeps: another state directory has
@@ -37,6 +43,8 @@ pub(crate) enum Finding {
     Base(BackendName),
     /// The isolated bridges differ from config.toml.
     Isolation,
+    /// The container asks for isolation and does not have all of it.
+    Isolated(ContainerLabel),
     /// A change of the container's links was not finished.
     Unfinished(ContainerLabel),
     /// The container has other addresses than in its record.
@@ -70,6 +78,7 @@ impl Finding {
         match self {
             Self::Dead(container)
             | Self::Linked(container)
+            | Self::Isolated(container)
             | Self::Unfinished(container)
             | Self::Addresses(container)
             | Self::Links(container)
@@ -82,6 +91,9 @@ impl Finding {
             | Self::Kept(_)
             | Self::Base(_)
             | Self::Shared(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
+            | Self::BridgeTable
             | Self::Isolation => None,
         }
     }
@@ -93,7 +105,11 @@ impl Finding {
             | Self::Kept(_)
             | Self::Base(_)
             | Self::Shared(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
+            | Self::BridgeTable
             | Self::Isolation
+            | Self::Isolated(_)
             | Self::Rules(_) => Kind::Firewall,
             Self::Hosts(_) => Kind::Hosts,
             Self::Dead(_)
@@ -111,6 +127,8 @@ impl Finding {
     pub(crate) fn is_grave(&self) -> bool {
         match self {
             Self::Isolation
+            | Self::Isolated(_)
+            | Self::BridgeTable
             | Self::Unfinished(_)
             | Self::Addresses(_)
             | Self::Links(_)
@@ -122,6 +140,8 @@ impl Finding {
             | Self::Linked(_)
             | Self::Orphaned { .. }
             | Self::Shared(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
             | Self::Kept(_)
             | Self::Source(_)
             | Self::Unrecorded(_)
@@ -136,12 +156,16 @@ impl Finding {
             | Self::Linked(_)
             | Self::Orphaned { .. }
             | Self::Shared(_)
+            | Self::Ports(_)
+            | Self::SharedPorts
             | Self::Leftover(_) => "removed",
             Self::Kept(_) => "kept",
             Self::Source(_)
             | Self::Unrecorded(_)
             | Self::Base(_)
+            | Self::BridgeTable
             | Self::Isolation
+            | Self::Isolated(_)
             | Self::Unfinished(_)
             | Self::Addresses(_)
             | Self::Links(_)
@@ -176,6 +200,13 @@ impl fmt::Display for Finding {
                     "{container}: links wait for it, and docker's files have it under this name"
                 )
             }
+            Self::Ports(owner) => {
+                write!(f, "bridge ports: no container has those with the owner tag {owner}")
+            }
+            Self::SharedPorts => f.write_str("firewall: the table of oci-link for bridge ports"),
+            Self::BridgeTable => {
+                f.write_str("firewall: rules of the table of oci-link for bridge ports are missing")
+            }
             Self::Leftover(name) => write!(f, "leftover in the state directory: {name}"),
             Self::Shared(BackendName::Nftables) => {
                 f.write_str("firewall: the table of oci-link in nftables")
@@ -190,6 +221,9 @@ impl fmt::Display for Finding {
                 write!(f, "firewall: common rules of {backend} are missing or misplaced")
             }
             Self::Isolation => f.write_str("firewall: isolated bridges differ from config.toml"),
+            Self::Isolated(container) => {
+                write!(f, "{container}: it asks for isolation and is not isolated")
+            }
             Self::Unfinished(container) => {
                 write!(f, "{container}: a change of its links was interrupted")
             }

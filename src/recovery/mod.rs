@@ -162,6 +162,7 @@ fn repair(
     }
     for finding in nobodys {
         let done = match &finding {
+            Finding::Ports(owner) => dead::remove_ports(&locked, &snapshot, owner),
             Finding::Leftover(_) => locked.store.remove_leftovers(locked.lock()),
             _ => drift::repair(&locked, &finding),
         };

@@ -30,6 +30,14 @@ pub(crate) fn end_all(host: &Host) -> Result<Repaired> {
             Err(error) => repaired.failures.note(Err(error)),
         }
     }
+    match host.ports.owners() {
+        Ok(owners) if owners.keys().any(|owner| owner.origin(host.identity) == Origin::Other) => {}
+        Ok(_) => match host.ports.remove_all() {
+            Ok(false) => {}
+            done => repaired.note(vec![Finding::SharedPorts], done.map(drop)),
+        },
+        Err(error) => repaired.failures.note(Err(error)),
+    }
     Ok(repaired)
 }
 
@@ -61,7 +69,7 @@ fn remove_shared(host: &Locked<'_>, backends: &[BackendName], repaired: &mut Rep
 /// Ends the isolation, which is this state directory's own, and nothing else.
 fn keep_shared(host: &Locked<'_>, backends: &[BackendName], repaired: &mut Repaired) {
     for backend in backends {
-        let done = host.effects(*backend, |effects| effects.firewall.isolate(&[]));
+        let done = host.effects(*backend, |effects| effects.firewall.release());
         repaired.note(vec![Finding::Kept(*backend)], done);
     }
 }

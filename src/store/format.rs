@@ -3,6 +3,7 @@
 //! Decoding checks every value: a record may come from another version of oci-link or may be
 //! damaged.
 
+mod isolated;
 mod parts;
 
 use self::parts::{StoredFlow, StoredHosts, StoredLink, StoredPlace};
@@ -20,7 +21,8 @@ use std::path::PathBuf;
 /// The newest record version. Records of this version and older ones can be read.
 const VERSION: u32 = 2;
 /// The version of a record that the previous version of oci-link reads too. From a range of ports it would
-/// make one rule for each, and it would route links that Docker keeps within one network.
+/// make one rule for each, it would route links that Docker keeps within one network, and it would look for
+/// flows that are tied to ports among those that are not.
 const PREVIOUS: u32 = 1;
 
 #[derive(Deserialize)]
@@ -82,6 +84,10 @@ struct Stored {
     /// The bridge of each address that is on one. Records of earlier versions have no bridges.
     #[serde(default)]
     bridges: BTreeMap<IpAddr, String>,
+    /// The index of the bridge port of each address that is behind one. Missing if there are none, and in
+    /// records of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    bridge_ports: BTreeMap<IpAddr, u32>,
     /// Missing if there are none. Records of earlier versions have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     former: Vec<IpAddr>,
@@ -116,6 +122,9 @@ struct Stored {
     /// The other namespaces that may link to it. Missing for none, and in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     admitted: Option<String>,
+    /// Missing if the container is not isolated, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    isolation: Option<isolated::StoredIsolation>,
     /// Missing in records of earlier versions, and of containers that are linked to.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pod_infra: bool,
@@ -148,6 +157,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
             Network::Own(_) | Network::Host => None,
         },
         bridges: bridges(record.network.addresses()),
+        bridge_ports: bridge_ports(record.network.addresses()),
         ports: record.ports.iter().map(|port| port.to_string()).collect(),
         env: record.environment.iter().map(ToString::to_string).collect(),
         links: record.links.iter().map(StoredLink::from).collect(),
@@ -166,6 +176,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
             [pod.namespace.to_string(), pod.name.to_string(), pod.container.to_string()]
         }),
         admitted: (record.admitted != Admitted::None).then(|| record.admitted.to_string()),
+        isolation: record.isolation.as_ref().map(isolated::StoredIsolation::from),
         pod_infra: record.is_pod_infra,
     };
     serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
@@ -175,7 +186,11 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
 fn is_new(record: &Record) -> bool {
     let mut ranges = record.ports.iter().chain(record.flows.iter().map(|flow| flow.ports));
     let mut links = record.links.iter();
-    ranges.any(|range| !range.is_single()) || links.any(|link| link.declared_by.is_engine())
+    let mut tied = record.flows.iter().filter_map(|flow| flow.bridge);
+    ranges.any(|range| !range.is_single())
+        || links.any(|link| link.declared_by.is_engine())
+        || tied.any(|on| on.by_port)
+        || record.isolation.is_some()
 }
 
 /// Decodes a record and checks every value.
@@ -216,7 +231,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
             Some(addresses) => Network::Own(all(addresses, |text| {
                 let address = Address::parse(text)?;
                 let bridge = stored.bridges.get(&address.ip());
-                Ok(address.on(bridge.map(|name| BridgeName::new(name)).transpose()?))
+                let bridge = bridge.map(|name| BridgeName::new(name)).transpose()?;
+                Ok(address.on(bridge).behind(stored.bridge_ports.get(&address.ip()).copied()))
             })?),
             None => {
                 let on = stored.no_bridge.as_deref().and_then(NoBridge::parse);
@@ -239,6 +255,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         by_engine: stored.by_engine,
         pod: stored.pod.map(|pod| pod_of(&pod)).transpose()?,
         admitted: stored.admitted.as_deref().map(Admitted::parse).transpose()?.unwrap_or_default(),
+        isolation: stored.isolation.as_ref().map(TryInto::try_into).transpose()?,
         is_pod_infra: stored.pod_infra,
     })
 }
@@ -260,6 +277,10 @@ fn pod_of([namespace, name, container]: &[String; 3]) -> std::result::Result<Pod
 fn bridges(addresses: &[Address]) -> BTreeMap<IpAddr, String> {
     let known = addresses.iter().filter_map(|at| Some((at.ip(), at.bridge()?.to_string())));
     known.collect()
+}
+
+fn bridge_ports(addresses: &[Address]) -> BTreeMap<IpAddr, u32> {
+    addresses.iter().filter_map(|at| Some((at.ip(), at.port()?))).collect()
 }
 
 fn all<'a, S, T>(

@@ -44,7 +44,8 @@ impl Sample {
     /// The packet that opens a connection of this flow, to its first port. `ends` are the addresses of
     /// recipient and source, as far as they are known.
     pub(crate) fn of(flow: &Flow, ends: [Option<&Address>; 2]) -> Self {
-        let [input, output] = ends.map(|end| flow.bridge.or_else(|| end?.bridge()).map(Device::of));
+        let [input, output] =
+            ends.map(|end| flow.bridge.map(|on| on.name).or_else(|| end?.bridge()).map(Device::of));
         let [ours, theirs] = ends.map(|end| end.map(Address::subnet));
         Self {
             family: Family::of(flow.from),

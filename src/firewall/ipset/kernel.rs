@@ -26,8 +26,9 @@ const ATTEMPTS: usize = 200;
 /// the listing of the filter table.
 pub(crate) fn make_sets(family: Family, there: &[String]) -> Result<()> {
     let mut link = Netlink::netfilter()?;
-    let [bridged, seats, routed] = IpSet::all_of(family);
+    let [bridged, ported, seats, routed] = IpSet::all_of(family);
     make_set(&mut link, bridged)?;
+    make_set(&mut link, ported)?;
     make_set(&mut link, seats)?;
     let is_new = make_set(&mut link, routed)?;
     // Earlier versions kept all flows in the set that now requires a bridge. If their rules are

@@ -43,7 +43,7 @@ pub(crate) enum SetChange {
 fn type_of(set: IpSet) -> (&'static str, u8) {
     match set.kind {
         Kind::Seats => ("hash:net,iface", 4),
-        Kind::Bridged | Kind::Routed => ("hash:ip,port,ip", 3),
+        Kind::Bridged | Kind::Ported | Kind::Routed => ("hash:ip,port,ip", 3),
     }
 }
 
@@ -172,7 +172,7 @@ pub(crate) fn element(set: IpSet, data: &Attributes<'_>) -> Option<Element<SetEn
         let to = parse_address(&data.inside(IPSET_ATTR_IP2))?;
         let ports = PortRange::single(number, protocol)?;
         let flow = Flow { from: ip, to, ports, bridge: None };
-        SetEntry::Flow { flow, bridged: set.kind == Kind::Bridged }
+        SetEntry::Flow { flow, kind: set.kind }
     };
     let comment = data.get(IPSET_ATTR_COMMENT).and_then(text).unwrap_or_default();
     Some(Element { key, comment: comment.to_owned() })
@@ -256,12 +256,18 @@ mod tests {
     fn what_is_written_is_read() {
         let [v4, other, v6] = ["10.0.0.2", "10.0.0.3", "fd00::2"].map(|ip| ip.parse().unwrap());
         let ports = PortRange::single(0x0102, Protocol::Sctp).unwrap();
-        let flow = |from, to, bridged| {
+        let flow = |from, to, kind| {
             let flow = Flow { from, to, ports, bridge: None };
-            SetEntry::Flow { flow, bridged }
+            SetEntry::Flow { flow, kind }
         };
         let seat = |ip| SetEntry::Seat { ip, bridge: BridgeName::new("br-0123456789ab").unwrap() };
-        for key in [flow(v4, other, true), flow(v6, v6, false), seat(v4), seat(v6)] {
+        let flows = [
+            flow(v4, other, Kind::Bridged),
+            flow(v4, other, Kind::Ported),
+            flow(v6, v6, Kind::Ported),
+            flow(v6, v6, Kind::Routed),
+        ];
+        for key in flows.into_iter().chain([seat(v4), seat(v6)]) {
             let read = |change, comment: &str| {
                 let mut batch = Batch::default();
                 let written = Element { key, comment: comment.to_owned() };

@@ -5,16 +5,19 @@
 //! bridge. In either direction, a packet of the flow must arrive and leave on the bridge of the
 //! recipient.
 
+use crate::firewall::bridge::MATCH_BOUND;
 use crate::firewall::xtables::common_chain::BASE;
-use crate::model::{BridgeName, Family, Flow, PortRange, PortSet};
+use crate::model::{BridgeName, Family, Flow, OnBridge, PortRange, PortSet};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 /// The purpose of a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     /// Flows that are permitted only on the bridge of the recipient.
     Bridged,
+    /// Flows that are permitted only there, and only by the ports of both ends.
+    Ported,
     /// Pairs of address and bridge (seats).
     Seats,
     /// Flows that are permitted on any interface.
@@ -32,15 +35,14 @@ pub(crate) struct IpSet {
 
 impl IpSet {
     /// The sets of one family.
-    pub(crate) fn all_of(family: Family) -> [Self; 3] {
-        [Kind::Bridged, Kind::Seats, Kind::Routed].map(|kind| Self { family, kind })
+    pub(crate) fn all_of(family: Family) -> [Self; 4] {
+        [Kind::Bridged, Kind::Ported, Kind::Seats, Kind::Routed].map(|kind| Self { family, kind })
     }
 
     /// The set that `entry` belongs to.
     pub(crate) fn of(entry: &SetEntry) -> Self {
         let (ip, kind) = match entry {
-            SetEntry::Flow { flow, bridged: true } => (flow.from, Kind::Bridged),
-            SetEntry::Flow { flow, bridged: false } => (flow.from, Kind::Routed),
+            SetEntry::Flow { flow, kind } => (flow.from, *kind),
             SetEntry::Seat { ip, .. } => (*ip, Kind::Seats),
         };
         Self { family: Family::of(ip), kind }
@@ -50,9 +52,11 @@ impl IpSet {
     pub(crate) fn name(self) -> &'static str {
         match (self.family, self.kind) {
             (Family::V4, Kind::Bridged) => "oci-link4",
+            (Family::V4, Kind::Ported) => "oci-link4-port",
             (Family::V4, Kind::Seats) => "oci-link4-at",
             (Family::V4, Kind::Routed) => "oci-link4-routed",
             (Family::V6, Kind::Bridged) => "oci-link6",
+            (Family::V6, Kind::Ported) => "oci-link6-port",
             (Family::V6, Kind::Seats) => "oci-link6-at",
             (Family::V6, Kind::Routed) => "oci-link6-routed",
         }
@@ -66,8 +70,8 @@ pub(crate) enum SetEntry {
     Flow {
         /// The flow to one port, without its bridge, which is in the seat of the recipient.
         flow: Flow,
-        /// Whether the flow is permitted only on the bridge of the recipient.
-        bridged: bool,
+        /// The kind of the set of flows that has it.
+        kind: Kind,
     },
     /// The bridge that an address is attached to.
     Seat {
@@ -86,13 +90,13 @@ impl SetEntry {
     pub(crate) fn all(flows: &[Flow]) -> Vec<Self> {
         let (mut seats, mut known) = (HashSet::new(), HashSet::new());
         let each = flows.iter().flat_map(|flow| {
-            let (protocol, bridged) = (flow.ports.protocol(), flow.bridge.is_some());
+            let (protocol, kind) = (flow.ports.protocol(), kind(flow));
             let single = move |number| PortRange::single(number, protocol);
             let ports = flow.ports.numbers().filter_map(single);
-            ports.map(move |ports| Self::Flow { flow: Flow { ports, ..flow.anywhere() }, bridged })
+            ports.map(move |ports| Self::Flow { flow: Flow { ports, ..flow.anywhere() }, kind })
         });
         let mut all: Vec<Self> = each.filter(|entry| known.insert(*entry)).collect();
-        let taken = flows.iter().filter_map(|flow| Some((flow.from, flow.bridge?)));
+        let taken = flows.iter().filter_map(|flow| Some((flow.from, flow.bridge?.name)));
         for (ip, bridge) in taken.filter(|seat| seats.insert(*seat)) {
             all.push(Self::Seat { ip, bridge });
         }
@@ -118,8 +122,8 @@ impl SetEntry {
     /// A key that puts the ports of a flow one after the other.
     pub(crate) fn order(&self) -> impl Ord + use<> {
         let (to, protocol) = match self {
-            Self::Flow { flow, bridged } => {
-                (Some((flow.to, *bridged)), Some(flow.ports.protocol().number()))
+            Self::Flow { flow, kind } => {
+                (Some((flow.to, *kind)), Some(flow.ports.protocol().number()))
             }
             Self::Seat { .. } => (None, None),
         };
@@ -132,8 +136,8 @@ impl SetEntry {
             PortRange::single(flow.ports.first().checked_add(1)?, flow.ports.protocol())
         };
         match self {
-            Self::Flow { flow, bridged } => next_port(flow).is_some_and(|ports| {
-                *next == Self::Flow { flow: Flow { ports, ..*flow }, bridged: *bridged }
+            Self::Flow { flow, kind } => next_port(flow).is_some_and(|ports| {
+                *next == Self::Flow { flow: Flow { ports, ..*flow }, kind: *kind }
             }),
             Self::Seat { .. } => false,
         }
@@ -154,10 +158,13 @@ impl SetEntry {
     /// exists.
     pub(crate) fn as_flows(&self, seats: &HashMap<IpAddr, Vec<BridgeName>>) -> Vec<Flow> {
         match self {
-            Self::Flow { flow, bridged: false } => vec![*flow],
-            Self::Flow { flow, bridged: true } => {
+            Self::Flow { flow, kind: Kind::Routed | Kind::Seats } => vec![*flow],
+            Self::Flow { flow, kind: kind @ (Kind::Bridged | Kind::Ported) } => {
                 let bridges = seats.get(&flow.from).map_or(&[][..], Vec::as_slice);
-                let bound = bridges.iter().map(|bridge| Flow { bridge: Some(*bridge), ..*flow });
+                let by_port = *kind == Kind::Ported;
+                let bound = bridges
+                    .iter()
+                    .map(|name| Flow { bridge: Some(OnBridge { name: *name, by_port }), ..*flow });
                 bound.chain(bridges.is_empty().then_some(*flow)).collect()
             }
             Self::Seat { .. } => Vec::new(),
@@ -173,6 +180,15 @@ impl SetEntry {
             }
             Self::Seat { ip, bridge } => format!("add {set} {ip},{bridge}"),
         }
+    }
+}
+
+/// The kind of the set for a flow.
+fn kind(flow: &Flow) -> Kind {
+    match flow.bridge {
+        None => Kind::Routed,
+        Some(OnBridge { by_port: false, .. }) => Kind::Bridged,
+        Some(OnBridge { by_port: true, .. }) => Kind::Ported,
     }
 }
 
@@ -195,11 +211,15 @@ pub(crate) fn with_ranges(flows: &[Flow]) -> Vec<Flow> {
 /// connection. In a match of the seats, the first word selects the address to compare. The second
 /// word selects the interface: `src` on arrival, `dst` on departure.
 pub(crate) fn rules(family: Family) -> Vec<String> {
-    let [flows, seats, routed] = IpSet::all_of(family).map(IpSet::name);
+    let [flows, ported, seats, routed] = IpSet::all_of(family).map(IpSet::name);
     let at =
         |end| format!("-m set --match-set {seats} {end},src -m set --match-set {seats} {end},dst ");
-    let mut all = plain(flows);
-    for (rule, end) in all.iter_mut().zip(["src", "dst"]) {
+    let mut all = plain(ported);
+    for rule in &mut all {
+        *rule = rule.replace(&format!("-A {BASE} "), &format!("-A {BASE} {MATCH_BOUND} "));
+    }
+    all.extend(plain(flows));
+    for (rule, end) in all.iter_mut().zip(["src", "dst"].into_iter().cycle()) {
         *rule = rule.replace("-j ACCEPT", &format!("{}-j ACCEPT", at(end)));
     }
     all.extend(plain(routed));
@@ -229,7 +249,7 @@ mod tests {
     fn flow(from: &str, to: &str, ports: &str, bridge: &str) -> Flow {
         let ports = port(ports);
         let [from, to] = [from, to].map(|ip| ip.parse().unwrap());
-        Flow { from, to, ports, bridge: BridgeName::new(bridge).ok() }
+        Flow { from, to, ports, bridge: BridgeName::new(bridge).ok().map(OnBridge::from) }
     }
 
     #[test]
@@ -313,12 +333,16 @@ mod tests {
                 ),
             ]
         };
-        let [there, _] = rule("oci-link6", &at("src"));
-        let [_, back] = rule("oci-link6", &at("dst"));
-        assert_eq!(
-            rules(Family::V6),
-            [vec![there, back], rule("oci-link6-routed", "").to_vec()].concat()
-        );
+        let bound = |set| {
+            let [there, _] = rule(set, &at("src"));
+            let [_, back] = rule(set, &at("dst"));
+            vec![there, back]
+        };
+        let mark = "-A OCI-LINK -m mark --mark 0x10000000/0x10000000 ";
+        let ported = bound("oci-link6-port").into_iter();
+        let ported = ported.map(|rule| rule.replace("-A OCI-LINK ", mark)).collect();
+        let routed = rule("oci-link6-routed", "").to_vec();
+        assert_eq!(rules(Family::V6), [ported, bound("oci-link6"), routed].concat());
         assert_eq!(outdated(Family::V6), rule("oci-link6", ""));
     }
 }

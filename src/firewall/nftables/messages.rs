@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::firewall::elements::Element;
-use crate::model::{BridgeName, Family, Flow, PortRange, Protocol};
+use crate::model::{BridgeName, Family, Flow, OnBridge, PortRange, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, text};
 use crate::sys::net::netlink::uapi::{
     NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES, NFPROTO_INET,
@@ -44,21 +44,27 @@ pub(crate) const fn message_type(command: u16) -> u16 {
 pub(crate) struct Transaction {
     batch: Batch,
     empty: bool,
+    family: u8,
 }
 
 impl Default for Transaction {
     fn default() -> Self {
-        let mut batch = Batch::default();
-        batch.bracket(NFNL_MSG_BATCH_BEGIN, NFNL_SUBSYS_NFTABLES);
-        Self { batch, empty: true }
+        Self::of(NFPROTO_INET)
     }
 }
 
 impl Transaction {
+    /// A transaction about our table of the protocol family `family` (`NFPROTO_…`).
+    pub(crate) fn of(family: u8) -> Self {
+        let mut batch = Batch::default();
+        batch.bracket(NFNL_MSG_BATCH_BEGIN, NFNL_SUBSYS_NFTABLES);
+        Self { batch, empty: true, family }
+    }
+
     /// Adds a message about our table. `write` adds its attributes.
     pub(crate) fn message(&mut self, command: u16, flags: u16, write: impl FnOnce(&mut Body<'_>)) {
         self.empty = false;
-        about_table(&mut self.batch, command, flags, write);
+        about_table_of(self.family, &mut self.batch, command, flags, write);
     }
 
     /// Adds elements. The kernel refuses the transaction if one of them exists.
@@ -98,6 +104,13 @@ impl Transaction {
         self.batch.bytes()
     }
 
+    /// Asks the kernel whether it would carry out the transaction, and changes nothing. The kernel undoes what has
+    /// no end.
+    pub(crate) fn check(mut self, link: &mut Netlink) -> Result<Option<NetlinkError>> {
+        self.batch.request_receipt();
+        Ok(link.exchange(&self.batch)?.first().copied())
+    }
+
     /// Sends the transaction. If the kernel refuses it, nothing has changed; the refusal is
     /// returned.
     pub(crate) fn commit(mut self, link: &mut Netlink) -> Result<Option<NetlinkError>> {
@@ -117,41 +130,59 @@ pub(crate) struct NftSet {
     pub(crate) family: Family,
     /// Whether its flows are bound to a bridge. The key then begins with the name of the bridge.
     pub(crate) bridged: bool,
+    /// Whether they are also tied to ports of the bridge. Their packets need the mark of the bridge table.
+    pub(crate) by_port: bool,
 }
 
 impl NftSet {
     /// All our sets.
-    pub(crate) const ALL: [Self; 4] = [
-        Self { family: Family::V4, bridged: true },
-        Self { family: Family::V4, bridged: false },
-        Self { family: Family::V6, bridged: true },
-        Self { family: Family::V6, bridged: false },
+    pub(crate) const ALL: [Self; 6] = [
+        Self { family: Family::V4, bridged: true, by_port: true },
+        Self { family: Family::V4, bridged: true, by_port: false },
+        Self { family: Family::V4, bridged: false, by_port: false },
+        Self { family: Family::V6, bridged: true, by_port: true },
+        Self { family: Family::V6, bridged: true, by_port: false },
+        Self { family: Family::V6, bridged: false, by_port: false },
     ];
 
     /// The set that a flow belongs to.
     pub(crate) fn of(flow: &Flow) -> Self {
-        Self { family: Family::of(flow.from), bridged: flow.bridge.is_some() }
+        let by_port = flow.bridge.is_some_and(|on| on.by_port);
+        Self { family: Family::of(flow.from), bridged: flow.bridge.is_some(), by_port }
     }
 
     /// The name of the set.
     pub(crate) fn name(self) -> &'static str {
-        match (self.family, self.bridged) {
-            (Family::V4, true) => "bridged4",
-            (Family::V4, false) => "links4",
-            (Family::V6, true) => "bridged6",
-            (Family::V6, false) => "links6",
+        match (self.family, self.bridged, self.by_port) {
+            (Family::V4, _, true) => "ported4",
+            (Family::V4, true, false) => "bridged4",
+            (Family::V4, false, false) => "links4",
+            (Family::V6, _, true) => "ported6",
+            (Family::V6, true, false) => "bridged6",
+            (Family::V6, false, false) => "links6",
         }
     }
 }
 
-/// Adds a message about our table. `write` adds its attributes.
+/// Adds a message about our table of family `inet`. `write` adds its attributes.
 pub(crate) fn about_table(
     batch: &mut Batch,
     command: u16,
     flags: u16,
     write: impl FnOnce(&mut Body<'_>),
 ) {
-    batch.message(message_type(command), flags, NFPROTO_INET, |body| {
+    about_table_of(NFPROTO_INET, batch, command, flags, write);
+}
+
+/// Adds a message about our table of the protocol family `family`. `write` adds its attributes.
+pub(crate) fn about_table_of(
+    family: u8,
+    batch: &mut Batch,
+    command: u16,
+    flags: u16,
+    write: impl FnOnce(&mut Body<'_>),
+) {
+    batch.message(message_type(command), flags, family, |body| {
         body.text(NFTA_TABLE_NAME, TABLE);
         write(body);
     });
@@ -231,7 +262,8 @@ pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow
     let key = item.inside(NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE)?;
     let (bridge, key) = if set.bridged {
         let (name, rest) = key.split_at_checked(IFNAMSIZ)?;
-        (Some(interface_name(name)?), rest)
+        let name = interface_name(name)?;
+        (Some(OnBridge { name, by_port: set.by_port }), rest)
     } else {
         (None, key)
     };
@@ -285,7 +317,7 @@ fn write_key(item: &mut Body<'_>, flow: &Flow) {
 pub(crate) fn key(flow: &Flow) -> Vec<u8> {
     let [high, low] = flow.ports.first().to_be_bytes();
     let rest = [flow.ports.protocol().number(), 0, 0, 0, high, low, 0, 0];
-    let bridge = flow.bridge.as_ref().map(interface).unwrap_or_default();
+    let bridge = flow.bridge.map(|on| interface(&on.name)).unwrap_or_default();
     [bridge, octets(flow.from), octets(flow.to), rest.to_vec()].concat()
 }
 
@@ -301,7 +333,7 @@ pub(super) fn parse_address(octets: &[u8]) -> Option<IpAddr> {
 }
 
 /// An address as it stands in a packet.
-pub(super) fn octets(ip: IpAddr) -> Vec<u8> {
+pub(crate) fn octets(ip: IpAddr) -> Vec<u8> {
     match ip {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),

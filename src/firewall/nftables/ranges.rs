@@ -16,10 +16,11 @@ use super::complaint;
 use super::messages::{
     RANGES, Transaction, about_table, comment, interface_name, octets, parse_address, write_comment,
 };
-use super::rules::{Expression, is_between, is_established, is_of, load};
+use super::rules::{Expression, has_mark, is_between, is_established, is_of, load};
 use super::table::is_absent;
 use crate::error::Result;
-use crate::model::{Family, Flow, OwnerTag, PortRange, Protocol};
+use crate::firewall::bridge::BOUND;
+use crate::model::{Family, Flow, OnBridge, OwnerTag, PortRange, Protocol};
 use crate::sys::net::netlink::Netlink;
 use crate::sys::net::netlink::message::{Attributes, Batch, Body};
 use crate::sys::net::netlink::uapi::{
@@ -28,7 +29,7 @@ use crate::sys::net::netlink::uapi::{
     NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE, NFTA_RULE_USERDATA,
     NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP,
 };
-use nix::libc::NF_ACCEPT;
+use nix::libc::{IFNAMSIZ, NF_ACCEPT};
 use std::collections::HashSet;
 
 /// One rule of the pair for a flow.
@@ -105,7 +106,10 @@ impl RangeRule {
     /// Formats the rule as `nft list chain` prints it.
     pub(super) fn show(self) -> String {
         let Flow { from, to, ports, bridge } = self.flow;
-        let place = bridge.map(|name| format!("iifname \"{name}\" oifname \"{name}\" "));
+        let place = bridge.map(|OnBridge { name, by_port }| {
+            let mark = if by_port { "meta mark & 0x10000000 == 0x10000000 " } else { "" };
+            format!("{mark}iifname \"{name}\" oifname \"{name}\" ")
+        });
         let place = place.unwrap_or_default();
         let ip = if from.is_ipv4() { "ip" } else { "ip6" };
         let (protocol, first, last) = (ports.protocol(), ports.first(), ports.last());
@@ -134,7 +138,10 @@ impl RangeRule {
         let Self { flow: Flow { from, to, ports, bridge }, back } = self;
         let family = Family::of(from);
         let mut all = is_of(family).to_vec();
-        all.extend(bridge.iter().flat_map(|bridge| is_between(bridge, bridge)));
+        if bridge.is_some_and(|on| on.by_port) {
+            all.extend(has_mark(BOUND));
+        }
+        all.extend(bridge.iter().flat_map(|on| is_between(&on.name, &on.name)));
         let words = if family == Family::V4 { 1 } else { 4 };
         let registers = [0, words, 2 * words, 2 * words + 1].map(|word| NFT_REG32_00 + word);
         let (first, last) = (ports.first().to_be_bytes(), ports.last().to_be_bytes());
@@ -167,9 +174,15 @@ impl RangeRule {
             .map(|(_, item)| Step::listed(&Attributes::new(item)))
             .collect::<Option<_>>()?;
         let values: Vec<&[u8]> = steps.iter().filter_map(|step| Some(step.1?.1)).collect();
-        // The family, both interfaces if the flow is bound to a bridge, and the flow.
+        // The family, the mark if the flow is tied to ports, both interfaces if it is bound to a bridge, and
+        // the flow.
         let (bridge, values) = match &values[..] {
-            [_, bridge, _, rest @ ..] if rest.len() >= 5 => (Some(interface_name(bridge)?), rest),
+            [_, [_, _, _, _], bridge, _, rest @ ..] if bridge.len() == IFNAMSIZ => {
+                (Some(OnBridge { name: interface_name(bridge)?, by_port: true }), rest)
+            }
+            [_, bridge, _, rest @ ..] if bridge.len() == IFNAMSIZ && rest.len() >= 5 => {
+                (Some(OnBridge::from(interface_name(bridge)?)), rest)
+            }
             [_, rest @ ..] => (None, rest),
             [] => return None,
         };

@@ -4,17 +4,21 @@
 //! Registers are 4 bytes wide here. The key of a set is assembled in consecutive registers.
 
 use super::messages::{NftSet, RANGES, USER, interface};
+use super::separation::{self, gate_rules};
+use crate::firewall::bridge::BOUND;
+use crate::firewall::walls::Walls;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Body, family_number};
 use crate::sys::net::netlink::uapi::{
-    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_NFPROTO,
-    NFT_META_OIFNAME, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT,
-    NFT_REG32_00, NFT_REG32_SIZE, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK,
-    NFTA_BITWISE_SREG, NFTA_BITWISE_XOR, NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_CT_DREG,
-    NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME,
-    NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG,
-    NFTA_META_DREG, NFTA_META_KEY, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN,
-    NFTA_PAYLOAD_OFFSET, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
+    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE, NFT_CT_STATUS, NFT_LOOKUP_F_INV, NFT_META_IIFNAME,
+    NFT_META_L4PROTO, NFT_META_MARK, NFT_META_NFPROTO, NFT_META_OIFNAME,
+    NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT, NFT_REG32_00,
+    NFT_REG32_SIZE, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK, NFTA_BITWISE_SREG,
+    NFTA_BITWISE_XOR, NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_CT_DREG, NFTA_CT_KEY,
+    NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA,
+    NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_FLAGS, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG,
+    NFTA_META_DREG, NFTA_META_KEY, NFTA_META_SREG, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG,
+    NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
 };
 use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFT_JUMP};
 
@@ -38,7 +42,7 @@ impl Rule {
     /// Prefix of the comments of our rules.
     pub(crate) const MARK: &'static str = "oci-link: ";
 
-    fn new(purpose: &str, expressions: Vec<Expression>) -> Self {
+    pub(crate) fn new(purpose: &str, expressions: Vec<Expression>) -> Self {
         Self { comment: format!("{}{purpose}", Self::MARK), expressions }
     }
 
@@ -52,7 +56,7 @@ impl Rule {
 
 /// One step of a rule.
 #[derive(Debug, Clone)]
-pub(super) enum Expression {
+pub(crate) enum Expression {
     Meta {
         key: u32,
         to: u32,
@@ -66,9 +70,21 @@ pub(super) enum Expression {
     State {
         to: u32,
     },
+    Status {
+        to: u32,
+    },
     Mask {
         register: u32,
         mask: u32,
+    },
+    /// Sets these bits in a register and leaves the others.
+    SetBits {
+        register: u32,
+        bits: u32,
+    },
+    /// Makes the value of a register the mark of the packet.
+    SetMark {
+        from: u32,
     },
     Compare {
         register: u32,
@@ -79,17 +95,27 @@ pub(super) enum Expression {
         set: &'static str,
         register: u32,
     },
+    /// Continues if the set does not contain the key.
+    LookupMissing {
+        set: &'static str,
+        register: u32,
+    },
     /// Continues in another chain, and after it with the next rule.
     Jump(&'static str),
     Verdict(i32),
 }
 
 /// All rules in order: first the administrator's, then those that accept, then those that drop.
-pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
+pub(crate) fn rules(walls: &Walls) -> Vec<Rule> {
+    let Walls { bridges, gates } = walls;
     let mut all = vec![Rule::new("the administrator's chain", vec![Expression::Jump(USER)])];
     for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
-        for (bridged, place) in [(true, " on a bridge"), (false, "")] {
-            let set = NftSet { family, bridged };
+        for (bridged, by_port, place) in [
+            (true, true, " between ports of a bridge"),
+            (true, false, " on a bridge"),
+            (false, false, ""),
+        ] {
+            let set = NftSet { family, bridged, by_port };
             all.push(Rule::new(&format!("{name}{place}, there"), there(set)));
             all.push(Rule::new(&format!("{name}{place}, back"), back(set)));
         }
@@ -97,6 +123,7 @@ pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
     all.push(Rule::new("ranges of ports", vec![Expression::Jump(RANGES)]));
     all.push(Rule::new("neighbour solicitation", discovery(NEIGHBOUR_SOLICITATION)));
     all.push(Rule::new("neighbour advertisement", discovery(NEIGHBOUR_ADVERTISEMENT)));
+    all.extend(gate_rules(gates));
     for from in bridges {
         all.extend(bridges.iter().map(|to| Rule::new(&format!("{from} to {to}"), drop(from, to))));
     }
@@ -104,8 +131,8 @@ pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
 }
 
 /// The number of rules that [`rules`] returns.
-pub(crate) fn count(bridges: &[BridgeName]) -> usize {
-    rules(&[]).len() + bridges.len().pow(2)
+pub(crate) fn count(walls: &Walls) -> usize {
+    rules(&Walls::default()).len() + separation::count(&walls.gates) + walls.bridges.len().pow(2)
 }
 
 /// Accepts packets whose source, destination, protocol and destination port are in the set.
@@ -137,6 +164,9 @@ pub(super) fn is_established() -> [Expression; 3] {
 /// In a set with bridges, both the input and the output interface must be the flow's bridge.
 fn is_in(set: NftSet, back: bool) -> Vec<Expression> {
     let mut rule = is_of(set.family).to_vec();
+    if set.by_port {
+        rule.extend(has_mark(BOUND));
+    }
     let bridges: &[Option<u32>] =
         if set.bridged { &[Some(NFT_META_IIFNAME), Some(NFT_META_OIFNAME)] } else { &[None] };
     for interface in bridges {
@@ -147,6 +177,15 @@ fn is_in(set: NftSet, back: bool) -> Vec<Expression> {
         rule.push(Expression::Lookup { set: lookup, register: NFT_REG32_00 });
     }
     rule
+}
+
+/// Matches packets whose mark has this bit.
+pub(crate) fn has_mark(bit: u32) -> [Expression; 3] {
+    [
+        Expression::Meta { key: NFT_META_MARK, to: NFT_REG32_00 },
+        Expression::Mask { register: NFT_REG32_00, mask: bit },
+        equals(bit.to_ne_bytes().to_vec()),
+    ]
 }
 
 /// Matches packets of a family.
@@ -211,7 +250,8 @@ fn drop(from: &BridgeName, to: &BridgeName) -> Vec<Expression> {
     rule
 }
 
-fn equals(value: Vec<u8>) -> Expression {
+/// Continues if the first register has this value.
+pub(crate) fn equals(value: Vec<u8>) -> Expression {
     Expression::Compare { register: NFT_REG32_00, operator: NFT_CMP_EQ, value }
 }
 
@@ -219,12 +259,12 @@ impl Expression {
     /// The name of its type in the kernel.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Meta { .. } => "meta",
+            Self::Meta { .. } | Self::SetMark { .. } => "meta",
             Self::Payload { .. } => "payload",
-            Self::State { .. } => "ct",
-            Self::Mask { .. } => "bitwise",
+            Self::State { .. } | Self::Status { .. } => "ct",
+            Self::Mask { .. } | Self::SetBits { .. } => "bitwise",
             Self::Compare { .. } => "cmp",
-            Self::Lookup { .. } => "lookup",
+            Self::Lookup { .. } | Self::LookupMissing { .. } => "lookup",
             Self::Jump(_) | Self::Verdict(_) => "immediate",
         }
     }
@@ -241,15 +281,13 @@ impl Expression {
             Self::State { to } => {
                 data.number(NFTA_CT_DREG, *to).number(NFTA_CT_KEY, NFT_CT_STATE);
             }
-            // The state and the mask are in host byte order.
-            Self::Mask { register, mask } => {
-                data.number(NFTA_BITWISE_SREG, *register).number(NFTA_BITWISE_DREG, *register);
-                data.number(NFTA_BITWISE_LEN, NFT_REG32_SIZE).nest(NFTA_BITWISE_MASK, |inside| {
-                    inside.bytes(NFTA_DATA_VALUE, &mask.to_ne_bytes());
-                });
-                data.nest(NFTA_BITWISE_XOR, |inside| {
-                    inside.bytes(NFTA_DATA_VALUE, &[0; 4]);
-                });
+            Self::Status { to } => {
+                data.number(NFTA_CT_DREG, *to).number(NFTA_CT_KEY, NFT_CT_STATUS);
+            }
+            Self::Mask { register, mask } => bitwise(data, *register, *mask, 0),
+            Self::SetBits { register, bits } => bitwise(data, *register, !bits, *bits),
+            Self::SetMark { from } => {
+                data.number(NFTA_META_KEY, NFT_META_MARK).number(NFTA_META_SREG, *from);
             }
             Self::Compare { register, operator, value } => {
                 data.number(NFTA_CMP_SREG, *register).number(NFTA_CMP_OP, *operator);
@@ -260,10 +298,25 @@ impl Expression {
             Self::Lookup { set, register } => {
                 data.text(NFTA_LOOKUP_SET, set).number(NFTA_LOOKUP_SREG, *register);
             }
+            Self::LookupMissing { set, register } => {
+                data.text(NFTA_LOOKUP_SET, set).number(NFTA_LOOKUP_SREG, *register);
+                data.number(NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+            }
             Self::Jump(chain) => verdict(data, NFT_JUMP, Some(chain)),
             Self::Verdict(code) => verdict(data, *code, None),
         });
     }
+}
+
+/// Replaces the value of a register by `(value & mask) ^ xor`. A state or mark is in host byte order.
+fn bitwise(data: &mut Body<'_>, register: u32, mask: u32, xor: u32) {
+    data.number(NFTA_BITWISE_SREG, register).number(NFTA_BITWISE_DREG, register);
+    data.number(NFTA_BITWISE_LEN, NFT_REG32_SIZE).nest(NFTA_BITWISE_MASK, |inside| {
+        inside.bytes(NFTA_DATA_VALUE, &mask.to_ne_bytes());
+    });
+    data.nest(NFTA_BITWISE_XOR, |inside| {
+        inside.bytes(NFTA_DATA_VALUE, &xor.to_ne_bytes());
+    });
 }
 
 /// Writes the verdict to the verdict register, as data of type verdict. A jump names its chain.

@@ -6,7 +6,9 @@ use super::messages::{
 };
 use super::owner::refused;
 use super::rules::{Rule, count, rules};
+use super::separation;
 use crate::error::Result;
+use crate::firewall::walls::Walls;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Batch, Body};
 use crate::sys::net::netlink::uapi::{
@@ -39,9 +41,9 @@ const FREE_EVERY: u32 = 60_000;
 /// Creates what is missing, in one transaction.
 ///
 /// Rules that other programs added to the chain stay. If our rules are not exactly those for
-/// `bridges`, in order, all of ours are deleted and created again.
-pub(crate) fn make(link: &mut Netlink, bridges: &[BridgeName]) -> Result<()> {
-    let wanted = rules(bridges);
+/// `walls`, in order, all of ours are deleted and created again.
+pub(crate) fn make(link: &mut Netlink, walls: &Walls) -> Result<()> {
+    let wanted = rules(walls);
     let there = our_rules(link)?;
     let older = older_sets(link)?;
     let mut transaction = Transaction::default();
@@ -150,13 +152,24 @@ fn older_sets(link: &mut Netlink) -> Result<Vec<NftSet>> {
 pub(crate) fn is_intact(link: &mut Netlink) -> Result<bool> {
     let there = our_rules(link)?;
     let has = |rule: &Rule| there.iter().any(|(_, comment)| *comment == rule.comment);
-    Ok(rules(&[]).iter().all(has))
+    Ok(rules(&Walls::default()).iter().all(has))
 }
 
-/// Whether our rules in the chain are exactly those for `bridges`.
-pub(crate) fn is_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
+/// Whether our rules in the chain are exactly those for `bridges`, besides those for single containers.
+pub(crate) fn separates(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
     let there = our_rules(link)?;
-    let wanted = rules(bridges);
+    let is_gate = |name: &str| {
+        name.strip_prefix(Rule::MARK).is_some_and(|name| name.starts_with(separation::PREFIX))
+    };
+    let wanted = rules(&Walls { bridges: bridges.to_vec(), gates: Vec::new() });
+    let there = there.iter().map(|(_, name)| name).filter(|name| !is_gate(name));
+    Ok(there.eq(wanted.iter().map(|rule| &rule.comment)))
+}
+
+/// Whether our rules in the chain are exactly those for `walls`.
+pub(crate) fn is_whole(link: &mut Netlink, walls: &Walls) -> Result<bool> {
+    let there = our_rules(link)?;
+    let wanted = rules(walls);
     Ok(there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)))
 }
 
@@ -164,7 +177,7 @@ pub(crate) fn is_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<boo
 ///
 /// Compares the number of rules, which takes an eighth of the time of reading them. The rules are
 /// read only if the number differs, as it does if another program added rules to the chain.
-pub(crate) fn seems_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
+pub(crate) fn seems_whole(link: &mut Netlink, walls: &Walls) -> Result<bool> {
     let mut question = Batch::default();
     about_table(&mut question, NFT_MSG_GETCHAIN, 0, |body| {
         body.text(NFTA_CHAIN_NAME, CHAIN);
@@ -175,8 +188,8 @@ pub(crate) fn seems_whole(link: &mut Netlink, bridges: &[BridgeName]) -> Result<
             there = answer.attributes().number(NFTA_CHAIN_USE);
         }
     })?;
-    let as_many = there.and_then(|uses| usize::try_from(uses).ok()) == Some(count(bridges));
-    Ok(as_many || is_whole(link, bridges)?)
+    let as_many = there.and_then(|uses| usize::try_from(uses).ok()) == Some(count(walls));
+    Ok(as_many || is_whole(link, walls)?)
 }
 
 /// Requests the generation of the rule set, the shortest request that only `nf_tables` answers.

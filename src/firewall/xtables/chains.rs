@@ -1,10 +1,11 @@
 //! The chains of one recipient.
 //!
-//! There is one chain for each bridge that its flows are bound to, and one for flows without a
-//! bridge. Nearly always that is one chain in total.
+//! There is one chain for each bridge that its flows are bound to, one more for those that are tied to its
+//! ports, and one for flows without a bridge. Nearly always that is one chain in total.
 
+use crate::firewall::bridge::MATCH_BOUND;
 use crate::firewall::xtables::common_chain::{BASE, LINKS};
-use crate::model::{BridgeName, Flow, OwnerTag, PortRange};
+use crate::model::{Flow, OnBridge, OwnerTag, PortRange};
 use std::fmt::Write;
 
 /// The chains of one recipient in one address family.
@@ -22,7 +23,7 @@ struct Chain {
 impl Chains {
     /// The chains that permit `flows`, which are of one family, in the order of the flows.
     pub(crate) fn of<'a>(owner: &OwnerTag, flows: impl Iterator<Item = &'a Flow>) -> Self {
-        let mut chains: Vec<(Option<BridgeName>, Chain)> = Vec::new();
+        let mut chains: Vec<(Option<OnBridge>, Chain)> = Vec::new();
         for flow in flows {
             let at = chains.iter().position(|(bridge, _)| *bridge == flow.bridge);
             let at = at.unwrap_or_else(|| {
@@ -98,12 +99,12 @@ impl Chain {
     ///
     /// A chain name has at most 28 characters. The first chain's name has 25, which leaves room for
     /// a number below 100.
-    fn new(owner: &OwnerTag, number: usize, bridge: Option<BridgeName>) -> Self {
+    fn new(owner: &OwnerTag, number: usize, bridge: Option<OnBridge>) -> Self {
         let name = match number {
             0 => format!("{BASE}-{owner}"),
             number => format!("{BASE}-{owner}-{number}"),
         };
-        let place = bridge.map(|bridge| format!("-i {bridge} -o {bridge} ")).unwrap_or_default();
+        let place = bridge.map(place).unwrap_or_default();
         let jumps = vec![format!("{LINKS} {place}-j {name}")];
         Self { name, jumps, rules: Vec::new() }
     }
@@ -115,6 +116,12 @@ pub(crate) fn is_in_ours(rule: &str) -> bool {
     [LINKS, BASE]
         .iter()
         .any(|chain| rule.strip_prefix(chain).is_some_and(|rest| rest.starts_with(' ')))
+}
+
+/// What a packet must show to get into the chain.
+pub(crate) fn place(OnBridge { name, by_port }: OnBridge) -> String {
+    let mark = if by_port { format!("{MATCH_BOUND} ") } else { String::new() };
+    format!("-i {name} -o {name} {mark}")
 }
 
 /// Whether a chain of this name belongs to `owner`.
@@ -160,13 +167,14 @@ fn in_words(ports: PortRange) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::BridgeName;
     use crate::model::sample::port;
 
     const TAG: &str = "aaaaaaaaaaaaaaaa";
 
     fn flow(number: u16, bridge: &str) -> Flow {
         let ports = port(&number.to_string());
-        let bridge = BridgeName::new(bridge).ok();
+        let bridge = BridgeName::new(bridge).ok().map(OnBridge::from);
         Flow { from: [10, 0, 0, 2].into(), to: [10, 0, 0, 3].into(), ports, bridge }
     }
 
@@ -193,6 +201,23 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with(&format!("\n-A OCI-LINKS -j OCI-LINK-{TAG}-2\n")), "{text}");
+    }
+
+    #[test]
+    fn ports_of_a_bridge_are_a_chain_of_their_own() {
+        let tied = |number| {
+            let flow = flow(number, "a");
+            Flow { bridge: flow.bridge.map(|on| OnBridge { by_port: true, ..on }), ..flow }
+        };
+        let text = chains(&[tied(1), flow(2, "a"), tied(3)]).instead_of(&Chains::default());
+        let jumps: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("-A OCI-LINKS")).collect();
+        let mark = "-m mark --mark 0x10000000/0x10000000";
+        let expected = [
+            format!("-A OCI-LINKS -i a -o a {mark} -j OCI-LINK-{TAG}"),
+            format!("-A OCI-LINKS -i a -o a -j OCI-LINK-{TAG}-1"),
+        ];
+        assert_eq!(jumps, expected);
     }
 
     #[test]

@@ -5,18 +5,20 @@
 //! OCI-LINK           -j OCI-LINK-USER             first
 //! OCI-LINK-USER      the administrator's rules    created empty and never changed
 //! OCI-LINK           the rules that accept        a jump to OCI-LINKS, or rules that match sets
-//! OCI-LINKS     -j OCI-LINK-<tag>            one per recipient, of the iptables backend
-//! OCI-LINK           -j OCI-LINK-ISOLATE          last, if bridges are to be isolated
-//! OCI-LINK-ISOLATE   -i br -o br -j DROP          one per pair of bridges
+//! OCI-LINKS          -j OCI-LINK-<tag>            one per recipient, of the iptables backend
+//! OCI-LINK           -j OCI-LINK-ISOLATE          last, if bridges or containers are to be isolated
+//! OCI-LINK-ISOLATE   see separation.rs
 //! ```
 //!
 //! Accepting rules are inserted behind the jump to the administrator's chain, so that the drops stay behind
 //! them.
 
 use super::command::{Tool, program_of};
+use super::separation::{ISOLATE, is_between_bridges, separation};
 use crate::error::Result;
 use crate::firewall::host_families;
 use crate::firewall::setup_cache::SetupCache;
+use crate::firewall::walls::Walls;
 use crate::model::{BridgeName, Family};
 use std::fmt::Write;
 
@@ -35,7 +37,6 @@ const BEHIND_USER: usize = 2;
 /// number, iptables reads all rules of the chain first.
 pub(crate) const LINKS: &str = "OCI-LINKS";
 pub(crate) const JUMP_TO_LINKS: &str = "-A OCI-LINK -j OCI-LINKS";
-const ISOLATE: &str = "OCI-LINK-ISOLATE";
 /// Name of the cache entry with the bridges that the chain isolates.
 const NOTE: &str = "isolation";
 const JUMP_TO_ISOLATE: &str = "-A OCI-LINK -j OCI-LINK-ISOLATE";
@@ -98,7 +99,7 @@ impl Base {
 
     /// Creates what is missing, in one transaction. Rules that other programs added stay.
     pub(crate) fn make(&self, tool: Tool) -> Result<()> {
-        self.make_isolating(tool, &self.memory.isolated(NOTE)?)
+        self.make_isolating(tool, &self.walls()?)
     }
 
     /// Creates what is missing in both families.
@@ -119,7 +120,7 @@ impl Base {
             }
             self.memory.note(tool.name(), "")?;
         }
-        self.memory.note_isolated(NOTE, &[])?;
+        self.memory.note_walls(NOTE, &Walls::default())?;
         Ok(found)
     }
 
@@ -127,31 +128,47 @@ impl Base {
     ///
     /// Does nothing if the cache says that it was done.
     pub(crate) fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        if self.memory.isolated(NOTE)? == bridges {
+        let now = self.walls()?;
+        if now.bridges == bridges { Ok(()) } else { self.separate(&now.with_bridges(bridges)) }
+    }
+
+    /// Judges the packets of isolated containers on `gates` too.
+    pub(crate) fn guard(&self, gates: &[BridgeName]) -> Result<()> {
+        let now = self.walls()?;
+        if gates.iter().all(|gate| now.gates.contains(gate)) {
             return Ok(());
         }
+        self.separate(&now.with_gates(gates))
+    }
+
+    /// Ends all isolation.
+    pub(crate) fn release(&self) -> Result<()> {
+        if self.walls()?.is_empty() { Ok(()) } else { self.separate(&Walls::default()) }
+    }
+
+    fn separate(&self, walls: &Walls) -> Result<()> {
         // If one family fails, the other is isolated anyway. The next start tries both again.
         let mut all = Ok(());
         for family in host_families() {
-            let made = Tool::find(family).and_then(|tool| self.make_isolating(tool, bridges));
+            let made = Tool::find(family).and_then(|tool| self.make_isolating(tool, walls));
             all = all.and(made);
         }
         all?;
-        self.memory.note_isolated(NOTE, bridges)
+        self.memory.note_walls(NOTE, walls)
     }
 
-    /// The isolated bridges according to the cache.
-    pub(crate) fn isolated(&self) -> Result<Vec<BridgeName>> {
-        self.memory.isolated(NOTE)
+    /// What is isolated according to the cache.
+    pub(crate) fn walls(&self) -> Result<Walls> {
+        self.memory.walls(NOTE)
     }
 
     /// Whether nothing is missing in these families.
     pub(crate) fn is_intact(&self, families: &[Family]) -> Result<bool> {
-        let bridges = self.isolated()?;
+        let walls = self.walls()?;
         for family in host_families().filter(|family| families.contains(family)) {
             // Without the programs of a family, none of its rules can be created.
             let Ok(tool) = Tool::find(family) else { continue };
-            if !self.changes(family, &tool.list()?, &bridges).is_empty() {
+            if !self.changes(family, &tool.list()?, &walls).is_empty() {
                 return Ok(false);
             }
         }
@@ -159,20 +176,20 @@ impl Base {
     }
 
     /// The transaction that creates the missing shared rules. Empty if none is missing.
-    fn changes(&self, family: Family, there: &[String], bridges: &[BridgeName]) -> String {
+    fn changes(&self, family: Family, there: &[String], walls: &Walls) -> String {
         let discovery = match family {
             Family::V4 => &[][..],
             Family::V6 => &NEIGHBOUR_DISCOVERY[..],
         };
         let mut rules: Vec<String> = discovery.iter().map(ToString::to_string).collect();
         rules.extend((self.own.rules)(family));
-        missing(there, self.own.chains, &rules, &(self.own.outdated)(family), bridges)
+        missing(there, self.own.chains, &rules, &(self.own.outdated)(family), walls)
     }
 
-    fn make_isolating(&self, tool: Tool, bridges: &[BridgeName]) -> Result<()> {
+    fn make_isolating(&self, tool: Tool, walls: &Walls) -> Result<()> {
         let there = tool.list()?;
         (self.own.prepare)(tool.family, &there)?;
-        let text = self.changes(tool.family, &there, bridges);
+        let text = self.changes(tool.family, &there, walls);
         if !text.is_empty() {
             tool.restore(&text)??;
         }
@@ -184,8 +201,8 @@ impl Base {
     }
 }
 
-/// The transaction from the listing `there` to a base chain with `rules`, which jump to `chains`, that isolates
-/// `bridges`.
+/// The transaction from the listing `there` to a base chain with `rules`, which jump to `chains`, and with the
+/// isolation `walls`.
 ///
 /// Rules in `outdated` are deleted. Empty if nothing is to be changed.
 pub(crate) fn missing(
@@ -193,7 +210,7 @@ pub(crate) fn missing(
     chains: &[&str],
     rules: &[String],
     outdated: &[String],
-    bridges: &[BridgeName],
+    walls: &Walls,
 ) -> String {
     let has = |line: &str| there.iter().any(|other| other == line);
     let in_chain = |chain: &str| -> Vec<&str> {
@@ -229,7 +246,7 @@ pub(crate) fn missing(
         let _ = writeln!(text, "-I FORWARD {} -j OCI-LINK", at + 1);
     }
 
-    let (drops, wanted) = (in_chain(ISOLATE), drops(bridges));
+    let (drops, wanted) = (in_chain(ISOLATE), separation(walls));
     let jumps = base.iter().filter(|line| **line == JUMP_TO_ISOLATE).count();
     let last = jumps == 1 && base.last() == Some(&JUMP_TO_ISOLATE);
     let exists = has("-N OCI-LINK-ISOLATE");
@@ -278,13 +295,9 @@ pub(crate) fn isolates(there: &[String], bridges: &[BridgeName]) -> bool {
         there.iter().filter(|line| line.starts_with(&start)).collect()
     };
     let last = in_chain(BASE).last().is_some_and(|line| *line == JUMP_TO_ISOLATE);
-    last && in_chain(ISOLATE).into_iter().eq(&drops(bridges))
-}
-
-/// The drop rules for each ordered pair of `bridges`.
-fn drops(bridges: &[BridgeName]) -> Vec<String> {
-    let pairs = bridges.iter().flat_map(|from| bridges.iter().map(move |to| (from, to)));
-    pairs.map(|(from, to)| format!("-A {ISOLATE} -i {from} -o {to} -j DROP")).collect()
+    let walls = Walls { bridges: bridges.to_vec(), gates: Vec::new() };
+    let drops = in_chain(ISOLATE).into_iter().filter(|rule| is_between_bridges(rule));
+    last && drops.eq(&separation(&walls))
 }
 
 #[cfg(test)]

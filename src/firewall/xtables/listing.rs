@@ -2,7 +2,8 @@
 
 use super::chains::{is_in_ours, owner_of};
 use crate::firewall::InstalledRules;
-use crate::model::{BridgeName, Flow, OwnerTag, PortRange};
+use crate::firewall::bridge::MATCH_BOUND;
+use crate::model::{BridgeName, Flow, OnBridge, OwnerTag, PortRange};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -28,15 +29,20 @@ pub(crate) fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, Insta
 }
 
 /// The bridge in a jump to the chain `name`; `None` if the jump names none.
-fn bridge_of(jump: &str, name: &str) -> Option<BridgeName> {
+fn bridge_of(jump: &str, name: &str) -> Option<OnBridge> {
     let (_, place) = jump.split_once(" -i ")?;
     let place = place.strip_suffix(&format!(" -j {name}"))?;
+    let (place, by_port) = match place.strip_suffix(MATCH_BOUND) {
+        Some(place) => (place.trim_end(), true),
+        None => (place, false),
+    };
     let (enters, leaves) = place.split_once(" -o ")?;
-    BridgeName::new(enters).ok().filter(|_| enters == leaves)
+    let name = BridgeName::new(enters).ok().filter(|_| enters == leaves)?;
+    Some(OnBridge { name, by_port })
 }
 
 /// The flow that the first rule of a pair permits; `None` for the second rule.
-fn permitted(rule: &str, bridge: Option<BridgeName>) -> Option<Flow> {
+fn permitted(rule: &str, bridge: Option<OnBridge>) -> Option<Flow> {
     let mut words = rule.split(' ');
     let mut after = |option: &str| {
         words.by_ref().find(|word| *word == option)?;
@@ -59,6 +65,9 @@ mod tests {
         let tag = "aaaaaaaaaaaaaaaa";
         let listing = format!(
             "-N OCI-LINK\n-N OCI-LINK-{tag}\n-N OCI-LINK-{tag}-1\n-N OCI-LINK-{tag}-2\n\
+             -N OCI-LINK-{tag}-3\n-A OCI-LINK -i a -o a -m mark --mark \
+             0x10000000/0x10000000 -j OCI-LINK-{tag}-3\n-A OCI-LINK-{tag}-3 -s 10.0.0.2/32 \
+             -d 10.0.0.6/32 -p tcp -m tcp --dport 4 -j ACCEPT\n\
              -N OCI-LINK-ISOLATE\n-A OCI-LINK -i a -o a -j OCI-LINK-{tag}\n\
              -A OCI-LINK -j OCI-LINK-{tag}-1\n-A OCI-LINK-{tag} -s 10.0.0.2/32 -d 10.0.0.3/32 \
              -p tcp -m tcp --dport 1 -j ACCEPT\n-A OCI-LINK-{tag}-1 -s 10.0.0.2/32 \
@@ -74,8 +83,9 @@ mod tests {
             "10.0.0.2 -> 10.0.0.3 1/tcp on a",
             "10.0.0.2 -> 10.0.0.4 2-9/udp",
             "10.0.0.2 -> 10.0.0.5 3/tcp",
+            "10.0.0.2 -> 10.0.0.6 4/tcp on a by port",
         ];
         assert_eq!((owners.len(), &flows[..]), (1, &expected.map(String::from)[..]));
-        assert_eq!(kept.lines.len(), 4, "nothing leads to the third: {:?}", kept.lines);
+        assert_eq!(kept.lines.len(), 6, "nothing leads to the third: {:?}", kept.lines);
     }
 }

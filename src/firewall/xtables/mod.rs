@@ -8,3 +8,4 @@ pub(crate) mod command;
 pub(crate) mod common_chain;
 pub(crate) mod jump_order;
 pub(crate) mod listing;
+mod separation;

@@ -17,6 +17,8 @@ pub(crate) struct Kernel {
     pub(crate) damaged: BTreeSet<&'static str>,
     /// The isolated bridges.
     pub(crate) isolated: Vec<BridgeName>,
+    /// The bridges with isolated containers.
+    pub(crate) guarded: Vec<BridgeName>,
     /// The tracked connections, one for each permitted flow that was used.
     pub(crate) connections: Vec<Flow>,
     /// Whether a change of rules runs programs.
@@ -89,6 +91,21 @@ impl Firewall for MemoryFirewall {
                 bridges.clone_into(&mut kernel.isolated);
                 self.journal.changed("isolate".to_owned());
             }
+        })
+    }
+
+    fn guard(&self, gates: &[BridgeName]) -> Result<()> {
+        self.call("guard", |kernel| kernel.guarded.extend(gates))
+    }
+
+    fn guarded(&self) -> Result<Vec<BridgeName>> {
+        self.call("guarded", |kernel| kernel.guarded.clone())
+    }
+
+    fn release(&self) -> Result<()> {
+        self.call("release", |kernel| {
+            kernel.isolated.clear();
+            kernel.guarded.clear();
         })
     }
 

@@ -1,13 +1,14 @@
 //! Flows, fillers and aliases.
 
 use super::*;
+use crate::model::BridgeName;
 use crate::model::sample::{port, record};
 
 #[test]
 fn a_connection_knows_of_no_bridge() {
     let [from, to] = ["10.0.0.2", "10.0.0.3"].map(|ip| ip.parse().unwrap());
     let ports = port("80");
-    let flow = Flow { from, to, ports, bridge: BridgeName::new("br0").ok() };
+    let flow = Flow { from, to, ports, bridge: BridgeName::new("br0").ok().map(OnBridge::from) };
     assert_eq!(flow.anywhere(), Flow { from, to, ports, bridge: None });
     assert_ne!(flow.anywhere(), flow);
 }

@@ -102,15 +102,24 @@ fn bad_links_are_always_an_error() {
 }
 
 #[test]
-fn isolation_is_not_pretended() {
-    for value in ["in", "out", "both", " in "] {
-        assert!(ours(&[("isolate", value)]).declared().is_err(), "{value}");
+fn isolation_is_asked_for_by_three_words() {
+    let isolate = |pairs: &[_]| ours(pairs).declared().map(|declared| declared.isolate);
+    for (value, directions) in
+        [("in", Isolate::In), ("out", Isolate::Out), ("both", Isolate::Both), (" in ", Isolate::In)]
+    {
+        assert_eq!(isolate(&[("isolate", value)]).unwrap(), Some(directions), "{value}");
         assert!(ours(&[("isolate", value)]).declare_links(), "{value}");
+        // Its other values are checked as those of a container with links.
+        assert!(isolate(&[("isolate", value), ("ports", "x")]).is_err());
     }
     for value in ["none", " none", "", "IN", "yes"] {
-        assert!(ours(&[("isolate", value)]).declared().is_ok(), "{value}");
+        assert_eq!(isolate(&[("isolate", value)]).unwrap(), None, "{value}");
         assert!(!ours(&[("isolate", value)]).declare_links(), "{value}");
     }
+    // Two values: runc would take the last one, and crun the first.
+    let mut both = ours(&[("isolate", "none")]);
+    both.add("org.oci-link.isolate".to_owned(), "in".to_owned());
+    assert!(both.declared().is_err() && both.declare_links());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::sample::{port, record, reference};
 use crate::model::{
     Address, BackendName, BridgeName, ContainerName, Flow, Inode, Instance, Meaning, Network,
-    Phase, Place, ProcessPlace,
+    OnBridge, Phase, Place, ProcessPlace,
 };
 use crate::store::contract;
 use std::path::PathBuf;
@@ -59,21 +59,25 @@ fn bridges_come_back_and_may_be_missing() {
     let free = Address::parse("fd00::2/64").unwrap();
     let ports = port("80");
     let [from, to] = ["10.0.0.2", "10.0.0.3"].map(|ip| ip.parse().unwrap());
-    let flow = Flow { from, to, ports, bridge };
-    let network = Network::Own(vec![bound, free]);
-    let web = Record { network, flows: vec![flow, flow.anywhere()], ..record("web", "", &[]) };
+    let flow = Flow { from, to, ports, bridge: bridge.map(OnBridge::from) };
+    let tied = flow.bridge.map(|on| OnBridge { by_port: true, ..on });
+    let tied = Flow { bridge: tied, ..flow };
+    let network = Network::Own(vec![bound.behind(Some(7)), free]);
+    let web =
+        Record { network, flows: vec![flow, flow.anywhere(), tied], ..record("web", "", &[]) };
     let stored = scratch.put(&web);
     assert_eq!(scratch.1.get(&web.id).unwrap(), Some(stored));
 
     let path = scratch.0.join("records").join(record_path("web"));
     let text = std::fs::read_to_string(&path).unwrap();
     let old = text.replace("\"bridges\":{\"10.0.0.2\":\"br0\"},", "");
-    let old = old.replace(",\"bridge\":\"br0\"", "");
+    let old = old.replace("\"bridge_ports\":{\"10.0.0.2\":7},", "");
+    let old = old.replace(",\"bridge\":\"br0\"", "").replace(",\"by_port\":true", "");
     assert!(!old.contains("br0") && !old.contains("bridge"), "{old}");
     std::fs::write(&path, old).unwrap();
     let read = scratch.1.get(&web.id).unwrap().unwrap();
     assert_eq!(read.network, Network::Own(vec![bound.on(None), free]));
-    assert_eq!(read.flows, [flow.anywhere(); 2]);
+    assert_eq!(read.flows, [flow.anywhere(); 3]);
 }
 
 /// Records of earlier versions do not say what a link means. A connected link stays with its source.

@@ -2,8 +2,8 @@
 
 use crate::model::{
     Address, Alias, BridgeName, ContainerId, Created, DeclaredBy, Flow, HostsEdit, HostsPlace,
-    Inode, Invalid, Link, LinkState, Meaning, NetworkName, NetworkNames, Place, PortRange,
-    ProcessPlace, Reference,
+    Inode, Invalid, Link, LinkState, Meaning, NetworkName, NetworkNames, OnBridge, Place,
+    PortRange, ProcessPlace, Reference,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -58,6 +58,9 @@ pub(super) struct StoredFlow {
     port: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bridge: Option<String>,
+    /// Whether the flow is tied to ports of the bridge. Missing if not, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_port: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -158,7 +161,13 @@ impl TryFrom<&StoredLink> for LinkState {
 impl From<&Flow> for StoredFlow {
     fn from(flow: &Flow) -> Self {
         let Flow { from, to, ports, bridge } = *flow;
-        Self { from, to, port: ports.to_string(), bridge: bridge.map(|name| name.to_string()) }
+        Self {
+            from,
+            to,
+            port: ports.to_string(),
+            bridge: bridge.map(|on| on.name.to_string()),
+            by_port: bridge.is_some_and(|on| on.by_port),
+        }
     }
 }
 
@@ -168,6 +177,7 @@ impl TryFrom<&StoredFlow> for Flow {
     fn try_from(stored: &StoredFlow) -> std::result::Result<Self, Invalid> {
         let ports = PortRange::parse(&stored.port)?;
         let bridge = stored.bridge.as_deref().map(BridgeName::new).transpose()?;
+        let bridge = bridge.map(|name| OnBridge { name, by_port: stored.by_port });
         Ok(Self { from: stored.from, to: stored.to, ports, bridge })
     }
 }

@@ -6,6 +6,8 @@
 //! is already open in the container's namespace. Every other setup counts as no bridge: macvlan,
 //! point-to-point links, other kinds of bridges, and kernels that do not report the peer.
 
+pub(crate) mod ports;
+
 use super::netlink::message::{Batch, Message};
 use super::netlink::uapi::{
     AF_UNSPEC, IFLA_EXT_MASK, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINK_NETNSID,
@@ -22,8 +24,8 @@ use std::os::fd::AsRawFd;
 /// Where an interface leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leads {
-    /// To a bridge of the host.
-    To(BridgeName),
+    /// To a bridge of the host, by the port with this index.
+    To(BridgeName, u32),
     /// Into the namespace with the bridges, but not to a bridge: a macvlan, for example.
     Outside,
     /// Out of the namespace, by a way that is not known: for example to a process, as pasta.
@@ -61,12 +63,12 @@ pub(crate) fn leads(link: &mut Netlink, host: &File, interface: u32) -> Result<L
     }
     let own = own.filter(|own| own.peer_namespace == number);
     let (Some(own), Some(number)) = (own, number) else { return Ok(Leads::Unknown) };
-    let Some(peer) = own.peer.filter(|_| own.kind == "veth") else { return Ok(Leads::Outside) };
-    let peer = elsewhere(link, number, peer)?.filter(|peer| peer.kind == "veth");
+    let Some(port) = own.peer.filter(|_| own.kind == "veth") else { return Ok(Leads::Outside) };
+    let peer = elsewhere(link, number, port)?.filter(|peer| peer.kind == "veth");
     let Some(master) = peer.and_then(|peer| peer.master) else { return Ok(Leads::Outside) };
     let master = elsewhere(link, number, master)?.filter(|master| master.kind == "bridge");
     let bridge = master.and_then(|bridge| BridgeName::new(&bridge.name).ok());
-    Ok(bridge.map_or(Leads::Outside, Leads::To))
+    Ok(bridge.map_or(Leads::Outside, |bridge| Leads::To(bridge, port)))
 }
 
 /// The interface `index` in the namespace with the id `namespace`.

@@ -4,6 +4,7 @@
 
 mod exact;
 mod listing;
+mod tracked;
 
 use super::netlink::Netlink;
 use super::netlink::message::{Attributes, Batch, Body, family_number};
@@ -18,6 +19,7 @@ use crate::model::{Family, Flow, FlowIndex, Protocol};
 use nix::libc::ENOENT;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+pub(crate) use tracked::{Tracked, drop_unless};
 
 /// Messages per netlink batch. The errors for a whole batch fit the receive buffer of the socket.
 const TOGETHER: usize = 64;
@@ -108,9 +110,14 @@ impl Connection {
         if !permitted(&original, &reply) && !permitted(&reply, &original) {
             return None;
         }
+        Some(Self::whole(entry, Family::of(original.from)))
+    }
+
+    /// An entry of the table.
+    fn whole(entry: &Attributes<'_>, family: Family) -> Self {
         let kinds = [CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE].into_iter();
         let attributes = kinds.filter_map(|kind| Some((kind, entry.get(kind)?.to_vec())));
-        Some(Self { family: Family::of(original.from), attributes: attributes.collect() })
+        Self { family, attributes: attributes.collect() }
     }
 
     pub(crate) fn write(&self, body: &mut Body<'_>) {

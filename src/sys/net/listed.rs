@@ -93,7 +93,7 @@ pub(crate) fn assigned(header: [u8; 8], attributes: &Attributes<'_>) -> Option<(
 /// A packet to a local address has this same address as its source. `connect()` on a UDP socket
 /// selects the source address without sending anything. The time does not depend on the number of
 /// addresses.
-pub(super) fn is_local(ip: IpAddr) -> bool {
+pub(crate) fn is_local(ip: IpAddr) -> bool {
     let family = if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let source = || -> nix::Result<SockaddrStorage> {
         let socket = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;

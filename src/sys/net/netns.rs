@@ -1,11 +1,14 @@
 //! Reads the network namespace of a container whose process is pinned by a pidfd.
 
+use super::bridge::ports::ports;
 use super::bridge::{Leads, leads};
 use super::listed::{Addresses, is_local};
 use super::netlink::{Netlink, namespace_cookie};
 pub(crate) use super::pinned::Process;
 use crate::error::{Context, Error, Kind, Result};
-use crate::model::{Address, Fingerprint, Inode, Instance, Invalid, NoBridge, first_of_networks};
+use crate::model::{
+    Address, BridgePort, Fingerprint, Inode, Instance, Invalid, NoBridge, first_of_networks,
+};
 use crate::sys::file::{open_to_read, open_with, read_text, shown};
 use crate::sys::process::{self, network};
 use crate::sys::site::{self, Standing};
@@ -245,6 +248,13 @@ pub(crate) fn inside<T>(process: &Process, act: impl FnOnce() -> T) -> Result<T>
     Ok(found)
 }
 
+/// Returns the bridge ports of all interfaces in the network namespace of `process`, or the name of an
+/// interface that leads elsewhere. This process enters the namespace and leaves it again.
+pub(crate) fn ports_of(process: &Process) -> Result<std::result::Result<Vec<BridgePort>, String>> {
+    let ours = open("self")?;
+    inside(process, || ports(&mut Netlink::route()?, &ours))?
+}
+
 /// The network namespace that this process has left, if there is a way back.
 #[derive(Debug)]
 pub(crate) struct Left(Option<File>);
@@ -296,8 +306,8 @@ fn read(theirs: &File, host: &File, expected: Option<Expected>) -> Result<Found>
     let interfaces = found.chunk_by(|(one, ..), (other, ..)| one == other);
     for same in interfaces.take(MAX_INTERFACES) {
         let Some((at, first, _)) = same.first() else { continue };
-        let (list, bridge) = match leads(&mut link, host, *at)? {
-            Leads::To(bridge) => (&mut addresses, Some(bridge)),
+        let (list, place) = match leads(&mut link, host, *at)? {
+            Leads::To(bridge, port) => (&mut addresses, Some((bridge, port))),
             // The interface of pasta and slirp4netns leads to no other container.
             Leads::Unknown | Leads::Doubtful if is_users => continue,
             Leads::Outside | Leads::Unknown => (&mut addresses, None),
@@ -316,7 +326,10 @@ fn read(theirs: &File, host: &File, expected: Option<Expected>) -> Result<Found>
         };
         for (_, ip, prefix) in same {
             match Address::new(*ip, *prefix) {
-                Ok(address) => list.push(address.on(bridge)),
+                Ok(address) => {
+                    let (bridge, port) = place.unzip();
+                    list.push(address.on(bridge).behind(port));
+                }
                 Err(error) => _ = left_out.get_or_insert(error),
             }
         }

@@ -126,7 +126,7 @@ pub(super) fn flows(from: u8, to: u8, ports: &str) -> Vec<Flow> {
 
 /// The same bound to a bridge, or to none.
 pub(super) fn flows_on(bridge: Option<&str>, from: u8, to: u8, ports: &str) -> Vec<Flow> {
-    let bridge = bridge.map(|name| BridgeName::new(name).expect("a bridge"));
+    let bridge = bridge.map(|name| BridgeName::new(name).expect("a bridge").into());
     let ports = PortSet::parse(ports).expect("ports");
     let addresses = |number: u8| {
         [format!("10.77.0.{number}"), format!("fd77::{number:x}")].map(|ip| ip.parse())

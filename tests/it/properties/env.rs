@@ -29,6 +29,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         networks: Vec::new(),
         pod: None,
         admitted: Admitted::None,
+        isolation: None,
         is_pod_infra: false,
         revision: 0,
         phase: Phase::Ready,

@@ -29,6 +29,11 @@ pub(crate) enum Forged {
 impl Forged {
     pub(crate) const ALL: [Self; 3] = [Self::Syn, Self::Data, Self::Datagram];
 
+    /// The number of its protocol.
+    pub(crate) fn number(self) -> u8 {
+        if self == Self::Datagram { 17 } else { 6 }
+    }
+
     fn proto(self) -> Proto {
         if self == Self::Datagram { Proto::Udp } else { Proto::Tcp }
     }
@@ -39,16 +44,30 @@ impl Forged {
         (sender, from): (&Netns, SocketAddr),
         (receiver, to): (&Netns, SocketAddr),
     ) -> bool {
+        self.arrives(from, (receiver, to), |segment| {
+            let mouth = sender.enter(|| raw_socket(self.proto(), from.ip())).expect("a raw socket");
+            match mouth.send_to(segment, SocketAddr::new(to.ip(), 0)) {
+                // A neighbour that does not exist is noticed by the sender.
+                Err(error) if error.kind() == ErrorKind::HostUnreachable => false,
+                sent => sent.is_ok(),
+            }
+        })
+    }
+
+    /// Whether it gets to `to` inside `receiver`. `send` sends a segment somehow, and returns whether it could.
+    pub(crate) fn arrives(
+        self,
+        from: SocketAddr,
+        (receiver, to): (&Netns, SocketAddr),
+        send: impl FnOnce(&[u8]) -> bool,
+    ) -> bool {
         static MARK: AtomicU32 = AtomicU32::new(1);
         let mark = MARK.fetch_add(1, Relaxed).to_be_bytes();
         let ears = receiver.enter(|| raw_socket(self.proto(), to.ip())).expect("a raw socket");
         ears.set_read_timeout(Some(Duration::from_millis(10))).expect("a socket");
-        let mouth = sender.enter(|| raw_socket(self.proto(), from.ip())).expect("a raw socket");
-        match mouth.send_to(&self.packet(from, to, mark), SocketAddr::new(to.ip(), 0)) {
-            // A neighbour that does not exist is noticed by the sender.
-            Err(error) if error.kind() == ErrorKind::HostUnreachable => return false,
-            sent => sent.expect("a packet is sent"),
-        };
+        if !send(&self.packet(from, to, mark)) {
+            return false;
+        }
         let (deadline, mut buffer) = (Instant::now() + PATIENCE, [0; 1500]);
         while Instant::now() < deadline {
             let Ok((length, _)) = ears.recv_from(&mut buffer) else { continue };
@@ -78,15 +97,14 @@ impl Forged {
             }
         };
         packet.extend(mark);
-        let number = if self == Self::Datagram { 17 } else { 6 };
-        let checksum = checksum(from.ip(), to.ip(), number, &packet);
+        let checksum = checksum(from.ip(), to.ip(), self.number(), &packet);
         packet[checksum_at..checksum_at + 2].copy_from_slice(&checksum.to_be_bytes());
         packet
     }
 }
 
 /// Of a pseudo header and the packet (RFC 9293, RFC 8200): connection tracking looks at it.
-fn checksum(from: IpAddr, to: IpAddr, number: u8, packet: &[u8]) -> u16 {
+pub(super) fn checksum(from: IpAddr, to: IpAddr, number: u8, packet: &[u8]) -> u16 {
     let octets = |ip| match ip {
         IpAddr::V4(ip) => std::net::Ipv4Addr::octets(&ip).to_vec(),
         IpAddr::V6(ip) => std::net::Ipv6Addr::octets(&ip).to_vec(),

@@ -4,6 +4,7 @@
 mod bundle;
 mod container;
 mod forged;
+pub(crate) mod frames;
 mod host;
 mod listener;
 pub(crate) mod netns;

@@ -6,10 +6,11 @@ use std::{fs, path::Path, process::Command};
 
 /// Files of the state directory that outlive every container: the locks, for which boot the static
 /// rules were made, and that no record was lost.
-pub(crate) const PERMANENT: [&str; 9] = [
+pub(crate) const PERMANENT: [&str; 10] = [
     "lock",
     "watch.lock",
     "backend",
+    "bridge-table",
     "iptables",
     "ip6tables",
     "ipset-shared",

@@ -12,7 +12,13 @@ use crate::sys::net::netlink::uapi::{
 fn flow(from: &str, to: &str, bridge: &str) -> Flow {
     let ports = PortRange::single(0x0102, Protocol::Udp).unwrap();
     let [from, to] = [from, to].map(|ip| ip.parse().unwrap());
-    Flow { from, to, ports, bridge: BridgeName::new(bridge).ok() }
+    Flow { from, to, ports, bridge: on(bridge) }
+}
+
+/// A bridge, with `!` in front if the flow is tied to its ports.
+fn on(bridge: &str) -> Option<OnBridge> {
+    let name = BridgeName::new(bridge.trim_start_matches('!')).ok()?;
+    Some(OnBridge { name, by_port: bridge.starts_with('!') })
 }
 
 fn elements_of(flows: &[Flow]) -> Vec<Element<Flow>> {
@@ -45,11 +51,14 @@ fn what_is_written_is_read() {
         flow("10.0.0.2", "10.0.0.3", "br0"),
         flow("fd00::2", "fd00::3", "br-0123456789ab"),
         flow("10.0.0.2", "10.0.0.3", ""),
+        flow("10.0.0.2", "10.0.0.3", "!br0"),
+        flow("fd00::2", "fd00::3", "!br-0123456789ab"),
     ];
     let all = elements_of(&flows);
     let one = |set, at: usize| (set, vec![all[at].clone()]);
-    let [bridged4, links4, bridged6, links6] = NftSet::ALL;
-    let expected = [one(bridged4, 1), one(links4, 3), one(bridged6, 2), one(links6, 0)];
+    let [ported4, bridged4, links4, ported6, bridged6, links6] = NftSet::ALL;
+    let v4 = [one(ported4, 4), one(bridged4, 1), one(links4, 3)];
+    let expected = [v4, [one(ported6, 5), one(bridged6, 2), one(links6, 0)]].concat();
     assert_eq!(read(&all), expected);
     assert_eq!(read(&[]), []);
 }

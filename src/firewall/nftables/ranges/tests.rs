@@ -14,7 +14,13 @@ fn tag(text: &str) -> OwnerTag {
 
 fn flow(from: &str, to: &str, ports: &str, bridge: &str) -> Flow {
     let [from, to] = [from, to].map(|ip| ip.parse().unwrap());
-    Flow { from, to, ports: port(ports), bridge: BridgeName::new(bridge).ok() }
+    Flow { from, to, ports: port(ports), bridge: on(bridge) }
+}
+
+/// A bridge, with `!` in front if the flow is tied to its ports.
+fn on(bridge: &str) -> Option<OnBridge> {
+    let name = BridgeName::new(bridge.trim_start_matches('!')).ok()?;
+    Some(OnBridge { name, by_port: bridge.starts_with('!') })
 }
 
 fn v4(ports: &str) -> Flow {
@@ -56,6 +62,8 @@ fn what_is_written_is_read() {
     let flows = [
         v4("7000-7010/udp"),
         flow("10.0.0.2", "10.0.0.3", "1-65535", ""),
+        flow("10.0.0.2", "10.0.0.3", "1-2", "!br0"),
+        flow("fd00::2", "fd00::3", "1-2/udp", "!br-0123456789ab"),
         flow("fd00::2", "fd00::3", "1-2/sctp", "br-0123456789ab"),
         flow("fd00::2", "fd00::3", "65534-65535", ""),
     ];

@@ -4,7 +4,7 @@ use super::*;
 use crate::firewall::nftables::messages::key;
 use crate::firewall::nftables::ranges;
 use crate::model::sample::port;
-use crate::model::{Flow, PortRange};
+use crate::model::{Flow, OnBridge, PortRange};
 use crate::sys::net::netlink::uapi::{NFT_CMP_GTE, NFT_CMP_LTE};
 use std::net::IpAddr;
 
@@ -20,6 +20,7 @@ struct Packet {
     network: Vec<u8>,
     transport: Vec<u8>,
     state: u32,
+    mark: u32,
 }
 
 impl Packet {
@@ -32,7 +33,8 @@ impl Packet {
             }
         }
         let transport = transport.to_vec();
-        Self { family, interfaces: ["br0", "br0"], protocol, network, transport, state: NEW }
+        let (interfaces, state, mark) = (["br0", "br0"], NEW, 0);
+        Self { family, interfaces, protocol, network, transport, state, mark }
     }
 
     fn through(self, from: &'static str, to: &'static str) -> Self {
@@ -46,7 +48,7 @@ impl Packet {
     /// The verdict if only `flow` is permitted and `br0` is isolated; `None` if no rule matches.
     fn fate(&self, flow: &Flow) -> Option<i32> {
         let bridges = [BridgeName::new("br0").unwrap()];
-        rules(&bridges).iter().find_map(|rule| self.run(rule, flow))
+        rules(&Walls::of(&bridges)).iter().find_map(|rule| self.run(rule, flow))
     }
 
     fn run(&self, rule: &Rule, flow: &Flow) -> Option<i32> {
@@ -91,6 +93,10 @@ impl Packet {
                     }
                     continue;
                 }
+                Expression::SetBits { .. }
+                | Expression::Status { .. }
+                | Expression::SetMark { .. }
+                | Expression::LookupMissing { .. } => panic!("only in the bridge table"),
                 // The administrator's chain is empty here.
                 Expression::Jump(USER) => return None,
                 Expression::Jump(chain) => {
@@ -118,6 +124,7 @@ impl Packet {
             (NFT_META_NFPROTO, Family::V4) => vec![2],
             (NFT_META_NFPROTO, Family::V6) => vec![10],
             (NFT_META_L4PROTO, _) => vec![self.protocol],
+            (NFT_META_MARK, _) => self.mark.to_ne_bytes().to_vec(),
             _ => panic!("no such key"),
         }
     }
@@ -140,9 +147,18 @@ fn passes_there_and_back_and_nothing_beside_it(ports: PortRange) {
         let packet = |from, to, ports: &[u8]| Packet::new(family, [from, to], 17, ports);
         let there = packet(from, to, &[9, 9, 1, 2]);
         let back = packet(to, from, &[1, 2, 9, 9]);
-        for bridge in [BridgeName::new("br0").ok(), None] {
+        let name = BridgeName::new("br0").unwrap();
+        let ties = [false, true].map(|by_port| Some(OnBridge { name, by_port }));
+        for bridge in ties.into_iter().chain([None]) {
             let flow = Flow { from, to, ports, bridge };
-            let fate = |packet: Packet| packet.fate(&flow);
+            let by_port = bridge.is_some_and(|on| on.by_port);
+            let unmarked = by_port.then_some(NF_DROP).or(Some(NF_ACCEPT));
+            for marked in [there.clone(), back.clone().established()] {
+                assert_eq!(Packet { mark: !BOUND, ..marked }.fate(&flow), unmarked);
+            }
+            // The bits of other programs do not matter.
+            let mark = if by_port { BOUND | 0xff } else { 0 };
+            let fate = |packet: Packet| Packet { mark, ..packet }.fate(&flow);
             assert_eq!(fate(there.clone()), Some(NF_ACCEPT));
             for inside in [[9, 9, 1, 3], [9, 9, 1, 4]].map(|ports| packet(from, to, &ports)) {
                 let expected = if ports.is_single() { NF_DROP } else { NF_ACCEPT };
@@ -194,8 +210,11 @@ fn what_permits_comes_before_what_drops() {
             let last = rule.expressions.last();
             matches!(last, Some(Expression::Verdict(NF_ACCEPT) | Expression::Jump(_)))
         };
-        assert_eq!(rules(&bridges).len(), count(&bridges));
-        rules(&bridges).iter().map(|rule| (rule.comment.clone(), permits(rule))).collect()
+        assert_eq!(rules(&Walls::of(&bridges)).len(), count(&Walls::of(&bridges)));
+        rules(&Walls::of(&bridges))
+            .iter()
+            .map(|rule| (rule.comment.clone(), permits(rule)))
+            .collect()
     };
     let (none, two) = (shown(&[]), shown(&["a", "b"]));
     assert!(none.iter().all(|(_, permits)| *permits), "{none:?}");

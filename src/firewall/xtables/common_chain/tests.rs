@@ -18,13 +18,13 @@ const STANDS: &str = "-P FORWARD ACCEPT\n-N OCI-LINK\n-N OCI-LINK-ISOLATE\n-N OC
 #[test]
 fn what_stands_is_left_alone() {
     let rules = lines("-A OCI-LINK -j LINK");
-    assert_eq!(missing(&lines(STANDS), &[], &rules, &[], &bridges(&["a"])), "");
+    assert_eq!(missing(&lines(STANDS), &[], &rules, &[], &Walls::of(&bridges(&["a"]))), "");
 }
 
 #[test]
 fn what_permits_comes_before_what_drops() {
     let rules = lines("-A OCI-LINK one\n-A OCI-LINK two");
-    let made = missing(&[], &[], &rules, &[], &bridges(&["a", "b"]));
+    let made = missing(&[], &[], &rules, &[], &Walls::of(&bridges(&["a", "b"])));
     let expected = "-N OCI-LINK\n-N OCI-LINK-USER\n-I OCI-LINK 1 -j OCI-LINK-USER\n\
         -I OCI-LINK 2 two\n-I OCI-LINK 2 one\n-I FORWARD 1 -j OCI-LINK\n\
         -N OCI-LINK-ISOLATE\n-A OCI-LINK-ISOLATE -i a -o a -j DROP\n\
@@ -32,26 +32,30 @@ fn what_permits_comes_before_what_drops() {
         -A OCI-LINK-ISOLATE -i b -o b -j DROP\n-A OCI-LINK -j OCI-LINK-ISOLATE\n";
     assert_eq!(made, expected);
     let late = STANDS.replace("-A OCI-LINK -j LINK\n", "") + "-A OCI-LINK -j LINK\n";
-    let repaired = missing(&lines(&late), &[], &[], &[], &bridges(&["a"]));
+    let repaired = missing(&lines(&late), &[], &[], &[], &Walls::of(&bridges(&["a"])));
     assert!(repaired.starts_with("-D OCI-LINK -j OCI-LINK-ISOLATE\n"), "{repaired}");
     assert!(repaired.ends_with("-A OCI-LINK -j OCI-LINK-ISOLATE\n"), "{repaired}");
 }
 
 #[test]
 fn isolation_ends_without_a_trace() {
-    let made = missing(&lines(STANDS), &[], &[], &[], &[]);
+    let made = missing(&lines(STANDS), &[], &[], &[], &Walls::default());
     let expected = "-D OCI-LINK -j OCI-LINK-ISOLATE\n-F OCI-LINK-ISOLATE\n\
         -X OCI-LINK-ISOLATE\n";
     assert_eq!(made, expected);
     let emptied = STANDS.replace("-A OCI-LINK-ISOLATE -i a -o a -j DROP\n", "");
-    assert_eq!(missing(&lines(&emptied), &[], &[], &[], &[]), expected, "nor when it was flushed");
+    assert_eq!(
+        missing(&lines(&emptied), &[], &[], &[], &Walls::default()),
+        expected,
+        "nor when it was flushed"
+    );
 }
 
 #[test]
 fn rules_of_earlier_versions_go_when_those_of_today_come() {
     let (now, old) = (lines("-A OCI-LINK now"), lines("-A OCI-LINK LINK"));
     let there = STANDS.replace("-j LINK", "LINK");
-    let repaired = missing(&lines(&there), &[], &now, &old, &bridges(&["a"]));
+    let repaired = missing(&lines(&there), &[], &now, &old, &Walls::of(&bridges(&["a"])));
     assert_eq!(repaired, "-I OCI-LINK 2 now\n-D OCI-LINK LINK\n");
 }
 
@@ -90,15 +94,15 @@ fn flushed_jumps_come_back_first_and_once() {
          -A OCI-LINK -j OCI-LINK-USER\n",
     );
     let expected = "-D FORWARD -j OCI-LINK\n-I FORWARD 1 -j OCI-LINK\n";
-    assert_eq!(missing(&moved, &[], &[], &[], &[]), expected);
+    assert_eq!(missing(&moved, &[], &[], &[], &Walls::default()), expected);
     let twice = [moved, lines("-A FORWARD -j OCI-LINK\n")].concat();
     let expected = format!("-D FORWARD -j OCI-LINK\n{expected}");
-    assert_eq!(missing(&twice, &[], &[], &[], &[]), expected);
+    assert_eq!(missing(&twice, &[], &[], &[], &Walls::default()), expected);
     let twice = format!("{STANDS}-A OCI-LINK -j OCI-LINK-ISOLATE\n");
     let expected = "-D OCI-LINK -j OCI-LINK-ISOLATE\n-D OCI-LINK -j OCI-LINK-ISOLATE\n\
         -F OCI-LINK-ISOLATE\n-A OCI-LINK-ISOLATE -i a -o a -j DROP\n\
         -A OCI-LINK -j OCI-LINK-ISOLATE\n";
-    assert_eq!(missing(&lines(&twice), &[], &[], &[], &bridges(&["a"])), expected);
+    assert_eq!(missing(&lines(&twice), &[], &[], &[], &Walls::of(&bridges(&["a"]))), expected);
 }
 
 #[test]
@@ -108,7 +112,7 @@ fn the_administrators_chains_come_first() {
         let base = base.split_whitespace().map(|to| format!("-A OCI-LINK -j {to}\n"));
         let chains = ["-N OCI-LINK\n".to_owned(), "-N OCI-LINK-USER\n".to_owned()];
         let there: String = chains.into_iter().chain(forward).chain(base).collect();
-        missing(&lines(&there), &[], &[], &[], &[])
+        missing(&lines(&there), &[], &[], &[], &Walls::default())
     };
     let user = "OCI-LINK-USER LINK";
     for forward in ["OCI-LINK", "DOCKER-USER OCI-LINK X", "X DOCKER-USER OCI-LINK"] {

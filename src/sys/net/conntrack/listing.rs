@@ -12,7 +12,7 @@
 use super::{Connection, failed, message_type, write_address, write_filter, write_port};
 use crate::error::Result;
 use crate::model::{Family, Flow, FlowIndex, Protocol};
-use crate::sys::net::netlink::message::{Batch, Body, family_number};
+use crate::sys::net::netlink::message::{Attributes, Batch, Body, family_number};
 use crate::sys::net::netlink::uapi::{
     CTA_FILTER_F_IP_SRC, CTA_FILTER_F_PROTO_NUM, CTA_FILTER_F_PROTO_SRC_PORT, CTA_TUPLE_ORIG,
     CTA_TUPLE_REPLY, IPCTNL_MSG_CT_GET, NFPROTO_UNSPEC, NLM_F_DUMP,
@@ -94,6 +94,32 @@ fn read(
     link.ask(&question(family, filter), |message| {
         visit(Connection::of(&message.attributes(), flows));
     })
+}
+
+/// Calls `visit` for the entries with the address `ip`, and perhaps for others. An entry may be visited twice.
+pub(super) fn of_address(
+    link: &mut Netlink,
+    ip: IpAddr,
+    visit: &mut dyn FnMut(&Attributes<'_>),
+) -> Result<()> {
+    let family = family_number(Family::of(ip));
+    let mut ask =
+        |filter| link.ask(&question(family, filter), |message| visit(&message.attributes()));
+    if let IpAddr::V4(ip) = ip {
+        let mut is_filtered = true;
+        for replies in [true, false] {
+            let filter = Some((Common::Address(ip), replies));
+            match if is_filtered { ask(filter)? } else { Ok(()) } {
+                Ok(()) => {}
+                Err(refusal) if [EINVAL, EOPNOTSUPP].contains(&refusal.code) => is_filtered = false,
+                Err(refusal) => return Err(failed(refusal.errno())),
+            }
+        }
+        if is_filtered {
+            return Ok(());
+        }
+    }
+    ask(None)?.map_err(|refusal| failed(refusal.errno()))
 }
 
 /// Asks for all entries of a family. The filter selects those in which the container replies (`true`), or

@@ -36,6 +36,12 @@ impl<'a> Message<'a> {
         self.body.get(INTERFACE_HEADER..).map(Attributes)
     }
 
+    /// The index in a message about an interface (`struct ifinfomsg`).
+    pub(crate) fn interface_index(&self) -> Option<u32> {
+        let bytes = self.body.get(4..8)?.first_chunk::<4>()?;
+        Some(u32::from_ne_bytes(*bytes))
+    }
+
     /// The address family of a netfilter message.
     pub(crate) fn family(&self) -> Option<u8> {
         self.body.first().copied()

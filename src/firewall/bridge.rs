@@ -1,0 +1,294 @@
+//! The table of family `bridge`: which packets come from, and go to, the bridge ports of the containers
+//! that they name.
+//!
+//! ```text
+//! table bridge oci-link {
+//!     set at4 { type iface_index . ipv4_addr }   PORT . ADDRESS    a seat: where a linked container is
+//!     set at6 { type iface_index . ipv6_addr }
+//!     set seats4, set seats6 { ADDRESS }         the addresses of all seats
+//!     set ports { type iface_index }             the ports of all seats
+//!     set ports-in, set ports-out { PORT }       ports of isolated containers
+//!     chain input { type filter hook input priority -10
+//!         from a seat to the address of one: BOUND; from an isolated port: ISOLATED_OUT }
+//!     chain forward { type filter hook forward priority -10
+//!         from a seat to a seat: BOUND; a forged packet with a VLAN tag to a seat: drop
+//!         from or to an isolated port: ISOLATED_OUT, ISOLATED_IN, or drop if no other chain sees it }
+//!     chain output { type filter hook output priority -10
+//!         to an isolated port and ISOLATED_IN: drop }
+//! }
+//! ```
+//!
+//! All backends use it, because a chain of iptables or of family `inet` knows the bridge of a packet, but not
+//! its port. Such a chain sees a bridged packet after this table, with its mark. A packet that enters the
+//! network namespace of the host has no mark, so no container can forge one.
+//!
+//! The table permits nothing. It takes no packet away but those that pass by the chains of iptables: with VLAN
+//! tags, where the kernel filters none (`bridge-nf-filter-vlan-tagged`).
+
+pub(crate) mod keys;
+mod rules;
+pub(crate) mod switch;
+mod table;
+
+use super::elements::Element;
+use super::failed;
+use super::nftables::messages::MAX_COMMENT;
+use super::setup_cache::SetupCache;
+use crate::error::{Error, Result};
+use crate::model::{Bind, Family, OwnerTag, Seat, Ties};
+use crate::sys::net::netlink::{Netlink, NetlinkError};
+use keys::Key;
+use nix::libc::EEXIST;
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// The bit of a packet's mark that says: it comes by the port of its source address, and a bridged one leaves
+/// by the port of its destination address.
+pub(crate) const BOUND: u32 = 0x1000_0000;
+/// The match of iptables for [`BOUND`], as `iptables -S` prints it.
+pub(crate) const MATCH_BOUND: &str = "-m mark --mark 0x10000000/0x10000000";
+/// The bit of a packet's mark that says: it comes from the port of a container with isolation `out`.
+pub(crate) const ISOLATED_OUT: u32 = 0x2000_0000;
+/// The bit that says: it goes to the port of a container with isolation `in`. A routed packet has it if it may
+/// not go to such a port.
+pub(crate) const ISOLATED_IN: u32 = 0x4000_0000;
+
+/// Name of the cache entry that says that the table was made.
+const NOTE: &str = "bridge-table";
+/// What a cache entry of this version of the rules contains.
+const VERSION: &str = "1";
+
+/// The longest tick of a kernel's clock. An element that lapses is gone after it.
+const A_TICK: Duration = Duration::from_millis(10);
+
+/// The keys of one owner, before and after a change.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyChange<'a> {
+    /// The tag of the container.
+    pub(crate) owner: &'a OwnerTag,
+    /// All keys that it may have.
+    pub(crate) before: Vec<Key>,
+    /// The keys that it has afterwards.
+    pub(crate) after: Vec<Key>,
+}
+
+/// The bridge table of this network namespace.
+#[derive(Debug)]
+pub(crate) struct BridgeTable {
+    memory: SetupCache,
+}
+
+impl BridgeTable {
+    /// `memory` records whether the table was made in this boot and network namespace.
+    pub(crate) fn new(memory: SetupCache) -> Self {
+        Self { memory }
+    }
+
+    /// Whether the table was made, according to the cache. If not, it has no elements of ours.
+    pub(crate) fn is_remembered(&self) -> Result<bool> {
+        Ok(self.memory.recall(NOTE)?.as_deref() == Some(VERSION))
+    }
+
+    /// Creates what is missing. Fails with a [`Cause`](crate::error::Cause) that is a lack where the kernel
+    /// does not support it.
+    pub(crate) fn make(&self) -> Result<()> {
+        table::make(&mut Netlink::netfilter()?)?;
+        if self.is_remembered()? { Ok(()) } else { self.memory.note(NOTE, VERSION) }
+    }
+
+    /// Fails if the table cannot be made on this kernel. Changes nothing.
+    pub(crate) fn is_supported(&self) -> Result<()> {
+        if self.is_remembered()? { Ok(()) } else { is_supported() }
+    }
+
+    /// Whether the table has all its rules.
+    #[allow(clippy::unused_self)] // A table belongs to the network namespace of this process.
+    pub(crate) fn is_intact(&self) -> Result<bool> {
+        table::is_intact(&mut Netlink::netfilter()?)
+    }
+
+    /// Changes the keys of several owners in one transaction. Idempotent. Requires the host lock.
+    ///
+    /// Keys that no change names are not read, so that the time does not grow with their number. If a key is
+    /// added and the table is not intact, it is made.
+    pub(crate) fn change(&self, changes: &[KeyChange<'_>]) -> Result<()> {
+        let adds = changes.iter().any(|change| !change.after.is_empty());
+        let mut link = Netlink::netfilter()?;
+        let named = changes.iter().flat_map(|change| change.before.iter().chain(&change.after));
+        let named: Vec<Key> = named.copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let (there, is_whole) = table::existing(&mut link, &named)?;
+        if adds && !is_whole {
+            self.make()?;
+        }
+        Self::settle(&mut link, &there, changes)
+    }
+
+    /// Adds seats, which containers may have already.
+    pub(crate) fn seat(&self, seats: &[&Seat]) -> Result<()> {
+        if seats.is_empty() { Ok(()) } else { self.change(&changes_of(seats, true)) }
+    }
+
+    /// Removes seats, which containers may not have. Asks the kernel nothing if the table was never made.
+    pub(crate) fn unseat(&self, seats: &[&Seat]) -> Result<()> {
+        let is_needed = !seats.is_empty() && self.is_remembered()?;
+        if is_needed { self.change(&changes_of(seats, false)) } else { Ok(()) }
+    }
+
+    /// Changes the elements `there` as `changes` say.
+    fn settle(link: &mut Netlink, there: &[Element<Key>], changes: &[KeyChange<'_>]) -> Result<()> {
+        let difference = Difference::of(there, changes);
+        if difference.add.iter().any(|element| element.comment.len() > MAX_COMMENT) {
+            return Err(failed(
+                "bridge table: too many linked containers have the same address".to_owned(),
+            ));
+        }
+        let mut refusal = table::change(link, &difference)?;
+        if refusal.is_some_and(|refusal| refusal.code == EEXIST) {
+            // An element that was about to lapse when it was read.
+            sleep(A_TICK);
+            refusal = table::change(link, &difference)?;
+        }
+        if let Some(refusal) = refusal {
+            return Err(complaint(refusal));
+        }
+        // Before Linux 6.12 the kernel accepts a new timeout and changes nothing.
+        let gone: Vec<Key> = difference.lapse.iter().map(|element| element.key).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let (delete, _) = table::existing(link, &gone)?;
+        let refusal = table::change(link, &Difference { delete, ..Difference::default() })?;
+        refusal.map_or(Ok(()), |refusal| Err(complaint(refusal)))
+    }
+
+    /// The keys of all owners, independent of any record. Empty if the kernel cannot be asked and the table was
+    /// never made.
+    pub(crate) fn owners(&self) -> Result<BTreeMap<OwnerTag, Vec<Key>>> {
+        let mut owners: BTreeMap<OwnerTag, Vec<Key>> = BTreeMap::new();
+        let all = match Netlink::netfilter().and_then(|mut link| table::list(&mut link)) {
+            Err(_) if !self.is_remembered()? => Vec::new(),
+            all => all?,
+        };
+        for element in all {
+            for tag in tags(&element.comment).filter_map(|tag| OwnerTag::parse(tag).ok()) {
+                owners.entry(tag).or_default().push(element.key);
+            }
+        }
+        Ok(owners)
+    }
+
+    /// Removes all keys with the owner's tag, found by a listing.
+    #[allow(clippy::unused_self)] // A table belongs to the network namespace of this process.
+    pub(crate) fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
+        let mut link = Netlink::netfilter()?;
+        let there = table::list(&mut link)?;
+        let own = there.iter().filter(|element| element.belongs_to(owner));
+        let before = own.map(|element| element.key).collect();
+        Self::settle(&mut link, &there, &[KeyChange { owner, before, after: Vec::new() }])
+    }
+
+    /// Removes the table, and returns whether there was one.
+    pub(crate) fn remove_all(&self) -> Result<bool> {
+        let found = table::delete(&mut Netlink::netfilter()?)?;
+        if self.is_remembered()? {
+            self.memory.note(NOTE, "")?;
+        }
+        Ok(found)
+    }
+}
+
+/// Fails if the bridge table cannot be made on this kernel. Changes nothing.
+pub(crate) fn is_supported() -> Result<()> {
+    table::check(&mut Netlink::netfilter()?)
+}
+
+/// How flows on one bridge are tied on this host, if `bind` is asked for. `is_supported` is called if they may be
+/// tied to ports; it fails if the kernel has no table for that.
+pub(crate) fn ties(bind: Bind, is_supported: impl FnOnce() -> Result<()>) -> Ties {
+    if !bind.wants_ports() {
+        return Ties { bind, ..Ties::default() };
+    }
+    let mut lacks = Family::BOTH.map(switch::lack);
+    if lacks.iter().any(Option::is_none) {
+        if let Err(error) = is_supported() {
+            lacks = lacks.map(|lack| lack.or_else(|| Some(error.to_string())));
+        }
+    }
+    Ties { bind, lacks }
+}
+
+/// The changes that add or remove seats, one for each container.
+fn changes_of<'a>(seats: &[&'a Seat], adds: bool) -> Vec<KeyChange<'a>> {
+    let mut all: BTreeMap<&OwnerTag, Vec<Key>> = BTreeMap::new();
+    for seat in seats {
+        all.entry(&seat.owner).or_default().extend(Key::seat(seat.port, seat.ip));
+    }
+    let change = |(owner, keys)| {
+        let (before, after) = if adds { (Vec::new(), keys) } else { (keys, Vec::new()) };
+        KeyChange { owner, before, after }
+    };
+    all.into_iter().map(change).collect()
+}
+
+/// The elements to delete and to add. Those that lapse are deleted without a delay for this process.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Difference {
+    lapse: Vec<Element<Key>>,
+    delete: Vec<Element<Key>>,
+    add: Vec<Element<Key>>,
+}
+
+impl Difference {
+    /// Between the elements `there` and what `changes` make of them. Containers of one pod share a port and
+    /// its addresses: an element has the tags of all, and goes with the last. A comment cannot be changed, so
+    /// an element with other owners is deleted and added.
+    fn of(there: &[Element<Key>], changes: &[KeyChange<'_>]) -> Self {
+        let mut now: BTreeMap<Key, Vec<&str>> =
+            there.iter().map(|element| (element.key, tags(&element.comment).collect())).collect();
+        for KeyChange { owner, before, after } in changes {
+            let owner = owner.as_str();
+            for key in before.iter().filter(|key| !after.contains(key)) {
+                if let Some(tags) = now.get_mut(key) {
+                    tags.retain(|tag| *tag != owner);
+                }
+            }
+            for key in after {
+                let tags = now.entry(*key).or_default();
+                // A seat of more containers of one pod than a comment can name goes with the last that it names.
+                let is_full = key.is_of_seat() && length(tags) + 1 + owner.len() > MAX_COMMENT;
+                if !tags.contains(&owner) && (tags.is_empty() || !is_full) {
+                    tags.push(owner);
+                }
+            }
+        }
+        let mut difference = Self::default();
+        for element in there {
+            let is = tags(&element.comment).collect::<Vec<_>>();
+            match now.get(&element.key) {
+                Some(tags) if *tags == is => _ = now.remove(&element.key),
+                Some(tags) if !tags.is_empty() => difference.delete.push(element.clone()),
+                _ => difference.lapse.push(element.clone()),
+            }
+        }
+        let left = now.into_iter().filter(|(_, tags)| !tags.is_empty());
+        difference.add.extend(left.map(|(key, tags)| Element { key, comment: tags.join(" ") }));
+        difference
+    }
+}
+
+/// The length of a comment with these tags.
+fn length(tags: &[&str]) -> usize {
+    tags.iter().map(|tag| tag.len() + 1).sum::<usize>().saturating_sub(1)
+}
+
+fn tags(comment: &str) -> impl Iterator<Item = &str> {
+    comment.split(' ').filter(|tag| !tag.is_empty())
+}
+
+fn complaint(refusal: NetlinkError) -> Error {
+    failed(format!("table bridge oci-link: {} ({})", refusal.errno().desc(), refusal.code))
+}
+
+#[cfg(test)]
+mod tests;

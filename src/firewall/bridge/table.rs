@@ -1,0 +1,270 @@
+//! The messages that make, read, change and delete the bridge table.
+
+use super::keys::{Key, PortSetName};
+use super::rules::{Chain, chains};
+use super::{Difference, complaint};
+use crate::error::{Cause, Error, Result};
+use crate::firewall::elements::Element;
+use crate::firewall::nftables::is_absent;
+use crate::firewall::nftables::messages::{
+    Transaction, about_table_of, comment, elements, message_type, write_comment,
+};
+use crate::firewall::nftables::rules::Rule;
+use crate::sys::net::netlink::message::{Attributes, Batch, Body};
+use crate::sys::net::netlink::uapi::{
+    NFPROTO_BRIDGE, NFT_MSG_DELRULE, NFT_MSG_DELSETELEM, NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN,
+    NFT_MSG_GETRULE, NFT_MSG_GETSETELEM, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET,
+    NFT_MSG_NEWSETELEM, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME,
+    NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_DATA_VALUE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY,
+    NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_USERDATA,
+    NFTA_SET_ELEM_EXPIRATION, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS,
+    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_TIMEOUT, NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS,
+    NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME,
+    NFTA_SET_USERDATA, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
+};
+use crate::sys::net::netlink::{Netlink, NetlinkError};
+
+/// Runs before `br_netfilter` hands a bridged packet to the chains of IPv4 and IPv6.
+const PRIORITY: i32 = -10;
+/// The time in milliseconds that an element has left when it lapses. The kernel rounds it up to a tick.
+const LEAST_TIMEOUT: u64 = 1;
+/// How often the kernel frees elements that have lapsed, in milliseconds.
+const FREE_EVERY: u32 = 60_000;
+/// Tells `nft` how to print the keys (`NFTNL_UDATA_SET_KEYBYTEORDER`): type, length, value.
+const HOST_BYTE_ORDER: [u8; 6] = {
+    let [a, b, c, d] = 1_u32.to_ne_bytes();
+    [0, 4, a, b, c, d]
+};
+/// Elements per request. The kernel uses up to one page for each answer.
+const ANSWERS: usize = 32;
+
+/// Creates what is missing, in one transaction. A chain without exactly our rules gets them again.
+///
+/// The cause of an error is a lack if the kernel has no `nf_tables` for bridges.
+pub(super) fn make(link: &mut Netlink) -> Result<()> {
+    let transaction = creation(link)?;
+    transaction.commit(link)?.map_or(Ok(()), |refusal| Err(unsupported(refusal)))
+}
+
+/// Whether [`make`] would succeed. Changes nothing.
+pub(super) fn check(link: &mut Netlink) -> Result<()> {
+    let transaction = creation(link)?;
+    transaction.check(link)?.map_or(Ok(()), |refusal| Err(unsupported(refusal)))
+}
+
+fn creation(link: &mut Netlink) -> Result<Transaction> {
+    let mut transaction = Transaction::of(NFPROTO_BRIDGE);
+    transaction.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |_| ());
+    for (number, set) in (1..).zip(PortSetName::ALL) {
+        transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| describe(set, number, body));
+    }
+    for chain in chains() {
+        let there = comments(link, chain.name)?;
+        let is_whole = there.iter().eq(chain.rules.iter().map(|rule| &rule.comment));
+        if !is_whole && !there.is_empty() {
+            transaction.message(NFT_MSG_DELRULE, 0, |body| {
+                body.text(NFTA_RULE_CHAIN, chain.name);
+            });
+        }
+        add_chain(&mut transaction, &chain);
+        if !is_whole {
+            chain.rules.iter().for_each(|rule| add_rule(&mut transaction, chain.name, rule));
+        }
+    }
+    Ok(transaction)
+}
+
+/// The error for a table that cannot be made.
+fn unsupported(refusal: NetlinkError) -> Error {
+    let error = complaint(refusal);
+    if is_absent(refusal) { error.because(Cause::NotSupported) } else { error }
+}
+
+fn add_chain(transaction: &mut Transaction, chain: &Chain) {
+    transaction.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |body| {
+        body.text(NFTA_CHAIN_NAME, chain.name).nest(NFTA_CHAIN_HOOK, |hook| {
+            hook.number(NFTA_HOOK_HOOKNUM, chain.hook);
+            hook.bytes(NFTA_HOOK_PRIORITY, &PRIORITY.to_be_bytes());
+        });
+        body.text(NFTA_CHAIN_TYPE, "filter");
+    });
+}
+
+fn add_rule(transaction: &mut Transaction, chain: &str, rule: &Rule) {
+    transaction.message(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, |body| {
+        body.text(NFTA_RULE_CHAIN, chain).nest(NFTA_RULE_EXPRESSIONS, |list| rule.write(list));
+        write_comment(body, NFTA_RULE_USERDATA, &rule.comment);
+    });
+}
+
+/// Writes name, type and key of a set. `number` is its id within the transaction. With the flag an element can
+/// be given a timeout when it is to go.
+fn describe(set: PortSetName, number: u32, body: &mut Body<'_>) {
+    let (kind, length) = set.key();
+    body.text(NFTA_SET_NAME, set.name()).number(NFTA_SET_FLAGS, NFT_SET_TIMEOUT);
+    body.number(NFTA_SET_KEY_TYPE, kind).number(NFTA_SET_KEY_LEN, length);
+    body.number(NFTA_SET_ID, number).number(NFTA_SET_GC_INTERVAL, FREE_EVERY);
+    if set.is_of_ports() {
+        body.bytes(NFTA_SET_USERDATA, &HOST_BYTE_ORDER);
+    }
+}
+
+/// Whether all chains have exactly our rules, in order.
+pub(super) fn is_intact(link: &mut Netlink) -> Result<bool> {
+    for chain in chains() {
+        let there = comments(link, chain.name)?;
+        if !there.iter().eq(chain.rules.iter().map(|rule| &rule.comment)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The comments of the rules in a chain, in order. A missing chain has none.
+fn comments(link: &mut Netlink, chain: &str) -> Result<Vec<String>> {
+    let mut batch = Batch::default();
+    about(&mut batch, NFT_MSG_GETRULE, NLM_F_DUMP, |body| {
+        body.text(NFTA_RULE_CHAIN, chain);
+    });
+    let mut all = Vec::new();
+    let answer = link.ask(&batch, |message| {
+        let rule = message.attributes();
+        // Old kernels list all chains of the table.
+        if rule.text(NFTA_RULE_CHAIN) == Some(chain) {
+            let comment = rule.get(NFTA_RULE_USERDATA).and_then(comment);
+            all.push(comment.unwrap_or_default().to_owned());
+        }
+    })?;
+    match answer {
+        Err(refusal) if !is_absent(refusal) => Err(complaint(refusal)),
+        _ => Ok(all),
+    }
+}
+
+/// Those of these keys that exist, with their owners, and whether the chains have as many rules as ours.
+///
+/// The time does not depend on the number of other elements.
+pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<Key>>, bool)> {
+    let (mut found, mut whole, mut refused) = (Vec::new(), 0, Ok(()));
+    let chains = chains();
+    for (at, some) in keys.chunks(ANSWERS).enumerate() {
+        let mut batch = Batch::default();
+        for chain in chains.iter().filter(|_| at == 0) {
+            about(&mut batch, NFT_MSG_GETCHAIN, 0, |body| {
+                body.text(NFTA_CHAIN_NAME, chain.name);
+            });
+        }
+        for key in some {
+            about(&mut batch, NFT_MSG_GETSETELEM, 0, |body| {
+                list_of(body, key.set(), |item| write_key(item, *key));
+            });
+        }
+        link.ask_each(&batch, |answer| {
+            let all = answer.attributes();
+            if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
+                let has = |chain: &&Chain| all.text(NFTA_CHAIN_NAME) == Some(chain.name);
+                let rules = chains.iter().find(has).map(|chain| chain.rules.len());
+                let uses = all.number(NFTA_CHAIN_USE).and_then(|uses| usize::try_from(uses).ok());
+                whole += usize::from(rules.is_some() && rules == uses);
+            } else if answer.kind == message_type(NFT_MSG_NEWSETELEM) {
+                found.extend(standing(&all));
+            } else if let Some(code) = answer.code().filter(|code| *code != 0) {
+                let refusal = NetlinkError { sequence: answer.sequence, code };
+                if !is_absent(refusal) {
+                    refused = Err(complaint(refusal));
+                }
+            }
+        })?;
+    }
+    refused.map(|()| (found, whole == chains.len()))
+}
+
+/// Lists the elements of all sets. A missing table gives an empty list.
+pub(super) fn list(link: &mut Netlink) -> Result<Vec<Element<Key>>> {
+    let mut all = Vec::new();
+    for set in PortSetName::ALL {
+        let mut batch = Batch::default();
+        about(&mut batch, NFT_MSG_GETSETELEM, NLM_F_DUMP, |body| {
+            body.text(NFTA_SET_ELEM_LIST_SET, set.name());
+        });
+        let answer = link.ask(&batch, |message| all.extend(standing(&message.attributes())))?;
+        match answer {
+            Err(refusal) if !is_absent(refusal) => return Err(complaint(refusal)),
+            _ => {}
+        }
+    }
+    Ok(all)
+}
+
+/// The elements in one message. Those that are about to lapse count as gone.
+fn standing(message: &Attributes<'_>) -> Vec<Element<Key>> {
+    let name = message.text(NFTA_SET_ELEM_LIST_SET);
+    let set = PortSetName::ALL.into_iter().find(|set| Some(set.name()) == name);
+    let Some(set) = set else { return Vec::new() };
+    let items = elements(message).filter(|item| item.get(NFTA_SET_ELEM_EXPIRATION).is_none());
+    let parse = |item: Attributes<'_>| {
+        let key = Key::parse(set, item.inside(NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE)?)?;
+        let comment = item.get(NFTA_SET_ELEM_USERDATA).and_then(comment).unwrap_or_default();
+        Some(Element { key, comment: comment.to_owned() })
+    };
+    items.filter_map(parse).collect()
+}
+
+/// Deletes elements, which exist, lets others lapse, and adds others, in one transaction. Returns the kernel's
+/// refusal.
+///
+/// An element that gets a timeout of one tick lapses. After a deletion the kernel delays the closing of netlink
+/// sockets by 7 to 20 ms.
+pub(super) fn change(link: &mut Netlink, difference: &Difference) -> Result<Option<NetlinkError>> {
+    let mut transaction = Transaction::of(NFPROTO_BRIDGE);
+    for Element { key, .. } in &difference.lapse {
+        transaction.message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, |body| {
+            list_of(body, key.set(), |item| {
+                write_key(item, *key);
+                item.bytes(NFTA_SET_ELEM_TIMEOUT, &LEAST_TIMEOUT.to_be_bytes());
+            });
+        });
+    }
+    for Element { key, .. } in &difference.delete {
+        transaction.message(NFT_MSG_DELSETELEM, 0, |body| {
+            list_of(body, key.set(), |item| write_key(item, *key));
+        });
+    }
+    for Element { key, comment } in &difference.add {
+        transaction.message(NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, |body| {
+            list_of(body, key.set(), |item| {
+                write_key(item, *key);
+                write_comment(item, NFTA_SET_ELEM_USERDATA, comment);
+            });
+        });
+    }
+    transaction.commit(link)
+}
+
+/// Deletes the table, and returns whether there was one.
+pub(super) fn delete(link: &mut Netlink) -> Result<bool> {
+    let mut transaction = Transaction::of(NFPROTO_BRIDGE);
+    transaction.message(NFT_MSG_DELTABLE, 0, |_| ());
+    match transaction.commit(link)? {
+        Some(refusal) if !is_absent(refusal) => Err(complaint(refusal)),
+        refusal => Ok(refusal.is_none()),
+    }
+}
+
+/// Writes a list with one element of `set`.
+fn list_of(body: &mut Body<'_>, set: PortSetName, write: impl FnOnce(&mut Body<'_>)) {
+    body.text(NFTA_SET_ELEM_LIST_SET, set.name()).nest(NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
+        list.nest(NFTA_LIST_ELEM, write);
+    });
+}
+
+fn write_key(item: &mut Body<'_>, key: Key) {
+    item.nest(NFTA_SET_ELEM_KEY, |inside| {
+        inside.bytes(NFTA_DATA_VALUE, &key.bytes());
+    });
+}
+
+/// Adds a message about the table. `write` adds its attributes.
+fn about(batch: &mut Batch, command: u16, flags: u16, write: impl FnOnce(&mut Body<'_>)) {
+    about_table_of(NFPROTO_BRIDGE, batch, command, flags, write);
+}

@@ -1,0 +1,76 @@
+//! The rules of the chain `OCI-LINK-ISOLATE`, which follow all links.
+//!
+//! ```text
+//! OCI-LINK-ISOLATE   from an isolated port, and no answer: DROP
+//! OCI-LINK-ISOLATE   to an isolated port, no answer and not to a published port: DROP
+//! OCI-LINK-ISOLATE   out by a bridge with isolated ports, likewise: mark it
+//! OCI-LINK-ISOLATE   -i br -o br -j DROP          one per pair of isolated bridges
+//! ```
+//!
+//! The marks of the first two rules are those of the table of family `bridge`, which knows the port of a
+//! bridged packet. The port of a routed packet is known after this chain only: the third rule marks it, and
+//! that table drops it if the port is isolated.
+
+use crate::firewall::bridge::{ISOLATED_IN, ISOLATED_OUT};
+use crate::firewall::walls::Walls;
+
+/// The chain.
+pub(crate) const ISOLATE: &str = "OCI-LINK-ISOLATE";
+
+/// The rules of the chain as `iptables -S` prints them. Empty if nothing is isolated.
+pub(crate) fn separation(walls: &Walls) -> Vec<String> {
+    let mut all = Vec::new();
+    if !walls.gates.is_empty() {
+        all.push(format!(
+            "-A {ISOLATE} -m mark --mark {ISOLATED_OUT:#x}/{ISOLATED_OUT:#x} \
+             -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP"
+        ));
+        all.push(format!(
+            "-A {ISOLATE} -m mark --mark {ISOLATED_IN:#x}/{ISOLATED_IN:#x} {FOREIGN} -j DROP"
+        ));
+    }
+    all.extend(walls.gates.iter().map(|gate| {
+        format!(
+            "-A {ISOLATE} -o {gate} {FOREIGN} -j MARK --set-xmark {ISOLATED_IN:#x}/{ISOLATED_IN:#x}"
+        )
+    }));
+    let bridges = &walls.bridges;
+    let pairs = bridges.iter().flat_map(|from| bridges.iter().map(move |to| (from, to)));
+    all.extend(pairs.map(|(from, to)| format!("-A {ISOLATE} -i {from} -o {to} -j DROP")));
+    all
+}
+
+/// Matches packets that are neither answers nor for a published port.
+const FOREIGN: &str = "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT";
+
+/// Whether a rule of the chain separates two bridges.
+pub(crate) fn is_between_bridges(rule: &str) -> bool {
+    rule.strip_prefix("-A OCI-LINK-ISOLATE -i ").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::BridgeName;
+
+    #[test]
+    fn containers_are_judged_by_marks_and_bridges_by_names() {
+        let names = ["a", "b"].map(|name| BridgeName::new(name).unwrap());
+        assert!(separation(&Walls::default()).is_empty());
+        let rules = separation(&Walls::of(&names[..1]).with_gates(&names));
+        let expected = [
+            "-A OCI-LINK-ISOLATE -m mark --mark 0x20000000/0x20000000 -m conntrack ! --ctstate \
+             RELATED,ESTABLISHED -j DROP",
+            "-A OCI-LINK-ISOLATE -m mark --mark 0x40000000/0x40000000 -m conntrack ! --ctstate \
+             RELATED,ESTABLISHED,DNAT -j DROP",
+            "-A OCI-LINK-ISOLATE -o a -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
+             --set-xmark 0x40000000/0x40000000",
+            "-A OCI-LINK-ISOLATE -o b -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
+             --set-xmark 0x40000000/0x40000000",
+            "-A OCI-LINK-ISOLATE -i a -o a -j DROP",
+        ];
+        assert_eq!(rules, expected);
+        let between: Vec<&String> = rules.iter().filter(|rule| is_between_bridges(rule)).collect();
+        assert_eq!(between, [expected[4]]);
+    }
+}

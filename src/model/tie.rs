@@ -1,0 +1,181 @@
+//! How a flow between two containers on one bridge is tied to it: to the bridge, or also to their ports.
+
+use super::{Address, BackendName, BridgeName, Family, OwnerTag};
+use std::fmt;
+use std::net::IpAddr;
+
+/// What packets of a flow on a bridge must show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OnBridge {
+    /// The bridge on which they come in and leave.
+    pub name: BridgeName,
+    /// Whether they must come by the port of the end that they name, and leave by the port of the other one.
+    pub by_port: bool,
+}
+
+impl From<BridgeName> for OnBridge {
+    fn from(name: BridgeName) -> Self {
+        Self { name, by_port: false }
+    }
+}
+
+/// The value of `firewall.bind` in config.toml.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Bind {
+    /// To the ports where the host can do that, else to the bridge.
+    #[default]
+    Auto,
+    /// To the ports. A link that cannot be tied to them is refused.
+    Port,
+    /// To the bridge.
+    Bridge,
+    /// To nothing but the addresses.
+    None,
+}
+
+impl Bind {
+    /// All values, as config.toml has them.
+    pub(crate) const ALL: [Self; 4] = [Self::Auto, Self::Port, Self::Bridge, Self::None];
+
+    /// The value in config.toml.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Port => "port",
+            Self::Bridge => "bridge",
+            Self::None => "none",
+        }
+    }
+
+    /// Parses the value in config.toml.
+    pub(crate) fn parse(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|bind| bind.as_str() == value)
+    }
+
+    /// Whether flows are tied to ports where that can be.
+    pub(crate) fn wants_ports(self) -> bool {
+        matches!(self, Self::Auto | Self::Port)
+    }
+}
+
+/// Where a linked container is: packets with its address come by this port of a bridge, and no other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Seat {
+    /// The tag of the container.
+    pub(crate) owner: OwnerTag,
+    /// The port, as an index in the network namespace with the bridges.
+    pub(crate) port: u32,
+    /// The address.
+    pub(crate) ip: IpAddr,
+}
+
+/// How flows on one bridge are tied on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ties {
+    /// What config.toml asks for.
+    pub(crate) bind: Bind,
+    /// For each of [`Family::BOTH`]: why flows cannot be tied to ports, and what to do. `None` if they can.
+    pub(crate) lacks: [Option<String>; 2],
+}
+
+impl Default for Ties {
+    fn default() -> Self {
+        Self { bind: Bind::Bridge, lacks: [None, None] }
+    }
+}
+
+impl Ties {
+    /// Why flows of a family cannot be tied to ports.
+    pub(crate) fn lack(&self, family: Family) -> Option<&str> {
+        let of = Family::BOTH.into_iter().zip(&self.lacks).find(|(its, _)| *its == family);
+        of.and_then(|(_, lack)| lack.as_deref())
+    }
+
+    /// The tie of flows between two addresses, with rules of `backend`. `None` if they are on no common bridge.
+    ///
+    /// With [`Bind::Port`], a flow that cannot be tied to ports is tied to them all the same: it permits
+    /// nothing then.
+    pub(crate) fn between(
+        &self,
+        ours: &Address,
+        theirs: &Address,
+        backend: BackendName,
+    ) -> Option<OnBridge> {
+        let name = ours.bridge().filter(|ours| theirs.bridge() == Some(*ours))?;
+        let by_port = match self.bind {
+            Bind::None => return None,
+            Bind::Bridge => false,
+            Bind::Port => true,
+            Bind::Auto => self.obstacle(ours, theirs).is_none(),
+        };
+        Some(OnBridge { name, by_port: by_port && backend != BackendName::None })
+    }
+
+    /// Why flows between two addresses on one bridge cannot be tied to ports.
+    pub(crate) fn obstacle(&self, ours: &Address, theirs: &Address) -> Option<String> {
+        if let Some(lack) = self.lack(Family::of(ours.ip())) {
+            return Some(lack.to_owned());
+        }
+        let unknown = [ours, theirs].into_iter().find(|address| address.port().is_none())?;
+        Some(format!("the bridge port of {} is not known: run oci-link sync", unknown.ip()))
+    }
+}
+
+impl fmt::Display for OnBridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.name, if self.by_port { " by port" } else { "" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str, bridge: &str, port: u32) -> Address {
+        let address = Address::parse(text).unwrap().on(BridgeName::new(bridge).ok());
+        address.behind(Some(port).filter(|port| *port != 0))
+    }
+
+    fn ties(bind: Bind, v4: Option<&str>) -> Ties {
+        Ties { bind, lacks: [v4.map(ToOwned::to_owned), None] }
+    }
+
+    #[test]
+    fn auto_takes_the_ports_where_it_can() {
+        let (a, b) = (at("10.0.0.2/24", "br0", 7), at("10.0.0.3/24", "br0", 8));
+        let backend = BackendName::Nftables;
+        let by_port = |ties: &Ties, a: &Address, b: &Address| {
+            ties.between(a, b, backend).map(|on: OnBridge| on.by_port)
+        };
+        let (can, cannot) = (ties(Bind::Auto, None), ties(Bind::Auto, Some("off")));
+        assert_eq!(by_port(&can, &a, &b), Some(true));
+        assert_eq!(by_port(&cannot, &a, &b), Some(false));
+        let unknown = [at("10.0.0.2/24", "br0", 0), at("10.0.0.3/24", "br0", 0)];
+        for [one, other] in [[&unknown[0], &b], [&a, &unknown[1]]] {
+            assert_eq!(by_port(&can, one, other), Some(false));
+        }
+        let (v6, other) = (at("fd00::2/64", "br0", 7), at("fd00::3/64", "br0", 8));
+        assert_eq!(by_port(&cannot, &v6, &other), Some(true), "each family for itself");
+        for elsewhere in ["br1", ""] {
+            let there = at("10.0.0.3/24", elsewhere, 8);
+            assert_eq!(can.between(&a, &there, backend), None);
+        }
+        let none = can.between(&a, &b, BackendName::None).unwrap();
+        assert!(!none.by_port, "without rules there is nothing to tie");
+    }
+
+    #[test]
+    fn other_values_do_what_they_say() {
+        let (a, b) = (at("10.0.0.2/24", "br0", 7), at("10.0.0.3/24", "br0", 8));
+        let tie = |bind, lack| ties(bind, lack).between(&a, &b, BackendName::Ipset);
+        assert_eq!(tie(Bind::None, None), None);
+        for lack in [None, Some("off")] {
+            assert!(!tie(Bind::Bridge, lack).unwrap().by_port);
+            assert!(tie(Bind::Port, lack).unwrap().by_port, "closed, not open");
+        }
+        for bind in Bind::ALL {
+            assert_eq!(Bind::parse(bind.as_str()), Some(bind));
+        }
+        assert_eq!(Bind::parse("ports"), None);
+    }
+}
