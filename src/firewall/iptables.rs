@@ -17,6 +17,7 @@
 //! usual case needs no listing: a difference from the record makes the transaction fail.
 
 use super::setup_cache::SetupCache;
+use super::walls::Walls;
 use super::xtables::chains::{Chains, is_chain_of};
 use super::xtables::command::Tool;
 use super::xtables::common_chain::{BASE, Base};
@@ -150,10 +151,6 @@ impl Firewall for Iptables {
         self.base.guard(gates)
     }
 
-    fn guarded(&self) -> Result<Vec<BridgeName>> {
-        Ok(self.base.walls()?.gates)
-    }
-
     fn release(&self) -> Result<()> {
         self.base.release()
     }
@@ -251,8 +248,8 @@ impl Firewall for Iptables {
         Ok(true)
     }
 
-    fn isolated(&self) -> Result<Vec<BridgeName>> {
-        Ok(self.base.walls()?.bridges)
+    fn walls(&self) -> Result<Walls> {
+        self.base.walls()
     }
 }
 

@@ -36,7 +36,7 @@ use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::setup_cache::SetupCache;
 use super::walls::Walls;
 use super::{Firewall, InstalledRules, OwnerScope, failed};
-use crate::error::{Cause, Error, Result};
+use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::message::Message;
 use crate::sys::net::netlink::uapi::NLMSG_ERROR;
@@ -47,6 +47,7 @@ use messages::{
 use nix::libc::EEXIST;
 use ranges::RangeRule;
 use std::collections::{BTreeMap, HashSet};
+pub(crate) use table::is_in_kernel;
 
 /// Name of the cache entry with the bridges that the table isolates.
 const ISOLATION: &str = "nftables-isolation";
@@ -61,11 +62,6 @@ impl Nftables {
     /// Creates the backend. `memory` records the isolated bridges.
     pub(crate) fn new(memory: SetupCache) -> Self {
         Self { memory }
-    }
-
-    /// What is isolated according to the cache.
-    pub(crate) fn walls(&self) -> Result<Walls> {
-        self.memory.walls(ISOLATION)
     }
 
     fn separate(&self, walls: &Walls) -> Result<()> {
@@ -126,12 +122,12 @@ impl Firewall for Nftables {
         self.separate(&now.with_gates(gates))
     }
 
-    fn guarded(&self) -> Result<Vec<BridgeName>> {
-        Ok(self.walls()?.gates)
-    }
-
     fn release(&self) -> Result<()> {
-        if self.walls()?.is_empty() { Ok(()) } else { self.separate(&Walls::default()) }
+        if self.walls()?.is_empty() {
+            return Ok(());
+        }
+        table::release(&mut Netlink::netfilter()?)?;
+        self.memory.note_walls(ISOLATION, &Walls::default())
     }
 
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
@@ -213,18 +209,9 @@ impl Firewall for Nftables {
         Ok(false)
     }
 
-    fn isolated(&self) -> Result<Vec<BridgeName>> {
-        Ok(self.walls()?.bridges)
+    fn walls(&self) -> Result<Walls> {
+        self.memory.walls(ISOLATION)
     }
-}
-
-/// Fails if the kernel does not support `nf_tables`.
-pub(crate) fn is_in_kernel() -> Result<()> {
-    let answer = table::generation(&mut Netlink::netfilter()?)?;
-    answer.map_err(|refusal| {
-        let error = failed(format!("nf_tables: not in the kernel ({})", refusal.errno().desc()));
-        if table::is_absent(refusal) { error.because(Cause::NotSupported) } else { error }
-    })
 }
 
 /// Whether the error means that an object or the kernel's `nf_tables` is missing.

@@ -63,7 +63,7 @@ fn base(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     }
     let chosen = host.firewall.chosen();
     let wanted = &host.config.isolate;
-    if chosen != Some(BackendName::None) && host.firewall.isolated()? != *wanted {
+    if chosen != Some(BackendName::None) && host.firewall.walls()?.bridges != *wanted {
         findings.push(Finding::Isolation);
     }
     for backend in BackendName::ALL {
