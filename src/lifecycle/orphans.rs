@@ -66,6 +66,9 @@ pub(crate) fn remove_all(
         let before = outcomes.len();
         for (backend, owner) in some {
             let removed = host.effects(*backend, |effects| effects.firewall.remove_owner(owner));
+            let has_ports = snapshot.ports.contains_key(owner);
+            let ports = if has_ports { host.ports.remove_owner(owner) } else { Ok(()) };
+            let removed = removed.and(ports);
             if removed.is_ok() {
                 flows.extend(snapshot.own_flows(*backend, owner));
                 last = Some(*backend);

@@ -10,7 +10,6 @@ use crate::lifecycle::apply::remove_owner;
 use crate::lifecycle::orphans::remove_all;
 use crate::lifecycle::remove;
 use crate::lifecycle::snapshot::HostSnapshot;
-use crate::link::seats::all_seats;
 use crate::model::{BackendName, Origin, OwnerTag, Record};
 use std::collections::{HashMap, HashSet};
 
@@ -39,7 +38,7 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
 }
 
 /// What the bridge table has that no record accounts for, by owner. What dead containers have is removed with
-/// their records.
+/// their records, and what belongs to orphaned rules with those.
 fn stale_ports<'a>(
     host: &Locked<'_>,
     snapshot: &'a HostSnapshot,
@@ -53,11 +52,8 @@ fn stale_ports<'a>(
     });
     all.filter_map(move |(owner, keys)| {
         let valid: HashSet<Key> = match living.get(owner) {
-            Some(record) => {
-                let seats = all_seats(record).into_iter();
-                seats.flat_map(|seat| Key::seat(seat.port, seat.ip)).collect()
-            }
-            None if snapshot.is_recorded(owner) => return None,
+            Some(record) => Key::of_flows(&record.flows).into_iter().collect(),
+            None if snapshot.is_recorded(owner) || snapshot.has_rules(owner) => return None,
             None => HashSet::new(),
         };
         let stale: Vec<Key> = keys.iter().filter(|key| !valid.contains(key)).copied().collect();

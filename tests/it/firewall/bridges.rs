@@ -55,7 +55,7 @@ fn two_on_one_bridge_are_linked_on_it() {
         assert_eq!(web.reach(db, Proto::Tcp, 3306), OPEN, "{backend}");
         assert_eq!(inspect(&host, "web")["rules"]["verdict"], "as recorded", "{backend}");
         let bound = match backend {
-            "iptables" => host.rules().concat().contains("-A OCI-LINK -i br0 -o br0 -j OCI-LINK-"),
+            "iptables" => host.rules().concat().contains(JUMP),
             _ => host.set_elements().iter().any(|element| element.contains("br0")),
         };
         assert!(bound, "{backend}: {:?} {:?}", host.rules(), host.set_elements());
