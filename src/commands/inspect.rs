@@ -93,40 +93,41 @@ fn tone(verdict: &str) -> Tone {
 struct Rules {
     expected: Vec<String>,
     actual: std::result::Result<Vec<String>, Error>,
+    /// The same for the ends of flows that are tied to bridge ports.
+    expected_ports: Vec<Key>,
+    ports: std::result::Result<Vec<Key>, Error>,
 }
 
 impl Rules {
     fn of(host: &Host, record: &Record) -> Result<Self> {
-        let mut rules = host.backend(record.backend, |firewall| {
+        let ports = host.ports.owners().map(|mut owners| {
+            let mut there = owners.remove(&record.owner).unwrap_or_default();
+            there.sort();
+            there
+        });
+        let expected_ports = Key::of_flows(&record.flows);
+        host.backend(record.backend, |firewall| {
             let ruleset = OwnerScope { owner: &record.owner, before: &record.flows };
             let expected = firewall.expected(&record.owner, &record.flows);
-            Ok(Self { expected, actual: firewall.read(ruleset) })
-        })?;
-        rules.add_ports(host, record);
-        Ok(rules)
-    }
-
-    /// Adds the lines of the bridge table.
-    fn add_ports(&mut self, host: &Host, record: &Record) {
-        let expected = Key::of_flows(&record.flows);
-        self.expected.extend(expected.iter().map(Key::show));
-        let Ok(actual) = &mut self.actual else { return };
-        match host.ports.owners() {
-            Ok(mut owners) => {
-                let mut there = owners.remove(&record.owner).unwrap_or_default();
-                there.sort();
-                actual.extend(there.iter().map(Key::show));
-            }
-            Err(error) => self.actual = Err(error),
-        }
+            Ok(Self { expected, actual: firewall.read(ruleset), expected_ports, ports })
+        })
     }
 
     fn verdict(&self) -> &'static str {
-        match &self.actual {
-            Err(_) => UNKNOWN,
-            Ok(actual) if *actual == self.expected => AGREED,
-            Ok(_) => DIFFER,
+        match (&self.actual, &self.ports) {
+            (Err(_), _) | (_, Err(_)) => UNKNOWN,
+            (Ok(actual), Ok(ports))
+                if *actual == self.expected && *ports == self.expected_ports =>
+            {
+                AGREED
+            }
+            _ => DIFFER,
         }
+    }
+
+    /// The lines of the bridge table, if it could be read.
+    fn ports(&self) -> Vec<String> {
+        self.ports.iter().flatten().map(Key::show).collect()
     }
 }
 
@@ -190,7 +191,9 @@ fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules:
         Err(error) => json!({ "verdict": plan.verdict(record), "error": error.to_string() }),
     };
     value["rules"] = match &rules.actual {
-        Ok(lines) => json!({ "verdict": rules.verdict(), "kernel": lines }),
+        Ok(lines) => {
+            json!({ "verdict": rules.verdict(), "kernel": lines, "ports": rules.ports() })
+        }
         Err(error) => json!({ "verdict": rules.verdict(), "error": error.to_string() }),
     };
     value
@@ -253,6 +256,10 @@ fn fields(
     match &rules.actual {
         Ok(lines) => lines.iter().for_each(|line| rule(line)),
         Err(error) => rule(&error.to_string()),
+    }
+    rules.ports().iter().for_each(|line| rule(line));
+    if let Err(error) = &rules.ports {
+        rule(&error.to_string());
     }
     rows
 }
