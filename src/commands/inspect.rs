@@ -14,15 +14,10 @@ use crate::lifecycle::isolating;
 use crate::lifecycle::lookup::look_up;
 use crate::lifecycle::planning::plan;
 use crate::link::env::passed;
-use crate::link::seats::{all_seats, seats};
 use crate::link::{OnMissing, Plan};
-use crate::model::{
-    ContainerId, Flow, HostsPlace, KnownRecords, LinkState, OwnerTag, PortRange, Record, Reference,
-    Seat,
-};
+use crate::model::{Flow, HostsPlace, KnownRecords, LinkState, PortRange, Record, Reference};
 use crate::sys::file::shown;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 
 /// Prints the record of one container.
 pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
@@ -35,7 +30,7 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     let plan = Planned(plan(&locked, &record, None, true, OnMissing::Leave));
     let isolation = isolation(&locked, &record)?;
     let (recipients, newer) = host.store.everything()?;
-    let rules = Rules::of(host, &record, &recipients)?;
+    let rules = Rules::of(host, &record)?;
     warn_of_newer(&newer);
     drop(locked);
     let linked_by: Vec<&Record> =
@@ -75,9 +70,7 @@ impl Planned {
     fn verdict(&self, record: &Record) -> &'static str {
         match &self.0 {
             Err(_) => UNKNOWN,
-            Ok(plan) if plan.record.links == record.links && plan.record.flows == record.flows => {
-                AGREED
-            }
+            Ok(plan) if plan.agrees_with(record) => AGREED,
             Ok(_) => DIFFER,
         }
     }
@@ -100,58 +93,41 @@ fn tone(verdict: &str) -> Tone {
 struct Rules {
     expected: Vec<String>,
     actual: std::result::Result<Vec<String>, Error>,
+    /// The same for the ends of flows that are tied to bridge ports.
+    expected_ports: Vec<Key>,
+    ports: std::result::Result<Vec<Key>, Error>,
 }
 
 impl Rules {
-    fn of(host: &Host, record: &Record, all: &[Record]) -> Result<Self> {
-        let mut rules = host.backend(record.backend, |firewall| {
+    fn of(host: &Host, record: &Record) -> Result<Self> {
+        let ports = host.ports.owners().map(|mut owners| {
+            let mut there = owners.remove(&record.owner).unwrap_or_default();
+            there.sort();
+            there
+        });
+        let expected_ports = Key::of_flows(&record.flows);
+        host.backend(record.backend, |firewall| {
             let ruleset = OwnerScope { owner: &record.owner, before: &record.flows };
             let expected = firewall.expected(&record.owner, &record.flows);
-            Ok(Self { expected, actual: firewall.read(ruleset) })
-        })?;
-        let wanted = record.links.iter().filter_map(|link_state| link_state.source.as_ref());
-        let wanted: BTreeSet<&ContainerId> = wanted.collect();
-        let sources = all.iter().filter(|source| wanted.contains(&source.id));
-        rules.add_seats(host, record, &seats(record, &record.flows, sources));
-        Ok(rules)
-    }
-
-    /// Adds the lines of the bridge table: the seats that the flows need, and those that the container has. It may
-    /// have any of its own.
-    fn add_seats(&mut self, host: &Host, record: &Record, needed: &[Seat]) {
-        let keys = |seats: &[Seat]| -> BTreeSet<(OwnerTag, Key)> {
-            let of =
-                |seat: &Seat| Key::seat(seat.port, seat.ip).map(|key| (seat.owner.clone(), key));
-            seats.iter().flat_map(of).collect()
-        };
-        let owners = match host.ports.owners() {
-            Ok(owners) => owners,
-            Err(error) if self.actual.is_ok() => return self.actual = Err(error),
-            Err(_) => return,
-        };
-        let has = |(owner, key): &(OwnerTag, Key)| {
-            owners.get(owner).is_some_and(|there| there.contains(key))
-        };
-        let (needed, own) = (keys(needed), keys(&all_seats(record)));
-        let optional: BTreeSet<_> = own.into_iter().filter(&has).collect();
-        let stray = owners.get(&record.owner).into_iter().flatten();
-        let stray = stray.map(|key| (record.owner.clone(), *key));
-        let found = needed.iter().filter(|it| has(it)).cloned().chain(stray);
-        let show = |keys: BTreeSet<(OwnerTag, Key)>| {
-            keys.into_iter().map(|(_, key)| key.show()).collect::<BTreeSet<_>>()
-        };
-        if let Ok(actual) = &mut self.actual {
-            actual.extend(show(found.collect()));
-        }
-        self.expected.extend(show(needed.union(&optional).cloned().collect()));
+            Ok(Self { expected, actual: firewall.read(ruleset), expected_ports, ports })
+        })
     }
 
     fn verdict(&self) -> &'static str {
-        match &self.actual {
-            Err(_) => UNKNOWN,
-            Ok(actual) if *actual == self.expected => AGREED,
-            Ok(_) => DIFFER,
+        match (&self.actual, &self.ports) {
+            (Err(_), _) | (_, Err(_)) => UNKNOWN,
+            (Ok(actual), Ok(ports))
+                if *actual == self.expected && *ports == self.expected_ports =>
+            {
+                AGREED
+            }
+            _ => DIFFER,
         }
+    }
+
+    /// The lines of the bridge table, if it could be read.
+    fn ports(&self) -> Vec<String> {
+        self.ports.iter().flatten().map(Key::show).collect()
     }
 }
 
@@ -215,7 +191,9 @@ fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules:
         Err(error) => json!({ "verdict": plan.verdict(record), "error": error.to_string() }),
     };
     value["rules"] = match &rules.actual {
-        Ok(lines) => json!({ "verdict": rules.verdict(), "kernel": lines }),
+        Ok(lines) => {
+            json!({ "verdict": rules.verdict(), "kernel": lines, "ports": rules.ports() })
+        }
         Err(error) => json!({ "verdict": rules.verdict(), "error": error.to_string() }),
     };
     value
@@ -278,6 +256,10 @@ fn fields(
     match &rules.actual {
         Ok(lines) => lines.iter().for_each(|line| rule(line)),
         Err(error) => rule(&error.to_string()),
+    }
+    rules.ports().iter().for_each(|line| rule(line));
+    if let Err(error) = &rules.ports {
+        rule(&error.to_string());
     }
     rows
 }

@@ -164,7 +164,7 @@ impl HostContext {
 
     /// The bridges whose isolation was set up.
     fn isolated(&self) -> Vec<BridgeName> {
-        self.firewall().and_then(|firewall| firewall.isolated().ok()).unwrap_or_default()
+        self.firewall().and_then(|firewall| firewall.walls().ok()).unwrap_or_default().bridges
     }
 
     /// Whether the isolation of config.toml was set up.

@@ -6,6 +6,7 @@
 //! boot. Read-only commands never trigger it.
 
 use super::setup_cache::SetupCache;
+use super::walls::Walls;
 use super::{Firewall, InstalledRules, OwnerScope, RuleChange, open};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
@@ -115,10 +116,6 @@ impl Firewall for Auto {
         self.working()?.guard(gates)
     }
 
-    fn guarded(&self) -> Result<Vec<BridgeName>> {
-        self.known().map_or_else(|| Ok(Vec::new()), Firewall::guarded)
-    }
-
     fn release(&self) -> Result<()> {
         self.known().map_or(Ok(()), Firewall::release)
     }
@@ -166,7 +163,7 @@ impl Firewall for Auto {
         self.backend().runs_programs(family)
     }
 
-    fn isolated(&self) -> Result<Vec<BridgeName>> {
-        self.known().map_or_else(|| Ok(Vec::new()), Firewall::isolated)
+    fn walls(&self) -> Result<Walls> {
+        self.known().map_or_else(|| Ok(Walls::default()), Firewall::walls)
     }
 }

@@ -3,16 +3,16 @@
 //!
 //! ```text
 //! table bridge oci-link {
-//!     set at4 { type iface_index . ipv4_addr }   PORT . ADDRESS    a seat: where a linked container is
-//!     set at6 { type iface_index . ipv6_addr }
-//!     set seats4, set seats6 { ADDRESS }         the addresses of all seats
-//!     set ports { type iface_index }             the ports of all seats
+//!     set ends4 { type iface_index . ipv4_addr . ipv4_addr }
+//!         PORT . A . B     of the packets between A and B, those of A come by this port
+//!     set ends6 { type iface_index . ipv6_addr . ipv6_addr }
 //!     set ports-in, set ports-out { PORT }       ports of isolated containers
 //!     chain input { type filter hook input priority -10
-//!         from a seat to the address of one: BOUND; from an isolated port: ISOLATED_OUT }
+//!         by the port of its source: BOUND; from an isolated port: ISOLATED_OUT }
 //!     chain forward { type filter hook forward priority -10
-//!         from a seat to a seat: BOUND; a forged packet with a VLAN tag to a seat: drop
-//!         from or to an isolated port: ISOLATED_OUT, ISOLATED_IN, or drop if no other chain sees it }
+//!         by the ports of both ends: BOUND; from an isolated port: ISOLATED_OUT; to one: ISOLATED_IN
+//!         of another type than IP and ARP, or tagged: jump tagged }
+//!     chain tagged { forged behind VLAN tags: drop; from or to an isolated port: drop }
 //!     chain output { type filter hook output priority -10
 //!         to an isolated port and ISOLATED_IN: drop }
 //! }
@@ -35,7 +35,7 @@ use super::failed;
 use super::nftables::messages::MAX_COMMENT;
 use super::setup_cache::SetupCache;
 use crate::error::{Error, Result};
-use crate::model::{Bind, Family, OwnerTag, Seat, Ties};
+use crate::model::{Bind, Family, OwnerTag, Ties};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use keys::Key;
 use nix::libc::EEXIST;
@@ -114,25 +114,17 @@ impl BridgeTable {
     /// added and the table is not intact, it is made.
     pub(crate) fn change(&self, changes: &[KeyChange<'_>]) -> Result<()> {
         let adds = changes.iter().any(|change| !change.after.is_empty());
-        let mut link = Netlink::netfilter()?;
         let named = changes.iter().flat_map(|change| change.before.iter().chain(&change.after));
         let named: Vec<Key> = named.copied().collect::<BTreeSet<_>>().into_iter().collect();
+        if named.is_empty() {
+            return Ok(());
+        }
+        let mut link = Netlink::netfilter()?;
         let (there, is_whole) = table::existing(&mut link, &named)?;
         if adds && !is_whole {
             self.make()?;
         }
         Self::settle(&mut link, &there, changes)
-    }
-
-    /// Adds seats, which containers may have already.
-    pub(crate) fn seat(&self, seats: &[&Seat]) -> Result<()> {
-        if seats.is_empty() { Ok(()) } else { self.change(&changes_of(seats, true)) }
-    }
-
-    /// Removes seats, which containers may not have. Asks the kernel nothing if the table was never made.
-    pub(crate) fn unseat(&self, seats: &[&Seat]) -> Result<()> {
-        let is_needed = !seats.is_empty() && self.is_remembered()?;
-        if is_needed { self.change(&changes_of(seats, false)) } else { Ok(()) }
     }
 
     /// Changes the elements `there` as `changes` say.
@@ -218,19 +210,6 @@ pub(crate) fn ties(bind: Bind, is_supported: impl FnOnce() -> Result<()>) -> Tie
     Ties { bind, lacks }
 }
 
-/// The changes that add or remove seats, one for each container.
-fn changes_of<'a>(seats: &[&'a Seat], adds: bool) -> Vec<KeyChange<'a>> {
-    let mut all: BTreeMap<&OwnerTag, Vec<Key>> = BTreeMap::new();
-    for seat in seats {
-        all.entry(&seat.owner).or_default().extend(Key::seat(seat.port, seat.ip));
-    }
-    let change = |(owner, keys)| {
-        let (before, after) = if adds { (Vec::new(), keys) } else { (keys, Vec::new()) };
-        KeyChange { owner, before, after }
-    };
-    all.into_iter().map(change).collect()
-}
-
 /// The elements to delete and to add. Those that lapse are deleted without a delay for this process.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Difference {
@@ -255,8 +234,8 @@ impl Difference {
             }
             for key in after {
                 let tags = now.entry(*key).or_default();
-                // A seat of more containers of one pod than a comment can name goes with the last that it names.
-                let is_full = key.is_of_seat() && length(tags) + 1 + owner.len() > MAX_COMMENT;
+                // An end of more containers of one pod than a comment can name goes with the last that it names.
+                let is_full = key.is_end() && length(tags) + 1 + owner.len() > MAX_COMMENT;
                 if !tags.contains(&owner) && (tags.is_empty() || !is_full) {
                     tags.push(owner);
                 }

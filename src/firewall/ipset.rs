@@ -29,6 +29,7 @@ mod shared;
 
 use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::setup_cache::SetupCache;
+use super::walls::Walls;
 use super::xtables::command::Tool;
 use super::xtables::common_chain::{Base, Static};
 use super::xtables::jump_order;
@@ -148,10 +149,6 @@ impl Firewall for Ipset {
         self.base.guard(gates)
     }
 
-    fn guarded(&self) -> Result<Vec<BridgeName>> {
-        Ok(self.base.walls()?.gates)
-    }
-
     fn release(&self) -> Result<()> {
         self.base.release()
     }
@@ -262,8 +259,8 @@ impl Firewall for Ipset {
         Ok(!stands)
     }
 
-    fn isolated(&self) -> Result<Vec<BridgeName>> {
-        Ok(self.base.walls()?.bridges)
+    fn walls(&self) -> Result<Walls> {
+        self.base.walls()
     }
 }
 

@@ -18,6 +18,7 @@
 //! usual case needs no listing: a difference from the record makes the transaction fail.
 
 use super::setup_cache::SetupCache;
+use super::walls::Walls;
 use super::xtables::chains::{Chains, is_chain_of};
 use super::xtables::command::Tool;
 use super::xtables::common_chain::{BASE, Base, JUMP_TO_LINKS, LINKS, Static};
@@ -163,10 +164,6 @@ impl Firewall for Iptables {
         self.base.guard(gates)
     }
 
-    fn guarded(&self) -> Result<Vec<BridgeName>> {
-        Ok(self.base.walls()?.gates)
-    }
-
     fn release(&self) -> Result<()> {
         self.base.release()
     }
@@ -269,8 +266,8 @@ impl Firewall for Iptables {
         Ok(true)
     }
 
-    fn isolated(&self) -> Result<Vec<BridgeName>> {
-        Ok(self.base.walls()?.bridges)
+    fn walls(&self) -> Result<Walls> {
+        self.base.walls()
     }
 }
 

@@ -25,6 +25,7 @@ pub use setup_cache::SetupCache;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use walls::Walls;
 
 /// The owner of a set of rules, and the rules that may exist.
 #[derive(Debug, Clone, Copy)]
@@ -92,9 +93,7 @@ pub trait Firewall {
     ///
     /// Does nothing if it was done before. Requires the host lock.
     fn guard(&self, gates: &[BridgeName]) -> Result<()>;
-    /// The bridges on which packets of isolated containers are judged, according to the setup cache.
-    fn guarded(&self) -> Result<Vec<BridgeName>>;
-    /// Ends all isolation.
+    /// Ends all isolation, because another backend isolates from now on.
     fn release(&self) -> Result<()>;
     /// Changes the owner's rules to permit exactly `flows`. On an error nothing has changed.
     ///
@@ -127,8 +126,8 @@ pub trait Firewall {
     fn drop_connections(&self, flows: &[Flow]) -> Result<()> {
         conntrack::drop_connections(flows)
     }
-    /// The isolated bridges according to the setup cache.
-    fn isolated(&self) -> Result<Vec<BridgeName>>;
+    /// What is isolated according to the setup cache.
+    fn walls(&self) -> Result<Walls>;
 }
 
 /// The backend that config.toml asks for.

@@ -38,7 +38,7 @@ use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::setup_cache::SetupCache;
 use super::walls::Walls;
 use super::{Firewall, InstalledRules, OwnerScope, Removal, RuleChange, failed};
-use crate::error::{Cause, Error, Result};
+use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use messages::{MAX_COMMENT, NftSet, Transaction};
@@ -46,6 +46,7 @@ use nix::libc::EEXIST;
 use ranges::RangeRule;
 use reading::{existing, has_all, list};
 use std::collections::{BTreeMap, HashSet};
+pub(crate) use table::is_in_kernel;
 
 /// Name of the cache entry with the bridges that the table isolates.
 const ISOLATION: &str = "nftables-isolation";
@@ -60,11 +61,6 @@ impl Nftables {
     /// Creates the backend. `memory` records the isolated bridges.
     pub(crate) fn new(memory: SetupCache) -> Self {
         Self { memory }
-    }
-
-    /// What is isolated according to the cache.
-    pub(crate) fn walls(&self) -> Result<Walls> {
-        self.memory.walls(ISOLATION)
     }
 
     fn separate(&self, walls: &Walls) -> Result<()> {
@@ -141,12 +137,12 @@ impl Firewall for Nftables {
         self.separate(&now.with_gates(gates))
     }
 
-    fn guarded(&self) -> Result<Vec<BridgeName>> {
-        Ok(self.walls()?.gates)
-    }
-
     fn release(&self) -> Result<()> {
-        if self.walls()?.is_empty() { Ok(()) } else { self.separate(&Walls::default()) }
+        if self.walls()?.is_empty() {
+            return Ok(());
+        }
+        table::release(&mut Netlink::netfilter()?)?;
+        self.memory.note_walls(ISOLATION, &Walls::default())
     }
 
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
@@ -221,18 +217,9 @@ impl Firewall for Nftables {
         Ok(false)
     }
 
-    fn isolated(&self) -> Result<Vec<BridgeName>> {
-        Ok(self.walls()?.bridges)
+    fn walls(&self) -> Result<Walls> {
+        self.memory.walls(ISOLATION)
     }
-}
-
-/// Fails if the kernel does not support `nf_tables`.
-pub(crate) fn is_in_kernel() -> Result<()> {
-    let answer = table::generation(&mut Netlink::netfilter()?)?;
-    answer.map_err(|refusal| {
-        let error = failed(format!("nf_tables: not in the kernel ({})", refusal.errno().desc()));
-        if table::is_absent(refusal) { error.because(Cause::NotSupported) } else { error }
-    })
 }
 
 /// Whether the error means that an object or the kernel's `nf_tables` is missing.

@@ -2,6 +2,7 @@
 //!
 //! A link then consists of the hosts entry and the environment variables.
 
+use super::walls::Walls;
 use super::{Firewall, InstalledRules, OwnerScope};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
@@ -26,10 +27,6 @@ impl Firewall for NoFirewall {
 
     fn guard(&self, _: &[BridgeName]) -> Result<()> {
         Ok(())
-    }
-
-    fn guarded(&self) -> Result<Vec<BridgeName>> {
-        Ok(Vec::new())
     }
 
     fn release(&self) -> Result<()> {
@@ -77,7 +74,7 @@ impl Firewall for NoFirewall {
         Ok(false)
     }
 
-    fn isolated(&self) -> Result<Vec<BridgeName>> {
-        Ok(Vec::new())
+    fn walls(&self) -> Result<Walls> {
+        Ok(Walls::default())
     }
 }

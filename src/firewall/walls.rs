@@ -4,7 +4,7 @@ use crate::model::BridgeName;
 
 /// What one kind of rules isolates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Walls {
+pub struct Walls {
     /// The bridges of config.toml: their containers reach each other by links only.
     pub(crate) bridges: Vec<BridgeName>,
     /// The bridges of containers that ask for isolation by their annotation. Their packets are judged.

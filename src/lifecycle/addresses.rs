@@ -7,14 +7,12 @@
 use crate::error::{Cause, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::apply::unseat;
 use crate::lifecycle::isolating;
 use crate::lifecycle::lookup::{Requester, candidates, recipients_of};
 use crate::lifecycle::planning::conflicts;
 use crate::lifecycle::together::replan_all;
 use crate::link::Candidate;
-use crate::link::seats::all_seats;
-use crate::model::{Address, ContainerId, Fingerprint, LinkState, Network, Record, Seat};
+use crate::model::{Address, ContainerId, Fingerprint, LinkState, Network, Record};
 use crate::store::{Change, Commit, pod_peers};
 use crate::sys::net::netns::Now;
 use std::collections::BTreeMap;
@@ -120,9 +118,7 @@ fn correct(host: &Locked<'_>, record: &Record, seen: &Seen) -> Result<Vec<Record
         let old = member.network.addresses().iter().map(Address::ip);
         let is_gone = |ip: &IpAddr| !now.iter().any(|address| address.ip() == *ip);
         member.former = old.filter(is_gone).collect();
-        let before = all_seats(member);
         member.network = Network::Own(now.clone());
-        leave(host, member, before)?;
         member.fingerprint = *fingerprint;
         put(host, member)?;
         if let Err(error) = isolating::restore(host, member) {
@@ -130,16 +126,6 @@ fn correct(host: &Locked<'_>, record: &Record, seen: &Seen) -> Result<Vec<Record
         }
     }
     Ok(members)
-}
-
-/// Removes those of the seats `before` that a container no longer has.
-fn leave(host: &Locked<'_>, record: &Record, mut before: Vec<Seat>) -> Result<()> {
-    let now = all_seats(record);
-    before.retain(|seat| !now.contains(seat));
-    host.effects(record.backend, |effects| {
-        unseat(effects, record, &before);
-        Ok(())
-    })
 }
 
 /// Writes a record. Its revision must be the one that is stored.

@@ -5,14 +5,15 @@
 //! from the record alone.
 
 use crate::error::{Cause, Error, Failures, Kind, Result};
+use crate::firewall::bridge::KeyChange;
+use crate::firewall::bridge::keys::Key;
 use crate::firewall::{OwnerScope, Removal, RuleChange};
 use crate::host::Effects;
 use crate::lifecycle::isolating;
-use crate::link::seats::all_seats;
 use crate::link::{Plan, hosts};
 use crate::model::{
     Address, BackendName, ContainerId, Created, Flow, FlowIndex, HostsEdit, HostsPlace, OwnerTag,
-    Phase, Record, Seat,
+    Phase, Record,
 };
 use crate::store::{Change, Commit, pod_peers, shared_hosts_blocks};
 use crate::sys::hosts::HostsFile;
@@ -65,9 +66,8 @@ pub(crate) fn change_rules(
     removal: Removal,
 ) -> Vec<Result<()>> {
     let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
-    // A seat alone permits nothing.
-    let seats: Vec<&Seat> = plans.iter().flat_map(|plan| &plan.seats).collect();
-    let seated = effects.ports.seat(&seats);
+    // Ports alone permit nothing.
+    let tied = tie(effects, plans);
     for (at, plan) in plans.iter().enumerate() {
         let (owner, mut before) = (&plan.record.owner, plan.before.flows.as_slice());
         let mut outcome = Ok(());
@@ -77,7 +77,7 @@ pub(crate) fn change_rules(
             before = &[];
         }
         let has_rules = !plan.before.flows.is_empty() || !plan.record.flows.is_empty();
-        if let (true, Err(error)) = (!plan.seats.is_empty() && outcome.is_ok(), &seated) {
+        if let (true, Err(error)) = (is_tied(plan) && outcome.is_ok(), &tied) {
             outcome = Err(error.again());
         }
         if has_rules && outcome.is_ok() {
@@ -245,10 +245,9 @@ pub(crate) fn rollback_rest(
     }
 }
 
-/// Removes the rules that `record` names, the seats of its container, and its isolation. Their connections must be
-/// ended next.
+/// Removes the rules that `record` names, its bridge ports and its isolation. Their connections must be ended next.
 pub(crate) fn remove_rules(effects: Effects<'_>, record: &Record) -> Result<()> {
-    unseat(effects, record, &all_seats(record));
+    untie(effects, record);
     isolating::end(effects, record);
     let (owner, before) = (&record.owner, record.flows.as_slice());
     if before.is_empty() {
@@ -263,10 +262,29 @@ pub(crate) fn remove_rules(effects: Effects<'_>, record: &Record) -> Result<()> 
     Ok(())
 }
 
-/// Removes `seats` of a container. A failure is logged only: the kernel gives the number of a port once, so a seat
-/// that is left permits nothing to the next container with its address, and `sync` removes it.
-pub(crate) fn unseat(effects: Effects<'_>, record: &Record, seats: &[Seat]) {
-    if let Err(error) = effects.ports.unseat(&seats.iter().collect::<Vec<_>>()) {
+/// Changes what the bridge table has of the containers of `plans`, in one transaction.
+fn tie(effects: Effects<'_>, plans: &[&Plan]) -> Result<()> {
+    let changes = plans.iter().map(|plan| KeyChange {
+        owner: &plan.record.owner,
+        before: Key::of_flows(&plan.before.flows),
+        after: Key::of_flows(&plan.record.flows),
+    });
+    let changes: Vec<KeyChange<'_>> = changes.collect();
+    effects.ports.change(&changes)
+}
+
+/// Whether flows of the plan are tied to bridge ports, before or after it.
+fn is_tied(plan: &Plan) -> bool {
+    let mut flows = plan.before.flows.iter().chain(&plan.record.flows);
+    flows.any(|flow| flow.bridge.is_some_and(|on| on.by_port))
+}
+
+/// Removes what the bridge table has of a container that ends. A failure is logged only: what is left permits
+/// nothing without its rules, and `sync` removes it.
+fn untie(effects: Effects<'_>, record: &Record) {
+    let change =
+        KeyChange { owner: &record.owner, before: Key::of_flows(&record.flows), after: Vec::new() };
+    if let Err(error) = effects.ports.change(&[change]) {
         log::error!(
             "{}: its bridge ports are not forgotten; run oci-link sync: {error}",
             record.id

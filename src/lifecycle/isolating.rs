@@ -138,7 +138,7 @@ pub(crate) fn is_whole(
         return Ok(false);
     }
     let judges = host.backend(record.backend, |firewall| {
-        let guarded = firewall.guarded()?;
+        let guarded = firewall.walls()?.gates;
         let bridges = isolation.bridges();
         Ok(bridges.iter().all(|bridge| guarded.contains(bridge))
             && firewall.is_intact(&Family::BOTH)?)

@@ -66,6 +66,10 @@ pub(crate) fn remove_all(
         let before = outcomes.len();
         for (backend, owner) in some {
             let removed = host.effects(*backend, |effects| effects.firewall.remove_owner(owner));
+            // A running container keeps those that belong to its isolation.
+            let has_ports = snapshot.ports.contains_key(owner) && !snapshot.is_recorded(owner);
+            let ports = if has_ports { host.ports.remove_owner(owner) } else { Ok(()) };
+            let removed = removed.and(ports);
             if removed.is_ok() {
                 flows.extend(snapshot.own_flows(*backend, owner));
                 last = Some(*backend);

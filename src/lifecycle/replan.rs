@@ -19,8 +19,8 @@ pub(crate) fn replan(host: &Locked<'_>, recipient: &Record) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let Some(me) = host.store.get(&recipient.id)? else { return Ok(()) };
         let (plan, file, hosts) = plan_again(host, &me)?;
-        if plan.record == me && plan.hosts_content.is_none() {
-            return reseat(host, &plan).and(hosts);
+        if plan.is_done(&me) {
+            return hosts;
         }
         if let Commit::Done(_) =
             host.effects(me.backend, |effects| carry_out(effects, &plan, file))?
@@ -29,11 +29,6 @@ pub(crate) fn replan(host: &Locked<'_>, recipient: &Record) -> Result<()> {
         }
     }
     Err(conflicts(&recipient.id))
-}
-
-/// Makes the seats of a plan that changes nothing else: a container may be behind another port of its bridge.
-pub(crate) fn reseat(host: &Locked<'_>, plan: &Plan) -> Result<()> {
-    host.ports.seat(&plan.seats.iter().collect::<Vec<_>>())
 }
 
 /// Applies the links of `me` even if they seem to be applied already. `found` are flows of rules

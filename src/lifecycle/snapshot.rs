@@ -73,6 +73,11 @@ impl HostSnapshot {
         Ok(Self { living, dead, newer, rules, ports, all_ports, is_complete, owners, permitted })
     }
 
+    /// Whether a backend has rules with this tag.
+    pub(crate) fn has_rules(&self, owner: &OwnerTag) -> bool {
+        self.rules.iter().any(|(_, owners)| owners.contains_key(owner))
+    }
+
     /// Whether the bridge table has this key, of whichever container.
     pub(crate) fn has_port(&self, key: Key) -> bool {
         self.all_ports.contains(&key)

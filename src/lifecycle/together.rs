@@ -18,7 +18,7 @@ use crate::lifecycle::apply::{
     Ended, change_rules, conclude, end_connections, write_hosts, write_pending,
 };
 use crate::lifecycle::planning::conflicts;
-use crate::lifecycle::replan::{ATTEMPTS, log_failure, plan_again, replan, reseat};
+use crate::lifecycle::replan::{ATTEMPTS, log_failure, plan_again, replan};
 use crate::link::Plan;
 use crate::model::{BackendName, Record};
 use crate::store::Commit;
@@ -123,8 +123,8 @@ impl<'l, 'h> Changes<'l, 'h> {
         for _ in 0..ATTEMPTS {
             let Some(me) = self.host.store.get(&recipient.id)? else { return Ok(()) };
             let (plan, file, refused) = plan_again(self.host, &me)?;
-            if plan.record == me && plan.hosts_content.is_none() {
-                return reseat(self.host, &plan).and(refused);
+            if plan.is_done(&me) {
+                return refused;
             }
             let pending = self.host.effects(me.backend, |effects| write_pending(effects, &plan))?;
             if let Some(revision) = pending {

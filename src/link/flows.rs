@@ -124,7 +124,7 @@ fn unbound(recipient: &Record, source: &Record, routing: &Routing) -> Option<Str
 mod tests {
     use super::*;
     use crate::model::sample::record;
-    use crate::model::{BridgeName, Network};
+    use crate::model::{BridgeName, Network, Ties};
 
     fn routing() -> Routing {
         Routing::default()
@@ -219,5 +219,54 @@ mod tests {
             Ok(1)
         );
         assert!(sources[0].is_none() && sources[1].is_some());
+    }
+
+    fn behind(name: &str, addresses: &[(&str, &str, u32)]) -> Record {
+        let on = |(text, bridge, port): &(&str, &str, u32)| {
+            let port = Some(*port).filter(|port| *port != 0);
+            Address::parse(text).unwrap().on(BridgeName::new(bridge).ok()).behind(port)
+        };
+        let network = Network::Own(addresses.iter().map(on).collect());
+        Record { network, backend: BackendName::Nftables, ..record(name, "80", &[]) }
+    }
+
+    #[test]
+    fn port_refuses_what_cannot_be_tied() {
+        let web = behind("web", &[("10.0.0.2/24", "a", 5)]);
+        let (db, old) =
+            (behind("db", &[("10.0.0.3/24", "a", 7)]), behind("old", &[("10.0.0.4/24", "a", 0)]));
+        let refused = |source: &Record, lack: Option<&str>, bind, absent| {
+            let ties = Ties { bind, lacks: [lack.map(ToOwned::to_owned), None] };
+            let routing = Routing { ties, ..Routing::default() };
+            let found = flows(&web, &mut [Some(source)], absent, &routing);
+            found.map_err(|refusal| refusal.to_string()).err().unwrap_or_default()
+        };
+        let start = OnMissing::Refuse;
+        assert_eq!(refused(&db, None, Bind::Port, start), "");
+        assert_eq!(refused(&db, Some("off"), Bind::Auto, start), "");
+        assert_eq!(refused(&db, Some("off"), Bind::Port, OnMissing::Leave), "");
+        let said = refused(&db, Some("off"), Bind::Port, start);
+        assert_eq!(said, "link to db: firewall.bind is \"port\": off; or set it to \"auto\"");
+        assert!(refused(&old, None, Bind::Port, start).contains("10.0.0.4 is not known"));
+        let far = behind("far", &[("10.9.0.3/24", "c", 8)]);
+        assert_eq!(refused(&far, Some("off"), Bind::Port, start), "", "a routed flow has no ports");
+    }
+
+    #[test]
+    fn a_tied_flow_names_both_ports() {
+        let web = behind("web", &[("10.0.0.2/24", "a", 5), ("10.1.0.2/24", "b", 6)]);
+        let db = behind("db", &[("10.0.0.3/24", "a", 7), ("fd00::3/64", "a", 7)]);
+        let far = behind("far", &[("10.9.0.3/24", "c", 8)]);
+        let ports = |bind| {
+            let ties = Ties { bind, ..Ties::default() };
+            let routing = Routing { ties, ..Routing::default() };
+            let all = &mut [Some(&db), Some(&far)];
+            let found = flows(&web, all, OnMissing::Leave, &routing).unwrap();
+            found.into_iter().map(|flow| flow.bridge.and_then(|on| on.ports)).collect::<Vec<_>>()
+        };
+        assert_eq!(ports(Bind::Auto), [Some([5, 7]), None], "the other one is routed");
+        for bind in [Bind::Bridge, Bind::None] {
+            assert_eq!(ports(bind), [None, None], "{bind:?}");
+        }
     }
 }

@@ -11,7 +11,6 @@ pub(crate) mod hosts;
 pub(crate) mod limit;
 mod plan;
 mod resolve;
-pub(crate) mod seats;
 pub(crate) mod shared;
 
 pub(crate) use plan::{HostsInput, Plan, World, plan};

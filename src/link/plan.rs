@@ -2,13 +2,12 @@
 
 use super::carry::{Cut, End, gap};
 use super::flows::{flows, source_address};
-use super::seats::seats;
 use super::{Candidate, OnMissing, RecipientNames, Refusal, hosts, resolve};
 use crate::model::{
     Address, Alias, DeclaredBy, Family, Flow, Hostname, HostsEdit, HostsPlace, Link, LinkState,
-    Phase, Record, Routing, Seat, is_reserved,
+    Phase, Record, Routing, is_reserved,
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 /// The container's present hosts file.
@@ -49,8 +48,6 @@ pub(crate) struct Plan {
     pub(crate) shared: Vec<String>,
     /// The aliases whose lines replace those of the engine.
     pub(crate) replaced: Vec<Alias>,
-    /// Where the two ends of flows that are tied to ports are.
-    pub(crate) seats: Vec<Seat>,
 }
 
 impl Plan {
@@ -61,11 +58,41 @@ impl Plan {
     pub(crate) fn pending(&self) -> Record {
         let mut record = Record { phase: Phase::Pending, ..self.record.clone() };
         record.flows.extend(self.ended());
+        record.flows.extend(self.moved());
         if let (Some(edit), Some(before)) = (&mut record.hosts, &self.before.hosts) {
             let blocks = before.blocks().filter(|block| **block != edit.block);
             edit.previous = blocks.map(ToString::to_string).collect();
         }
         record
+    }
+
+    /// The flows that stay, as they were before, if their ends were behind other bridge ports.
+    fn moved(&self) -> Vec<Flow> {
+        let ports = |flow: &Flow| flow.bridge.and_then(|on| on.ports);
+        let now: HashMap<Flow, _> =
+            self.record.flows.iter().map(|flow| (*flow, ports(flow))).collect();
+        let before = self.before.flows.iter();
+        let moved = before.filter(|flow| {
+            let is_tied = ports(flow).is_some();
+            is_tied && now.get(*flow).is_some_and(|now| *now != ports(flow))
+        });
+        moved.copied().collect()
+    }
+
+    /// Whether the links of `record` are those of the plan: the same sources, flows and bridge ports.
+    pub(crate) fn agrees_with(&self, record: &Record) -> bool {
+        let ports = |record: &Record| -> Vec<Option<[u32; 2]>> {
+            record.flows.iter().map(|flow| flow.bridge.and_then(|on| on.ports)).collect()
+        };
+        let planned = &self.record;
+        planned.links == record.links
+            && planned.flows == record.flows
+            && ports(planned) == ports(record)
+    }
+
+    /// Whether the plan changes nothing of `record` and of its hosts file.
+    pub(crate) fn is_done(&self, record: &Record) -> bool {
+        self.record == *record && self.agrees_with(record) && self.hosts_content.is_none()
     }
 
     /// Returns the flows that were permitted before and no longer are.
@@ -98,8 +125,7 @@ pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan
     }
     let shared = world.hosts.as_ref().map_or_else(Vec::new, |file| file.shared.clone());
     let (before, replaced) = (me.clone(), Vec::new());
-    let seats = seats(me, &record.flows, sources.iter().flatten().copied());
-    let mut plan = Plan { record, before, hosts_content: None, shared, replaced, seats };
+    let mut plan = Plan { record, before, hosts_content: None, shared, replaced };
     if let Some(file) = &world.hosts {
         plan_hosts(&mut plan, me, file, (&sources, &world.routing));
     }

@@ -68,4 +68,4 @@ pub use record::{BackendName, Flow, HostsPlace, Inode, Instance, Phase, Record};
 pub(crate) use record::{Created, HostsEdit};
 pub(crate) use routing::{Routes, Routing, SeparatedBridges, Separation};
 pub use tie::OnBridge;
-pub(crate) use tie::{Bind, Seat, Ties};
+pub(crate) use tie::{Bind, Ties};

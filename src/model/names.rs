@@ -116,6 +116,13 @@ impl BridgeName {
         // Always valid: `new` accepts ASCII only.
         std::str::from_utf8(&self.0[..end]).unwrap_or_default()
     }
+
+    /// Returns what the names of interfaces for its VLANs begin with, as CNI calls them. `None` if such a name
+    /// would be too long.
+    pub(crate) fn vlans(&self) -> Option<String> {
+        let start = format!("{self}.");
+        (start.len() < MAX_BRIDGE).then_some(start)
+    }
 }
 
 impl fmt::Display for BridgeName {

@@ -1,21 +1,47 @@
 //! How a flow between two containers on one bridge is tied to it: to the bridge, or also to their ports.
 
-use super::{Address, BackendName, BridgeName, Family, OwnerTag};
+use super::{Address, BackendName, BridgeName, Family, Flow};
 use std::fmt;
-use std::net::IpAddr;
+use std::hash::{Hash, Hasher};
 
 /// What packets of a flow on a bridge must show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// Two are equal if the same rules permit their flows. The numbers of the ports are in the bridge table only.
+#[derive(Debug, Clone, Copy)]
 pub struct OnBridge {
     /// The bridge on which they come in and leave.
     pub name: BridgeName,
     /// Whether they must come by the port of the end that they name, and leave by the port of the other one.
     pub by_port: bool,
+    /// The ports of the recipient and of the source, if they are known: indices in the network namespace with
+    /// the bridges.
+    pub ports: Option<[u32; 2]>,
+}
+
+impl PartialEq for OnBridge {
+    fn eq(&self, other: &Self) -> bool {
+        (self.name, self.by_port) == (other.name, other.by_port)
+    }
+}
+
+impl Eq for OnBridge {}
+
+impl Hash for OnBridge {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.name, self.by_port).hash(state);
+    }
 }
 
 impl From<BridgeName> for OnBridge {
     fn from(name: BridgeName) -> Self {
-        Self { name, by_port: false }
+        Self { name, by_port: false, ports: None }
+    }
+}
+
+impl OnBridge {
+    /// The tie to ports of the bridge `name`, whose numbers are not known.
+    pub(crate) fn by_port(name: BridgeName) -> Self {
+        Self { name, by_port: true, ports: None }
     }
 }
 
@@ -58,17 +84,6 @@ impl Bind {
     }
 }
 
-/// Where a linked container is: packets with its address come by this port of a bridge, and no other.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Seat {
-    /// The tag of the container.
-    pub(crate) owner: OwnerTag,
-    /// The port, as an index in the network namespace with the bridges.
-    pub(crate) port: u32,
-    /// The address.
-    pub(crate) ip: IpAddr,
-}
-
 /// How flows on one bridge are tied on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ties {
@@ -85,6 +100,21 @@ impl Default for Ties {
 }
 
 impl Ties {
+    /// Returns the ties for a container that has `flows`. Where some of a family are tied to ports, they stay so: a
+    /// bridge that is filtered no longer carries them without a rule.
+    #[must_use]
+    pub(crate) fn kept(mut self, flows: &[Flow]) -> Self {
+        for (family, lack) in Family::BOTH.into_iter().zip(&mut self.lacks) {
+            let is_tied = |flow: &Flow| {
+                Family::of(flow.from) == family && flow.bridge.is_some_and(|on| on.by_port)
+            };
+            if lack.is_some() && flows.iter().any(is_tied) {
+                *lack = None;
+            }
+        }
+        self
+    }
+
     /// Why flows of a family cannot be tied to ports.
     pub(crate) fn lack(&self, family: Family) -> Option<&str> {
         let of = Family::BOTH.into_iter().zip(&self.lacks).find(|(its, _)| *its == family);
@@ -108,7 +138,9 @@ impl Ties {
             Bind::Port => true,
             Bind::Auto => self.obstacle(ours, theirs).is_none(),
         };
-        Some(OnBridge { name, by_port: by_port && backend != BackendName::None })
+        let by_port = by_port && backend != BackendName::None;
+        let ports = ours.port().zip(theirs.port()).filter(|_| by_port);
+        Some(OnBridge { name, by_port, ports: ports.map(Into::into) })
     }
 
     /// Why flows between two addresses on one bridge cannot be tied to ports.

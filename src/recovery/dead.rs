@@ -11,7 +11,6 @@ use crate::lifecycle::isolating::keys;
 use crate::lifecycle::orphans::remove_all;
 use crate::lifecycle::remove;
 use crate::lifecycle::snapshot::HostSnapshot;
-use crate::link::seats::all_seats;
 use crate::model::{BackendName, Origin, OwnerTag, Record};
 use std::collections::{HashMap, HashSet};
 
@@ -40,7 +39,7 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
 }
 
 /// What the bridge table has that no record accounts for, by owner. What dead containers have is removed with
-/// their records.
+/// their records, and what belongs to orphaned rules with those.
 fn stale_ports<'a>(
     host: &Locked<'_>,
     snapshot: &'a HostSnapshot,
@@ -55,11 +54,10 @@ fn stale_ports<'a>(
     all.filter_map(move |(owner, there)| {
         let valid: HashSet<Key> = match living.get(owner) {
             Some(record) => {
-                let seats = all_seats(record).into_iter();
-                let seats = seats.flat_map(|seat| Key::seat(seat.port, seat.ip));
-                seats.chain(keys(record)).collect()
+                let ties = Key::of_flows(&record.flows).into_iter();
+                ties.chain(keys(record)).collect()
             }
-            None if snapshot.is_recorded(owner) => return None,
+            None if snapshot.is_recorded(owner) || snapshot.has_rules(owner) => return None,
             None => HashSet::new(),
         };
         let stale: Vec<Key> = there.iter().filter(|key| !valid.contains(key)).copied().collect();
@@ -112,9 +110,6 @@ pub(crate) fn remove_dead(
         if owners.contains_key(&record.owner) {
             failures.note(purge_from(host, snapshot, *backend, &record.owner));
         }
-    }
-    if snapshot.ports.contains_key(&record.owner) {
-        failures.note(host.ports.remove_owner(&record.owner));
     }
     failures.into_result()
 }

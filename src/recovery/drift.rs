@@ -11,17 +11,14 @@ use crate::lifecycle::isolating;
 use crate::lifecycle::planning::plan;
 use crate::lifecycle::replan::settle;
 use crate::lifecycle::snapshot::HostSnapshot;
-use crate::link::seats::seats;
 use crate::link::{OnMissing, hosts};
-use crate::model::{BackendName, ContainerId, Family, Flow, Phase, Record};
+use crate::model::{BackendName, Family, Flow, Phase, Record};
 use crate::sys::hosts::HostsFile;
-use std::collections::{BTreeSet, HashMap};
 
 /// Finds all such differences. The caller holds the host lock.
 pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings = base(host, snapshot)?;
     let mut look = Look::at_most(host, usize::MAX);
-    let living = snapshot.living.iter().map(|record| (&record.id, record)).collect();
     for record in &snapshot.living {
         if !isolating::is_whole(host, record, &snapshot.ports)? {
             findings.push(Finding::Isolated(record.into()));
@@ -42,7 +39,7 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
         } else if !now.linked {
             findings.push(Finding::Links(record.into()));
         }
-        if !has_its_rules(host, snapshot, record)? || !has_its_seats(snapshot, &living, record) {
+        if !has_its_rules(host, snapshot, record)? || !has_its_ports(snapshot, record) {
             findings.push(Finding::Rules(record.into()));
         }
         if record.phase == Phase::Ready && !now.has_lines {
@@ -63,7 +60,7 @@ fn base(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     }
     let chosen = host.firewall.chosen();
     let wanted = &host.config.isolate;
-    if chosen != Some(BackendName::None) && host.firewall.isolated()? != *wanted {
+    if chosen != Some(BackendName::None) && host.firewall.walls()?.bridges != *wanted {
         findings.push(Finding::Isolation);
     }
     for backend in BackendName::ALL {
@@ -112,17 +109,17 @@ impl Now {
         let holds = |content| block.is_empty() || hosts::contains(content, block);
         let holds = file.content().is_some_and(holds);
         let plan = match plan(host, record, Some(file), true, OnMissing::Leave) {
-            Ok(plan) => plan.record,
+            Ok(plan) => plan,
             // The links may be wrong for another reason, and their repair says more.
             Err(_) if !is_linked(host, record)? => {
                 return Ok(Self { linked: false, has_lines: holds });
             }
             Err(error) => return Err(error),
         };
-        if has_links(record) && !has_links_of(record, &plan) {
+        if has_links(record) && !plan.agrees_with(record) {
             return Ok(Self { linked: false, has_lines: holds });
         }
-        let meant = plan.hosts.as_ref().map_or("", |edit| &edit.block);
+        let meant = plan.record.hosts.as_ref().map_or("", |edit| &edit.block);
         let same = block.trim_start_matches('\n') == meant.trim_start_matches('\n');
         Ok(Self { linked: true, has_lines: same && holds })
     }
@@ -156,15 +153,11 @@ fn is_linked(host: &Locked<'_>, record: &Record) -> Result<bool> {
     if !has_links(record) {
         return Ok(true);
     }
-    Ok(has_links_of(record, &plan(host, record, None, true, OnMissing::Leave)?.record))
+    Ok(plan(host, record, None, true, OnMissing::Leave)?.agrees_with(record))
 }
 
 fn has_links(record: &Record) -> bool {
     !record.links.is_empty() || !record.flows.is_empty()
-}
-
-fn has_links_of(record: &Record, planned: &Record) -> bool {
-    planned.links == record.links && planned.flows == record.flows
 }
 
 /// Whether the rules with the record's tag in the kernel are exactly those of the record.
@@ -181,20 +174,10 @@ fn has_its_rules(host: &Locked<'_>, snapshot: &HostSnapshot, record: &Record) ->
     Ok(lines == expected && !record.flows.is_empty())
 }
 
-/// Whether the bridge table has both ends of the flows of `record` that are tied to ports. `living` are all running
-/// containers.
-fn has_its_seats(
-    snapshot: &HostSnapshot,
-    living: &HashMap<&ContainerId, &Record>,
-    record: &Record,
-) -> bool {
-    let sources: BTreeSet<&ContainerId> =
-        record.links.iter().filter_map(|link_state| link_state.source.as_ref()).collect();
-    let sources = sources.into_iter().filter_map(|id| living.get(id).copied());
-    // Which container of a pod has it does not matter.
-    let has = |key: &Key| snapshot.has_port(*key);
-    let seats = seats(record, &record.flows, sources);
-    seats.iter().all(|seat| Key::seat(seat.port, seat.ip).iter().all(has))
+/// Whether the bridge table has both ends of the flows of `record` that are tied to ports. Which container of a pod
+/// has them does not matter.
+fn has_its_ports(snapshot: &HostSnapshot, record: &Record) -> bool {
+    Key::of_flows(&record.flows).iter().all(|key| snapshot.has_port(*key))
 }
 
 /// Repairs isolation or the shared parts of a backend. Requires the host lock.

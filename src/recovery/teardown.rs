@@ -69,7 +69,7 @@ fn remove_shared(host: &Locked<'_>, backends: &[BackendName], repaired: &mut Rep
 /// Ends the isolation, which is this state directory's own, and nothing else.
 fn keep_shared(host: &Locked<'_>, backends: &[BackendName], repaired: &mut Repaired) {
     for backend in backends {
-        let done = host.effects(*backend, |effects| effects.firewall.release());
+        let done = host.effects(*backend, |effects| effects.firewall.isolate(&[]));
         repaired.note(vec![Finding::Kept(*backend)], done);
     }
 }

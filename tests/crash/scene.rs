@@ -131,7 +131,9 @@ impl<'h> Scene<'h> {
             "iptables" | "none" => {}
             other => panic!("how are rules of {other} forgotten?"),
         }
-        for note in ["iptables", "ip6tables", "ipset-shared", "isolation", "nftables-isolation"] {
+        drop(run(&["nft", "delete", "table", "bridge", "oci-link"], ""));
+        let notes = ["iptables", "ip6tables", "ipset-shared", "isolation", "nftables-isolation"];
+        for note in notes.into_iter().chain(["bridge-table"]) {
             let _ = fs::remove_file(self.host.state_dir().join(note));
         }
     }

@@ -125,7 +125,7 @@ each_engine! {
             let said = node.rig.machine.sh(&state).ok();
             assert!(said.contains("stopped"), "{said}");
             assert!(!node.hosts(web_pid).contains("\tdb"), "{}", node.hosts(web_pid));
-            assert!(!node.rig.machine.sh("ipset save").ok().contains("add oci-link4 "), "a rule");
+            assert!(!node.rig.machine.sh("ipset save").ok().contains("add oci-link4"), "a rule");
         });
         node.remove(&db);
         let db = node.pod("shop", "db-2", &[("ports", "3306")]);

@@ -206,7 +206,7 @@ fn n31_commands_enter_the_network_of_process_1() {
         sleep 0.2
         state db $db "$DB" | call "$@" hook createRuntime
         state web $web "$WEB" | apart "$@" hook createRuntime
-        ipset save | grep '^add oci-link4 '
+        ipset save | grep '^add oci-link4-port '
         call "$@" sync --check
         kill $web; wait $web || true
         echo '{"id":"web","status":"stopped"}' | apart "$@" hook poststop

@@ -130,10 +130,19 @@ fn inspect_tells_recorded_rules_from_others() {
         .expect("a list")
         .iter()
         .map(|line| line.as_str().expect("a rule").to_owned())
-        .partition(|line| line.starts_with("-A OCI-LINKS -i br0 -o br0 -j OCI-LINK-"));
+        .partition(|line| line.starts_with("-A OCI-LINKS -i br0 -o br0 -m mark "));
     assert_eq!((jumps.len(), kernel), (2, link_rules(&host)));
 
     let rule = link_rules(&host)[0].replacen("-A", "-D", 1);
     host.run(Command::new("iptables").args(rule.split(' '))).ok();
     assert_eq!(inspect(&host, "web")["rules"]["verdict"], "differ");
+
+    host.run(&mut host.oci_link(&["sync"])).ok();
+    let rules = inspect(&host, "web")["rules"].take();
+    assert_eq!(rules["verdict"], "as recorded");
+    assert_eq!(rules["ports"].as_array().map(Vec::len), Some(4), "{rules}");
+    host.run(Command::new("nft").args(["flush", "set", "bridge", "oci-link", "ends6"])).ok();
+    let rules = inspect(&host, "web")["rules"].take();
+    assert_eq!(rules["verdict"], "differ");
+    assert_eq!(rules["ports"].as_array().map(Vec::len), Some(2), "{rules}");
 }

@@ -82,8 +82,10 @@ fn unsupported(refusal: NetlinkError) -> Error {
 
 fn add_chain(transaction: &mut Transaction, chain: &Chain) {
     transaction.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |body| {
-        body.text(NFTA_CHAIN_NAME, chain.name).nest(NFTA_CHAIN_HOOK, |hook| {
-            hook.number(NFTA_HOOK_HOOKNUM, chain.hook);
+        body.text(NFTA_CHAIN_NAME, chain.name);
+        let Some(number) = chain.hook else { return };
+        body.nest(NFTA_CHAIN_HOOK, |hook| {
+            hook.number(NFTA_HOOK_HOOKNUM, number);
             hook.bytes(NFTA_HOOK_PRIORITY, &PRIORITY.to_be_bytes());
         });
         body.text(NFTA_CHAIN_TYPE, "filter");
@@ -163,7 +165,9 @@ pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<
             let all = answer.attributes();
             if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
                 let has = |chain: &&Chain| all.text(NFTA_CHAIN_NAME) == Some(chain.name);
-                let rules = chains.iter().find(has).map(|chain| chain.rules.len());
+                // A jump to a chain is a use of it.
+                let uses_of = |chain: &Chain| chain.rules.len() + usize::from(chain.hook.is_none());
+                let rules = chains.iter().find(has).map(uses_of);
                 let uses = all.number(NFTA_CHAIN_USE).and_then(|uses| usize::try_from(uses).ok());
                 whole += usize::from(rules.is_some() && rules == uses);
             } else if answer.kind == message_type(NFT_MSG_NEWSETELEM) {

@@ -13,15 +13,19 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+fn end(port: u32) -> Key {
+    Key::End(port, ip("10.0.0.2"), ip("10.0.0.3"))
+}
+
 fn element(key: Key, comment: &str) -> Element<Key> {
     Element { key, comment: comment.to_owned() }
 }
 
 #[test]
 fn every_key_is_read_as_it_is_written() {
-    let addresses = [ip("10.0.0.2"), ip("fd00::2")];
-    let keys = addresses.iter().flat_map(|ip| Key::seat(7, *ip));
-    for key in keys.chain([Key::IsolatedIn(8), Key::IsolatedOut(9)]) {
+    let ends = [("10.0.0.2", "10.0.0.3"), ("fd00::2", "fd00::3")];
+    let keys = ends.map(|(one, other)| Key::End(7, ip(one), ip(other)));
+    for key in keys.into_iter().chain([Key::IsolatedIn(8), Key::IsolatedOut(9)]) {
         let bytes = key.bytes();
         assert_eq!(Key::parse(key.set(), &bytes), Some(key));
         assert_eq!(key.set().key().1, u32::try_from(bytes.len()).unwrap(), "{key:?}");
@@ -34,7 +38,7 @@ fn every_key_is_read_as_it_is_written() {
 
 #[test]
 fn an_element_goes_with_the_last_container_of_its_pod() {
-    let (a, b, key) = (tag(A), tag(B), Key::Port(3));
+    let (a, b, key) = (tag(A), tag(B), end(3));
     let change = |owner, before: &[Key], after: &[Key]| KeyChange {
         owner,
         before: before.to_vec(),
@@ -58,7 +62,7 @@ fn an_element_goes_with_the_last_container_of_its_pod() {
 
 #[test]
 fn an_element_that_moves_lapses_and_is_added() {
-    let (a, old, new) = (tag(A), Key::Port(3), Key::Port(4));
+    let (a, old, new) = (tag(A), end(3), end(4));
     let moved = KeyChange { owner: &a, before: vec![old], after: vec![new] };
     let difference = Difference::of(&[element(old, A)], &[moved]);
     let expected =
@@ -74,4 +78,29 @@ fn the_rules_have_names_of_their_own() {
     }
     let all = BOUND | ISOLATED_IN | ISOLATED_OUT;
     assert_eq!(all.count_ones(), 3);
+}
+
+#[test]
+fn more_of_a_pod_than_a_comment_can_name_are_no_obstacle() {
+    let full = ["0123456789abcdef"; 14].join(" ");
+    let a = tag(A);
+    let change = |key| KeyChange { owner: &a, before: vec![], after: vec![key] };
+    let there = [element(end(3), &full)];
+    assert_eq!(Difference::of(&there, &[change(end(3))]), Difference::default());
+    let isolated = [element(Key::IsolatedIn(3), &full)];
+    let closed = Difference::of(&isolated, &[change(Key::IsolatedIn(3))]);
+    assert!(closed.add[0].comment.len() > MAX_COMMENT, "refused: isolation fails closed");
+}
+
+#[test]
+fn both_ends_of_tied_flows_are_keys() {
+    let [from, to] = ["10.0.0.2", "10.0.0.3"].map(ip);
+    let flow = |ports: &str, tied| {
+        let name = crate::model::BridgeName::new("br0").unwrap();
+        let bridge = Some(crate::model::OnBridge { name, by_port: tied, ports: Some([5, 7]) });
+        crate::model::Flow { from, to, ports: crate::model::sample::port(ports), bridge }
+    };
+    let keys = Key::of_flows(&[flow("80", true), flow("81-90", true), flow("80/udp", false)]);
+    assert_eq!(keys, [Key::End(5, from, to), Key::End(7, to, from)]);
+    assert!(Key::of_flows(&[flow("80", false)]).is_empty());
 }

@@ -162,9 +162,10 @@ impl SetEntry {
             Self::Flow { flow, kind: kind @ (Kind::Bridged | Kind::Ported) } => {
                 let bridges = seats.get(&flow.from).map_or(&[][..], Vec::as_slice);
                 let by_port = *kind == Kind::Ported;
-                let bound = bridges
-                    .iter()
-                    .map(|name| Flow { bridge: Some(OnBridge { name: *name, by_port }), ..*flow });
+                let bound = bridges.iter().map(|name| Flow {
+                    bridge: Some(OnBridge { name: *name, by_port, ports: None }),
+                    ..*flow
+                });
                 bound.chain(bridges.is_empty().then_some(*flow)).collect()
             }
             Self::Seat { .. } => Vec::new(),

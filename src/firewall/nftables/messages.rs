@@ -263,7 +263,7 @@ pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow
     let (bridge, key) = if set.bridged {
         let (name, rest) = key.split_at_checked(IFNAMSIZ)?;
         let name = interface_name(name)?;
-        (Some(OnBridge { name, by_port: set.by_port }), rest)
+        (Some(OnBridge { name, by_port: set.by_port, ports: None }), rest)
     } else {
         (None, key)
     };
@@ -327,7 +327,7 @@ pub(super) fn interface_name(name: &[u8]) -> Option<BridgeName> {
 }
 
 /// The address with these bytes in a packet.
-pub(super) fn parse_address(octets: &[u8]) -> Option<IpAddr> {
+pub(crate) fn parse_address(octets: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }

@@ -106,7 +106,7 @@ impl RangeRule {
     /// Formats the rule as `nft list chain` prints it.
     pub(super) fn show(self) -> String {
         let Flow { from, to, ports, bridge } = self.flow;
-        let place = bridge.map(|OnBridge { name, by_port }| {
+        let place = bridge.map(|OnBridge { name, by_port, .. }| {
             let mark = if by_port { "meta mark & 0x10000000 == 0x10000000 " } else { "" };
             format!("{mark}iifname \"{name}\" oifname \"{name}\" ")
         });
@@ -178,7 +178,7 @@ impl RangeRule {
         // the flow.
         let (bridge, values) = match &values[..] {
             [_, [_, _, _, _], bridge, _, rest @ ..] if bridge.len() == IFNAMSIZ => {
-                (Some(OnBridge { name: interface_name(bridge)?, by_port: true }), rest)
+                (Some(OnBridge::by_port(interface_name(bridge)?)), rest)
             }
             [_, bridge, _, rest @ ..] if bridge.len() == IFNAMSIZ && rest.len() >= 5 => {
                 (Some(OnBridge::from(interface_name(bridge)?)), rest)

@@ -4,9 +4,7 @@
 //! Registers are 4 bytes wide here. The key of a set is assembled in consecutive registers.
 
 use super::messages::{NftSet, RANGES, USER, interface};
-use super::separation::{self, gate_rules};
 use crate::firewall::bridge::BOUND;
-use crate::firewall::walls::Walls;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Body, family_number};
 use crate::sys::net::netlink::uapi::{
@@ -106,8 +104,7 @@ pub(crate) enum Expression {
 }
 
 /// All rules in order: first the administrator's, then those that accept, then those that drop.
-pub(crate) fn rules(walls: &Walls) -> Vec<Rule> {
-    let Walls { bridges, gates } = walls;
+pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
     let mut all = vec![Rule::new("the administrator's chain", vec![Expression::Jump(USER)])];
     for (family, name) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
         for (bridged, by_port, place) in [
@@ -123,7 +120,6 @@ pub(crate) fn rules(walls: &Walls) -> Vec<Rule> {
     all.push(Rule::new("ranges of ports", vec![Expression::Jump(RANGES)]));
     all.push(Rule::new("neighbour solicitation", discovery(NEIGHBOUR_SOLICITATION)));
     all.push(Rule::new("neighbour advertisement", discovery(NEIGHBOUR_ADVERTISEMENT)));
-    all.extend(gate_rules(gates));
     for from in bridges {
         all.extend(bridges.iter().map(|to| Rule::new(&format!("{from} to {to}"), drop(from, to))));
     }
@@ -131,8 +127,8 @@ pub(crate) fn rules(walls: &Walls) -> Vec<Rule> {
 }
 
 /// The number of rules that [`rules`] returns.
-pub(crate) fn count(walls: &Walls) -> usize {
-    rules(&Walls::default()).len() + separation::count(&walls.gates) + walls.bridges.len().pow(2)
+pub(crate) fn count(bridges: &[BridgeName]) -> usize {
+    rules(&[]).len() + bridges.len().pow(2)
 }
 
 /// Accepts packets whose source, destination, protocol and destination port are in the set.

@@ -3,9 +3,10 @@
 //! A packet that is not tracked has no status, and a rule that asks for it does not match. So each rule for
 //! packets to a port is followed by one for packets that are not tracked.
 
-use super::rules::{Expression, Rule, equals, has_mark};
+use super::rules::{Expression, Rule, equals, has_mark, rules};
 use crate::firewall::bridge::{ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::nftables::messages::interface;
+use crate::firewall::walls::Walls;
 use crate::model::BridgeName;
 use crate::sys::net::netlink::uapi::{
     NFT_CMP_NEQ, NFT_META_MARK, NFT_META_OIFNAME, NFT_REG32_00 as REGISTER,
@@ -21,8 +22,20 @@ const DST_NAT: u32 = 1 << 5;
 /// What the names of these rules begin with.
 pub(super) const PREFIX: &str = "isolated, ";
 
+/// All rules of the chain in order: those for links and bridges, then those for single containers.
+pub(super) fn all_rules(walls: &Walls) -> Vec<Rule> {
+    let mut all = rules(&walls.bridges);
+    all.extend(gate_rules(&walls.gates));
+    all
+}
+
+/// The number of rules that [`all_rules`] returns.
+pub(super) fn count_all(walls: &Walls) -> usize {
+    super::rules::count(&walls.bridges) + count(&walls.gates)
+}
+
 /// The rules for containers on the bridges `gates`. Empty if there are none.
-pub(super) fn gate_rules(gates: &[BridgeName]) -> Vec<Rule> {
+fn gate_rules(gates: &[BridgeName]) -> Vec<Rule> {
     if gates.is_empty() {
         return Vec::new();
     }
@@ -36,16 +49,26 @@ pub(super) fn gate_rules(gates: &[BridgeName]) -> Vec<Rule> {
     add("to a port", [to(), is_foreign(), drop()]);
     add("to a port, not tracked", [to(), state_has(NOT_TRACKED), drop()]);
     for gate in gates {
-        add(&format!("out by {gate}"), [leaves_by(gate), is_foreign(), mark(ISOLATED_IN)]);
-        let not_tracked = [leaves_by(gate), state_has(NOT_TRACKED), mark(ISOLATED_IN)];
-        add(&format!("out by {gate}, not tracked"), not_tracked);
+        for (way, leaves) in ways(gate) {
+            let parts = [leaves.clone(), is_foreign(), mark(ISOLATED_IN)];
+            add(&format!("out by {way}"), parts);
+            let parts = [leaves, state_has(NOT_TRACKED), mark(ISOLATED_IN)];
+            add(&format!("out by {way}, not tracked"), parts);
+        }
     }
     all
 }
 
+/// The bridge of a rule with this comment, if it is the first one for a bridge.
+pub(super) fn gate_of(comment: &str) -> Option<BridgeName> {
+    let name = comment.strip_prefix(Rule::MARK)?.strip_prefix(PREFIX)?.strip_prefix("out by ")?;
+    BridgeName::new(name).ok()
+}
+
 /// The number of rules that [`gate_rules`] returns.
-pub(super) fn count(gates: &[BridgeName]) -> usize {
-    if gates.is_empty() { 0 } else { 3 + 2 * gates.len() }
+fn count(gates: &[BridgeName]) -> usize {
+    let ways = gates.iter().map(|gate| 1 + usize::from(gate.vlans().is_some()));
+    if gates.is_empty() { 0 } else { 3 + 2 * ways.sum::<usize>() }
 }
 
 /// Matches packets of tracked connections that are neither answers nor for a published port.
@@ -74,8 +97,15 @@ fn state_has(bits: u32) -> Vec<Expression> {
     ]
 }
 
-fn leaves_by(bridge: &BridgeName) -> Vec<Expression> {
-    vec![Expression::Meta { key: NFT_META_OIFNAME, to: REGISTER }, equals(interface(bridge))]
+/// The interfaces by which a packet is routed to a bridge: the bridge itself and its VLANs.
+fn ways(gate: &BridgeName) -> Vec<(String, Vec<Expression>)> {
+    let vlans = gate.vlans().map(|vlans| (format!("{vlans}*"), leaves_by(vlans.into_bytes())));
+    [Some((gate.to_string(), leaves_by(interface(gate)))), vlans].into_iter().flatten().collect()
+}
+
+/// Matches packets that leave by an interface whose name begins with these bytes.
+fn leaves_by(name: Vec<u8>) -> Vec<Expression> {
+    vec![Expression::Meta { key: NFT_META_OIFNAME, to: REGISTER }, equals(name)]
 }
 
 /// Sets a bit of the mark. The others stay.
@@ -93,14 +123,19 @@ mod tests {
 
     #[test]
     fn the_rules_are_counted_and_have_names_of_their_own() {
-        let names = ["a", "b"].map(|name| BridgeName::new(name).unwrap());
+        let names = ["a", "a23456789012345"].map(|name| BridgeName::new(name).unwrap());
         for gates in [&names[..0], &names[..1], &names] {
             let rules = gate_rules(gates);
             assert_eq!(rules.len(), count(gates));
+            let walls = Walls::of(&names).with_gates(gates);
+            assert_eq!(all_rules(&walls).len(), count_all(&walls));
             let mut comments: Vec<&String> = rules.iter().map(|rule| &rule.comment).collect();
             comments.sort();
             comments.dedup();
             assert_eq!(comments.len(), rules.len());
+            let found: Vec<BridgeName> =
+                rules.iter().filter_map(|rule| gate_of(&rule.comment)).collect();
+            assert_eq!(found, gates);
         }
     }
 }

@@ -5,9 +5,10 @@ use super::messages::{
     NftSet, RANGES, Transaction, USER, about_table, comment, message_type, write_comment,
 };
 use super::owner::refused;
-use super::rules::{Rule, count, rules};
-use super::separation;
-use crate::error::Result;
+use super::rules::{Rule, rules};
+use super::separation::{self, all_rules, count_all};
+use crate::error::{Cause, Result};
+use crate::firewall::failed;
 use crate::firewall::walls::Walls;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Batch, Body};
@@ -43,8 +44,8 @@ const FREE_EVERY: u32 = 60_000;
 /// Rules that other programs added to the chain stay. If our rules are not exactly those for
 /// `walls`, in order, all of ours are deleted and created again.
 pub(crate) fn make(link: &mut Netlink, walls: &Walls) -> Result<()> {
-    let wanted = rules(walls);
     let there = our_rules(link)?;
+    let wanted = all_rules(&with_found(walls, &there));
     let older = older_sets(link)?;
     let mut transaction = Transaction::default();
     transaction.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |_| ());
@@ -152,7 +153,7 @@ fn older_sets(link: &mut Netlink) -> Result<Vec<NftSet>> {
 pub(crate) fn is_intact(link: &mut Netlink) -> Result<bool> {
     let there = our_rules(link)?;
     let has = |rule: &Rule| there.iter().any(|(_, comment)| *comment == rule.comment);
-    Ok(rules(&Walls::default()).iter().all(has))
+    Ok(rules(&[]).iter().all(has))
 }
 
 /// Whether our rules in the chain are exactly those for `bridges`, besides those for single containers.
@@ -161,7 +162,7 @@ pub(crate) fn separates(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bo
     let is_gate = |name: &str| {
         name.strip_prefix(Rule::MARK).is_some_and(|name| name.starts_with(separation::PREFIX))
     };
-    let wanted = rules(&Walls { bridges: bridges.to_vec(), gates: Vec::new() });
+    let wanted = rules(bridges);
     let there = there.iter().map(|(_, name)| name).filter(|name| !is_gate(name));
     Ok(there.eq(wanted.iter().map(|rule| &rule.comment)))
 }
@@ -169,8 +170,28 @@ pub(crate) fn separates(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bo
 /// Whether our rules in the chain are exactly those for `walls`.
 pub(crate) fn is_whole(link: &mut Netlink, walls: &Walls) -> Result<bool> {
     let there = our_rules(link)?;
-    let wanted = rules(walls);
+    let wanted = all_rules(&with_found(walls, &there));
     Ok(there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)))
+}
+
+/// The walls with the gates of the rules `there`, which another state directory may have made.
+fn with_found(walls: &Walls, there: &[(Vec<u8>, String)]) -> Walls {
+    let gates: Vec<BridgeName> =
+        there.iter().filter_map(|(_, comment)| separation::gate_of(comment)).collect();
+    walls.clone().with_gates(&gates)
+}
+
+/// Removes all rules that isolate. Links stay.
+pub(crate) fn release(link: &mut Netlink) -> Result<()> {
+    let known = rules(&[]);
+    let is_known = |comment: &str| known.iter().any(|rule| rule.comment == comment);
+    let mut transaction = Transaction::default();
+    for (handle, _) in our_rules(link)?.iter().filter(|(_, comment)| !is_known(comment)) {
+        transaction.message(NFT_MSG_DELRULE, 0, |body| {
+            body.text(NFTA_RULE_CHAIN, CHAIN).bytes(NFTA_RULE_HANDLE, handle);
+        });
+    }
+    transaction.commit(link)?.map_or(Ok(()), |refusal| Err(refused(link, refusal)))
 }
 
 /// Whether our rules seem complete: a faster check than [`is_whole`], for a container start.
@@ -188,8 +209,17 @@ pub(crate) fn seems_whole(link: &mut Netlink, walls: &Walls) -> Result<bool> {
             there = answer.attributes().number(NFTA_CHAIN_USE);
         }
     })?;
-    let as_many = there.and_then(|uses| usize::try_from(uses).ok()) == Some(count(walls));
+    let as_many = there.and_then(|uses| usize::try_from(uses).ok()) == Some(count_all(walls));
     Ok(as_many || is_whole(link, walls)?)
+}
+
+/// Fails if the kernel does not support `nf_tables`.
+pub(crate) fn is_in_kernel() -> Result<()> {
+    let answer = generation(&mut Netlink::netfilter()?)?;
+    answer.map_err(|refusal| {
+        let error = failed(format!("nf_tables: not in the kernel ({})", refusal.errno().desc()));
+        if is_absent(refusal) { error.because(Cause::NotSupported) } else { error }
+    })
 }
 
 /// Requests the generation of the rule set, the shortest request that only `nf_tables` answers.

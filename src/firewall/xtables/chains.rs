@@ -119,7 +119,7 @@ pub(crate) fn is_in_ours(rule: &str) -> bool {
 }
 
 /// What a packet must show to get into the chain.
-pub(crate) fn place(OnBridge { name, by_port }: OnBridge) -> String {
+pub(crate) fn place(OnBridge { name, by_port, .. }: OnBridge) -> String {
     let mark = if by_port { format!("{MATCH_BOUND} ") } else { String::new() };
     format!("-i {name} -o {name} {mark}")
 }

@@ -14,7 +14,7 @@
 //! them.
 
 use super::command::{Tool, program_of};
-use super::separation::{ISOLATE, is_between_bridges, separation};
+use super::separation::{ISOLATE, gates_of, is_between_bridges, separation};
 use crate::error::Result;
 use crate::firewall::host_families;
 use crate::firewall::setup_cache::SetupCache;
@@ -141,9 +141,19 @@ impl Base {
         self.separate(&now.with_gates(gates))
     }
 
-    /// Ends all isolation.
+    /// Ends all isolation, also that of another state directory.
     pub(crate) fn release(&self) -> Result<()> {
-        if self.walls()?.is_empty() { Ok(()) } else { self.separate(&Walls::default()) }
+        if self.walls()?.is_empty() {
+            return Ok(());
+        }
+        for family in host_families() {
+            let tool = Tool::find(family)?;
+            let text = self.changes(family, &tool.list()?, &Walls::default());
+            if !text.is_empty() {
+                tool.restore(&text)??;
+            }
+        }
+        self.memory.note_walls(NOTE, &Walls::default())
     }
 
     fn separate(&self, walls: &Walls) -> Result<()> {
@@ -168,7 +178,9 @@ impl Base {
         for family in host_families().filter(|family| families.contains(family)) {
             // Without the programs of a family, none of its rules can be created.
             let Ok(tool) = Tool::find(family) else { continue };
-            if !self.changes(family, &tool.list()?, &walls).is_empty() {
+            let there = tool.list()?;
+            let walls = walls.clone().with_gates(&gates_of(&there));
+            if !self.changes(family, &there, &walls).is_empty() {
                 return Ok(false);
             }
         }
@@ -189,7 +201,8 @@ impl Base {
     fn make_isolating(&self, tool: Tool, walls: &Walls) -> Result<()> {
         let there = tool.list()?;
         (self.own.prepare)(tool.family, &there)?;
-        let text = self.changes(tool.family, &there, walls);
+        let walls = walls.clone().with_gates(&gates_of(&there));
+        let text = self.changes(tool.family, &there, &walls);
         if !text.is_empty() {
             tool.restore(&text)??;
         }

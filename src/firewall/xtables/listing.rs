@@ -38,7 +38,7 @@ fn bridge_of(jump: &str, name: &str) -> Option<OnBridge> {
     };
     let (enters, leaves) = place.split_once(" -o ")?;
     let name = BridgeName::new(enters).ok().filter(|_| enters == leaves)?;
-    Some(OnBridge { name, by_port })
+    Some(OnBridge { name, by_port, ports: None })
 }
 
 /// The flow that the first rule of a pair permits; `None` for the second rule.

@@ -3,7 +3,7 @@
 //! ```text
 //! OCI-LINK-ISOLATE   from an isolated port, and no answer: DROP
 //! OCI-LINK-ISOLATE   to an isolated port, no answer and not to a published port: DROP
-//! OCI-LINK-ISOLATE   out by a bridge with isolated ports, likewise: mark it
+//! OCI-LINK-ISOLATE   out by a bridge with isolated ports or by a VLAN of it, likewise: mark it
 //! OCI-LINK-ISOLATE   -i br -o br -j DROP          one per pair of isolated bridges
 //! ```
 //!
@@ -13,6 +13,7 @@
 
 use crate::firewall::bridge::{ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::walls::Walls;
+use crate::model::BridgeName;
 
 /// The chain.
 pub(crate) const ISOLATE: &str = "OCI-LINK-ISOLATE";
@@ -29,11 +30,16 @@ pub(crate) fn separation(walls: &Walls) -> Vec<String> {
             "-A {ISOLATE} -m mark --mark {ISOLATED_IN:#x}/{ISOLATED_IN:#x} {FOREIGN} -j DROP"
         ));
     }
-    all.extend(walls.gates.iter().map(|gate| {
-        format!(
-            "-A {ISOLATE} -o {gate} {FOREIGN} -j MARK --set-xmark {ISOLATED_IN:#x}/{ISOLATED_IN:#x}"
-        )
-    }));
+    for gate in &walls.gates {
+        for way in [Some(gate.to_string()), gate.vlans().map(|vlans| format!("{vlans}+"))] {
+            all.extend(way.map(|way| {
+                format!(
+                    "-A {ISOLATE} -o {way} {FOREIGN} -j MARK \
+                     --set-xmark {ISOLATED_IN:#x}/{ISOLATED_IN:#x}"
+                )
+            }));
+        }
+    }
     let bridges = &walls.bridges;
     let pairs = bridges.iter().flat_map(|from| bridges.iter().map(move |to| (from, to)));
     all.extend(pairs.map(|(from, to)| format!("-A {ISOLATE} -i {from} -o {to} -j DROP")));
@@ -43,6 +49,15 @@ pub(crate) fn separation(walls: &Walls) -> Vec<String> {
 /// Matches packets that are neither answers nor for a published port.
 const FOREIGN: &str = "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT";
 
+/// The bridges on which the rules in the listing `there` judge packets of isolated containers. Another state
+/// directory may have made them.
+pub(crate) fn gates_of(there: &[String]) -> Vec<BridgeName> {
+    let start = format!("-A {ISOLATE} -o ");
+    let end = format!(" {FOREIGN} -j MARK --set-xmark {ISOLATED_IN:#x}/{ISOLATED_IN:#x}");
+    let name = |rule: &String| rule.strip_prefix(&start)?.strip_suffix(&end).map(str::to_owned);
+    there.iter().filter_map(|rule| BridgeName::new(&name(rule)?).ok()).collect()
+}
+
 /// Whether a rule of the chain separates two bridges.
 pub(crate) fn is_between_bridges(rule: &str) -> bool {
     rule.strip_prefix("-A OCI-LINK-ISOLATE -i ").is_some()
@@ -51,11 +66,10 @@ pub(crate) fn is_between_bridges(rule: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::BridgeName;
 
     #[test]
     fn containers_are_judged_by_marks_and_bridges_by_names() {
-        let names = ["a", "b"].map(|name| BridgeName::new(name).unwrap());
+        let names = ["a", "a23456789012345"].map(|name| BridgeName::new(name).unwrap());
         assert!(separation(&Walls::default()).is_empty());
         let rules = separation(&Walls::of(&names[..1]).with_gates(&names));
         let expected = [
@@ -65,12 +79,15 @@ mod tests {
              RELATED,ESTABLISHED,DNAT -j DROP",
             "-A OCI-LINK-ISOLATE -o a -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
              --set-xmark 0x40000000/0x40000000",
-            "-A OCI-LINK-ISOLATE -o b -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
+            "-A OCI-LINK-ISOLATE -o a.+ -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
+             --set-xmark 0x40000000/0x40000000",
+            "-A OCI-LINK-ISOLATE -o a23456789012345 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
              --set-xmark 0x40000000/0x40000000",
             "-A OCI-LINK-ISOLATE -i a -o a -j DROP",
         ];
         assert_eq!(rules, expected);
+        assert_eq!(gates_of(&rules), names);
         let between: Vec<&String> = rules.iter().filter(|rule| is_between_bridges(rule)).collect();
-        assert_eq!(between, [expected[4]]);
+        assert_eq!(between, [expected[5]]);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Journal;
 use crate::error::{Kind, Result};
+use crate::firewall::walls::Walls;
 use crate::firewall::{Firewall, InstalledRules, OwnerScope};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::cell::RefCell;
@@ -98,10 +99,6 @@ impl Firewall for MemoryFirewall {
         self.call("guard", |kernel| kernel.guarded.extend(gates))
     }
 
-    fn guarded(&self) -> Result<Vec<BridgeName>> {
-        self.call("guarded", |kernel| kernel.guarded.clone())
-    }
-
     fn release(&self) -> Result<()> {
         self.call("release", |kernel| {
             kernel.isolated.clear();
@@ -186,7 +183,10 @@ impl Firewall for MemoryFirewall {
         })
     }
 
-    fn isolated(&self) -> Result<Vec<BridgeName>> {
-        self.call("isolated", |kernel| kernel.isolated.clone())
+    fn walls(&self) -> Result<Walls> {
+        self.call("walls", |kernel| Walls {
+            bridges: kernel.isolated.clone(),
+            gates: kernel.guarded.clone(),
+        })
     }
 }

@@ -60,7 +60,7 @@ fn bridges_come_back_and_may_be_missing() {
     let ports = port("80");
     let [from, to] = ["10.0.0.2", "10.0.0.3"].map(|ip| ip.parse().unwrap());
     let flow = Flow { from, to, ports, bridge: bridge.map(OnBridge::from) };
-    let tied = flow.bridge.map(|on| OnBridge { by_port: true, ..on });
+    let tied = flow.bridge.map(|on| OnBridge { by_port: true, ports: Some([7, 8]), ..on });
     let tied = Flow { bridge: tied, ..flow };
     let network = Network::Own(vec![bound.behind(Some(7)), free]);
     let web =
@@ -73,6 +73,7 @@ fn bridges_come_back_and_may_be_missing() {
     let old = text.replace("\"bridges\":{\"10.0.0.2\":\"br0\"},", "");
     let old = old.replace("\"bridge_ports\":{\"10.0.0.2\":7},", "");
     let old = old.replace(",\"bridge\":\"br0\"", "").replace(",\"by_port\":true", "");
+    let old = old.replace(",\"bridge_ports\":[7,8]", "");
     assert!(!old.contains("br0") && !old.contains("bridge"), "{old}");
     std::fs::write(&path, old).unwrap();
     let read = scratch.1.get(&web.id).unwrap().unwrap();

@@ -61,6 +61,9 @@ pub(super) struct StoredFlow {
     /// Whether the flow is tied to ports of the bridge. Missing if not, and in records of earlier versions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     by_port: bool,
+    /// The ports of both ends. Missing if they are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bridge_ports: Option<[u32; 2]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -167,6 +170,7 @@ impl From<&Flow> for StoredFlow {
             port: ports.to_string(),
             bridge: bridge.map(|on| on.name.to_string()),
             by_port: bridge.is_some_and(|on| on.by_port),
+            bridge_ports: bridge.and_then(|on| on.ports),
         }
     }
 }
@@ -177,7 +181,11 @@ impl TryFrom<&StoredFlow> for Flow {
     fn try_from(stored: &StoredFlow) -> std::result::Result<Self, Invalid> {
         let ports = PortRange::parse(&stored.port)?;
         let bridge = stored.bridge.as_deref().map(BridgeName::new).transpose()?;
-        let bridge = bridge.map(|name| OnBridge { name, by_port: stored.by_port });
+        let bridge = bridge.map(|name| OnBridge {
+            name,
+            by_port: stored.by_port,
+            ports: stored.bridge_ports,
+        });
         Ok(Self { from: stored.from, to: stored.to, ports, bridge })
     }
 }

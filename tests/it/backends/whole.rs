@@ -76,7 +76,7 @@ fn a_bridge_of_many_names_is_still_known() {
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         let mut list = Command::new("nft");
-        let there = host.run(list.args(["list", "set", "inet", "oci-link", "bridged4"])).ok();
+        let there = host.run(list.args(["list", "set", "inet", "oci-link", "ported4"])).ok();
         assert!(there.contains("\"br0\" . "), "{names}: {there}");
         for container in [&web, &db] {
             container.kill();

@@ -7,6 +7,8 @@ use crate::{
 use serde_json::Value;
 use std::{fs, process::Command};
 
+/// The jump to the rules of a link between two ports of the bridge.
+const JUMP: &str = "-A OCI-LINKS -i br0 -o br0 -m mark --mark 0x10000000/0x10000000 -j OCI-LINK-";
 const BACKENDS: [&str; 3] = ["ipset", "iptables", "nftables"];
 
 /// `db` and `web`, which is linked to it, created and not yet run; those of `isolated` are kept
@@ -55,7 +57,7 @@ fn two_on_one_bridge_are_linked_on_it() {
         assert_eq!(web.reach(db, Proto::Tcp, 3306), OPEN, "{backend}");
         assert_eq!(inspect(&host, "web")["rules"]["verdict"], "as recorded", "{backend}");
         let bound = match backend {
-            "iptables" => host.rules().concat().contains("-A OCI-LINKS -i br0 -o br0 -j OCI-LINK-"),
+            "iptables" => host.rules().concat().contains(JUMP),
             _ => host.set_elements().iter().any(|element| element.contains("br0")),
         };
         assert!(bound, "{backend}: {:?} {:?}", host.rules(), host.set_elements());

@@ -31,7 +31,7 @@ fn tags_are_not_filtered(host: &Host) {
 
 const IPV4: u16 = 0x0800;
 /// Tags (type, VLAN) and ethernet type of frames that no chain of IPv4 or IPv6 sees: 802.1Q, priority tags,
-/// 802.1ad, both, and types of their own: PPPoE, MPLS, and one for experiments.
+/// 802.1ad, both, and types of their own: `PPPoE`, MPLS, and one for experiments.
 const UNSEEN: [(&[(u16, u16)], u16); 7] = [
     (&[(0x8100, 5)], IPV4),
     (&[(0x8100, 0)], IPV4),

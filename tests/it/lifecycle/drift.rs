@@ -34,8 +34,8 @@ fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
         BackendName::Nftables => &[
             &["nft delete table inet oci-link"],
             &["nft flush chain inet oci-link forward"],
-            &["nft flush set inet oci-link bridged4"],
-            &["nft flush set inet oci-link bridged6"],
+            &["nft flush set inet oci-link ported4"],
+            &["nft flush set inet oci-link ported6"],
         ],
     }
 }

@@ -55,11 +55,11 @@ fn add_others(host: &Host, backend: BackendName, count: u32) {
         let _ = if nftables {
             writeln!(
                 text,
-                "add element inet oci-link bridged4 {{ \"br0\" . {from} . 10.99.0.1 . tcp . 80 \
+                "add element inet oci-link ported4 {{ \"br0\" . {from} . 10.99.0.1 . tcp . 80 \
                  comment \"ffffffffffffffff\" }}"
             )
         } else {
-            writeln!(text, "add oci-link4 {from},tcp:80,10.99.0.1 comment ffffffffffffffff")
+            writeln!(text, "add oci-link4-port {from},tcp:80,10.99.0.1 comment ffffffffffffffff")
         };
     }
     let file = host.path("others");
@@ -182,7 +182,7 @@ fn n73_nothing_is_listed_after_a_flush() {
         let host = host_with(BackendName::Nftables);
         let _db = source(&host, "db", "3306, 33060");
         let web = recipient(&host, "web", "db");
-        let set = ["flush", "set", "inet", "oci-link", "bridged4"];
+        let set = ["flush", "set", "inet", "oci-link", "ported4"];
         host.run(Command::new("nft").args(set)).ok();
         add_others(&host, BackendName::Nftables, others);
         web.kill();
@@ -274,9 +274,9 @@ fn a_range_that_does_not_fit_is_taken_back() {
         all
     };
     let before = sorted();
-    let full = "ipset -exist create oci-link4-full hash:ip,port,ip comment maxelem 500; \
-                ipset save oci-link4 | sed -n 's/^add oci-link4 /add oci-link4-full /p' | ipset restore; \
-                ipset swap oci-link4 oci-link4-full; ipset destroy oci-link4-full";
+    let full = "ipset -exist create full hash:ip,port,ip comment maxelem 500; \
+                ipset save oci-link4-port | sed -n 's/^add oci-link4-port /add full /p' | ipset restore; \
+                ipset swap oci-link4-port full; ipset destroy full";
     host.run(Command::new("sh").args(["-c", full])).ok();
     assert_eq!(sorted(), before);
     let _ = web.run().refused(1);

@@ -48,7 +48,7 @@ impl Packet {
     /// The verdict if only `flow` is permitted and `br0` is isolated; `None` if no rule matches.
     fn fate(&self, flow: &Flow) -> Option<i32> {
         let bridges = [BridgeName::new("br0").unwrap()];
-        rules(&Walls::of(&bridges)).iter().find_map(|rule| self.run(rule, flow))
+        rules(&bridges).iter().find_map(|rule| self.run(rule, flow))
     }
 
     fn run(&self, rule: &Rule, flow: &Flow) -> Option<i32> {
@@ -148,7 +148,7 @@ fn passes_there_and_back_and_nothing_beside_it(ports: PortRange) {
         let there = packet(from, to, &[9, 9, 1, 2]);
         let back = packet(to, from, &[1, 2, 9, 9]);
         let name = BridgeName::new("br0").unwrap();
-        let ties = [false, true].map(|by_port| Some(OnBridge { name, by_port }));
+        let ties = [false, true].map(|by_port| Some(OnBridge { name, by_port, ports: None }));
         for bridge in ties.into_iter().chain([None]) {
             let flow = Flow { from, to, ports, bridge };
             let by_port = bridge.is_some_and(|on| on.by_port);
@@ -210,11 +210,8 @@ fn what_permits_comes_before_what_drops() {
             let last = rule.expressions.last();
             matches!(last, Some(Expression::Verdict(NF_ACCEPT) | Expression::Jump(_)))
         };
-        assert_eq!(rules(&Walls::of(&bridges)).len(), count(&Walls::of(&bridges)));
-        rules(&Walls::of(&bridges))
-            .iter()
-            .map(|rule| (rule.comment.clone(), permits(rule)))
-            .collect()
+        assert_eq!(rules(&bridges).len(), count(&bridges));
+        rules(&bridges).iter().map(|rule| (rule.comment.clone(), permits(rule))).collect()
     };
     let (none, two) = (shown(&[]), shown(&["a", "b"]));
     assert!(none.iter().all(|(_, permits)| *permits), "{none:?}");
