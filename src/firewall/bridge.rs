@@ -36,12 +36,10 @@ use super::nftables::messages::MAX_COMMENT;
 use super::setup_cache::SetupCache;
 use crate::error::{Error, Result};
 use crate::model::{Bind, Family, OwnerTag, Ties};
-use crate::sys::net::netlink::{Netlink, NetlinkError};
+use crate::sys::net::netlink::{Netlink, NetlinkError, kept};
 use keys::Key;
 use nix::libc::EEXIST;
 use std::collections::{BTreeMap, BTreeSet};
-use std::thread::sleep;
-use std::time::Duration;
 
 /// The bit of a packet's mark that says: it comes by the port of its source address, and a bridged one leaves
 /// by the port of its destination address.
@@ -58,9 +56,6 @@ pub(crate) const ISOLATED_IN: u32 = 0x4000_0000;
 const NOTE: &str = "bridge-table";
 /// What a cache entry of this version of the rules contains.
 const VERSION: &str = "1";
-
-/// The longest tick of a kernel's clock. An element that lapses is gone after it.
-const A_TICK: Duration = Duration::from_millis(10);
 
 /// The keys of one owner, before and after a change.
 #[derive(Debug, Clone)]
@@ -138,7 +133,7 @@ impl BridgeTable {
         let mut refusal = table::change(link, &difference)?;
         if refusal.is_some_and(|refusal| refusal.code == EEXIST) {
             // An element that was about to lapse when it was read.
-            sleep(A_TICK);
+            kept::wait_for_a_tick();
             refusal = table::change(link, &difference)?;
         }
         if let Some(refusal) = refusal {
@@ -149,6 +144,7 @@ impl BridgeTable {
         if gone.is_empty() {
             return Ok(());
         }
+        kept::ends_with_a_tick();
         let (delete, _) = table::existing(link, &gone)?;
         let refusal = table::change(link, &Difference { delete, ..Difference::default() })?;
         refusal.map_or(Ok(()), |refusal| Err(complaint(refusal)))

@@ -32,6 +32,7 @@ mod ranges;
 mod reading;
 pub(crate) mod rules;
 mod separation;
+pub(crate) mod sets;
 mod table;
 
 use super::elements::{Changes, Element, by_owner, owned, shown};
@@ -41,10 +42,11 @@ use super::{Firewall, InstalledRules, OwnerScope, Removal, RuleChange, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
-use messages::{MAX_COMMENT, NftSet, Transaction};
+use messages::{MAX_COMMENT, Transaction};
 use nix::libc::EEXIST;
 use ranges::RangeRule;
 use reading::{existing, has_all, list};
+use sets::NftSet;
 use std::collections::{BTreeMap, HashSet};
 pub(crate) use table::is_in_kernel;
 

@@ -4,6 +4,7 @@
 use crate::firewall::ipset::messages::{self as ipset, SetChange, change_run};
 use crate::firewall::ipset::sets::IpSet;
 use crate::firewall::nftables::messages as nftables;
+use crate::firewall::nftables::sets::NftSet;
 use crate::firewall::xtables::jump_order;
 use crate::model::{Family, Flow, FlowIndex, PortRange, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, Message, messages};
@@ -51,10 +52,10 @@ fn sets(answer: &Attributes<'_>) {
     }
     for family in Family::BOTH {
         for (bridged, by_port) in [(true, true), (true, false), (false, false)] {
-            let set = nftables::NftSet { family, bridged, by_port };
+            let set = NftSet { family, bridged, by_port };
             for item in nftables::elements(answer) {
                 let element = nftables::element(set, &item);
-                assert!(element.is_none_or(|element| nftables::NftSet::of(&element.key) == set));
+                assert!(element.is_none_or(|element| NftSet::of(&element.key) == set));
             }
         }
     }

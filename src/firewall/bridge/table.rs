@@ -10,6 +10,7 @@ use crate::firewall::nftables::messages::{
     Transaction, about_table_of, comment, elements, message_type, write_comment,
 };
 use crate::firewall::nftables::rules::Rule;
+use crate::firewall::nftables::sets::{FREE_EVERY, write_lapse};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body};
 use crate::sys::net::netlink::uapi::{
     NFPROTO_BRIDGE, NFT_MSG_DELRULE, NFT_MSG_DELSETELEM, NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN,
@@ -18,18 +19,14 @@ use crate::sys::net::netlink::uapi::{
     NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_DATA_VALUE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY,
     NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_USERDATA,
     NFTA_SET_ELEM_EXPIRATION, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS,
-    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_TIMEOUT, NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS,
-    NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME,
-    NFTA_SET_USERDATA, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
+    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL,
+    NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_USERDATA,
+    NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 
 /// Runs before `br_netfilter` hands a bridged packet to the chains of IPv4 and IPv6.
 const PRIORITY: i32 = -10;
-/// The time in milliseconds that an element has left when it lapses. The kernel rounds it up to a tick.
-const LEAST_TIMEOUT: u64 = 1;
-/// How often the kernel frees elements that have lapsed, in milliseconds.
-const FREE_EVERY: u32 = 60_000;
 /// Tells `nft` how to print the keys (`NFTNL_UDATA_SET_KEYBYTEORDER`): type, length, value.
 const HOST_BYTE_ORDER: [u8; 6] = {
     let [a, b, c, d] = 1_u32.to_ne_bytes();
@@ -225,7 +222,7 @@ pub(super) fn change(link: &mut Netlink, difference: &Difference) -> Result<Opti
         transaction.message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, |body| {
             list_of(body, key.set(), |item| {
                 write_key(item, *key);
-                item.bytes(NFTA_SET_ELEM_TIMEOUT, &LEAST_TIMEOUT.to_be_bytes());
+                write_lapse(item);
             });
         });
     }

@@ -1,6 +1,7 @@
 //! The netlink messages of `nf_tables` (`linux/netfilter/nf_tables.h`): transactions and set
 //! elements.
 
+use super::sets::{NftSet, write_lapse};
 use crate::error::Result;
 use crate::firewall::elements::Element;
 use crate::model::{BridgeName, Family, Flow, OnBridge, PortRange, Protocol};
@@ -9,8 +10,8 @@ use crate::sys::net::netlink::uapi::{
     NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES, NFPROTO_INET,
     NFT_MSG_DELSETELEM, NFT_MSG_GETSETELEM, NFT_MSG_NEWSETELEM, NFT_USERDATA_MAXLEN,
     NFTA_DATA_VALUE, NFTA_LIST_ELEM, NFTA_SET_ELEM_EXPIRATION, NFTA_SET_ELEM_KEY,
-    NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_TIMEOUT,
-    NFTA_SET_ELEM_USERDATA, NFTA_TABLE_NAME, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, nfnl_type,
+    NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_USERDATA, NFTA_TABLE_NAME,
+    NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, nfnl_type,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::IFNAMSIZ;
@@ -27,8 +28,6 @@ pub(crate) const USER: &str = "user";
 /// The length of a nested attribute has 16 bits. The largest element takes 328 bytes: user data,
 /// bridge, two IPv6 addresses, protocol, port, and four headers.
 const TOGETHER: usize = 192;
-/// The time in milliseconds that an element has left when it lapses. The kernel rounds it up to a tick.
-const LEAST_TIMEOUT: u64 = 1;
 /// Elements per request. The kernel uses up to one page for each answer.
 const ANSWERS: usize = 32;
 /// The longest comment in bytes. User data adds a type byte, a length byte and a NUL.
@@ -86,7 +85,7 @@ impl Transaction {
             self.message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, |body| {
                 list_of(body, set, &some, |item, element| {
                     write_key(item, &element.key);
-                    item.bytes(NFTA_SET_ELEM_TIMEOUT, &LEAST_TIMEOUT.to_be_bytes());
+                    write_lapse(item);
                 });
             });
         }
@@ -120,47 +119,6 @@ impl Transaction {
         self.batch.request_receipt();
         self.batch.bracket(NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES);
         Ok(link.exchange(&self.batch)?.first().copied())
-    }
-}
-
-/// One of our sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NftSet {
-    /// The address family of its flows.
-    pub(crate) family: Family,
-    /// Whether its flows are bound to a bridge. The key then begins with the name of the bridge.
-    pub(crate) bridged: bool,
-    /// Whether they are also tied to ports of the bridge. Their packets need the mark of the bridge table.
-    pub(crate) by_port: bool,
-}
-
-impl NftSet {
-    /// All our sets.
-    pub(crate) const ALL: [Self; 6] = [
-        Self { family: Family::V4, bridged: true, by_port: true },
-        Self { family: Family::V4, bridged: true, by_port: false },
-        Self { family: Family::V4, bridged: false, by_port: false },
-        Self { family: Family::V6, bridged: true, by_port: true },
-        Self { family: Family::V6, bridged: true, by_port: false },
-        Self { family: Family::V6, bridged: false, by_port: false },
-    ];
-
-    /// The set that a flow belongs to.
-    pub(crate) fn of(flow: &Flow) -> Self {
-        let by_port = flow.bridge.is_some_and(|on| on.by_port);
-        Self { family: Family::of(flow.from), bridged: flow.bridge.is_some(), by_port }
-    }
-
-    /// The name of the set.
-    pub(crate) fn name(self) -> &'static str {
-        match (self.family, self.bridged, self.by_port) {
-            (Family::V4, _, true) => "ported4",
-            (Family::V4, true, false) => "bridged4",
-            (Family::V4, false, false) => "links4",
-            (Family::V6, _, true) => "ported6",
-            (Family::V6, true, false) => "bridged6",
-            (Family::V6, false, false) => "links6",
-        }
     }
 }
 

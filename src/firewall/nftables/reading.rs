@@ -1,6 +1,7 @@
 //! Elements of the sets, read from the kernel. Those that are about to lapse count as gone.
 
-use super::messages::{NftSet, ask_for_elements, ask_for_these, element, elements, is_lapsing};
+use super::messages::{ask_for_elements, ask_for_these, element, elements, is_lapsing};
+use super::sets::NftSet;
 use super::{complaint, table};
 use crate::error::Result;
 use crate::firewall::elements::Element;

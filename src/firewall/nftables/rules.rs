@@ -3,7 +3,8 @@
 //! An expression loads a register, compares it, looks it up in a set, or ends with a verdict.
 //! Registers are 4 bytes wide here. The key of a set is assembled in consecutive registers.
 
-use super::messages::{NftSet, RANGES, USER, interface};
+use super::messages::{RANGES, USER, interface};
+use super::sets::NftSet;
 use crate::firewall::bridge::BOUND;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Body, family_number};

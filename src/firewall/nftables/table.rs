@@ -2,11 +2,12 @@
 
 use super::complaint;
 use super::messages::{
-    NftSet, RANGES, Transaction, USER, about_table, comment, message_type, write_comment,
+    RANGES, Transaction, USER, about_table, comment, message_type, write_comment,
 };
 use super::owner::refused;
 use super::rules::{Rule, rules};
 use super::separation::{self, all_rules, count_all};
+use super::sets::{FREE_EVERY, NftSet};
 use crate::error::{Cause, Result};
 use crate::firewall::failed;
 use crate::firewall::walls::Walls;
@@ -36,8 +37,6 @@ const INET_SERVICE: u32 = 13;
 const INTERFACE: u32 = 41;
 /// The length in bytes that an interface name adds to a key.
 const NAME_LENGTH: u32 = 16;
-/// How often the kernel frees elements that have lapsed, in milliseconds. Until then they take memory only.
-const FREE_EVERY: u32 = 60_000;
 
 /// Creates what is missing, in one transaction.
 ///
