@@ -151,7 +151,6 @@ fn flows_in_full(flows: &[Flow]) -> Value {
             "port": numbers(flow.ports),
             "protocol": flow.ports.protocol().as_str(),
             "bridge": flow.bridge.map(|on| on.name.to_string()),
-            "by_port": flow.bridge.is_some_and(|on| on.by_port),
         })
     });
     flows.collect()

@@ -155,7 +155,7 @@ impl Ties {
 
 impl fmt::Display for OnBridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.name, if self.by_port { " by port" } else { "" })
+        self.name.fmt(f)
     }
 }
 

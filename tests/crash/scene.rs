@@ -131,7 +131,8 @@ impl<'h> Scene<'h> {
             "iptables" | "none" => {}
             other => panic!("how are rules of {other} forgotten?"),
         }
-        drop(run(&["nft", "delete", "table", "bridge", "oci-link"], ""));
+        let table = "table bridge oci-link\ndelete table bridge oci-link\n";
+        drop(run(&["nft", "-f", "-"], table));
         let notes = ["iptables", "ip6tables", "ipset-shared", "isolation", "nftables-isolation"];
         for note in notes.into_iter().chain(["bridge-table"]) {
             let _ = fs::remove_file(self.host.state_dir().join(note));

@@ -31,13 +31,13 @@ each_runtime! {
         let story = format!("{TWO}
             start 1500 db '' n2; start 1500 web db:database n3
             echo == hosts; hosts 1500 web
-            echo == site; inside 1500 rootless-netns-0f 'ipset list oci-link4 2>&1 || nft list ruleset'
+            echo == site; inside 1500 rootless-netns-0f 'ipset list oci-link4-port 2>&1 || nft list ruleset'
             echo == outside; ipset list -n; iptables -S; ls -A /run/oci-link 2>&1 || true
             echo == state; stat -c '%a %u' /run/user/1500/oci-link
             echo == environment; cat /run/user/1500/bundles/web/config.json
             runtime 1500 delete --force web; runtime 1500 delete --force db
             echo == after; hosts 1500 web
-            inside 1500 rootless-netns-0f 'ipset list oci-link4 2>&1 || nft list ruleset'
+            inside 1500 rootless-netns-0f 'ipset list oci-link4-port 2>&1 || nft list ruleset'
             find /run/user/1500/oci-link -name '*.json'");
         let said = play(runtime, &story).ok();
         assert!(part(&said, "hosts").contains("10.89.0.2\tdatabase db db\n"), "{said}");
@@ -118,7 +118,7 @@ each_runtime! {
             echo == other; inside 1500 rootless-netns-00 'ipset list -n; nft list ruleset' 2>&1
             echo == list; shell 1500 oci-link sync --check 2>&1
             runtime 1500 delete --force web
-            echo == after; inside 1500 rootless-netns-0f 'ipset list oci-link4 2>&1 || nft list ruleset'");
+            echo == after; inside 1500 rootless-netns-0f 'ipset list oci-link4-port 2>&1 || nft list ruleset'");
         let said = play(runtime, &story).ok();
         assert!(part(&said, "hosts").contains("10.89.0.2\tdatabase db db\n"), "{said}");
         assert!(!part(&said, "other").contains("oci-link"), "{said}");

@@ -83,8 +83,10 @@ mod tests {
             "10.0.0.2 -> 10.0.0.3 1/tcp on a",
             "10.0.0.2 -> 10.0.0.4 2-9/udp",
             "10.0.0.2 -> 10.0.0.5 3/tcp",
-            "10.0.0.2 -> 10.0.0.6 4/tcp on a by port",
+            "10.0.0.2 -> 10.0.0.6 4/tcp on a",
         ];
+        let tied = kept.flows.iter().map(|flow| flow.bridge.is_some_and(|on| on.by_port));
+        assert!(tied.eq([false, false, false, true]));
         assert_eq!((owners.len(), &flows[..]), (1, &expected.map(String::from)[..]));
         assert_eq!(kept.lines.len(), 6, "nothing leads to the third: {:?}", kept.lines);
     }

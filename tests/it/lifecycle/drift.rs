@@ -26,7 +26,7 @@ fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
         BackendName::Ipset => &[
             &["iptables -F", "ip6tables -F", "ipset destroy"],
             &["ipset flush"],
-            &["ipset flush oci-link6"],
+            &["ipset flush oci-link6-port"],
             &["ipset flush oci-link4-at"],
             &["iptables -F OCI-LINK", "ip6tables -F OCI-LINK"],
         ],

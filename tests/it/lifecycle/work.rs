@@ -218,7 +218,8 @@ each_backend! {
         let start = talk(&trace_of(&host, "createRuntime", &web));
         let made = permissions(&host).len() - before;
         if backend == BackendName::Ipset {
-            assert_eq!(made, 2 * (16_385 + 1));
+            // The ports and a seat in each family, and both ends at their bridge ports.
+            assert_eq!(made, 2 * (16_385 + 1) + 4);
         }
         web.kill();
         let ended = talk(&trace_of(&host, "poststop", &web));
@@ -239,8 +240,8 @@ fn a_range_of_which_a_part_exists_is_shared() {
     let web = recipient(&host, "web", "few pbx");
     let pod = super::in_pod_of(&web, host.container("pod").annotate("links", "pbx"));
     let whole = permissions(&host).len();
-    // 401 and 3 ports in two families, a seat in each.
-    assert_eq!(whole, 2 * (401 + 3 + 1));
+    // 401 and 3 ports in two families, a seat in each, and both ends of two links at their bridge ports.
+    assert_eq!(whole, 2 * (401 + 3 + 1) + 8);
     assert_eq!(call(&host, "sync --check").ended(0), "");
     end(&pod);
     assert_eq!(permissions(&host).len(), whole);
