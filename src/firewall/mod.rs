@@ -105,7 +105,7 @@ pub trait Firewall {
         changes.iter().map(|change| self.ensure(change.rules, change.flows)).collect()
     }
     /// Removes all rules of the owner, which has ended. Missing rules are not an error. They are gone when the
-    /// host lock has been released ([`Removal::Soon`]).
+    /// host lock has been released (`Removal::Soon`).
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()>;
     /// The owner's rules as the kernel has them, in the backend's own notation.
     fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>>;
