@@ -9,6 +9,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     process::Command,
     sync::Barrier,
@@ -74,7 +75,7 @@ impl<'h> Crowd<'h> {
         let files = self.all.iter().flat_map(Actor::files).collect();
         let found = Snapshot::take(self.host, self.backend, files);
         let size = self.all.len();
-        let mut flows = 0;
+        let (mut flows, mut pairs) = (0, BTreeSet::new());
         for number in 0..size {
             let next = (number + 1) % size;
             let path =
@@ -92,6 +93,11 @@ impl<'h> Crowd<'h> {
             assert_eq!(record["ready"], true);
             assert_eq!(record["flows"].as_array().map(Vec::len), Some(2 * linked), "{record:#}");
             flows += 2 * linked;
+            pairs.extend(record["flows"].as_array().into_iter().flatten().map(|flow| {
+                let mut ends = [flow["from"].to_string(), flow["to"].to_string()];
+                ends.sort();
+                ends
+            }));
             let text = &found.files[&format!("web{number:03} hosts")];
             let lines = |alias: &str| {
                 let named = |line: &&str| line.split(['\t', ' ']).nth(1) == Some(alias);
@@ -108,6 +114,10 @@ impl<'h> Crowd<'h> {
         let kept = found.rules.iter().filter(|rule| permits(rule)).count();
         let pair = if self.backend == "iptables" { 2 } else { 1 };
         assert_eq!(kept, pair * flows, "{}:\n{}", self.backend, found.rules.join("\n"));
+        // Two containers have one end each, whatever the number of links and ports between them.
+        let ends = found.rules.iter().filter(|rule| is_end(rule)).count();
+        let expected = if self.backend == "none" { 0 } else { 2 * pairs.len() };
+        assert_eq!(ends, expected, "{}:\n{}", self.backend, found.rules.join("\n"));
     }
 }
 
@@ -117,10 +127,15 @@ fn folders(id: &str) -> String {
     format!("{}{}/{}{}/", padded[0], padded[1], padded[2], padded[3])
 }
 
+/// Whether this is an end of a link in the table of family `bridge`.
+fn is_end(rule: &str) -> bool {
+    rule.starts_with("set \"ends")
+}
+
 /// Whether this is a rule or an element of somebody's link.
 fn permits(rule: &str) -> bool {
     let seat = rule.contains("-at ");
-    let element = rule.starts_with("add ") && !seat || rule.contains(" elem ");
+    let element = rule.starts_with("add ") && !seat || rule.contains(" elem ") && !is_end(rule);
     element || rule.contains("-A OCI-LINK-") && rule.contains(" -s ")
 }
 

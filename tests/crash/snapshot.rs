@@ -82,10 +82,11 @@ fn rules(host: &Host, backend: &str) -> Vec<String> {
         ["none", "ipset", "iptables", "nftables"].contains(&backend),
         "where has {backend} rules?"
     );
-    if backend == "nftables" {
-        let text = run(&["nft", "--json", "list", "ruleset"]);
-        objects(&serde_json::from_str(&text).expect("nft prints JSON"), &mut all);
-    } else {
+    let text = run(&["nft", "--json", "list", "ruleset"]);
+    let ruleset = serde_json::from_str(&text).expect("nft prints JSON");
+    // All backends have the table that knows the ports of bridges.
+    objects(&ruleset, backend == "nftables", &mut all);
+    if backend != "nftables" {
         for save in ["iptables-save", "ip6tables-save"] {
             let text = run(&[save]);
             let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -108,13 +109,14 @@ fn rules(host: &Host, backend: &str) -> Vec<String> {
     forward
 }
 
-fn objects(ruleset: &Value, all: &mut Vec<String>) {
+/// Adds the objects of `nft`, of all families or of `bridge` alone.
+fn objects(ruleset: &Value, of_all: bool, all: &mut Vec<String>) {
     for object in ruleset["nftables"].as_array().into_iter().flatten() {
         let Some((kind, fields)) = object.as_object().and_then(|object| object.iter().next())
         else {
             continue;
         };
-        if kind == "metainfo" {
+        if kind == "metainfo" || !of_all && fields["family"] != "bridge" {
             continue;
         }
         let mut fields = fields.clone();
