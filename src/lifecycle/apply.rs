@@ -246,20 +246,24 @@ pub(crate) fn rollback_rest(
 }
 
 /// Removes the rules that `record` names, its bridge ports and its isolation. Their connections must be ended next.
+///
+/// Every part is tried. If one fails, the record must stay, so that the removal is repeated.
 pub(crate) fn remove_rules(effects: Effects<'_>, record: &Record) -> Result<()> {
-    untie(effects, record);
-    isolating::end(effects, record);
     let (owner, before) = (&record.owner, record.flows.as_slice());
-    if before.is_empty() {
-        return Ok(());
-    }
-    match record.phase {
-        Phase::Ready => effects.firewall.remove(OwnerScope { owner, before })?,
+    let removed = match record.phase {
+        _ if before.is_empty() => Ok(()),
+        Phase::Ready => effects.firewall.remove(OwnerScope { owner, before }),
         // A pod peer may own some of the rules that the record names.
-        Phase::Pending => effects.firewall.remove_owner(owner)?,
+        Phase::Pending => effects.firewall.remove_owner(owner),
+    };
+    if removed.is_ok() && !before.is_empty() {
+        log::debug!("{}: rules of {} removed", record.id, effects.firewall.name());
     }
-    log::debug!("{}: rules of {} removed", record.id, effects.firewall.name());
-    Ok(())
+    let mut failures = Failures::default();
+    for outcome in [removed, untie(effects, record), isolating::end(effects, record)] {
+        failures.note(outcome);
+    }
+    failures.into_result()
 }
 
 /// Changes what the bridge table has of the containers of `plans`, in one transaction.
@@ -279,17 +283,10 @@ fn is_tied(plan: &Plan) -> bool {
     flows.any(|flow| flow.bridge.is_some_and(|on| on.by_port))
 }
 
-/// Removes what the bridge table has of a container that ends. A failure is logged only: what is left permits
-/// nothing without its rules, and `sync` removes it.
-fn untie(effects: Effects<'_>, record: &Record) {
-    let change =
-        KeyChange { owner: &record.owner, before: Key::of_flows(&record.flows), after: Vec::new() };
-    if let Err(error) = effects.ports.change(&[change]) {
-        log::error!(
-            "{}: its bridge ports are not forgotten; run oci-link sync: {error}",
-            record.id
-        );
-    }
+/// Removes what the bridge table has of a container that ends.
+fn untie(effects: Effects<'_>, record: &Record) -> Result<()> {
+    let (owner, before) = (&record.owner, Key::of_flows(&record.flows));
+    effects.ports.change(&[KeyChange { owner, before, after: Vec::new() }])
 }
 
 /// Removes our block from the hosts file. A file that oci-link created is removed if nothing else

@@ -17,6 +17,7 @@ use crate::model::{
     OwnerTag, Record,
 };
 use crate::store::{Change, Commit, Store};
+use crate::sys::net::bridge::ports::exists;
 use crate::sys::net::conntrack::{Tracked, drop_unless};
 use crate::sys::net::listed::is_local;
 use crate::sys::net::netns::{Namespace, Process, ports_of};
@@ -89,14 +90,11 @@ pub(crate) fn begin(effects: Effects<'_>, record: &Record, is_new: bool) -> Resu
     if is_new { end_connections(effects.store, record) } else { Ok(()) }
 }
 
-/// Ends the isolation of a container that ends. A failure is logged only: what is left concerns ports that no
-/// other container gets, and `sync` removes it.
-pub(crate) fn end(effects: Effects<'_>, record: &Record) {
-    if record.isolation.is_none() {
-        return;
-    }
-    if let Err(error) = change(effects.ports, &record.owner, keys(record), Vec::new()) {
-        log::error!("{}: its isolation is not removed; run oci-link sync: {error}", record.id);
+/// Ends the isolation of a container that ends.
+pub(crate) fn end(effects: Effects<'_>, record: &Record) -> Result<()> {
+    match record.isolation {
+        Some(_) => change(effects.ports, &record.owner, keys(record), Vec::new()),
+        None => Ok(()),
     }
 }
 
@@ -113,6 +111,14 @@ pub(crate) fn keys(record: &Record) -> Vec<Key> {
         [inward, outward]
     };
     ports.iter().flat_map(of).flatten().collect()
+}
+
+/// Whether a key isolates a port that exists.
+pub(crate) fn isolates_a_port(key: Key) -> bool {
+    match key {
+        Key::IsolatedIn(port) | Key::IsolatedOut(port) => exists(port),
+        Key::End(..) => false,
+    }
 }
 
 fn is_of_isolation(key: &Key) -> bool {

@@ -9,8 +9,10 @@
 //! knows. Rules that another program restores later are found by `sync` only.
 
 use crate::error::Result;
+use crate::firewall::bridge::KeyChange;
 use crate::host::Locked;
 use crate::lifecycle::apply::drop_connections;
+use crate::lifecycle::isolating::isolates_a_port;
 use crate::lifecycle::snapshot::HostSnapshot;
 use crate::model::{BackendName, Flow, OwnerTag, Record};
 use std::collections::BTreeMap;
@@ -66,10 +68,7 @@ pub(crate) fn remove_all(
         let before = outcomes.len();
         for (backend, owner) in some {
             let removed = host.effects(*backend, |effects| effects.firewall.remove_owner(owner));
-            // A running container keeps those that belong to its isolation.
-            let has_ports = snapshot.ports.contains_key(owner) && !snapshot.is_recorded(owner);
-            let ports = if has_ports { host.ports.remove_owner(owner) } else { Ok(()) };
-            let removed = removed.and(ports);
+            let removed = removed.and(remove_ports(host, snapshot, owner));
             if removed.is_ok() {
                 flows.extend(snapshot.own_flows(*backend, owner));
                 last = Some(*backend);
@@ -83,6 +82,15 @@ pub(crate) fn remove_all(
         }
     }
     outcomes
+}
+
+/// Removes what the bridge table has of an owner without a record. A port that exists stays isolated: its
+/// container may run, and its record may be lost.
+fn remove_ports(host: &Locked<'_>, snapshot: &HostSnapshot, owner: &OwnerTag) -> Result<()> {
+    let unrecorded = snapshot.ports.get(owner).filter(|_| !snapshot.is_recorded(owner));
+    let Some(there) = unrecorded else { return Ok(()) };
+    let before = there.iter().copied().filter(|key| !isolates_a_port(*key)).collect();
+    host.ports.change(&[KeyChange { owner, before, after: Vec::new() }])
 }
 
 fn concerns(flow: &Flow, container: &Record) -> bool {

@@ -7,7 +7,7 @@ use crate::firewall::bridge::KeyChange;
 use crate::firewall::bridge::keys::Key;
 use crate::host::Locked;
 use crate::lifecycle::apply::remove_owner;
-use crate::lifecycle::isolating::keys;
+use crate::lifecycle::isolating::{isolates_a_port, keys};
 use crate::lifecycle::orphans::remove_all;
 use crate::lifecycle::remove;
 use crate::lifecycle::snapshot::HostSnapshot;
@@ -58,7 +58,8 @@ fn stale_ports<'a>(
                 ties.chain(keys(record)).collect()
             }
             None if snapshot.is_recorded(owner) || snapshot.has_rules(owner) => return None,
-            None => HashSet::new(),
+            // Its record may be lost while it runs: what isolates it stays as long as its port.
+            None => there.iter().copied().filter(|key| isolates_a_port(*key)).collect(),
         };
         let stale: Vec<Key> = there.iter().filter(|key| !valid.contains(key)).copied().collect();
         (!stale.is_empty()).then_some((owner, stale))
@@ -74,9 +75,6 @@ pub(crate) fn remove_ports(
 ) -> Result<()> {
     let stale = stale_ports(host, snapshot).find(|(its, _)| *its == owner);
     let Some((owner, before)) = stale else { return Ok(()) };
-    if !snapshot.is_recorded(owner) {
-        return host.ports.remove_owner(owner);
-    }
     host.ports.change(&[KeyChange { owner, before, after: Vec::new() }])
 }
 

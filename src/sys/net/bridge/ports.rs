@@ -8,7 +8,18 @@ use crate::sys::net::netlink::uapi::{
     AF_UNSPEC, IFLA_EXT_MASK, NLM_F_DUMP, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
+use nix::errno::Errno;
 use std::fs::File;
+
+/// Whether an interface with this index exists in the network namespace of this process. If that cannot be seen,
+/// it may.
+pub(crate) fn exists(index: u32) -> bool {
+    match nix::net::if_::if_indextoname(index) {
+        // nix 0.31 returns an empty name where the kernel knows no such index.
+        Ok(name) => !name.is_empty(),
+        Err(errno) => ![Errno::ENXIO, Errno::ENODEV].contains(&errno),
+    }
+}
 
 /// The most interfaces of an isolated container.
 const MAX_INTERFACES: usize = 256;
@@ -64,4 +75,15 @@ pub(crate) fn ports(
     found.sort();
     found.dedup();
     Ok(Ok(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_exists_while_an_interface_has_it() {
+        assert!(exists(1), "lo");
+        assert!(!exists(1 << 30));
+    }
 }

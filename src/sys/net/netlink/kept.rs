@@ -5,7 +5,7 @@
 //! is released. The same holds for elements that go with the next tick of the kernel's clock.
 
 use nix::sys::socket::SockProtocol;
-use nix::time::{ClockId, clock_getres, clock_gettime};
+use nix::time::ClockId;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
@@ -80,8 +80,8 @@ pub(crate) fn ends_with_a_tick() {
 /// Waits until the kernel has counted another tick (`CONFIG_HZ`): 1 to 10 ms at most.
 pub(crate) fn wait_for_a_tick() {
     let coarse = ClockId::CLOCK_MONOTONIC_COARSE;
-    let tick = clock_getres(coarse).map_or(LONGEST_TICK, Duration::from);
-    let now = |clock| clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
+    let tick = coarse.res().map_or(LONGEST_TICK, Duration::from);
+    let now = |clock: ClockId| clock.now().map_or(Duration::ZERO, Duration::from);
     let (begun, last) = (now(ClockId::CLOCK_MONOTONIC), now(coarse));
     // The coarse clock moves with the ticks.
     let since = begun.saturating_sub(last);
