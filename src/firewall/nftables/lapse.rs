@@ -13,18 +13,19 @@ use crate::firewall::elements::Element;
 use crate::model::Flow;
 use crate::sys::net::netlink::{Netlink, kept};
 use nix::libc::{EEXIST, EINVAL};
+use std::slice;
 
 /// Lets `elements`, which exist, lapse. They are gone when the host lock has been released.
 pub(super) fn lapse(link: &mut Netlink, elements: &[Element<Flow>]) -> Result<()> {
-    if elements.is_empty() {
-        return Ok(());
-    }
+    let Some(first) = elements.first() else { return Ok(()) };
     let mut transaction = Transaction::default();
     transaction.lapse_elements(elements);
     let standing = match transaction.commit(link)? {
         None => {
             kept::ends_with_a_tick();
-            existing(link, elements)?
+            // A kernel gives all of them the timeout, or none.
+            let stands = !existing(link, slice::from_ref(first))?.is_empty();
+            if stands { elements.to_vec() } else { Vec::new() }
         }
         // The sets are of an older version, which made them without timeouts.
         Some(refusal) if refusal.code == EINVAL => elements.to_vec(),
