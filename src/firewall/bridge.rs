@@ -22,8 +22,8 @@
 //! its port. Such a chain sees a bridged packet after this table, with its mark. A packet that enters the
 //! network namespace of the host has no mark, so no container can forge one.
 //!
-//! The table permits nothing. It takes no packet away but those that pass by the chains of iptables: with VLAN
-//! tags, where the kernel filters none (`bridge-nf-filter-vlan-tagged`).
+//! The table permits nothing. It drops frames that the chains of iptables may not see, of isolated ports or forged
+//! behind a VLAN tag (`bridge-nf-filter-vlan-tagged`), and packets that were routed to an isolated port.
 
 pub(crate) mod keys;
 mod rules;
@@ -38,7 +38,7 @@ use crate::error::{Error, Result};
 use crate::model::{Bind, Family, OwnerTag, Ties};
 use crate::sys::net::netlink::{Netlink, NetlinkError, kept};
 use keys::Key;
-use nix::libc::EEXIST;
+use nix::libc::{EEXIST, EINVAL};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The bit of a packet's mark that says: it comes by the port of its source address, and a bridged one leaves
@@ -124,13 +124,18 @@ impl BridgeTable {
 
     /// Changes the elements `there` as `changes` say.
     fn settle(link: &mut Netlink, there: &[Element<Key>], changes: &[KeyChange<'_>]) -> Result<()> {
-        let difference = Difference::of(there, changes);
+        let mut difference = Difference::of(there, changes);
         if difference.add.iter().any(|element| element.comment.len() > MAX_COMMENT) {
             return Err(failed(
                 "bridge table: too many linked containers have the same address".to_owned(),
             ));
         }
         let mut refusal = table::change(link, &difference)?;
+        if refusal.is_some_and(|refusal| refusal.code == EINVAL) && !difference.lapse.is_empty() {
+            // Another program made the sets again, without timeouts.
+            difference.delete.append(&mut difference.lapse);
+            refusal = table::change(link, &difference)?;
+        }
         if refusal.is_some_and(|refusal| refusal.code == EEXIST) {
             // An element that was about to lapse when it was read.
             kept::wait_for_a_tick();

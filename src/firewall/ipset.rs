@@ -1,7 +1,6 @@
 //! The ipset backend: static iptables rules that match sets, and one set element per port of a flow.
 //!
 //! It uses the base chain of the iptables backend. R is the recipient, S the source.
-//!
 //! ```text
 //! OCI-LINK       -m set --match-set oci-link4 src,dst,dst … -j ACCEPT      and the bridge of R
 //! OCI-LINK       -m conntrack --ctstate ESTABLISHED
@@ -18,9 +17,9 @@
 //! a particular one. Its rules also load `br_netfilter`, after which iptables filters the packets
 //! of unrelated bridges too.
 //!
-//! Elements are added and deleted by netlink without running a program, neighbouring ports in one message. The time for a change or
-//! for a packet lookup does not grow with the number of links. Programs create the rules once per
-//! boot, and again if the kernel reports that no rule refers to a set any more.
+//! Elements are added and deleted by netlink, neighbouring ports in one message. The time for a change or for a
+//! look-up does not grow with the number of links. Programs create the rules once per boot, and again if no rule
+//! refers to a set any more.
 
 mod kernel;
 pub(crate) mod messages;

@@ -51,14 +51,16 @@ pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<Settled> {
             holders => holders.context(Kind::State, what)?,
         };
         for holder in holders {
-            let is_own =
-                holder.id == container.id || holder.instance.shares_namespace(&container.instance);
+            let is_peer = holder.instance.shares_namespace(&container.instance);
+            // What isolates a dead container would isolate its pod peer too: they have one port.
+            let is_own = holder.id == container.id || is_peer && holder.isolation.is_none();
             if is_own || known.contains(&holder.id) {
                 continue;
             }
             known.push(holder.id.clone());
             let settled = match is_running(&holder, host.boot) {
                 Ok(false) => remove_dead(host, &holder).map(|()| done.cleared = true),
+                _ if is_peer => Ok(()),
                 Ok(true) => settle_with(host, container, &holder, (&mut look, &mut done)),
                 // Unknown is not dead.
                 Err(error) => {

@@ -39,8 +39,8 @@ impl AddressChanges {
         Ok(Self { fd })
     }
 
-    /// Drops the notifications that have arrived, without waiting. What they say is of no use: whoever looks
-    /// for changes reads the addresses again.
+    /// Drops the notifications that have arrived, without waiting. Their content is not needed, because the
+    /// addresses are read again.
     pub(crate) fn drain(&mut self) -> Result<()> {
         loop {
             match recv(self.fd.as_raw_fd(), &mut [0; 1], MsgFlags::empty()) {

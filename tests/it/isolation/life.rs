@@ -151,6 +151,24 @@ each_backend! {
     }
 
     /// It is plugged into another bridge while it runs.
+    /// The network namespace outlives the container that asked for isolation, and with it the port.
+    fn what_a_killed_container_leaves_holds_for_no_later_peer(backend) {
+        let host = open_host(backend);
+        let other = neighbour(&host, "other");
+        let db = isolated(&host, "db", "both").build();
+        db.run().ok();
+        let _servers = [&db, &other].map(|it| Server::new(it.netns()));
+        assert!(is_isolated(&other, &db));
+        // Killed, and no hook tells of its end.
+        db.kill();
+        let next = in_pod_of(&db, host.container("next"));
+        assert!(!ports_in(&host).contains("elements"), "{}", ports_in(&host));
+        assert!(!is_isolated(&other, &db) && !is_isolated(&db, &other));
+        db.delete().ok();
+        end(&next);
+        host.assert_nothing_left();
+    }
+
     fn a_further_network_is_isolated_too(backend) {
         let host = open_host(backend);
         host.lay_second_bridge();

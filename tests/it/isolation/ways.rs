@@ -1,4 +1,4 @@
-//! Who reaches an isolated container, and whom it reaches.
+//! Packets to and from an isolated container: which pass and which are dropped.
 
 use super::{
     Server, asks, both, far, isolated, neighbour, on_second, open_host, outside, publish, reaches,
@@ -44,7 +44,7 @@ impl<'h> Scene<'h> {
         at_once(all, |from| reaches(from, db.addresses(), 80))
     }
 
-    /// Whom `db` reaches without a link, besides the host.
+    /// The containers and hosts that `db` reaches without a link, besides its own host.
     fn others(&self, db: &Container) -> Vec<bool> {
         let targets = [
             (self.neighbour.addresses(), 80),

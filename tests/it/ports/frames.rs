@@ -1,4 +1,5 @@
-//! Frames that a container with `NET_RAW` makes up: with VLAN tags, and answers to nobody's question.
+//! Frames that a container with `NET_RAW` makes up: with VLAN tags, and unsolicited ARP and neighbor
+//! discovery answers.
 
 use super::{CLIENT, PORT, PORTS, at, host_bound, neighbour};
 use crate::{
