@@ -59,6 +59,7 @@ impl Addresses {
     /// Takes the reports that have arrived, and plans a round.
     pub(crate) fn hear(&mut self, now: Instant) -> Result<()> {
         self.changes.as_mut().map_or(Ok(()), AddressChanges::drain)?;
+        log::debug!("watch: an address or an interface has changed");
         self.begin_round(now);
         Ok(())
     }
@@ -89,6 +90,7 @@ impl Addresses {
         }
         let some = self.take_turn(running);
         let Looked { mut moved, unheard } = look_at(host, &some);
+        log::debug!("watch: has read the addresses of {} containers", some.len());
         self.unheard |= unheard;
         let mut is_new = false;
         for id in some {

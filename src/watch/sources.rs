@@ -52,6 +52,7 @@ impl Sources {
             // What was seen counts as new once more.
             *self = Self::default();
         }
+        log::debug!("watch: has looked for sources that links wait for");
         let then = Instant::now();
         let rest = (then.duration_since(now) * REST).min(LONGEST_REST);
         let waits = self.is_stale || self.awaited.is_any();

@@ -88,10 +88,6 @@ impl<'h> Watch<'h> {
         wait(&mut self.child, &self.command)
     }
 
-    fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     fn log(&self) -> String {
         fs::read_to_string(self.host.path("log")).unwrap_or_default()
     }
