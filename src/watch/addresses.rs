@@ -21,8 +21,10 @@ const PERIOD: Duration = Duration::from_secs(4);
 const SOON: Duration = Duration::from_millis(100);
 /// How many containers one look reads, each in some 100 microseconds.
 pub(super) const AT_ONCE: usize = 256;
-/// After a look, rest so many times its duration: the looks take at most 1 % of a processor.
+/// After a look, rest so many times its duration: the looks take about 1 % of a processor.
 const REST: u32 = 100;
+/// Upper bound for that rest. A look takes long where the processors are busy with something else.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// When to look next, and what was found last.
 #[derive(Debug, Default)]
@@ -104,7 +106,8 @@ impl Addresses {
         }
         self.found.retain(|id, _| running.contains_key(id));
         let then = Instant::now();
-        self.plan(then, then.duration_since(now) * REST, running.is_empty());
+        let rest = (then.duration_since(now) * REST).min(LONGEST_REST);
+        self.plan(then, rest, running.is_empty());
         is_new
     }
 

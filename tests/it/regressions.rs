@@ -50,7 +50,8 @@ each_runtime! {
         cache.kill();
         cache.unplug();
         end(&web);
-        assert_eq!(link_rules(&host), [""; 0]);
+        let log = fs::read_to_string(host.path("log")).unwrap_or_default();
+        assert_eq!(link_rules(&host), [""; 0], "{log}");
         for dead in [&db, &cache] {
             dead.delete().ok();
         }
