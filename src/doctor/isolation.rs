@@ -30,6 +30,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
         return checks;
     }
     checks.push(interfaces(bridges));
+    checks.push(frames(bridges));
     match context.chosen() {
         Some(BackendName::Nftables) => checks.push(drops_of_nftables(context)),
         Some(BackendName::Iptables | BackendName::Ipset | BackendName::None) => {
@@ -82,6 +83,17 @@ fn judge_tagged(name: &str, value: &str) -> Check {
         "sysctl -w net.bridge.{name}=1; and in /etc/sysctl.d/oci-link.conf: net.bridge.{name} = 1"
     );
     Check::fault(name, cause, fix)
+}
+
+/// Names the frames that no rule on the isolated bridges sees. The kernel has no rule for the ports of a bridge by its
+/// name.
+fn frames(bridges: &[BridgeName]) -> Check {
+    let names = bridges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let detail = format!(
+        "{names}: types other than IPv4, IPv6 and ARP, and frames with several tags, pass between containers with \
+         CAP_NET_RAW; org.oci-link.isolate drops them"
+    );
+    Check::ok("frames that no rule sees", detail)
 }
 
 /// Checks that the isolated bridges exist.
@@ -183,6 +195,14 @@ mod tests {
         assert_eq!(check.verdict, Verdict::Fault);
         let fix = check.fix.unwrap();
         assert!(fix.starts_with("sysctl -w net.bridge.bridge-nf-filter-vlan-tagged=1; "), "{fix}");
+    }
+
+    #[test]
+    fn frames_that_pass_an_isolated_bridge_are_named() {
+        let names = ["br0", "br1"].map(|name| BridgeName::new(name).unwrap());
+        let check = frames(&names);
+        assert_eq!(check.verdict, Verdict::Ok);
+        assert!(check.detail.starts_with("br0, br1: types other than IPv4, "), "{}", check.detail);
     }
 
     #[test]

@@ -8,22 +8,29 @@
 //!     set ends6 { type iface_index . ipv6_addr . ipv6_addr }
 //!     set ports-in, set ports-out { PORT }       ports of isolated containers
 //!     chain input { type filter hook input priority -10
-//!         by the port of its source: BOUND; from an isolated port: ISOLATED_OUT }
+//!         no bit; by the port of its source: BOUND; from an isolated port: ISOLATED_OUT }
 //!     chain forward { type filter hook forward priority -10
-//!         by the ports of both ends: BOUND; from an isolated port: ISOLATED_OUT; to one: ISOLATED_IN
+//!         no bit; by the ports of both ends: BOUND; from an isolated port: ISOLATED_OUT; to one: ISOLATED_IN
+//!         one of the last two and not BOUND: jump tagged
 //!         of another type than IP and ARP, or tagged: jump tagged }
-//!     chain tagged { forged behind VLAN tags: drop; from or to an isolated port: drop }
+//!     chain tagged {
+//!         between the addresses of a link, and one end is not at its port: drop
+//!         of another type than IP and ARP, or tagged, from or to an isolated port: drop }
 //!     chain output { type filter hook output priority -10
 //!         to an isolated port and ISOLATED_IN: drop }
+//!     chain postrouting { type filter hook postrouting priority -10
+//!         no bit }
 //! }
 //! ```
 //!
 //! All backends use it, because a chain of iptables or of family `inet` knows the bridge of a packet, but not
 //! its port. Such a chain sees a bridged packet after this table, with its mark. A packet that enters the
-//! network namespace of the host has no mark, so no container can forge one.
+//! network namespace of the host has no mark, so no container can forge one. What a host restores from a connection
+//! is cleared first.
 //!
 //! The table permits nothing. It drops frames that the chains of iptables may not see, of isolated ports or forged
-//! behind a VLAN tag (`bridge-nf-filter-vlan-tagged`), and packets that were routed to an isolated port.
+//! behind a VLAN tag (`bridge-nf-filter-vlan-tagged`), packets of a link of an isolated port that come or leave by a
+//! wrong port, and packets that were routed to an isolated port.
 
 pub(crate) mod keys;
 mod rules;
@@ -51,11 +58,13 @@ pub(crate) const ISOLATED_OUT: u32 = 0x2000_0000;
 /// The bit that says: it goes to the port of a container with isolation `in`. A routed packet has it if it may
 /// not go to such a port.
 pub(crate) const ISOLATED_IN: u32 = 0x4000_0000;
+/// All bits of a mark that the table and our chains set.
+const ALL_BITS: u32 = BOUND | ISOLATED_OUT | ISOLATED_IN;
 
 /// Name of the cache entry that says that the table was made.
 const NOTE: &str = "bridge-table";
 /// What a cache entry of this version of the rules contains.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// The keys of one owner, before and after a change.
 #[derive(Debug, Clone)]

@@ -74,7 +74,7 @@ impl Ipset {
     /// Creates the backend. `memory` records for which families the rules were created.
     pub(crate) fn new(memory: SetupCache) -> Self {
         let own = Static {
-            kind: "ipset on bridges and ports behind the user's",
+            kind: "ipset on bridges and ports behind the user's, near neighbours",
             chains: &[],
             prepare: make_sets,
             rules: sets::rules,

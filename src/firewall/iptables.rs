@@ -44,7 +44,7 @@ impl Iptables {
     /// Creates the backend. `memory` records for which families the base chain was created.
     pub(crate) fn new(memory: SetupCache) -> Self {
         let own = Static {
-            kind: "iptables with the recipients' own chain",
+            kind: "iptables with the recipients' own chain, near neighbours",
             chains: &[LINKS],
             prepare: |_, _| Ok(()),
             rules: |_| vec![JUMP_TO_LINKS.to_owned()],

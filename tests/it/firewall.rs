@@ -3,6 +3,7 @@
 mod administrator;
 mod base_chain;
 mod bridges;
+mod discovery;
 mod faults;
 mod lives;
 mod reuse;

@@ -1,7 +1,10 @@
 //! The isolation of one container on an open bridge, by its annotation.
 
 mod around;
+mod discovery;
+mod forged;
 mod life;
+mod marks;
 mod refusals;
 mod ways;
 

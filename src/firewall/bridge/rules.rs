@@ -4,13 +4,13 @@
 //! of a type, also where the kernel keeps the tag elsewhere.
 
 use super::keys::PortSetName;
-use super::{BOUND, ISOLATED_IN, ISOLATED_OUT};
+use super::{ALL_BITS, BOUND, ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::nftables::rules::{Expression, Rule, equals, has_mark};
 use crate::model::Family;
 use crate::sys::net::netlink::uapi::{
-    NF_BR_FORWARD, NF_BR_LOCAL_IN, NF_BR_LOCAL_OUT, NFT_CMP_NEQ, NFT_META_IIF, NFT_META_MARK,
-    NFT_META_OIF, NFT_META_PROTOCOL, NFT_PAYLOAD_LL_HEADER, NFT_PAYLOAD_NETWORK_HEADER,
-    NFT_REG32_00,
+    NF_BR_FORWARD, NF_BR_LOCAL_IN, NF_BR_LOCAL_OUT, NF_BR_POST_ROUTING, NFT_CMP_NEQ, NFT_META_IIF,
+    NFT_META_MARK, NFT_META_OIF, NFT_META_PROTOCOL, NFT_PAYLOAD_LL_HEADER,
+    NFT_PAYLOAD_NETWORK_HEADER, NFT_REG32_00,
 };
 use nix::libc::{ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, NF_DROP};
 
@@ -24,13 +24,34 @@ pub(super) struct Chain {
     pub(super) rules: Vec<Rule>,
 }
 
+impl Chain {
+    /// Whether it drops packets or says which a link permits. The others only tidy marks up.
+    pub(super) fn decides(&self) -> bool {
+        self.hook != Some(NF_BR_POST_ROUTING)
+    }
+
+    /// What the kernel counts as uses of the chain: its rules and the jumps to it.
+    pub(super) fn uses(&self) -> usize {
+        let jumps = if self.hook.is_none() { JUMPS } else { 0 };
+        self.rules.len() + jumps
+    }
+}
+
+/// The number of jumps to the chain that is no hook.
+const JUMPS: usize = 2;
+
 /// The chains of the table. A chain that others jump to comes first.
-pub(super) fn chains() -> [Chain; 4] {
+pub(super) fn chains() -> [Chain; 5] {
     [
-        Chain { name: TAGGED, hook: None, rules: tagged() },
+        Chain { name: SUSPECT, hook: None, rules: suspect() },
         Chain { name: "input", hook: Some(NF_BR_LOCAL_IN), rules: input() },
         Chain { name: "forward", hook: Some(NF_BR_FORWARD), rules: forward() },
         Chain { name: "output", hook: Some(NF_BR_LOCAL_OUT), rules: output() },
+        Chain {
+            name: "postrouting",
+            hook: Some(NF_BR_POST_ROUTING),
+            rules: vec![clean("decided")],
+        },
     ]
 }
 
@@ -55,7 +76,7 @@ const ISOLATED_ENDS: [(End, PortSetName, u32, &str); 2] = [
 
 /// Packets that the host takes: those that it routes, and its own.
 fn input() -> Vec<Rule> {
-    let mut all = Vec::new();
+    let mut all = vec![clean("restored")];
     for (family, name) in FAMILIES {
         let kind = of_type(ethernet_type(family));
         let rule = [kind, is_at(family, End::Source, Want::Present), mark(BOUND)];
@@ -68,7 +89,7 @@ fn input() -> Vec<Rule> {
 
 /// Packets from one port to another.
 fn forward() -> Vec<Rule> {
-    let mut all = vec![Rule::new("marked by another", [has(BOUND), unmark(BOUND)].concat())];
+    let mut all = vec![clean("restored")];
     for (family, name) in FAMILIES {
         let rule = [
             of_type(ethernet_type(family)),
@@ -81,27 +102,41 @@ fn forward() -> Vec<Rule> {
     for (end, set, bit, name) in ISOLATED_ENDS {
         all.push(Rule::new(name, [on(end, set), mark(bit)].concat()));
     }
-    let seen = [ETH_P_IP, ETH_P_IPV6, ETH_P_ARP].map(number);
-    let rule = [has_tag(&seen), vec![Expression::Jump(TAGGED)]];
-    all.push(Rule::new("other types, and tags", rule.concat()));
+    let other = [has_any(ISOLATED_IN | ISOLATED_OUT), lacks(BOUND)].concat();
+    for (name, which) in
+        [("isolated, not by the ports of a link", other), ("other types, and tags", has_tag())]
+    {
+        all.push(Rule::new(name, [which, vec![Expression::Jump(SUSPECT)]].concat()));
+    }
     all
 }
 
-/// Frames that other chains may not see. What is behind several tags is not looked at: `nft` 1.0 ends with an
+/// Frames that other chains may not see, and packets from or to an isolated port that do not come and leave by the
+/// ports of a link.
+///
+/// Between the addresses of a link, a packet of which one end is not at its port is no answer, whatever the state of the
+/// connection that it claims to belong to. What is behind several tags is not looked at: `nft` 1.0 ends with an
 /// assertion when it lists a rule that does.
-fn tagged() -> Vec<Rule> {
+fn suspect() -> Vec<Rule> {
     let mut all = Vec::new();
     for (family, name) in FAMILIES {
-        let rule = [
-            of_type(ethernet_type(family)),
-            is_at(family, End::Destination, Want::Present),
-            is_at(family, End::Source, Want::Missing),
-            drop(),
-        ];
-        all.push(Rule::new(&format!("{name}, forged behind a tag"), rule.concat()));
+        for (right, wrong, which, whose) in [
+            (End::Destination, End::Source, "source", Vec::new()),
+            (End::Source, End::Destination, "destination", has_any(ISOLATED_IN | ISOLATED_OUT)),
+        ] {
+            let rule = [
+                whose,
+                of_type(ethernet_type(family)),
+                is_at(family, right, Want::Present),
+                is_at(family, wrong, Want::Missing),
+                drop(),
+            ];
+            all.push(Rule::new(&format!("{name}, a wrong port of the {which}"), rule.concat()));
+        }
     }
     for (end, set, _, name) in ISOLATED_ENDS {
-        all.push(Rule::new(&format!("{name}, unseen"), [on(end, set), drop()].concat()));
+        let rule = [has_tag(), on(end, set), drop()];
+        all.push(Rule::new(&format!("{name}, unseen"), rule.concat()));
     }
     all
 }
@@ -114,8 +149,8 @@ fn output() -> Vec<Rule> {
 
 const FAMILIES: [(Family, &str); 2] = [(Family::V4, "IPv4"), (Family::V6, "IPv6")];
 const REGISTER: u32 = NFT_REG32_00;
-/// The name of the chain for frames that other chains may not see.
-const TAGGED: &str = "tagged";
+/// The name of the chain that looks at them twice. Older versions had frames with tags only there.
+const SUSPECT: &str = "tagged";
 
 /// A number of `libc` as the two bytes of an ethernet header.
 fn number(kind: i32) -> [u8; 2] {
@@ -134,8 +169,9 @@ fn of_type(kind: [u8; 2]) -> Vec<Expression> {
     vec![Expression::Meta { key: NFT_META_PROTOCOL, to: REGISTER }, equals(kind.to_vec())]
 }
 
-/// Matches frames whose outer type is none of `kinds`.
-fn has_tag(kinds: &[[u8; 2]]) -> Vec<Expression> {
+/// Matches frames whose outer type is none that the chains of iptables and arptables see.
+fn has_tag() -> Vec<Expression> {
+    let kinds = [ETH_P_IP, ETH_P_IPV6, ETH_P_ARP].map(number);
     let (header, offset, length) = (NFT_PAYLOAD_LL_HEADER, 12, 2);
     let mut all = vec![Expression::Payload { header, offset, length, to: REGISTER }];
     all.extend(kinds.iter().map(|kind| Expression::Compare {
@@ -209,13 +245,35 @@ fn mark(bit: u32) -> Vec<Expression> {
     ]
 }
 
-/// Takes a bit out of the mark. The others stay.
-fn unmark(bit: u32) -> Vec<Expression> {
+/// Matches packets whose mark has one of these bits.
+fn has_any(bits: u32) -> Vec<Expression> {
+    let none = Expression::Compare { register: REGISTER, operator: NFT_CMP_NEQ, value: vec![0; 4] };
     vec![
         Expression::Meta { key: NFT_META_MARK, to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: !bit },
-        Expression::SetMark { from: REGISTER },
+        Expression::Mask { register: REGISTER, mask: bits },
+        none,
     ]
+}
+
+/// Matches packets whose mark has none of these bits.
+fn lacks(bits: u32) -> Vec<Expression> {
+    vec![
+        Expression::Meta { key: NFT_META_MARK, to: REGISTER },
+        Expression::Mask { register: REGISTER, mask: bits },
+        equals(vec![0; 4]),
+    ]
+}
+
+/// The rule that takes our bits out of a mark that has one. The others stay.
+///
+/// A host may save marks in connections and restore them (`CONNMARK`), before the chains `input` and `forward`.
+fn clean(name: &str) -> Rule {
+    let without = vec![
+        Expression::Meta { key: NFT_META_MARK, to: REGISTER },
+        Expression::Mask { register: REGISTER, mask: !ALL_BITS },
+        Expression::SetMark { from: REGISTER },
+    ];
+    Rule::new(&format!("marks that are {name}"), [has_any(ALL_BITS), without].concat())
 }
 
 fn drop() -> Vec<Expression> {

@@ -148,7 +148,7 @@ pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<
     let chains = chains();
     for (at, some) in keys.chunks(ANSWERS).enumerate() {
         let mut batch = Batch::default();
-        for chain in chains.iter().filter(|_| at == 0) {
+        for chain in chains.iter().filter(|chain| at == 0 && chain.decides()) {
             about(&mut batch, NFT_MSG_GETCHAIN, 0, |body| {
                 body.text(NFTA_CHAIN_NAME, chain.name);
             });
@@ -162,9 +162,7 @@ pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<
             let all = answer.attributes();
             if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
                 let has = |chain: &&Chain| all.text(NFTA_CHAIN_NAME) == Some(chain.name);
-                // A jump to a chain is a use of it.
-                let uses_of = |chain: &Chain| chain.rules.len() + usize::from(chain.hook.is_none());
-                let rules = chains.iter().find(has).map(uses_of);
+                let rules = chains.iter().find(has).map(Chain::uses);
                 let uses = all.number(NFTA_CHAIN_USE).and_then(|uses| usize::try_from(uses).ok());
                 whole += usize::from(rules.is_some() && rules == uses);
             } else if answer.kind == message_type(NFT_MSG_NEWSETELEM) {
@@ -177,7 +175,8 @@ pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<
             }
         })?;
     }
-    refused.map(|()| (found, whole == chains.len()))
+    let decide = chains.iter().filter(|chain| chain.decides()).count();
+    refused.map(|()| (found, whole == decide))
 }
 
 /// Lists the elements of all sets. A missing table gives an empty list.

@@ -9,15 +9,16 @@ use crate::firewall::bridge::BOUND;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Body, family_number};
 use crate::sys::net::netlink::uapi::{
-    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE, NFT_CT_STATUS, NFT_LOOKUP_F_INV, NFT_META_IIFNAME,
-    NFT_META_L4PROTO, NFT_META_MARK, NFT_META_NFPROTO, NFT_META_OIFNAME,
-    NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT, NFT_REG32_00,
-    NFT_REG32_SIZE, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK, NFTA_BITWISE_SREG,
-    NFTA_BITWISE_XOR, NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_CT_DREG, NFTA_CT_KEY,
-    NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA,
-    NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_FLAGS, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG,
-    NFTA_META_DREG, NFTA_META_KEY, NFTA_META_SREG, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG,
-    NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
+    NFT_CMP_EQ, NFT_CMP_GTE, NFT_CMP_LTE, NFT_CMP_NEQ, NFT_CT_STATE, NFT_CT_STATUS,
+    NFT_LOOKUP_F_INV, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_MARK, NFT_META_NFPROTO,
+    NFT_META_OIFNAME, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT,
+    NFT_REG32_00, NFT_REG32_SIZE, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK,
+    NFTA_BITWISE_SREG, NFTA_BITWISE_XOR, NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_CT_DREG,
+    NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME,
+    NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_FLAGS, NFTA_LOOKUP_SET,
+    NFTA_LOOKUP_SREG, NFTA_META_DREG, NFTA_META_KEY, NFTA_META_SREG, NFTA_PAYLOAD_BASE,
+    NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET, NFTA_VERDICT_CHAIN,
+    NFTA_VERDICT_CODE,
 };
 use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFT_JUMP};
 
@@ -25,9 +26,14 @@ use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFT_JUMP};
 const NAME_WORDS: u32 = 4;
 /// `NF_CT_STATE_BIT(IP_CT_ESTABLISHED)`: packets in both directions have been seen.
 const ESTABLISHED: u32 = 1 << 1;
-/// ICMPv6 types of neighbor discovery. The chain of the iptables backend accepts them too.
+/// ICMPv6 types of neighbor discovery: solicitation and advertisement. The chain of the iptables backend accepts
+/// them too.
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// The hop limit of neighbor discovery (RFC 4861, 7.1). A router lowers it before it forwards a packet.
+const NEAR: u8 = 255;
+/// Where the header of IPv6 has the hop limit.
+const HOP_LIMIT_AT: u32 = 7;
 
 /// One of our rules, identified by its comment.
 #[derive(Debug)]
@@ -119,8 +125,7 @@ pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
         }
     }
     all.push(Rule::new("ranges of ports", vec![Expression::Jump(RANGES)]));
-    all.push(Rule::new("neighbour solicitation", discovery(NEIGHBOUR_SOLICITATION)));
-    all.push(Rule::new("neighbour advertisement", discovery(NEIGHBOUR_ADVERTISEMENT)));
+    all.push(Rule::new("neighbour discovery", discovery()));
     for from in bridges {
         all.extend(bridges.iter().map(|to| Rule::new(&format!("{from} to {to}"), drop(from, to))));
     }
@@ -226,19 +231,26 @@ pub(super) fn load(family: Family, back: bool, first: u32) -> [Expression; 4] {
     ]
 }
 
-fn discovery(kind: u8) -> Vec<Expression> {
-    vec![
+/// Accepts neighbor discovery that was not routed.
+fn discovery() -> Vec<Expression> {
+    let byte = |header, offset| Expression::Payload { header, offset, length: 1, to: NFT_REG32_00 };
+    let compare = |operator, value| Expression::Compare {
+        register: NFT_REG32_00,
+        operator,
+        value: vec![value],
+    };
+    let mut rule = is_of(Family::V6).to_vec();
+    rule.extend([
         Expression::Meta { key: NFT_META_L4PROTO, to: NFT_REG32_00 },
         equals(vec![u8::try_from(IPPROTO_ICMPV6).unwrap_or(0)]),
-        Expression::Payload {
-            header: NFT_PAYLOAD_TRANSPORT_HEADER,
-            offset: 0,
-            length: 1,
-            to: NFT_REG32_00,
-        },
-        equals(vec![kind]),
+        byte(NFT_PAYLOAD_NETWORK_HEADER, HOP_LIMIT_AT),
+        equals(vec![NEAR]),
+        byte(NFT_PAYLOAD_TRANSPORT_HEADER, 0),
+        compare(NFT_CMP_GTE, NEIGHBOUR_SOLICITATION),
+        compare(NFT_CMP_LTE, NEIGHBOUR_ADVERTISEMENT),
         Expression::Verdict(NF_ACCEPT),
-    ]
+    ]);
+    rule
 }
 
 fn drop(from: &BridgeName, to: &BridgeName) -> Vec<Expression> {

@@ -48,6 +48,8 @@ fn gate_rules(gates: &[BridgeName]) -> Vec<Rule> {
     let to = || has_mark(ISOLATED_IN).to_vec();
     add("to a port", [to(), is_foreign(), drop()]);
     add("to a port, not tracked", [to(), state_has(NOT_TRACKED), drop()]);
+    // Judged, or restored from a connection by the host.
+    add("judged", [to(), Vec::new(), unmark(ISOLATED_IN)]);
     for gate in gates {
         for (way, leaves) in ways(gate) {
             let parts = [leaves.clone(), is_foreign(), mark(ISOLATED_IN)];
@@ -68,7 +70,7 @@ pub(super) fn gate_of(comment: &str) -> Option<BridgeName> {
 /// The number of rules that [`gate_rules`] returns.
 fn count(gates: &[BridgeName]) -> usize {
     let ways = gates.iter().map(|gate| 1 + usize::from(gate.vlans().is_some()));
-    if gates.is_empty() { 0 } else { 3 + 2 * ways.sum::<usize>() }
+    if gates.is_empty() { 0 } else { 4 + 2 * ways.sum::<usize>() }
 }
 
 /// Matches packets of tracked connections that are neither answers nor for a published port.
@@ -113,6 +115,15 @@ fn mark(bit: u32) -> Vec<Expression> {
     vec![
         Expression::Meta { key: NFT_META_MARK, to: REGISTER },
         Expression::SetBits { register: REGISTER, bits: bit },
+        Expression::SetMark { from: REGISTER },
+    ]
+}
+
+/// Takes a bit out of the mark. The others stay.
+fn unmark(bit: u32) -> Vec<Expression> {
+    vec![
+        Expression::Meta { key: NFT_META_MARK, to: REGISTER },
+        Expression::Mask { register: REGISTER, mask: !bit },
         Expression::SetMark { from: REGISTER },
     ]
 }

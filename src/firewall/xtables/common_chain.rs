@@ -14,8 +14,9 @@
 //! them.
 
 use super::command::{Tool, program_of};
+use super::discovery::Discovery;
 use super::separation::{ISOLATE, gates_of, is_between_bridges, separation};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::firewall::host_families;
 use crate::firewall::setup_cache::SetupCache;
 use crate::firewall::walls::Walls;
@@ -40,15 +41,6 @@ pub(crate) const JUMP_TO_LINKS: &str = "-A OCI-LINK -j OCI-LINKS";
 /// Name of the cache entry with the bridges that the chain isolates.
 const NOTE: &str = "isolation";
 const JUMP_TO_ISOLATE: &str = "-A OCI-LINK -j OCI-LINK-ISOLATE";
-
-/// Accepts IPv6 neighbor discovery, which replaces ARP.
-///
-/// A bridge that filters lets ARP pass but not ICMPv6. Without these rules no container finds the
-/// link-layer address of another. They permit no connection.
-const NEIGHBOUR_DISCOVERY: [&str; 2] = [
-    "-A OCI-LINK -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT",
-    "-A OCI-LINK -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT",
-];
 
 /// The rules of a backend in the base chain that all owners share, as `iptables -S` prints them.
 #[derive(Debug)]
@@ -77,7 +69,7 @@ impl Base {
     /// A base chain without accepting rules of its own.
     pub(crate) fn plain(memory: SetupCache) -> Self {
         let own = Static {
-            kind: "iptables behind the user's",
+            kind: "iptables behind the user's, near neighbours",
             chains: &[],
             prepare: |_, _| Ok(()),
             rules: |_| Vec::new(),
@@ -148,10 +140,7 @@ impl Base {
         }
         for family in host_families() {
             let tool = Tool::find(family)?;
-            let text = self.changes(family, &tool.list()?, &Walls::default());
-            if !text.is_empty() {
-                tool.restore(&text)??;
-            }
+            self.apply(tool, &tool.list()?, &Walls::default())?;
         }
         self.memory.note_walls(NOTE, &Walls::default())
     }
@@ -180,7 +169,8 @@ impl Base {
             let Ok(tool) = Tool::find(family) else { continue };
             let there = tool.list()?;
             let walls = walls.clone().with_gates(&gates_of(&there));
-            if !self.changes(family, &there, &walls).is_empty() {
+            let discovery = self.discovery(family, &there)?;
+            if !self.changes(family, &there, &walls, discovery).is_empty() {
                 return Ok(false);
             }
         }
@@ -188,30 +178,67 @@ impl Base {
     }
 
     /// The transaction that creates the missing shared rules. Empty if none is missing.
-    fn changes(&self, family: Family, there: &[String], walls: &Walls) -> String {
-        let discovery = match family {
-            Family::V4 => &[][..],
-            Family::V6 => &NEIGHBOUR_DISCOVERY[..],
-        };
-        let mut rules: Vec<String> = discovery.iter().map(ToString::to_string).collect();
+    fn changes(
+        &self,
+        family: Family,
+        there: &[String],
+        walls: &Walls,
+        discovery: Discovery,
+    ) -> String {
+        let mut rules = discovery.rules(family);
         rules.extend((self.own.rules)(family));
-        missing(there, self.own.chains, &rules, &(self.own.outdated)(family), walls)
+        let mut outdated = discovery.outdated(family);
+        outdated.extend((self.own.outdated)(family));
+        missing(there, self.own.chains, &rules, &outdated, walls)
+    }
+
+    /// What the rules for neighbor discovery ask for on this host: what those in the listing `there` ask for, else
+    /// what the kernel accepted before.
+    fn discovery(&self, family: Family, there: &[String]) -> Result<Discovery> {
+        if let Some(found) = Discovery::found(family, there) {
+            return Ok(found);
+        }
+        Ok(Discovery::noted(&self.memory.recall(program_of(family))?.unwrap_or_default()))
+    }
+
+    /// Creates what is missing. Where the host lacks a match for neighbor discovery, the next one is tried.
+    fn apply(&self, tool: Tool, there: &[String], walls: &Walls) -> Result<()> {
+        let first = Discovery::found(tool.family, there).unwrap_or_default();
+        let mut refusal = None;
+        for discovery in Discovery::from(first, tool.family) {
+            let text = self.changes(tool.family, there, walls, discovery);
+            let made = if text.is_empty() { Ok(()) } else { tool.restore(&text)? };
+            let Err(error) = made else {
+                let noted = self.memory.recall(tool.name())?.unwrap_or_default();
+                let text = discovery.note(&noted);
+                return text.map_or(Ok(()), |text| self.memory.note(tool.name(), &text));
+            };
+            if !is_about_a_rule(&error) {
+                return Err(error);
+            }
+            log::debug!("{}: neighbor discovery by {}: {error}", tool.name(), discovery.name());
+            refusal.get_or_insert(error);
+        }
+        refusal.map_or(Ok(()), Err)
     }
 
     fn make_isolating(&self, tool: Tool, walls: &Walls) -> Result<()> {
         let there = tool.list()?;
         (self.own.prepare)(tool.family, &there)?;
         let walls = walls.clone().with_gates(&gates_of(&there));
-        let text = self.changes(tool.family, &there, &walls);
-        if !text.is_empty() {
-            tool.restore(&text)??;
-        }
+        self.apply(tool, &there, &walls)?;
         if self.is_remembered(tool.family)? {
             return Ok(());
         }
         let others = self.memory.recall(tool.name())?.unwrap_or_default();
         self.memory.note(tool.name(), &format!("{others}{}\n", self.own.kind))
     }
+}
+
+/// Whether the program or the kernel refused a rule, as it does without a match. iptables-legacy before 1.8.8 says
+/// no more than the line.
+fn is_about_a_rule(error: &Error) -> bool {
+    error.cause.is_lack() || error.to_string().contains("line ")
 }
 
 /// The transaction from the listing `there` to a base chain with `rules`, which jump to `chains`, and with the

@@ -3,12 +3,13 @@
 //! ```text
 //! OCI-LINK-ISOLATE   from an isolated port, and no answer: DROP
 //! OCI-LINK-ISOLATE   to an isolated port, no answer and not to a published port: DROP
+//! OCI-LINK-ISOLATE   to an isolated port: take the mark off
 //! OCI-LINK-ISOLATE   out by a bridge with isolated ports or by a VLAN of it, likewise: mark it
 //! OCI-LINK-ISOLATE   -i br -o br -j DROP          one per pair of isolated bridges
 //! ```
 //!
-//! The marks of the first two rules are those of the table of family `bridge`, which knows the port of a
-//! bridged packet. The port of a routed packet is known after this chain only: the third rule marks it, and
+//! The marks of the first three rules are those of the table of family `bridge`, which knows the port of a
+//! bridged packet. The port of a routed packet is known after this chain only: the fourth rule marks it, and
 //! that table drops it if the port is isolated.
 
 use crate::firewall::bridge::{ISOLATED_IN, ISOLATED_OUT};
@@ -28,6 +29,11 @@ pub(crate) fn separation(walls: &Walls) -> Vec<String> {
         ));
         all.push(format!(
             "-A {ISOLATE} -m mark --mark {ISOLATED_IN:#x}/{ISOLATED_IN:#x} {FOREIGN} -j DROP"
+        ));
+        // Judged, or restored from a connection by the host.
+        all.push(format!(
+            "-A {ISOLATE} -m mark --mark {ISOLATED_IN:#x}/{ISOLATED_IN:#x} -j MARK \
+             --set-xmark 0x0/{ISOLATED_IN:#x}"
         ));
     }
     for gate in &walls.gates {
@@ -77,6 +83,8 @@ mod tests {
              RELATED,ESTABLISHED -j DROP",
             "-A OCI-LINK-ISOLATE -m mark --mark 0x40000000/0x40000000 -m conntrack ! --ctstate \
              RELATED,ESTABLISHED,DNAT -j DROP",
+            "-A OCI-LINK-ISOLATE -m mark --mark 0x40000000/0x40000000 -j MARK \
+             --set-xmark 0x0/0x40000000",
             "-A OCI-LINK-ISOLATE -o a -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
              --set-xmark 0x40000000/0x40000000",
             "-A OCI-LINK-ISOLATE -o a.+ -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
@@ -88,6 +96,6 @@ mod tests {
         assert_eq!(rules, expected);
         assert_eq!(gates_of(&rules), names);
         let between: Vec<&String> = rules.iter().filter(|rule| is_between_bridges(rule)).collect();
-        assert_eq!(between, [expected[5]]);
+        assert_eq!(between, [expected[6]]);
     }
 }

@@ -25,7 +25,7 @@ const TOGETHER: Duration = Duration::from_secs(14);
 
 /// Runs `command` where `change`, a script, has changed `/usr/sbin`; nobody else sees that. The
 /// real programs can be called in `/usr/sbin/real`.
-fn where_sbin(host: &Host, change: &str, command: &Command) -> Command {
+pub(super) fn where_sbin(host: &Host, change: &str, command: &Command) -> Command {
     const OVERLAY: &str = r#"set -e
         mount -t tmpfs tmpfs "$1"
         mkdir "$1/upper" "$1/work"
@@ -53,12 +53,12 @@ const LEGACY: &str = "touch /run/xtables.lock
     for name in iptables-restore ip6tables-restore; do ln -sf xtables-legacy-multi $name; done";
 
 /// The change that puts a script in the place of `programs`.
-fn script(programs: &str, body: &str) -> String {
+pub(super) fn script(programs: &str, body: &str) -> String {
     format!("printf '#!/bin/sh\\n%s\\n' '{body}' > $script\ninstead_of {programs}")
 }
 
 /// The runtime's `run --detach` of `container`.
-fn run(host: &Host, container: &Container) -> Command {
+pub(super) fn run(host: &Host, container: &Container) -> Command {
     let id = container.bundle().file_name().expect("the bundle is named after the id");
     let mut run = host.runtime(&["run", "--detach", "--bundle"]);
     run.arg(container.bundle()).arg(id);

@@ -4,8 +4,8 @@ use super::{call_doctor, isolated, neighbour, open_host};
 use crate::{
     backends::each_backend,
     support::{
-        Container, Host,
-        frames::{Mac, eth0, frame, packet, send},
+        Container, Host, Netns,
+        frames::{Mac, datagram, eth0, frame, send},
     },
 };
 use nix::sys::{
@@ -52,19 +52,25 @@ fn passes(
     to: &Container,
     (target, tags, kind): (Mac, &[(u16, u16)], u16),
 ) -> bool {
+    let (source, _) = eth0(host, from.netns());
+    let ends = [from, to].map(|it| (it.addresses()[0], 9).into());
+    hears(to.netns(), |marker| {
+        let payload = datagram(ends[0], ends[1], marker);
+        send(host, from.netns(), &frame([target, source], tags, kind, &payload));
+    })
+}
+
+/// Whether a frame with the text that `send` is given gets to a namespace.
+pub(super) fn hears(inside: &Netns, send: impl FnOnce(&str)) -> bool {
     static NUMBER: AtomicU32 = AtomicU32::new(1);
-    let marker = format!("isolation test {:08}", NUMBER.fetch_add(1, Relaxed));
-    let ears = to.netns().enter(|| {
+    let marker = format!("isolation tests {:08}", NUMBER.fetch_add(1, Relaxed));
+    let ears = inside.enter(|| {
         let flags = SockFlag::SOCK_CLOEXEC;
         socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll)
     });
     let ears = ears.expect("a socket");
     setsockopt(&ears, sockopt::ReceiveTimeout, &TimeVal::new(0, 10_000)).expect("a socket");
-    let segment = [&[0, 9, 0, 9, 0, 31, 0, 0][..], marker.as_bytes()].concat();
-    let ends = [from, to].map(|it| (it.addresses()[0], 9).into());
-    let payload = packet(ends[0], ends[1], 17, &segment);
-    let (source, _) = eth0(host, from.netns());
-    send(host, from.netns(), &frame([target, source], tags, kind, &payload));
+    send(&marker);
     let (deadline, mut buffer) = (Instant::now() + PATIENCE, [0; 2000]);
     while Instant::now() < deadline {
         let Ok(length) = recv(ears.as_raw_fd(), &mut buffer, nix::sys::socket::MsgFlags::empty())

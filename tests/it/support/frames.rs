@@ -19,8 +19,13 @@ pub(crate) type Mac = [u8; 6];
 
 /// The address and the index of `eth0` inside.
 pub(crate) fn eth0(host: &Host, inside: &Netns) -> (Mac, i32) {
+    device(host, inside, "eth0")
+}
+
+/// The address and the index of a device inside.
+pub(crate) fn device(host: &Host, inside: &Netns, name: &str) -> (Mac, i32) {
     let mut show = Command::new("ip");
-    show.args(["-netns", inside.name(), "-oneline", "link", "show", "eth0"]);
+    show.args(["-netns", inside.name(), "-oneline", "link", "show", name]);
     let text = host.run(&mut show).ok();
     let (index, _) = text.split_once(':').expect("an index");
     let mac = text.split("link/ether ").nth(1).expect("an address");
@@ -32,7 +37,11 @@ pub(crate) fn eth0(host: &Host, inside: &Netns) -> (Mac, i32) {
 
 /// Sends a frame from `eth0` inside.
 pub(crate) fn send(host: &Host, inside: &Netns, frame: &[u8]) {
-    let (_, index) = eth0(host, inside);
+    send_by(eth0(host, inside).1, inside, frame);
+}
+
+/// Sends a frame from the device with this index inside.
+pub(crate) fn send_by(index: i32, inside: &Netns, frame: &[u8]) {
     inside.enter(|| {
         let flags = SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Packet, SockType::Raw, flags, None).expect("a socket");
@@ -93,6 +102,28 @@ pub(crate) fn packet(from: SocketAddr, to: SocketAddr, protocol: u8, segment: &[
         }
         _ => panic!("two families"),
     }
+}
+
+/// `content` in a datagram.
+pub(crate) fn datagram(from: SocketAddr, to: SocketAddr, content: &str) -> Vec<u8> {
+    let length = u16::try_from(8 + content.len()).expect("a short datagram").to_be_bytes();
+    let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
+    let mut segment = [&ports, &length[..], &[0, 0], content.as_bytes()].concat();
+    let sum = super::forged::checksum(from.ip(), to.ip(), 17, &segment);
+    segment[6..8].copy_from_slice(&sum.to_be_bytes());
+    packet(from, to, 17, &segment)
+}
+
+/// A message of neighbor discovery about the target, with `content` behind it.
+pub(crate) fn discovery(kind: u8, hops: u8, [from, to]: [IpAddr; 2], content: &str) -> Vec<u8> {
+    let IpAddr::V6(target) = to else { panic!("no address of IPv6") };
+    let head = [kind, 0, 0, 0, 0, 0, 0, 0];
+    let mut body = [&head[..], &target.octets(), content.as_bytes()].concat();
+    let sum = super::forged::checksum(from, to, 58, &body);
+    body[2..4].copy_from_slice(&sum.to_be_bytes());
+    let mut packet = packet((from, 0).into(), (to, 0).into(), 58, &body);
+    packet[7] = hops;
+    packet
 }
 
 /// Tells `eth0` of the target that `claimed` has the link-layer address `from`: a gratuitous ARP reply, or an

@@ -5,7 +5,6 @@ use crate::firewall::nftables::messages::key;
 use crate::firewall::nftables::ranges;
 use crate::model::sample::port;
 use crate::model::{Flow, OnBridge, PortRange};
-use crate::sys::net::netlink::uapi::{NFT_CMP_GTE, NFT_CMP_LTE};
 use std::net::IpAddr;
 
 /// Connection states: `NF_CT_STATE_BIT` of `IP_CT_NEW` and of `IP_CT_ESTABLISHED`.
@@ -193,13 +192,22 @@ fn passes_there_and_back_and_nothing_beside_it(ports: PortRange) {
 fn neighbours_of_ipv6_find_each_other() {
     let ips = ["fd00::2", "fd00::3"].map(|ip| ip.parse().unwrap());
     let flow = Flow { from: ips[0], to: ips[1], ports: port("1"), bridge: None };
-    let fate =
-        |protocol, kind| Packet::new(Family::V6, ips, protocol, &[kind, 0, 0, 0]).fate(&flow);
+    let packet = |protocol, kind, hops| {
+        let mut packet = Packet::new(Family::V6, ips, protocol, &[kind, 0, 0, 0]);
+        packet.network[7] = hops;
+        packet
+    };
+    let fate = |protocol, kind, hops| packet(protocol, kind, hops).fate(&flow);
     assert_eq!(
-        [134, 135, 136, 137].map(|kind| fate(58, kind)),
+        [134, 135, 136, 137].map(|kind| fate(58, kind, 255)),
         [Some(NF_DROP), Some(NF_ACCEPT), Some(NF_ACCEPT), Some(NF_DROP)]
     );
-    assert_eq!(fate(17, 135), Some(NF_DROP), "a port");
+    assert_eq!(fate(17, 135, 255), Some(NF_DROP), "a port");
+    for (kind, hops) in [(135, 254), (136, 254), (135, 64), (136, 0)] {
+        assert_eq!(fate(58, kind, hops), Some(NF_DROP), "it was routed: {kind} {hops}");
+    }
+    let other = Packet { family: Family::V4, ..packet(58, 135, 255) };
+    assert_eq!(other.fate(&flow), Some(NF_DROP), "protocol 58 of IPv4");
 }
 
 #[test]
