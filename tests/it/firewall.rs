@@ -5,6 +5,7 @@ mod base_chain;
 mod bridges;
 mod faults;
 mod lives;
+mod repair;
 mod reuse;
 
 use crate::{

@@ -25,7 +25,7 @@ const TOGETHER: Duration = Duration::from_secs(14);
 
 /// Runs `command` where `change`, a script, has changed `/usr/sbin`; nobody else sees that. The
 /// real programs can be called in `/usr/sbin/real`.
-fn where_sbin(host: &Host, change: &str, command: &Command) -> Command {
+pub(super) fn where_sbin(host: &Host, change: &str, command: &Command) -> Command {
     const OVERLAY: &str = r#"set -e
         mount -t tmpfs tmpfs "$1"
         mkdir "$1/upper" "$1/work"
@@ -53,7 +53,7 @@ const LEGACY: &str = "touch /run/xtables.lock
     for name in iptables-restore ip6tables-restore; do ln -sf xtables-legacy-multi $name; done";
 
 /// The change that puts a script in the place of `programs`.
-fn script(programs: &str, body: &str) -> String {
+pub(super) fn script(programs: &str, body: &str) -> String {
     format!("printf '#!/bin/sh\\n%s\\n' '{body}' > $script\ninstead_of {programs}")
 }
 
