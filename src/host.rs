@@ -6,7 +6,7 @@ use crate::firewall::bridge::{self, BridgeTable};
 use crate::firewall::xtables::allowance::{Allowance, UNDER_THE_LOCK};
 use crate::firewall::{self, Choice, Firewall, SetupCache};
 use crate::model::{
-    BackendName, Bind, Fingerprint, Inode, Instance, Place, SeparatedBridges, StateId, Ties,
+    BackendName, Bind, Family, Fingerprint, Inode, Instance, Place, SeparatedBridges, StateId, Ties,
 };
 use crate::store::notes::Notes;
 use crate::store::{self, Store};
@@ -69,7 +69,8 @@ pub(crate) struct Locked<'h> {
     /// How long programs may run under the lock.
     _programs: Allowance,
     separated: OnceCell<SeparatedBridges>,
-    ties: OnceCell<Ties>,
+    /// For each of [`Family::BOTH`]: why flows cannot be tied to ports.
+    lacks: [OnceCell<Option<String>>; 2],
 }
 
 /// What a plan changes: records, rules and hosts files. Exists only while the host lock is held.
@@ -201,8 +202,8 @@ impl Host {
         let lock = self.store.lock(patience)?;
         lease::begin_event();
         let (separated, sockets) = (OnceCell::new(), KeptSockets::begin());
-        let (programs, ties) = (Allowance::begin(UNDER_THE_LOCK), OnceCell::new());
-        Ok(Locked { host: self, lock, _sockets: sockets, _programs: programs, separated, ties })
+        let (programs, lacks) = (Allowance::begin(UNDER_THE_LOCK), Default::default());
+        Ok(Locked { host: self, lock, _sockets: sockets, _programs: programs, separated, lacks })
     }
 
     /// Reads the addresses of a running container in its network namespace, as [`addresses_of`] does.
@@ -243,12 +244,22 @@ impl Locked<'_> {
         self.separated.get_or_init(read)
     }
 
-    /// How flows on one bridge are tied. Read once, when it is needed first: before privileges are dropped, if
-    /// flows are planned after that.
-    pub(crate) fn ties(&self) -> &Ties {
+    /// How flows of `families` on one bridge are tied. Read once for each family, when it is needed first: before
+    /// privileges are dropped, if flows are planned after that.
+    pub(crate) fn ties(&self, families: &[Family]) -> Ties {
         let has_rules = self.config.firewall != Choice::Fixed(BackendName::None);
         let bind = if has_rules { self.config.bind } else { Bind::Bridge };
-        self.ties.get_or_init(|| bridge::ties(bind, || self.ports.is_supported()))
+        let read = |family| bridge::lack(family, || self.ports.is_supported());
+        bridge::ties(bind, |family| {
+            let known = Family::BOTH.into_iter().zip(&self.lacks).find(|(its, _)| *its == family);
+            let (_, lack) = known.filter(|_| families.contains(&family))?;
+            lack.get_or_init(|| read(family)).clone()
+        })
+    }
+
+    /// Restores the isolation of the bridges that config.toml names, if it seems to be missing.
+    pub(crate) fn hold_isolation(&self) -> Result<()> {
+        if self.config.isolate.is_empty() { Ok(()) } else { self.firewall.hold() }
     }
 
     /// Isolates the bridges that config.toml names, and no others.

@@ -1,6 +1,6 @@
 //! `gc`: removes what dead containers left behind, whose end no poststop hook reported.
 
-use super::sync::{print, print_repaired};
+use super::sync::{print, print_held, print_repaired};
 use super::warn_of_newer;
 use crate::cli::Gc;
 use crate::error::Result;
@@ -22,5 +22,6 @@ pub(crate) fn run(host: &Host, arguments: &Gc) -> Result<()> {
     warn_of_newer(&host.store.newer()?);
     let repaired = if arguments.all { recovery::end_all(host) } else { recovery::gc(host) }?;
     print_repaired(&repaired.findings)?;
+    print_held(host)?;
     repaired.failures.into_result()
 }

@@ -16,6 +16,7 @@ pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<()> {
     warn_of_newer(&host.store.newer()?);
     let repaired = recovery::sync(host)?;
     print_repaired(&repaired.findings)?;
+    print_held(host)?;
     repaired.failures.into_result()
 }
 
@@ -26,6 +27,7 @@ fn check(host: &Host) -> Result<()> {
     let obstacles = recovery::obstacles(&snapshot.living)?;
     print(findings.iter().map(ToString::to_string))?;
     print(obstacles.iter().map(ToString::to_string))?;
+    print_held(host)?;
     // Only the program that made a foreign chain can change it.
     let message = match (findings.len(), obstacles.len()) {
         (0, 0) => return Ok(()),
@@ -45,6 +47,11 @@ fn check(host: &Host) -> Result<()> {
 /// Prints each finding behind what was done about it.
 pub(crate) fn print_repaired(findings: &[Finding]) -> Result<()> {
     print(findings.iter().map(|finding| format!("{}: {finding}", finding.outcome())))
+}
+
+/// Prints why empty chains of ended containers stay. They permit nothing, so they are no problem.
+pub(crate) fn print_held(host: &Host) -> Result<()> {
+    print(recovery::held_chains(host).into_iter().map(|held| format!("kept: {held}")))
 }
 
 /// Prints `lines`, each on a line of its own.

@@ -16,8 +16,9 @@ pub(crate) fn examine(context: &HostContext) -> Option<Check> {
     let state = context.state.as_ref().zip(process::boot_id().ok());
     let table =
         state.map(|(state, boot)| BridgeTable::new(SetupCache::new(Rc::clone(state), boot)));
-    let is_supported = || table.map_or_else(bridge::is_supported, |table| table.is_supported());
-    Some(judge(context, &bridge::ties(config.bind, is_supported)))
+    let is_supported =
+        || table.as_ref().map_or_else(bridge::is_supported, BridgeTable::is_supported);
+    Some(judge(context, &bridge::ties(config.bind, |family| bridge::lack(family, is_supported))))
 }
 
 fn judge(context: &HostContext, ties: &Ties) -> Check {

@@ -108,6 +108,14 @@ impl Firewall for Auto {
         self.working()?.ensure_base()
     }
 
+    fn reclaim(&self) -> Result<()> {
+        self.working()?.reclaim()
+    }
+
+    fn hold(&self) -> Result<()> {
+        self.known().map_or(Ok(()), Firewall::hold)
+    }
+
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
         self.working()?.isolate(bridges)
     }
@@ -141,6 +149,14 @@ impl Firewall for Auto {
 
     fn expected(&self, owner: &OwnerTag, flows: &[Flow]) -> Vec<String> {
         self.backend().expected(owner, flows)
+    }
+
+    fn rewrite(&self, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
+        self.known().map_or(Ok(()), |known| known.rewrite(owner, flows))
+    }
+
+    fn held_chains(&self) -> Result<Vec<String>> {
+        self.known().map_or_else(|| Ok(Vec::new()), Firewall::held_chains)
     }
 
     fn owners(&self) -> Result<BTreeMap<OwnerTag, InstalledRules>> {

@@ -37,7 +37,7 @@ mod rules;
 pub(crate) mod switch;
 mod table;
 
-use super::elements::Element;
+use super::elements::{Element, TIMED};
 use super::failed;
 use super::nftables::messages::MAX_COMMENT;
 use super::setup_cache::SetupCache;
@@ -164,7 +164,7 @@ impl BridgeTable {
         refusal.map_or(Ok(()), |refusal| Err(complaint(refusal)))
     }
 
-    /// The keys of all owners, independent of any record. Empty if the kernel cannot be asked and the table was
+    /// The keys of all owners, independent of any record, without those that have a timeout. Empty if the kernel cannot be asked and the table was
     /// never made.
     pub(crate) fn owners(&self) -> Result<BTreeMap<OwnerTag, Vec<Key>>> {
         let mut owners: BTreeMap<OwnerTag, Vec<Key>> = BTreeMap::new();
@@ -172,7 +172,7 @@ impl BridgeTable {
             Err(_) if !self.is_remembered()? => Vec::new(),
             all => all?,
         };
-        for element in all {
+        for element in all.into_iter().filter(|element| !element.is_timed()) {
             for tag in tags(&element.comment).filter_map(|tag| OwnerTag::parse(tag).ok()) {
                 owners.entry(tag).or_default().push(element.key);
             }
@@ -205,19 +205,20 @@ pub(crate) fn is_supported() -> Result<()> {
     table::check(&mut Netlink::netfilter()?)
 }
 
-/// How flows on one bridge are tied on this host, if `bind` is asked for. `is_supported` is called if they may be
-/// tied to ports; it fails if the kernel has no table for that.
-pub(crate) fn ties(bind: Bind, is_supported: impl FnOnce() -> Result<()>) -> Ties {
-    if !bind.wants_ports() {
-        return Ties { bind, ..Ties::default() };
+/// How flows on one bridge are tied on this host, if `bind` is asked for. `lack` returns why flows of a family
+/// cannot be tied to ports.
+pub(crate) fn ties(bind: Bind, lack: impl Fn(Family) -> Option<String>) -> Ties {
+    if bind.wants_ports() {
+        Ties { bind, lacks: Family::BOTH.map(lack) }
+    } else {
+        Ties { bind, ..Ties::default() }
     }
-    let mut lacks = Family::BOTH.map(switch::lack);
-    if lacks.iter().any(Option::is_none) {
-        if let Err(error) = is_supported() {
-            lacks = lacks.map(|lack| lack.or_else(|| Some(error.to_string())));
-        }
-    }
-    Ties { bind, lacks }
+}
+
+/// Why flows of a family cannot be tied to ports on this host. `is_supported` fails if the kernel has no table for
+/// that.
+pub(crate) fn lack(family: Family, is_supported: impl FnOnce() -> Result<()>) -> Option<String> {
+    switch::lack(family).or_else(|| is_supported().err().map(|error| error.to_string()))
 }
 
 /// The elements to delete and to add. Those that lapse are deleted without a delay for this process.
@@ -232,9 +233,11 @@ impl Difference {
     /// Between the elements `there` and what `changes` make of them. Containers of one pod share a port and
     /// its addresses: an element has the tags of all, and goes with the last. A comment cannot be changed, so
     /// an element with other owners is deleted and added.
-    fn of(there: &[Element<Key>], changes: &[KeyChange<'_>]) -> Self {
+    fn of<'a>(there: &'a [Element<Key>], changes: &'a [KeyChange<'_>]) -> Self {
+        // An element with a timeout differs from what it should be.
+        let owners = |element: &'a Element<Key>| tags(&element.comment).filter(|tag| *tag != TIMED);
         let mut now: BTreeMap<Key, Vec<&str>> =
-            there.iter().map(|element| (element.key, tags(&element.comment).collect())).collect();
+            there.iter().map(|element| (element.key, owners(element).collect())).collect();
         for KeyChange { owner, before, after } in changes {
             let owner = owner.as_str();
             for key in before.iter().filter(|key| !after.contains(key)) {

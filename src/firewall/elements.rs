@@ -15,6 +15,8 @@ use std::hash::Hash;
 
 /// `IPSET_MAX_COMMENT_SIZE`. Nftables accepts 253 bytes, which is room for 14 owner tags.
 const MAX_COMMENT: usize = 255;
+/// A word that a reader adds to the comment of an element with a timeout. Ours have none, except while they lapse.
+pub(crate) const TIMED: &str = "(timeout)";
 
 /// A set element: a flow, or a part of what permits a flow, and its owners.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,11 @@ impl<K> Element<K> {
     /// Whether `owner` is one of the element's owners.
     pub(crate) fn belongs_to(&self, owner: &OwnerTag) -> bool {
         self.comment.split(' ').any(|tag| tag == owner.as_str())
+    }
+
+    /// Whether another program gave the element a timeout. It must be made again.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.comment.ends_with(TIMED)
     }
 }
 
@@ -56,10 +63,10 @@ impl<K: Copy + Eq + Hash> Changes<K> {
         let mut missing: HashSet<K> = keys.iter().copied().collect();
         for element in there {
             let wanted = missing.remove(&element.key);
-            if wanted == element.belongs_to(owner) {
+            if wanted == element.belongs_to(owner) && !(wanted && element.is_timed()) {
                 continue;
             }
-            let tags = element.comment.split(' ').filter(|tag| !tag.is_empty());
+            let tags = element.comment.split(' ').filter(|tag| !["", TIMED].contains(tag));
             let mut tags: Vec<&str> = tags.filter(|tag| *tag != owner.as_str()).collect();
             if wanted {
                 tags.push(owner.as_str());
@@ -95,11 +102,12 @@ pub(crate) fn by_owner<K, F: IntoIterator<Item = Flow>>(
     flows: impl Fn(&K) -> F,
 ) -> BTreeMap<OwnerTag, InstalledRules> {
     let mut owners: BTreeMap<OwnerTag, InstalledRules> = BTreeMap::new();
-    for Element { key, comment } in there {
+    for element in there {
+        let Element { key, comment } = element;
         for tag in comment.split(' ').filter_map(|tag| OwnerTag::parse(tag).ok()) {
             let kept = owners.entry(tag).or_default();
             kept.flows.extend(flows(key));
-            kept.lines.extend(show(key));
+            kept.lines.extend(show(key).filter(|_| !element.is_timed()));
         }
     }
     for kept in owners.values_mut() {
@@ -174,6 +182,20 @@ mod tests {
         assert_eq!(owners[&a].lines, ["1", "2"]);
         assert_eq!(owners[&b].flows, [flow(&2).unwrap()]);
         assert!(by_owner(&there, |_| None, flow)[&b].lines.is_empty());
+    }
+
+    /// It would go by itself while its container runs.
+    #[test]
+    fn an_element_with_a_timeout_is_made_again() {
+        let (a, b) = (OwnerTag::parse(A).unwrap(), OwnerTag::parse(B).unwrap());
+        let there = [element(1, &format!("{A} {B} {TIMED}")), element(2, &format!("{A} {TIMED}"))];
+        let again = Changes::plan(&there, &a, &[1, 2]).unwrap();
+        assert_eq!(again.change, [element(1, &format!("{B} {A}")), element(2, A)]);
+        let gone = Changes::plan(&there, &a, &[]).unwrap();
+        assert_eq!((gone.change, gone.delete.len()), (vec![element(1, B)], 1));
+        assert!(is_nothing(&Changes::plan(&there[1..], &b, &[]).unwrap()), "another owner's");
+        let owners = by_owner(&there, |key| Some(key.to_string()), |_| None);
+        assert!(owners[&a].lines.is_empty(), "not as it should be");
     }
 
     #[test]

@@ -29,17 +29,16 @@ mod shared;
 use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::setup_cache::SetupCache;
 use super::walls::Walls;
+use super::xtables::base::{Base, Static};
 use super::xtables::command::Tool;
-use super::xtables::common_chain::{Base, Static};
 use super::xtables::jump_order;
 use super::{Firewall, InstalledRules, OwnerScope, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
-use crate::sys::net::netlink::message::Batch;
 use crate::sys::net::netlink::uapi::{IPSET_ERR_EXIST, IPSET_ERR_HASH_FULL};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
-use kernel::{destroy_sets, is_in_use, is_ours, list, list_all, make_sets};
-use messages::{MAX_PORTS, SetChange, change_run, runs};
+use kernel::{destroy_sets, is_in_use, is_ours, list, list_all, make_sets, send};
+use messages::{MAX_PORTS, SetChange};
 use nix::libc::{EINVAL, ENOENT};
 use sets::{IpSet, SetEntry};
 use shared::Shared;
@@ -47,12 +46,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(crate) use kernel::is_in_kernel;
-
-/// Messages per netlink batch. The errors for a whole batch fit the receive buffer of the socket.
-const TOGETHER: usize = 64;
-
-/// Elements that one message changes.
-type Run<'e> = &'e [Element<SetEntry>];
 
 /// The ipset backend.
 #[derive(Debug)]
@@ -79,6 +72,7 @@ impl Ipset {
             prepare: make_sets,
             rules: sets::rules,
             outdated: sets::outdated,
+            others: |_| Vec::new(),
         };
         let base = Base::with_rules(memory.clone(), own);
         Self { base, memory, looked: RefCell::default() }
@@ -140,8 +134,16 @@ impl Firewall for Ipset {
         self.base.make_all()
     }
 
+    fn reclaim(&self) -> Result<()> {
+        self.base.reclaim()
+    }
+
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
         self.base.isolate(bridges)
+    }
+
+    fn hold(&self) -> Result<()> {
+        self.base.hold()
     }
 
     fn guard(&self, gates: &[BridgeName]) -> Result<()> {
@@ -238,8 +240,9 @@ impl Firewall for Ipset {
     }
 
     fn remove_all(&self) -> Result<bool> {
-        let rules = self.base.remove_all()?;
-        Ok(destroy_sets(&mut Netlink::netfilter()?)? || rules)
+        // A chain that stays is empty, and refers to no set.
+        let (rules, mut link) = (self.base.remove_all(), Netlink::netfilter()?);
+        Ok(destroy_sets(&mut link)? | rules?)
     }
 
     fn is_intact(&self, families: &[Family]) -> Result<bool> {
@@ -323,28 +326,4 @@ fn complaint(run: &[Element<SetEntry>], refusal: NetlinkError) -> Error {
     };
     let first = run.first().map(|element| element.key.show()).unwrap_or_default();
     failed(format!("ipset {first}: {why}"))
-}
-
-/// Sends one message for each run of at most `most` elements. Returns the runs that the kernel refused, with
-/// the errors.
-fn send<'e>(
-    link: &mut Netlink,
-    change: SetChange,
-    elements: &'e [Element<SetEntry>],
-    most: usize,
-) -> Result<Vec<(Run<'e>, NetlinkError)>> {
-    let mut refused = Vec::new();
-    for some in runs(elements, most).collect::<Vec<_>>().chunks(TOGETHER) {
-        let mut batch = Batch::default();
-        for run in some {
-            change_run(&mut batch, change, run);
-        }
-        for refusal in link.exchange(&batch.with_receipt())? {
-            let at = usize::try_from(refusal.sequence).unwrap_or(0);
-            if let Some(run) = at.checked_sub(1).and_then(|at| some.get(at)) {
-                refused.push((*run, refusal));
-            }
-        }
-    }
-    Ok(refused)
 }

@@ -19,12 +19,13 @@
 
 use super::setup_cache::SetupCache;
 use super::walls::Walls;
+use super::xtables::base::{Base, Static, is_held};
 use super::xtables::chains::{Chains, is_chain_of};
 use super::xtables::command::Tool;
-use super::xtables::common_chain::{BASE, Base, JUMP_TO_LINKS, LINKS, Static};
+use super::xtables::common_chain::{BASE, JUMP_TO_LINKS, LINKS};
 use super::xtables::jump_order;
 use super::xtables::listing;
-use super::{Firewall, InstalledRules, OwnerScope, RuleChange, failed, host_families};
+use super::{Firewall, InstalledRules, OwnerScope, RuleChange, failed, host_families, ipset};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::Netlink;
@@ -49,6 +50,7 @@ impl Iptables {
             prepare: |_, _| Ok(()),
             rules: |_| vec![JUMP_TO_LINKS.to_owned()],
             outdated: |_| Vec::new(),
+            others: |family| [ipset::sets::rules(family), ipset::sets::outdated(family)].concat(),
         };
         Self { base: Base::with_rules(memory, own) }
     }
@@ -106,10 +108,8 @@ impl Iptables {
             }
             let text = if front.is_none() { format!("{STANDS}{text}") } else { text };
             if let Err(complaint) = tool.restore(&text)? {
-                log::debug!(
-                    "{}: the rules differ from the records: {complaint}",
-                    tool.restore_name()
-                );
+                let name = tool.restore_name();
+                log::debug!("{name}: the rules differ from the records: {complaint}");
                 return Ok(false);
             }
         }
@@ -117,10 +117,28 @@ impl Iptables {
     }
 
     /// Lists the owner's chains and replaces them by those for `flows`, in one transaction.
+    ///
+    /// If a rule of another program leads to a chain, the kernel refuses to delete it, and the transaction with it.
+    /// So the chains are emptied first then, and those that can be are deleted.
     fn reconcile(tool: Tool, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
         let there = Chains::listed(owner, &tool.list()?);
         let text = Chains::of(owner, flows.iter()).instead_of(&there);
-        if text.is_empty() { Ok(()) } else { tool.restore(&text)? }
+        if text.is_empty() {
+            return Ok(());
+        }
+        let Err(complaint) = tool.restore(&text)? else { return Ok(()) };
+        let (deleted, rest): (Vec<&str>, Vec<&str>) =
+            text.lines().partition(|line| line.starts_with("-X "));
+        if deleted.is_empty() {
+            return Err(complaint);
+        }
+        tool.restore(&(rest.join("\n") + "\n"))??;
+        for line in deleted {
+            if let Err(complaint) = tool.restore(&format!("{line}\n"))? {
+                log::warn!("a chain is empty and stays: another rule leads to it: {complaint}");
+            }
+        }
+        Ok(())
     }
 
     /// Removes the owner's rules of one family. Runs no program if the base chain was not created
@@ -156,8 +174,16 @@ impl Firewall for Iptables {
         self.base.make_all()
     }
 
+    fn reclaim(&self) -> Result<()> {
+        self.base.reclaim()
+    }
+
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
         self.base.isolate(bridges)
+    }
+
+    fn hold(&self) -> Result<()> {
+        self.base.hold()
     }
 
     fn guard(&self, gates: &[BridgeName]) -> Result<()> {
@@ -249,6 +275,28 @@ impl Firewall for Iptables {
         Ok(owners)
     }
 
+    /// Replaces chains and jumps as they are listed: a jump may be there twice, or another one.
+    fn rewrite(&self, owner: &OwnerTag, flows: &[Flow]) -> Result<()> {
+        for tool in installed().filter(|tool| may_have_chains(tool.family)) {
+            let wanted: Vec<Flow> = of_family(flows, tool.family).copied().collect();
+            if !wanted.is_empty() {
+                self.base.make(tool)?;
+            }
+            Self::reconcile(tool, owner, &wanted)?;
+        }
+        Ok(())
+    }
+
+    fn held_chains(&self) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for tool in installed().filter(|tool| may_have_chains(tool.family)) {
+            let there = tool.list()?;
+            let held = listing::held(&there).into_iter();
+            all.extend(held.map(|(chain, rule)| is_held(tool, chain, rule).to_string()));
+        }
+        Ok(all)
+    }
+
     fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
         let mut tools = installed().filter(|tool| may_have_chains(tool.family));
         tools.try_for_each(|tool| Self::reconcile(tool, owner, &[]))
@@ -287,12 +335,7 @@ fn installed() -> impl Iterator<Item = Tool> {
 fn may_have_chains(family: Family) -> bool {
     let nft =
         Netlink::netfilter().and_then(|mut link| jump_order::has_chain(&mut link, family, BASE));
-    let legacy = match family {
-        Family::V4 => "/proc/net/ip_tables_names",
-        Family::V6 => "/proc/net/ip6_tables_names",
-    };
-    let legacy = std::fs::read_to_string(legacy);
-    nft.unwrap_or(true) || legacy.is_ok_and(|tables| tables.lines().any(|name| name == "filter"))
+    nft.unwrap_or(true) || jump_order::is_legacy(family)
 }
 
 /// The families that occur in `flows`.

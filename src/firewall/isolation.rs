@@ -6,7 +6,7 @@
 use super::Firewall;
 use super::nftables::Nftables;
 use super::setup_cache::SetupCache;
-use super::xtables::common_chain::Base;
+use super::xtables::base::Base;
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName};
 

@@ -14,6 +14,7 @@ pub(crate) mod nftables;
 mod none;
 pub(crate) mod probe;
 mod setup_cache;
+mod strays;
 pub(crate) mod walls;
 pub(crate) mod xtables;
 
@@ -84,6 +85,17 @@ pub trait Firewall {
     /// Reads the kernel's state and ignores the setup cache, because another process may have
     /// flushed the rules.
     fn ensure_base(&self) -> Result<()>;
+    /// As [`Firewall::ensure_base`], and removes rules of other programs from our chains, but the administrator's.
+    ///
+    /// Fails if our rules are in place and packets pass by all the same.
+    fn reclaim(&self) -> Result<()> {
+        self.ensure_base()
+    }
+    /// Restores the isolation of bridges if it seems to be missing. A quick check, for the start of a container
+    /// with links.
+    fn hold(&self) -> Result<()> {
+        Ok(())
+    }
     /// Isolates exactly `bridges`: their containers reach each other by links only.
     ///
     /// Does nothing if it was done before. Callers use [`isolate`], which also ends the isolation
@@ -111,6 +123,15 @@ pub trait Firewall {
     fn read(&self, rules: OwnerScope<'_>) -> Result<Vec<String>>;
     /// The lines that [`Firewall::read`] returns if the rules permit exactly `flows`.
     fn expected(&self, owner: &OwnerTag, flows: &[Flow]) -> Vec<String>;
+    /// Makes the rules with the owner's tag those for `flows`, whatever a listing shows of them. Does nothing where
+    /// [`Firewall::ensure`] does so too.
+    fn rewrite(&self, _: &OwnerTag, _: &[Flow]) -> Result<()> {
+        Ok(())
+    }
+    /// Says of each empty chain of an ended container why it cannot be deleted.
+    fn held_chains(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
     /// All owners that have rules, with their rules, independent of any record.
     fn owners(&self) -> Result<BTreeMap<OwnerTag, InstalledRules>>;
     /// Removes all rules with the owner's tag, found by a listing.

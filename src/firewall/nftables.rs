@@ -25,6 +25,7 @@
 //! Deleting from `nf_tables` blocks the process for more than ten milliseconds. So the start of a
 //! container deletes nothing, and at its end elements lapse instead (`lapse`).
 
+mod found;
 mod lapse;
 pub(crate) mod messages;
 pub(crate) mod owner;
@@ -37,6 +38,7 @@ mod table;
 
 use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::setup_cache::SetupCache;
+use super::strays::Strays;
 use super::walls::Walls;
 use super::{Firewall, InstalledRules, OwnerScope, Removal, RuleChange, failed};
 use crate::error::{Error, Result};
@@ -47,6 +49,7 @@ use nix::libc::EEXIST;
 use ranges::RangeRule;
 use reading::{existing, has_all, list};
 use sets::NftSet;
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 pub(crate) use table::is_in_kernel;
 
@@ -57,16 +60,18 @@ const ISOLATION: &str = "nftables-isolation";
 #[derive(Debug)]
 pub(crate) struct Nftables {
     memory: SetupCache,
+    /// Whether [`Firewall::hold`] found the table whole, for the next change.
+    is_held: Cell<bool>,
 }
 
 impl Nftables {
     /// Creates the backend. `memory` records the isolated bridges.
     pub(crate) fn new(memory: SetupCache) -> Self {
-        Self { memory }
+        Self { memory, is_held: Cell::new(false) }
     }
 
     fn separate(&self, walls: &Walls) -> Result<()> {
-        table::make(&mut Netlink::netfilter()?, walls)?;
+        table::make(&mut Netlink::netfilter()?, walls, Strays::Total)?;
         self.memory.note_walls(ISOLATION, walls)
     }
 
@@ -102,8 +107,8 @@ impl Nftables {
         let grows = rules.before.iter().all(|flow| wanted.contains(flow));
         let walls = self.walls()?;
         // Without the rules, the sets permit nothing and no bridge is isolated.
-        if !table::seems_whole(&mut link, &walls)? {
-            table::make(&mut link, &walls)?;
+        if !self.is_held.take() && !table::seems_whole(&mut link, &walls)? {
+            table::make(&mut link, &walls, Strays::Total)?;
         }
         if grows && Self::add(&mut link, rules, flows)? {
             return Ok(());
@@ -118,12 +123,24 @@ impl Firewall for Nftables {
     }
 
     fn ensure_base(&self) -> Result<()> {
-        table::make(&mut Netlink::netfilter()?, &self.walls()?).map_err(
-            |error| match is_in_kernel() {
-                Err(lack) if lack.cause.is_lack() => lack,
-                _ => error,
-            },
-        )
+        let made = table::make(&mut Netlink::netfilter()?, &self.walls()?, Strays::Total);
+        made.map_err(|error| match is_in_kernel() {
+            Err(lack) if lack.cause.is_lack() => lack,
+            _ => error,
+        })
+    }
+
+    fn reclaim(&self) -> Result<()> {
+        table::make(&mut Netlink::netfilter()?, &self.walls()?, Strays::All)
+    }
+
+    fn hold(&self) -> Result<()> {
+        let (mut link, walls) = (Netlink::netfilter()?, self.walls()?);
+        if !table::seems_whole(&mut link, &walls)? {
+            table::make(&mut link, &walls, Strays::Total)?;
+        }
+        self.is_held.set(true);
+        Ok(())
     }
 
     fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
@@ -166,7 +183,8 @@ impl Firewall for Nftables {
             return Ok(Vec::new());
         }
         let there = list(&mut link)?.into_iter();
-        let own = there.filter(|element| element.belongs_to(rules.owner));
+        let is_own = |it: &Element<Flow>| it.belongs_to(rules.owner) && !it.is_timed();
+        let own = there.filter(is_own);
         let mut lines = shown(own.map(|element| element.key), show);
         let ranges =
             ranges::list(&mut link)?.into_iter().filter(|range| range.owner == *rules.owner);
@@ -212,7 +230,7 @@ impl Firewall for Nftables {
 
     /// All families share one table.
     fn is_intact(&self, _: &[Family]) -> Result<bool> {
-        table::is_whole(&mut Netlink::netfilter()?, &self.walls()?)
+        table::is_whole(&mut Netlink::netfilter()?, &self.walls()?, Strays::All)
     }
 
     fn runs_programs(&self, _: Family) -> Result<bool> {

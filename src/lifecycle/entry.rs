@@ -7,7 +7,7 @@ use crate::lifecycle::absent::{Moment, Search};
 use crate::lifecycle::adopt::adopt;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::lookup::{Requester, candidates, is_linked};
-use crate::lifecycle::notes::{A_FEW, record_notes, work_off};
+use crate::lifecycle::notes::{A_FEW, record_notes, work_off, work_off_others};
 use crate::lifecycle::privileges::AfterHook;
 use crate::lifecycle::routing::{gap_to, with_addresses};
 use crate::lifecycle::start::start_locked;
@@ -85,7 +85,18 @@ fn lock_and_start(host: &Host, mut container: StartingContainer, after: AfterHoo
         lock_when_ready(host, &mut container)?
     };
     work_off(host, A_FEW);
-    start_locked(host, container, after)
+    let id = container.record.id.clone();
+    let started = start_locked(host, container, after);
+    look_again(host, &id, after);
+    started
+}
+
+/// Works off notes that were left while this process held the lock: their links would wait for another event. A hook
+/// cannot, because it has dropped its privileges.
+fn look_again(host: &Locked<'_>, own: &ContainerId, after: AfterHook) {
+    if after == AfterHook::Continue {
+        work_off_others(host, A_FEW, Some(own));
+    }
 }
 
 /// Whether an earlier stage of the same container made its links.
@@ -173,7 +184,9 @@ fn end_with(
         Ok(host) => {
             host.notes().remove_started(id)?;
             work_off(&host, A_FEW);
-            stop_locked(&host, id, after)
+            let stopped = stop_locked(&host, id, after);
+            look_again(&host, id, after);
+            stopped
         }
         Err(error) if error.cause == Cause::LockHeld => {
             log::info!("{id}: its links are removed later: {error}");

@@ -73,9 +73,10 @@ pub(crate) fn prepare(host: &Locked<'_>, record: &Record) -> Result<()> {
             format!("{}: org.oci-link.isolate \"{}\": {lack}", record.id, isolation.directions);
         return Err(Error::new(Kind::Firewall, message));
     }
+    // A rule of another program in our chains would let packets pass by.
     host.backend(record.backend, |firewall| {
         firewall.guard(&isolation.bridges())?;
-        firewall.ensure_base()
+        firewall.reclaim()
     })?;
     host.ports.make()
 }

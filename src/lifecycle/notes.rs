@@ -9,8 +9,9 @@ use crate::lifecycle::replan::log_failure;
 use crate::lifecycle::start::start_locked;
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::{remove, stop_locked};
+use crate::model::ContainerId;
 use crate::oci::state::State;
-use crate::store::notes::{Event, Note};
+use crate::store::notes::{Event, Note, Notes};
 use crate::sys::process::start_time;
 use std::time::Duration;
 
@@ -23,10 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Works off at most `most` notes. A failure is logged; the note is removed all the same, because
 /// `sync` finds what is missing.
 pub(crate) fn work_off(host: &Locked<'_>, most: usize) {
-    let (names, adopted) = host.notes().all(most).unwrap_or_else(|error| {
+    work_off_others(host, most, None);
+}
+
+/// As [`work_off`], without the note that the container `own` has started: a start leaves one if there is more to do
+/// than one holder of the lock may do.
+pub(crate) fn work_off_others(host: &Locked<'_>, most: usize, own: Option<&ContainerId>) {
+    let (mut names, adopted) = host.notes().all(most).unwrap_or_else(|error| {
         log::warn!("notes of containers that were not recorded: {error}");
         (Vec::new(), Vec::new())
     });
+    let own = own.map(Notes::name_of_start);
+    names.retain(|name| Some(name) != own.as_ref());
     if names.is_empty() && adopted.is_empty() {
         return;
     }

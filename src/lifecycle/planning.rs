@@ -60,7 +60,7 @@ pub(crate) fn first_plan(
     let ambiguous = Ambiguous::find(host, me, candidates)?;
     let mut routing = routing::to_candidates(host, me, candidates);
     if candidates.iter().any(|candidate| matches!(candidate, Candidate::Running(_))) {
-        routing.ties = host.ties().clone().kept(&me.flows);
+        routing.ties = host.ties(&me.families()).kept(&me.flows);
     }
     let candidates = candidates.clone();
     let plan = ambiguous.plan(me, &World { candidates, hosts, routing }, absent)?;

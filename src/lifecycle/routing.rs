@@ -49,9 +49,9 @@ pub(crate) fn between<'a>(
 /// privileges are dropped next. `records` are the recipients whose links are planned then. Nothing is read for
 /// the default network of podman.
 pub(crate) fn prepare<'a>(host: &Locked<'_>, records: impl Iterator<Item = &'a Record>) {
-    let mut records = records.peekable();
-    if records.peek().is_some() {
-        host.ties();
+    let records: Vec<&Record> = records.collect();
+    for record in &records {
+        host.ties(&record.families());
     }
     let is_elsewhere = |record: &Record| {
         let mut bridges = record.network.addresses().iter().filter_map(Address::bridge);
@@ -62,7 +62,7 @@ pub(crate) fn prepare<'a>(host: &Locked<'_>, records: impl Iterator<Item = &'a R
         Some(Engine::Nerdctl) => record.network.addresses().iter().any(|it| it.bridge().is_some()),
         Some(Engine::Docker) | None => false,
     };
-    if records.any(needs) {
+    if records.into_iter().any(needs) {
         host.separated(networks::separated);
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn start_locked(
     } = container;
     let files = listing.of_docker().map(PathBuf::as_path);
     home::check(host)?;
-    match host.isolate() {
+    match isolate_bridges(host, &record) {
         // The container starts all the same, so it is recorded.
         Err(error) if !record.needs_us() => {
             log::error!("isolation: left unchanged: {error}");
@@ -122,6 +122,14 @@ fn sharers(host: &Locked<'_>, record: &Record) -> Vec<Record> {
         log::error!("{id}: the hosts file of its pod is not repaired; run oci-link sync: {error}");
         Vec::new()
     })
+}
+
+/// Isolates the bridges that config.toml names, before a container starts. One with links also restores what another
+/// program removed of that; for one that asks for isolation all is compared later.
+fn isolate_bridges(host: &Locked<'_>, record: &Record) -> Result<()> {
+    host.isolate()?;
+    let holds = !record.links.is_empty() && record.isolation.is_none();
+    if holds { host.hold_isolation() } else { Ok(()) }
 }
 
 /// Follows the addresses of the sources of a starting container.

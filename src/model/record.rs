@@ -4,9 +4,9 @@
 //! that holds the rules, and the container's identity. None of these is computed again.
 
 use super::{
-    Admitted, Alias, ContainerId, ContainerName, Engine, Fingerprint, Hostname, Invalid, Isolation,
-    LinkState, Network, NetworkNames, OnBridge, OwnerTag, Place, Pod, PortRange, PortSet,
-    Reference, Variable,
+    Admitted, Alias, ContainerId, ContainerName, Engine, Family, Fingerprint, Hostname, Invalid,
+    Isolation, LinkState, Network, NetworkNames, OnBridge, OwnerTag, Place, Pod, PortRange,
+    PortSet, Reference, Variable,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -288,6 +288,14 @@ impl Record {
     /// Whether the container must not start without us: it needs its links or its isolation.
     pub(crate) fn needs_us(&self) -> bool {
         self.needs_links() || self.isolation.is_some()
+    }
+
+    /// Returns the families of its addresses.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let has = |family: &Family| {
+            self.network.addresses().iter().any(|address| Family::of(address.ip()) == *family)
+        };
+        Family::BOTH.into_iter().filter(has).collect()
     }
 
     /// Returns the alias of the first link that is connected to `source`.

@@ -185,7 +185,7 @@ pub(crate) fn repair(host: &Locked<'_>, finding: &Finding) -> Result<()> {
     match finding {
         Finding::Isolation => host.isolate(),
         Finding::BridgeTable => host.ports.make(),
-        Finding::Base(backend) => host.effects(*backend, |effects| effects.firewall.ensure_base()),
+        Finding::Base(backend) => host.effects(*backend, |effects| effects.firewall.reclaim()),
         _ => Ok(()),
     }
 }
@@ -214,7 +214,12 @@ pub(crate) fn repair_container(
         }
         now = host.store.get(&record.id)?;
     }
-    restore(host, snapshot, now.as_ref().unwrap_or(record))
+    let record = now.as_ref().unwrap_or(record);
+    if findings.iter().any(|finding| matches!(finding, Finding::Rules(_))) {
+        let (owner, flows) = (&record.owner, &record.flows);
+        host.effects(record.backend, |effects| effects.firewall.rewrite(owner, flows))?;
+    }
+    restore(host, snapshot, record)
 }
 
 /// Plans the links of a running container again and applies the plan.

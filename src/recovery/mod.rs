@@ -20,8 +20,9 @@ use crate::host::{Host, Locked};
 use crate::lifecycle::adopt::record_all;
 use crate::lifecycle::alive::remember;
 use crate::lifecycle::awaited;
-use crate::lifecycle::notes::{unrecorded, work_off};
+use crate::lifecycle::notes::{A_FEW, unrecorded, work_off};
 use crate::lifecycle::snapshot::{self, HostSnapshot};
+use crate::model::BackendName;
 pub(crate) use finding::Finding;
 pub(crate) use obstacles::{obstacles, packets};
 use std::collections::HashMap;
@@ -168,6 +169,8 @@ fn repair(
         };
         repaired.note(vec![finding], done);
     }
+    // A start that waited meanwhile has left a note, and its links would wait for another event.
+    work_off(&locked, A_FEW);
     drop(locked);
     for findings in by_container(containers) {
         let Some(container) = findings.first().and_then(Finding::container) else { continue };
@@ -180,6 +183,7 @@ fn repair(
             Some(record) => dead::remove_dead(host, &snapshot, &record),
             None => Ok(()),
         };
+        work_off(host, A_FEW);
         repaired.note(findings, done);
     }
     Ok(repaired)
@@ -197,6 +201,15 @@ impl Repaired {
             failed => self.failures.note(failed),
         }
     }
+}
+
+/// Says of each empty chain of an ended container why it cannot be deleted: a rule of another program leads to it.
+pub(crate) fn held_chains(host: &Host) -> Vec<String> {
+    let held = host.backend(BackendName::Iptables, |firewall| firewall.held_chains());
+    held.unwrap_or_else(|error| {
+        log::debug!("chains of ended containers: {error}");
+        Vec::new()
+    })
 }
 
 /// Groups findings by container, because one repair handles all of a container. The order stays:

@@ -162,11 +162,16 @@ impl<'a> Notes<'a> {
         self.0.has(&format!("{FOLDER}/{}", file_name(&Event::Ended, id)))
     }
 
-    /// Removes the note that `id` has started.
-    pub(crate) fn remove_started(self, id: &ContainerId) -> Result<()> {
+    /// The name of the note that `id` has started.
+    pub(crate) fn name_of_start(id: &ContainerId) -> String {
         let bundle = PathBuf::new();
         let event = Event::Started { pid: 0, started: 0, netns: 0, bundle };
-        self.0.remove(&format!("{FOLDER}/{}", file_name(&event, id)))
+        format!("{FOLDER}/{}", file_name(&event, id))
+    }
+
+    /// Removes the note that `id` has started.
+    pub(crate) fn remove_started(self, id: &ContainerId) -> Result<()> {
+        self.0.remove(&Self::name_of_start(id))
     }
 }
 

@@ -6,6 +6,7 @@ mod bridges;
 mod discovery;
 mod faults;
 mod lives;
+mod repair;
 mod reuse;
 
 use crate::{

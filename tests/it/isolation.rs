@@ -2,8 +2,9 @@
 
 mod around;
 mod discovery;
+mod drift;
 mod forged;
-mod life;
+pub(crate) mod life;
 mod marks;
 mod refusals;
 mod ways;
@@ -40,19 +41,19 @@ pub(crate) fn isolated<'h>(host: &'h Host, id: &str, directions: &str) -> Bundle
 }
 
 /// A container without oci-link, which needs no process.
-fn neighbour<'h>(host: &'h Host, id: &str) -> Container<'h> {
+pub(crate) fn neighbour<'h>(host: &'h Host, id: &str) -> Container<'h> {
     host.container(id).build()
 }
 
 /// A neighbour on another bridge, to which the host routes.
-fn far<'h>(host: &'h Host, id: &str) -> Container<'h> {
+pub(crate) fn far<'h>(host: &'h Host, id: &str) -> Container<'h> {
     let far = neighbour(host, id);
     move_to_second(host, &far);
     far
 }
 
 /// The addresses of a container on the second bridge.
-fn on_second(container: &Container) -> [IpAddr; 2] {
+pub(crate) fn on_second(container: &Container) -> [IpAddr; 2] {
     let number = container.number();
     [IpAddr::from([10, 78, 0, number]), format!("fd78::{number:x}").parse().expect("an address")]
 }
@@ -97,13 +98,13 @@ fn publish(host: &Host, port: u16, container: &Container) {
 }
 
 /// Answers on TCP 80 and 81 and UDP 53 inside a namespace until dropped.
-struct Server {
+pub(crate) struct Server {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    fn new(inside: &Netns) -> Self {
+    pub(crate) fn new(inside: &Netns) -> Self {
         let (listeners, socket) = inside.enter(|| {
             let listen = |port: u16| TcpListener::bind(("::", port)).expect("the port is free");
             ([80, 81].map(listen), UdpSocket::bind(("::", 53)).expect("the port is free"))
@@ -156,7 +157,7 @@ impl Drop for Server {
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// A TCP connection from inside a namespace, if it is answered.
-fn dial(from: &Netns, to: IpAddr, port: u16) -> Option<TcpStream> {
+pub(crate) fn dial(from: &Netns, to: IpAddr, port: u16) -> Option<TcpStream> {
     let stream =
         from.enter(|| TcpStream::connect_timeout(&SocketAddr::new(to, port), PATIENCE)).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
@@ -170,7 +171,7 @@ fn beats(mut stream: &TcpStream) -> bool {
 
 /// Whether TCP connections to both addresses are answered. One family alone is a fault.
 #[track_caller]
-fn reaches(from: &Netns, to: [IpAddr; 2], port: u16) -> bool {
+pub(crate) fn reaches(from: &Netns, to: [IpAddr; 2], port: u16) -> bool {
     let [v4, v6] = thread::scope(|scope| {
         to.map(|ip| scope.spawn(move || dial(from, ip, port).is_some()))
             .map(|probe| probe.join().expect("a probe does not panic"))

@@ -3,6 +3,7 @@
 mod addresses;
 mod daemon;
 mod dead;
+mod isolation;
 mod many;
 mod rules;
 mod trouble;

@@ -7,21 +7,21 @@ use crate::error::{Cause, Error, Result};
 use crate::firewall::elements::Element;
 use crate::firewall::nftables::is_absent;
 use crate::firewall::nftables::messages::{
-    Transaction, about_table_of, comment, elements, message_type, write_comment,
+    Transaction, about_table_of, comment, elements, message_type, standing_comment, write_comment,
 };
 use crate::firewall::nftables::rules::Rule;
 use crate::firewall::nftables::sets::{FREE_EVERY, write_lapse};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body};
 use crate::sys::net::netlink::uapi::{
     NFPROTO_BRIDGE, NFT_MSG_DELRULE, NFT_MSG_DELSETELEM, NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN,
-    NFT_MSG_GETRULE, NFT_MSG_GETSETELEM, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET,
-    NFT_MSG_NEWSETELEM, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME,
-    NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_DATA_VALUE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY,
-    NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_USERDATA,
-    NFTA_SET_ELEM_EXPIRATION, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS,
-    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL,
-    NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_USERDATA,
-    NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
+    NFT_MSG_GETRULE, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE,
+    NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT, NFT_TABLE_F_DORMANT,
+    NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_DATA_VALUE,
+    NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
+    NFTA_RULE_USERDATA, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET,
+    NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN,
+    NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_USERDATA, NFTA_TABLE_FLAGS, NLM_F_APPEND,
+    NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 
@@ -35,7 +35,8 @@ const HOST_BYTE_ORDER: [u8; 6] = {
 /// Elements per request. The kernel uses up to one page for each answer.
 const ANSWERS: usize = 32;
 
-/// Creates what is missing, in one transaction. A chain without exactly our rules gets them again.
+/// Creates what is missing, in one transaction. A chain without exactly our rules gets them again. A table that was
+/// switched off (`flags dormant`) is switched on.
 ///
 /// The cause of an error is a lack if the kernel has no `nf_tables` for bridges.
 pub(super) fn make(link: &mut Netlink) -> Result<()> {
@@ -51,7 +52,9 @@ pub(super) fn check(link: &mut Netlink) -> Result<()> {
 
 fn creation(link: &mut Netlink) -> Result<Transaction> {
     let mut transaction = Transaction::of(NFPROTO_BRIDGE);
-    transaction.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |_| ());
+    transaction.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |body| {
+        body.number(NFTA_TABLE_FLAGS, 0);
+    });
     for (number, set) in (1..).zip(PortSetName::ALL) {
         transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| describe(set, number, body));
     }
@@ -108,8 +111,12 @@ fn describe(set: PortSetName, number: u32, body: &mut Body<'_>) {
     }
 }
 
-/// Whether all chains have exactly our rules, in order.
+/// Whether packets reach all chains, and these have exactly our rules, in order.
 pub(super) fn is_intact(link: &mut Netlink) -> Result<bool> {
+    // A key that no element has.
+    if !existing(link, &[Key::IsolatedIn(0)])?.1 {
+        return Ok(false);
+    }
     for chain in chains() {
         let there = comments(link, chain.name)?;
         if !there.iter().eq(chain.rules.iter().map(|rule| &rule.comment)) {
@@ -140,14 +147,18 @@ fn comments(link: &mut Netlink, chain: &str) -> Result<Vec<String>> {
     }
 }
 
-/// Those of these keys that exist, with their owners, and whether the chains have as many rules as ours.
+/// Those of these keys that exist, with their owners, and whether packets reach the chains, which have as many rules
+/// as ours.
 ///
 /// The time does not depend on the number of other elements.
 pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<Key>>, bool)> {
     let (mut found, mut whole, mut refused) = (Vec::new(), 0, Ok(()));
-    let chains = chains();
+    let (chains, mut is_dormant) = (chains(), false);
     for (at, some) in keys.chunks(ANSWERS).enumerate() {
         let mut batch = Batch::default();
+        if at == 0 {
+            about(&mut batch, NFT_MSG_GETTABLE, 0, |_| ());
+        }
         for chain in chains.iter().filter(|chain| at == 0 && chain.decides()) {
             about(&mut batch, NFT_MSG_GETCHAIN, 0, |body| {
                 body.text(NFTA_CHAIN_NAME, chain.name);
@@ -160,8 +171,15 @@ pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<
         }
         link.ask_each(&batch, |answer| {
             let all = answer.attributes();
-            if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
-                let has = |chain: &&Chain| all.text(NFTA_CHAIN_NAME) == Some(chain.name);
+            if answer.kind == message_type(NFT_MSG_NEWTABLE) {
+                let flags = all.number(NFTA_TABLE_FLAGS).unwrap_or(0);
+                is_dormant = flags & NFT_TABLE_F_DORMANT != 0;
+            } else if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
+                let is_hooked = all.get(NFTA_CHAIN_HOOK).is_some();
+                let has = |chain: &&Chain| {
+                    all.text(NFTA_CHAIN_NAME) == Some(chain.name)
+                        && chain.hook.is_some() == is_hooked
+                };
                 let rules = chains.iter().find(has).map(Chain::uses);
                 let uses = all.number(NFTA_CHAIN_USE).and_then(|uses| usize::try_from(uses).ok());
                 whole += usize::from(rules.is_some() && rules == uses);
@@ -176,7 +194,7 @@ pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<
         })?;
     }
     let decide = chains.iter().filter(|chain| chain.decides()).count();
-    refused.map(|()| (found, whole == decide))
+    refused.map(|()| (found, whole == decide && !is_dormant))
 }
 
 /// Lists the elements of all sets. A missing table gives an empty list.
@@ -201,13 +219,11 @@ fn standing(message: &Attributes<'_>) -> Vec<Element<Key>> {
     let name = message.text(NFTA_SET_ELEM_LIST_SET);
     let set = PortSetName::ALL.into_iter().find(|set| Some(set.name()) == name);
     let Some(set) = set else { return Vec::new() };
-    let items = elements(message).filter(|item| item.get(NFTA_SET_ELEM_EXPIRATION).is_none());
     let parse = |item: Attributes<'_>| {
         let key = Key::parse(set, item.inside(NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE)?)?;
-        let comment = item.get(NFTA_SET_ELEM_USERDATA).and_then(comment).unwrap_or_default();
-        Some(Element { key, comment: comment.to_owned() })
+        Some(Element { key, comment: standing_comment(&item)? })
     };
-    items.filter_map(parse).collect()
+    elements(message).filter_map(parse).collect()
 }
 
 /// Deletes elements, which exist, lets others lapse, and adds others, in one transaction. Returns the kernel's

@@ -1,7 +1,8 @@
 //! Creating, finding and listing sets in the kernel.
 
 use super::messages::{
-    self, ask_for_header, ask_for_set, create_set, destroy_set, element, rename_to_itself, swap,
+    self, SetChange, ask_for_header, ask_for_set, change_run, create_set, destroy_set, element,
+    rename_to_itself, runs, swap,
 };
 use super::sets::{self, IpSet, Kind, SetEntry};
 use crate::error::{Cause, Error, Result};
@@ -19,6 +20,11 @@ use std::time::Duration;
 /// that refers to it was deleted.
 const LETTING_GO: Duration = Duration::from_millis(10);
 const ATTEMPTS: usize = 200;
+/// Messages per netlink batch. The errors for a whole batch fit the receive buffer of the socket.
+const TOGETHER: usize = 64;
+
+/// Elements that one message changes.
+type Run<'e> = &'e [Element<SetEntry>];
 
 /// Creates the sets of a family. An existing set of the right type stays as it is.
 ///
@@ -153,4 +159,28 @@ pub(crate) fn list(link: &mut Netlink, set: IpSet) -> Result<Vec<Element<SetEntr
         Err(refusal) if [ENOENT, EINVAL].contains(&refusal.code) => Ok(Vec::new()),
         Err(refusal) => Err(refused(set, "cannot be listed", refusal)),
     }
+}
+
+/// Sends one message for each run of at most `most` elements. Returns the runs that the kernel refused, with
+/// the errors.
+pub(crate) fn send<'e>(
+    link: &mut Netlink,
+    change: SetChange,
+    elements: &'e [Element<SetEntry>],
+    most: usize,
+) -> Result<Vec<(Run<'e>, NetlinkError)>> {
+    let mut refused = Vec::new();
+    for some in runs(elements, most).collect::<Vec<_>>().chunks(TOGETHER) {
+        let mut batch = Batch::default();
+        for run in some {
+            change_run(&mut batch, change, run);
+        }
+        for refusal in link.exchange(&batch.with_receipt())? {
+            let at = usize::try_from(refusal.sequence).unwrap_or(0);
+            if let Some(run) = at.checked_sub(1).and_then(|at| some.get(at)) {
+                refused.push((*run, refusal));
+            }
+        }
+    }
+    Ok(refused)
 }

@@ -1,9 +1,9 @@
 //! The netlink messages of `nf_tables` (`linux/netfilter/nf_tables.h`): transactions and set
 //! elements.
 
-use super::sets::{NftSet, write_lapse};
+use super::sets::{LONGEST_TICK, NftSet, write_lapse};
 use crate::error::Result;
-use crate::firewall::elements::Element;
+use crate::firewall::elements::{Element, TIMED};
 use crate::model::{BridgeName, Family, Flow, OnBridge, PortRange, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, text};
 use crate::sys::net::netlink::uapi::{
@@ -210,12 +210,15 @@ pub(crate) fn elements<'a>(
     message.inside(NFTA_SET_ELEM_LIST_ELEMENTS).map(|(_, item)| Attributes::new(item))
 }
 
-/// Whether a listed element is about to lapse. Elements of ours have no other timeout.
-pub(crate) fn is_lapsing(item: &Attributes<'_>) -> bool {
-    item.get(NFTA_SET_ELEM_EXPIRATION).is_some()
+/// The comment of a listed element, with [`TIMED`] if it has a timeout. `None` if it is about to lapse.
+pub(crate) fn standing_comment(item: &Attributes<'_>) -> Option<String> {
+    let comment = item.get(NFTA_SET_ELEM_USERDATA).and_then(comment).unwrap_or_default();
+    let Some(left) = item.get(NFTA_SET_ELEM_EXPIRATION) else { return Some(comment.to_owned()) };
+    let left = left.try_into().map_or(0, u64::from_be_bytes);
+    (left > LONGEST_TICK).then(|| format!("{comment} {TIMED}").trim_start().to_owned())
 }
 
-/// Parses an element of `set`. Returns `None` if its key is not a flow.
+/// Parses an element of `set`. Returns `None` if its key is not a flow, or if it is about to lapse.
 pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow>> {
     let key = item.inside(NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE)?;
     let (bridge, key) = if set.bridged {
@@ -240,8 +243,7 @@ pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow
     let [protocol, _, _, _, high, low, ..] = *rest else { return None };
     let protocol = Protocol::from_number(protocol)?;
     let ports = PortRange::single(u16::from_be_bytes([high, low]), protocol)?;
-    let comment = item.get(NFTA_SET_ELEM_USERDATA).and_then(comment).unwrap_or_default();
-    Some(Element { key: Flow { from, to, ports, bridge }, comment: comment.to_owned() })
+    Some(Element { key: Flow { from, to, ports, bridge }, comment: standing_comment(item)? })
 }
 
 fn write_elements(body: &mut Body<'_>, set: NftSet, elements: &[&Element<Flow>]) {

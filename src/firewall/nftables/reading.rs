@@ -1,6 +1,6 @@
 //! Elements of the sets, read from the kernel. Those that are about to lapse count as gone.
 
-use super::messages::{ask_for_elements, ask_for_these, element, elements, is_lapsing};
+use super::messages::{ask_for_elements, ask_for_these, element, elements};
 use super::sets::NftSet;
 use super::{complaint, table};
 use crate::error::Result;
@@ -25,7 +25,7 @@ pub(super) fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
     Ok(all)
 }
 
-/// Whether all these elements exist and belong to `owner`.
+/// Whether all these elements exist without a timeout and belong to `owner`.
 ///
 /// The time does not depend on the number of other elements.
 pub(super) fn has_all(
@@ -36,7 +36,8 @@ pub(super) fn has_all(
     let mut own = 0;
     for asked in ask_for_these(elements) {
         let answer = link.ask(&asked.together(), |message| {
-            own += standing(message, asked.set).filter(|element| element.belongs_to(owner)).count();
+            let is_own = |element: &Element<Flow>| element.belongs_to(owner) && !element.is_timed();
+            own += standing(message, asked.set).filter(is_own).count();
         })?;
         if answer.is_err() {
             return Ok(false);
@@ -81,6 +82,5 @@ fn standing<'a>(
     message: &Message<'a>,
     set: NftSet,
 ) -> impl Iterator<Item = Element<Flow>> + use<'a> {
-    let items = elements(&message.attributes()).filter(|item| !is_lapsing(item));
-    items.filter_map(move |item| element(set, &item))
+    elements(&message.attributes()).filter_map(move |item| element(set, &item))
 }

@@ -9,6 +9,9 @@ pub(crate) const FREE_EVERY: u32 = 60_000;
 /// The time in milliseconds that an element has left when it lapses. The kernel rounds it up to a tick.
 const LEAST_TIMEOUT: u64 = 1;
 
+/// The longest time in milliseconds that such an element has left. The kernel counts 100 ticks in a second, or more.
+pub(crate) const LONGEST_TICK: u64 = 10;
+
 /// Writes the timeout of an element that lapses.
 pub(crate) fn write_lapse(item: &mut Body<'_>) {
     item.bytes(NFTA_SET_ELEM_TIMEOUT, &LEAST_TIMEOUT.to_be_bytes());

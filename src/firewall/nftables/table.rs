@@ -1,33 +1,29 @@
 //! The part of the table that all owners share: its sets, its chain and the rules of the chain.
 
 use super::complaint;
-use super::messages::{
-    RANGES, Transaction, USER, about_table, comment, message_type, write_comment,
-};
+pub(crate) use super::found::is_absent;
+use super::found::{CHAIN, Found, PRIORITY, State, rules_of};
+use super::messages::{RANGES, TABLE, Transaction, USER, about_table, message_type, write_comment};
 use super::owner::refused;
 use super::rules::{Rule, rules};
 use super::separation::{self, all_rules, count_all};
 use super::sets::{FREE_EVERY, NftSet};
 use crate::error::{Cause, Result};
 use crate::firewall::failed;
+use crate::firewall::strays::Strays;
 use crate::firewall::walls::Walls;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Batch, Body};
 use crate::sys::net::netlink::uapi::{
     NF_INET_FORWARD, NFPROTO_UNSPEC, NFT_MSG_DELCHAIN, NFT_MSG_DELRULE, NFT_MSG_DELSET,
-    NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETGEN, NFT_MSG_GETRULE, NFT_MSG_GETSET,
-    NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT,
-    NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_HOOK_HOOKNUM,
-    NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE,
-    NFTA_RULE_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN,
-    NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP,
+    NFT_MSG_DELTABLE, NFT_MSG_GETGEN, NFT_MSG_GETSET, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE,
+    NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME,
+    NFTA_CHAIN_TYPE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
+    NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL, NFTA_SET_ID,
+    NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_TABLE_FLAGS, NLM_F_APPEND,
+    NLM_F_CREATE, NLM_F_DUMP,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
-use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP};
-
-const CHAIN: &str = "forward";
-/// `filter - 10`: runs before iptables, whose drops still apply after an accept here.
-const PRIORITY: i32 = -10;
 
 /// Numbers of the data types that `nft` uses (`enum datatypes`). The kernel only stores them.
 const IPV4_ADDR: u32 = 7;
@@ -38,16 +34,31 @@ const INTERFACE: u32 = 41;
 /// The length in bytes that an interface name adds to a key.
 const NAME_LENGTH: u32 = 16;
 
-/// Creates what is missing, in one transaction.
+/// Creates what is missing, in one transaction, and removes `strays`. A table that was switched off (`flags
+/// dormant`) is switched on.
 ///
-/// Rules that other programs added to the chain stay. If our rules are not exactly those for
+/// Other rules that other programs added to the chain stay. If our rules are not exactly those for
 /// `walls`, in order, all of ours are deleted and created again.
-pub(crate) fn make(link: &mut Netlink, walls: &Walls) -> Result<()> {
-    let there = our_rules(link)?;
+pub(crate) fn make(link: &mut Netlink, walls: &Walls, strays: Strays) -> Result<()> {
+    let Found { ours: mut there, mut strays } = Found::read(link, strays)?;
     let wanted = all_rules(&with_found(walls, &there));
     let older = older_sets(link)?;
     let mut transaction = Transaction::default();
-    transaction.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |_| ());
+    transaction.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |body| {
+        body.number(NFTA_TABLE_FLAGS, 0);
+    });
+    if State::read(link)?.is_misplaced() {
+        log::warn!("table inet {TABLE}: the chain {CHAIN} has another hook: it is made again");
+        remove_chain(&mut transaction, CHAIN);
+        there.clear();
+        strays.retain(|(chain, _)| *chain != CHAIN);
+    }
+    for (chain, handle) in &strays {
+        log::warn!("table inet {TABLE}: a rule that is not of oci-link is in {chain}: removed");
+        transaction.message(NFT_MSG_DELRULE, 0, |body| {
+            body.text(NFTA_RULE_CHAIN, chain).bytes(NFTA_RULE_HANDLE, handle);
+        });
+    }
     for (number, set) in (1..).zip(NftSet::ALL).filter(|(_, set)| !older.contains(set)) {
         transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| describe(set, number, body));
     }
@@ -83,14 +94,7 @@ pub(crate) fn delete(link: &mut Netlink) -> Result<bool> {
     if has_rules(link, USER)? {
         // The rules of the first chain refer to the second one and to the sets.
         for chain in [CHAIN, RANGES] {
-            transaction.message(NFT_MSG_DELRULE, 0, |body| {
-                body.text(NFTA_RULE_CHAIN, chain);
-            });
-        }
-        for chain in [CHAIN, RANGES] {
-            transaction.message(NFT_MSG_DELCHAIN, 0, |body| {
-                body.text(NFTA_CHAIN_NAME, chain);
-            });
+            remove_chain(&mut transaction, chain);
         }
         for set in NftSet::ALL {
             transaction.message(NFT_MSG_DELSET, 0, |body| {
@@ -104,6 +108,16 @@ pub(crate) fn delete(link: &mut Netlink) -> Result<bool> {
         Some(refusal) if !is_absent(refusal) => Err(refused(link, refusal)),
         refusal => Ok(refusal.is_none()),
     }
+}
+
+/// Deletes a chain and its rules. Those of other chains must not lead to it.
+fn remove_chain(transaction: &mut Transaction, chain: &str) {
+    transaction.message(NFT_MSG_DELRULE, 0, |body| {
+        body.text(NFTA_RULE_CHAIN, chain);
+    });
+    transaction.message(NFT_MSG_DELCHAIN, 0, |body| {
+        body.text(NFTA_CHAIN_NAME, chain);
+    });
 }
 
 /// Writes name, key type and key length of a set. `number` is its id within the transaction.
@@ -148,16 +162,23 @@ fn older_sets(link: &mut Netlink) -> Result<Vec<NftSet>> {
     }
 }
 
-/// Whether all rules that use the sets exist. Isolation is not checked.
+/// Whether packets reach all rules that use the sets. Isolation is not checked.
 pub(crate) fn is_intact(link: &mut Netlink) -> Result<bool> {
-    let there = our_rules(link)?;
+    if !State::read(link)?.is_reached() {
+        return Ok(false);
+    }
+    let there = Found::read(link, Strays::Total)?.ours;
     let has = |rule: &Rule| there.iter().any(|(_, comment)| *comment == rule.comment);
     Ok(rules(&[]).iter().all(has))
 }
 
-/// Whether our rules in the chain are exactly those for `bridges`, besides those for single containers.
+/// Whether our rules in the chain are exactly those for `bridges`, besides those for single containers, and packets
+/// reach them.
 pub(crate) fn separates(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bool> {
-    let there = our_rules(link)?;
+    if !State::read(link)?.is_reached() {
+        return Ok(false);
+    }
+    let there = Found::read(link, Strays::Total)?.ours;
     let is_gate = |name: &str| {
         name.strip_prefix(Rule::MARK).is_some_and(|name| name.starts_with(separation::PREFIX))
     };
@@ -166,11 +187,16 @@ pub(crate) fn separates(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bo
     Ok(there.eq(wanted.iter().map(|rule| &rule.comment)))
 }
 
-/// Whether our rules in the chain are exactly those for `walls`.
-pub(crate) fn is_whole(link: &mut Netlink, walls: &Walls) -> Result<bool> {
-    let there = our_rules(link)?;
-    let wanted = all_rules(&with_found(walls, &there));
-    Ok(there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)))
+/// Whether packets reach our rules, which are exactly those for `walls`, and there are no `strays`.
+pub(crate) fn is_whole(link: &mut Netlink, walls: &Walls, strays: Strays) -> Result<bool> {
+    Ok(State::read(link)?.is_reached() && has_all_rules(link, walls, strays)?)
+}
+
+fn has_all_rules(link: &mut Netlink, walls: &Walls, strays: Strays) -> Result<bool> {
+    let Found { ours, strays } = Found::read(link, strays)?;
+    let wanted = all_rules(&with_found(walls, &ours));
+    let same = ours.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment));
+    Ok(same && strays.is_empty())
 }
 
 /// The walls with the gates of the rules `there`, which another state directory may have made.
@@ -185,7 +211,8 @@ pub(crate) fn release(link: &mut Netlink) -> Result<()> {
     let known = rules(&[]);
     let is_known = |comment: &str| known.iter().any(|rule| rule.comment == comment);
     let mut transaction = Transaction::default();
-    for (handle, _) in our_rules(link)?.iter().filter(|(_, comment)| !is_known(comment)) {
+    let there = Found::read(link, Strays::Total)?.ours;
+    for (handle, _) in there.iter().filter(|(_, comment)| !is_known(comment)) {
         transaction.message(NFT_MSG_DELRULE, 0, |body| {
             body.text(NFTA_RULE_CHAIN, CHAIN).bytes(NFTA_RULE_HANDLE, handle);
         });
@@ -198,18 +225,9 @@ pub(crate) fn release(link: &mut Netlink) -> Result<()> {
 /// Compares the number of rules, which takes an eighth of the time of reading them. The rules are
 /// read only if the number differs, as it does if another program added rules to the chain.
 pub(crate) fn seems_whole(link: &mut Netlink, walls: &Walls) -> Result<bool> {
-    let mut question = Batch::default();
-    about_table(&mut question, NFT_MSG_GETCHAIN, 0, |body| {
-        body.text(NFTA_CHAIN_NAME, CHAIN);
-    });
-    let mut there = None;
-    link.ask_each(&question, |answer| {
-        if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
-            there = answer.attributes().number(NFTA_CHAIN_USE);
-        }
-    })?;
-    let as_many = there.and_then(|uses| usize::try_from(uses).ok()) == Some(count_all(walls));
-    Ok(as_many || is_whole(link, walls)?)
+    let state = State::read(link)?;
+    let as_many = state.uses == Some(count_all(walls));
+    Ok(state.is_reached() && (as_many || has_all_rules(link, walls, Strays::Total)?))
 }
 
 /// Fails if the kernel does not support `nf_tables`.
@@ -228,11 +246,6 @@ pub(crate) fn generation(link: &mut Netlink) -> Result<std::result::Result<(), N
     link.ask(&batch.with_receipt(), |_| ())
 }
 
-/// Whether the error means that the table or the kernel's `nf_tables` is missing.
-pub(crate) fn is_absent(refusal: NetlinkError) -> bool {
-    [ENOENT, EINVAL, EOPNOTSUPP].contains(&refusal.code)
-}
-
 fn add_rule(transaction: &mut Transaction, rule: &Rule) {
     transaction.message(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, |body| {
         body.text(NFTA_RULE_CHAIN, CHAIN).nest(NFTA_RULE_EXPRESSIONS, |list| rule.write(list));
@@ -242,37 +255,7 @@ fn add_rule(transaction: &mut Transaction, rule: &Rule) {
 
 /// Whether a chain of the table has a rule. A missing chain has none.
 fn has_rules(link: &mut Netlink, chain: &str) -> Result<bool> {
-    let mut batch = Batch::default();
-    about_table(&mut batch, NFT_MSG_GETRULE, NLM_F_DUMP, |body| {
-        body.text(NFTA_RULE_CHAIN, chain);
-    });
     let mut found = false;
-    let answer = link.ask(&batch, |message| {
-        found |= message.attributes().text(NFTA_RULE_CHAIN) == Some(chain);
-    })?;
-    match answer {
-        Err(refusal) if !is_absent(refusal) => Err(complaint(refusal)),
-        _ => Ok(found),
-    }
-}
-
-/// Handle and comment of each of our rules in the chain, in order.
-fn our_rules(link: &mut Netlink) -> Result<Vec<(Vec<u8>, String)>> {
-    let mut batch = Batch::default();
-    about_table(&mut batch, NFT_MSG_GETRULE, NLM_F_DUMP, |body| {
-        body.text(NFTA_RULE_CHAIN, CHAIN);
-    });
-    let mut all = Vec::new();
-    let answer = link.ask(&batch, |message| {
-        let rule = message.attributes();
-        let comment = rule.get(NFTA_RULE_USERDATA).and_then(comment);
-        let ours = comment.filter(|comment| comment.starts_with(Rule::MARK));
-        if let (Some(handle), Some(comment)) = (rule.get(NFTA_RULE_HANDLE), ours) {
-            all.push((handle.to_vec(), comment.to_owned()));
-        }
-    })?;
-    match answer {
-        Err(refusal) if !is_absent(refusal) => Err(complaint(refusal)),
-        _ => Ok(all),
-    }
+    rules_of(link, chain, |_| found = true)?;
+    Ok(found)
 }

@@ -5,6 +5,7 @@
 
 use crate::firewall::bridge::MATCH_BOUND;
 use crate::firewall::xtables::common_chain::{BASE, LINKS};
+use crate::firewall::xtables::strays::owner_of;
 use crate::model::{Flow, OnBridge, OwnerTag, PortRange};
 use std::fmt::Write;
 
@@ -127,13 +128,6 @@ pub(crate) fn place(OnBridge { name, by_port, .. }: OnBridge) -> String {
 /// Whether a chain of this name belongs to `owner`.
 pub(crate) fn is_chain_of(owner: &OwnerTag, name: &str) -> bool {
     owner_of(name).as_ref() == Some(owner)
-}
-
-/// The owner of the chain with this name; `None` if it is not a recipient's chain.
-pub(crate) fn owner_of(name: &str) -> Option<OwnerTag> {
-    let rest = name.strip_prefix(BASE)?.strip_prefix('-')?;
-    let (tag, number) = rest.split_once('-').unwrap_or((rest, "0"));
-    number.bytes().all(|digit| digit.is_ascii_digit()).then(|| OwnerTag::parse(tag).ok())?
 }
 
 /// The two rules of a flow: new connections to the port, and replies in established ones.

@@ -11,9 +11,10 @@ use crate::model::Family;
 use crate::sys::net::netlink::Netlink;
 use crate::sys::net::netlink::message::{Attributes, Batch, family_number};
 use crate::sys::net::netlink::uapi::{
-    NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFTA_CHAIN_NAME, NFTA_CHAIN_TABLE,
-    NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA, NFTA_RULE_CHAIN,
-    NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE, NFTA_VERDICT_CHAIN, NLM_F_DUMP, nfnl_type,
+    NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETTABLE, NFT_MSG_NEWCHAIN,
+    NFT_TABLE_F_DORMANT, NFTA_CHAIN_NAME, NFTA_CHAIN_TABLE, NFTA_CHAIN_USE, NFTA_DATA_VERDICT,
+    NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
+    NFTA_RULE_TABLE, NFTA_TABLE_FLAGS, NFTA_TABLE_NAME, NFTA_VERDICT_CHAIN, NLM_F_DUMP, nfnl_type,
 };
 
 /// Whether the jump to our chain has its place in FORWARD; `None` if `nf_tables` has no such chain.
@@ -34,6 +35,54 @@ pub(crate) fn jumps(link: &mut Netlink, family: Family, from: &str, to: &str) ->
     let mut found = false;
     visit_rules(link, family, from, |rule| found |= jumps_to(rule, to))?;
     Ok(found)
+}
+
+/// Whether the chains in the table `filter` of `nf_tables` have as many rules, and jumps to them, as this. One
+/// request for all of them. `None` if a chain is missing.
+pub(crate) fn have_uses(
+    link: &mut Netlink,
+    wanted: &[(Family, &str, usize)],
+) -> Result<Option<bool>> {
+    let mut batch = Batch::default();
+    for (family, chain, _) in wanted {
+        ask_for_chain(&mut batch, *family, chain);
+    }
+    let mut wanted = wanted.iter();
+    let (mut all_there, mut same) = (true, true);
+    link.ask_each(&batch, |answer| {
+        let uses = answer.attributes().number(NFTA_CHAIN_USE);
+        let uses =
+            uses.filter(|_| answer.kind == nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWCHAIN));
+        all_there &= uses.is_some();
+        same &= wanted.next().is_some_and(|(_, _, number)| {
+            uses.and_then(|uses| usize::try_from(uses).ok()) == Some(*number)
+        });
+    })?;
+    Ok(all_there.then_some(same))
+}
+
+/// Whether the table `filter` of `nf_tables` is switched off (`flags dormant`).
+pub(crate) fn is_dormant(link: &mut Netlink, family: Family) -> Result<bool> {
+    let mut batch = Batch::default();
+    let kind = nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE);
+    batch.message(kind, 0, family_number(family), |body| {
+        body.text(NFTA_TABLE_NAME, "filter");
+    });
+    let mut flags = None;
+    let answer = link.ask(&batch.with_receipt(), |message| {
+        flags = message.attributes().number(NFTA_TABLE_FLAGS);
+    })?;
+    Ok(answer.is_ok() && flags.is_some_and(|flags| flags & NFT_TABLE_F_DORMANT != 0))
+}
+
+/// Whether iptables-legacy has a filter table, of which `nf_tables` knows nothing.
+pub(crate) fn is_legacy(family: Family) -> bool {
+    let tables = match family {
+        Family::V4 => "/proc/net/ip_tables_names",
+        Family::V6 => "/proc/net/ip6_tables_names",
+    };
+    let tables = std::fs::read_to_string(tables);
+    tables.is_ok_and(|tables| tables.lines().any(|name| name == "filter"))
 }
 
 /// Calls `visit` with each rule of a chain of the table `filter`. Returns whether `nf_tables` answered.
@@ -61,15 +110,15 @@ fn visit_rules(
 /// Whether the `filter` table of a family in `nf_tables` has the chain `name`.
 pub(crate) fn has_chain(link: &mut Netlink, family: Family, name: &str) -> Result<bool> {
     let mut chain = Batch::default();
-    chain.message(
-        nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN),
-        0,
-        family_number(family),
-        |body| {
-            body.text(NFTA_CHAIN_TABLE, "filter").text(NFTA_CHAIN_NAME, name);
-        },
-    );
+    ask_for_chain(&mut chain, family, name);
     Ok(link.ask(&chain.with_receipt(), |_| ())?.is_ok())
+}
+
+fn ask_for_chain(batch: &mut Batch, family: Family, name: &str) {
+    let kind = nfnl_type(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN);
+    batch.message(kind, 0, family_number(family), |body| {
+        body.text(NFTA_CHAIN_TABLE, "filter").text(NFTA_CHAIN_NAME, name);
+    });
 }
 
 /// What is known of the rules of FORWARD, in order.

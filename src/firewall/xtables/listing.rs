@@ -1,6 +1,7 @@
 //! Finds the rules of all owners in a listing of `iptables -S`.
 
-use super::chains::{is_in_ours, owner_of};
+use super::chains::is_in_ours;
+use super::strays::{leads_to, owner_of};
 use crate::firewall::InstalledRules;
 use crate::firewall::bridge::MATCH_BOUND;
 use crate::model::{BridgeName, Flow, OnBridge, OwnerTag, PortRange};
@@ -10,7 +11,7 @@ use std::net::IpAddr;
 /// Adds the rules in the listing `there` to their owners.
 ///
 /// A chain without a jump to it, or without rules, adds no lines. The flows of its rules are added
-/// anyway.
+/// anyway. An empty chain that [`held`] returns is none of an owner's.
 pub(crate) fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, InstalledRules>) {
     for name in there.iter().filter_map(|line| line.strip_prefix("-N ")) {
         let Some(owner) = owner_of(name) else { continue };
@@ -20,12 +21,32 @@ pub(crate) fn add_owners(there: &[String], owners: &mut BTreeMap<OwnerTag, Insta
         let jumps: Vec<&String> = there.iter().filter(entered).collect();
         let bridge = jumps.iter().find_map(|jump| bridge_of(jump, name));
         let rules: Vec<&String> = there.iter().filter(|line| line.starts_with(&own)).collect();
+        if jumps.is_empty() && rules.is_empty() && leads_to(there, name, |_| true).is_some() {
+            continue;
+        }
         let kept = owners.entry(owner).or_default();
         kept.flows.extend(rules.iter().filter_map(|rule| permitted(rule, bridge)));
         if !jumps.is_empty() && !rules.is_empty() {
             kept.lines.extend(jumps.into_iter().chain(rules).cloned());
         }
     }
+}
+
+/// The empty chains of recipients in the listing `there` that cannot be deleted, each with a rule of another
+/// program that leads to it.
+pub(crate) fn held(there: &[String]) -> Vec<(&str, &String)> {
+    let names = there.iter().filter_map(|line| line.strip_prefix("-N "));
+    let is_empty = |name: &&str| {
+        let start = format!("-A {name} ");
+        owner_of(name).is_some() && !there.iter().any(|line| line.starts_with(&start))
+    };
+    let in_ours = |chain: &str| is_in_ours(&format!("{chain} "));
+    let is_entered = |name: &str| leads_to(there, name, in_ours).is_some();
+    names
+        .filter(is_empty)
+        .filter(|name| !is_entered(name))
+        .filter_map(|name| Some((name, leads_to(there, name, |_| true)?)))
+        .collect()
 }
 
 /// The bridge in a jump to the chain `name`; `None` if the jump names none.
@@ -59,6 +80,23 @@ fn permitted(rule: &str, bridge: Option<OnBridge>) -> Option<Flow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_chain_to_which_a_rule_leads_is_held_and_of_no_owner() {
+        let chain = "OCI-LINK-aaaaaaaaaaaaaaaa";
+        let mut there = vec![format!("-N {chain}"), format!("-A FORWARD -s 1.2.3.4/32 -g {chain}")];
+        let owners = |there: &[String]| {
+            let mut owners = BTreeMap::new();
+            add_owners(there, &mut owners);
+            owners.len()
+        };
+        assert_eq!(held(&there), [(chain, &there[1])]);
+        assert_eq!(owners(&there), 0);
+        there.push(format!("-A {chain} -j ACCEPT"));
+        assert_eq!((held(&there).len(), owners(&there)), (0, 1));
+        there.truncate(1);
+        assert_eq!((held(&there).len(), owners(&there)), (0, 1));
+    }
 
     #[test]
     fn a_chain_is_its_owners_and_its_flows_are_where_the_jump_says() {

@@ -3,6 +3,7 @@
 //! It covers the base chain, the position of our jump in FORWARD, and the iptables programs.
 
 pub(crate) mod allowance;
+pub(crate) mod base;
 pub(crate) mod chains;
 pub(crate) mod command;
 pub(crate) mod common_chain;
@@ -10,3 +11,4 @@ mod discovery;
 pub(crate) mod jump_order;
 pub(crate) mod listing;
 mod separation;
+pub(crate) mod strays;

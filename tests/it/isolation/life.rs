@@ -13,17 +13,17 @@ use oci_link::testing::BackendName;
 use std::{fs, io::Read, io::Write, net::TcpStream, process::Command};
 
 /// The elements of the set `ports-in` as nft prints them.
-fn ports_in(host: &Host) -> String {
+pub(crate) fn ports_in(host: &Host) -> String {
     let mut nft = Command::new("nft");
     host.run(nft.args(["list", "set", "bridge", "oci-link", "ports-in"])).said()
 }
 
-fn is_isolated(from: &Container, db: &Container) -> bool {
+pub(crate) fn is_isolated(from: &Container, db: &Container) -> bool {
     !reaches(from.netns(), db.addresses(), 80)
 }
 
 /// Removes what the backend and the bridge table have.
-fn flush(host: &Host, backend: BackendName, what: &str) {
+pub(crate) fn flush(host: &Host, backend: BackendName, what: &str) {
     match (what, backend) {
         ("table", _) => by_hand(host, &["nft delete table bridge oci-link"]),
         ("elements", _) => by_hand(host, &["nft flush set bridge oci-link ports-in"]),

@@ -175,6 +175,7 @@ pub(crate) const NFTA_TABLE_NAME: u16 = 1;
 pub(crate) const NFTA_TABLE_FLAGS: u16 = 2;
 pub(crate) const NFTA_TABLE_OWNER: u16 = 7;
 pub(crate) const NFT_TABLE_OWNER: u32 = 1 << 1; // NFT_TABLE_F_OWNER
+pub(crate) const NFT_TABLE_F_DORMANT: u32 = 1;
 pub(crate) const NFTA_CHAIN_TABLE: u16 = 1;
 pub(crate) const NFTA_CHAIN_NAME: u16 = 3;
 pub(crate) const NFTA_CHAIN_HOOK: u16 = 4;
