@@ -12,6 +12,7 @@ mod meaning;
 mod moving;
 pub(crate) mod networks;
 mod ranges;
+mod reads;
 mod removed;
 mod returning;
 mod unrecorded;

@@ -61,6 +61,20 @@ fn an_element_goes_with_the_last_container_of_its_pod() {
 }
 
 #[test]
+fn an_element_with_a_timeout_is_deleted_and_added() {
+    let (a, b, key) = (tag(A), tag(B), end(3));
+    let there = [element(key, &format!("{A} {B} {TIMED}"))];
+    let kept = KeyChange { owner: &a, before: vec![], after: vec![key] };
+    let difference = Difference::of(&there, &[kept]);
+    let both = format!("{A} {B}");
+    assert_eq!((difference.delete.len(), difference.add), (1, vec![element(key, &both)]));
+    let there = [element(key, &format!("{B} {TIMED}"))];
+    let gone = KeyChange { owner: &b, before: vec![key], after: vec![] };
+    let difference = Difference::of(&there, &[gone]);
+    assert_eq!((difference.lapse.len(), difference.add.len()), (1, 0));
+}
+
+#[test]
 fn an_element_that_moves_lapses_and_is_added() {
     let (a, old, new) = (tag(A), end(3), end(4));
     let moved = KeyChange { owner: &a, before: vec![old], after: vec![new] };

@@ -51,6 +51,17 @@ fn isolation_ends_without_a_trace() {
     );
 }
 
+/// The kernel deletes no chain to which a rule leads.
+#[test]
+fn the_isolation_ends_where_another_rule_leads_to_its_chain() {
+    let held = format!("{STANDS}-A FORWARD -i x -j OCI-LINK-ISOLATE\n");
+    let made = missing(&lines(&held), &[], &[], &[], &Walls::default());
+    assert_eq!(made, "-D OCI-LINK -j OCI-LINK-ISOLATE\n-F OCI-LINK-ISOLATE\n");
+    let over = held.replace("-A OCI-LINK -j OCI-LINK-ISOLATE\n", "");
+    let over = over.replace("-A OCI-LINK-ISOLATE -i a -o a -j DROP\n", "");
+    assert_eq!(missing(&lines(&over), &[], &[], &[], &Walls::default()), "");
+}
+
 #[test]
 fn rules_of_earlier_versions_go_when_those_of_today_come() {
     let (now, old) = (lines("-A OCI-LINK now"), lines("-A OCI-LINK LINK"));
