@@ -2,9 +2,14 @@
 
 mod client;
 mod compose;
+pub(crate) mod help;
+mod ls;
+mod output;
 
 pub(crate) use client::{ClientCall, Runtime};
 pub(crate) use compose::Compose;
+pub(crate) use ls::{Filter, Ls, State};
+pub(crate) use output::{Format, GraphArguments, GraphFormat, Output};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use log::LevelFilter;
@@ -86,7 +91,7 @@ pub(crate) enum Command {
     Gc(Gc),
     /// Check this host for problems and print a fix for each.
     ///
-    /// Changes nothing. The exit status is 0 without problems, 1 with warnings, 2 with faults.
+    /// Changes nothing. The exit status is 0 without problems, 11 with warnings, 12 with faults.
     Doctor(Doctor),
     /// Run as a daemon that repairs and removes links as containers change.
     ///
@@ -120,6 +125,8 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Write the manual pages into a directory.
     Man(Man),
+    /// Describe a command.
+    Help(Help),
 }
 
 /// `hook`.
@@ -161,37 +168,15 @@ pub(crate) struct Prepare {
     pub(crate) id: Option<String>,
 }
 
-/// `ls`.
-#[derive(Debug, Args)]
-pub(crate) struct Ls {
-    /// Print names only, one per line; used by shell completions.
-    #[arg(long, hide = true)]
-    pub(crate) names: bool,
-    /// Print the aliases that one container uses; used by shell completions.
-    #[arg(long, value_name = "CONTAINER", hide = true)]
-    pub(crate) aliases: Option<String>,
-    /// Output format.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
-}
-
 /// `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// The container: name, id, or 12 or more characters of an id of 64.
     #[arg(value_hint = CONTAINER)]
     pub(crate) container: String,
-    /// Output format.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
-}
-
-/// `graph`.
-#[derive(Debug, Args)]
-pub(crate) struct GraphArguments {
-    /// Output format.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: GraphFormat,
+    /// Table or JSON.
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// `connect`.
@@ -219,33 +204,35 @@ pub(crate) struct Disconnect {
 /// `sync`.
 #[derive(Debug, Args)]
 pub(crate) struct Sync {
-    /// Only report what would be repaired; the exit status is 6 for rules, 8 for hosts files, 7 for
-    /// records.
+    /// Only report what would be repaired; the exit status is 13 if there is something to do.
     #[arg(long)]
     pub(crate) check: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `gc`.
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
-    /// Only report what would be removed.
+    /// Only report what would be removed; the exit status is 13 if there is something to do.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Also remove the links of running containers and everything of oci-link in the firewall; for
     /// use before this program is uninstalled.
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) all: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Output format.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
-    /// Short for --format json.
-    #[arg(long, conflicts_with = "format")]
-    pub(crate) json: bool,
+    /// Table or JSON.
+    #[command(flatten)]
+    pub(crate) output: Output,
     /// Connect from each recipient to the TCP ports of its sources, and report what answers.
     ///
     /// Each connection is closed at once. A port that does not answer within a second is a fault, and
@@ -255,30 +242,6 @@ pub(crate) struct Doctor {
     /// Directory below which the files of engines are [default: /].
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) root: Option<PathBuf>,
-}
-
-/// Output formats for people and for programs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// A table.
-    #[default]
-    Table,
-    /// JSON.
-    Json,
-}
-
-/// Output formats of `graph`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum GraphFormat {
-    /// One line per container and link.
-    #[default]
-    Text,
-    /// Graphviz.
-    Dot,
-    /// Mermaid, for Markdown.
-    Mermaid,
-    /// An SVG image.
-    Svg,
 }
 
 /// `configure`.
@@ -346,4 +309,11 @@ pub(crate) struct Man {
     /// The directory; it is created if it does not exist.
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) directory: PathBuf,
+}
+
+/// `help`.
+#[derive(Debug, Args)]
+pub(crate) struct Help {
+    /// The command [default: the list of all commands].
+    pub(crate) command: Option<String>,
 }

@@ -2,9 +2,8 @@
 //! uses. Container names are completed by calling `ls --names`.
 
 use super::say;
-use crate::cli::{Cli, Completions, Shell};
+use crate::cli::{Completions, Shell, help};
 use crate::error::Result;
-use clap::CommandFactory;
 use clap_complete::generate;
 use clap_complete::shells::{Bash, Fish, Zsh};
 
@@ -12,7 +11,7 @@ const NAME: &str = "oci-link";
 
 /// Prints the script for the requested shell.
 pub(crate) fn run(arguments: &Completions) -> Result<()> {
-    let mut command = Cli::command();
+    let mut command = help::command();
     let mut script = Vec::new();
     match arguments.shell {
         Shell::Bash => generate(Bash, &mut command, NAME, &mut script),

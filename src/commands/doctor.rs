@@ -19,10 +19,15 @@ pub(crate) fn run(overrides: Overrides, arguments: &Doctor) -> Result<u8> {
     let home = whose().uid().and_then(|uid| users::home(&root, uid));
     let probe = arguments.probe;
     let checks = doctor::examine(Question { overrides, root, home, program, probe });
-    match if arguments.json { Format::Json } else { arguments.format } {
+    match arguments.output.format() {
         Format::Table => {
             let rows: Vec<_> = checks.iter().map(row).collect();
-            table::print(Paint::for_stdout(), &["VERDICT", "SUBJECT", "DETAIL", "FIX"], &rows)?;
+            table::print(
+                Paint::for_stdout(),
+                None,
+                &["VERDICT", "SUBJECT", "DETAIL", "FIX"],
+                &rows,
+            )?;
         }
         Format::Json => {
             let all: Vec<Value> = checks.iter().map(value).collect();
@@ -32,9 +37,13 @@ pub(crate) fn run(overrides: Overrides, arguments: &Doctor) -> Result<u8> {
     Ok(status(worst(&checks)))
 }
 
-/// The exit status for a verdict: 0 for ok, 1 for a warning, 2 for a fault.
+/// The exit status for a verdict. Neither is an error, so no [`Kind`] has these.
 fn status(verdict: Verdict) -> u8 {
-    verdict as u8
+    match verdict {
+        Verdict::Ok => 0,
+        Verdict::Warning => 11,
+        Verdict::Fault => 12,
+    }
 }
 
 fn row(check: &Check) -> Vec<Cell> {

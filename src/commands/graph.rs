@@ -1,7 +1,7 @@
 //! `graph`: prints the containers and their links as a graph.
 
 use super::link_word::{LinkWord, Waiting};
-use super::{say, warn_of_newer};
+use super::{say, say_json, warn_of_newer};
 use crate::cli::{GraphArguments, GraphFormat};
 use crate::error::Result;
 use crate::graph;
@@ -38,10 +38,11 @@ pub(crate) fn without_records(arguments: &GraphArguments) -> Result<()> {
 }
 
 fn print(graph: &graph::Graph, arguments: &GraphArguments) -> Result<()> {
-    say(&match arguments.format {
-        GraphFormat::Text => graph::text(graph),
-        GraphFormat::Dot => graph::dot(graph),
-        GraphFormat::Mermaid => graph::mermaid(graph),
-        GraphFormat::Svg => graph::svg(graph),
-    })
+    match arguments.format() {
+        GraphFormat::Text => say(&graph::text(graph)),
+        GraphFormat::Dot => say(&graph::dot(graph)),
+        GraphFormat::Mermaid => say(&graph::mermaid(graph)),
+        GraphFormat::Svg => say(&graph::svg(graph)),
+        GraphFormat::Json => say_json(&graph::json(graph)),
+    }
 }

@@ -13,7 +13,7 @@ use crate::host::{Host, Locked};
 use crate::lifecycle::isolating;
 use crate::lifecycle::lookup::look_up;
 use crate::lifecycle::planning::plan;
-use crate::link::env::passed;
+use crate::link::env::{link_variables, passed, passed_prefix};
 use crate::link::{OnMissing, Plan};
 use crate::model::{Flow, HostsPlace, KnownRecords, LinkState, PortRange, Record, Reference};
 use crate::sys::file::shown;
@@ -36,11 +36,11 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     let linked_by: Vec<&Record> =
         recipients.iter().filter(|other| other.alias_of(&record.id).is_some()).collect();
     let all = Known { records: KnownRecords::of(&recipients), linked_by, isolation };
-    match arguments.format {
+    match arguments.output.format() {
         Format::Json => say_json(&in_full(host, &record, &all, &plan, &rules)),
         Format::Table => {
             let fields = fields(host, &record, &all, &plan, &rules);
-            table::print(paint, &["FIELD", "VALUE"], &fields)
+            table::print(paint, None, &["FIELD", "VALUE"], &fields)
         }
     }
 }
@@ -156,6 +156,27 @@ fn flows_in_full(flows: &[Flow]) -> Value {
     flows.collect()
 }
 
+/// The variables of the links as they are now, by key. `None` is the value of one of the source's own variables,
+/// which may be secret.
+fn variables(
+    host: &Host,
+    record: &Record,
+    known: &KnownRecords<'_>,
+) -> Vec<(String, Option<String>)> {
+    let links = record
+        .links
+        .iter()
+        .filter_map(|it| Some((&it.link.alias, known.get(it.source.as_ref()?)?)));
+    let links: Vec<_> = links.collect();
+    let secret: Vec<String> = links.iter().map(|(alias, _)| passed_prefix(alias)).collect();
+    let found = link_variables(&record.name, links, &[], host.config.dialect);
+    let shown = found.variables.into_iter().map(|variable| {
+        let is_secret = secret.iter().any(|prefix| variable.key.starts_with(prefix.as_str()));
+        (variable.key, (!is_secret).then_some(variable.value))
+    });
+    shown.collect()
+}
+
 /// A number for a single port, and a text such as `7000-7010` for a range.
 fn numbers(ports: PortRange) -> Value {
     if ports.is_single() {
@@ -180,6 +201,9 @@ fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules:
     }
     value["env"] = json!(record.environment.iter().map(|v| v.key.as_str()).collect::<Vec<_>>());
     value["shows"] = passed(record).map(|variable| variable.key.as_str()).collect();
+    let variables = variables(host, record, &all.records);
+    value["variables"] =
+        variables.into_iter().map(|(key, value)| (key, Value::from(value))).collect();
     value["hosts"] = json!({ "path": hosts_path(record), "lines": hosts_lines(record) });
     value["plan"] = match &plan.0 {
         Ok(Plan { record: planned, .. }) => json!({
@@ -228,6 +252,9 @@ fn fields(
                 LinkWord::Ready | LinkWord::NoVariables => link(link_state),
             },
         );
+    }
+    for (key, value) in variables(host, record, &all.records) {
+        row("variable", format!("{key}={}", value.as_deref().unwrap_or("…")));
     }
     for other in &all.linked_by {
         row("linked by", other.name.to_string());

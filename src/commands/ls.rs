@@ -4,7 +4,7 @@ use super::link_word::LinkWord;
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
 use super::{say, say_json, warn_of_newer};
-use crate::cli::{Format, Ls};
+use crate::cli::{Filter, Format, Ls, State};
 use crate::error::Result;
 use crate::graph;
 use crate::host::Host;
@@ -15,6 +15,7 @@ use crate::link::carry::has_routed_flows;
 use crate::model::{
     Alias, ContainerId, Hostname, KnownRecords, LinkState, Phase, Record, Reference,
 };
+use crate::sys::terminal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,9 +24,9 @@ const HEADINGS: [&str; 7] = ["ID", "NAME", "ADDRESS", "PORTS", "LINKS", "LINKED 
 
 /// Prints what [`run`] prints without records.
 pub(crate) fn without_records(arguments: &Ls) -> Result<()> {
-    match arguments.format {
-        _ if arguments.names || arguments.aliases.is_some() => Ok(()),
-        Format::Table => table::print(Paint::for_stdout(), &HEADINGS, &[]),
+    match arguments.output.format() {
+        _ if arguments.quiet || arguments.names || arguments.aliases.is_some() => Ok(()),
+        Format::Table => table::print(Paint::for_stdout(), None, &HEADINGS, &[]),
         Format::Json => say_json(&json!([])),
     }
 }
@@ -46,6 +47,17 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
             .try_for_each(|link_state| say(&format!("{}\n", link_state.link.alias)));
     }
     warn_of_newer(&newer);
+    let listed = |record: &&Record| {
+        let state = (!arguments.filters.is_empty()).then(|| state(host, record));
+        arguments.filters.iter().all(|filter| match filter {
+            Filter::Name(text) => record.name.as_str().contains(text.as_str()),
+            Filter::State(wanted) => state == Some(*wanted),
+        })
+    };
+    if arguments.quiet {
+        let mut listed = records.iter().filter(listed);
+        return listed.try_for_each(|record| say(&format!("{}\n", record.id)));
+    }
     let mut linked_by: BTreeMap<&ContainerId, Vec<&Record>> = BTreeMap::new();
     for record in &records {
         for source in record.links.iter().filter_map(|link_state| link_state.source.as_ref()) {
@@ -60,17 +72,23 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     let disputes =
         Disputes::of(about_names(host.store.as_ref(), &records)?, about_aliases(&records));
     let known = KnownRecords::of(&records);
-    match arguments.format {
+    match arguments.output.format() {
         Format::Table => {
-            let rows: Vec<_> = records
-                .iter()
-                .map(|record| row(host, record, &known, &by(record), &disputes))
-                .collect();
-            table::print(Paint::for_stdout(), &HEADINGS, &rows)
+            let row = |record| {
+                let mut row = row(host, record, &known, &by(record), &disputes);
+                if arguments.no_trunc {
+                    row[0] = record.id.as_str().into();
+                }
+                row
+            };
+            let rows: Vec<_> = records.iter().filter(listed).map(row).collect();
+            let width = if arguments.no_trunc { None } else { terminal::width() };
+            table::print(Paint::for_stdout(), width, &HEADINGS, &rows)
         }
         Format::Json => say_json(
             &records
                 .iter()
+                .filter(listed)
                 .map(|record| disputes.added(summary(host, record, &known, &by(record)), record))
                 .collect::<Value>(),
         ),
@@ -136,14 +154,13 @@ impl<'a> Disputes<'a> {
     }
 }
 
-/// The state of a container: `ready`, `pending`, `dead`, or `unknown` if its process cannot be
-/// checked.
-pub(crate) fn state(host: &Host, record: &Record) -> &'static str {
+/// The state of a container. It is unknown if its process cannot be examined.
+pub(crate) fn state(host: &Host, record: &Record) -> State {
     match (is_running(record, host.boot), record.phase) {
-        (Err(_), _) => "unknown",
-        (Ok(false), _) => "dead",
-        (Ok(true), Phase::Ready) => "ready",
-        (Ok(true), Phase::Pending) => "pending",
+        (Err(_), _) => State::Unknown,
+        (Ok(false), _) => State::Dead,
+        (Ok(true), Phase::Ready) => State::Ready,
+        (Ok(true), Phase::Pending) => State::Pending,
     }
 }
 
@@ -151,15 +168,15 @@ pub(crate) fn state(host: &Host, record: &Record) -> &'static str {
 pub(crate) fn state_cell(host: &Host, record: &Record) -> Cell {
     let state = state(host, record);
     let tone = match state {
-        "ready" => Tone::Good,
-        "pending" => Tone::Doubtful,
-        _ => Tone::Bad,
+        State::Ready => Tone::Good,
+        State::Pending => Tone::Doubtful,
+        State::Dead | State::Unknown => Tone::Bad,
     };
-    Cell::new(tone, state)
+    Cell::new(tone, state.as_str())
 }
 
-/// The links as `source:alias`, with a mark for those that wait, open no port or lack variables, and for
-/// those whose alias is disputed.
+/// The links as `source`, `source:alias` or `source (alias, alias)`, with a mark for those that wait, open no port
+/// or lack variables, and for those whose alias is disputed.
 fn links(record: &Record, words: &[LinkWord], disputes: &Disputes<'_>) -> Vec<String> {
     let mark = |it: &LinkState, word: &LinkWord| {
         let engine = it.declared_by.is_engine().then(|| format!(" ({})", it.declared_by));
@@ -167,12 +184,12 @@ fn links(record: &Record, words: &[LinkWord], disputes: &Disputes<'_>) -> Vec<St
         let rival = rival.map(|rival| format!(" (disputed by {})", rival.name));
         format!("{}{}{}", engine.unwrap_or_default(), word.mark(), rival.unwrap_or_default())
     };
-    // The links of an engine are many, with several aliases of one source.
+    // Compose makes three aliases of one source.
     let mut groups: Vec<(&LinkState, String, Vec<&str>)> = Vec::new();
     for (it, word) in record.links.iter().zip(words) {
         let mark = mark(it, word);
         let is_alike = |(first, other, _): &&mut (&LinkState, String, Vec<&str>)| {
-            it.declared_by.is_engine() && first.link.source == it.link.source && *other == mark
+            first.link.source == it.link.source && *other == mark
         };
         match groups.iter_mut().find(is_alike) {
             Some((_, _, aliases)) => aliases.push(it.link.alias.as_str()),
@@ -180,6 +197,7 @@ fn links(record: &Record, words: &[LinkWord], disputes: &Disputes<'_>) -> Vec<St
         }
     }
     let shown = |(it, mark, aliases): (&LinkState, String, Vec<&str>)| match aliases[..] {
+        [alias] if alias == it.link.source.as_str() => format!("{alias}{mark}"),
         [alias] => format!("{}:{alias}{mark}", it.link.source),
         _ => format!("{} ({}){mark}", it.link.source, aliases.join(", ")),
     };
@@ -237,7 +255,7 @@ pub(crate) fn summary(
         "ports": record.ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
         "links": links_in_full(host, record, known),
         "linked_by": linked_by.iter().map(|other| other.id.as_str()).collect::<Vec<_>>(),
-        "state": state(host, record),
+        "state": state(host, record).as_str(),
     });
     if record.by_engine {
         shown["by"] = "docker".into();

@@ -1,10 +1,9 @@
 //! `man`: writes the manual pages. Pages of commands are generated from the definitions that
 //! `--help` uses; those of files and annotations are written by hand.
 
-use crate::cli::{Cli, Man};
+use crate::cli::{Man, help};
 use crate::error::{Context, Kind, Result};
 use crate::sys::file::shown;
-use clap::CommandFactory;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -43,7 +42,7 @@ fn make(directory: &Path) -> io::Result<()> {
 
 /// The file names and contents of all pages.
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut program = Cli::command();
+    let mut program = help::command();
     program.build();
     let mut pages = Vec::new();
     for command in program.get_subcommands().filter(|command| !command.is_hide_set()) {

@@ -26,7 +26,7 @@ mod sync;
 mod users;
 mod watch;
 
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command, Global, help};
 use crate::config::{Config, Overrides};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
@@ -36,13 +36,16 @@ use crate::logging;
 use crate::oci::spec::MAX_CONFIG;
 use crate::store::NewerRecord;
 use crate::sys::process::{self, stdin};
-use clap::Parser;
+use clap::FromArgMatches;
 use std::ffi::OsString;
 use std::io::{Write, stderr, stdout};
 
 /// The largest OCI state that a hook reads, in bytes. Usual states have a few kilobytes, most of it
 /// annotations.
 pub(crate) const MAX_STATE: usize = 64 << 20;
+
+/// The exit status of `sync --check` and `gc --dry-run` if there is something to do. It is no error.
+const FOUND: u8 = 13;
 
 /// Runs the program and returns its exit status. `arguments` begin with the program's name. An
 /// error is printed on standard error and logged.
@@ -57,7 +60,11 @@ pub fn run(arguments: &[OsString]) -> u8 {
 
 fn parse(arguments: &[OsString]) -> Result<u8> {
     process::normalise()?;
-    match Cli::try_parse_from(arguments) {
+    if arguments.len() <= 1 {
+        return print_help(None);
+    }
+    let parsed = help::command().try_get_matches_from(arguments);
+    match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => dispatch(cli),
         Err(help) if !help.use_stderr() => {
             let _ = help.print();
@@ -71,6 +78,15 @@ fn parse(arguments: &[OsString]) -> Result<u8> {
             Err(Error::new(Kind::Usage, one_line(&usage)))
         }
     }
+}
+
+/// Prints the help of a command, or of the program.
+fn print_help(command: Option<&str>) -> Result<u8> {
+    let text = help::of(command).ok_or_else(|| {
+        let name = command.unwrap_or_default();
+        Error::new(Kind::Usage, format!("no command {name:?}; see oci-link help"))
+    })?;
+    say(&text).map(|()| 0)
 }
 
 /// Runs the command of a parsed command line and returns the exit status.
@@ -87,7 +103,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Host::open(config)
     };
     // Where the records were made.
-    let there = |act: &dyn Fn(Host) -> Result<()>| at_home(AfterHook::Exit, || act(open()?));
+    let there = |act: &dyn Fn(Host) -> Result<u8>| at_home(AfterHook::Exit, || act(open()?));
     let done = match &cli.command {
         // A hook and precreate decide what a bad config.toml means for their container. Standard input
         // is read before anything can fail: crun is killed by SIGPIPE if a hook does not read the state.
@@ -102,17 +118,22 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Compose(arguments) => compose::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),
         Command::Man(arguments) => man::run(arguments),
+        Command::Help(arguments) => return print_help(arguments.command.as_deref()),
         // doctor reports problems of config.toml, the log and the state directory by itself.
         Command::Doctor(arguments) => return doctor::run(overrides, arguments),
         Command::Prepare(arguments) => prepare::run(&open()?, arguments),
         Command::Ls(arguments) => ls::run(&open()?, arguments),
         Command::Inspect(arguments) => inspect::run(&open_at_home(open)?, arguments),
         Command::Graph(arguments) => graph::run(&open()?, arguments),
-        Command::Connect(arguments) => there(&|host| connect::run(&host, arguments)),
-        Command::Disconnect(arguments) => there(&|host| connect::end(&host, arguments)),
-        Command::Sync(arguments) => there(&|host| sync::run(&host, arguments)),
-        Command::Gc(arguments) => there(&|host| gc::run(&host, arguments)),
-        Command::Watch => there(&|host| watch::run(host, &overrides)),
+        Command::Connect(arguments) => {
+            return there(&|host| connect::run(&host, arguments).map(|()| 0));
+        }
+        Command::Disconnect(arguments) => {
+            return there(&|host| connect::end(&host, arguments).map(|()| 0));
+        }
+        Command::Sync(arguments) => return there(&|host| sync::run(&host, arguments)),
+        Command::Gc(arguments) => return there(&|host| gc::run(&host, arguments)),
+        Command::Watch => return there(&|host| watch::run(host, &overrides).map(|()| 0)),
         // The fast path runs them, before clap sees the command line.
         Command::Runtime(_) | Command::Docker(_) | Command::Podman(_) => {
             Err(Error::new(Kind::Internal, "not dispatched"))
@@ -149,13 +170,19 @@ fn say_json(value: &serde_json::Value) -> Result<()> {
     say(&format!("{text}\n"))
 }
 
-/// clap's error message in one line, without its usage text.
+/// clap's error message in one line, with its usage line at the end.
 fn one_line(usage: &clap::Error) -> String {
-    if usage.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "no command given; see oci-link --help".to_owned();
-    }
     let text = usage.to_string();
-    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    words.join(" ").trim_start_matches("error: ").to_owned()
+    let mut lines = text.lines().map(str::trim);
+    let message: Vec<&str> = lines
+        .by_ref()
+        .take_while(|line| !line.starts_with("Usage:"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let message = message.join(" ").trim_start_matches("error: ").to_owned();
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+    match usage {
+        Some(usage) => format!("{message}; usage: {usage}"),
+        None => message,
+    }
 }

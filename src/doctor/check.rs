@@ -6,14 +6,13 @@ use std::path::Path;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
 pub(crate) enum Verdict {
     /// Nothing to do.
-    Ok = 0,
+    Ok,
     /// Links work, but may surprise an administrator or stop working soon.
-    Warning = 1,
+    Warning,
     /// Links do not work, or do not restrict what they should restrict.
-    Fault = 2,
+    Fault,
 }
 
 impl Verdict {

@@ -2,12 +2,14 @@
 //! its own file. This module does not access the host.
 
 mod dot;
+mod json;
 mod layout;
 mod mermaid;
 mod svg;
 mod text;
 
 pub(crate) use dot::dot;
+pub(crate) use json::json;
 pub(crate) use mermaid::mermaid;
 pub(crate) use svg::svg;
 pub(crate) use text::text;

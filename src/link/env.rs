@@ -153,9 +153,15 @@ fn describe(
     };
     variables.push(Variable::new(name_variable(alias), format!("/{recipient}/{alias}")));
     variables.extend(
-        passed(source).map(|v| Variable::new(format!("{prefix}_ENV_{}", v.key), v.value.clone())),
+        passed(source)
+            .map(|v| Variable::new(format!("{}{}", passed_prefix(alias), v.key), v.value.clone())),
     );
     variables
+}
+
+/// Returns what precedes the keys of the source's own variables.
+pub(crate) fn passed_prefix(alias: &Alias) -> String {
+    format!("{}_ENV_", alias.variable_prefix())
 }
 
 /// Returns the source's own variables that recipients receive: all published ones except `HOME` and

@@ -1,6 +1,5 @@
 //! A finding: one thing on the host that is wrong.
 
-use crate::error::Kind;
 use crate::lifecycle::notes::Unrecorded;
 use crate::model::{BackendName, ContainerId, ContainerName, OwnerTag, Record};
 use std::fmt;
@@ -98,31 +97,6 @@ impl Finding {
         }
     }
 
-    /// The error kind of the finding.
-    pub(crate) fn kind(&self) -> Kind {
-        match self {
-            Self::Orphaned { .. }
-            | Self::Kept(_)
-            | Self::Base(_)
-            | Self::Shared(_)
-            | Self::Ports(_)
-            | Self::SharedPorts
-            | Self::BridgeTable
-            | Self::Isolation
-            | Self::Isolated(_)
-            | Self::Rules(_) => Kind::Firewall,
-            Self::Hosts(_) => Kind::Hosts,
-            Self::Dead(_)
-            | Self::Linked(_)
-            | Self::Source(_)
-            | Self::Unrecorded(_)
-            | Self::Leftover(_)
-            | Self::Unfinished(_)
-            | Self::Addresses(_)
-            | Self::Links(_) => Kind::State,
-        }
-    }
-
     /// Whether links carry nothing, or bridges are not isolated, until the finding is repaired.
     pub(crate) fn is_grave(&self) -> bool {
         match self {
@@ -172,12 +146,6 @@ impl Finding {
             | Self::Rules(_)
             | Self::Hosts(_) => "repaired",
         }
-    }
-
-    /// The worst error kind of the findings: firewall, then hosts files, then the state directory.
-    pub(crate) fn worst(findings: &[Self]) -> Option<Kind> {
-        let order = [Kind::Firewall, Kind::Hosts, Kind::State];
-        order.into_iter().find(|kind| findings.iter().any(|finding| finding.kind() == *kind))
     }
 }
 

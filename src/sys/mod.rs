@@ -11,4 +11,5 @@ pub(crate) mod private_dir;
 pub(crate) mod process;
 pub(crate) mod restrict;
 pub(crate) mod site;
+pub(crate) mod terminal;
 pub(crate) mod users;

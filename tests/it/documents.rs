@@ -4,5 +4,6 @@ mod blocks;
 mod checklists;
 mod commands;
 mod errors;
+mod json;
 mod messages;
 mod references;

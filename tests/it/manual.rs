@@ -12,8 +12,8 @@ const README: &str = include_str!("../../README.md");
 /// As `--help` lists them.
 fn commands(host: &Host) -> BTreeSet<String> {
     let help = host.run(&mut host.oci_link(&["--help"])).ok();
-    let list = help.split("Commands:").nth(1).expect("a list of commands");
-    let lines = list.lines().skip(1).take_while(|line| !line.is_empty());
+    let list = help.split("\nOptions:").next().expect("a list of commands");
+    let lines = list.lines().filter_map(|line| line.strip_prefix("  "));
     let commands = lines.filter_map(|line| line.split_whitespace().next());
     let commands: BTreeSet<_> = commands.map(str::to_owned).collect();
     assert!(commands.contains("hook") && commands.contains("man"), "{help}");

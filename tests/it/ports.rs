@@ -280,7 +280,7 @@ each_backend! {
             assert!(tied.len() == 2 && tied.iter().all(|it| it.starts_with(other)), "{tied:?}");
             assert_well(&host);
             by_hand(&host, &[&format!("sysctl -qw net.bridge.bridge-nf-call-{switch}=1")]);
-            call(&host, "sync --check").ended(7);
+            call(&host, "sync --check").ended(13);
             call(&host, "sync").ended(0);
             assert_well(&host);
             assert_eq!(web.reach(&db, Proto::Tcp, PORT), OPEN);

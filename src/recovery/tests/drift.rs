@@ -1,8 +1,7 @@
 //! Differences between the records of running containers and the host.
 
-use super::super::{Finding, audit, gc, sync};
+use super::super::{audit, gc, sync};
 use super::{db, drift, linked, shown, start_both, web};
-use crate::error::Kind;
 use crate::lifecycle::fakes::{Scene, again, own};
 use crate::model::sample::port;
 use crate::model::{BackendName, BridgeName, Phase, Record};
@@ -28,7 +27,6 @@ fn every_difference_is_found_and_repaired() {
     ];
     let findings = audit(&scene.host).unwrap();
     assert_eq!(shown(&findings), expected);
-    assert_eq!(Finding::worst(&findings), Some(Kind::Firewall));
     assert_eq!(shown(&sync(&scene.host).unwrap().findings), expected);
     assert_eq!(scene.state(), linked().state());
     assert_eq!(audit(&scene.host).unwrap(), []);
@@ -64,7 +62,6 @@ fn an_unfinished_change_is_finished() {
     scene.store.alter("web", |record| record.phase = Phase::Pending);
     let findings = audit(&scene.host).unwrap();
     assert_eq!(shown(&findings), ["container web (web): a change of its links was interrupted"]);
-    assert_eq!(Finding::worst(&findings), Some(Kind::State));
     sync(&scene.host).unwrap();
     assert_eq!(scene.state(), before);
 }
@@ -131,7 +128,7 @@ fn hosts_files_that_need_no_repair() {
     // A file that the container spoiled is reported while a block is expected in it.
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(2 << 20).unwrap();
     let findings = audit(&scene.host).unwrap();
-    assert_eq!((findings.len(), Finding::worst(&findings)), (1, Some(Kind::Hosts)));
+    assert_eq!(shown(&findings), ["container web (web): its hosts file differs from its record"]);
     assert_eq!(findings[0].container(), Some(&record.id));
     scene.store.alter("web", |record| record.hosts.as_mut().unwrap().block.clear());
     assert_eq!(audit(&scene.host).unwrap(), []);

@@ -4,7 +4,6 @@ use super::super::{audit, sync};
 use super::{linked, outcome, shown, start_both, web};
 use crate::error::Kind;
 use crate::lifecycle::fakes::{Scene, every_failure, own};
-use crate::recovery::Finding;
 
 const MOVED: [&str; 1] = ["container db (db): its addresses have changed"];
 
@@ -14,7 +13,6 @@ fn links_follow_a_source_that_moved() {
     scene.move_to("db", &["10.0.0.9/24"]);
     let findings = audit(&scene.host).unwrap();
     assert_eq!(shown(&findings), MOVED);
-    assert_eq!(Finding::worst(&findings), Some(Kind::State));
     assert!(findings[0].is_grave());
     assert_eq!(scene.journal.effects(), [""; 0]);
     assert_eq!(shown(&sync(&scene.host).unwrap().findings), MOVED);

@@ -29,13 +29,13 @@ fn annotations_that_another_runtime_ignores() {
     site.container("plain", "runc", &json!({ "other": "x" }), &json!({ "com.example": "x" }), "");
     assert_eq!(doctor(&host, &site, 0).troubles(), [""; 0]);
     site.container("bad", "runc", &links, &json!({}), "");
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     assert_eq!(report.troubles(), ["fault container bad"]);
     let said = report.of("container bad");
     let said = said.is("fault", "annotation org.oci-link.links, but its runtime is runc");
     assert!(said.fix().contains("--runtime oci-link"), "{}", said.fix());
     site.container("bad", "runc", &json!({ "org.oci-link.name": "x" }), &json!({}), "");
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     report.of("container bad").is("warning", "its runtime is runc, which ignores it");
 }
 
@@ -44,7 +44,7 @@ fn labels_in_the_place_of_annotations_and_keys_that_are_misspelt() {
     let (host, site) = host();
     let label = json!({ "org.oci-link.links": "db", "com.example": "x" });
     site.container("web", "runc", &json!({}), &label, "");
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     assert_eq!(report.troubles(), ["warning container web"]);
     let said = report.of("container web");
     let said = said.is("warning", "has the label org.oci-link.links").fix();
@@ -53,7 +53,7 @@ fn labels_in_the_place_of_annotations_and_keys_that_are_misspelt() {
     site.container("web", "oci-link", &json!({ "org.oci-link.links": "db" }), &label, "");
     assert_eq!(doctor(&host, &site, 0).troubles(), [""; 0]);
     site.container("web", "oci-link", &json!({ "org.oci-link.Link": "db" }), &json!({}), "");
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     report.of("container web").is("warning", "did you mean org.oci-link.links?");
 }
 
@@ -80,9 +80,9 @@ fn a_source_that_runs_without_us() {
     let web = web.hooks().build();
     web.run().ok();
     // It lacks the variables of a source that comes later.
-    assert_eq!(doctor(&host, &site, 1).troubles(), ["warning links"], "docker does not know it");
+    assert_eq!(doctor(&host, &site, 11).troubles(), ["warning links"], "docker does not know it");
     site.container("plaindb", "runc", &json!({}), &json!({}), "");
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     assert_eq!(report.troubles(), ["warning links", "fault link of web"]);
     let said = report.of("link of web");
     let said = said.is("fault", "waits for plaindb, which runs, but not under oci-link");
@@ -105,7 +105,7 @@ each_backend! {
         let shown = call(&host, "inspect web").ok();
         assert!(shown.contains("db as mysql (db) (no ports)"), "{shown}");
         assert!(call(&host, "graph").ok().contains("as mysql  (no ports)"));
-        let report = doctor(&host, &site, 1);
+        let report = doctor(&host, &site, 11);
         assert_eq!(report.troubles(), ["warning link of web"]);
         let said = report.of("link of web").is("warning", "mysql opens no port").fix().to_owned();
         assert!(said.contains("org.oci-link.ports="), "{said}");
@@ -136,8 +136,8 @@ each_backend! {
         assert_well(&host, &site);
         // What the links need is.
         by_hand(&host, &["nft flush ruleset"]);
-        assert!(call(&host, "sync --check").ended(6).contains("run oci-link sync"));
-        doctor(&host, &site, 2);
+        assert!(call(&host, "sync --check").ended(13).contains("run oci-link sync"));
+        doctor(&host, &site, 12);
     }
 }
 
@@ -149,7 +149,7 @@ fn a_bridge_that_its_engine_makes_later_and_frames_with_a_tag() {
     report.of("isolated bridges").is("ok", "podman0: created by its engine");
     let off = "bridge-nf-filter-vlan-tagged";
     by_hand(&host, &[&format!("sysctl -qw net.bridge.{off}=0")]);
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     assert_eq!(report.troubles(), [format!("fault {off}")]);
     let said = report.of(off);
     let said = said.is("fault", "past the isolation").fix();

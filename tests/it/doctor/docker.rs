@@ -23,7 +23,7 @@ fn docker_29_without_us() {
     site.container_of("db", json!({}), &linked("runc", &[]));
     assert_well(&host, &site);
     site.container_of("web", json!({}), &linked("runc", &["db:mysql"]));
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     assert_eq!(report.troubles(), ["warning links of docker"]);
     let said = report.of("links of docker");
     let said = said.is("warning", "docker 29.7.0 makes no variables: 1 container has links");
@@ -44,7 +44,7 @@ fn containers_with_links_and_another_runtime() {
     site.container_of("db", json!({}), &linked("runc", &[]));
     assert_well(&host, &site);
     site.container_of("web", json!({}), &linked("runc", &["db:mysql"]));
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     assert_eq!(report.troubles(), ["warning container web"]);
     let said = report.of("container web");
     let said = said.is("warning", "has links, but its runtime is runc");
@@ -59,7 +59,7 @@ fn containers_with_links_and_another_runtime() {
     });
     let on_network = json!({ "Runtime": "runc", "NetworkMode": "shop_default", "Links": ["x:y"] });
     site.container_of("web", config, &on_network);
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     let said = report.of("container web");
     let said = said.is("warning", "has links, but its runtime is runc");
     assert_eq!(said.fix(), "docker compose -p shop up -d --force-recreate web");
@@ -67,7 +67,7 @@ fn containers_with_links_and_another_runtime() {
     for number in 0..30 {
         site.container_of(&format!("x{number:02}"), json!({}), &linked("runc", &["db"]));
     }
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     assert_eq!(report.troubles().len(), 21);
     report.of("links of docker").is("warning", "11 more problems with links of docker");
 }
@@ -88,7 +88,7 @@ fn links_that_are_left_out() {
         let links = [&good[..], &[link]].concat();
         let config = json!({ "Config": { "Hostname": "shop" } });
         site.container_of("web", config, &linked("", &links));
-        let report = doctor(&host, &site, 1);
+        let report = doctor(&host, &site, 11);
         assert_eq!(report.troubles(), ["warning container web"], "{link}");
         let said = report.of("container web");
         said.is("warning", &format!("its link {link} is left out: ")).is("warning", why);
@@ -109,7 +109,7 @@ fn dockers_nftables_backend() {
     assert_well(&host, &site);
     site.write(DAEMON, "{\"icc\": false, \"firewall-backend\": \"nftables\"}");
     site.configure("docker").ok();
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     assert_eq!(report.troubles(), ["fault docker's firewall backend"]);
     let said = report.of("docker's firewall backend");
     let said = said.is("fault", "no accept of oci-link undoes");
@@ -119,7 +119,7 @@ fn dockers_nftables_backend() {
     assert_well(&host, &site);
     // An option of dockerd can choose it too.
     by_hand(&host, &["nft add table ip6 docker-bridges"]);
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     report.of("docker's firewall backend").is("fault", "no accept of oci-link undoes");
     by_hand(&host, &["nft delete table ip6 docker-bridges"]);
     assert_well(&host, &site);

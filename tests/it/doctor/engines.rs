@@ -29,7 +29,7 @@ fn an_engine_that_does_not_know_us() {
     ] {
         let (host, site) = host();
         site.write(program, "");
-        let report = doctor(&host, &site, 1);
+        let report = doctor(&host, &site, 11);
         assert_eq!(report.troubles(), [format!("warning {name}")]);
         configure(&site, report.of(name).is("warning", "not registered with any engine").fix());
         assert_well(&host, &site);
@@ -59,20 +59,20 @@ fn what_docker_says() {
         DAEMON,
         "{ \"runtimes\": { \"oci-link\": { \"path\": \"/old/oci-link-runtime\" } } }",
     );
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     configure(&site, report.of("docker").is("warning", "not what configure writes").fix());
     assert_well(&host, &site);
     site.write(DAEMON, "{");
-    doctor(&host, &site, 2).of("docker").is("fault", "daemon.json");
+    doctor(&host, &site, 12).of("docker").is("fault", "daemon.json");
     site.write(DAEMON, "{ \"iptables\": false }");
     site.configure("docker").ok();
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     let said = report.of("docker's daemon.json");
     said.is("warning", "docker does not separate containers");
     // Into a file without the table, and into one that has it: both can be pasted.
     for text in ["", "[firewall]\nbackend = \"auto\"\n", "[firewall]\nisolate = []\n"] {
         config(&host, text);
-        let report = doctor(&host, &site, 1);
+        let report = doctor(&host, &site, 11);
         paste(&host, &site, &report.of("docker's daemon.json").fix().replace("docker0", "br0"));
         assert_well(&host, &site);
     }
@@ -88,10 +88,10 @@ fn hooks_that_podman_cannot_use() {
     }
     site.write("/etc/containers/oci/hooks.d/half.json", "{ \"version\"");
     // No engine looks there unless it is told to.
-    assert_eq!(doctor(&host, &site, 1).troubles(), ["warning hook half.json"]);
+    assert_eq!(doctor(&host, &site, 11).troubles(), ["warning hook half.json"]);
     let places = "[engine]\nhooks_dir = ['/etc/containers/oci/hooks.d', '/x']\n";
     site.write("/etc/containers/containers.conf.d/x.conf", places);
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     assert_eq!(report.troubles(), ["fault hook half.json"]);
     let said = report.of("hook half.json");
     said.is("fault", "podman starts no container");
@@ -103,7 +103,7 @@ fn hooks_that_podman_cannot_use() {
     let hook = "/x/oci-link-poststop.json";
     let bin = site.program().display().to_string();
     site.write(hook, &site.read(hook).expect("made").replace(&bin, "/gone/oci-link"));
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     assert_eq!(report.troubles(), ["fault hook oci-link-poststop.json"]);
     configure(&site, report.of("hook oci-link-poststop.json").is("fault", "/gone/oci-link").fix());
     assert_well(&host, &site);
@@ -115,7 +115,7 @@ fn hooks_where_nobody_looks() {
     site.configure("podman --hooks").ok();
     assert_well(&host, &site);
     site.write("/etc/containers/containers.conf", "[engine]\nhooks_dir = ['/elsewhere']\n");
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     report.of("hook oci-link-poststop.json").is("warning", "no engine reads this directory");
 }
 
@@ -130,7 +130,7 @@ fn annotations_that_containerd_keeps_to_itself() {
     let text =
         text.replace("container_annotations = [\"org.oci-link.*\", \"org.oci-link.*/*\"]\n", "");
     site.write("/etc/containerd/config.toml", &text);
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     assert!(
         report.of(subject).is("fault", "container_annotations").fix().contains("org.oci-link.*")
     );
@@ -146,7 +146,7 @@ fn daemons_that_flush() {
     assert_well(&host, &site);
     site.write("/etc/ufw/ufw.conf", "ENABLED=yes\n");
     site.write("/run/firewalld.pid", &format!("{}\n", process::id()));
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     assert_eq!(report.troubles(), ["warning firewalld", "warning ufw"]);
     report.of("ufw").is("warning", "when it reloads");
 
@@ -158,7 +158,7 @@ fn daemons_that_flush() {
     report.of("watch").is("ok", "running");
     report.of("ufw").is("ok", "watch restores them");
     drop(lock);
-    doctor(&host, &site, 1).of("watch").is("ok", "not running (optional)");
+    doctor(&host, &site, 11).of("watch").is("ok", "not running (optional)");
 }
 
 /// The runtimes of the host of `site`.
@@ -170,7 +170,7 @@ fn podmans_runtime_and_ours() {
     doctor(&host, &site, 0).of("podman's runtime").is("ok", "/usr/bin/crun");
     // podman was given another one since.
     site.write("/etc/containers/containers.conf", "[engine]\nruntime = 'runc'\n");
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     assert_eq!(report.troubles(), ["warning podman", "warning podman's runtime"]);
     let said = report.of("podman's runtime");
     said.is("warning", "/usr/bin/runc, oci-link executes ");
@@ -188,7 +188,7 @@ fn a_missing_runtime_of_podman_is_a_fault() {
     site.configure("podman").ok();
     // podman itself has another one.
     site.uninstall("/usr/bin/crun");
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     assert_eq!(report.troubles(), ["warning podman", "fault podman's runtime"]);
     let said = report.of("podman's runtime");
     said.is("fault", "runtime \"crun\": no such program on this host");
@@ -196,7 +196,7 @@ fn a_missing_runtime_of_podman_is_a_fault() {
     assert_well(&host, &site);
     // And now none.
     site.uninstall("/usr/bin/runc");
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     assert_eq!(report.troubles(), ["fault podman's runtime"]);
     let said = report.of("podman's runtime");
     said.is("fault", "\"crun\" is not installed");
@@ -204,7 +204,7 @@ fn a_missing_runtime_of_podman_is_a_fault() {
     site.install("/usr/bin/crun");
     site.configure("podman").ok();
     fs::remove_file(site.wrapper("crun")).expect("removed");
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     configure(&site, report.of("podman's runtime").is("fault", "oci-link-crun is missing").fix());
     assert_well(&host, &site);
 }

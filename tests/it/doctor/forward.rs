@@ -136,11 +136,11 @@ each_backend! {
         for (rules, table, named) in DROPPING {
             load(&host, rules);
             assert_ne!(web.reach(&db, Proto::Tcp, 3306), OPEN, "{table}");
-            let report = doctor(&host, &site, 2);
+            let report = doctor(&host, &site, 12);
             assert_eq!(report.troubles(), ["fault forwarded packets"], "{table}");
             let said = report.of("forwarded packets");
             let fix = said.is("fault", named).fix().to_owned();
-            let told = call(&host, "sync --check").ended(6);
+            let told = call(&host, "sync --check").ended(13);
             assert!(told.contains(named) && told.contains("1 problem found; run oci-link doctor"), "{told}");
             if let Some((now, _)) = fix.split_once(" accept; and the same in the file") {
                 paste(&host, &site, &format!("{now} accept"));
@@ -172,7 +172,7 @@ fn a_fresh_host_is_looked_at_too() {
     let (host, site) = (Host::open(Runtime::Runc), Site::new());
     for (rules, table, named) in &DROPPING[..2] {
         load(&host, rules);
-        let report = doctor(&host, &site, 2);
+        let report = doctor(&host, &site, 12);
         assert_eq!(report.troubles(), ["fault forwarded packets"], "{table}");
         report.of("forwarded packets").is("fault", named);
         assert_eq!(call(&host, "sync --check").ended(0), "", "no link needs anything");
@@ -194,7 +194,7 @@ fn a_forward_that_iptables_cannot_use() {
     ] {
         by_hand(&host, &["nft flush ruleset"]);
         load(&host, &format!("table ip filter {{ chain FORWARD {{ {chain} }}; }}"));
-        let report = doctor(&host, &site, 2);
+        let report = doctor(&host, &site, 12);
         let named = "table ip filter, chain FORWARD";
         report.of("forwarded packets").is("fault", named).is("fault", why);
     }
@@ -228,7 +228,7 @@ fn a_table_that_belongs_to_another_process_is_named_with_it() {
         thread::sleep(Duration::from_millis(10));
     }
     let owner = format!("process {} (nft)", nft.id());
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     let said = report.of("forwarded packets");
     said.is("fault", &format!("table inet oci-link: belongs to {owner}"));
     let complaint = call(&host, "sync").said();

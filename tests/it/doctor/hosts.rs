@@ -30,7 +30,7 @@ each_backend! {
         let _db = source(&host, "db", "3306");
         let _web = recipient(&host, "web", "db");
         by_hand(&host, &["nft flush ruleset", "ipset destroy"]);
-        let report = doctor(&host, &site, 2);
+        let report = doctor(&host, &site, 12);
         let rules = report.checks.iter().find(|check| {
             check["detail"].as_str().is_some_and(|said| said.contains("web (web): its rules"))
         });
@@ -47,7 +47,7 @@ each_backend! {
         let _db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         web.kill();
-        let report = doctor(&host, &site, 1);
+        let report = doctor(&host, &site, 11);
         assert_eq!(report.troubles(), ["warning links"]);
         let said = report.of("links");
         assert!(said.is("warning", "web (web): the container no longer runs").fix().ends_with(" gc"), "{}", said.fix());
@@ -62,7 +62,7 @@ each_backend! {
         let web = recipient(&host, "web", "db");
         let [v4, v6] = web.addresses();
         let check = |host: &Host| {
-            let report = doctor(host, &site, 1);
+            let report = doctor(host, &site, 11);
             assert_eq!(report.troubles(), ["warning lost records"]);
             let said = report.of("lost records");
             said.is("warning", &format!("orphaned rules of 1 container at {v4}, {v6}: records were lost"));
@@ -125,7 +125,7 @@ fn who_is_in_front_is_named() {
     let _db = source(&host, "db", "3306");
     let _web = recipient(&host, "web", "db");
     by_hand(&host, &["iptables -I FORWARD -s 10.9.8.7/32 -j DROP"]);
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     let said = report.of("FORWARD, IPv4");
     said.is("warning", "-A FORWARD -s 10.9.8.7/32 -j DROP");
     report.of("FORWARD, IPv6").is("ok", "first");
@@ -133,7 +133,7 @@ fn who_is_in_front_is_named() {
     assert_well(&host, &site);
 
     by_hand(&host, &["ip6tables -F FORWARD"]);
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     report.of("FORWARD, IPv6").is("fault", "has no jump to OCI-LINK: the rules were flushed");
 }
 
@@ -143,7 +143,7 @@ each_runtime! {
         by_hand(&host, &["iptables-legacy -A FORWARD -j ACCEPT"]);
         assert_well(&host, &site);
         by_hand(&host, &["iptables-nft -A FORWARD -j ACCEPT"]);
-        let report = doctor(&host, &site, 1);
+        let report = doctor(&host, &site, 11);
         assert_eq!(report.troubles(), ["warning iptables variants"]);
         let told = "rules of IPv4 in FORWARD: nft has 1, legacy has 1";
         report.of("iptables variants").is("warning", told);
@@ -164,7 +164,7 @@ fn a_subnet_that_is_accepted_in_front_of_us_is_a_fault() {
             "iptables -I FORWARD -j NETAVARK_FORWARD",
         ],
     );
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     let said = report.of("rules before OCI-LINK, IPv4");
     said.is(
         "fault",
@@ -182,14 +182,14 @@ fn isolation_is_read_from_rules() {
     let _db = source(&host, "db", "3306");
     assert_well(&host, &site);
     by_hand(&host, &["iptables -F OCI-LINK-ISOLATE"]);
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     let said = report.of("isolation, IPv4");
     said.is("fault", "do not separate the containers");
     report.of("isolation, IPv6").is("ok", "last");
     paste(&host, &site, said.fix());
     assert_well(&host, &site);
     config(&host, "[firewall]\nbackend = \"iptables\"\nisolate = [\"br0\", \"br9\"]\n");
-    let report = doctor(&host, &site, 2);
+    let report = doctor(&host, &site, 12);
     report.of("isolated bridges").is("warning", "no such interface: br9");
     report.of("isolation, IPv6").is("fault", "do not separate the containers");
 }
@@ -200,7 +200,7 @@ each_backend! {
         let _db = source(&host, "db", "3306");
         let _web = recipient(&host, "web", "db");
         by_hand(&host, &["sysctl -qw net.bridge.bridge-nf-call-iptables=0"]);
-        let report = doctor(&host, &site, 2);
+        let report = doctor(&host, &site, 12);
         assert_eq!(report.troubles(), ["fault bridge-nf-call-iptables"]);
         let said = report.of("bridge-nf-call-iptables");
         said.is("fault", "traffic between containers of one bridge is not filtered");
@@ -211,7 +211,7 @@ each_backend! {
         let host = Host::open(Runtime::Crun);
         config(&host, &format!("[firewall]\nbackend = \"{backend}\"\n"));
         by_hand(&host, &["sysctl -qw net.bridge.bridge-nf-call-iptables=0"]);
-        let report = doctor(&host, &site, 1);
+        let report = doctor(&host, &site, 11);
         assert_eq!(report.troubles(), ["warning bridge-nf-call-iptables"]);
     }
 }
@@ -220,8 +220,8 @@ each_backend! {
 fn all_lines_of_the_table_are_in_the_json() {
     let (host, site) = (host_of(BackendName::Iptables, Runtime::Runc), Site::new());
     by_hand(&host, &["sysctl -qw net.bridge.bridge-nf-call-ip6tables=0"]);
-    let report = doctor(&host, &site, 2);
-    let table = host.run(&mut command(&host, &site, &[])).ended(2);
+    let report = doctor(&host, &site, 12);
+    let table = host.run(&mut command(&host, &site, &[])).ended(12);
     let mut rows = table.lines();
     assert!(rows.next().is_some_and(|headings| headings.starts_with("VERDICT   SUBJECT")));
     for check in &report.checks {
@@ -232,7 +232,7 @@ fn all_lines_of_the_table_are_in_the_json() {
         }
     }
     assert_eq!(rows.next(), None);
-    let long = host.run(&mut command(&host, &site, &["--format", "json"])).ended(2);
+    let long = host.run(&mut command(&host, &site, &["--format", "json"])).ended(12);
     assert_eq!(long, report.text);
     host.run(&mut command(&host, &site, &["--format", "xml"])).refused(2);
 }

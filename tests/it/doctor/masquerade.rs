@@ -206,12 +206,12 @@ each_backend! {
             load(&host, rules);
             let hidden = IpAddr::from([10, 78, 0, 1]);
             assert_eq!(seen(&web, &db, second(&db)), Some(hidden), "{table}");
-            let report = doctor(&host, &site, 1);
+            let report = doctor(&host, &site, 11);
             assert_eq!(report.troubles(), ["warning masquerade"], "{table}");
             let said = report.of("masquerade");
             let fix = said.is("warning", &format!("table {table}, chain ")).fix().to_owned();
             said.is("warning", WAY).is("warning", rule);
-            let told = call(&host, "sync --check").ended(6);
+            let told = call(&host, "sync --check").ended(13);
             assert!(told.contains(WAY) && told.contains("1 problem found; run oci-link doctor"), "{told}");
             if let Some((now, _)) = fix.split_once("; and the same where") {
                 paste(&host, &site, now);
@@ -255,7 +255,7 @@ each_backend! {
             // Some packets of such a connection get lost.
             assert_eq!(seen(&web, &db, v4) == Some(own), family == "ip6");
             assert_eq!(seen(&web, &db, v6) == Some(own6), family == "ip");
-            let report = doctor(&host, &site, 1);
+            let report = doctor(&host, &site, 11);
             assert_eq!(report.troubles(), ["warning masquerade"], "{rule}");
             let named = format!("table {family} nat, chain POSTROUTING, hook postrouting, priority 100");
             let said = report.of("masquerade");
@@ -277,7 +277,7 @@ each_backend! {
         assert_eq!(seen(&web, &db, db.addresses()[0]), Some(own));
         assert_eq!(call(&host, "sync --check").ended(0), "");
         switch("1");
-        assert!(call(&host, "sync --check").ended(6).contains("on br0, by the rule: "));
+        assert!(call(&host, "sync --check").ended(13).contains("on br0, by the rule: "));
     }
 }
 
@@ -295,7 +295,7 @@ fn a_fresh_host_has_the_rules_of_engines() {
     );
     assert_well(&host, &site);
     by_hand(&host, &["iptables -t nat -A POSTROUTING -o docker0 -j MASQUERADE"]);
-    let report = doctor(&host, &site, 1);
+    let report = doctor(&host, &site, 11);
     let said = report
         .of("masquerade")
         .is("warning", "from the source on docker0, by the rule: ")

@@ -29,7 +29,7 @@ fn a_link_without_a_common_network_is_a_fault_with_the_fix() {
     host.run(Command::new("ip").args(flush)).ok();
     db.run().ok();
     let web = waiting(&host);
-    let found = report(host.run(&mut command(&host, &site, &["--json"])), 2);
+    let found = report(host.run(&mut command(&host, &site, &["--json"])), 12);
     let said = found.of("link of web");
     let said = said.is("fault", "db waits: db has no address").fix();
     assert!(said.starts_with("connect db to a network; then oci-link "), "{said}");
@@ -39,7 +39,7 @@ fn a_link_without_a_common_network_is_a_fault_with_the_fix() {
     host.run(Command::new("ip").args(add)).ok();
     end(&db);
     db.run().ok();
-    let found = report(host.run(&mut command(&host, &site, &["--json"])), 2);
+    let found = report(host.run(&mut command(&host, &site, &["--json"])), 12);
     let cause = "db waits: web is on 10.77.0.0/24 and fd77::/64, db on 10.99.0.0/24";
     let said = found.of("link of web").is("fault", cause).fix().to_owned();
     assert!(said.starts_with("connect both to one network; then"), "{said}");
@@ -54,11 +54,11 @@ fn a_probe_says_what_answers() {
     assert!(probe(0).of("probe").is("ok", "no link opens a TCP port").fix().is_empty());
     let db = source(&host, "db", "3306, 3307, 53/udp");
     let web = recipient(&host, "web", "db");
-    let found = probe(1);
+    let found = probe(11);
     found.of("web -> db 3306/tcp").is("warning", "refused");
     assert!(!found.text.contains("53/udp"), "only TCP can be tried: {}", found.text);
     let listener = Listener::new(&db, Proto::Tcp, 3306);
-    let found = probe(1);
+    let found = probe(11);
     found.of("web -> db 3306/tcp").is("ok", "answers");
     found.of("web -> db 3307/tcp").is("warning", "refused");
     assert_well(&host, &site);
@@ -66,7 +66,7 @@ fn a_probe_says_what_answers() {
     for family in ["iptables", "ip6tables"] {
         by_hand(&host, &[&format!("{family} -I FORWARD -p tcp --dport 3306 -j DROP")]);
     }
-    let found = report(host.run(&mut command(&host, &site, &["--json", "--probe"])), 2);
+    let found = report(host.run(&mut command(&host, &site, &["--json", "--probe"])), 12);
     found.of("web -> db 3306/tcp").is("fault", "no answer");
     found.of("web -> db 3307/tcp").is("warning", "refused");
     drop(listener);

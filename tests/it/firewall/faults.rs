@@ -162,7 +162,7 @@ each_runtime! {
             host.run(&mut where_sbin(&host, &lies, &run(&host, &web))).ok();
             assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
             assert_eq!(inspect(&host, "web")["rules"]["verdict"], "differ", "{backend}");
-            let _ = call(&host, "sync --check").ended(6);
+            let _ = call(&host, "sync --check").ended(13);
             call(&host, "sync").ok();
             assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
             end(&web);
@@ -382,7 +382,7 @@ fn a_source_returns_though_its_recipients_rules_cannot_be_changed() {
     started.ok();
     assert_eq!(inspect(&host, "db")["id"], "second");
     assert_eq!(link_rules(&host).len(), 4, "those for the first");
-    host.run(&mut host.oci_link(&["sync", "--check"])).refused(6);
+    host.run(&mut host.oci_link(&["sync", "--check"])).refused(13);
 
     host.run(&mut host.oci_link(&["sync"])).ok();
     assert_eq!(web.reach(&second, Proto::Tcp, 3306), OPEN);

@@ -46,7 +46,7 @@ fn a_jump_that_is_there_twice_becomes_one_and_stays_so() {
         format!("iptables -I OCI-LINKS 1 -j {chain}"),
     ] {
         double(&host, &doubled);
-        let told = call(&host, "sync --check").ended(6);
+        let told = call(&host, "sync --check").ended(13);
         assert!(!told.is_empty(), "{doubled}");
         call(&host, "sync").ok();
         assert_eq!(host.rules(), before, "{doubled}");
@@ -178,7 +178,7 @@ fn an_element_with_a_timeout_is_made_again() {
         }
     };
     time("1h");
-    let told = call(&host, "sync --check").ended(6);
+    let told = call(&host, "sync --check").ended(13);
     assert!(told.contains("container web (web): its rules differ from its record"), "{told}");
     call(&host, "sync").ok();
     assert!(!listed().contains("expires"), "{}", listed());
@@ -231,7 +231,7 @@ each_backend! {
                 &format!("nft delete element bridge oci-link {set} {{ {key} }}"),
                 &format!("nft add element bridge oci-link {set} {{ {key} timeout 1h }}"),
             ]);
-            let _ = call(&host, "sync --check").refused(6);
+            let _ = call(&host, "sync --check").refused(13);
             call(&host, "sync").ok();
             assert!(!listed(set).contains("expires"), "{}", listed(set));
             assert_eq!(call(&host, "sync --check").ended(0), "", "{set}");

@@ -83,7 +83,7 @@ each_backend! {
         let _server = Server::new(db.netns());
         for disorder in hidden(backend).into_iter().chain(narrow(backend)) {
             by_hand(&host, &disorder);
-            let told = call(&host, "sync --check").ended(6);
+            let told = call(&host, "sync --check").ended(13);
             assert!(told.contains("it asks for isolation and is not isolated"), "{disorder:?}: {told}");
             assert_eq!(inspect(&host, "db")["isolation"]["verdict"], "differ", "{disorder:?}");
             let told = call(&host, "sync").ok();

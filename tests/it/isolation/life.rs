@@ -91,7 +91,7 @@ each_backend! {
             let ways = [&other, &web].map(|it| dial(it.netns(), db.addresses()[0], 80));
             let [stranger, linked] = ways.map(|way| way.expect("nothing isolates"));
             assert_eq!(inspect(&host, "db")["isolation"]["verdict"], "differ", "{what}");
-            let told = call(&host, "sync --check").ended(6);
+            let told = call(&host, "sync --check").ended(13);
             assert!(told.contains("it asks for isolation and is not isolated"), "{told}");
             let doctor = call(&host, "doctor").said();
             assert!(doctor.contains("it asks for isolation and is not isolated"), "{doctor}");
@@ -179,7 +179,7 @@ each_backend! {
         let _server = Server::new(db.netns());
         let reaches = || reaches(far.netns(), on_second(&db), 80);
         assert!(reaches());
-        let told = call(&host, "sync --check").ended(6);
+        let told = call(&host, "sync --check").ended(13);
         assert!(told.contains("it asks for isolation and is not isolated"), "{told}");
         call(&host, "sync").ok();
         assert!(!reaches());

@@ -62,7 +62,7 @@ each_backend! {
         let leftover = "removed: leftover in the state directory: records/new\n";
         let found = (is_over("web") + leftover).replace("removed: ", "");
         let expected = found + "2 problems found; run oci-link gc\n";
-        assert_eq!(call(&host, "gc --dry-run").ended(0), expected);
+        assert_eq!(call(&host, "gc --dry-run").ended(13), expected);
         assert_eq!(everything(&host), before);
         assert_eq!(call(&host, "gc").ended(0), leftover.to_owned() + &is_over("web"));
         assert_eq!(call(&host, "gc --dry-run").ended(0), "");

@@ -55,12 +55,11 @@ fn without_outcome(line: &str) -> &str {
     finding
 }
 
-/// `sync --check` finds this, with this status, and changes nothing; `sync` says the same and mends
-/// it.
+/// `sync --check` finds this and changes nothing; `sync` says the same and repairs it.
 #[track_caller]
-fn assert_mended(host: &Host, status: i32, finding: &str) {
+fn assert_mended(host: &Host, finding: &str) {
     let before = everything(host);
-    let told = call(host, "sync --check").ended(status);
+    let told = call(host, "sync --check").ended(13);
     assert!(told.contains(finding), "no {finding:?} in\n{told}");
     assert_eq!(everything(host), before, "only looked");
     let mended = call(host, "sync").ended(0);
@@ -91,7 +90,7 @@ each_backend! {
         by_hand(&host, &EVERYTHING);
         let heir = stranger(&host, "heir", dead.number());
         assert_eq!(heir.reach(&db, Proto::Tcp, 3306), OPEN, "nothing isolates any more");
-        assert_mended(&host, 6, "container web (web): its rules differ from its record\n");
+        assert_mended(&host, "container web (web): its rules differ from its record\n");
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
         assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
@@ -106,7 +105,7 @@ each_backend! {
         let web = recipient(&host, "web", "db");
         for disaster in disasters(backend) {
             by_hand(&host, disaster);
-            assert_mended(&host, 6, "");
+            assert_mended(&host, "");
             assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN, "{disaster:?}");
             assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT, "{disaster:?}");
         }
@@ -131,7 +130,7 @@ each_backend! {
             BackendName::Nftables => format!("nft add element inet oci-link links4 \
                  {{ {from} . {to} . tcp . 22 comment \"{owner}\" }}"),
         }]);
-        assert_mended(&host, 6, "container web (web): its rules differ from its record\n");
+        assert_mended(&host, "container web (web): its rules differ from its record\n");
         assert_eq!(web.reach(&db, Proto::Tcp, 22), SHUT);
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
     }
@@ -143,7 +142,7 @@ each_backend! {
         let web = recipient(&host, "web", "db");
         let owner = inspect(&host, "web")["owner"].as_str().expect("a tag").to_owned();
         wipe(&host);
-        assert_mended(&host, 6, &format!(": no record has the owner tag {owner}\n"));
+        assert_mended(&host, &format!(": no record has the owner tag {owner}\n"));
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
         [&web, &db].into_iter().for_each(end);
         host.assert_nothing_left();
@@ -168,13 +167,13 @@ each_runtime! {
         assert_well(&host);
         let lacks = "container web (web): its hosts file differs from its record\n";
         fs::write(host.path("hosts"), rewritten).expect("written");
-        assert_mended(&host, 8, lacks);
+        assert_mended(&host, lacks);
         assert!(knows(&web, "db", &db) && web.hosts().starts_with(rewritten), "{}", web.hosts());
 
         // Without its marks, but with its lines.
         let bare = web.hosts().replace("# BEGIN oci-link\n", "").replace("# END oci-link\n", "");
         fs::write(host.path("hosts"), bare).expect("written");
-        assert_mended(&host, 8, lacks);
+        assert_mended(&host, lacks);
         let [ip, _] = db.addresses();
         assert_eq!(web.hosts().matches(&format!("{ip}\tdb")).count(), 1, "{}", web.hosts());
         end(&web);
@@ -195,7 +194,7 @@ each_runtime! {
         fs::write(&path, text.replace("\"version\":1", "\"version\":99")).expect("written");
         let db = source(&host, "db", "3306");
         fs::write(&path, text).expect("written");
-        assert_mended(&host, 7, "container web (web): its links do not match the running containers\n");
+        assert_mended(&host, "container web (web): its links do not match the running containers\n");
         assert!(knows(&web, "db", &db));
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         [&web, &db].into_iter().for_each(end);
@@ -209,7 +208,7 @@ fn the_dead_are_records_that_are_wrong() {
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");
     db.kill();
-    assert_mended(&host, 7, "links of container db (db): the container no longer runs\n");
+    assert_mended(&host, "links of container db (db): the container no longer runs\n");
     assert!(!knows(&web, "db", &db), "{}", web.hosts());
     assert_eq!(inspect(&host, "web")["flows"].as_array().map(Vec::len), Some(0));
 }
@@ -224,7 +223,7 @@ fn a_change_that_was_not_finished_is_finished() {
     let text = fs::read_to_string(&path).expect("readable");
     fs::write(&path, text.replace("\"ready\":true", "\"ready\":false")).expect("written");
     assert_eq!(inspect(&host, "web")["state"], "pending");
-    assert_mended(&host, 7, "container web (web): a change of its links was interrupted\n");
+    assert_mended(&host, "container web (web): a change of its links was interrupted\n");
     assert_eq!(inspect(&host, "web")["state"], "ready");
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
 }
@@ -242,7 +241,7 @@ fn a_pod_is_well_and_comes_back() {
     assert_well(&host);
     fs::write(host.path("hosts"), "127.0.0.1\tlocalhost\n").expect("written");
     by_hand(&host, &EVERYTHING);
-    assert_mended(&host, 6, "container two (two): its hosts file differs from its record\n");
+    assert_mended(&host, "container two (two): its hosts file differs from its record\n");
     assert!(knows(&one, "db", &db) && knows(&two, "db", &db));
     assert_eq!(one.reach(&db, Proto::Tcp, 3306), OPEN);
     end(&two);
@@ -260,12 +259,12 @@ fn isolation_is_what_config_toml_says() {
     let (a, b) = (source(&host, "a", "80"), source(&host, "b", "80"));
     assert_eq!(a.reach(&b, Proto::Tcp, 80), SHUT);
     fs::write(host.path("config.toml"), "[firewall]\nbackend = \"ipset\"\n").expect("written");
-    assert_mended(&host, 6, "firewall: isolated bridges differ from config.toml\n");
+    assert_mended(&host, "firewall: isolated bridges differ from config.toml\n");
     assert_eq!(a.reach(&b, Proto::Udp, 80), OPEN);
     let config = "[firewall]\nbackend = \"auto\"\nisolate = [\"br0\"]\n";
     fs::write(host.path("config.toml"), config).expect("written");
     wipe(&host);
-    assert_mended(&host, 6, "firewall: isolated bridges differ from config.toml\n");
+    assert_mended(&host, "firewall: isolated bridges differ from config.toml\n");
     assert_eq!(a.reach(&b, Proto::Tcp, 81), SHUT);
 }
 
@@ -283,7 +282,7 @@ fn what_cannot_be_mended_is_said_and_the_rest_is_mended() {
     for web in [&good, &bad] {
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
     }
-    let _ = call(&host, "sync --check").refused(8);
+    let _ = call(&host, "sync --check").refused(13);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn assert_well(host: &Host) {
 /// `sync --check` reports these containers, `sync` repairs them, and then all is well.
 #[track_caller]
 fn assert_followed(host: &Host, moved: &[&str]) {
-    let told = call(host, "sync --check").ended(7);
+    let told = call(host, "sync --check").ended(13);
     for name in moved {
         let finding = format!("container {name} ({name}): its addresses have changed\n");
         assert!(told.contains(&finding), "no {finding:?} in\n{told}");

@@ -86,7 +86,7 @@ fn waits(host: &Host, web: &Container, reason: &str) {
     assert_eq!(link_rules(host), [""; 0]);
     assert!(!web.hosts().contains("\tdb"), "{}", web.hosts());
     let table = call(host, "ls").ok();
-    assert!(table.contains(&format!("db:db (waiting: {reason})")), "{table}");
+    assert!(table.contains(&format!(" db (waiting: {reason})")), "{table}");
     let shown = call(host, "inspect web").ok();
     assert!(shown.contains(&format!("db as db (waiting: {reason})")), "{shown}");
 }
@@ -102,7 +102,7 @@ each_runtime! {
         assert!(connects(&web, &db, second(&db)));
         let link = link_of(&host, "web");
         assert_eq!((&link["state"], &link["routed"]), (&json!("ready"), &json!(true)));
-        assert!(call(&host, "ls").ok().contains("db:db (routed)"));
+        assert!(call(&host, "ls").ok().contains(" db (routed)"));
         assert!(call(&host, "inspect web").ok().contains("db as db (db) (routed)"));
         let graph = call(&host, "graph").ok();
         assert!(graph.contains("as db  3306/tcp (routed)"), "{graph}");
@@ -260,7 +260,7 @@ each_runtime! {
         let db = source(&host, "db", "3306");
         assert!(knows(&web, "db", &db), "{}", web.hosts());
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
-        assert!(call(&host, "ls").ok().contains("db:db (no variables)"));
+        assert!(call(&host, "ls").ok().contains(" db (no variables)"));
         [&web, &db].into_iter().for_each(end);
         host.assert_nothing_left();
     }

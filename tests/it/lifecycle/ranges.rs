@@ -116,7 +116,7 @@ each_backend! {
         let whole = permissions(&host).len();
         undo_one(&host, backend, &owner);
         assert_eq!(permissions(&host).len(), whole - 1);
-        let told = call(&host, "sync --check").ended(6);
+        let told = call(&host, "sync --check").ended(13);
         assert!(told.contains("container web (web): its rules differ from its record\n"), "{told}");
         call(&host, "sync").ok();
         assert_eq!(permissions(&host).len(), whole);

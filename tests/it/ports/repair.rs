@@ -29,7 +29,7 @@ each_backend! {
             if is_shut {
                 assert_ne!(web.reach(&db, Proto::Tcp, PORT), OPEN, "{loss}");
             }
-            assert!(!call(&host, "sync --check").ended(6).is_empty(), "{loss}");
+            assert!(!call(&host, "sync --check").ended(13).is_empty(), "{loss}");
             call(&host, "sync").ended(0);
             assert_well(&host);
             assert_eq!(seats(&host), whole, "{loss}");

@@ -109,6 +109,13 @@ impl Outcome {
         self.stdout + &self.stderr
     }
 
+    /// It ended with exit status `code`; what it printed on stdout.
+    #[track_caller]
+    pub(crate) fn printed(self, code: i32) -> String {
+        assert_eq!(self.status.code(), Some(code), "another exit status of {}", self.report());
+        self.stdout
+    }
+
     /// All that it said, whatever came of it.
     pub(crate) fn said(self) -> String {
         self.stdout + &self.stderr
