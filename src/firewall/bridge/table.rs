@@ -7,7 +7,8 @@ use crate::error::{Cause, Error, Result};
 use crate::firewall::elements::Element;
 use crate::firewall::nftables::is_absent;
 use crate::firewall::nftables::messages::{
-    Transaction, about_table_of, comment, elements, message_type, standing_comment, write_comment,
+    TABLE, Transaction, about_table_of, comment, elements, message_type, standing_comment,
+    write_comment,
 };
 use crate::firewall::nftables::rules::Rule;
 use crate::firewall::nftables::sets::{FREE_EVERY, write_lapse};
@@ -18,10 +19,10 @@ use crate::sys::net::netlink::uapi::{
     NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT, NFT_TABLE_F_DORMANT,
     NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_DATA_VALUE,
     NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
-    NFTA_RULE_USERDATA, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET,
-    NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN,
-    NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_USERDATA, NFTA_TABLE_FLAGS, NLM_F_APPEND,
-    NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
+    NFTA_RULE_TABLE, NFTA_RULE_USERDATA, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS,
+    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL,
+    NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_USERDATA,
+    NFTA_TABLE_FLAGS, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 
@@ -58,10 +59,10 @@ fn creation(link: &mut Netlink) -> Result<Transaction> {
     for (number, set) in (1..).zip(PortSetName::ALL) {
         transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| describe(set, number, body));
     }
+    let there = comments(link)?;
     for chain in chains() {
-        let there = comments(link, chain.name)?;
-        let is_whole = there.iter().eq(chain.rules.iter().map(|rule| &rule.comment));
-        if !is_whole && !there.is_empty() {
+        let is_whole = is_whole(&chain, &there);
+        if !is_whole && there.iter().any(|(name, _)| name == chain.name) {
             transaction.message(NFT_MSG_DELRULE, 0, |body| {
                 body.text(NFTA_RULE_CHAIN, chain.name);
             });
@@ -117,28 +118,30 @@ pub(super) fn is_intact(link: &mut Netlink) -> Result<bool> {
     if !existing(link, &[Key::IsolatedIn(0)])?.1 {
         return Ok(false);
     }
-    for chain in chains() {
-        let there = comments(link, chain.name)?;
-        if !there.iter().eq(chain.rules.iter().map(|rule| &rule.comment)) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let there = comments(link)?;
+    Ok(chains().iter().all(|chain| is_whole(chain, &there)))
 }
 
-/// The comments of the rules in a chain, in order. A missing chain has none.
-fn comments(link: &mut Netlink, chain: &str) -> Result<Vec<String>> {
+/// Whether a chain has exactly our rules, in order.
+fn is_whole(chain: &Chain, there: &[(String, String)]) -> bool {
+    let there = there.iter().filter(|(name, _)| name == chain.name).map(|(_, comment)| comment);
+    there.eq(chain.rules.iter().map(|rule| &rule.comment))
+}
+
+/// Chain and comment of each rule of the table, in order. A missing table has none.
+fn comments(link: &mut Netlink) -> Result<Vec<(String, String)>> {
     let mut batch = Batch::default();
-    about(&mut batch, NFT_MSG_GETRULE, NLM_F_DUMP, |body| {
-        body.text(NFTA_RULE_CHAIN, chain);
-    });
+    about(&mut batch, NFT_MSG_GETRULE, NLM_F_DUMP, |_| ());
     let mut all = Vec::new();
     let answer = link.ask(&batch, |message| {
         let rule = message.attributes();
-        // Old kernels list all chains of the table.
-        if rule.text(NFTA_RULE_CHAIN) == Some(chain) {
+        // Old kernels list all tables.
+        if rule.text(NFTA_RULE_TABLE) != Some(TABLE) {
+            return;
+        }
+        if let Some(chain) = rule.text(NFTA_RULE_CHAIN) {
             let comment = rule.get(NFTA_RULE_USERDATA).and_then(comment);
-            all.push(comment.unwrap_or_default().to_owned());
+            all.push((chain.to_owned(), comment.unwrap_or_default().to_owned()));
         }
     })?;
     match answer {

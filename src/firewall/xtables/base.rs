@@ -241,8 +241,10 @@ impl Base {
         let mut refusal = None;
         for discovery in Discovery::from(first, tool.family) {
             let text = self.changes(tool.family, there.to_vec(), walls, strays, discovery);
-            let made = if text.is_empty() { Ok(()) } else { tool.restore(&text)? };
-            let Err(error) = made else {
+            if text.is_empty() {
+                return Ok(());
+            }
+            let Err(error) = tool.restore(&text)? else {
                 let noted = self.memory.recall(tool.name())?.unwrap_or_default();
                 let text = discovery.note(&noted);
                 return text.map_or(Ok(()), |text| self.memory.note(tool.name(), &text));
