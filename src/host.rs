@@ -71,6 +71,8 @@ pub(crate) struct Locked<'h> {
     separated: OnceCell<SeparatedBridges>,
     /// For each of [`Family::BOTH`]: why flows cannot be tied to ports.
     lacks: [OnceCell<Option<String>>; 2],
+    /// Why the kernel has no table for that.
+    no_table: OnceCell<Option<String>>,
 }
 
 /// What a plan changes: records, rules and hosts files. Exists only while the host lock is held.
@@ -202,8 +204,15 @@ impl Host {
         let lock = self.store.lock(patience)?;
         lease::begin_event();
         let (separated, sockets) = (OnceCell::new(), KeptSockets::begin());
-        let (programs, lacks) = (Allowance::begin(UNDER_THE_LOCK), Default::default());
-        Ok(Locked { host: self, lock, _sockets: sockets, _programs: programs, separated, lacks })
+        Ok(Locked {
+            host: self,
+            lock,
+            _sockets: sockets,
+            _programs: Allowance::begin(UNDER_THE_LOCK),
+            separated,
+            lacks: Default::default(),
+            no_table: OnceCell::new(),
+        })
     }
 
     /// Reads the addresses of a running container in its network namespace, as [`addresses_of`] does.
@@ -249,7 +258,8 @@ impl Locked<'_> {
     pub(crate) fn ties(&self, families: &[Family]) -> Ties {
         let has_rules = self.config.firewall != Choice::Fixed(BackendName::None);
         let bind = if has_rules { self.config.bind } else { Bind::Bridge };
-        let read = |family| bridge::lack(family, || self.ports.is_supported());
+        let reason = || self.ports.is_supported().err().map(|error| error.to_string());
+        let read = |family| bridge::lack(family, || self.no_table.get_or_init(reason).clone());
         bridge::ties(bind, |family| {
             let known = Family::BOTH.into_iter().zip(&self.lacks).find(|(its, _)| *its == family);
             let (_, lack) = known.filter(|_| families.contains(&family))?;

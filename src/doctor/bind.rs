@@ -16,9 +16,11 @@ pub(crate) fn examine(context: &HostContext) -> Option<Check> {
     let state = context.state.as_ref().zip(process::boot_id().ok());
     let table =
         state.map(|(state, boot)| BridgeTable::new(SetupCache::new(Rc::clone(state), boot)));
-    let is_supported =
-        || table.as_ref().map_or_else(bridge::is_supported, BridgeTable::is_supported);
-    Some(judge(context, &bridge::ties(config.bind, |family| bridge::lack(family, is_supported))))
+    let no_table = || {
+        let asked = table.as_ref().map_or_else(bridge::is_supported, BridgeTable::is_supported);
+        asked.err().map(|error| error.to_string())
+    };
+    Some(judge(context, &bridge::ties(config.bind, |family| bridge::lack(family, no_table))))
 }
 
 fn judge(context: &HostContext, ties: &Ties) -> Check {

@@ -215,10 +215,10 @@ pub(crate) fn ties(bind: Bind, lack: impl Fn(Family) -> Option<String>) -> Ties 
     }
 }
 
-/// Why flows of a family cannot be tied to ports on this host. `is_supported` fails if the kernel has no table for
-/// that.
-pub(crate) fn lack(family: Family, is_supported: impl FnOnce() -> Result<()>) -> Option<String> {
-    switch::lack(family).or_else(|| is_supported().err().map(|error| error.to_string()))
+/// Why flows of a family cannot be tied to ports on this host. `no_table` returns why the kernel has no table for
+/// that. It is not called if the packets are not seen.
+pub(crate) fn lack(family: Family, no_table: impl FnOnce() -> Option<String>) -> Option<String> {
+    switch::lack(family).or_else(no_table)
 }
 
 /// The elements to delete and to add. Those that lapse are deleted without a delay for this process.
