@@ -3,6 +3,8 @@
 # Tools of others, built once. CI builds cargo-deny only: the tools for packages take longer than its
 # tests.
 TOOLS     = $(TARGET_DIR)/tools
+COURIER_DENY = $(TOOLS)/bin/cargo-deny --locked --manifest-path cluster/Cargo.toml \
+    --config cluster/deny.toml
 STAGE     = target/stage
 RELEASED  = $(TARGET_DIR)/release-files
 # The same sources give the same bytes: no file is younger than the last commit.
@@ -70,18 +72,21 @@ release-check: ## the steps of RELEASING.md that can be checked; a part of relea
 # by ADVISORIES=skip.
 check-deps: release-tools ## licences, sources, bans and advisories of what we depend on
 	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
+	$(COURIER_DENY) check bans licenses sources
 ifeq ($(ADVISORIES),skip)
 	@echo "advisories: NOT CHECKED, as ADVISORIES=skip says" >&2
 else
-	@$(TOOLS)/bin/cargo-deny --locked check advisories || { \
+	@$(TOOLS)/bin/cargo-deny --locked check advisories && $(COURIER_DENY) check advisories || { \
 	    echo "advisories: found, or not to be had; ADVISORIES=skip leaves them out" >&2; exit 1; }
 endif
 
 # For CI: a machine that cannot fetch the database of advisories checks the rest.
 deny: deny-tool ## as check-deps; without the database of advisories, all but these
 	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
+	$(COURIER_DENY) check bans licenses sources
 	@if GIT_TERMINAL_PROMPT=0 timeout 120 $(TOOLS)/bin/cargo-deny --locked fetch db; then \
-	    $(TOOLS)/bin/cargo-deny --locked check --disable-fetch advisories; \
+	    $(TOOLS)/bin/cargo-deny --locked check --disable-fetch advisories \
+	    && $(COURIER_DENY) check --disable-fetch advisories; \
 	else echo "advisories: NOT CHECKED: their database cannot be fetched" >&2; fi
 
 test-packages: engine-deps packages ## installed, used, upgraded and removed, on a Debian of their own
