@@ -134,6 +134,10 @@ test-youki: test-deps rootfs ## selected tests with youki, which cargo builds fi
 	    $(THREADS) OCI_LINK_YOUKI=$(YOUKI)/bin cargo test --test it youki -- --ignored; \
 	else echo "youki: NOT TESTED: cargo cannot build youki $(YOUKI_VERSION) here" >&2; fi
 
+test-cluster: cluster-deps ## the courier with a real etcd: members and links fail, clones, revoked roles, 10,000 records
+	cluster/tests/etcd.sh $(ETCD)
+	OCI_LINK_ETCD=$(ETCD)/bin cargo test -p oci-link-cluster --test cluster -- --ignored --test-threads=3
+
 coverage: ## the share of lifecycle and recovery that unit tests run; fails below 80 %
 	@tests/coverage.sh
 
@@ -177,6 +181,9 @@ engine-deps: ## install what the engine tests need; no daemon is started by it
 
 engine-packages:
 	$(call install,$(ENGINE_PACKAGES))
+
+cluster-deps: ## install what the tests of the courier need besides etcd
+	$(call install,$(CLUSTER_PACKAGES))
 
 fuzz-deps: ## install what libFuzzer is built with
 	$(call install,g++)

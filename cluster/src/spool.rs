@@ -244,10 +244,17 @@ pub(crate) fn read(directory: &File, name: &str) -> io::Result<Vec<u8>> {
 
 /// Writes a file as a whole: readers see the old one or the new one.
 fn write(directory: &File, name: &str, bytes: &[u8]) -> io::Result<()> {
-    unlink(directory, TEMPORARY)?;
     let flags =
         OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mut file = File::from(openat(directory, TEMPORARY, flags, MODE)?);
+    let open = || openat(directory, TEMPORARY, flags, MODE);
+    let file = open().or_else(|errno| match errno {
+        // Left behind by one that was killed.
+        Errno::EEXIST => {
+            unlinkat(directory, TEMPORARY, UnlinkatFlags::NoRemoveDir).and_then(|()| open())
+        }
+        errno => Err(errno),
+    });
+    let mut file = File::from(file?);
     // The umask must not decide.
     fchmod(&file, MODE)?;
     file.write_all(bytes)?;

@@ -3,12 +3,13 @@
 use super::failure::{Failure, Outcome};
 use super::grpc::Channel;
 use super::messages::{
-    Answer, Compare, CompareResult, CompareTarget, DeleteRangeRequest, KeyValue, LeaseGrantRequest,
-    LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, Op, Operand, PutRequest,
-    RangeRequest, RangeResponse, RequestOp, StatusRequest, StatusResponse, TxnRequest, TxnResponse,
+    AlarmRequest, AlarmResponse, Answer, Compare, CompareResult, CompareTarget, DeleteRangeRequest,
+    KeyValue, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+    Op, Operand, PutRequest, RangeRequest, RangeResponse, RequestOp, TxnRequest, TxnResponse,
 };
 use super::watch::Watch;
 use bytes::Bytes;
+use serde::Deserialize;
 use std::time::Duration;
 
 /// Bound for an answer with records. A page of 500 usual ones is half a megabyte.
@@ -23,8 +24,10 @@ pub(crate) struct Client(Channel);
 /// A change of one own key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// The key has this value.
+    /// The key has this value, and hangs on the lease.
     Put(String, Bytes),
+    /// The key, which hangs on the lease already, has this value.
+    Change(String, Bytes),
     /// The key is gone.
     Delete(String),
 }
@@ -44,10 +47,28 @@ impl Client {
         Self(channel)
     }
 
-    /// Returns version, leader and alarms of the member.
-    pub(crate) async fn status(&self) -> Outcome<StatusResponse> {
-        let path = "/etcdserverpb.Maintenance/Status";
-        self.0.call(path, &StatusRequest {}, LARGEST_ANSWER).await
+    /// Returns the version of the member; `None`: it does not tell.
+    ///
+    /// gRPC's `Status` is for root only in 3.5.28 to 3.5.30 (etcd#21663); this page is for every client.
+    pub(crate) async fn version(&self) -> Outcome<Option<String>> {
+        #[derive(Deserialize)]
+        struct Page {
+            etcdserver: String,
+        }
+        let page = self.0.page("/version").await?;
+        let page: Option<Page> = page.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(page.map(|page| page.etcdserver.chars().take(40).collect()))
+    }
+
+    /// Returns the first alarm of the cluster, such as a full store.
+    pub(crate) async fn alarm(&self) -> Outcome<Option<&'static str>> {
+        let path = "/etcdserverpb.Maintenance/Alarm";
+        let answer: AlarmResponse =
+            self.0.call(path, &AlarmRequest::default(), LARGEST_ANSWER).await?;
+        Ok(answer.alarms.first().map(|first| match first.alarm {
+            1 => "the store is full (NOSPACE)",
+            _ => "the store is corrupt (CORRUPT)",
+        }))
     }
 
     /// Reads keys. With revision 0 the read is linearizable.
@@ -85,8 +106,11 @@ impl Client {
 
     /// Takes the host name: `create_revision(key) = 0 or value(key) = mine`. Returns whether it is ours.
     pub(crate) async fn claim(&self, fence: &Fence, lease: i64) -> Outcome<bool> {
-        let put =
-            || op(Op::Put(PutRequest { key: fence.key.clone(), value: fence.mine.clone(), lease }));
+        let (key, value) = (&fence.key, &fence.mine);
+        let put = || {
+            let (key, value) = (key.clone(), value.clone());
+            op(Op::Put(PutRequest { key, value, lease, ignore_lease: false }))
+        };
         let again = TxnRequest {
             compare: vec![fence.is_mine()],
             success: vec![put()],
@@ -111,12 +135,13 @@ impl Client {
 
     /// Changes keys, all under `lease`, if the host name is ours. Returns whether it is.
     pub(crate) async fn write(&self, fence: &Fence, lease: i64, writes: &[Write]) -> Outcome<bool> {
+        let put = |key: &str, value: &Bytes, lease, ignore_lease| {
+            let key = Bytes::copy_from_slice(key.as_bytes());
+            op(Op::Put(PutRequest { key, value: value.clone(), lease, ignore_lease }))
+        };
         let success = writes.iter().map(|write| match write {
-            Write::Put(key, value) => op(Op::Put(PutRequest {
-                key: Bytes::copy_from_slice(key.as_bytes()),
-                value: value.clone(),
-                lease,
-            })),
+            Write::Put(key, value) => put(key, value, lease, false),
+            Write::Change(key, value) => put(key, value, 0, true),
             Write::Delete(key) => {
                 op(Op::Delete(DeleteRangeRequest { key: Bytes::copy_from_slice(key.as_bytes()) }))
             }
@@ -138,7 +163,7 @@ impl Client {
             key: key.clone(),
             operand: Some(Operand::Version(-1)),
         };
-        let put = PutRequest { key, value: Bytes::new(), lease: 0 };
+        let put = PutRequest { key, ..PutRequest::default() };
         let request = TxnRequest {
             compare: vec![never],
             success: vec![op(Op::Put(put))],

@@ -47,9 +47,24 @@ impl Failure {
         }
     }
 
+    /// Adds which call failed.
+    pub(super) fn of_call(self, call: &str) -> Self {
+        let named = |text: String| format!("{text} ({call})");
+        match self {
+            Self::Lost(text) => Self::Lost(named(text)),
+            Self::Refused { code, text } => Self::Refused { code, text: named(text) },
+            other => other,
+        }
+    }
+
     /// Whether etcd refused the call with this code.
     pub(crate) fn is(&self, wanted: i32) -> bool {
         matches!(self, Self::Refused { code, .. } if *code == wanted)
+    }
+
+    /// Whether etcd refused the call with a text that contains this.
+    pub(crate) fn names(&self, part: &str) -> bool {
+        matches!(self, Self::Refused { text, .. } if text.contains(part))
     }
 }
 

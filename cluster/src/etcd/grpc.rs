@@ -14,6 +14,8 @@ use tokio::time::timeout;
 pub(crate) const CALL: Duration = Duration::from_secs(5);
 /// Before each message: a flag for compression, and the length in four bytes.
 const FRAME_HEADER: usize = 5;
+/// Bound for a page that is no gRPC.
+const LARGEST_PAGE: usize = 4 << 10;
 
 /// A connection to one member, over which calls are made.
 #[derive(Clone)]
@@ -54,9 +56,35 @@ impl Channel {
             receiver.next::<A>().await?;
             Ok(message)
         };
-        timeout(CALL, answer).await.unwrap_or_else(|_| {
-            Err(Failure::lost(format!("no answer within {} s", CALL.as_secs())))
-        })
+        let answer = timeout(CALL, answer).await.unwrap_or_else(|_| Err(late()));
+        answer.map_err(|failure| failure.of_call(path.rsplit('/').next().unwrap_or(path)))
+    }
+
+    /// Reads a small page that etcd serves beside gRPC; `None`: it serves none.
+    pub(crate) async fn page(&self, path: &'static str) -> Outcome<Option<Vec<u8>>> {
+        let answer = async {
+            let uri = format!("https://{}{path}", self.authority);
+            let request = Request::get(uri).body(());
+            let request = request.map_err(|error| Failure::lost(error.to_string()))?;
+            let mut requests = self.requests.clone().ready().await.map_err(lost)?;
+            let (response, _) = requests.send_request(request, true).map_err(lost)?;
+            let response = response.await.map_err(lost)?;
+            if response.status() != StatusCode::OK {
+                return Ok(None);
+            }
+            let mut body = response.into_body();
+            let mut page = Vec::new();
+            while let Some(data) = body.data().await {
+                let data = data.map_err(lost)?;
+                body.flow_control().release_capacity(data.len()).map_err(lost)?;
+                page.extend_from_slice(&data);
+                if page.len() > LARGEST_PAGE {
+                    return Err(Failure::TooLarge);
+                }
+            }
+            Ok(Some(page))
+        };
+        timeout(CALL, answer).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Opens a stream of messages of at most `limit` bytes. With `has_leader`, etcd ends it when its
@@ -167,6 +195,10 @@ fn status(headers: &HeaderMap) -> Outcome<()> {
     let text = headers.get("grpc-message").map(|text| unescape(text.as_bytes()));
     let text = text.unwrap_or_else(|| format!("gRPC status {number}"));
     Err(Failure::of_status(number, &text))
+}
+
+fn late() -> Failure {
+    Failure::lost(format!("no answer within {} s", CALL.as_secs()))
 }
 
 /// Decodes the `%XX` of a status text.

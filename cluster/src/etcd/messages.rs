@@ -68,6 +68,9 @@ pub(crate) struct PutRequest {
     pub(crate) value: Bytes,
     #[prost(int64, tag = "3")]
     pub(crate) lease: i64,
+    /// The key keeps the lease that it has; `lease` is 0 then.
+    #[prost(bool, tag = "6")]
+    pub(crate) ignore_lease: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -256,20 +259,25 @@ pub(crate) struct LeaseKeepAliveResponse {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct StatusRequest {}
+pub(crate) struct AlarmRequest {
+    /// 0: tell which alarms there are.
+    #[prost(int32, tag = "1")]
+    pub(crate) action: i32,
+}
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct StatusResponse {
-    #[prost(message, optional, tag = "1")]
-    pub(crate) header: Option<ResponseHeader>,
-    #[prost(string, tag = "2")]
-    pub(crate) version: String,
-    /// The member that leads; 0: none.
-    #[prost(uint64, tag = "4")]
-    pub(crate) leader: u64,
-    /// Alarms, such as a full store.
-    #[prost(string, repeated, tag = "8")]
-    pub(crate) errors: Vec<String>,
+pub(crate) struct AlarmResponse {
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) alarms: Vec<AlarmMember>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct AlarmMember {
+    #[prost(uint64, tag = "1")]
+    pub(crate) member_id: u64,
+    /// 1: the store is full; 2: it is corrupt.
+    #[prost(int32, tag = "2")]
+    pub(crate) alarm: i32,
 }
 
 #[cfg(test)]
@@ -287,7 +295,12 @@ mod tests {
             keys_only: true,
         };
         assert_eq!(range.encode_to_vec(), b"\x0a\x01a\x12\x01b\x18\xf4\x03\x20\x07\x40\x01");
-        let op = Op::Put(PutRequest { key: "k".into(), value: "v".into(), lease: 1 });
+        let op = Op::Put(PutRequest {
+            key: "k".into(),
+            value: "v".into(),
+            lease: 1,
+            ignore_lease: false,
+        });
         let txn = TxnRequest {
             compare: vec![Compare {
                 result: CompareResult::Equal as i32,

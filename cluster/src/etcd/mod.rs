@@ -12,7 +12,7 @@ mod watch;
 pub(crate) use client::{Client, Fence, Write};
 pub(crate) use connect::Connection;
 pub(crate) use failure::{Failure, Outcome, code};
-pub(crate) use messages::{KeyValue, RangeRequest, StatusResponse};
+pub(crate) use messages::{KeyValue, RangeRequest};
 pub(crate) use pages::Pages;
 pub(crate) use tls::Tls;
 pub(crate) use watch::{Asker, Change, News, Watch};

@@ -4,7 +4,7 @@ use super::{milliseconds, say_once};
 use crate::clock::{boot_id, boottime_ms};
 use crate::config::Config;
 use crate::config::endpoint::Endpoint;
-use crate::etcd::{Failure, StatusResponse};
+use crate::etcd::Failure;
 use crate::log::say;
 use crate::notify;
 use crate::spool::{Report, Spool, View};
@@ -45,11 +45,9 @@ impl Desk {
     }
 
     /// A member answers.
-    pub(super) fn connected(&mut self, endpoint: &Endpoint, status: &StatusResponse) {
+    pub(super) fn connected(&mut self, endpoint: &Endpoint, version: Option<String>) {
         self.report.endpoint = Some(endpoint.to_string());
-        self.report.version = Some(status.version.chars().take(40).collect());
-        let cluster = status.header.as_ref().map_or(0, |header| header.cluster_id);
-        self.report.cluster = Some(format!("{cluster:x}"));
+        self.report.version = version;
     }
 
     /// The connection is of no use any more.
@@ -78,7 +76,7 @@ impl Desk {
     pub(super) fn resync(&mut self, cluster: u64, revision: i64) {
         let cluster = format!("{cluster:x}");
         let is_other = self.report.cluster.as_ref().is_some_and(|known| *known != cluster);
-        if self.report.resyncs > 0 && (is_other || revision < self.report.revision) {
+        if is_other || revision < self.report.revision {
             say("the cluster is another one, or was restored: its records replace the copies");
         }
         self.report.cluster = Some(cluster);

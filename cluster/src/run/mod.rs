@@ -124,8 +124,9 @@ async fn session(
     let mut connection = connected.map_err(|failure| explained(shared, failure, has_ended))?;
     let client = Client::new(connection.channel.clone());
     // With TLS 1.3 a member refuses a certificate after the handshake, at the first call.
-    let status = client.status().await.map_err(|failure| explained(shared, failure, has_ended))?;
-    shared.desk.borrow_mut().connected(endpoint, &status);
+    let version =
+        client.version().await.map_err(|failure| explained(shared, failure, has_ended))?;
+    shared.desk.borrow_mut().connected(endpoint, version);
     Err(tokio::select! {
         failure = mirror::run(shared, &client) => failure,
         failure = publisher.run(shared, &client) => failure,

@@ -14,6 +14,8 @@ use tokio::time::sleep;
 
 /// Changes of one transaction. etcd allows 128.
 const BATCH: usize = 100;
+/// Keys that etcd checks in one transaction.
+const CHECKS: usize = 10_000;
 /// Bytes of one transaction. etcd allows 1.5 MiB.
 const BATCH_BYTES: usize = 512 << 10;
 /// Before what etcd refused is tried again.
@@ -108,7 +110,10 @@ impl Publisher {
             let problem = match self.publish(shared, client, lease, changed).await {
                 Ok(true) => None,
                 Ok(false) => return Ok(End::Gone),
-                Err(failure) if failure.is(code::NOT_FOUND) => return Ok(End::Gone),
+                // There is no such lease, or a key that was to be changed has gone.
+                Err(failure) if failure.is(code::NOT_FOUND) || failure.names("key not found") => {
+                    return Ok(End::Gone);
+                }
                 Err(Failure::Refused { text, .. }) => Some(refused(&text)),
                 Err(Failure::Local(text)) => Some(text),
                 Err(failure) => return Err(failure),
@@ -184,23 +189,23 @@ impl Publisher {
         lease: i64,
         tasks: Vec<Task>,
     ) -> Outcome<bool> {
-        let mut writes = Vec::new();
-        let mut put = Vec::new();
-        let mut bytes = 0;
-        for task in tasks {
-            match task {
-                Task::Delete(key) => writes.push(Write::Delete(key)),
+        let (mut writes, mut put, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut tasks = tasks.into_iter().peekable();
+        while let Some(task) = tasks.next() {
+            let write = match task {
+                Task::Delete(key) => Some(Write::Delete(key)),
                 Task::Look(place) => {
                     let is = self.offers.read(&place).map_err(offers_failed)?;
-                    let Some(write) = self.difference(shared, &place, is) else { continue };
-                    if let Write::Put(_, value) = &write {
-                        bytes += value.len();
-                        put.push((place, Some(self.hash(value))));
-                    }
-                    writes.push(write);
+                    let hash = is.as_ref().map(|value| self.hash(value));
+                    bytes += is.as_ref().map_or(0, Bytes::len);
+                    let write = difference(shared, &place, is, hash);
+                    put.extend(hash.filter(|_| write.is_some()).map(|hash| (place, Some(hash))));
+                    write
                 }
-            }
-            if writes.len() >= BATCH || bytes >= BATCH_BYTES {
+            };
+            writes.extend(write);
+            let is_full = writes.len() >= batch(shared) || bytes >= BATCH_BYTES;
+            if !writes.is_empty() && (is_full || tasks.peek().is_none()) {
                 if !client.write(&self.fence, lease, &writes).await? {
                     return Ok(false);
                 }
@@ -209,25 +214,33 @@ impl Publisher {
                 bytes = 0;
             }
         }
-        if !writes.is_empty() && !client.write(&self.fence, lease, &writes).await? {
-            return Ok(false);
-        }
-        shared.out.borrow_mut().extend(put);
         Ok(true)
-    }
-
-    /// What is to be written so that the key of `place` is as its file.
-    fn difference(&self, shared: &Shared, place: &Place, file: Option<Bytes>) -> Option<Write> {
-        let mut out = shared.out.borrow_mut();
-        match file {
-            Some(value) if out.get(place) == Some(&Some(self.hash(&value))) => None,
-            Some(value) => Some(Write::Put(place.key(), value)),
-            None => out.remove(place).map(|_| Write::Delete(place.key())),
-        }
     }
 
     fn hash(&self, value: &Bytes) -> u64 {
         self.hasher.hash_one(value)
+    }
+}
+
+/// How many changes go into one transaction. For each put etcd checks all keys of the lease (etcd#15993),
+/// and meanwhile nothing else of any host.
+fn batch(shared: &Shared) -> usize {
+    (CHECKS / (1 + shared.out.borrow().len())).clamp(1, BATCH)
+}
+
+/// What is to be written so that the key of `place` is as its file, whose content has this hash.
+fn difference(
+    shared: &Shared,
+    place: &Place,
+    file: Option<Bytes>,
+    hash: Option<u64>,
+) -> Option<Write> {
+    let mut out = shared.out.borrow_mut();
+    match (file, out.get(place)) {
+        (Some(_), Some(known)) if *known == hash => None,
+        (Some(value), Some(Some(_))) => Some(Write::Change(place.key(), value)),
+        (Some(value), _) => Some(Write::Put(place.key(), value)),
+        (None, _) => out.remove(place).map(|_| Write::Delete(place.key())),
     }
 }
 
