@@ -1,8 +1,10 @@
 //! A cluster of three members of etcd, with authentication, and the roles of the documentation.
 
-use crate::machine::{Machine, Switch};
+use crate::documented::script;
+use crate::machine::{Machine, Switch, succeed};
 use crate::pki::Pki;
 use crate::wait::{seconds, until};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -45,8 +47,8 @@ impl Cluster {
         fs::create_dir_all(&directory).expect("a directory");
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("a mode");
         let pki = Pki::new(&directory.join("pki"));
-        pki.sign("member", "member", "member", 30);
-        pki.sign("root", "root", "host", 30);
+        pki.sign_member();
+        pki.sign("root", 30);
         let switch = Switch::new();
         let members =
             MEMBERS.map(|number| Member { machine: switch.machine(number), process: None });
@@ -145,18 +147,27 @@ impl Cluster {
 
     /// Runs etcdctl as the administrator; it must succeed.
     pub(crate) fn admin(&self, arguments: &[&str]) -> String {
-        crate::machine::succeed(&mut self.etcdctl(arguments), &arguments.join(" "))
+        succeed(&mut self.etcdctl(arguments), &arguments.join(" "))
     }
 
     /// etcdctl as the administrator.
     pub(crate) fn etcdctl(&self, arguments: &[&str]) -> Command {
-        let mut command = self.admin.command(program("etcdctl"));
+        let mut command = self.administrator(program("etcdctl"));
+        command.args(arguments);
         command
+    }
+
+    /// A program with the administrator's certificate.
+    fn administrator(&self, program: impl AsRef<OsStr>) -> Command {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let programs = std::env::var(PROGRAMS).unwrap_or_default();
+        let mut command = self.admin.command(program);
+        command
+            .env("PATH", format!("{programs}:{path}"))
             .env("ETCDCTL_ENDPOINTS", endpoints().join(","))
             .env("ETCDCTL_CACERT", self.pki.path("ca.pem"))
             .env("ETCDCTL_CERT", self.pki.path("root.pem"))
-            .env("ETCDCTL_KEY", self.pki.path("root.key"))
-            .args(arguments);
+            .env("ETCDCTL_KEY", self.pki.path("root.key"));
         command
     }
 
@@ -166,7 +177,7 @@ impl Cluster {
         fs::write(&file, input).expect("an input");
         let mut command = self.etcdctl(arguments);
         command.stdin(File::open(&file).expect("an input"));
-        crate::machine::succeed(&mut command, &arguments.join(" "));
+        succeed(&mut command, &arguments.join(" "));
     }
 
     /// Puts a key as the administrator.
@@ -183,24 +194,14 @@ impl Cluster {
 
     /// Users, roles and authentication, as docs/cluster.md has them.
     fn authenticate(&self, hosts: &[&str]) {
-        self.admin(&["user", "add", "root", "--no-password"]);
-        self.admin(&["user", "grant-role", "root", "root"]);
+        let script = script("roles");
+        assert!(script.contains("for host in a b c;"), "{script}");
+        let script = script.replace("a b c;", &format!("{};", hosts.join(" ")));
+        let mut command = self.administrator("sh");
+        succeed(command.args(["-euc", &script]), &script);
         for host in hosts {
-            self.pki.sign(host, host, "host", 30);
-            self.add_role(host);
-            self.admin(&["user", "add", host, "--no-password"]);
-            self.admin(&["user", "grant-role", host, &format!("host-{host}")]);
+            self.pki.sign(host, 30);
         }
-        self.admin(&["auth", "enable"]);
-    }
-
-    fn add_role(&self, host: &str) {
-        let role = format!("host-{host}");
-        let own = format!("/oci-link/v1/{host}/");
-        self.admin(&["role", "add", &role]);
-        let grant = ["role", "grant-permission", &role, "--prefix=true"];
-        self.admin(&[&grant[..], &["read", "/oci-link/v1/"]].concat());
-        self.admin(&[&grant[..], &["readwrite", &own]].concat());
     }
 }
 

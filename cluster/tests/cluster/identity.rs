@@ -107,7 +107,7 @@ fn a_certificate_publishes_its_own_name_only() {
 
     // A certificate that the cluster's authority did not sign.
     let other = Pki::new(&b.path("other"));
-    other.sign("b", "b", "host", 30);
+    other.sign("b", 30);
     for (from, to) in [("b.pem", "host.pem"), ("b.key", "host.key")] {
         fs::remove_file(b.path(to)).expect("removed");
         fs::copy(other.path(from), b.path(to)).expect("a certificate");
@@ -120,11 +120,12 @@ fn a_certificate_publishes_its_own_name_only() {
     assert_eq!(check.status.code(), Some(10));
 
     // An end before today; then a good one is put in its place.
-    cluster.pki.sign("ended", "b", "host", -1);
-    b.use_certificate(&cluster, "ended");
+    cluster.pki.sign("b", -1);
+    b.use_certificate(&cluster, "b");
     b.eventually("ended", seconds(10), |b| b.problem().contains("the certificate has ended"));
     assert_eq!(b.run(&["check"]).status.code(), Some(3));
     assert!(b.view()["fresh_ms"].is_null() && b.view()["published"] == false);
+    cluster.pki.sign("b", 30);
     b.use_certificate(&cluster, "b");
     b.eventually("well", seconds(10), Host::is_well);
 }

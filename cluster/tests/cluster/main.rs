@@ -10,6 +10,7 @@ mod bulk;
 mod cluster;
 mod courier;
 mod cuts;
+mod documented;
 mod identity;
 mod machine;
 mod members;

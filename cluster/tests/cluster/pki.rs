@@ -1,23 +1,13 @@
-//! Certificates, made by openssl.
+//! Certificates, made by the commands of docs/cluster.md.
 
+use crate::documented::script;
 use crate::machine::succeed;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SETTINGS: &str = "\
-[req]
-distinguished_name = name
-x509_extensions = authority
-[name]
-[authority]
-basicConstraints = critical, CA:TRUE
-[host]
-extendedKeyUsage = clientAuth
-[member]
-extendedKeyUsage = serverAuth, clientAuth
-subjectAltName = IP:10.99.0.1, IP:10.99.0.2, IP:10.99.0.3
-";
+/// The addresses of all members.
+const ADDRESSES: &str = "IP:10.99.0.1,IP:10.99.0.2,IP:10.99.0.3";
 
 /// An authority, and the certificates that it signed.
 #[derive(Debug)]
@@ -28,11 +18,7 @@ impl Pki {
     pub(crate) fn new(directory: &Path) -> Self {
         fs::create_dir_all(directory).expect("a directory");
         let pki = Self(directory.to_owned());
-        fs::write(pki.path("settings"), SETTINGS).expect("settings");
-        pki.openssl(
-            "req -x509 -config settings -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-             -days 30 -subj /CN=authority -keyout ca.key -out ca.pem",
-        );
+        pki.run(&script("authority"), "");
         pki
     }
 
@@ -41,21 +27,22 @@ impl Pki {
         self.0.join(name)
     }
 
-    /// Signs `FILE.pem` and makes `FILE.key`, for the common name `name`. `kind` is `host` or `member`.
-    pub(crate) fn sign(&self, file: &str, name: &str, kind: &str, days: i32) {
-        self.openssl(&format!(
-            "req -new -config settings -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-             -subj /CN={name} -keyout {file}.key -out {file}.csr"
-        ));
-        self.openssl(&format!(
-            "x509 -req -in {file}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days {days} \
-             -extfile settings -extensions {kind} -out {file}.pem"
-        ));
+    /// Signs `member.pem`, and makes its key.
+    pub(crate) fn sign_member(&self) {
+        self.run(&script("member"), "member");
     }
 
-    fn openssl(&self, arguments: &str) {
-        let mut command = Command::new("openssl");
-        command.args(arguments.split_whitespace()).current_dir(&self.0);
-        succeed(&mut command, arguments);
+    /// Signs `NAME.pem` for the host `name`, and makes its key. It ends after so many days.
+    pub(crate) fn sign(&self, name: &str, days: i32) {
+        let script = script("host");
+        assert!(script.contains("-days 365"), "{script}");
+        self.run(&script.replace("-days 365", &format!("-days {days}")), name);
+    }
+
+    fn run(&self, script: &str, name: &str) {
+        let mut command = Command::new("sh");
+        command.args(["-euc", script]).current_dir(&self.0);
+        command.env("host", name).env("member", name).env("addresses", ADDRESSES);
+        succeed(&mut command, script);
     }
 }
