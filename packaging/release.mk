@@ -42,9 +42,12 @@ release-tools: package-tools deny-tool ## what a release needs besides
 
 release: release-check release-tools check-deps packages ## program, packages, SBOM and checksums, into target/release-files
 	cp $(BINARY) $(RELEASED)/oci-link-$(firstword $(subst -, ,$(HOST)))
+	cp $(COURIER) $(RELEASED)/oci-link-cluster-$(firstword $(subst -, ,$(HOST)))
 	$(REPEATABLE) $(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --no-build-deps \
 	    --target $(TARGET) --override-filename oci-link.cdx
 	mv oci-link.cdx.json $(RELEASED)/
+	@# The tool does the same for each member of the workspace, beside its Cargo.toml.
+	@[ ! -e cluster/oci-link.cdx.json ] || mv cluster/oci-link.cdx.json $(RELEASED)/oci-link-cluster.cdx.json
 	cd $(RELEASED) && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && cat SHA256SUMS
 
 # Prints one line for each step of RELEASING.md that was left out. `.git` is looked for here and not by
@@ -55,6 +58,8 @@ release-check: ## the steps of RELEASING.md that can be checked; a part of relea
 	if [ -z "$$version" ]; then fail "Cargo.toml has no version"; \
 	elif ! awk -v version="$$version" '$$1 == "##" && $$2 == version { found = 1 } END { exit !found }' \
 	    CHANGELOG.md; then fail "CHANGELOG.md has no section '## $$version': add it, with the date"; fi; \
+	grep -qx "version = \"$$version\"" cluster/Cargo.toml \
+	    || fail "cluster/Cargo.toml has another version than Cargo.toml"; \
 	for file in RELEASING.md SECURITY.md; do \
 	    [ -f $$file ] || fail "$$file is missing"; done; \
 	if [ ! -e .git ]; then \

@@ -120,6 +120,7 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn parse(line: &str) -> Result<Args> {
         Args::parse(line.split_whitespace().map(OsString::from))
@@ -129,9 +130,9 @@ mod tests {
     fn options_stand_anywhere() {
         let args = parse("--config /c status --json --spool=/s --offers /o").unwrap();
         assert_eq!(args.command, Command::Status);
-        assert!(args.json && args.config == *"/c" && args.spool == *"/s");
+        assert!(args.json && args.config == Path::new("/c") && args.spool == Path::new("/s"));
         assert_eq!(args.offers, Some("/o".into()));
-        assert_eq!(parse("run").unwrap().config, *CONFIG_FILE);
+        assert_eq!(parse("run").unwrap().config, Path::new(CONFIG_FILE));
         assert_eq!(parse("run --help").unwrap().command, Command::Help);
         assert_eq!(parse("-V").unwrap().command, Command::Version);
     }

@@ -60,7 +60,7 @@ pub(crate) enum Put {
     Written,
     /// It was there already.
     Same,
-    /// There are too many.
+    /// There are too many, or a directory is in its place.
     Full,
 }
 
@@ -116,7 +116,13 @@ impl Spool {
             self.remove(place)?;
             return Ok(Put::Full);
         }
-        write(&self.directory, &name, value)?;
+        match write(&self.directory, &name, value) {
+            // A directory in its place was not made here. It is left alone, and stops no other record.
+            Err(error) if error.raw_os_error() == Some(Errno::EISDIR as i32) => {
+                return Ok(Put::Full);
+            }
+            written => written?,
+        }
         self.limits.replace(&place.host, size, Some(Size(value.len())));
         let known = Known { hash: Some(hash), length: value.len(), round: self.round };
         self.known.insert(name.into(), known);
@@ -165,9 +171,13 @@ impl Spool {
 
     fn read_known(&mut self) -> io::Result<()> {
         for entry in fs::read_dir(&self.path)? {
-            let name = entry?.file_name();
+            let entry = entry?;
+            let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
             let Some(place) = Place::of_spool(name) else { continue };
+            if entry.file_type()?.is_dir() {
+                continue;
+            }
             let content = read(&self.directory, name).ok();
             let hash = content.as_ref().map(|bytes| self.hasher.hash_one(bytes.as_slice()));
             let length = content.map_or(0, |bytes| bytes.len());

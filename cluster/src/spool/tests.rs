@@ -108,6 +108,20 @@ fn one_process_at_a_time_writes() {
 }
 
 #[test]
+fn a_directory_in_the_place_of_a_record_stops_nothing() {
+    let scratch = Scratch::new("directory");
+    fs::create_dir(scratch.0.join("b~1.offer")).unwrap();
+    let mut spool = Spool::open(&scratch.0).unwrap();
+    spool.begin();
+    assert_eq!(spool.put(&place("b~1.offer"), b"1").unwrap(), Put::Full);
+    assert_eq!(spool.put(&place("b~2.offer"), b"2").unwrap(), Put::Written);
+    spool.remove(&place("b~1.offer")).unwrap();
+    spool.begin();
+    spool.finish().unwrap();
+    assert_eq!(scratch.names(), ["b~1.offer"]);
+}
+
+#[test]
 fn odd_files_are_not_read() {
     let scratch = Scratch::new("odd");
     let directory = open_directory(&scratch.0).unwrap();

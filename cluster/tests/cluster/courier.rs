@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Output};
 use std::time::Duration;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_oci-link-cluster");
+/// The program that is tested.
+const BUILT: &str = env!("CARGO_BIN_EXE_oci-link-cluster");
+/// Names another one, such as the release binary.
+const OTHER: &str = "OCI_LINK_CLUSTER_TESTED";
 /// nobody.
 pub(crate) const USER: u32 = 65_534;
 /// The patience of all hosts here; the lease is as long.
@@ -38,7 +41,8 @@ impl Host {
             fs::set_permissions(&path, Permissions::from_mode(mode)).expect("a mode");
             chown(&path, Some(USER), Some(USER)).expect("an owner");
         }
-        fs::copy(PROGRAM, host.path("oci-link-cluster")).expect("the program");
+        let program = std::env::var_os(OTHER).unwrap_or_else(|| BUILT.into());
+        fs::copy(program, host.path("oci-link-cluster")).expect("the program");
         host.use_certificate(cluster, name);
         host.configure("");
         host
