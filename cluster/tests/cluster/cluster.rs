@@ -13,6 +13,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where `make test-cluster` has etcd and etcdctl.
 const PROGRAMS: &str = "OCI_LINK_ETCD";
+/// The program that is tested.
+const BUILT: &str = env!("CARGO_BIN_EXE_oci-link-cluster");
+/// Names another one, such as the release binary.
+const OTHER: &str = "OCI_LINK_CLUSTER_TESTED";
 /// The addresses of the members are 10.99.0.1, 10.99.0.2 and 10.99.0.3.
 pub(crate) const MEMBERS: [u8; 3] = [1, 2, 3];
 /// The address of the administrator.
@@ -22,6 +26,8 @@ const ADMIN: u8 = 9;
 pub(crate) struct Cluster {
     pub(crate) switch: Switch,
     pub(crate) pki: Pki,
+    /// The program that is tested, where an ordinary user finds it.
+    pub(crate) courier: PathBuf,
     directory: PathBuf,
     members: Vec<Member>,
     admin: Machine,
@@ -43,8 +49,15 @@ impl Cluster {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("oci-link-cluster-{}-{number}", std::process::id());
-        let directory = std::env::temp_dir().canonicalize().expect("/tmp").join(name);
+        let temporary = std::env::temp_dir();
+        // The spool is in memory on a host, too. No program can be started there on some machines.
+        let memory = Path::new("/dev/shm");
+        let directory = if memory.is_dir() { memory } else { &temporary };
+        let directory = directory.canonicalize().expect("a directory").join(&name);
         fs::create_dir_all(&directory).expect("a directory");
+        let courier = temporary.join(name + ".program");
+        fs::copy(std::env::var_os(OTHER).unwrap_or_else(|| BUILT.into()), &courier)
+            .expect("a copy");
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("a mode");
         let pki = Pki::new(&directory.join("pki"));
         pki.sign_member();
@@ -54,7 +67,7 @@ impl Cluster {
             MEMBERS.map(|number| Member { machine: switch.machine(number), process: None });
         let admin = switch.machine(ADMIN);
         let members = members.into();
-        let mut cluster = Self { switch, pki, directory, members, admin };
+        let mut cluster = Self { switch, pki, courier, directory, members, admin };
         for number in MEMBERS {
             cluster.start_with(number, options);
         }
@@ -210,6 +223,7 @@ impl Drop for Cluster {
         for number in MEMBERS {
             self.kill(number);
         }
+        let _ = fs::remove_file(&self.courier);
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.directory);
         }

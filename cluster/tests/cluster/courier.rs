@@ -11,10 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Output};
 use std::time::Duration;
 
-/// The program that is tested.
-const BUILT: &str = env!("CARGO_BIN_EXE_oci-link-cluster");
-/// Names another one, such as the release binary.
-const OTHER: &str = "OCI_LINK_CLUSTER_TESTED";
 /// nobody.
 pub(crate) const USER: u32 = 65_534;
 /// The patience of all hosts here; the lease is as long.
@@ -25,6 +21,7 @@ pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) number: u8,
     machine: Machine,
+    program: PathBuf,
     pub(crate) directory: PathBuf,
     courier: Option<Child>,
 }
@@ -34,16 +31,16 @@ impl Host {
     pub(crate) fn new(cluster: &Cluster, name: &str, number: u8) -> Self {
         let directory = cluster.directory(&format!("host-{number}"));
         let machine = cluster.switch.machine(number);
-        let host = Self { name: name.to_owned(), number, machine, directory, courier: None };
+        let program = cluster.courier.clone();
+        let name = name.to_owned();
+        let host = Self { name, number, machine, program, directory, courier: None };
         for (folder, mode) in [("spool", 0o750), ("offers", 0o750)] {
             let path = host.path(folder);
             fs::create_dir(&path).expect("a directory");
             fs::set_permissions(&path, Permissions::from_mode(mode)).expect("a mode");
             chown(&path, Some(USER), Some(USER)).expect("an owner");
         }
-        let program = std::env::var_os(OTHER).unwrap_or_else(|| BUILT.into());
-        fs::copy(program, host.path("oci-link-cluster")).expect("the program");
-        host.use_certificate(cluster, name);
+        host.use_certificate(cluster, &host.name);
         host.configure("");
         host
     }
@@ -96,16 +93,16 @@ impl Host {
 
     /// Runs the program with a command, to its end.
     pub(crate) fn run(&self, command: &[&str]) -> Output {
-        self.program(command).output().expect("oci-link-cluster")
+        self.command(command).output().expect("oci-link-cluster")
     }
 
-    fn program(&self, words: &[&str]) -> std::process::Command {
+    fn command(&self, words: &[&str]) -> std::process::Command {
         let user = USER.to_string();
         let mut command = self.machine.command("setpriv");
         command
             .args(["--reuid", &user, "--regid", &user, "--clear-groups", "--bounding-set=-all"])
             .args(["--inh-caps=-all", "--no-new-privs", "--pdeathsig", "KILL", "--"])
-            .arg(self.path("oci-link-cluster"))
+            .arg(&self.program)
             .args(words)
             .arg("--config")
             .arg(self.path("config.toml"))
@@ -119,7 +116,7 @@ impl Host {
     /// Starts the courier.
     pub(crate) fn start(&mut self) {
         let log = File::options().create(true).append(true).open(self.path("log")).expect("a log");
-        let mut command = self.program(&["run"]);
+        let mut command = self.command(&["run"]);
         command.stderr(log);
         self.courier = Some(command.spawn().expect("oci-link-cluster"));
     }
