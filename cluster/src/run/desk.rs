@@ -114,8 +114,8 @@ impl Desk {
     pub(super) fn write(&mut self, spool: &Spool, own: usize) {
         self.view.published = self.is_published && boottime_ms() < self.out_until;
         self.view.problem = self.connection.clone().or_else(|| self.publishing.clone());
-        let version = self.report.version.as_deref().unwrap_or("");
-        self.view.by = format!("etcd {version} rev {}", self.report.revision);
+        let version = self.report.version.as_ref().map_or(String::new(), |v| format!(" {v}"));
+        self.view.by = format!("etcd{version} rev {}", self.report.revision);
         self.report.own = own;
         self.report.records = spool.len();
         let written = spool.report(&self.view, &self.report);

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where `make test-cluster` has etcd and etcdctl.
@@ -71,9 +71,7 @@ impl Cluster {
         for number in MEMBERS {
             cluster.start_with(number, options);
         }
-        let health = |cluster: &Self| cluster.etcdctl(&["endpoint", "health"]).status();
-        let is_healthy = || health(&cluster).is_ok_and(|status| status.success());
-        until("etcd answers", seconds(30), is_healthy, || cluster.log());
+        cluster.wait_until_healthy();
         cluster.authenticate(hosts);
         cluster
     }
@@ -83,6 +81,27 @@ impl Cluster {
         let path = self.directory.join(name);
         fs::create_dir_all(&path).expect("a directory");
         path
+    }
+
+    /// Kills all members, removes what they have stored, and sets the cluster up anew.
+    pub(crate) fn start_anew(&mut self, hosts: &[&str]) {
+        for number in MEMBERS {
+            self.kill(number);
+            let stored = self.directory.join(format!("m{number}"));
+            fs::remove_dir_all(stored).expect("a data directory");
+        }
+        for number in MEMBERS {
+            self.start(number);
+        }
+        self.wait_until_healthy();
+        self.authenticate(hosts);
+    }
+
+    fn wait_until_healthy(&self) {
+        let mut health = self.etcdctl(&["endpoint", "health"]);
+        health.stdout(Stdio::null()).stderr(Stdio::null());
+        let is_healthy = || health.status().is_ok_and(|status| status.success());
+        until("etcd answers", seconds(30), is_healthy, || self.log());
     }
 
     /// Starts a member again.

@@ -1,6 +1,7 @@
 //! The commands of docs/cluster.md, which set the tests up, and the files that it says are installed.
 
 use std::fs;
+use std::path::Path;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -12,6 +13,39 @@ pub(crate) fn script(word: &str) -> String {
     let block = text.split(&comment).nth(1).unwrap_or_else(|| panic!("no block {word}"));
     let block = block.strip_prefix("```sh\n").expect("a block of sh");
     block.split("```").next().expect("an end").to_owned()
+}
+
+/// Each message in the table of errors is one of the program's.
+#[test]
+fn the_table_of_errors_is_true() {
+    let text = fs::read_to_string(format!("{ROOT}/docs/cluster.md")).expect("docs/cluster.md");
+    let table = text.split("\n## Errors\n").nth(1).expect("a table");
+    let source = source(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")));
+    let mut checked = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let messages = row.split(" | ").next().expect("a cell");
+        for message in messages.split('`').skip(1).step_by(2) {
+            for part in message.split('…').map(|part| part.trim_matches([' ', ':'])) {
+                assert!(source.contains(part), "no message: {part}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 30, "{checked}");
+}
+
+/// All of the source, in one.
+fn source(directory: &Path) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            all += &source(&path);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            all += &fs::read_to_string(&path).expect("a file");
+        }
+    }
+    all
 }
 
 /// The unit lets the courier do nothing but its work.

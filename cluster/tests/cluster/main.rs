@@ -15,5 +15,6 @@ mod identity;
 mod machine;
 mod members;
 mod pki;
+mod program;
 mod records;
 mod wait;

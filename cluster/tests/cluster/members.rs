@@ -72,3 +72,31 @@ fn the_majority_is_lost_and_comes_back() {
     a.eventually("fresh", seconds(10), Host::is_well);
     b.eventually("published", seconds(10), |b| b.view()["published"] == true);
 }
+
+/// etcd comes back without its data, with lower revisions than the hosts have seen.
+#[test]
+#[ignore = "needs etcd: make test-cluster"]
+fn etcd_forgets_everything() {
+    let mut cluster = Cluster::new(&["a", "b"]);
+    let a = Host::started(&cluster, "a", 11);
+    let b = Host::started(&cluster, "b", 12);
+    for number in 0..30 {
+        b.offer("1.offer", &number.to_string());
+        sleep(Duration::from_millis(20));
+    }
+    a.offer("1.want", "1");
+    a.eventually("the last", seconds(5), |a| a.copy("b~1.offer").as_deref() == Some("29"));
+    b.eventually("the want", seconds(5), |b| b.copies().len() == 2);
+    let before = a.status()["revision"].as_i64();
+    cluster.start_anew(&["a", "b"]);
+    for host in [&a, &b] {
+        host.eventually("published", seconds(15), |host| {
+            host.is_well() && host.view()["published"] == true
+        });
+    }
+    a.eventually("the copies", seconds(10), |a| a.copies() == ["b.host", "b~1.offer"]);
+    b.eventually("the copies", seconds(10), |b| b.copies() == ["a.host", "a~1.want"]);
+    assert!(a.status()["revision"].as_i64() < before, "{}", a.status());
+    b.offer("2.offer", "2");
+    a.eventually("news", seconds(5), |a| a.copies().len() == 3);
+}
