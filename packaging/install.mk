@@ -67,13 +67,15 @@ uninstall: ## out of PREFIX again; ends all links, unless there is a DESTDIR
 # The courier is of use on hosts in a cluster only.
 install-cluster: ## the courier into PREFIX (/usr/local), below DESTDIR; build it first
 	@test -x $(COURIER) || { echo "no $(COURIER): make build" >&2; exit 1; }
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(unitdir) $(sysusersdir))
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(unitdir) $(sysusersdir) $(docdir)-cluster)
 	$(INSTALL_PROGRAM) $(COURIER) $(DESTDIR)$(bindir)/.oci-link-cluster.new
 	mv -f $(DESTDIR)$(bindir)/.oci-link-cluster.new $(DESTDIR)$(bindir)/oci-link-cluster
 	$(PLACED) packaging/systemd/oci-link-cluster.service >$(DESTDIR)$(unitdir)/oci-link-cluster.service
 	chmod 644 $(DESTDIR)$(unitdir)/oci-link-cluster.service
 	$(INSTALL_DATA) packaging/sysusers.d/oci-link-cluster.conf $(DESTDIR)$(sysusersdir)
+	$(INSTALL_DATA) LICENSE docs/cluster.md $(DESTDIR)$(docdir)-cluster
 
 uninstall-cluster: ## the courier out of PREFIX again; stop it first
 	rm -f $(DESTDIR)$(bindir)/oci-link-cluster $(DESTDIR)$(unitdir)/oci-link-cluster.service
 	rm -f $(DESTDIR)$(sysusersdir)/oci-link-cluster.conf
+	rm -rf $(DESTDIR)$(docdir)-cluster

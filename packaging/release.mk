@@ -11,22 +11,27 @@ RELEASED  = $(TARGET_DIR)/release-files
 EPOCH     = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 REPEATABLE = SOURCE_DATE_EPOCH=$(EPOCH) TZ=UTC LC_ALL=C
 STAGED    = $(MAKE) --no-print-directory install PREFIX=/usr
+STAGED_COURIER = $(MAKE) --no-print-directory install-cluster PREFIX=/usr
 
 .PHONY: packages deb rpm package-tools deny-tool release-tools release-check release check-deps deny test-packages
 
 packages: deb rpm ## both
 
-deb: package-tools build ## a package for dpkg, of what `make install` installs
-	rm -rf $(STAGE)/deb
+deb: package-tools build ## packages for dpkg, of what `make install` and `install-cluster` install
+	rm -rf $(STAGE)/deb $(STAGE)/deb-cluster
+	$(STAGED_COURIER) DESTDIR=$(STAGE)/deb-cluster >/dev/null
 	$(STAGED) DESTDIR=$(STAGE)/deb zshdir=/usr/share/zsh/vendor-completions >/dev/null
 	mkdir -p $(RELEASED) && rm -f $(RELEASED)/*.deb
 	$(REPEATABLE) $(TOOLS)/bin/cargo-deb deb --no-build --no-strip -o $(RELEASED)/
+	$(REPEATABLE) $(TOOLS)/bin/cargo-deb deb --no-build --no-strip -p oci-link-cluster -o $(RELEASED)/
 
 rpm: package-tools build ## the same for rpm
-	rm -rf $(STAGE)/rpm
+	rm -rf $(STAGE)/rpm $(STAGE)/rpm-cluster
+	$(STAGED_COURIER) DESTDIR=$(STAGE)/rpm-cluster >/dev/null
 	$(STAGED) DESTDIR=$(STAGE)/rpm >/dev/null
 	mkdir -p $(RELEASED) && rm -f $(RELEASED)/*.rpm
 	$(REPEATABLE) $(TOOLS)/bin/cargo-generate-rpm generate-rpm --source-date $(EPOCH) -o $(RELEASED)/
+	$(REPEATABLE) $(TOOLS)/bin/cargo-generate-rpm generate-rpm --source-date $(EPOCH) -p cluster -o $(RELEASED)/
 
 package-tools: ## what makes packages, into target/tools
 	$(call tool,cargo-deb@3.8.0 cargo-generate-rpm@0.21.1)

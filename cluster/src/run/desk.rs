@@ -9,6 +9,9 @@ use crate::log::say;
 use crate::notify;
 use crate::spool::{Report, Spool, View};
 
+/// The problem before the first attempt; not worth a line in the log.
+const NOT_YET: &str = "not connected yet";
+
 /// The state that is reported.
 pub(crate) struct Desk {
     view: View,
@@ -34,12 +37,12 @@ impl Desk {
         Self {
             view: View::new(boot, fresh),
             report: Report::new(&config.name, milliseconds(config.patience)),
-            connection: Some("not connected yet".to_owned()),
+            connection: Some(NOT_YET.to_owned()),
             publishing: None,
             is_published: false,
             out_until: 0,
             proofs: 0,
-            said: Some(String::new()),
+            said: Some(NOT_YET.to_owned()),
             has_failed: false,
         }
     }

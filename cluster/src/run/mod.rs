@@ -7,7 +7,6 @@ mod publish;
 
 pub(crate) use desk::Desk;
 
-use crate::clock::boottime_ms;
 use crate::config::Config;
 use crate::config::endpoint::Endpoint;
 use crate::error::{Error, Result};
@@ -159,7 +158,7 @@ pub(crate) fn say_once(before: &mut Option<String>, now: Option<&str>) {
     if before.as_deref() != now {
         match now {
             Some(problem) => say(problem),
-            None => say(&format!("all is well again, {} s after boot", boottime_ms() / 1000)),
+            None => say("connected, and the copies are complete"),
         }
         *before = now.map(ToOwned::to_owned);
     }
