@@ -3,6 +3,9 @@
 TARGET_DIR  = $(or $(CARGO_TARGET_DIR),target)
 HOST       := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY      = $(TARGET_DIR)/$(TARGET)/release/oci-link
+# The courier: its flags are others, so it has a directory of its own, and both stay built.
+COURIER_DIR = $(TARGET_DIR)/cluster
+COURIER     = $(COURIER_DIR)/$(TARGET)/release/oci-link-cluster
 
 # Static: no loader, no LD_PRELOAD, and half the time from exec to main; a third of that with musl
 # (ARCHITECTURE.md). Where rustup cannot get it, glibc serves. Without --target the flags would reach
@@ -16,6 +19,8 @@ STATIC       = -C target-feature=+crt-static -C relocation-model=static -C symbo
 LAYOUT       = packaging/hook.ld
 STATIC_FLAGS = $(STATIC) -C link-arg=-Wl,-T,$(LAYOUT)
 RELEASE      = --release --target $(TARGET)
+# ring compiles C, without a C library.
+COURIER_CC   = CC_$(subst -,_,$(TARGET))=$${CC:-cc}
 
 # The oldest Rust that must compile everything, and a machine of another kind that must be compiled for.
 OLDEST      := $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)
@@ -44,11 +49,14 @@ SID            := /var/cache/oci-link-test/sid
 # A runtime that no Debian has: cargo builds it, once for each version.
 YOUKI_VERSION  := 0.7.0
 YOUKI          := /var/cache/oci-link-test/youki-$(YOUKI_VERSION)
+# Debian 12 has etcd 3.4: cluster/tests/etcd.sh brings that of sid, and leaves this machine as it is.
+ETCD           := /var/cache/oci-link-test/etcd-3.5
+CLUSTER_PACKAGES := iproute2 iptables openssl util-linux
 
 # Tests wait for the kernel more than they compute.
 THREADS = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(nproc)))}
 
-.PHONY: help build lint msrv cross docs-check test test-release fuzz test-reuse test-crash test-hazards test-harmless test-engines test-youki coverage demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
+.PHONY: help build lint msrv cross docs-check test test-release fuzz test-reuse test-crash test-hazards test-harmless test-engines test-youki test-cluster cluster-deps build-courier coverage demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -56,19 +64,27 @@ help: ## list the targets
 include packaging/install.mk
 include packaging/release.mk
 
-build: musl ## the release binary, static
+build: musl build-courier ## the release binaries, static
 	RUSTFLAGS="$(STATIC_FLAGS)" cargo build $(RELEASE)
 	@! ldd $(BINARY) >/dev/null 2>&1 || { echo "$(BINARY) is not static" >&2; exit 1; }
 	@ls -lh $(BINARY)
 
+build-courier: musl # oci-link-cluster
+	$(COURIER_CC) RUSTFLAGS="$(STATIC)" cargo build $(RELEASE) -p oci-link-cluster \
+	    --target-dir $(COURIER_DIR)
+	@! ldd $(COURIER) >/dev/null 2>&1 || { echo "$(COURIER) is not static" >&2; exit 1; }
+	@ls -lh $(COURIER)
+
 lint: ## format and clippy, warnings are errors
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
+	cargo clippy -p oci-link-cluster --all-targets -- -D warnings
 
 msrv: ## the oldest Rust that Cargo.toml allows compiles everything
 	@if rustup run $(OLDEST) cargo -V >/dev/null 2>&1 \
 	    || rustup toolchain install $(OLDEST) --profile minimal; then \
-	    rustup run $(OLDEST) cargo check --locked --all-targets; \
+	    rustup run $(OLDEST) cargo check --locked --all-targets \
+	    && rustup run $(OLDEST) cargo check --locked --all-targets -p oci-link-cluster; \
 	else echo "msrv: NOT CHECKED: Rust $(OLDEST) is not installed, and rustup cannot install it" >&2; fi
 
 cross: ## the program compiles for aarch64
@@ -78,9 +94,11 @@ cross: ## the program compiles for aarch64
 
 docs-check: ## rustdoc, also of private items, warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked -p oci-link-cluster
 
 test: test-deps rootfs ## all tests, on real containers, and the demo
 	$(THREADS) cargo test
+	cargo test -p oci-link-cluster
 	demo/demo.sh $(TARGET_DIR)/debug/oci-link
 
 test-release: test-deps rootfs build ## the same containers, by the release binary
@@ -115,6 +133,10 @@ test-youki: test-deps rootfs ## selected tests with youki, which cargo builds fi
 	@if tests/youki.sh $(YOUKI_VERSION) $(YOUKI); then \
 	    $(THREADS) OCI_LINK_YOUKI=$(YOUKI)/bin cargo test --test it youki -- --ignored; \
 	else echo "youki: NOT TESTED: cargo cannot build youki $(YOUKI_VERSION) here" >&2; fi
+
+test-cluster: cluster-deps ## the courier with a real etcd: members and links fail, clones, revoked roles, 10,000 records
+	cluster/tests/etcd.sh $(ETCD)
+	OCI_LINK_ETCD=$(ETCD)/bin cargo test -p oci-link-cluster --test cluster -- --ignored --test-threads=3
 
 coverage: ## the share of lifecycle and recovery that unit tests run; fails below 80 %
 	@tests/coverage.sh
@@ -159,6 +181,9 @@ engine-deps: ## install what the engine tests need; no daemon is started by it
 
 engine-packages:
 	$(call install,$(ENGINE_PACKAGES))
+
+cluster-deps: ## install what the tests of the courier need besides etcd
+	$(call install,$(CLUSTER_PACKAGES))
 
 fuzz-deps: ## install what libFuzzer is built with
 	$(call install,g++)

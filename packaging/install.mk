@@ -12,6 +12,7 @@ docdir      = $(datarootdir)/doc/oci-link
 # systemd has its own beside these, and looks in both.
 unitdir     = $(prefix)/lib/systemd/system
 tmpfilesdir = $(prefix)/lib/tmpfiles.d
+sysusersdir = $(prefix)/lib/sysusers.d
 # Debian's zsh looks elsewhere than zsh's own.
 zshdir      = $(datarootdir)/zsh/site-functions
 bashdir     = $(datarootdir)/bash-completion/completions
@@ -28,7 +29,7 @@ HOOKS    = $(notdir $(wildcard hooks/hooks.d/*.json))
 # The paths in the files of this repository, and those where they are installed.
 PLACED   = sed 's|/usr\(/local\)\?/bin/oci-link|$(bindir)/oci-link|g'
 
-.PHONY: install uninstall
+.PHONY: install uninstall install-cluster uninstall-cluster
 
 install: ## into PREFIX (/usr/local), below DESTDIR; build it first
 	@test -x $(BINARY) || { echo "no $(BINARY): make build" >&2; exit 1; }
@@ -62,3 +63,19 @@ uninstall: ## out of PREFIX again; ends all links, unless there is a DESTDIR
 	rm -f $(DESTDIR)$(mandir)/man5/oci-link.toml.5.gz $(DESTDIR)$(mandir)/man7/oci-link-annotations.7.gz
 	rm -rf $(DESTDIR)$(datadir)/oci-link $(DESTDIR)$(docdir)
 	$(if $(DESTDIR),,packaging/scripts/postrm remove)
+
+# The courier is of use on hosts in a cluster only.
+install-cluster: ## the courier into PREFIX (/usr/local), below DESTDIR; build it first
+	@test -x $(COURIER) || { echo "no $(COURIER): make build" >&2; exit 1; }
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(unitdir) $(sysusersdir) $(docdir)-cluster)
+	$(INSTALL_PROGRAM) $(COURIER) $(DESTDIR)$(bindir)/.oci-link-cluster.new
+	mv -f $(DESTDIR)$(bindir)/.oci-link-cluster.new $(DESTDIR)$(bindir)/oci-link-cluster
+	$(PLACED) packaging/systemd/oci-link-cluster.service >$(DESTDIR)$(unitdir)/oci-link-cluster.service
+	chmod 644 $(DESTDIR)$(unitdir)/oci-link-cluster.service
+	$(INSTALL_DATA) packaging/sysusers.d/oci-link-cluster.conf $(DESTDIR)$(sysusersdir)
+	$(INSTALL_DATA) LICENSE docs/cluster.md $(DESTDIR)$(docdir)-cluster
+
+uninstall-cluster: ## the courier out of PREFIX again; stop it first
+	rm -f $(DESTDIR)$(bindir)/oci-link-cluster $(DESTDIR)$(unitdir)/oci-link-cluster.service
+	rm -f $(DESTDIR)$(sysusersdir)/oci-link-cluster.conf
+	rm -rf $(DESTDIR)$(docdir)-cluster

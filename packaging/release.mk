@@ -3,28 +3,35 @@
 # Tools of others, built once. CI builds cargo-deny only: the tools for packages take longer than its
 # tests.
 TOOLS     = $(TARGET_DIR)/tools
+COURIER_DENY = $(TOOLS)/bin/cargo-deny --locked --manifest-path cluster/Cargo.toml \
+    --config cluster/deny.toml
 STAGE     = target/stage
 RELEASED  = $(TARGET_DIR)/release-files
 # The same sources give the same bytes: no file is younger than the last commit.
 EPOCH     = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 REPEATABLE = SOURCE_DATE_EPOCH=$(EPOCH) TZ=UTC LC_ALL=C
 STAGED    = $(MAKE) --no-print-directory install PREFIX=/usr
+STAGED_COURIER = $(MAKE) --no-print-directory install-cluster PREFIX=/usr
 
 .PHONY: packages deb rpm package-tools deny-tool release-tools release-check release check-deps deny test-packages
 
 packages: deb rpm ## both
 
-deb: package-tools build ## a package for dpkg, of what `make install` installs
-	rm -rf $(STAGE)/deb
+deb: package-tools build ## packages for dpkg, of what `make install` and `install-cluster` install
+	rm -rf $(STAGE)/deb $(STAGE)/deb-cluster
+	$(STAGED_COURIER) DESTDIR=$(STAGE)/deb-cluster >/dev/null
 	$(STAGED) DESTDIR=$(STAGE)/deb zshdir=/usr/share/zsh/vendor-completions >/dev/null
 	mkdir -p $(RELEASED) && rm -f $(RELEASED)/*.deb
 	$(REPEATABLE) $(TOOLS)/bin/cargo-deb deb --no-build --no-strip -o $(RELEASED)/
+	$(REPEATABLE) $(TOOLS)/bin/cargo-deb deb --no-build --no-strip -p oci-link-cluster -o $(RELEASED)/
 
 rpm: package-tools build ## the same for rpm
-	rm -rf $(STAGE)/rpm
+	rm -rf $(STAGE)/rpm $(STAGE)/rpm-cluster
+	$(STAGED_COURIER) DESTDIR=$(STAGE)/rpm-cluster >/dev/null
 	$(STAGED) DESTDIR=$(STAGE)/rpm >/dev/null
 	mkdir -p $(RELEASED) && rm -f $(RELEASED)/*.rpm
 	$(REPEATABLE) $(TOOLS)/bin/cargo-generate-rpm generate-rpm --source-date $(EPOCH) -o $(RELEASED)/
+	$(REPEATABLE) $(TOOLS)/bin/cargo-generate-rpm generate-rpm --source-date $(EPOCH) -p cluster -o $(RELEASED)/
 
 package-tools: ## what makes packages, into target/tools
 	$(call tool,cargo-deb@3.8.0 cargo-generate-rpm@0.21.1)
@@ -40,9 +47,12 @@ release-tools: package-tools deny-tool ## what a release needs besides
 
 release: release-check release-tools check-deps packages ## program, packages, SBOM and checksums, into target/release-files
 	cp $(BINARY) $(RELEASED)/oci-link-$(firstword $(subst -, ,$(HOST)))
+	cp $(COURIER) $(RELEASED)/oci-link-cluster-$(firstword $(subst -, ,$(HOST)))
 	$(REPEATABLE) $(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --no-build-deps \
 	    --target $(TARGET) --override-filename oci-link.cdx
 	mv oci-link.cdx.json $(RELEASED)/
+	@# The tool does the same for each member of the workspace, beside its Cargo.toml.
+	@[ ! -e cluster/oci-link.cdx.json ] || mv cluster/oci-link.cdx.json $(RELEASED)/oci-link-cluster.cdx.json
 	cd $(RELEASED) && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && cat SHA256SUMS
 
 # Prints one line for each step of RELEASING.md that was left out. `.git` is looked for here and not by
@@ -53,6 +63,8 @@ release-check: ## the steps of RELEASING.md that can be checked; a part of relea
 	if [ -z "$$version" ]; then fail "Cargo.toml has no version"; \
 	elif ! awk -v version="$$version" '$$1 == "##" && $$2 == version { found = 1 } END { exit !found }' \
 	    CHANGELOG.md; then fail "CHANGELOG.md has no section '## $$version': add it, with the date"; fi; \
+	grep -qx "version = \"$$version\"" cluster/Cargo.toml \
+	    || fail "cluster/Cargo.toml has another version than Cargo.toml"; \
 	for file in RELEASING.md SECURITY.md; do \
 	    [ -f $$file ] || fail "$$file is missing"; done; \
 	if [ ! -e .git ]; then \
@@ -70,18 +82,21 @@ release-check: ## the steps of RELEASING.md that can be checked; a part of relea
 # by ADVISORIES=skip.
 check-deps: release-tools ## licences, sources, bans and advisories of what we depend on
 	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
+	$(COURIER_DENY) check bans licenses sources
 ifeq ($(ADVISORIES),skip)
 	@echo "advisories: NOT CHECKED, as ADVISORIES=skip says" >&2
 else
-	@$(TOOLS)/bin/cargo-deny --locked check advisories || { \
+	@$(TOOLS)/bin/cargo-deny --locked check advisories && $(COURIER_DENY) check advisories || { \
 	    echo "advisories: found, or not to be had; ADVISORIES=skip leaves them out" >&2; exit 1; }
 endif
 
 # For CI: a machine that cannot fetch the database of advisories checks the rest.
 deny: deny-tool ## as check-deps; without the database of advisories, all but these
 	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
+	$(COURIER_DENY) check bans licenses sources
 	@if GIT_TERMINAL_PROMPT=0 timeout 120 $(TOOLS)/bin/cargo-deny --locked fetch db; then \
-	    $(TOOLS)/bin/cargo-deny --locked check --disable-fetch advisories; \
+	    $(TOOLS)/bin/cargo-deny --locked check --disable-fetch advisories \
+	    && $(COURIER_DENY) check --disable-fetch advisories; \
 	else echo "advisories: NOT CHECKED: their database cannot be fetched" >&2; fi
 
 test-packages: engine-deps packages ## installed, used, upgraded and removed, on a Debian of their own

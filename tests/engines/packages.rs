@@ -63,7 +63,11 @@ impl Package {
         let extension = if self == Self::Deb { "deb" } else { "rpm" };
         let entries = fs::read_dir(directory).expect("packages are built");
         let paths = entries.map(|entry| entry.expect("readable").path());
-        let mut paths = paths.filter(|path| path.extension() == Some(extension.as_ref()));
+        // That of the courier lies beside it.
+        let mut paths = paths.filter(|path| {
+            let is_courier = path.to_string_lossy().contains("oci-link-cluster");
+            path.extension() == Some(extension.as_ref()) && !is_courier
+        });
         let path = paths.next().unwrap_or_else(|| panic!("no .{extension}"));
         assert_eq!(paths.next(), None, "which .{extension}?");
         machine.install(&path, "/root/package");

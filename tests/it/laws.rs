@@ -1,6 +1,7 @@
 //! Rules of the source tree that the compiler does not check: which folder may import which, that no
 //! two files import each other, and where unsafe code may be. ARCHITECTURE.md gives the reasons.
 
+mod courier;
 mod imports;
 
 use imports::{SourceFile, sources};
