@@ -77,7 +77,7 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
             let row = |record| {
                 let mut row = row(host, record, &known, &by(record), &disputes);
                 if arguments.no_trunc {
-                    row[0] = record.id.as_str().into();
+                    row[0] = record.id.to_string().into();
                 }
                 row
             };

@@ -17,17 +17,20 @@ use crate::sys::net::netlink::uapi::{
     NFPROTO_BRIDGE, NFT_MSG_DELRULE, NFT_MSG_DELSETELEM, NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN,
     NFT_MSG_GETRULE, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE,
     NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT, NFT_TABLE_F_DORMANT,
-    NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_DATA_VALUE,
-    NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
-    NFTA_RULE_TABLE, NFTA_RULE_USERDATA, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS,
-    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL,
-    NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_USERDATA,
-    NFTA_TABLE_FLAGS, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
+    NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_CHAIN_USE,
+    NFTA_DATA_VALUE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_LIST_ELEM, NFTA_RULE_CHAIN,
+    NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE, NFTA_RULE_USERDATA, NFTA_SET_ELEM_KEY,
+    NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS,
+    NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME,
+    NFTA_SET_USERDATA, NFTA_TABLE_FLAGS, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
+use nix::libc::NF_ACCEPT;
 
 /// Runs before `br_netfilter` hands a bridged packet to the chains of IPv4 and IPv6.
 const PRIORITY: i32 = -10;
+/// The policy of our chains.
+const ACCEPT: u32 = NF_ACCEPT.unsigned_abs();
 /// Tells `nft` how to print the keys (`NFTNL_UDATA_SET_KEYBYTEORDER`): type, length, value.
 const HOST_BYTE_ORDER: [u8; 6] = {
     let [a, b, c, d] = 1_u32.to_ne_bytes();
@@ -89,7 +92,7 @@ fn add_chain(transaction: &mut Transaction, chain: &Chain) {
             hook.number(NFTA_HOOK_HOOKNUM, number);
             hook.bytes(NFTA_HOOK_PRIORITY, &PRIORITY.to_be_bytes());
         });
-        body.text(NFTA_CHAIN_TYPE, "filter");
+        body.text(NFTA_CHAIN_TYPE, "filter").number(NFTA_CHAIN_POLICY, ACCEPT);
     });
 }
 
@@ -179,9 +182,11 @@ pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<
                 is_dormant = flags & NFT_TABLE_F_DORMANT != 0;
             } else if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
                 let is_hooked = all.get(NFTA_CHAIN_HOOK).is_some();
+                let accepts = !is_hooked || all.number(NFTA_CHAIN_POLICY) == Some(ACCEPT);
                 let has = |chain: &&Chain| {
                     all.text(NFTA_CHAIN_NAME) == Some(chain.name)
                         && chain.hook.is_some() == is_hooked
+                        && accepts
                 };
                 let rules = chains.iter().find(has).map(Chain::uses);
                 let uses = all.number(NFTA_CHAIN_USE).and_then(|uses| usize::try_from(uses).ok());

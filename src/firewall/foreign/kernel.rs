@@ -154,7 +154,7 @@ impl Kernel {
                 let chain =
                     family_of(message).and_then(|family| chain(family, &message.attributes()));
                 found.extend(chain.filter(|chain| {
-                    let ours = chain.family == "inet" && chain.table == TABLE;
+                    let ours = ["inet", "bridge"].contains(&chain.family) && chain.table == TABLE;
                     counts(chain) && !ours
                 }));
             },

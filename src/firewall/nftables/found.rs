@@ -9,18 +9,21 @@ use crate::model::OwnerTag;
 use crate::sys::net::netlink::message::{Attributes, Batch};
 use crate::sys::net::netlink::uapi::{
     NF_INET_FORWARD, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETTABLE, NFT_MSG_NEWCHAIN,
-    NFT_MSG_NEWTABLE, NFT_TABLE_F_DORMANT, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_USE,
-    NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY,
-    NFTA_IMMEDIATE_DATA, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE,
-    NFTA_RULE_USERDATA, NFTA_TABLE_FLAGS, NFTA_VERDICT_CODE, NLM_F_DUMP,
+    NFT_MSG_NEWTABLE, NFT_TABLE_F_DORMANT, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY,
+    NFTA_CHAIN_USE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_HOOK_HOOKNUM,
+    NFTA_HOOK_PRIORITY, NFTA_IMMEDIATE_DATA, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
+    NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_TABLE_FLAGS, NFTA_VERDICT_CODE, NLM_F_DUMP,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
-use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP, NFT_JUMP};
+use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP, NF_DROP, NFT_JUMP};
 
 /// The chain through which packets come.
 pub(super) const CHAIN: &str = "forward";
 /// `filter - 10`: runs before iptables, whose drops still apply after an accept here.
 pub(super) const PRIORITY: i32 = -10;
+
+/// The policy of a chain that drops what no rule accepts.
+const DROP: u32 = NF_DROP.unsigned_abs();
 
 /// What the kernel says of the table and of its chain, in one request.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,6 +32,7 @@ pub(super) struct State {
     pub(super) uses: Option<usize>,
     is_dormant: bool,
     is_hooked: bool,
+    drops: bool,
 }
 
 impl State {
@@ -48,6 +52,7 @@ impl State {
             } else if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
                 let hook = all.inside(NFTA_CHAIN_HOOK);
                 state.uses = all.number(NFTA_CHAIN_USE).and_then(|uses| usize::try_from(uses).ok());
+                state.drops = all.number(NFTA_CHAIN_POLICY) == Some(DROP);
                 state.is_hooked = hook.number(NFTA_HOOK_HOOKNUM) == Some(NF_INET_FORWARD)
                     && hook.get(NFTA_HOOK_PRIORITY) == Some(&PRIORITY.to_be_bytes()[..]);
             }
@@ -55,9 +60,9 @@ impl State {
         Ok(state)
     }
 
-    /// Whether packets reach the chain.
+    /// Whether packets reach the chain, and pass it if no rule drops them.
     pub(super) fn is_reached(self) -> bool {
-        !self.is_dormant && self.is_hooked
+        !self.is_dormant && self.is_hooked && !self.drops
     }
 
     /// Whether a chain of this name exists that no packet reaches. The kernel refuses to change its hook.

@@ -9,7 +9,7 @@ use crate::firewall::nftables::messages::interface;
 use crate::firewall::walls::Walls;
 use crate::model::BridgeName;
 use crate::sys::net::netlink::uapi::{
-    NFT_CMP_NEQ, NFT_META_MARK, NFT_META_OIFNAME, NFT_REG32_00 as REGISTER,
+    NFT_CMP_NEQ, NFT_META_IIFNAME, NFT_META_MARK, NFT_META_OIFNAME, NFT_REG32_00 as REGISTER,
 };
 use nix::libc::NF_DROP;
 
@@ -46,12 +46,20 @@ fn gate_rules(gates: &[BridgeName]) -> Vec<Rule> {
     };
     add("from a port", [has_mark(ISOLATED_OUT).to_vec(), state_lacks(ANSWERS), drop()]);
     let to = || has_mark(ISOLATED_IN).to_vec();
-    add("to a port", [to(), is_foreign(), drop()]);
-    add("to a port, not tracked", [to(), state_has(NOT_TRACKED), drop()]);
+    // Bridged packets only: a routed one may come with a mark that the host restored from a connection.
+    for gate in gates {
+        let leaves = || leaves_by(interface(gate));
+        for (way, comes) in ways(gate, NFT_META_IIFNAME) {
+            let marked = || [comes.clone(), leaves(), to()].concat();
+            add(&format!("{way} to a port"), [marked(), is_foreign(), drop()]);
+            let not_tracked = [marked(), state_has(NOT_TRACKED), drop()];
+            add(&format!("{way} to a port, not tracked"), not_tracked);
+        }
+    }
     // Judged, or restored from a connection by the host.
     add("judged", [to(), Vec::new(), unmark(ISOLATED_IN)]);
     for gate in gates {
-        for (way, leaves) in ways(gate) {
+        for (way, leaves) in ways(gate, NFT_META_OIFNAME) {
             let parts = [leaves.clone(), is_foreign(), mark(ISOLATED_IN)];
             add(&format!("out by {way}"), parts);
             let parts = [leaves, state_has(NOT_TRACKED), mark(ISOLATED_IN)];
@@ -70,7 +78,7 @@ pub(super) fn gate_of(comment: &str) -> Option<BridgeName> {
 /// The number of rules that [`gate_rules`] returns.
 fn count(gates: &[BridgeName]) -> usize {
     let ways = gates.iter().map(|gate| 1 + usize::from(gate.vlans().is_some()));
-    if gates.is_empty() { 0 } else { 4 + 2 * ways.sum::<usize>() }
+    if gates.is_empty() { 0 } else { 2 + 4 * ways.sum::<usize>() }
 }
 
 /// Matches packets of tracked connections that are neither answers nor for a published port.
@@ -99,10 +107,12 @@ fn state_has(bits: u32) -> Vec<Expression> {
     ]
 }
 
-/// The interfaces by which a packet is routed to a bridge: the bridge itself and its VLANs.
-fn ways(gate: &BridgeName) -> Vec<(String, Vec<Expression>)> {
-    let vlans = gate.vlans().map(|vlans| (format!("{vlans}*"), leaves_by(vlans.into_bytes())));
-    [Some((gate.to_string(), leaves_by(interface(gate)))), vlans].into_iter().flatten().collect()
+/// The interfaces by which packets come from a bridge or are routed to it, the bridge and its VLANs, each with what
+/// matches it as the value of `key`.
+fn ways(gate: &BridgeName, key: u32) -> Vec<(String, Vec<Expression>)> {
+    let is = |name| vec![Expression::Meta { key, to: REGISTER }, equals(name)];
+    let vlans = gate.vlans().map(|vlans| (format!("{vlans}*"), is(vlans.into_bytes())));
+    [Some((gate.to_string(), is(interface(gate)))), vlans].into_iter().flatten().collect()
 }
 
 /// Matches packets that leave by an interface whose name begins with these bytes.

@@ -18,12 +18,13 @@ use crate::sys::net::netlink::uapi::{
     NF_INET_FORWARD, NFPROTO_UNSPEC, NFT_MSG_DELCHAIN, NFT_MSG_DELRULE, NFT_MSG_DELSET,
     NFT_MSG_DELTABLE, NFT_MSG_GETGEN, NFT_MSG_GETSET, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE,
     NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME,
-    NFTA_CHAIN_TYPE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
-    NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL, NFTA_SET_ID,
-    NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_TABLE_FLAGS, NLM_F_APPEND,
-    NLM_F_CREATE, NLM_F_DUMP,
+    NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN,
+    NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_SET_FLAGS,
+    NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME,
+    NFTA_TABLE_FLAGS, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
+use nix::libc::NF_ACCEPT;
 
 /// Numbers of the data types that `nft` uses (`enum datatypes`). The kernel only stores them.
 const IPV4_ADDR: u32 = 7;
@@ -72,7 +73,7 @@ pub(crate) fn make(link: &mut Netlink, walls: &Walls, strays: Strays) -> Result<
             hook.number(NFTA_HOOK_HOOKNUM, NF_INET_FORWARD);
             hook.bytes(NFTA_HOOK_PRIORITY, &PRIORITY.to_be_bytes());
         });
-        body.text(NFTA_CHAIN_TYPE, "filter");
+        body.text(NFTA_CHAIN_TYPE, "filter").number(NFTA_CHAIN_POLICY, NF_ACCEPT.unsigned_abs());
     });
     if !there.iter().map(|(_, name)| name).eq(wanted.iter().map(|rule| &rule.comment)) {
         for (handle, _) in &there {

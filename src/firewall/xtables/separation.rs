@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! OCI-LINK-ISOLATE   from an isolated port, and no answer: DROP
-//! OCI-LINK-ISOLATE   to an isolated port, no answer and not to a published port: DROP
+//! OCI-LINK-ISOLATE   on one bridge, to an isolated port, no answer and not to a published port: DROP
 //! OCI-LINK-ISOLATE   to an isolated port: take the mark off
 //! OCI-LINK-ISOLATE   out by a bridge with isolated ports or by a VLAN of it, likewise: mark it
 //! OCI-LINK-ISOLATE   -i br -o br -j DROP          one per pair of isolated bridges
@@ -10,7 +10,8 @@
 //!
 //! The marks of the first three rules are those of the table of family `bridge`, which knows the port of a
 //! bridged packet. The port of a routed packet is known after this chain only: the fourth rule marks it, and
-//! that table drops it if the port is isolated.
+//! that table drops it if the port is isolated. A routed packet may come with such a mark, if the host saves
+//! marks in connections and restores them. So the second rule is about bridged packets only.
 
 use crate::firewall::bridge::{ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::walls::Walls;
@@ -27,9 +28,14 @@ pub(crate) fn separation(walls: &Walls) -> Vec<String> {
             "-A {ISOLATE} -m mark --mark {ISOLATED_OUT:#x}/{ISOLATED_OUT:#x} \
              -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP"
         ));
-        all.push(format!(
-            "-A {ISOLATE} -m mark --mark {ISOLATED_IN:#x}/{ISOLATED_IN:#x} {FOREIGN} -j DROP"
-        ));
+        all.extend(walls.gates.iter().flat_map(|gate| {
+            ways(gate).map(move |way| {
+                format!(
+                    "-A {ISOLATE} -i {way} -o {gate} -m mark --mark {ISOLATED_IN:#x}/{ISOLATED_IN:#x} \
+                     {FOREIGN} -j DROP"
+                )
+            })
+        }));
         // Judged, or restored from a connection by the host.
         all.push(format!(
             "-A {ISOLATE} -m mark --mark {ISOLATED_IN:#x}/{ISOLATED_IN:#x} -j MARK \
@@ -37,19 +43,22 @@ pub(crate) fn separation(walls: &Walls) -> Vec<String> {
         ));
     }
     for gate in &walls.gates {
-        for way in [Some(gate.to_string()), gate.vlans().map(|vlans| format!("{vlans}+"))] {
-            all.extend(way.map(|way| {
-                format!(
-                    "-A {ISOLATE} -o {way} {FOREIGN} -j MARK \
-                     --set-xmark {ISOLATED_IN:#x}/{ISOLATED_IN:#x}"
-                )
-            }));
-        }
+        all.extend(ways(gate).map(|way| {
+            format!(
+                "-A {ISOLATE} -o {way} {FOREIGN} -j MARK \
+                 --set-xmark {ISOLATED_IN:#x}/{ISOLATED_IN:#x}"
+            )
+        }));
     }
     let bridges = &walls.bridges;
     let pairs = bridges.iter().flat_map(|from| bridges.iter().map(move |to| (from, to)));
     all.extend(pairs.map(|(from, to)| format!("-A {ISOLATE} -i {from} -o {to} -j DROP")));
     all
+}
+
+/// The interfaces by which packets come from a bridge or are routed to it: the bridge and its VLANs.
+fn ways(gate: &BridgeName) -> impl Iterator<Item = String> {
+    [Some(gate.to_string()), gate.vlans().map(|vlans| format!("{vlans}+"))].into_iter().flatten()
 }
 
 /// Matches packets that are neither answers nor for a published port.
@@ -66,7 +75,8 @@ pub(crate) fn gates_of(there: &[String]) -> Vec<BridgeName> {
 
 /// Whether a rule of the chain separates two bridges.
 pub(crate) fn is_between_bridges(rule: &str) -> bool {
-    rule.strip_prefix("-A OCI-LINK-ISOLATE -i ").is_some()
+    let words = rule.strip_prefix("-A OCI-LINK-ISOLATE -i ").map(|rest| rest.split(' ').count());
+    words == Some("BRIDGE -o BRIDGE -j DROP".split(' ').count())
 }
 
 #[cfg(test)]
@@ -81,8 +91,12 @@ mod tests {
         let expected = [
             "-A OCI-LINK-ISOLATE -m mark --mark 0x20000000/0x20000000 -m conntrack ! --ctstate \
              RELATED,ESTABLISHED -j DROP",
-            "-A OCI-LINK-ISOLATE -m mark --mark 0x40000000/0x40000000 -m conntrack ! --ctstate \
+            "-A OCI-LINK-ISOLATE -i a -o a -m mark --mark 0x40000000/0x40000000 -m conntrack ! --ctstate \
              RELATED,ESTABLISHED,DNAT -j DROP",
+            "-A OCI-LINK-ISOLATE -i a.+ -o a -m mark --mark 0x40000000/0x40000000 -m conntrack ! --ctstate \
+             RELATED,ESTABLISHED,DNAT -j DROP",
+            "-A OCI-LINK-ISOLATE -i a23456789012345 -o a23456789012345 -m mark --mark 0x40000000/0x40000000 \
+             -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
             "-A OCI-LINK-ISOLATE -m mark --mark 0x40000000/0x40000000 -j MARK \
              --set-xmark 0x0/0x40000000",
             "-A OCI-LINK-ISOLATE -o a -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
@@ -96,6 +110,6 @@ mod tests {
         assert_eq!(rules, expected);
         assert_eq!(gates_of(&rules), names);
         let between: Vec<&String> = rules.iter().filter(|rule| is_between_bridges(rule)).collect();
-        assert_eq!(between, [expected[6]]);
+        assert_eq!(between, [expected[8]]);
     }
 }

@@ -45,6 +45,7 @@ fn narrow(backend: BackendName) -> Vec<Vec<&'static str>> {
             ],
             vec!["nft insert rule inet oci-link ranges accept"],
             vec!["nft delete chain inet oci-link forward", "nft add chain inet oci-link forward"],
+            vec!["nft add chain inet oci-link forward { policy drop; }"],
         ],
         _ => vec![
             vec![
@@ -58,6 +59,7 @@ fn narrow(backend: BackendName) -> Vec<Vec<&'static str>> {
         all.pop();
     }
     all.push(vec![SLEEPING]);
+    all.push(vec!["nft add chain bridge oci-link forward { policy drop; }"]);
     all.push(vec![
         "nft insert rule bridge oci-link forward accept",
         "nft insert rule bridge oci-link input accept",
@@ -69,7 +71,7 @@ fn narrow(backend: BackendName) -> Vec<Vec<&'static str>> {
 fn leftovers(host: &Host) -> String {
     let mut nft = std::process::Command::new("nft");
     let rules = host.run(nft.args(["list", "ruleset"])).ok();
-    let words = ["dormant", "10.77.0.0/24", "fd77::/64"];
+    let words = ["dormant", "policy drop", "10.77.0.0/24", "fd77::/64"];
     rules.lines().filter(|line| words.iter().any(|word| line.contains(word))).collect()
 }
 

@@ -141,4 +141,23 @@ each_backend! {
         }
         end(&db);
     }
+
+    /// A routed packet of a connection without an answer comes with the marks of the one before it.
+    fn datagrams_without_an_answer_arrive(backend) {
+        let host = open_host(backend);
+        saves_marks(&host);
+        let one = neighbour(&host, "one");
+        let (outside, _) = outside(&host);
+        let db = isolated(&host, "db", "in").build();
+        settle(&host);
+        db.run().ok();
+        for (its, ours) in both("10.79.0.9", "fd79::9").into_iter().zip(one.addresses()) {
+            let at = |ip| SocketAddr::new(ip, 5353);
+            let (away, inside) = (socket(&outside, at(its)), socket(one.netns(), at(ours)));
+            for number in 0..4 {
+                assert!(gets(&away, &inside), "{ours}: datagram {number}");
+            }
+        }
+        end(&db);
+    }
 }
