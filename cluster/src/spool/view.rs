@@ -14,7 +14,7 @@ pub(crate) struct View {
     pub(crate) boot: String,
     /// `CLOCK_BOOTTIME` in ms at which it was proved that the spool was complete; `None`: never yet.
     pub(crate) fresh_ms: Option<u64>,
-    /// Who says so.
+    /// The store that the proof comes from, for people.
     pub(crate) by: String,
     /// Whether this host's own records are out.
     pub(crate) published: bool,

@@ -20,7 +20,7 @@ fn pair(cluster: &Cluster) -> (Host, Host) {
 
 #[test]
 #[ignore = "needs etcd: make test-cluster"]
-fn a_short_cut_is_seen_by_nobody() {
+fn a_short_cut_is_not_seen_by_other_hosts() {
     let cluster = Cluster::new(&["a", "b"]);
     let (a, b) = pair(&cluster);
     cluster.switch.cut(a.number);

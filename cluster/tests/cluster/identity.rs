@@ -1,4 +1,4 @@
-//! Who a host is: its name, its certificate, its role.
+//! The identity of a host: its name, its certificate, its role.
 
 use crate::cluster::Cluster;
 use crate::courier::{Host, PATIENCE};

@@ -38,7 +38,9 @@ fn a_record_appears_on_the_other_host_changes_and_goes() {
     a.eventually("three more", seconds(2), |a| a.copies().len() == 4);
     let leases = cluster.admin(&["lease", "list"]);
     assert_eq!(leases.lines().count(), 1 + 2, "one for each host: {leases}");
+    let before = cluster.revision();
     a.always("fresh", seconds(4), |a| a.age() < seconds(4) && a.problem().is_empty());
+    assert_eq!(cluster.revision(), before, "hosts without news write nothing");
     assert_is_well(&a);
 }
 
