@@ -1,7 +1,10 @@
 //! Configuration: config.toml merged with the global command-line flags, fully checked.
 
+mod cluster;
 pub(crate) mod users;
 
+pub(crate) use self::cluster::ClusterConfig;
+use self::cluster::ClusterTable;
 use crate::error::{Context, Error, Kind, Result};
 use crate::firewall::Choice;
 use crate::link::env::Dialect;
@@ -66,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) log_level: LevelFilter,
     /// The log file; `None` means syslog.
     pub(crate) log_file: Option<PathBuf>,
+    /// Links to containers of other hosts; `None` means that there are none.
+    pub(crate) cluster: Option<ClusterConfig>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -78,6 +83,7 @@ struct ConfigFile {
     docker: DockerTable,
     runtime: RuntimeTable,
     log: LogTable,
+    cluster: Option<ClusterTable>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -152,6 +158,7 @@ impl Default for Config {
             runtime: None,
             log_level: LevelFilter::Info,
             log_file: None,
+            cluster: None,
         }
     }
 }
@@ -287,6 +294,7 @@ impl Config {
             runtime: file.runtime.command.or(usual.runtime),
             log_level,
             log_file: file.log.file,
+            cluster: file.cluster.map(|table| table.checked(&refuse)).transpose()?,
         })
     }
 }

@@ -53,7 +53,7 @@ pub mod testing {
         Address, Admitted, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine,
         Family, Flow, Hostname, HostsPlace, Inode, Instance, Isolation, NamespaceName, Network,
         OnBridge, OwnerTag, Phase, Pod, PodKey, PodName, PortRange, PortSet, Protocol, Record,
-        Reference, StateId, Variable,
+        Reference, Share, StateId, Variable,
     };
     pub use crate::store::{Change, Commit, Found, NewerRecord, Store, open as open_store};
     pub use crate::sys::hosts::HostsFile;

@@ -13,9 +13,10 @@ use crate::host::{Host, Locked};
 use crate::lifecycle::isolating;
 use crate::lifecycle::lookup::look_up;
 use crate::lifecycle::planning::plan;
+use crate::lifecycle::remote;
 use crate::link::env::passed;
 use crate::link::{OnMissing, Plan};
-use crate::model::{Flow, HostsPlace, KnownRecords, LinkState, PortRange, Record, Reference};
+use crate::model::{Flow, HostsPlace, KnownRecords, LinkState, PortRange, Record};
 use crate::sys::file::shown;
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     // Reading the rules clears the environment, so `TERM` and `NO_COLOR` are read first.
     let paint = Paint::for_stdout();
-    let reference = Reference::of_link(&arguments.container)?;
+    let reference = remote::named(host, &arguments.container)?;
     // One lock for all reads: a container that starts meanwhile would look like a difference.
     let locked = host.lock()?;
     let record = look_up(host.store.as_ref(), &reference)?;

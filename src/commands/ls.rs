@@ -11,10 +11,9 @@ use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::disputes::{AliasDispute, NameDispute, about_aliases, about_names};
 use crate::lifecycle::lookup::look_up;
+use crate::lifecycle::remote;
 use crate::link::carry::has_routed_flows;
-use crate::model::{
-    Alias, ContainerId, Hostname, KnownRecords, LinkState, Phase, Record, Reference,
-};
+use crate::model::{Alias, ContainerId, Hostname, KnownRecords, LinkState, Phase, Record};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
@@ -39,7 +38,7 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
         return records.iter().try_for_each(|record| say(&format!("{}\n", record.name)));
     }
     if let Some(container) = &arguments.aliases {
-        let record = look_up(host.store.as_ref(), &Reference::of_link(container)?)?;
+        let record = look_up(host.store.as_ref(), &remote::named(host, container)?)?;
         return record
             .links
             .iter()

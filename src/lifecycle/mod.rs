@@ -26,6 +26,7 @@ pub(crate) mod one_run;
 pub(crate) mod orphans;
 pub(crate) mod planning;
 pub(crate) mod privileges;
+pub(crate) mod remote;
 pub(crate) mod renamed;
 pub(crate) mod replan;
 pub(crate) mod routing;
