@@ -13,6 +13,7 @@
 //! The library is for the program `oci-link`: its interface is [`run`].
 
 pub(crate) mod cli;
+pub(crate) mod cluster;
 pub(crate) mod commands;
 pub(crate) mod compose;
 pub(crate) mod config;
@@ -39,6 +40,16 @@ pub(crate) mod watch;
 pub use commands::run;
 #[doc(hidden)]
 pub use sys::process::entry;
+
+/// What a program uses that carries records from host to host. Not an interface: it may change at any
+/// time.
+#[doc(hidden)]
+pub mod courier {
+    pub use crate::cluster::format::{
+        Refused, offer, offer_bytes, presence, presence_bytes, view, view_bytes, want, want_bytes,
+    };
+    pub use crate::model::{Guest, HostName, Offer, PeerRun, View, Want};
+}
 
 /// What the tests, the benchmark and the fuzz targets use. Not an interface: it may change at any
 /// time.

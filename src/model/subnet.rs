@@ -60,6 +60,11 @@ impl Subnet {
         }
         Ok(Self { ip, prefix })
     }
+
+    /// Whether the network contains `ip`.
+    pub(crate) fn contains(&self, ip: IpAddr) -> bool {
+        is_inside(ip, self.ip, self.prefix)
+    }
 }
 
 impl fmt::Display for Subnet {
@@ -123,5 +128,14 @@ mod tests {
         ] {
             assert!(Subnet::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_network_contains_its_addresses() {
+        let contains =
+            |network: &str, ip: &str| Subnet::parse(network).unwrap().contains(ip.parse().unwrap());
+        assert!(contains("10.10.1.0/24", "10.10.1.0") && contains("10.10.1.0/24", "10.10.1.255"));
+        assert!(!contains("10.10.1.0/24", "10.10.2.0") && !contains("10.10.1.0/24", "fd00::1"));
+        assert!(contains("fd00::/64", "fd00::2") && !contains("fd00::/64", "fd00:0:0:1::2"));
     }
 }
