@@ -11,6 +11,7 @@ use crate::link::env::Dialect;
 use crate::model::{BackendName, Bind, BridgeName, TakesOver, parse_wait};
 use crate::sys::file;
 use crate::sys::hosts::mount_source;
+use crate::sys::private_dir::{PASSABLE, PRIVATE};
 use crate::sys::site::{Whose, whose};
 use log::LevelFilter;
 use serde::Deserialize;
@@ -211,6 +212,7 @@ impl Config {
             bind: bind.and_then(Bind::parse).unwrap_or(usual.bind),
             runtime: path(table.get("runtime"), "command").or(usual.runtime),
             log_file: path(table.get("log"), "file").or(usual.log_file),
+            cluster: cluster::salvaged(text),
             ..usual
         }
     }
@@ -220,6 +222,11 @@ impl Config {
         self.state_dir = overrides.state_dir.unwrap_or_else(|| std::mem::take(&mut self.state_dir));
         self.log_level = overrides.log_level.unwrap_or(self.log_level);
         self.log_file = overrides.log_file.or_else(|| self.log_file.take());
+    }
+
+    /// The mode of the state directory. With `[cluster]` another user may pass to one of its folders.
+    pub(crate) fn state_mode(&self) -> u32 {
+        if self.cluster.is_some() { PASSABLE } else { PRIVATE }
     }
 
     /// Parses the text of config.toml. `path` names the file in error messages.

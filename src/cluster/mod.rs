@@ -4,5 +4,7 @@
 
 pub(crate) mod format;
 mod json;
+pub(crate) mod mirror;
+pub(crate) mod offers;
 pub(crate) mod spool;
 pub(crate) mod view;

@@ -20,7 +20,8 @@ pub(crate) fn run(host: &Host, arguments: &Gc) -> Result<()> {
         });
     }
     warn_of_newer(&host.store.newer()?);
-    let repaired = if arguments.all { recovery::end_all(host) } else { recovery::gc(host) }?;
+    let mut repaired = if arguments.all { recovery::end_all(host) } else { recovery::gc(host) }?;
     print_repaired(&repaired.findings)?;
+    repaired.failures.note(recovery::offers::withdraw(host));
     repaired.failures.into_result()
 }

@@ -3,6 +3,7 @@
 use super::link_word::LinkWord;
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
+use super::peers::Shown;
 use super::{say, say_json, warn_of_newer};
 use crate::cli::{Format, Ls};
 use crate::error::Result;
@@ -35,7 +36,10 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     records.retain(|record| !record.is_pod_infra);
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     if arguments.names {
-        return records.iter().try_for_each(|record| say(&format!("{}\n", record.name)));
+        records.iter().try_for_each(|record| say(&format!("{}\n", record.name)))?;
+        let others = Shown::of(host)?;
+        let names = others.iter().flat_map(Shown::names);
+        return names.into_iter().try_for_each(|name| say(&format!("{name}\n")));
     }
     if let Some(container) = &arguments.aliases {
         let record = look_up(host.store.as_ref(), &remote::named(host, container)?)?;
@@ -59,21 +63,34 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     let disputes =
         Disputes::of(about_names(host.store.as_ref(), &records)?, about_aliases(&records));
     let known = KnownRecords::of(&records);
+    let others = Shown::of(host)?;
+    let own = others.as_ref().map(Shown::own_host);
     match arguments.format {
         Format::Table => {
-            let rows: Vec<_> = records
-                .iter()
-                .map(|record| row(host, record, &known, &by(record), &disputes))
-                .collect();
-            table::print(Paint::for_stdout(), &HEADINGS, &rows)
+            let rows = records.iter().map(|record| {
+                let row = row(host, record, &known, &by(record), &disputes);
+                with_host(row, own.map(Cell::from))
+            });
+            let rows: Vec<_> = rows.chain(others.iter().flat_map(Shown::rows)).collect();
+            let headings = with_host(HEADINGS.to_vec(), own.map(|_| "HOST"));
+            table::print(Paint::for_stdout(), &headings, &rows)
         }
-        Format::Json => say_json(
-            &records
-                .iter()
-                .map(|record| disputes.added(summary(host, record, &known, &by(record)), record))
-                .collect::<Value>(),
-        ),
+        Format::Json => {
+            let shown = records.iter().map(|record| {
+                let shown = disputes.added(summary(host, record, &known, &by(record)), record);
+                others.as_ref().map_or_else(|| shown.clone(), |others| others.added(shown.clone()))
+            });
+            say_json(&shown.chain(others.iter().flat_map(Shown::in_full)).collect::<Value>())
+        }
     }
+}
+
+/// Puts the column HOST behind the name, if there is one.
+fn with_host<T>(mut row: Vec<T>, host: Option<T>) -> Vec<T> {
+    if let Some(host) = host {
+        row.insert(2, host);
+    }
+    row
 }
 
 /// What the listed containers claim at once.

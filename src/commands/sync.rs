@@ -14,8 +14,9 @@ pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<()> {
         return check(host);
     }
     warn_of_newer(&host.store.newer()?);
-    let repaired = recovery::sync(host)?;
+    let mut repaired = recovery::sync(host)?;
     print_repaired(&repaired.findings)?;
+    repaired.failures.note(recovery::peers::exchange(host));
     repaired.failures.into_result()
 }
 

@@ -1,6 +1,5 @@
 //! `[cluster]` of config.toml: this host, the others, and how records get from host to host.
 
-use crate::error::{Error, Result};
 use crate::model::{Cluster, HostName, Subnet};
 use crate::sys::file::shown;
 use serde::Deserialize;
@@ -54,12 +53,18 @@ pub(super) struct ClusterTable {
     key: Option<Spanned<PathBuf>>,
 }
 
+/// A config.toml of which only this table is read.
+#[derive(Deserialize)]
+struct Salvaged {
+    cluster: Option<ClusterTable>,
+}
+
 impl ClusterTable {
     /// Checks every value. `refuse` makes the error that names the line of a value.
-    pub(super) fn checked(
+    pub(super) fn checked<E>(
         self,
-        refuse: &impl Fn(Option<Range<usize>>, &str) -> Error,
-    ) -> Result<ClusterConfig> {
+        refuse: &impl Fn(Option<Range<usize>>, &str) -> E,
+    ) -> Result<ClusterConfig, E> {
         let name = HostName::new(self.name.as_ref())
             .map_err(|why| refuse(Some(self.name.span()), &format!("cluster.name: {why}")))?;
         let networks = networks(self.networks.as_ref(), refuse)?;
@@ -83,10 +88,10 @@ impl ClusterTable {
     }
 
     /// Checks the keys of the courier. All are there, or none.
-    fn courier(
+    fn courier<E>(
         &self,
-        refuse: &impl Fn(Option<Range<usize>>, &str) -> Error,
-    ) -> Result<Option<Courier>> {
+        refuse: &impl Fn(Option<Range<usize>>, &str) -> E,
+    ) -> Result<Option<Courier>, E> {
         let paths = [("ca", &self.ca), ("cert", &self.cert), ("key", &self.key)];
         for (key, path) in paths {
             let Some(path) = path else { continue };
@@ -127,11 +132,17 @@ impl ClusterTable {
     }
 }
 
+/// Returns the table of a config.toml that is bad elsewhere.
+pub(super) fn salvaged(text: &str) -> Option<ClusterConfig> {
+    let Salvaged { cluster } = toml::from_str(text).ok()?;
+    cluster?.checked(&|_, _| ()).ok()
+}
+
 /// Checks the networks of all hosts.
-fn networks(
+fn networks<E>(
     table: &NetworkTable,
-    refuse: &impl Fn(Option<Range<usize>>, &str) -> Error,
-) -> Result<BTreeMap<HostName, Vec<Subnet>>> {
+    refuse: &impl Fn(Option<Range<usize>>, &str) -> E,
+) -> Result<BTreeMap<HostName, Vec<Subnet>>, E> {
     let mut networks = BTreeMap::new();
     for (host, all) in table {
         let wrong = |span, why| refuse(Some(span), &format!("cluster.networks: {why}"));
@@ -142,7 +153,7 @@ fn networks(
         let subnet = |text: &Spanned<String>| {
             Subnet::parse(text.as_ref()).map_err(|why| wrong(text.span(), why))
         };
-        networks.insert(name, all.as_ref().iter().map(subnet).collect::<Result<_>>()?);
+        networks.insert(name, all.as_ref().iter().map(subnet).collect::<Result<_, E>>()?);
     }
     Ok(networks)
 }
@@ -182,6 +193,7 @@ fn is_endpoint(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::error::Result;
 
     const HOSTS: &str = "[cluster]\nname = 'a'\n\
         networks = { a = ['10.10.1.0/24'], b = ['10.10.2.0/24', 'fd00::/64'] }\n";
@@ -211,6 +223,21 @@ mod tests {
         assert!(Config::parse("c", own_table).is_ok());
         let overlapping = HOSTS.replace("10.10.2.0/24", "10.10.0.0/16");
         assert!(Config::parse("c", &overlapping).is_ok(), "one pool of both");
+    }
+
+    #[test]
+    fn a_file_that_is_bad_elsewhere_still_declares_hosts() {
+        let bad = format!("nonsense = 1\n{HOSTS}[log]\nfile = 3\n");
+        assert!(Config::parse("c", &bad).is_err());
+        assert_eq!(Config::salvage(&bad, Config::default()).cluster, parse("").ok());
+        for worse in [HOSTS.replace("/24", "/0"), format!("{HOSTS}node = 1"), "[".to_owned()] {
+            assert_eq!(Config::salvage(&worse, Config::default()).cluster, None);
+        }
+        let modes = [
+            parse("").is_ok().then(|| Config::parse("c", HOSTS).unwrap()),
+            Some(Config::default()),
+        ];
+        assert_eq!(modes.map(|config| config.unwrap().state_mode()), [0o711, 0o700]);
     }
 
     #[test]

@@ -32,11 +32,12 @@ pub(super) fn load(whose: Whose, path: &Path) -> Result<Config> {
 pub(super) fn salvage(whose: Whose, path: &Path) -> Config {
     let usual = Config { state_dir: whose.state_dir(), ..Config::default() };
     if path != Path::new(CONFIG_FILE) {
-        return Config::salvage(&any_text(path), usual);
+        return Config { cluster: None, ..Config::salvage(&any_text(path), usual) };
     }
     let of_root = Config::salvage(&any_text(path), Config::default());
     let usual = below(of_root, usual);
-    own_file(whose).map_or(usual.clone(), |own| Config::salvage(&any_text(&own), usual))
+    let own = own_file(whose).map(|own| Config::salvage(&any_text(&own), usual.clone()));
+    Config { cluster: None, ..own.unwrap_or(usual) }
 }
 
 /// Leaves out `[cluster]`: the bridges of a user's containers have no routes to other hosts.

@@ -5,6 +5,7 @@ use super::check::{Check, word};
 use crate::cluster::spool::{self, Aside, COURIER, SPOOL, VIEW};
 use crate::cluster::view::{BootClock, Freshness};
 use crate::config::ClusterConfig;
+use crate::model::{Address, Cluster, Record, Share};
 use crate::sys::process;
 use crate::sys::spool::Spool;
 use crate::sys::users;
@@ -22,6 +23,8 @@ const MAX_VIEW: u64 = 64 << 10;
 pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let Some(cluster) = &context.config.cluster else { return Vec::new() };
     let mut checks = vec![user(users::uid_of(Path::new("/"), COURIER).is_some())];
+    checks.extend(daemon(context.watched));
+    checks.extend(context.running.iter().filter_map(|record| unpublished(record, &cluster.hosts)));
     match spool::open(Path::new(SPOOL)) {
         Ok(Some(spool)) => {
             checks.push(view(&spool, cluster));
@@ -51,6 +54,32 @@ fn user(is_there: bool) -> Check {
         let cause = "is missing: only root can fill the spool";
         Check::warning(USER, cause, "useradd --system --no-create-home oci-link-cluster")
     }
+}
+
+/// Without `watch` no host hears of another.
+fn daemon(is_watched: bool) -> Option<Check> {
+    let cause =
+        "watch does not run: it publishes this host's containers, and reads the records of others";
+    let fix = "systemctl enable --now oci-link-watch";
+    (!is_watched).then(|| Check::fault(SUBJECT, cause, fix))
+}
+
+/// Reports a container that is shared, and that no other host can reach.
+fn unpublished(record: &Record, cluster: &Cluster) -> Option<Check> {
+    let is_inside = |address: &Address| cluster.admits(&cluster.name, address.ip());
+    if record.share == Share::None || record.network.addresses().iter().any(is_inside) {
+        return None;
+    }
+    let cause = format!(
+        "{} ({}): org.oci-link.share is {}, and it has no address in cluster.networks of {}: it is not \
+         published",
+        record.name,
+        record.id.short(),
+        record.share,
+        cluster.name
+    );
+    let fix = "connect it to a network of cluster.networks, or add its network there";
+    Some(Check::warning("shared container", cause, fix))
 }
 
 /// Judges the view of the courier.
@@ -124,7 +153,9 @@ mod tests {
     use super::*;
     use crate::cluster::format::view_bytes;
     use crate::cluster::view::Clock;
+    use crate::config::Config;
     use crate::model::View;
+    use crate::model::sample::record;
 
     struct Late;
 
@@ -151,6 +182,22 @@ mod tests {
         let (verdict, detail) = judged(false, Some(clone), 3);
         assert_eq!(verdict, Verdict::Warning);
         assert!(detail.ends_with(clone), "{detail}");
+    }
+
+    #[test]
+    fn a_shared_container_outside_the_declared_networks_is_named() {
+        let text = "[cluster]\nname = 'a'\nnetworks = { a = ['10.10.1.0/24'] }";
+        let cluster = Config::parse("c", text).unwrap().cluster.unwrap().hosts;
+        let judged = |share: &str, addresses: &[&str]| {
+            let share = Share::parse(share).unwrap();
+            unpublished(&Record { share, ..record("db", "80", addresses) }, &cluster)
+        };
+        assert_eq!(judged("none", &["172.17.0.2/16"]), None);
+        assert_eq!(judged("all", &["172.17.0.2/16", "10.10.1.2/24"]), None);
+        let detail = judged("b,c", &["172.17.0.2/16"]).unwrap().detail;
+        assert!(detail.contains("org.oci-link.share is b,c"), "{detail}");
+        assert_eq!(daemon(true), None);
+        assert_eq!(daemon(false).unwrap().verdict, Verdict::Fault);
     }
 
     #[test]

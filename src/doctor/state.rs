@@ -24,6 +24,7 @@ const TOO_LITTLE: (u64, u64) = (1 << 20, 32);
 /// Returns the directory, if it is valid, and the checks of it.
 pub(crate) fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directory>>, Vec<Check>) {
     let path = config.state_dir.as_path();
+    let wanted = config.state_mode();
     match Directory::look(path) {
         Err(error) => {
             let cause = format!("{error}; containers without links start, but are not recorded");
@@ -33,10 +34,13 @@ pub(crate) fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directo
             let detail = format!("{}: created when the first container starts", shown(path));
             (None, vec![Check::ok(SUBJECT, detail)])
         }
-        Ok(Some((directory, mode))) if mode != 0o700 => {
-            let cause =
-                format!("{} has mode {mode:o}, want 700: its records are not read", shown(path));
-            let checks = vec![Check::warning(SUBJECT, cause, format!("chmod 700 {}", word(path)))];
+        Ok(Some((directory, mode))) if mode != wanted => {
+            let cause = format!(
+                "{} has mode {mode:o}, want {wanted:o}: its records are not read",
+                shown(path)
+            );
+            let fix = format!("chmod {wanted:o} {}", word(path));
+            let checks = vec![Check::warning(SUBJECT, cause, fix)];
             (None, [checks, contents(path, &directory, config_file)].concat())
         }
         Ok(Some((directory, _))) => {

@@ -1,9 +1,20 @@
 //! Fuzz target for the records of other hosts. What is accepted can be written again, and is then the same.
+//! What is believed is inside the networks of its host.
 
 use crate::cluster::format;
+use crate::cluster::spool::{PeerKey, PeerRecord, check};
+use crate::model::{Cluster, HostName, Subnet};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-/// Any bytes, taken for each kind of record.
+/// Any bytes, taken for each kind of record, and for a file name.
 pub fn cluster(bytes: &[u8]) {
+    if let Some(key) = std::str::from_utf8(bytes).ok().and_then(PeerKey::of_file) {
+        let name = key.file_name();
+        assert_eq!(name.as_bytes(), bytes);
+        assert!(!name.contains('/') && name.len() <= 255, "{name}");
+    }
+    believed(bytes);
     if let Ok(offer) = format::offer(bytes) {
         assert!((1..=16).contains(&offer.addresses.len()) && offer.ports.count() <= 1024);
         assert!(offer.source.id.as_str().len() <= 180 && offer.names.len() <= 8);
@@ -24,6 +35,30 @@ pub fn cluster(bytes: &[u8]) {
     }
     for refused in [format::offer(bytes).err(), format::presence(bytes).err()] {
         assert!(!refused.unwrap_or_default().contains('\n'), "a reason is one line");
+    }
+}
+
+/// Checks the bytes as those of files of the host `b`, on the host `a`.
+fn believed(bytes: &[u8]) {
+    let mut networks = BTreeMap::new();
+    for (host, network) in [("a", "10.10.1.0/24"), ("b", "10.10.2.0/24")] {
+        let (Ok(host), Ok(network)) = (HostName::new(host), Subnet::parse(network)) else { return };
+        networks.insert(host, vec![network]);
+    }
+    let Some((name, _)) = networks.first_key_value() else { return };
+    let cluster = Cluster { name: name.clone(), networks, patience: Duration::from_secs(60) };
+    for file in ["b~6f.offer", "b~db.offer", "b~web.want", "b~03.want", "b.host"] {
+        let Some(key) = PeerKey::of_file(file) else { panic!("{file}") };
+        let addresses = match check(&key, bytes, &cluster) {
+            Ok(Some(PeerRecord::Offer(offer))) => offer.addresses,
+            Ok(Some(PeerRecord::Want(want))) => {
+                assert!(want.sources.iter().all(|source| source.host == cluster.name));
+                want.addresses
+            }
+            Ok(Some(PeerRecord::Host(_)) | None) | Err(_) => continue,
+        };
+        assert!(!addresses.is_empty());
+        assert!(addresses.iter().all(|address| cluster.admits(&key.host, *address)));
     }
 }
 

@@ -122,8 +122,10 @@ pub(crate) fn edited(
     let me = Requester { id: container.id, name: &name, engine_name, pod };
     let engine = Engine::parse(facts.engine);
     let own = document.own_variables()?;
-    let mut variables =
-        variables(host, container, (me, hostname.as_ref(), engine), &declared, (&own, &listing))?;
+    let variables =
+        variables(host, container, (me, hostname.as_ref(), engine), &declared, (&own, &listing));
+    let sources = declared.links.iter().map(|link| &link.source);
+    let mut variables = variables.map_err(|error| remote::explain(host, sources, error))?;
     let taken = container.id.map_or_else(Vec::new, |id| {
         let names = [Some(&name), engine_name];
         let owner = Owner { id, names, hostname: hostname.as_ref() };

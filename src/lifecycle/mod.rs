@@ -24,6 +24,7 @@ pub(crate) mod lookup;
 pub(crate) mod notes;
 pub(crate) mod one_run;
 pub(crate) mod orphans;
+pub(crate) mod others;
 pub(crate) mod planning;
 pub(crate) mod privileges;
 pub(crate) mod remote;

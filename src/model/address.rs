@@ -73,6 +73,11 @@ impl Address {
         is_inside(self.ip, other.ip, self.prefix.min(other.prefix))
     }
 
+    /// Whether `ip` is in the network of the address.
+    pub(crate) fn network_contains(&self, ip: IpAddr) -> bool {
+        is_inside(ip, self.ip, self.prefix)
+    }
+
     /// Whether both addresses are on bridges that are known, and on different ones.
     pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
         matches!((self.bridge(), other.bridge()), (Some(one), Some(other)) if one != other)

@@ -44,6 +44,13 @@ pub struct Offer {
     pub guests: Vec<Guest>,
 }
 
+impl Offer {
+    /// Whether the source has this name.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.names.iter().chain([&self.name]).any(|own| own.as_str() == name)
+    }
+}
+
 /// A recipient with links to sources of other hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Want {

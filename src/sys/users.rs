@@ -18,6 +18,11 @@ pub(crate) fn uid_of(root: &Path, name: &str) -> Option<u32> {
     number_in(&text(root, "etc/passwd")?, name)
 }
 
+/// Returns the id of the group `name`, as [`uid_of`] does that of a user.
+pub(crate) fn gid_of(root: &Path, name: &str) -> Option<u32> {
+    number_in(&text(root, "etc/group")?, name)
+}
+
 /// Returns the number of `name` by the text of a database of users or groups. The first entry counts.
 fn number_in(text: &[u8], name: &str) -> Option<u32> {
     text.split(|byte| *byte == b'\n').find_map(|line| {

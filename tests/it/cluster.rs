@@ -1,8 +1,10 @@
-//! Links that name a host.
+//! Links that name a host, and what `[cluster]` costs containers without such links.
 
 use crate::cast::{end, inspect, prepared, recipient, source};
+use crate::hazards::scene::after;
 use crate::lifecycle::{call, knows};
-use crate::support::{Host, OPEN, Proto, Runtime, each_runtime};
+use crate::support::{Container, Host, OPEN, Proto, Runtime, each_runtime};
+use std::collections::BTreeMap;
 use std::fs;
 
 /// A host called `a`, which knows `b`.
@@ -16,9 +18,9 @@ fn clustered(runtime: Runtime) -> Host {
 
 /// A container with this link is refused by `prepare` and by its hook, and leaves nothing.
 #[track_caller]
-fn refused(host: &Host, link: &str, reason: &str) {
+fn refused(host: &Host, link: &str, status: i32, reason: &str) {
     let web = host.container("web").annotate("links", link).hooks().build();
-    let said = web.prepare().refused(10);
+    let said = web.prepare().refused(status);
     assert!(said.contains(reason), "{said}");
     assert!(!web.run().succeeded(), "it starts");
     let log = fs::read_to_string(host.path("log")).expect("a log");
@@ -48,17 +50,17 @@ each_runtime! {
     fn another_host_is_refused_and_the_line_says_why(runtime) {
         let host = clustered(runtime);
         let db = source(&host, "db", "3306");
-        refused(&host, "db@c", "db@c: cluster.networks of config.toml has no host c: add it");
-        refused(&host, "db db@b:other", "db@b: this version makes no links to other hosts");
-        let _ = call(&host, "inspect db@b").refused(10);
+        refused(&host, "db@c", 10, "db@c: cluster.networks of config.toml has no host c: add it");
+        refused(&host, "db db@b:other", 4, "db@b: nothing heard of other hosts since the boot (patience 10m)");
+        let _ = call(&host, "inspect db@b").refused(4);
         let web = prepared(&host, "web", "db");
         web.run().ok();
-        let _ = call(&host, "connect web db@b:other").refused(10);
+        let _ = call(&host, "connect web db@b:other").refused(4);
         fs::write(host.path("config.toml"), "").expect("written");
         let said = call(&host, "inspect db@a").refused(10);
         assert!(said.contains("has no [cluster], so this host knows no host a"), "{said}");
         [&web, &db].into_iter().for_each(end);
-        refused(&host, "db@a", "has no [cluster]");
+        refused(&host, "db@a", 10, "has no [cluster]");
         host.assert_nothing_left();
     }
 
@@ -109,4 +111,51 @@ fn a_bad_table_names_its_line() {
         let error = call(&host, "ls").refused(3);
         assert!(error.contains(said), "{said}: {error}");
     }
+}
+
+/// How often a hook of `container` makes each system call. Calls for memory depend on the size of config.toml,
+/// and those that wait on the machine.
+fn calls(host: &Host, stage: &str, container: &Container) -> BTreeMap<String, usize> {
+    let trace = host.path("trace");
+    let strace = "strace -qq -o \"$1\" \"${@:2}\"; exit $?";
+    let mut command = after(strace, &[&trace], &host.oci_link(&["hook", stage]));
+    host.feed(&mut command, container.state().to_string().as_bytes()).ok();
+    let mut counts = BTreeMap::new();
+    for line in fs::read_to_string(trace).expect("strace wrote it").lines() {
+        let name = line.split('(').next().unwrap_or_default();
+        let varies = ["brk", "mmap", "munmap", "mremap", "madvise", "nanosleep", "clock_nanosleep"];
+        if !varies.contains(&name) && !name.starts_with("---") && !name.starts_with("+++") {
+            *counts.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// A start makes the same system calls with the table, and with a thousand records of other hosts.
+#[test]
+fn a_start_costs_the_same_with_other_hosts() {
+    let host = Host::isolated(Runtime::Runc);
+    fs::write(host.path("config.toml"), "[log]\nlevel = \"info\"\n").expect("written");
+    let db = source(&host, "db", "3306");
+    let web = recipient(&host, "web", "db");
+    // The first one after a change may find something to repair.
+    let measured = || {
+        [&web, &db].map(|container| {
+            calls(&host, "createRuntime", container);
+            calls(&host, "createRuntime", container)
+        })
+    };
+    let alone = measured();
+    assert!(alone[0].values().sum::<usize>() > 50, "{alone:?}");
+    let config = "[cluster]\nname = \"a\"\n\
+                  networks = { a = [\"10.77.0.0/24\"], b = [\"10.78.0.0/16\"] }\n";
+    fs::write(host.path("config.toml"), config).expect("written");
+    assert_eq!(measured(), alone);
+    let records = host.state_dir().join("peers/records");
+    fs::create_dir_all(&records).expect("made");
+    for n in 0..1000 {
+        fs::write(records.join(format!("b~{n}.offer")), "{}").expect("written");
+    }
+    assert_eq!(measured(), alone);
+    [&web, &db].into_iter().for_each(end);
 }

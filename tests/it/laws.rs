@@ -22,10 +22,30 @@ pub(crate) const MAY_USE: [(&str, &[&str]); 24] = [
     ("host", &["config", "error", "firewall", "model", "store", "sys"]),
     (
         "lifecycle",
-        &["config", "engine", "error", "firewall", "host", "link", "model", "oci", "store", "sys"],
+        &[
+            "cluster", "config", "engine", "error", "firewall", "host", "link", "model", "oci",
+            "store", "sys",
+        ],
     ),
-    ("recovery", &["error", "firewall", "host", "lifecycle", "link", "model", "sys"]),
-    ("watch", &["error", "firewall", "host", "lifecycle", "model", "recovery", "store", "sys"]),
+    (
+        "recovery",
+        &["cluster", "config", "error", "firewall", "host", "lifecycle", "link", "model", "sys"],
+    ),
+    (
+        "watch",
+        &[
+            "cluster",
+            "config",
+            "error",
+            "firewall",
+            "host",
+            "lifecycle",
+            "model",
+            "recovery",
+            "store",
+            "sys",
+        ],
+    ),
     ("logging", &["config", "error", "sys"]),
     ("configure", &["error", "oci", "sys"]),
     ("compose", &["error", "model"]),

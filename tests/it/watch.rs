@@ -4,6 +4,7 @@ mod addresses;
 mod daemon;
 mod dead;
 mod many;
+mod peers;
 mod rules;
 mod trouble;
 
