@@ -5,7 +5,7 @@ use super::check::{Check, word};
 use crate::config::Config;
 use crate::host::WATCH_LOCK;
 use crate::sys::file::shown;
-use crate::sys::private_dir::{Directory, Room};
+use crate::sys::private_dir::{Directory, PRIVATE, Room};
 use crate::sys::process::lock;
 use crate::sys::site::whose;
 use std::fs;
@@ -35,13 +35,18 @@ pub(crate) fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directo
             (None, vec![Check::ok(SUBJECT, detail)])
         }
         Ok(Some((directory, mode))) if mode != wanted => {
-            let cause = format!(
-                "{} has mode {mode:o}, want {wanted:o}: its records are not read",
-                shown(path)
-            );
+            // A directory that is closed to all others is safe to read.
+            let is_read = mode == PRIVATE;
+            let effect = if is_read {
+                "no other program can read the offers in it"
+            } else {
+                "its records are not read"
+            };
+            let cause = format!("{} has mode {mode:o}, want {wanted:o}: {effect}", shown(path));
             let fix = format!("chmod {wanted:o} {}", word(path));
             let checks = vec![Check::warning(SUBJECT, cause, fix)];
-            (None, [checks, contents(path, &directory, config_file)].concat())
+            let checks = [checks, contents(path, &directory, config_file)].concat();
+            (is_read.then(|| Rc::new(directory)), checks)
         }
         Ok(Some((directory, _))) => {
             let mut checks = vec![Check::ok(SUBJECT, shown(path))];

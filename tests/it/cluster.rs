@@ -7,12 +7,14 @@ use crate::support::{Container, Host, OPEN, Proto, Runtime, each_runtime};
 use std::collections::BTreeMap;
 use std::fs;
 
+/// What config.toml of the host `a` says, which knows `b`.
+const TABLE: &str = "[cluster]\nname = \"a\"\n\
+                     networks = { a = [\"10.77.0.0/24\"], b = [\"10.78.0.0/24\"] }\n";
+
 /// A host called `a`, which knows `b`.
 fn clustered(runtime: Runtime) -> Host {
     let host = Host::isolated(runtime);
-    let config = "[cluster]\nname = \"a\"\n\
-                  networks = { a = [\"10.77.0.0/24\"], b = [\"10.78.0.0/24\"] }\n";
-    fs::write(host.path("config.toml"), config).expect("written");
+    fs::write(host.path("config.toml"), TABLE).expect("written");
     host
 }
 
@@ -111,6 +113,28 @@ fn a_bad_table_names_its_line() {
         let error = call(&host, "ls").refused(3);
         assert!(error.contains(said), "{said}: {error}");
     }
+}
+
+/// A state directory of before `[cluster]` is still read, and doctor says what is in the way of the courier.
+#[test]
+fn doctor_names_what_keeps_records_from_other_hosts() {
+    let host = Host::open(Runtime::Runc);
+    fs::write(host.path("config.toml"), "").expect("written");
+    let db = source(&host, "db", "3306");
+    fs::write(host.path("config.toml"), TABLE).expect("written");
+    let report = host.run(&mut host.oci_link(&["doctor", "--json"])).ended(2);
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    let all = report.as_array().or(report["checks"].as_array()).expect("checks");
+    let said = |text: &str| {
+        let has = |check: &serde_json::Value| {
+            check["detail"].as_str().is_some_and(|it| it.contains(text))
+        };
+        assert!(all.iter().any(has), "no {text:?} in {report:#}");
+    };
+    said("has mode 700, want 711: no other program can read the offers in it");
+    said("watch does not run: it publishes this host's containers");
+    said("1 container");
+    end(&db);
 }
 
 /// How often a hook of `container` makes each system call. Calls for memory depend on the size of config.toml,
