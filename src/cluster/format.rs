@@ -70,20 +70,21 @@ pub fn presence(bytes: &[u8]) -> Result<HostName, Refused> {
 pub fn view(bytes: &[u8]) -> Result<View, Refused> {
     let json = document(bytes)?;
     let line = |value: &Json| text(value).map(one_line);
-    Ok(View {
-        boot: required(&json, "boot", boot)?,
-        fresh_ms: required(&json, "fresh_ms", |value| match value {
-            Json::Whole(number) => Ok(*number),
-            _ => Err("want a number".to_owned()),
-        })?,
-        by: optional(&json, "by", line)?.unwrap_or_default(),
-        published: optional(&json, "published", |value| match value {
-            Json::Bool(published) => Ok(*published),
-            _ => Err("want true or false".to_owned()),
-        })?
-        .unwrap_or(true),
-        problem: optional(&json, "problem", line)?,
-    })
+    let boot = required(&json, "boot", boot)?;
+    let problem = optional(&json, "problem", line)?;
+    let fresh_ms = optional(&json, "fresh_ms", |value| match value {
+        Json::Whole(number) => Ok(*number),
+        _ => Err("want a number".to_owned()),
+    })?;
+    // A courier that has just begun has no proof yet.
+    let why = || problem.as_ref().map_or_else(String::new, |problem| format!(": {problem}"));
+    let fresh_ms = fresh_ms.ok_or_else(|| format!("nothing heard yet{}", why()))?;
+    let by = optional(&json, "by", line)?.unwrap_or_default();
+    let published = optional(&json, "published", |value| match value {
+        Json::Bool(published) => Ok(*published),
+        _ => Err("want true or false".to_owned()),
+    })?;
+    Ok(View { boot, fresh_ms, by, published: published.unwrap_or(true), problem })
 }
 
 /// Parses the object of one record, of the version that this program knows.

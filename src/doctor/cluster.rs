@@ -105,7 +105,9 @@ fn judge(freshness: &Freshness, age: Duration, patience: Duration) -> Check {
         return Check::fault(SUBJECT, "nothing heard", COURIER_FIX);
     };
     if age >= patience_s {
-        let cause = format!("nothing heard for {age} s (patience {patience_s} s)");
+        let problem = view.problem.as_ref().map(|problem| format!(": {problem}"));
+        let problem = problem.unwrap_or_default();
+        let cause = format!("nothing heard for {age} s (patience {patience_s} s){problem}");
         return Check::fault(SUBJECT, cause, COURIER_FIX);
     }
     match &view.problem {
@@ -177,6 +179,8 @@ mod tests {
         };
         assert_eq!(judged(true, None, 3), (Verdict::Ok, "heard 3 s ago, by etcd".to_owned()));
         assert_eq!(judged(true, None, 60).0, Verdict::Fault);
+        let (_, detail) = judged(true, Some("no endpoint answers"), 60);
+        assert_eq!(detail, "nothing heard for 60 s (patience 60 s): no endpoint answers");
         assert_eq!(judged(false, None, 3).0, Verdict::Warning);
         let clone = "host name \"b\" is published by another machine";
         let (verdict, detail) = judged(false, Some(clone), 3);

@@ -163,6 +163,15 @@ fn what_others_would_refuse_is_not_written() {
 }
 
 #[test]
+fn a_courier_that_has_just_begun_says_why_nothing_is_heard() {
+    let begun = with(VIEW, "81234567", "null");
+    assert_eq!(view(&begun).unwrap_err(), "nothing heard yet");
+    let begun = String::from_utf8(begun).unwrap();
+    let failing = with(&begun, "\"problem\":null", "\"problem\":\"no endpoint\\nanswers\"");
+    assert_eq!(view(&failing).unwrap_err(), "nothing heard yet: no endpoint answers");
+}
+
+#[test]
 fn a_view_is_one_line() {
     let noisy = with(VIEW, "etcd 3.5.30", "a\\nb\\u001b[2J");
     assert_eq!(view(&noisy).unwrap().by, "a b [2J rev 1841");
