@@ -1,13 +1,17 @@
 //! Configuration: config.toml merged with the global command-line flags, fully checked.
 
+mod cluster;
 pub(crate) mod users;
 
+pub(crate) use self::cluster::ClusterConfig;
+use self::cluster::ClusterTable;
 use crate::error::{Context, Error, Kind, Result};
 use crate::firewall::Choice;
 use crate::link::env::Dialect;
 use crate::model::{BackendName, Bind, BridgeName, TakesOver, parse_wait};
 use crate::sys::file;
 use crate::sys::hosts::mount_source;
+use crate::sys::private_dir::{PASSABLE, PRIVATE};
 use crate::sys::site::{Whose, whose};
 use log::LevelFilter;
 use serde::Deserialize;
@@ -66,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) log_level: LevelFilter,
     /// The log file; `None` means syslog.
     pub(crate) log_file: Option<PathBuf>,
+    /// Links to containers of other hosts; `None` means that there are none.
+    pub(crate) cluster: Option<ClusterConfig>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -78,6 +84,7 @@ struct ConfigFile {
     docker: DockerTable,
     runtime: RuntimeTable,
     log: LogTable,
+    cluster: Option<ClusterTable>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -152,6 +159,7 @@ impl Default for Config {
             runtime: None,
             log_level: LevelFilter::Info,
             log_file: None,
+            cluster: None,
         }
     }
 }
@@ -204,6 +212,7 @@ impl Config {
             bind: bind.and_then(Bind::parse).unwrap_or(usual.bind),
             runtime: path(table.get("runtime"), "command").or(usual.runtime),
             log_file: path(table.get("log"), "file").or(usual.log_file),
+            cluster: cluster::salvaged(text),
             ..usual
         }
     }
@@ -213,6 +222,11 @@ impl Config {
         self.state_dir = overrides.state_dir.unwrap_or_else(|| std::mem::take(&mut self.state_dir));
         self.log_level = overrides.log_level.unwrap_or(self.log_level);
         self.log_file = overrides.log_file.or_else(|| self.log_file.take());
+    }
+
+    /// The mode of the state directory. With `[cluster]` another user may pass to one of its folders.
+    pub(crate) fn state_mode(&self) -> u32 {
+        if self.cluster.is_some() { PASSABLE } else { PRIVATE }
     }
 
     /// Parses the text of config.toml. `path` names the file in error messages.
@@ -287,6 +301,7 @@ impl Config {
             runtime: file.runtime.command.or(usual.runtime),
             log_level,
             log_file: file.log.file,
+            cluster: file.cluster.map(|table| table.checked(&refuse)).transpose()?,
         })
     }
 }

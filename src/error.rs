@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Hosts = 8,
     /// The process or network namespace of a container could not be used.
     Namespace = 9,
+    /// A link to another host is not possible, by what config.toml says about hosts.
+    Cluster = 10,
 }
 
 impl Kind {
@@ -41,6 +43,7 @@ impl Kind {
             Self::State,
             Self::Hosts,
             Self::Namespace,
+            Self::Cluster,
         ];
         all.into_iter().find(|kind| *kind as i32 == status).unwrap_or(Self::Internal)
     }

@@ -97,7 +97,7 @@ impl Host {
     /// it does not come back.
     pub(crate) fn open(config: Config) -> Result<Self> {
         site::enter(None)?;
-        let state = Rc::new(Directory::open(&config.state_dir)?);
+        let state = Rc::new(Directory::open_as(&config.state_dir, config.state_mode())?);
         let boot = process::boot_id()?;
         let identity = StateId::of(&config.state_dir);
         let store = store::open(Rc::clone(&state))?;
@@ -139,7 +139,7 @@ impl Host {
         backends: Backends,
         addresses: ReadAddresses,
     ) -> Result<Self> {
-        let state = Rc::new(Directory::open(&config.state_dir)?);
+        let state = Rc::new(Directory::open_as(&config.state_dir, config.state_mode())?);
         let boot = process::boot_id()?;
         let memory = SetupCache::new(Rc::clone(&state), boot);
         let identity = StateId::default();
@@ -163,6 +163,11 @@ impl Host {
     /// The state directory.
     pub(crate) fn state(&self) -> BorrowedFd<'_> {
         self.state.as_fd()
+    }
+
+    /// The state directory, for files that are no records.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.state
     }
 
     /// The namespaces of this process, which its records name.

@@ -13,6 +13,7 @@
 //! The library is for the program `oci-link`: its interface is [`run`].
 
 pub(crate) mod cli;
+pub(crate) mod cluster;
 pub(crate) mod commands;
 pub(crate) mod compose;
 pub(crate) mod config;
@@ -40,6 +41,16 @@ pub use commands::run;
 #[doc(hidden)]
 pub use sys::process::entry;
 
+/// What a program uses that carries records from host to host. Not an interface: it may change at any
+/// time.
+#[doc(hidden)]
+pub mod courier {
+    pub use crate::cluster::format::{
+        Refused, offer, offer_bytes, presence, presence_bytes, view, view_bytes, want, want_bytes,
+    };
+    pub use crate::model::{Guest, HostName, Offer, PeerRun, View, Want};
+}
+
 /// What the tests, the benchmark and the fuzz targets use. Not an interface: it may change at any
 /// time.
 #[doc(hidden)]
@@ -53,7 +64,7 @@ pub mod testing {
         Address, Admitted, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine,
         Family, Flow, Hostname, HostsPlace, Inode, Instance, Isolation, NamespaceName, Network,
         OnBridge, OwnerTag, Phase, Pod, PodKey, PodName, PortRange, PortSet, Protocol, Record,
-        Reference, StateId, Variable,
+        Reference, Share, StateId, Variable,
     };
     pub use crate::store::{Change, Commit, Found, NewerRecord, Store, open as open_store};
     pub use crate::sys::hosts::HostsFile;

@@ -8,7 +8,7 @@ use crate::{
 use oci_link::testing::Directory;
 use oci_link::testing::{
     Address, Admitted, BackendName, ContainerId, ContainerName, Hostname, Instance, Network,
-    OwnerTag, Phase, PortSet, Record, Reference, StateId,
+    OwnerTag, Phase, PortSet, Record, Reference, Share, StateId,
 };
 use oci_link::testing::{Change, Commit, Found, Store, open_store};
 use std::time::Instant;
@@ -66,6 +66,7 @@ fn publish(store: &dyn Store, number: u32) {
         by_engine: false,
         pod: None,
         admitted: Admitted::None,
+        share: Share::None,
         isolation: None,
         is_pod_infra: false,
         revision: 0,

@@ -13,8 +13,8 @@ pub(crate) struct Ls {
     /// Print complete ids, and cut nothing to the width of the terminal.
     #[arg(long)]
     pub(crate) no_trunc: bool,
-    /// List only some containers: name=TEXT (its name contains TEXT) or state=STATE; several must all
-    /// match.
+    /// List only some containers of this host: name=TEXT (its name contains TEXT) or state=STATE; several
+    /// must all match.
     #[arg(short, long = "filter", value_name = "KEY=VALUE")]
     pub(crate) filters: Vec<Filter>,
     /// Print names only, one per line; used by shell completions.

@@ -3,17 +3,17 @@
 use crate::cli::{Connect, Disconnect};
 use crate::error::Result;
 use crate::host::Host;
-use crate::lifecycle::connect;
-use crate::model::{Alias, Link, Reference};
+use crate::lifecycle::{connect, remote};
+use crate::model::Alias;
 
 /// Adds a link to a running container.
 pub(crate) fn run(host: &Host, arguments: &Connect) -> Result<()> {
-    let recipient = Reference::of_link(&arguments.recipient)?;
-    connect::connect(host, &recipient, Link::parse(&arguments.link)?)
+    let recipient = remote::named(host, &arguments.recipient)?;
+    connect::connect(host, &recipient, remote::link(host, &arguments.link)?)
 }
 
 /// Removes a link of a running container, by its alias.
 pub(crate) fn end(host: &Host, arguments: &Disconnect) -> Result<()> {
-    let recipient = Reference::of_link(&arguments.recipient)?;
+    let recipient = remote::named(host, &arguments.recipient)?;
     connect::disconnect(host, &recipient, &Alias::new(&arguments.alias)?)
 }

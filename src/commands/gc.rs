@@ -26,7 +26,8 @@ pub(crate) fn run(host: &Host, arguments: &Gc) -> Result<u8> {
         return Ok(if findings.is_empty() { 0 } else { FOUND });
     }
     warn_of_newer(&host.store.newer()?);
-    let repaired = if arguments.all { recovery::end_all(host) } else { recovery::gc(host) }?;
+    let mut repaired = if arguments.all { recovery::end_all(host) } else { recovery::gc(host) }?;
     print_repaired(host, &repaired.findings, arguments.json)?;
+    repaired.failures.note(recovery::offers::withdraw(host));
     repaired.failures.into_result().map(|()| 0)
 }

@@ -4,7 +4,7 @@
 use super::link_word::LinkWord;
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
-use super::{ls, say_json, warn_of_newer};
+use super::{ls, peers, say_json, warn_of_newer};
 use crate::cli::{Format, Inspect};
 use crate::error::{Error, Result};
 use crate::firewall::OwnerScope;
@@ -23,7 +23,11 @@ use serde_json::{Value, json};
 pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     // Reading the rules clears the environment, so `TERM` and `NO_COLOR` are read first.
     let paint = Paint::for_stdout();
-    let reference = Reference::of_link(&arguments.container)?;
+    let named = Reference::of_link(&arguments.container)?;
+    if peers::inspect(host, &named, arguments.output.format())? {
+        return Ok(());
+    }
+    let reference = named.without_host();
     // One lock for all reads: a container that starts meanwhile would look like a difference.
     let locked = host.lock()?;
     let record = look_up(host.store.as_ref(), &reference)?;
@@ -35,7 +39,8 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     drop(locked);
     let linked_by: Vec<&Record> =
         recipients.iter().filter(|other| other.alias_of(&record.id).is_some()).collect();
-    let all = Known { records: KnownRecords::of(&recipients), linked_by, isolation };
+    let wanted_by = peers::wanted_by(host, &record)?;
+    let all = Known { records: KnownRecords::of(&recipients), linked_by, wanted_by, isolation };
     match arguments.output.format() {
         Format::Json => say_json(&in_full(host, &record, &all, &plan, &rules)),
         Format::Table => {
@@ -50,6 +55,8 @@ struct Known<'a> {
     records: KnownRecords<'a>,
     /// The recipients that are linked to the container.
     linked_by: Vec<&'a Record>,
+    /// The recipients of other hosts that want it.
+    wanted_by: Vec<String>,
     /// Whether it is isolated as its record says.
     isolation: Option<&'static str>,
 }
@@ -192,6 +199,9 @@ fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules:
     value["owner"] = json!(record.owner.as_str());
     value["backend"] = json!(record.backend.as_str());
     value["flows"] = flows_in_full(&record.flows);
+    if !all.wanted_by.is_empty() {
+        value["wanted_by"] = json!(all.wanted_by);
+    }
     if let Some((isolation, verdict)) = record.isolation.as_ref().zip(all.isolation) {
         let ports = isolation
             .ports
@@ -258,6 +268,9 @@ fn fields(
     }
     for other in &all.linked_by {
         row("linked by", other.name.to_string());
+    }
+    for other in &all.wanted_by {
+        row("wanted by", other.clone());
     }
     for variable in passed(record) {
         row("passes on", variable.key.clone());

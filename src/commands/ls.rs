@@ -3,6 +3,7 @@
 use super::link_word::LinkWord;
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
+use super::peers::Shown;
 use super::{say, say_json, warn_of_newer};
 use crate::cli::{Filter, Format, Ls, State};
 use crate::error::Result;
@@ -11,10 +12,9 @@ use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::disputes::{AliasDispute, NameDispute, about_aliases, about_names};
 use crate::lifecycle::lookup::look_up;
+use crate::lifecycle::remote;
 use crate::link::carry::has_routed_flows;
-use crate::model::{
-    Alias, ContainerId, Hostname, KnownRecords, LinkState, Phase, Record, Reference,
-};
+use crate::model::{Alias, ContainerId, Hostname, KnownRecords, LinkState, Phase, Record};
 use crate::sys::terminal;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -37,10 +37,13 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     records.retain(|record| !record.is_pod_infra);
     records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     if arguments.names {
-        return records.iter().try_for_each(|record| say(&format!("{}\n", record.name)));
+        records.iter().try_for_each(|record| say(&format!("{}\n", record.name)))?;
+        let others = Shown::of(host)?;
+        let names = others.iter().flat_map(Shown::names);
+        return names.into_iter().try_for_each(|name| say(&format!("{name}\n")));
     }
     if let Some(container) = &arguments.aliases {
-        let record = look_up(host.store.as_ref(), &Reference::of_link(container)?)?;
+        let record = look_up(host.store.as_ref(), &remote::named(host, container)?)?;
         return record
             .links
             .iter()
@@ -72,27 +75,40 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     let disputes =
         Disputes::of(about_names(host.store.as_ref(), &records)?, about_aliases(&records));
     let known = KnownRecords::of(&records);
+    // The filters are about the containers of this host.
+    let others = Shown::of(host)?;
+    let own = others.as_ref().map(Shown::own_host);
+    let shown_others = others.iter().filter(|_| arguments.filters.is_empty());
     match arguments.output.format() {
         Format::Table => {
-            let row = |record| {
+            let rows = records.iter().filter(listed).map(|record| {
                 let mut row = row(host, record, &known, &by(record), &disputes);
                 if arguments.no_trunc {
                     row[0] = record.id.to_string().into();
                 }
-                row
-            };
-            let rows: Vec<_> = records.iter().filter(listed).map(row).collect();
+                with_host(row, own.map(Cell::from))
+            });
+            let rows: Vec<_> = rows.chain(shown_others.flat_map(Shown::rows)).collect();
+            let headings = with_host(HEADINGS.to_vec(), own.map(|_| "HOST"));
             let width = if arguments.no_trunc { None } else { terminal::width() };
-            table::print(Paint::for_stdout(), width, &HEADINGS, &rows)
+            table::print(Paint::for_stdout(), width, &headings, &rows)
         }
-        Format::Json => say_json(
-            &records
-                .iter()
-                .filter(listed)
-                .map(|record| disputes.added(summary(host, record, &known, &by(record)), record))
-                .collect::<Value>(),
-        ),
+        Format::Json => {
+            let shown = records.iter().filter(listed).map(|record| {
+                let shown = disputes.added(summary(host, record, &known, &by(record)), record);
+                others.as_ref().map_or_else(|| shown.clone(), |others| others.added(shown.clone()))
+            });
+            say_json(&shown.chain(shown_others.flat_map(Shown::in_full)).collect::<Value>())
+        }
     }
+}
+
+/// Puts the column HOST behind the name, if there is one.
+fn with_host<T>(mut row: Vec<T>, host: Option<T>) -> Vec<T> {
+    if let Some(host) = host {
+        row.insert(2, host);
+    }
+    row
 }
 
 /// What the listed containers claim at once.
@@ -249,6 +265,7 @@ pub(crate) fn summary(
     let mut shown = json!({
         "id": record.id.as_str(),
         "name": record.name.as_str(),
+        "host": null,
         "hostname": record.hostname.as_ref().map(Hostname::as_str),
         "network": record.network.word().unwrap_or("own"),
         "addresses": addresses.collect::<Vec<_>>(),

@@ -15,6 +15,7 @@ mod link_word;
 mod ls;
 mod man;
 mod output;
+mod peers;
 mod precreate;
 mod prepare;
 mod runtime;

@@ -267,7 +267,7 @@ impl Wrapped {
             _ => None,
         };
         if let Some(creation) = created.filter(|_| self.by_config) {
-            runtime_memory::remember(&self.config.state_dir, &creation.id, &self.program);
+            runtime_memory::remember(&self.config, &creation.id, &self.program);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! One symlink for each container in the folder `runtimes` of the state directory, whose target is the
 //! program. Nothing here fails a command.
 
+use crate::config::Config;
 use crate::model::ContainerId;
 use crate::sys::private_dir::Directory;
 use std::ffi::OsStr;
@@ -12,12 +13,13 @@ use std::path::{Path, PathBuf};
 const FOLDER: &str = "runtimes";
 
 /// Remembers that the container `id` was created with `program`.
-pub(crate) fn remember(state_dir: &Path, id: &OsStr, program: &Path) {
+pub(crate) fn remember(config: &Config, id: &OsStr, program: &Path) {
     let (Some(name), Some(program)) = (name(id), program.to_str()) else { return };
-    let written = Directory::open(state_dir).and_then(|directory| {
-        directory.remove(&name)?;
-        directory.link(program, &name)
-    });
+    let written =
+        Directory::open_as(&config.state_dir, config.state_mode()).and_then(|directory| {
+            directory.remove(&name)?;
+            directory.link(program, &name)
+        });
     if let Err(error) = written {
         log::debug!("the runtime of a container is not remembered: {error}");
     }

@@ -16,8 +16,9 @@ pub(crate) fn run(host: &Host, arguments: &Sync) -> Result<u8> {
         return check(host, arguments.json);
     }
     warn_of_newer(&host.store.newer()?);
-    let repaired = recovery::sync(host)?;
+    let mut repaired = recovery::sync(host)?;
     print_repaired(host, &repaired.findings, arguments.json)?;
+    repaired.failures.note(recovery::peers::exchange(host));
     repaired.failures.into_result().map(|()| 0)
 }
 

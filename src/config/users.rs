@@ -17,13 +17,13 @@ pub(super) fn load(whose: Whose, path: &Path) -> Result<Config> {
     let usual = Config { state_dir: whose.state_dir(), ..Config::default() };
     if path != Path::new(CONFIG_FILE) {
         let text = read(path)?.unwrap_or_default();
-        return Config::parse_over(&shown(path), &text, usual);
+        return alone(Config::parse_over(&shown(path), &text, usual));
     }
     // An unreadable file of root's is as good as absent.
     let of_root = read(path).ok().flatten().unwrap_or_default();
     let usual = below(Config::parse(&shown(path), &of_root)?, usual);
     match own_file(whose) {
-        Some(own) => Config::parse_over(&shown(&own), &read_own(&own)?, usual),
+        Some(own) => alone(Config::parse_over(&shown(&own), &read_own(&own)?, usual)),
         None => Ok(usual),
     }
 }
@@ -32,11 +32,17 @@ pub(super) fn load(whose: Whose, path: &Path) -> Result<Config> {
 pub(super) fn salvage(whose: Whose, path: &Path) -> Config {
     let usual = Config { state_dir: whose.state_dir(), ..Config::default() };
     if path != Path::new(CONFIG_FILE) {
-        return Config::salvage(&any_text(path), usual);
+        return Config { cluster: None, ..Config::salvage(&any_text(path), usual) };
     }
     let of_root = Config::salvage(&any_text(path), Config::default());
     let usual = below(of_root, usual);
-    own_file(whose).map_or(usual.clone(), |own| Config::salvage(&any_text(&own), usual))
+    let own = own_file(whose).map(|own| Config::salvage(&any_text(&own), usual.clone()));
+    Config { cluster: None, ..own.unwrap_or(usual) }
+}
+
+/// Leaves out `[cluster]`: the bridges of a user's containers have no routes to other hosts.
+fn alone(config: Result<Config>) -> Result<Config> {
+    config.map(|config| Config { cluster: None, ..config })
 }
 
 /// Takes those keys of root's file that concern users too.
@@ -92,6 +98,15 @@ mod tests {
         assert_eq!((own.firewall, own.dialect), (Choice::Auto, Dialect::V28));
         assert_eq!((own.wait, own.isolate.len()), (Duration::from_secs(9), 1));
         assert_eq!((own.log_file, own.runtime), (Some("/l".into()), Some("/r".into())));
+    }
+
+    #[test]
+    fn a_users_containers_are_on_one_host() {
+        let text = "[cluster]\nname = 'a'\nnetworks = { a = ['10.0.0.0/24'] }";
+        let config = Config::parse("c", text).unwrap();
+        assert!(config.cluster.is_some());
+        assert_eq!(alone(Ok(config.clone())).unwrap(), Config::default());
+        assert_eq!(below(config, Config::default()), Config::default());
     }
 
     #[test]

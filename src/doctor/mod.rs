@@ -10,6 +10,7 @@
 mod bind;
 mod carried;
 mod check;
+mod cluster;
 mod config;
 mod config_edit;
 mod containerd;
@@ -119,6 +120,7 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
     checks.extend(docker_firewall::examine(&context));
     checks.extend(hooks::examine(&context));
     checks.push(state::watch(&context));
+    checks.extend(cluster::examine(&context));
     checks.extend(match opened {
         Some(broken) => vec![broken],
         None => links::examine(&context),

@@ -5,7 +5,7 @@ use super::check::{Check, word};
 use crate::config::Config;
 use crate::host::WATCH_LOCK;
 use crate::sys::file::shown;
-use crate::sys::private_dir::{Directory, Room};
+use crate::sys::private_dir::{Directory, PRIVATE, Room};
 use crate::sys::process::lock;
 use crate::sys::site::whose;
 use std::fs;
@@ -24,6 +24,7 @@ const TOO_LITTLE: (u64, u64) = (1 << 20, 32);
 /// Returns the directory, if it is valid, and the checks of it.
 pub(crate) fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directory>>, Vec<Check>) {
     let path = config.state_dir.as_path();
+    let wanted = config.state_mode();
     match Directory::look(path) {
         Err(error) => {
             let cause = format!("{error}; containers without links start, but are not recorded");
@@ -33,11 +34,19 @@ pub(crate) fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directo
             let detail = format!("{}: created when the first container starts", shown(path));
             (None, vec![Check::ok(SUBJECT, detail)])
         }
-        Ok(Some((directory, mode))) if mode != 0o700 => {
-            let cause =
-                format!("{} has mode {mode:o}, want 700: its records are not read", shown(path));
-            let checks = vec![Check::warning(SUBJECT, cause, format!("chmod 700 {}", word(path)))];
-            (None, [checks, contents(path, &directory, config_file)].concat())
+        Ok(Some((directory, mode))) if mode != wanted => {
+            // A directory that is closed to all others is safe to read.
+            let is_read = mode == PRIVATE;
+            let effect = if is_read {
+                "no other program can read the offers in it"
+            } else {
+                "its records are not read"
+            };
+            let cause = format!("{} has mode {mode:o}, want {wanted:o}: {effect}", shown(path));
+            let fix = format!("chmod {wanted:o} {}", word(path));
+            let checks = vec![Check::warning(SUBJECT, cause, fix)];
+            let checks = [checks, contents(path, &directory, config_file)].concat();
+            (is_read.then(|| Rc::new(directory)), checks)
         }
         Ok(Some((directory, _))) => {
             let mut checks = vec![Check::ok(SUBJECT, shown(path))];

@@ -4,6 +4,7 @@
 
 #![allow(clippy::panic)] // A broken guarantee must panic: the fuzzer reports that.
 
+mod cluster;
 mod documents;
 mod frontend;
 mod hosts;
@@ -11,6 +12,7 @@ mod iptables;
 mod netlink;
 mod process;
 
+pub use cluster::cluster;
 pub use documents::{
     annotations, command_line, compose, config_json, config_toml, engine_files, exec_process,
     record, runtime_state, state,
@@ -30,8 +32,9 @@ mod tests {
     type Target = (&'static str, fn(&[u8]));
 
     /// All targets. The name of a target is that of its corpus folder.
-    const TARGETS: [Target; 15] = [
+    const TARGETS: [Target; 16] = [
         ("annotations", super::annotations),
+        ("cluster", super::cluster),
         ("command_line", super::command_line),
         ("compose", super::compose),
         ("config_json", super::config_json),

@@ -18,7 +18,7 @@ use crate::lifecycle::{contested, home, remove};
 use crate::link::Candidate;
 use crate::model::{
     Admitted, BackendName, ContainerName, Engine, Instance, LinkState, Network, OwnerTag, Phase,
-    Record,
+    Record, Share,
 };
 use crate::store::notes::Note;
 use crate::store::{Change, Commit};
@@ -218,6 +218,7 @@ fn record_of(host: &Host, container: RunningContainer) -> Result<Record> {
         by_engine: true,
         pod: None,
         admitted: Admitted::None,
+        share: Share::None,
         isolation: None,
         is_pod_infra: false,
         id,

@@ -9,6 +9,7 @@ use crate::lifecycle::alive::is_running;
 use crate::lifecycle::lookup::{Requester, candidates, is_linked};
 use crate::lifecycle::notes::{A_FEW, record_notes, work_off, work_off_others};
 use crate::lifecycle::privileges::AfterHook;
+use crate::lifecycle::remote;
 use crate::lifecycle::routing::{gap_to, with_addresses};
 use crate::lifecycle::start::start_locked;
 use crate::lifecycle::starting::StartingContainer;
@@ -55,7 +56,11 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
             log::error!("{}: its links stand as they were; run oci-link sync: {error}", record.id);
             Ok(())
         }
-        done => done,
+        Err(error) => {
+            let sources = record.links.iter().map(|link_state| &link_state.link.source);
+            Err(remote::explain(host, sources, error))
+        }
+        Ok(()) => Ok(()),
     }
 }
 

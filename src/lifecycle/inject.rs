@@ -12,6 +12,7 @@ use crate::lifecycle::adopt::adopt;
 use crate::lifecycle::engine_links;
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::notes::record_notes;
+use crate::lifecycle::remote;
 use crate::lifecycle::routing::with_addresses;
 use crate::lifecycle::shared_network::Future;
 use crate::lifecycle::starting::names;
@@ -89,7 +90,8 @@ pub(crate) fn edited(
     if is_sandbox && !matches!(hooks, Hooks::OneRun(_)) {
         return Ok(container.text.to_owned());
     }
-    let declared = if is_sandbox { Declared::default() } else { spec.annotations.declared()? };
+    let declared =
+        if is_sandbox { Declared::default() } else { remote::declared(host, &spec.annotations)? };
     let clues = container.id.map(|id| Clues { id, bundle: container.bundle, spec: &spec });
     let recorded = recorded_links(host, (container.starts, hooks), &spec, clues.as_ref());
     let is_isolated = declared.isolate.is_some();
@@ -120,8 +122,10 @@ pub(crate) fn edited(
     let me = Requester { id: container.id, name: &name, engine_name, pod };
     let engine = Engine::parse(facts.engine);
     let own = document.own_variables()?;
-    let mut variables =
-        variables(host, container, (me, hostname.as_ref(), engine), &declared, (&own, &listing))?;
+    let variables =
+        variables(host, container, (me, hostname.as_ref(), engine), &declared, (&own, &listing));
+    let sources = declared.links.iter().map(|link| &link.source);
+    let mut variables = variables.map_err(|error| remote::explain(host, sources, error))?;
     let taken = container.id.map_or_else(Vec::new, |id| {
         let names = [Some(&name), engine_name];
         let owner = Owner { id, names, hostname: hostname.as_ref() };

@@ -4,7 +4,7 @@ use crate::engine::{self, Clues, Listing};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::lifecycle::absent::Absences;
-use crate::lifecycle::{debug_log, home, isolating};
+use crate::lifecycle::{debug_log, home, isolating, remote};
 use crate::link::Refusal;
 use crate::link::env::name_variable;
 use crate::model::{
@@ -65,8 +65,11 @@ impl StartingContainer {
         let clues = Clues { id: &state.id, bundle, spec: &spec };
         let (facts, listing) = (engine::describe(&clues), engine::listing(&clues));
         // The infra container has the pod's annotations, which are meant for its other containers.
-        let declared =
-            if facts.is_pod_infra { Declared::default() } else { spec.annotations.declared()? };
+        let declared = if facts.is_pod_infra {
+            Declared::default()
+        } else {
+            remote::declared(host, &spec.annotations)?
+        };
         let namespace = Namespace::of(&process)?;
         if !declared.links.is_empty() && declared.missing != Missing::Defer {
             must_have_an_address(&state.id, &namespace)?;
@@ -121,6 +124,7 @@ impl StartingContainer {
             by_engine: false,
             pod: spec.annotations.pod(),
             admitted: declared.admitted,
+            share: declared.share,
             isolation,
             is_pod_infra: facts.is_pod_infra,
             id: state.id.clone(),

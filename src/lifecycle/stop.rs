@@ -9,7 +9,7 @@ use crate::lifecycle::apply::{remove_rules, rollback_rest};
 use crate::lifecycle::lookup::recipients_of;
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::together::{Changes, failures, replan_all};
-use crate::lifecycle::{debug_log, home, routing};
+use crate::lifecycle::{debug_log, home, remote, routing};
 use crate::model::{ContainerId, Record};
 use crate::store::hosts_sharers;
 
@@ -88,6 +88,7 @@ pub(super) fn remove_with(
     record: &Record,
     judge: impl Fn(Failures) -> Result<()>,
 ) -> Result<()> {
+    remote::withdraw(host, record);
     let recipients = recipients_of(host.store.as_ref(), record)?;
     let sharers = sharers(host, record);
     debug_log::recipients(&record.id, &recipients);

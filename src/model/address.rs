@@ -73,6 +73,11 @@ impl Address {
         is_inside(self.ip, other.ip, self.prefix.min(other.prefix))
     }
 
+    /// Whether `ip` is in the network of the address.
+    pub(crate) fn network_contains(&self, ip: IpAddr) -> bool {
+        is_inside(ip, self.ip, self.prefix)
+    }
+
     /// Whether both addresses are on bridges that are known, and on different ones.
     pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
         matches!((self.bridge(), other.bridge()), (Some(one), Some(other)) if one != other)
@@ -80,18 +85,22 @@ impl Address {
 
     /// Returns the network of the address, such as `10.0.0.0/24`.
     pub(crate) fn subnet(&self) -> String {
-        let prefix = u32::from(self.prefix);
-        let ip: IpAddr = match self.ip {
-            IpAddr::V4(ip) => {
-                let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
-                Ipv4Addr::from_bits(ip.to_bits() & mask).into()
-            }
-            IpAddr::V6(ip) => {
-                let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
-                Ipv6Addr::from_bits(ip.to_bits() & mask).into()
-            }
-        };
-        format!("{ip}/{prefix}")
+        format!("{}/{}", masked(self.ip, self.prefix), self.prefix)
+    }
+}
+
+/// Returns the first address of the network of `ip`. `prefix` is at most the length of the address.
+pub(super) fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
+    let prefix = u32::from(prefix);
+    match ip {
+        IpAddr::V4(ip) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix)).unwrap_or(0);
+            Ipv4Addr::from_bits(ip.to_bits() & mask).into()
+        }
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix)).unwrap_or(0);
+            Ipv6Addr::from_bits(ip.to_bits() & mask).into()
+        }
     }
 }
 

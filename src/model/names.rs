@@ -1,14 +1,11 @@
-//! Names of containers: names, host names, aliases, and references to sources.
+//! Names of containers: names, host names and aliases.
 
-use super::{ContainerId, Invalid};
-use std::borrow::Cow;
+use super::{ContainerId, Invalid, Reference};
 use std::fmt;
 
 /// Length limit of names. They become file names with a suffix, and a file name has at most
 /// 255 bytes.
-const MAX_NAME: usize = 240;
-/// Length of the shortest prefix of an id that names a container: Docker's short form of an id.
-const MIN_PREFIX: usize = 12;
+pub(super) const MAX_NAME: usize = 240;
 /// Length limit of a namespace of Kubernetes: a DNS label.
 const MAX_LABEL: usize = 63;
 /// Length limit of a host name (RFC 1035).
@@ -19,7 +16,12 @@ const MAX_HOSTNAME: usize = 253;
 /// This excludes every character with a special meaning in a hosts file, a rule, a path or a
 /// terminal. Examples are white space, `#`, `/`, NUL, a leading `-` or `.`, and non-ASCII
 /// characters.
-fn check(what: &'static str, value: &str, extra: &str, max: usize) -> Result<String, Invalid> {
+pub(super) fn check(
+    what: &'static str,
+    value: &str,
+    extra: &str,
+    max: usize,
+) -> Result<String, Invalid> {
     let refuse = |why| Err(Invalid::new(what, value, why));
     let Some(first) = value.bytes().next() else { return refuse("is empty") };
     if value.len() > max {
@@ -79,12 +81,6 @@ checked_name!(
 checked_name!(
     /// The name of a pod of Kubernetes.
     PodName, "pod", ".-", MAX_NAME
-);
-
-checked_name!(
-    /// How a link names its source: by name, by id, by the beginning of an engine's id, or as
-    /// `pod/container`.
-    Reference, "link source", "_.+-", MAX_NAME
 );
 
 checked_name!(
@@ -162,66 +158,18 @@ impl From<&ContainerId> for ContainerName {
     }
 }
 
-impl Reference {
-    /// Checks `value`, which may also be `pod/container`. Only a container in a pod may link to such a source.
-    pub(crate) fn of_link(value: &str) -> Result<Self, Invalid> {
-        let is_part = |text: &str| Self::new(text).is_ok();
-        match value.split_once('/') {
-            Some((pod, container))
-                if value.len() <= MAX_NAME && is_part(pod) && is_part(container) =>
-            {
-                Ok(Self(value.to_owned()))
-            }
-            _ => Self::new(value),
-        }
-    }
-
-    /// Returns pod and container of `pod/container`.
-    pub(crate) fn in_pod(&self) -> Option<(&str, &str)> {
-        self.0.split_once('/')
-    }
-
-    /// Refuses `pod/container`.
-    pub(crate) fn must_be_plain(&self) -> Result<(), Invalid> {
-        Self::new(&self.0).map(drop)
-    }
-
-    /// Returns the reference as a file name.
-    pub(crate) fn key(&self) -> Cow<'_, str> {
-        match self.in_pod() {
-            Some((pod, container)) => Cow::Owned(format!("{pod}~{container}")),
-            None => Cow::Borrowed(&self.0),
-        }
-    }
-
-    /// Whether the reference is long enough to name ids by their beginning: at least 12 hexadecimal
-    /// digits. A shorter one could be meant as a name.
-    pub(crate) fn is_prefix(&self) -> bool {
-        let length = MIN_PREFIX..ContainerId::ENGINE_LENGTH;
-        length.contains(&self.0.len()) && self.0.bytes().all(|b| b.is_ascii_hexdigit())
-    }
-
-    /// Whether a link finds `id` by this beginning of it. Only ids that engines draw at random are found
-    /// so: other ids are words, and one may be the beginning of another.
-    pub(crate) fn begins(&self, id: &ContainerId) -> bool {
-        self.is_prefix() && id.is_engine_id() && id.as_str().starts_with(&self.0)
-    }
-}
-
 impl From<&Reference> for ContainerName {
-    /// A reference has the form of a name; of `pod/container` it is the container.
+    /// A reference has the form of a name; of `pod/container` it is the container, of `name@host` the name.
     fn from(reference: &Reference) -> Self {
-        let name = reference.in_pod().map_or(reference.as_str(), |(_, container)| container);
-        Self(name.to_owned())
+        Self(reference.bare().to_owned())
     }
 }
 
 impl From<&Reference> for Alias {
     /// The default alias of a link is the source as written, even a full id, as in Docker. Of
-    /// `pod/container` it is the container.
+    /// `pod/container` it is the container, of `name@host` the name.
     fn from(source: &Reference) -> Self {
-        let alias = source.in_pod().map_or(source.as_str(), |(_, container)| container);
-        Self(alias.to_owned())
+        Self(source.bare().to_owned())
     }
 }
 
@@ -292,24 +240,6 @@ mod tests {
             assert!(ContainerName::new(name).is_err(), "{name:?}");
             assert!(Alias::new(name).is_err(), "{name:?}");
             assert!(Hostname::new(name).is_err(), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn only_the_beginning_of_an_engines_id_is_a_prefix() {
-        let id = "0123456789abcdef".repeat(4);
-        let begins = |text: &str, id: &str| {
-            Reference::new(text).unwrap().begins(&ContainerId::new(id).unwrap())
-        };
-        for length in [12, 13, 40, 63] {
-            assert!(begins(&id[..length], &id), "{length}");
-        }
-        for length in [1, 11, 64] {
-            assert!(!begins(&id[..length], &id), "{length}");
-        }
-        assert!(!begins(&id[1..14], &id));
-        for other in [&id[..63], "db-backup-0123456789", &format!("{id}0"), &id.replace('f', "g")] {
-            assert!(!begins(&other[..12], other), "{other}");
         }
     }
 

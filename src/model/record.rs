@@ -6,7 +6,7 @@
 use super::{
     Admitted, Alias, ContainerId, ContainerName, Engine, Family, Fingerprint, Hostname, Invalid,
     Isolation, LinkState, Network, NetworkNames, OnBridge, OwnerTag, Place, Pod, PortRange,
-    PortSet, Reference, Variable,
+    PortSet, Reference, Share, Variable,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -272,6 +272,8 @@ pub struct Record {
     pub pod: Option<Pod>,
     /// Which other namespaces of Kubernetes may link to it.
     pub admitted: Admitted,
+    /// Which other hosts may link to it.
+    pub share: Share,
     /// What isolates it, if its annotation asks for that.
     pub isolation: Option<Isolation>,
     /// Whether it only holds a pod's namespaces. No link refers to it, and no command lists it.

@@ -3,7 +3,7 @@
 use super::{
     Address, Admitted, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Link,
     LinkState, NamespaceName, Network, OwnerTag, Phase, Pod, PodName, PortRange, PortSet, Record,
-    Reference, StateId, Variable,
+    Reference, Share, StateId, Variable,
 };
 
 /// A container called `name` that exposes `ports`, at `addresses`.
@@ -38,6 +38,7 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         by_engine: false,
         pod: None,
         admitted: Admitted::None,
+        share: Share::None,
         isolation: None,
         is_pod_infra: false,
         id,

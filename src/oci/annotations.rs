@@ -5,7 +5,9 @@ mod pods;
 use super::json::{self, Key, Members};
 use super::spelling::nearest;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Admitted, ContainerName, EnvFilter, Invalid, Isolate, Link, Missing, PortSet};
+use crate::model::{
+    Admitted, ContainerName, EnvFilter, Invalid, Isolate, Link, Missing, PortSet, Share,
+};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -15,9 +17,7 @@ use std::fmt;
 /// Prefix of all annotations of oci-link.
 pub(crate) const PREFIX: &str = "org.oci-link.";
 /// The keys of all annotations of oci-link, without the prefix. [`Declared`] has their values.
-const KEYS: [&str; 7] = ["links", "name", "ports", "env", "missing", "from", "isolate"];
-/// Keys that are reserved for later versions. They are not misspelt.
-const RESERVED: [&str; 1] = ["share"];
+const KEYS: [&str; 8] = ["links", "name", "ports", "env", "missing", "from", "isolate", "share"];
 /// The annotation in which image tools (umoci) store an image's EXPOSE.
 const IMAGE_PORTS: &str = "org.opencontainers.image.exposedPorts";
 /// Prefixes of the annotations that oci-link or an engine's reader uses. Others are not stored.
@@ -49,6 +49,8 @@ pub(crate) struct Declared {
     pub(crate) admitted: Admitted,
     /// `org.oci-link.isolate`.
     pub(crate) isolate: Option<Isolate>,
+    /// `org.oci-link.share`.
+    pub(crate) share: Share,
 }
 
 /// Whether the container of a config.json asks for links or for isolation, so that it must not start
@@ -77,7 +79,7 @@ pub(crate) fn asks_for_links(key: &str, value: &str) -> bool {
 /// known, is for one container of a pod, or is not ours.
 pub(crate) fn misspelt(key: &str) -> Option<String> {
     let name = key.strip_prefix(PREFIX)?;
-    if name.contains('/') || KEYS.contains(&name) || RESERVED.contains(&name) {
+    if name.contains('/') || KEYS.contains(&name) {
         return None;
     }
     Some(nearest(name, &KEYS).map_or_else(String::new, |near| format!("{PREFIX}{near}")))
@@ -140,6 +142,7 @@ impl Annotations {
         let env = usable(strict, value("env"), EnvFilter::parse)?;
         let missing = usable(strict, value("missing"), Missing::parse)?;
         let isolate = usable(strict, value("isolate"), Isolate::parse)?;
+        let share = usable(strict, value("share"), Share::parse)?;
         let name = name.good();
         let links = value("links")?.map(|links| self.links_of(links, name.as_ref())).transpose()?;
         Ok(Declared {
@@ -158,6 +161,7 @@ impl Annotations {
             },
             missing: missing.good().unwrap_or_default(),
             isolate: isolate.good().flatten(),
+            share: share.good().unwrap_or_default(),
         })
     }
 

@@ -13,6 +13,8 @@ mod dead;
 mod drift;
 mod finding;
 mod obstacles;
+pub(crate) mod offers;
+pub(crate) mod peers;
 mod teardown;
 
 use crate::error::{Failures, Result};

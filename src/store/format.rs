@@ -11,7 +11,7 @@ use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::model::{
     Address, Admitted, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine,
     Fingerprint, Flow, Hostname, HostsEdit, Instance, Invalid, LinkState, NamespaceName, Network,
-    NoBridge, OwnerTag, Phase, Place, Pod, PodName, PortSet, Record, Variable,
+    NoBridge, OwnerTag, Phase, Place, Pod, PodName, PortSet, Record, Share, Variable,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -122,6 +122,9 @@ struct Stored {
     /// The other namespaces that may link to it. Missing for none, and in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     admitted: Option<String>,
+    /// The other hosts that may link to it. Missing for none, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    share: Option<String>,
     /// Missing if the container is not isolated, and in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     isolation: Option<isolated::StoredIsolation>,
@@ -176,6 +179,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
             [pod.namespace.to_string(), pod.name.to_string(), pod.container.to_string()]
         }),
         admitted: (record.admitted != Admitted::None).then(|| record.admitted.to_string()),
+        share: (record.share != Share::None).then(|| record.share.to_string()),
         isolation: record.isolation.as_ref().map(isolated::StoredIsolation::from),
         pod_infra: record.is_pod_infra,
     };
@@ -255,6 +259,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         by_engine: stored.by_engine,
         pod: stored.pod.map(|pod| pod_of(&pod)).transpose()?,
         admitted: stored.admitted.as_deref().map(Admitted::parse).transpose()?.unwrap_or_default(),
+        share: stored.share.as_deref().map(Share::parse).transpose()?.unwrap_or_default(),
         isolation: stored.isolation.as_ref().map(TryInto::try_into).transpose()?,
         is_pod_infra: stored.pod_infra,
     })
@@ -305,6 +310,7 @@ mod tests {
         web.links[2].declared_by = DeclaredBy::Connect;
         web.engine_files = Some("/var/lib/docker/containers".into());
         web.by_engine = true;
+        web.share = crate::model::Share::parse("b,c").unwrap();
         web.former_names = vec![ContainerName::new("old").unwrap()];
         let aliases = vec![reference("b"), reference("a")];
         let network = |name: &str| NetworkName::new(name).unwrap();
@@ -329,9 +335,8 @@ mod tests {
     fn a_record_of_the_previous_version_has_none_of_it() {
         let web = record("web", "80", &["172.18.0.2/16"]).linked(&["db"]);
         let text = String::from_utf8(encode(&web).unwrap()).unwrap();
-        for new in
-            ["declared_by", "\"on\"", "engine_files", "by_engine", "former_names", "networks"]
-        {
+        let new = "declared_by \"on\" engine_files by_engine former_names networks share";
+        for new in new.split(' ') {
             assert!(!text.contains(new), "{new}: {text}");
         }
         let old = decode(text.as_bytes()).unwrap();

@@ -1,14 +1,16 @@
 //! The state directory. Only root may write to it, which is checked before it is used.
 
 mod owner;
+mod room;
+mod shared;
 
 use self::owner::{check, is_copied_link};
+pub(crate) use self::room::Room;
 use super::file::{open_with, shown, whole};
 use crate::error::{Context, Error, Kind, Result};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{Mode, fchmod, fstatat, mkdirat};
-use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 use rustix::fs::RawDir;
 use std::ffi::OsStr;
@@ -26,19 +28,13 @@ pub(crate) const TEMPORARY: &str = "new-";
 
 const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
+/// The mode of a directory that no other user may enter.
+pub(crate) const PRIVATE: u32 = 0o700;
+/// The mode of a state directory with a folder that another user may read.
+pub(crate) const PASSABLE: u32 = 0o711;
+
 /// Initial buffer size in bytes; most files in the state directory are smaller.
 const USUAL: u64 = 2 << 10;
-
-/// The free space of a file system.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Room {
-    /// Whether it is a tmpfs, whose content is lost at a reboot.
-    pub(crate) in_memory: bool,
-    /// Free bytes.
-    pub(crate) bytes: u64,
-    /// Free inodes, or `None` if the file system has no limit.
-    pub(crate) files: Option<u64>,
-}
 
 /// An open directory. All names are relative to it and must come from checked types.
 #[derive(Debug)]
@@ -56,6 +52,11 @@ impl Directory {
     /// component. In the user namespace of a rootless engine, root looks like any other user of the host:
     /// there, such owners are accepted of all but the last two components.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_as(path, PRIVATE)
+    }
+
+    /// Opens the directory `path` as [`Directory::open`] does, and sets this mode.
+    pub(crate) fn open_as(path: &Path, wanted: u32) -> Result<Self> {
         let make = |above: &OwnedFd, name: &OsStr| {
             if is_copied_link(above, name) {
                 // A process that made the directory meanwhile keeps it.
@@ -67,9 +68,9 @@ impl Directory {
             })
         };
         let (directory, mode) = Self::walk(path, make)?;
-        if mode != 0o700 {
-            let closed = fchmod(&directory.fd, Mode::S_IRWXU);
-            closed.context(Kind::State, || directory.shown.clone())?;
+        if mode != wanted {
+            let set = fchmod(&directory.fd, Mode::from_bits_truncate(wanted));
+            set.context(Kind::State, || directory.shown.clone())?;
         }
         Ok(directory)
     }
@@ -131,17 +132,6 @@ impl Directory {
             return Err(unsafe_path("other users can write to it"));
         }
         Ok((Self { fd, shown }, stat.st_mode & 0o7777))
-    }
-
-    /// Returns the free space of the directory's file system.
-    pub(crate) fn room(&self) -> Result<Room> {
-        let stat = fstatfs(&self.fd).context(Kind::State, || self.shown.clone())?;
-        Ok(Room {
-            in_memory: stat.filesystem_type() == TMPFS_MAGIC,
-            bytes: stat.blocks_available() * u64::try_from(stat.block_size()).unwrap_or(0),
-            // File systems without an inode limit, such as btrfs, report 0 inodes in total.
-            files: (stat.files() > 0).then(|| stat.files_free()),
-        })
     }
 
     /// Opens the subdirectory `name` and creates it if it is missing.

@@ -12,14 +12,38 @@ use std::path::{Path, PathBuf};
 /// The largest user database that is read, in bytes.
 const MAX: u64 = 4 << 20;
 
+/// Returns the id of the user `name` on the host whose root directory is `root`. `None` means that the
+/// database cannot be read or lacks the user.
+pub(crate) fn uid_of(root: &Path, name: &str) -> Option<u32> {
+    number_in(&text(root, "etc/passwd")?, name)
+}
+
+/// Returns the id of the group `name`, as [`uid_of`] does that of a user.
+pub(crate) fn gid_of(root: &Path, name: &str) -> Option<u32> {
+    number_in(&text(root, "etc/group")?, name)
+}
+
+/// Returns the number of `name` by the text of a database of users or groups. The first entry counts.
+fn number_in(text: &[u8], name: &str) -> Option<u32> {
+    text.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|byte| *byte == b':');
+        fields.next().filter(|first| *first == name.as_bytes())?;
+        std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()
+    })
+}
+
+fn text(root: &Path, name: &str) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = File::open(root.join(name)).ok()?;
+    file.take(MAX).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
 /// Returns the home directory of the user `uid` on the host whose root directory is `root`, as that
 /// host names it. `None` means that the database cannot be read, lacks the user, or has no absolute
 /// path for it.
 pub(crate) fn home(root: &Path, uid: u32) -> Option<PathBuf> {
-    let mut text = Vec::new();
-    let file = File::open(root.join("etc/passwd")).ok()?;
-    file.take(MAX).read_to_end(&mut text).ok()?;
-    home_in(&text, uid)
+    home_in(&text(root, "etc/passwd")?, uid)
 }
 
 /// Returns the home directory of `uid` by the text of a user database. The first entry counts, as
@@ -50,6 +74,20 @@ mod tests {
         for uid in [150, 15000, 4_294_967_295] {
             assert_eq!(home_in(TEXT, uid), None, "{uid}");
         }
+    }
+
+    #[test]
+    fn a_user_has_a_number() {
+        assert_eq!(number_in(TEXT, "alice"), Some(1500));
+        assert_eq!(number_in(TEXT, "root"), Some(0));
+        for name in ["ali", "alicex", "", "# a comment", "x"] {
+            assert_eq!(number_in(TEXT, name), None, "{name}");
+        }
+        assert_eq!(number_in(b"a:x:-1:\nb:x\nc:x:99999999999:", "a"), None);
+        assert_eq!(
+            (uid_of(Path::new("/"), "root"), uid_of(Path::new("/"), "no such")),
+            (Some(0), None)
+        );
     }
 
     #[test]

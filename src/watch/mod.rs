@@ -8,6 +8,7 @@
 //! firewall rules change        netlink subscription   repair.rs       missing rules are restored
 //! addresses change             rtnetlink subscription addresses.rs    links follow
 //! a source without oci-link    a look every 4 s       sources.rs      links that wait for it are made
+//! other hosts' records change  inotify on the spool   peers.rs        they are mirrored; with `[cluster]` only
 //! SIGTERM, SIGINT, SIGHUP      signalfd               this file       stop, or reload
 //! ```
 //!
@@ -23,6 +24,7 @@
 mod addresses;
 mod containers;
 mod debounce;
+mod peers;
 mod repair;
 mod sources;
 
@@ -38,6 +40,7 @@ use crate::sys::process;
 use addresses::Addresses;
 use containers::Containers;
 use debounce::Debounce;
+use peers::Peers;
 use repair::Repair;
 use sources::Sources;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -71,6 +74,7 @@ struct Watch<'a> {
     addresses: Addresses,
     sources: Sources,
     repair: Repair<'a>,
+    peers: Option<Peers<'a>>,
     status: String,
 }
 
@@ -134,6 +138,10 @@ impl<'a> Watch<'a> {
         }
         let mut sources = Sources::default();
         sources.notify(Instant::now());
+        let peers = Peers::of(host, Instant::now())?;
+        if let Some(peers) = &peers {
+            waiting.add(peers.changes())?;
+        }
         let addresses = Addresses::subscribed();
         if let Some(changes) = addresses.changes() {
             waiting.add(changes)?;
@@ -149,6 +157,7 @@ impl<'a> Watch<'a> {
             addresses,
             sources,
             repair,
+            peers,
             status: String::new(),
         })
     }
@@ -176,10 +185,17 @@ impl<'a> Watch<'a> {
             self.repair.hear(now)?;
         } else if self.addresses.changes().is_some_and(|it| it.as_fd().as_raw_fd() == source) {
             self.addresses.hear(now)?;
+        } else if let Some(peers) = self.peers_of(source) {
+            peers.hear(now)?;
         } else {
             self.containers.ended(source, now);
         }
         Ok(None)
+    }
+
+    /// What follows other hosts, if `source` is its descriptor.
+    fn peers_of(&mut self, source: RawFd) -> Option<&mut Peers<'a>> {
+        self.peers.as_mut().filter(|peers| peers.changes().as_fd().as_raw_fd() == source)
     }
 
     /// When the next work is due; `None` if nothing is pending.
@@ -191,6 +207,7 @@ impl<'a> Watch<'a> {
             self.addresses.due(),
             self.sources.due(),
             self.repair.due(),
+            self.peers.as_ref().and_then(|peers| peers.due(Instant::now())),
         ];
         all.into_iter().flatten().min()
     }
@@ -211,6 +228,11 @@ impl<'a> Watch<'a> {
         if self.repair.due().is_some_and(|due| due <= now) {
             self.repair.act(now);
         }
+        if let Some(peers) =
+            self.peers.as_mut().filter(|it| it.due(now).is_some_and(|due| due <= now))
+        {
+            peers.act(now);
+        }
     }
 
     fn list(&mut self, now: Instant) {
@@ -219,6 +241,9 @@ impl<'a> Watch<'a> {
             self.records.notify(now + LATER);
         }
         self.addresses.begin_round(now);
+        if let Some(peers) = &mut self.peers {
+            peers.notify(now);
+        }
     }
 
     /// The status line for the service manager, if it has changed.

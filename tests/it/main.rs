@@ -9,6 +9,7 @@
 mod backends;
 mod cast;
 mod clients;
+mod cluster;
 mod compose;
 mod configure;
 mod doctor;

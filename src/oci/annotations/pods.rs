@@ -72,7 +72,7 @@ impl Annotations {
             Some(_) => {}
             None => {
                 self.must_be_in_no_pod()?;
-                links.iter().try_for_each(|link| link.source.must_be_plain())?;
+                links.iter().try_for_each(|link| link.source.must_be_in_no_pod())?;
             }
         }
         Ok(links)

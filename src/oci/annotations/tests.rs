@@ -50,7 +50,7 @@ fn our_ports_win_over_the_images() {
 }
 
 /// Values that are refused where there are links, and only there.
-const BAD: [(&str, &str); 15] = [
+const BAD: [(&str, &str); 18] = [
     ("name", "a b"),
     ("name", ""),
     ("name", "a~b"),
@@ -66,6 +66,9 @@ const BAD: [(&str, &str); 15] = [
     ("missing", "wait=1h"),
     ("missing", ""),
     ("isolate", "yes"),
+    ("share", "B"),
+    ("share", ""),
+    ("share", "*"),
 ];
 
 #[test]
@@ -81,6 +84,7 @@ fn a_bad_value_is_an_error_where_there_are_links() {
             let declared = harmless.declared().unwrap();
             assert!(declared.links.is_empty() && declared.name.is_none(), "{key}={value:?}");
             assert_eq!(declared.missing, Missing::default(), "{key}={value:?}");
+            assert_eq!(declared.share, Share::None, "{key}={value:?}");
             if key == "ports" {
                 assert!(declared.ports.is_some_and(|ports| ports.is_empty()), "{value:?}");
             }
@@ -120,6 +124,16 @@ fn isolation_is_asked_for_by_three_words() {
     let mut both = ours(&[("isolate", "none")]);
     both.add("org.oci-link.isolate".to_owned(), "in".to_owned());
     assert!(both.declared().is_err() && both.declare_links());
+}
+
+#[test]
+fn share_alone_is_no_reason_to_refuse_a_start() {
+    let shared = |value| ours(&[("share", value)]).declared().unwrap().share;
+    assert_eq!(shared("all"), Share::All);
+    assert_eq!(shared(" c, b").to_string(), "b,c");
+    assert_eq!(shared("none"), Share::None);
+    assert!(!ours(&[("share", "all")]).declare_links());
+    assert_eq!(ours(&[]).declared().unwrap().share, Share::None, "nothing leaves by default");
 }
 
 #[test]

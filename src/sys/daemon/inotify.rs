@@ -1,7 +1,6 @@
 //! Notification about files that leave a directory, with inotify(7).
 
 use crate::error::{Context, Kind, Result};
-use crate::sys::private_dir::Directory;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use std::ffi::OsString;
@@ -39,9 +38,18 @@ impl Notices {
     }
 
     /// Adds `directory` to the set.
-    pub(crate) fn add(&self, directory: &Directory) -> Result<Watched> {
+    pub(crate) fn add(&self, directory: &impl AsFd) -> Result<Watched> {
+        self.watch(directory, LEAVES)
+    }
+
+    /// Adds `directory` to the set. An entry that arrives, or was written, counts as one that left.
+    pub(crate) fn add_with_arrivals(&self, directory: &impl AsFd) -> Result<Watched> {
+        self.watch(directory, LEAVES | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CLOSE_WRITE)
+    }
+
+    fn watch(&self, directory: &impl AsFd, events: AddWatchFlags) -> Result<Watched> {
         let held = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
-        self.0.add_watch(held.as_str(), LEAVES).context(Kind::State, || "inotify")
+        self.0.add_watch(held.as_str(), events).context(Kind::State, || "inotify")
     }
 
     /// Returns all pending events. Does not block.

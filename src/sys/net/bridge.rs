@@ -6,6 +6,7 @@
 //! is already open in the container's namespace. Every other setup counts as no bridge: macvlan,
 //! point-to-point links, other kinds of bridges, and kernels that do not report the peer.
 
+pub(crate) mod networks;
 pub(crate) mod ports;
 
 use super::netlink::message::{Batch, Message};

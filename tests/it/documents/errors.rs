@@ -7,8 +7,18 @@ use std::fs;
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
 
 /// The kinds, in the order of their exit status, from 1 on.
-const KINDS: [&str; 9] =
-    ["Internal", "Usage", "Input", "Source", "Unsafe", "Firewall", "State", "Hosts", "Namespace"];
+const KINDS: [&str; 10] = [
+    "Internal",
+    "Usage",
+    "Input",
+    "Source",
+    "Unsafe",
+    "Firewall",
+    "State",
+    "Hosts",
+    "Namespace",
+    "Cluster",
+];
 
 /// The texts of the table, each with the kind under whose heading it stands.
 fn table() -> Vec<(&'static str, String)> {

@@ -4,7 +4,7 @@
 use super::cases;
 use oci_link::testing::{
     Address, Admitted, Alias, BackendName, ContainerId, ContainerName, Hostname, Instance, Network,
-    OwnerTag, Phase, PortRange, Protocol, Record, StateId, Variable,
+    OwnerTag, Phase, PortRange, Protocol, Record, Share, StateId, Variable,
 };
 use oci_link::testing::{Dialect, LinkVariables, link_variables};
 use proptest::prelude::*;
@@ -29,6 +29,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         networks: Vec::new(),
         pod: None,
         admitted: Admitted::None,
+        share: Share::None,
         isolation: None,
         is_pod_infra: false,
         revision: 0,

@@ -1,0 +1,132 @@
+//! What `ls` and `inspect` show of other hosts. Without `[cluster]` nothing.
+
+use super::output::color::{Paint, Tone};
+use super::output::table::{self, Cell};
+use super::say_json;
+use crate::cli::Format;
+use crate::error::Result;
+use crate::host::Host;
+use crate::lifecycle::others::{Others, span};
+use crate::lifecycle::remote;
+use crate::model::{Hostname, Offer, Record, Reference};
+use serde_json::{Value, json};
+
+/// The sources of other hosts, with what is shown of the view.
+pub(crate) struct Shown<'a> {
+    others: Others<'a>,
+    offers: Vec<Offer>,
+}
+
+impl<'a> Shown<'a> {
+    /// Reads all sources. `None` without `[cluster]`.
+    pub(crate) fn of(host: &'a Host) -> Result<Option<Self>> {
+        let Some(others) = Others::of(host)? else { return Ok(None) };
+        let offers = others.all()?;
+        Ok(Some(Self { others, offers }))
+    }
+
+    /// The name of this host.
+    pub(crate) fn own_host(&self) -> &str {
+        self.others.cluster.name.as_str()
+    }
+
+    /// The names for completion, as `name@host`.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> + '_ {
+        self.offers.iter().map(|offer| format!("{}@{}", offer.name, offer.source.host))
+    }
+
+    /// A row of the table for each source, with the column HOST.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Vec<Cell>> + '_ {
+        self.offers.iter().map(|offer| {
+            let addresses: Vec<String> = offer.addresses.iter().map(ToString::to_string).collect();
+            let ports = offer.ports.to_string();
+            vec![
+                offer.source.id.short().into(),
+                offer.name.as_str().into(),
+                offer.source.host.as_str().into(),
+                addresses.join(",").into(),
+                if ports.is_empty() { "-" } else { ports.as_str() }.into(),
+                "-".into(),
+                "-".into(),
+                state(&self.others),
+            ]
+        })
+    }
+
+    /// A JSON object for each source.
+    pub(crate) fn in_full(&self) -> impl Iterator<Item = Value> + '_ {
+        self.offers.iter().map(|offer| in_full(&self.others, offer))
+    }
+
+    /// Adds the name of this host to the JSON object of a local container and to its links.
+    pub(crate) fn added(&self, mut shown: Value) -> Value {
+        shown["host"] = self.own_host().into();
+        for link in shown["links"].as_array_mut().into_iter().flatten() {
+            let host =
+                if link["connected"].is_null() { Value::Null } else { self.own_host().into() };
+            link["connected_host"] = host;
+        }
+        shown
+    }
+}
+
+/// The state of the sources of other hosts.
+fn state(others: &Others<'_>) -> Cell {
+    match others.age() {
+        _ if !others.is_stale() => Cell::new(Tone::Good, "ready"),
+        Some(age) => Cell::new(Tone::Bad, format!("stale ({})", span(age))),
+        None => Cell::new(Tone::Bad, "stale"),
+    }
+}
+
+fn in_full(others: &Others<'_>, offer: &Offer) -> Value {
+    json!({
+        "id": offer.source.id.as_str(),
+        "name": offer.name.as_str(),
+        "hostname": offer.hostname.as_ref().map(Hostname::as_str),
+        "host": offer.source.host.as_str(),
+        "addresses": offer.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "ports": offer.ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),
+        "links": [],
+        "linked_by": [],
+        "state": if others.is_stale() { "stale" } else { "ready" },
+        "view_age_s": others.age().map(|age| age.as_secs()),
+    })
+}
+
+/// Prints the source `reference` of another host. Returns false if it names none.
+pub(crate) fn inspect(host: &Host, reference: &Reference, format: Format) -> Result<bool> {
+    let Some((others, offer)) = remote::source(host, reference)? else { return Ok(false) };
+    match format {
+        Format::Json => {
+            let mut shown = in_full(&others, &offer);
+            shown["run"] = offer.source.run.as_str().into();
+            say_json(&shown)?;
+        }
+        Format::Table => {
+            let mut rows: Vec<Vec<Cell>> = Vec::new();
+            let mut row = |field: &str, value: Cell| rows.push(vec![field.into(), value]);
+            row("id", offer.source.id.to_string().into());
+            row("name", offer.name.as_str().into());
+            row("host", offer.source.host.as_str().into());
+            row("state", state(&others));
+            for address in &offer.addresses {
+                row("address", address.to_string().into());
+            }
+            for port in offer.ports.iter() {
+                row("port", port.to_string().into());
+            }
+            row("run", offer.source.run.as_str().into());
+            table::print(Paint::for_stdout(), None, &["FIELD", "VALUE"], &rows)?;
+        }
+    }
+    Ok(true)
+}
+
+/// The recipients of other hosts that want a container of this host, as `name@host`.
+pub(crate) fn wanted_by(host: &Host, record: &Record) -> Result<Vec<String>> {
+    let Some(others) = Others::of(host)? else { return Ok(Vec::new()) };
+    let wants = others.wanting(&record.id)?;
+    let shown = wants.iter().map(|want| format!("{}@{}", want.name, want.recipient.host));
+    Ok(shown.collect())
+}

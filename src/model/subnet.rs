@@ -1,0 +1,141 @@
+//! Networks of containers that are routed between hosts.
+
+use super::Invalid;
+use super::address::{is_inside, masked};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Shortest prefix length of an IPv4 network.
+const SHORTEST_V4: u8 = 8;
+/// Shortest prefix length of an IPv6 network.
+const SHORTEST_V6: u8 = 32;
+
+/// Networks without containers: no network of a cluster may contain an address of them.
+const FORBIDDEN: [(IpAddr, u8); 8] = [
+    (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8),
+    (IpAddr::V4(Ipv4Addr::LOCALHOST), 8),
+    (IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), 16),
+    // Multicast, and everything behind it: reserved and broadcast.
+    (IpAddr::V4(Ipv4Addr::new(224, 0, 0, 0)), 3),
+    // The unspecified address, loopback, and IPv4 addresses in IPv6 form.
+    (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 96),
+    (IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0)), 96),
+    (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
+    (IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0)), 8),
+];
+
+/// A network such as `10.10.1.0/24`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Subnet {
+    ip: IpAddr,
+    prefix: u8,
+}
+
+impl Subnet {
+    /// Parses `ADDRESS/PREFIX`, in which the address is the first of the network.
+    ///
+    /// Refused are networks with loopback, link-local and multicast addresses, and IPv4 networks above /8
+    /// and IPv6 networks above /32.
+    pub(crate) fn parse(value: &str) -> Result<Self, Invalid> {
+        let refuse = |why| Err(Invalid::new("network", value, why));
+        let Some((ip, prefix)) = value.split_once('/') else {
+            return refuse("want ADDRESS/PREFIX");
+        };
+        let is_number = prefix.bytes().all(|byte| byte.is_ascii_digit());
+        let (Ok(ip), Ok(prefix), true) = (ip.parse::<IpAddr>(), prefix.parse(), is_number) else {
+            return refuse("want ADDRESS/PREFIX");
+        };
+        let (shortest, longest) = if ip.is_ipv4() { (SHORTEST_V4, 32) } else { (SHORTEST_V6, 128) };
+        if prefix > longest {
+            return refuse("longer than the address");
+        }
+        if prefix < shortest {
+            return refuse("want at least /8 in IPv4, /32 in IPv6");
+        }
+        if masked(ip, prefix) != ip {
+            return refuse("has bits behind its prefix");
+        }
+        if FORBIDDEN.iter().any(|(other, bits)| is_inside(ip, *other, prefix.min(*bits))) {
+            return refuse("has loopback, link-local, multicast or reserved addresses");
+        }
+        Ok(Self { ip, prefix })
+    }
+
+    /// Whether the network contains `ip`.
+    pub(crate) fn contains(&self, ip: IpAddr) -> bool {
+        is_inside(ip, self.ip, self.prefix)
+    }
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.ip, self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_of_containers() {
+        for good in [
+            "10.10.1.0/24",
+            "10.0.0.0/8",
+            "172.17.0.0/16",
+            "100.64.0.0/10",
+            "192.168.1.7/32",
+            "fd00::/32",
+            "fd00:1:2:3::/64",
+            "2001:db8::1/128",
+        ] {
+            assert_eq!(Subnet::parse(good).map(|net| net.to_string()), Ok(good.to_owned()));
+        }
+        for bad in [
+            "",
+            "10.0.0.0",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/33",
+            "10.0.0.0/7",
+            "10.10.1.1/24",
+            "0.0.0.0/0",
+            "::/0",
+            "0.0.0.0/8",
+            "127.0.0.0/8",
+            "127.0.1.0/24",
+            "169.254.0.0/16",
+            "169.0.0.0/8",
+            "169.254.169.254/32",
+            "224.0.0.0/8",
+            "239.1.0.0/16",
+            "240.0.0.0/8",
+            "255.255.255.255/32",
+            "::/32",
+            "::1/128",
+            "::ffff:10.0.0.0/104",
+            "fe80::/32",
+            "fe80::/64",
+            "ff02::/64",
+            "fd00::/31",
+            "fd00::/129",
+            "fd00::1/64",
+            "10.0.0.0/24/24",
+            " 10.0.0.0/24",
+            "10.0.0.0/256",
+            "10.0.0/24",
+            "x/24",
+        ] {
+            assert!(Subnet::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_network_contains_its_addresses() {
+        let contains =
+            |network: &str, ip: &str| Subnet::parse(network).unwrap().contains(ip.parse().unwrap());
+        assert!(contains("10.10.1.0/24", "10.10.1.0") && contains("10.10.1.0/24", "10.10.1.255"));
+        assert!(!contains("10.10.1.0/24", "10.10.2.0") && !contains("10.10.1.0/24", "fd00::1"));
+        assert!(contains("fd00::/64", "fd00::2") && !contains("fd00::/64", "fd00:0:0:1::2"));
+    }
+}
