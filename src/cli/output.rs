@@ -35,17 +35,10 @@ pub(crate) enum Format {
 pub(crate) struct GraphArguments {
     /// Output format.
     #[arg(long, value_enum, default_value_t)]
-    format: GraphFormat,
-    /// Short for --format json.
+    pub(crate) format: GraphFormat,
+    /// Print JSON in place of a drawing.
     #[arg(long, conflicts_with = "format")]
-    json: bool,
-}
-
-impl GraphArguments {
-    /// The format that was asked for.
-    pub(crate) fn format(&self) -> GraphFormat {
-        if self.json { GraphFormat::Json } else { self.format }
-    }
+    pub(crate) json: bool,
 }
 
 /// Output formats of `graph`.
@@ -60,6 +53,4 @@ pub(crate) enum GraphFormat {
     Mermaid,
     /// An SVG image.
     Svg,
-    /// JSON.
-    Json,
 }

@@ -38,11 +38,13 @@ pub(crate) fn without_records(arguments: &GraphArguments) -> Result<()> {
 }
 
 fn print(graph: &graph::Graph, arguments: &GraphArguments) -> Result<()> {
-    match arguments.format() {
-        GraphFormat::Text => say(&graph::text(graph)),
-        GraphFormat::Dot => say(&graph::dot(graph)),
-        GraphFormat::Mermaid => say(&graph::mermaid(graph)),
-        GraphFormat::Svg => say(&graph::svg(graph)),
-        GraphFormat::Json => say_json(&graph::json(graph)),
+    if arguments.json {
+        return say_json(&graph::json(graph));
     }
+    say(&match arguments.format {
+        GraphFormat::Text => graph::text(graph),
+        GraphFormat::Dot => graph::dot(graph),
+        GraphFormat::Mermaid => graph::mermaid(graph),
+        GraphFormat::Svg => graph::svg(graph),
+    })
 }

@@ -148,7 +148,7 @@ each_runtime! {
         let host = host_of(BackendName::Iptables, runtime);
         let db = source(&host, "db", "3306");
         let stays = recipient(&host, "stays", "db");
-        let all: Vec<_> = (0..6).map(|n| recipient(&host, &format!("web{n}"), "db")).collect();
+        let all: Vec<_> = (0..16).map(|n| recipient(&host, &format!("web{n}"), "db")).collect();
         let done = AtomicBool::new(false);
         let reloads = thread::scope(|scope| {
             let reloads = scope.spawn(|| {

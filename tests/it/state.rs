@@ -48,12 +48,12 @@ fn ls_tells_who_is_linked_to_whom() {
         ls(&host),
         [
             json!({
-                "id": long, "name": "db", "hostname": "dbhost", "network": "own",
+                "id": long, "name": "db", "hostname": "dbhost", "network": "own", "host": null,
                 "addresses": [db4, db6], "ports": ["53/udp", "3306/tcp"], "links": [],
                 "linked_by": ["web"], "state": "ready",
             }),
             json!({
-                "id": "web", "name": "web", "hostname": "web", "network": "own",
+                "id": "web", "name": "web", "hostname": "web", "network": "own", "host": null,
                 "addresses": [web4, web6], "ports": [], "linked_by": [], "state": "ready",
                 "links": [
                     {
