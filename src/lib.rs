@@ -41,16 +41,6 @@ pub use commands::run;
 #[doc(hidden)]
 pub use sys::process::entry;
 
-/// What a program uses that carries records from host to host. Not an interface: it may change at any
-/// time.
-#[doc(hidden)]
-pub mod courier {
-    pub use crate::cluster::format::{
-        Refused, offer, offer_bytes, presence, presence_bytes, view, view_bytes, want, want_bytes,
-    };
-    pub use crate::model::{Guest, HostName, Offer, PeerRun, View, Want};
-}
-
 /// What the tests, the benchmark and the fuzz targets use. Not an interface: it may change at any
 /// time.
 #[doc(hidden)]

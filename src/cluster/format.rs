@@ -11,7 +11,9 @@ use crate::model::{
     PortSet, Share, View, Want,
 };
 use std::net::IpAddr;
-pub use write::{offer_bytes, presence_bytes, view_bytes, want_bytes};
+#[cfg(any(test, fuzzing))]
+pub(crate) use write::view_bytes;
+pub(crate) use write::{offer_bytes, presence_bytes, want_bytes};
 
 /// The version of all formats.
 const VERSION: u64 = 1;
@@ -31,10 +33,10 @@ const MAX_SOURCES: usize = 256;
 const MAX_TEXT: usize = 200;
 
 /// Why a record is refused, in one line.
-pub type Refused = String;
+pub(crate) type Refused = String;
 
 /// Parses an offer.
-pub fn offer(bytes: &[u8]) -> Result<Offer, Refused> {
+pub(crate) fn offer(bytes: &[u8]) -> Result<Offer, Refused> {
     let json = document(bytes)?;
     Ok(Offer {
         source: run(&json)?,
@@ -49,7 +51,7 @@ pub fn offer(bytes: &[u8]) -> Result<Offer, Refused> {
 }
 
 /// Parses a want.
-pub fn want(bytes: &[u8]) -> Result<Want, Refused> {
+pub(crate) fn want(bytes: &[u8]) -> Result<Want, Refused> {
     let json = document(bytes)?;
     Ok(Want {
         recipient: run(&json)?,
@@ -60,14 +62,14 @@ pub fn want(bytes: &[u8]) -> Result<Want, Refused> {
 }
 
 /// Parses a host's presence, and returns the host.
-pub fn presence(bytes: &[u8]) -> Result<HostName, Refused> {
+pub(crate) fn presence(bytes: &[u8]) -> Result<HostName, Refused> {
     let json = document(bytes)?;
     required(&json, "incarnation", |value| text(value).map(drop))?;
     required(&json, "host", host)
 }
 
 /// Parses the courier's view.
-pub fn view(bytes: &[u8]) -> Result<View, Refused> {
+pub(crate) fn view(bytes: &[u8]) -> Result<View, Refused> {
     let json = document(bytes)?;
     let line = |value: &Json| text(value).map(one_line);
     let boot = required(&json, "boot", boot)?;

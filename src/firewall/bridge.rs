@@ -164,8 +164,8 @@ impl BridgeTable {
         refusal.map_or(Ok(()), |refusal| Err(complaint(refusal)))
     }
 
-    /// The keys of all owners, independent of any record, without those that have a timeout. Empty if the kernel cannot be asked and the table was
-    /// never made.
+    /// The keys of all owners, independent of any record, without those that have a timeout. Empty if the kernel
+    /// cannot be asked and the table was never made.
     pub(crate) fn owners(&self) -> Result<BTreeMap<OwnerTag, Vec<Key>>> {
         let mut owners: BTreeMap<OwnerTag, Vec<Key>> = BTreeMap::new();
         let all = match Netlink::netfilter().and_then(|mut link| table::list(&mut link)) {

@@ -125,10 +125,11 @@ fn sharers(host: &Locked<'_>, record: &Record) -> Vec<Record> {
 }
 
 /// Isolates the bridges that config.toml names, before a container starts. One with links also restores what another
-/// program removed of that; for one that asks for isolation all is compared later.
+/// program removed of that; for one that asks for isolation all is compared later. Links that only the engine declares
+/// delay no start.
 fn isolate_bridges(host: &Locked<'_>, record: &Record) -> Result<()> {
     host.isolate()?;
-    let holds = !record.links.is_empty() && record.isolation.is_none();
+    let holds = record.needs_links() && record.isolation.is_none();
     if holds { host.hold_isolation() } else { Ok(()) }
 }
 

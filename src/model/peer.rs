@@ -5,43 +5,43 @@ use std::net::IpAddr;
 
 /// One run of one container of a host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerRun {
+pub(crate) struct PeerRun {
     /// The host.
-    pub host: HostName,
+    pub(crate) host: HostName,
     /// The container's id there.
-    pub id: ContainerId,
+    pub(crate) id: ContainerId,
     /// The owner tag of the run. Another run of the container has another.
-    pub run: OwnerTag,
+    pub(crate) run: OwnerTag,
 }
 
 /// A recipient for which a source is ready: its host, and its run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Guest {
+pub(crate) struct Guest {
     /// The recipient's host.
-    pub host: HostName,
+    pub(crate) host: HostName,
     /// The owner tag of the recipient's run.
-    pub run: OwnerTag,
+    pub(crate) run: OwnerTag,
 }
 
 /// A source that its host shares with other hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
+pub(crate) struct Offer {
     /// The source.
-    pub source: PeerRun,
+    pub(crate) source: PeerRun,
     /// Its name.
-    pub name: ContainerName,
+    pub(crate) name: ContainerName,
     /// Further names.
-    pub names: Vec<ContainerName>,
+    pub(crate) names: Vec<ContainerName>,
     /// Its own host name, if a hosts file can contain it.
-    pub hostname: Option<Hostname>,
+    pub(crate) hostname: Option<Hostname>,
     /// Its addresses in networks of its host, in order.
-    pub addresses: Vec<IpAddr>,
+    pub(crate) addresses: Vec<IpAddr>,
     /// The ports that it exposes.
-    pub ports: PortSet,
+    pub(crate) ports: PortSet,
     /// The hosts that may link to it.
-    pub to: Share,
+    pub(crate) to: Share,
     /// The recipients for which it is ready.
-    pub guests: Vec<Guest>,
+    pub(crate) guests: Vec<Guest>,
 }
 
 impl Offer {
@@ -53,28 +53,28 @@ impl Offer {
 
 /// A recipient with links to sources of other hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Want {
+pub(crate) struct Want {
     /// The recipient.
-    pub recipient: PeerRun,
+    pub(crate) recipient: PeerRun,
     /// Its name.
-    pub name: ContainerName,
+    pub(crate) name: ContainerName,
     /// Its addresses in networks of its host, in order.
-    pub addresses: Vec<IpAddr>,
+    pub(crate) addresses: Vec<IpAddr>,
     /// The sources that its links mean.
-    pub sources: Vec<PeerRun>,
+    pub(crate) sources: Vec<PeerRun>,
 }
 
 /// How fresh the records of other hosts are, and whether those of this host are out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View {
+pub(crate) struct View {
     /// The boot in which the courier wrote it.
-    pub boot: u128,
+    pub(crate) boot: u128,
     /// When the courier had proof that the records were complete: milliseconds since the boot.
-    pub fresh_ms: u64,
+    pub(crate) fresh_ms: u64,
     /// Which courier wrote it, in its own words.
-    pub by: String,
+    pub(crate) by: String,
     /// Whether the records of this host are published.
-    pub published: bool,
+    pub(crate) published: bool,
     /// Why they are not, or what else is wrong.
-    pub problem: Option<String>,
+    pub(crate) problem: Option<String>,
 }

@@ -23,6 +23,8 @@ const RECORDS: Debounce = Debounce::new(Duration::from_millis(30), Duration::fro
 const OWN: Debounce = Debounce::new(Duration::from_millis(10), Duration::from_millis(100));
 /// How soon a missing spool is looked for again, or a failed step is tried again.
 const LATER: Duration = Duration::from_secs(5);
+/// After a look, rest so many times its duration: whatever a courier writes, looks take at most 20 % of a processor.
+const REST: u32 = 4;
 /// Size limit of the view in bytes.
 const MAX_VIEW: u64 = 64 << 10;
 
@@ -129,6 +131,7 @@ impl<'a> Peers<'a> {
             problems.extend(self.take_view().err());
         }
         if self.records.is_over(now) {
+            let begun = Instant::now();
             match refresh(self.host, self.cluster, &self.spool, &mut self.seen) {
                 Ok(refreshed) => self.tell(refreshed.unwrap_or_default()),
                 Err(error) => {
@@ -136,8 +139,10 @@ impl<'a> Peers<'a> {
                     problems.push(error.to_string());
                 }
             }
+            self.records.rest(rested(begun));
         }
         if self.own.is_over(now) {
+            let begun = Instant::now();
             match publish(self.host, self.cluster) {
                 Ok(0) => {}
                 Ok(count) => {
@@ -148,6 +153,7 @@ impl<'a> Peers<'a> {
                     problems.push(error.to_string());
                 }
             }
+            self.own.rest(rested(begun));
         }
         let problems = problems.join("; ");
         if problems.is_empty() && self.again.is_some() {
@@ -207,6 +213,12 @@ impl<'a> Peers<'a> {
         }
         self.aside = aside.named;
     }
+}
+
+/// When a step that has begun at `begun` and ends now may be repeated.
+fn rested(begun: Instant) -> Instant {
+    let then = Instant::now();
+    then + (then.duration_since(begun) * REST).min(LATER)
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ fn record(number: usize) -> String {
     format!(r#"{{"v":1,"host":"h{}","id":"{number:064x}","names":["{names}"]}}"#, number % HOSTS)
 }
 
-/// Puts all records under one lease, as the administrator, for whom etcd is faster: it does not check
-/// every key of the lease (etcd#15993). Returns the lease.
+/// Puts all records under one lease. The administrator does it, because etcd checks every key of the lease for
+/// each put of another user (etcd#15993). Returns the lease.
 fn publish(cluster: &Cluster) -> String {
     let granted = cluster.admin(&["lease", "grant", "3600"]);
     let lease = granted.split(' ').nth(1).expect("a lease").to_owned();

@@ -44,7 +44,7 @@ impl Cluster {
         Self::with(hosts, &[])
     }
 
-    /// The same, with more options for etcd.
+    /// A cluster as [`Cluster::new`] makes it, whose members have more options.
     pub(crate) fn with(hosts: &[&str], options: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);

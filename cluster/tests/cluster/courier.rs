@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Output};
 use std::time::Duration;
 
-/// An ordinary user: nobody of Debian.
+/// An unprivileged user. Debian calls it `nobody`.
 pub(crate) const USER: u32 = 65_534;
 /// The patience of all hosts here; the lease is as long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);

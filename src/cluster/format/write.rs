@@ -2,7 +2,9 @@
 
 use super::{MAX_GUESTS, MAX_ID, MAX_NAMES, MAX_PORTS, MAX_SOURCES, VERSION};
 use crate::cluster::json::MAX_BYTES;
-use crate::model::{ContainerName, Guest, HostName, Hostname, Offer, PeerRun, Share, View, Want};
+#[cfg(any(test, fuzzing))]
+use crate::model::View;
+use crate::model::{ContainerName, Guest, HostName, Hostname, Offer, PeerRun, Share, Want};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -56,6 +58,7 @@ struct WirePresence<'a> {
     incarnation: &'a str,
 }
 
+#[cfg(any(test, fuzzing))]
 #[derive(Serialize)]
 struct WireView<'a> {
     v: u64,
@@ -69,7 +72,7 @@ struct WireView<'a> {
 /// Writes an offer. One that another host would refuse is `None`: an id that is too long or begins with a
 /// full stop, no address, too many ports, or a record of more than 64 KiB. Names and guests beyond the
 /// bounds are left out.
-pub fn offer_bytes(offer: &Offer) -> Option<Vec<u8>> {
+pub(crate) fn offer_bytes(offer: &Offer) -> Option<Vec<u8>> {
     let mut ports = Vec::new();
     for range in offer.ports.iter() {
         if ports.len() + range.count() > MAX_PORTS {
@@ -101,7 +104,7 @@ pub fn offer_bytes(offer: &Offer) -> Option<Vec<u8>> {
 }
 
 /// Writes a want. One that another host would refuse is `None`, as for [`offer_bytes`].
-pub fn want_bytes(want: &Want) -> Option<Vec<u8>> {
+pub(crate) fn want_bytes(want: &Want) -> Option<Vec<u8>> {
     let PeerRun { host, id, run } = &want.recipient;
     let is_bounded = (1..=MAX_SOURCES).contains(&want.sources.len());
     (is_bounded && is_publishable(&want.recipient, &want.addresses)).then_some(())?;
@@ -117,12 +120,13 @@ pub fn want_bytes(want: &Want) -> Option<Vec<u8>> {
 }
 
 /// Writes the presence of a host.
-pub fn presence_bytes(host: &HostName, incarnation: &str) -> Option<Vec<u8>> {
+pub(crate) fn presence_bytes(host: &HostName, incarnation: &str) -> Option<Vec<u8>> {
     bytes(&WirePresence { v: VERSION, host: host.as_str(), incarnation })
 }
 
-/// Writes a view.
-pub fn view_bytes(view: &View) -> Option<Vec<u8>> {
+/// Writes a view. In practice the courier does.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn view_bytes(view: &View) -> Option<Vec<u8>> {
     let boot = format!("{:032x}", view.boot);
     let boot = [&boot[..8], &boot[8..12], &boot[12..16], &boot[16..20], &boot[20..]].join("-");
     bytes(&WireView {

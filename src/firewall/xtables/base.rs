@@ -230,8 +230,11 @@ impl Base {
         Discovery::found(family, there).map_or_else(|| self.noted(family), Ok)
     }
 
-    /// What the kernel accepted before, according to the cache.
+    /// What the kernel accepted before, according to the cache. IPv4 has no rules for it.
     fn noted(&self, family: Family) -> Result<Discovery> {
+        if family == Family::V4 {
+            return Ok(Discovery::default());
+        }
         Ok(Discovery::noted(&self.memory.recall(program_of(family))?.unwrap_or_default()))
     }
 

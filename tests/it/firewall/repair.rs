@@ -211,7 +211,7 @@ fn elements_of(host: &Host, set: &str) -> String {
 }
 
 each_backend! {
-    /// The same in the table for bridge ports: the protection would lapse.
+    /// An element of the table for bridge ports with a timeout would end the isolation of a running container.
     fn an_isolated_port_with_a_timeout_is_made_again(backend) {
         let host = open_host(backend);
         let other = neighbour(&host, "other");
