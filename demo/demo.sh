@@ -39,7 +39,7 @@ start web
 run oci-link prepare other
 start other
 run oci-link ls
-promise "web is linked to db" grep -q 'db:db' "$output"
+promise "web is linked to db" grep -Eq '^web +web +[0-9.]+ +- +db +- +ready' "$output"
 
 heading "What web was given: a name"
 run runc exec web cat /etc/hosts
@@ -76,7 +76,7 @@ heading "All end"
 run runc delete --force other
 run runc delete --force db
 run oci-link ls
-promise "nobody is left" lacks 10.77 "$output"
+promise "no container is left" lacks 10.77 "$output"
 run find /run/oci-link -name '*.json'
 promise "no record is left" lacks . "$output"
 verdict

@@ -89,9 +89,13 @@ plug() {
 # The rules, and the elements of the set where they match on one.
 rules() {
     run iptables -S
-    if grep -q match-set $output; then
+    # The set of the first rule has the links: oci-link4-port, or oci-link4 where the kernel has no
+    # bridge table.
+    local set
+    set=$(sed -n 's/.*--match-set \(oci-link4[^ ]*\) src,dst,dst.*/\1/p;T;q' $output)
+    if [ -n "$set" ]; then
         cp $output rules
-        run ipset save oci-link4
+        run ipset save "$set"
         cat rules >> $output
     fi
 }
