@@ -8,7 +8,7 @@ use crate::firewall::Removal;
 use crate::host::Locked;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::addresses::{Look, MAX_READ, follow, follow_sources};
-use crate::lifecycle::alive::is_running;
+use crate::lifecycle::alive::{is_running, remember};
 use crate::lifecycle::apply::{carry_out, rollback};
 use crate::lifecycle::limited::report_waiting;
 use crate::lifecycle::lookup::{Requester, recipients_of};
@@ -46,6 +46,7 @@ pub(crate) fn start_locked(
         ..
     } = container;
     let files = listing.of_docker().map(PathBuf::as_path);
+    let _remembered = remember();
     home::check(host)?;
     match isolate_bridges(host, &record) {
         // The container starts all the same, so it is recorded.
