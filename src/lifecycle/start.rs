@@ -88,19 +88,19 @@ pub(crate) fn start_locked(
     }
     let how = (ipv6_loopback, absent, &absences);
     let place = hosts.as_ref().map(|file| file.place().clone());
-    let (needs_us, plain) = (record.needs_us(), without_links(&record, place));
+    // What is recorded if the links of its engine cannot be made.
+    let plain =
+        (!record.needs_us() && !record.links.is_empty()).then(|| without_links(&record, place));
     let started = publish(host, record, hosts, how).and_then(|()| {
         if process.ended(0) {
             return Err(Error::new(Kind::Namespace, format!("{id}: ended while it was started")));
         }
         Ok(())
     });
-    let undone = match started {
-        Err(error) if !is_later_stage && (needs_us || plain.links.is_empty()) => {
-            undo(host, &id, absences.explain(error))
-        }
-        Err(error) if !is_later_stage => publish_without(host, &plain, error),
-        started => {
+    let undone = match (started, plain) {
+        (Err(error), Some(plain)) if !is_later_stage => publish_without(host, &plain, error),
+        (Err(error), None) if !is_later_stage => undo(host, &id, absences.explain(error)),
+        (started, _) => {
             debug_log::recipients(&id, &recipients);
             started
         }
