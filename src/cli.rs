@@ -2,12 +2,14 @@
 
 mod client;
 mod compose;
+mod config;
 pub(crate) mod help;
 mod ls;
 mod output;
 
 pub(crate) use client::{ClientCall, Runtime};
 pub(crate) use compose::Compose;
+pub(crate) use config::{ConfigAction, ConfigCommand};
 pub(crate) use ls::{Filter, Ls, State};
 pub(crate) use output::{Format, GraphArguments, GraphFormat, Output};
 
@@ -104,6 +106,13 @@ pub(crate) enum Command {
     /// iptables-legacy, and rewritten hosts files. They are repaired with the next change that is
     /// reported, at SIGHUP, and by sync.
     Watch,
+    /// Show the configuration, or change config.toml.
+    ///
+    /// show prints each key with the value that applies and where it is from. get prints the value of
+    /// one key. set writes a value into config.toml; the new file is checked first, as the start of a
+    /// container checks it, and comments stay. A list is written a,b. Keys that need each other are set
+    /// together: KEY VALUE KEY VALUE. The file of a user is ~/.config/oci-link/config.toml.
+    Config(ConfigCommand),
     /// Register oci-link as a runtime in an engine's configuration.
     ///
     /// Prints the runtime that the wrapper runs, and refuses if it is not installed. For podman this

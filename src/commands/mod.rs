@@ -3,6 +3,7 @@
 mod client;
 mod completions;
 mod compose;
+mod config;
 mod configure;
 mod connect;
 mod doctor;
@@ -117,6 +118,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         // in a package build.
         Command::Configure(arguments) => configure::run(overrides, arguments),
         Command::Compose(arguments) => compose::run(arguments),
+        Command::Config(arguments) => config::run(&overrides, arguments),
         Command::Completions(arguments) => completions::run(arguments),
         Command::Man(arguments) => man::run(arguments),
         Command::Help(arguments) => return print_help(arguments.command.as_deref()),

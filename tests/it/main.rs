@@ -11,6 +11,7 @@ mod cast;
 mod clients;
 mod cluster;
 mod compose;
+mod config;
 mod configure;
 mod doctor;
 mod documents;
