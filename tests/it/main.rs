@@ -17,6 +17,7 @@ mod doctor;
 mod documents;
 mod early;
 mod elsewhere;
+mod events;
 mod firewall;
 mod golden;
 mod graph;
