@@ -35,6 +35,7 @@ mod rootless;
 mod state;
 mod story;
 mod support;
+mod upgrade;
 mod watch;
 mod wrapper;
 mod youki;
