@@ -237,7 +237,7 @@ clean: ## remove what was built
 	cargo clean
 	rm -rf test-bundles/*/rootfs
 
-# Installs the Debian packages that are missing; who is not root is told which.
+# Installs the Debian packages that are missing. As another user than root, it prints them.
 define install
 @missing=; for package in $(1); do \
     dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed \

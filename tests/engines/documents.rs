@@ -33,6 +33,7 @@ fn play(engine: Engine, with: With, name: &str) {
         }
         any = true;
         let rig = Rig::start(engine, with);
+        let before = traces(&rig);
         for [name, ports, command] in IMAGES {
             rig.add_image(name, ports, command);
         }
@@ -47,8 +48,23 @@ fn play(engine: Engine, with: With, name: &str) {
             let file = rig.machine.path(&format!("/root/said/{file}"));
             fs::read_to_string(file).unwrap_or_default()
         });
+        // A document that leads back leaves what it names, and that is not listed here.
+        if name.ends_with("-back") {
+            assert_eq!(traces(&rig), before, "{document}");
+        }
     }
     assert!(any, "no document has a block for {name}");
+}
+
+/// Rules, sets, tables and files of oci-link, and Docker's configuration. The state directory stays until the
+/// next boot.
+fn traces(rig: &Rig) -> String {
+    let rules = "iptables -S; ip6tables -S; ipset list -n; nft list tables";
+    let files = "find /etc /usr -name '*oci-link*'";
+    let script = format!(
+        "{{ {rules}; {files}; }} | grep -i oci-link; cat /etc/docker/daemon.json 2>/dev/null; true"
+    );
+    rig.machine.sh(&script).ok()
 }
 
 each_engine! {
@@ -60,6 +76,7 @@ each_engine! {
                     play(engine, With::Installed, "docker");
                 }
                 play(engine, With::Installed, "docker-link");
+                play(engine, With::Installed, "docker-back");
                 play(engine, With::Configured, "docker-configured");
             }
             _ if engine.is_podman() => {
