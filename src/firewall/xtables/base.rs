@@ -73,6 +73,12 @@ impl Base {
         Ok(note.is_some_and(|kinds| kinds.lines().any(|kind| kind == self.own.kind)))
     }
 
+    /// Whether chains of this boot may exist, according to the cache. An earlier version may have made them.
+    pub(crate) fn may_exist(&self, family: Family) -> Result<bool> {
+        let note = self.memory.recall(program_of(family))?;
+        Ok(note.is_some_and(|kinds| !kinds.trim().is_empty()))
+    }
+
     /// Creates what is missing, in one transaction. Rules that other programs added stay, except those that
     /// decide about every packet.
     pub(crate) fn make(&self, tool: Tool) -> Result<()> {
