@@ -1,7 +1,7 @@
 //! What is known of other hosts: the courier's view, and the files of its spool that are not believed.
 
 use super::HostContext;
-use super::check::{Check, word};
+use super::check::{Check, Fix, advice, word};
 use crate::cluster::spool::{self, Aside, COURIER, SPOOL, VIEW};
 use crate::cluster::view::{BootClock, Freshness};
 use crate::config::ClusterConfig;
@@ -32,7 +32,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
         }
         Ok(None) => {
             let cause = format!("{SPOOL} is missing: nothing is heard of other hosts");
-            checks.push(Check::fault(SUBJECT, cause, COURIER_FIX));
+            checks.push(Check::fault(SUBJECT, cause, courier_fix()));
         }
         Err(error) => {
             let fix = format!("chown {COURIER} {SPOOL} && chmod 750 {SPOOL}");
@@ -43,8 +43,9 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
 }
 
 /// What fills the spool.
-const COURIER_FIX: &str =
-    "systemctl start oci-link-cluster, or the program that carries the records";
+fn courier_fix() -> Fix {
+    advice("start oci-link-cluster, or the program that carries the records")
+}
 
 fn user(is_there: bool) -> Check {
     const USER: &str = "user oci-link-cluster";
@@ -78,7 +79,7 @@ fn unpublished(record: &Record, cluster: &Cluster) -> Option<Check> {
         record.share,
         cluster.name
     );
-    let fix = "connect it to a network of cluster.networks, or add its network there";
+    let fix = advice("connect it to a network of cluster.networks, or add its network there");
     Some(Check::warning("shared container", cause, fix))
 }
 
@@ -92,7 +93,7 @@ fn view(spool: &Spool, cluster: &ClusterConfig) -> Check {
         (_, Err(error)) => Err(error.to_string()),
     };
     if let Err(why) = taken {
-        return Check::fault(SUBJECT, format!("{SPOOL}/{VIEW}: {why}"), COURIER_FIX);
+        return Check::fault(SUBJECT, format!("{SPOOL}/{VIEW}: {why}"), courier_fix());
     }
     let age = freshness.age(&BootClock).unwrap_or_default();
     judge(&freshness, age, cluster.hosts.patience)
@@ -102,22 +103,26 @@ fn view(spool: &Spool, cluster: &ClusterConfig) -> Check {
 fn judge(freshness: &Freshness, age: Duration, patience: Duration) -> Check {
     let (age, patience_s) = (age.as_secs(), patience.as_secs());
     let Some(view) = freshness.last() else {
-        return Check::fault(SUBJECT, "nothing heard", COURIER_FIX);
+        return Check::fault(SUBJECT, "nothing heard", courier_fix());
     };
     if age >= patience_s {
         let problem = view.problem.as_ref().map(|problem| format!(": {problem}"));
         let problem = problem.unwrap_or_default();
         let cause = format!("nothing heard for {age} s (patience {patience_s} s){problem}");
-        return Check::fault(SUBJECT, cause, COURIER_FIX);
+        return Check::fault(SUBJECT, cause, courier_fix());
     }
     match &view.problem {
         Some(problem) => {
             let by = if view.by.is_empty() { "the courier" } else { &view.by };
-            Check::warning(SUBJECT, format!("{by}: {problem}"), "see the log of the courier")
+            Check::warning(
+                SUBJECT,
+                format!("{by}: {problem}"),
+                advice("see the log of the courier"),
+            )
         }
         None if !view.published => {
             let cause = "the records of this host are not published";
-            Check::warning(SUBJECT, cause, "see the log of the courier")
+            Check::warning(SUBJECT, cause, advice("see the log of the courier"))
         }
         None => Check::ok(SUBJECT, format!("heard {age} s ago, by {}", view.by)),
     }
@@ -127,7 +132,7 @@ fn judge(freshness: &Freshness, age: Duration, patience: Duration) -> Check {
 fn records(spool: &Spool, cluster: &ClusterConfig) -> Vec<Check> {
     let mut listing = match spool::list(spool, &cluster.hosts) {
         Ok(listing) => listing,
-        Err(error) => return vec![Check::fault("spool", error.to_string(), COURIER_FIX)],
+        Err(error) => return vec![Check::fault("spool", error.to_string(), courier_fix())],
     };
     for listed in &listing.records {
         if let Err(why) = spool::read(spool, &listed.key, &cluster.hosts) {
@@ -145,7 +150,7 @@ fn aside(aside: &Aside, records: usize) -> Check {
     let named = aside.named.iter().take(NAMED).map(|(name, why)| format!("{name} ({why})"));
     let named: Vec<String> = named.collect();
     let cause = format!("{} files put aside: {}", aside.count, named.join(", "));
-    let fix = format!("ls -la {}", word(Path::new(SPOOL)));
+    let fix = advice(format!("ls -la {} lists them", word(Path::new(SPOOL))));
     Check::warning(SPOOL_FILES, cause, fix)
 }
 
@@ -180,12 +185,13 @@ mod tests {
         assert_eq!(judged(true, None, 3), (Verdict::Ok, "heard 3 s ago, by etcd".to_owned()));
         assert_eq!(judged(true, None, 60).0, Verdict::Fault);
         let (_, detail) = judged(true, Some("no endpoint answers"), 60);
-        assert_eq!(detail, "nothing heard for 60 s (patience 60 s): no endpoint answers");
+        let expected = "nothing heard for 60 s (patience 60 s): no endpoint answers; start ";
+        assert!(detail.starts_with(expected), "{detail}");
         assert_eq!(judged(false, None, 3).0, Verdict::Warning);
         let clone = "host name \"b\" is published by another machine";
         let (verdict, detail) = judged(false, Some(clone), 3);
         assert_eq!(verdict, Verdict::Warning);
-        assert!(detail.ends_with(clone), "{detail}");
+        assert!(detail.contains(clone), "{detail}");
     }
 
     #[test]
@@ -209,7 +215,7 @@ mod tests {
         let named = (0..9).map(|n| (format!("f{n}"), "junk".to_owned())).collect();
         let check = super::aside(&Aside { named, count: 12 }, 3);
         assert!(check.detail.starts_with("12 files put aside: f0 (junk), "), "{}", check.detail);
-        assert!(check.detail.ends_with("f4 (junk)"), "{}", check.detail);
+        assert!(check.detail.contains("f4 (junk); ls -la "), "{}", check.detail);
         assert_eq!(super::aside(&Aside::default(), 3).verdict, Verdict::Ok);
         assert_eq!((user(true).verdict, user(false).verdict), (Verdict::Ok, Verdict::Warning));
     }

@@ -49,6 +49,7 @@ impl Iptables {
             chains: &[LINKS],
             prepare: |_, _| Ok(()),
             rules: |_| vec![JUMP_TO_LINKS.to_owned()],
+            count: 1,
             outdated: |_| Vec::new(),
             others: |family| [ipset::sets::rules(family), ipset::sets::outdated(family)].concat(),
         };

@@ -12,6 +12,7 @@
 mod dead;
 mod drift;
 mod finding;
+pub(crate) mod journal;
 mod obstacles;
 pub(crate) mod offers;
 pub(crate) mod peers;
@@ -139,6 +140,8 @@ pub(crate) fn sync(host: &Host) -> Result<Repaired> {
         let sources = awaited::all(host)?;
         if record_all(host, &sources) {
             let found = sources.iter().map(|source| Finding::Source(source.into()));
+            let found: Vec<Finding> = found.collect();
+            journal::note(host, &found);
             repaired.findings.extend(found);
         }
     }
@@ -188,6 +191,7 @@ fn repair(
         work_off(host, A_FEW);
         repaired.note(findings, done);
     }
+    journal::note(host, &repaired.findings);
     Ok(repaired)
 }
 

@@ -82,6 +82,11 @@ impl<'a> Peers<'a> {
         })
     }
 
+    /// The age of what is known of other hosts. `None` if nothing was heard.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.freshness.age(&BootClock)
+    }
+
     /// The subscription to changes of the spool.
     pub(crate) fn changes(&self) -> &Notices {
         &self.notices
