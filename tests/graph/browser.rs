@@ -1,4 +1,4 @@
-//! Chromium without a window, driven by its DevTools protocol over two pipes.
+//! Chromium without a window, driven by the protocol of its developer tools over two pipes.
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;

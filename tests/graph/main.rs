@@ -1,5 +1,8 @@
 //! The page of `graph --format html` in a real browser: `make test-graph`.
 
+// A test fails by panicking; `expect` says what it had hoped for.
+#![allow(clippy::expect_used, clippy::panic)]
+
 mod browser;
 mod world;
 
