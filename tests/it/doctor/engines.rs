@@ -118,7 +118,12 @@ fn hooks_where_nobody_looks() {
     assert_well(&host, &site);
     site.write("/etc/containers/containers.conf", "[engine]\nhooks_dir = ['/elsewhere']\n");
     let report = doctor(&host, &site, 11);
-    report.of("hook oci-link-poststop.json").is("warning", "no engine reads this directory");
+    let said = report.of("hook oci-link-poststop.json");
+    let fix = said.is("warning", "no engine reads this directory").fix();
+    let (again, remove) = fix.split_once(" && ").expect("two steps");
+    configure(&site, again);
+    paste(&host, &site, remove);
+    assert_well(&host, &site);
 }
 
 #[test]
