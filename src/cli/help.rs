@@ -18,7 +18,10 @@ const GROUPS: [(&str, &[&str]); 6] = [
 const EXAMPLES: [(&str, &str); 21] = [
     ("ls", "oci-link ls\noci-link ls --filter state=ready --quiet\noci-link ls --json"),
     ("inspect", "oci-link inspect web\noci-link inspect web --json"),
-    ("graph", "oci-link graph\noci-link graph --format svg >links.svg"),
+    (
+        "graph",
+        "oci-link graph\noci-link graph --format svg >links.svg\noci-link graph --format html >links.html",
+    ),
     ("connect", "oci-link connect web mysql\noci-link connect web mysql:db"),
     ("disconnect", "oci-link disconnect web db"),
     ("docker", "oci-link docker run -d --name web --link mysql:db docker.io/library/nginx:1.27"),

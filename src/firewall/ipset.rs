@@ -52,15 +52,8 @@ pub(crate) use kernel::is_in_kernel;
 pub(crate) struct Ipset {
     base: Base,
     memory: SetupCache,
-    /// Result of [`Firewall::runs_programs`], used by the next change.
-    looked: RefCell<Option<Look>>,
-}
-
-/// An open netlink socket, and the families whose rules were found intact.
-#[derive(Debug)]
-struct Look {
-    link: Netlink,
-    standing: Vec<Family>,
+    /// The families whose rules [`Firewall::runs_programs`] found intact, for the next change.
+    intact: RefCell<Vec<Family>>,
 }
 
 impl Ipset {
@@ -71,19 +64,12 @@ impl Ipset {
             chains: &[],
             prepare: make_sets,
             rules: sets::rules,
+            count: 6,
             outdated: sets::outdated,
             others: |_| Vec::new(),
         };
         let base = Base::with_rules(memory.clone(), own);
-        Self { base, memory, looked: RefCell::default() }
-    }
-
-    /// Takes the stored [`Look`], or opens a socket with no family checked.
-    fn look(&self) -> Result<Look> {
-        match self.looked.take() {
-            Some(look) => Ok(look),
-            None => Ok(Look { link: Netlink::netfilter()?, standing: Vec::new() }),
-        }
+        Self { base, memory, intact: RefCell::default() }
     }
 
     /// Creates the rules of a family unless they are intact.
@@ -160,10 +146,10 @@ impl Firewall for Ipset {
     /// exists without being in the record may have other owners, so all sets are listed and
     /// compared.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
-        let Look { mut link, standing } = self.look()?;
+        let (mut link, intact) = (Netlink::netfilter()?, self.intact.take());
         for family in Family::BOTH {
             let wants = flows.iter().any(|flow| Family::of(flow.from) == family);
-            if wants && !standing.contains(&family) {
+            if wants && !intact.contains(&family) {
                 self.ensure_rules(&mut link, family)?;
             }
         }
@@ -184,7 +170,7 @@ impl Firewall for Ipset {
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
-        let mut link = self.look()?.link;
+        let mut link = Netlink::netfilter()?;
         let before = SetEntry::all(rules.before);
         if before.is_empty() || Shared::recall(&self.memory)?.has_any(&before) {
             return self.settle(&mut link, rules.owner, &[]);
@@ -252,13 +238,11 @@ impl Firewall for Ipset {
     /// A flush by another process after this check goes unnoticed. `sync` then creates the rules
     /// again.
     fn runs_programs(&self, family: Family) -> Result<bool> {
-        let mut look = self.look()?;
-        let stands = self.family_is_intact(&mut look.link, family)?;
-        if stands {
-            look.standing.push(family);
+        let is_intact = self.family_is_intact(&mut Netlink::netfilter()?, family)?;
+        if is_intact {
+            self.intact.borrow_mut().push(family);
         }
-        self.looked.replace(Some(look));
-        Ok(!stands)
+        Ok(!is_intact)
     }
 
     fn walls(&self) -> Result<Walls> {

@@ -37,6 +37,7 @@ mod rootless;
 mod state;
 mod story;
 mod support;
+mod upgrade;
 mod watch;
 mod wrapper;
 mod youki;
