@@ -114,7 +114,7 @@ impl Rules {
         });
         let expected_ports = Key::of_flows(&record.flows);
         host.backend(record.backend, |firewall| {
-            let ruleset = OwnerScope { owner: &record.owner, before: &record.flows };
+            let ruleset = OwnerScope::new(&record.owner, &record.flows);
             let expected = firewall.expected(&record.owner, &record.flows);
             Ok(Self { expected, actual: firewall.read(ruleset), expected_ports, ports })
         })

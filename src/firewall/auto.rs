@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Backends in the order in which they are tried.
 ///
@@ -130,6 +131,10 @@ impl Firewall for Auto {
 
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         self.working()?.ensure(rules, flows)
+    }
+
+    fn renew(&self, owner: &OwnerTag, flows: &[Flow], lifetime: Duration) -> Result<()> {
+        self.working()?.renew(owner, flows, lifetime)
     }
 
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {

@@ -32,7 +32,7 @@ use super::walls::Walls;
 use super::xtables::base::{Base, Static};
 use super::xtables::command::Tool;
 use super::xtables::jump_order;
-use super::{Firewall, InstalledRules, OwnerScope, failed};
+use super::{Firewall, InstalledRules, OwnerScope, failed, stays_here};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::uapi::{IPSET_ERR_EXIST, IPSET_ERR_HASH_FULL};
@@ -160,6 +160,7 @@ impl Firewall for Ipset {
     /// exists without being in the record may have other owners, so all sets are listed and
     /// compared.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
+        stays_here(flows)?;
         let Look { mut link, standing } = self.look()?;
         for family in Family::BOTH {
             let wants = flows.iter().any(|flow| Family::of(flow.from) == family);

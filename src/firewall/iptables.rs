@@ -25,7 +25,9 @@ use super::xtables::command::Tool;
 use super::xtables::common_chain::{BASE, JUMP_TO_LINKS, LINKS};
 use super::xtables::jump_order;
 use super::xtables::listing;
-use super::{Firewall, InstalledRules, OwnerScope, RuleChange, failed, host_families, ipset};
+use super::{
+    Firewall, InstalledRules, OwnerScope, RuleChange, failed, host_families, ipset, stays_here,
+};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::Netlink;
@@ -198,6 +200,7 @@ impl Firewall for Iptables {
     ///
     /// If IPv4 fails, IPv6 is rolled back. This order rolls back the family that fewer hosts use.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
+        stays_here(flows)?;
         self.change(Family::V6, rules, flows)?;
         self.change(Family::V4, rules, flows).map_err(|error| {
             let back = OwnerScope { before: flows, ..rules };
@@ -212,7 +215,8 @@ impl Firewall for Iptables {
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
         let one_by_one =
             || changes.iter().map(|change| self.ensure(change.rules, change.flows)).collect();
-        if changes.len() < 2 {
+        let crosses = changes.iter().any(|change| stays_here(change.flows).is_err());
+        if changes.len() < 2 || crosses {
             return one_by_one();
         }
         match self.change_together(changes) {

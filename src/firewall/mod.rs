@@ -26,6 +26,7 @@ pub use setup_cache::SetupCache;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 use walls::Walls;
 
 /// The owner of a set of rules, and the rules that may exist.
@@ -38,6 +39,16 @@ pub struct OwnerScope<'a> {
     /// They come from the record, which is written before any rule is created. A flow in this list
     /// that has no rules costs time but does no harm.
     pub before: &'a [Flow],
+    /// How long the rules for flows between hosts last from now. A backend refuses such flows without it.
+    /// All other rules last until they are removed.
+    pub lifetime: Option<Duration>,
+}
+
+impl<'a> OwnerScope<'a> {
+    /// The owner of rules on this host only.
+    pub fn new(owner: &'a OwnerTag, before: &'a [Flow]) -> Self {
+        Self { owner, before, lifetime: None }
+    }
 }
 
 /// When rules that are removed must have stopped to permit packets.
@@ -111,6 +122,11 @@ pub trait Firewall {
     ///
     /// Idempotent. Requires the host lock.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()>;
+    /// Lets the owner's rules for those of `flows` that are between hosts last for `lifetime` from now. Missing ones
+    /// are made. No packet is lost meanwhile.
+    fn renew(&self, _: &OwnerTag, flows: &[Flow], _: Duration) -> Result<()> {
+        stays_here(flows)
+    }
     /// Changes the rules of several owners as [`Firewall::ensure`] does. Returns the outcome of each, in the
     /// same order. After an error the rules are those before or after, or some of both.
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
@@ -198,6 +214,14 @@ pub(crate) fn concerns(table: &str) -> bool {
 pub(crate) fn host_families() -> impl Iterator<Item = Family> {
     let v6 = Path::new("/proc/net/if_inet6").exists().then_some(Family::V6);
     [Family::V4].into_iter().chain(v6)
+}
+
+/// Fails if one of `flows` is between hosts: this backend has no rules that end by themselves.
+fn stays_here(flows: &[Flow]) -> Result<()> {
+    if flows.iter().any(Flow::crosses) {
+        return Err(failed("links across hosts need ipset or nftables".to_owned()));
+    }
+    Ok(())
 }
 
 /// A firewall error with this message.

@@ -40,7 +40,7 @@ use super::elements::{Changes, Element, by_owner, owned, shown};
 use super::setup_cache::SetupCache;
 use super::strays::Strays;
 use super::walls::Walls;
-use super::{Firewall, InstalledRules, OwnerScope, Removal, RuleChange, failed};
+use super::{Firewall, InstalledRules, OwnerScope, Removal, RuleChange, failed, stays_here};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
@@ -102,6 +102,7 @@ impl Nftables {
 
     fn change_to(&self, change: RuleChange<'_>) -> Result<()> {
         let RuleChange { rules, flows, removal } = change;
+        stays_here(flows)?;
         let mut link = Netlink::netfilter()?;
         let wanted: HashSet<&Flow> = flows.iter().collect();
         let grows = rules.before.iter().all(|flow| wanted.contains(flow));

@@ -3,7 +3,7 @@
 //! A link then consists of the hosts entry and the environment variables.
 
 use super::walls::Walls;
-use super::{Firewall, InstalledRules, OwnerScope};
+use super::{Firewall, InstalledRules, OwnerScope, stays_here};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::collections::BTreeMap;
@@ -33,8 +33,8 @@ impl Firewall for NoFirewall {
         Ok(())
     }
 
-    fn ensure(&self, _: OwnerScope<'_>, _: &[Flow]) -> Result<()> {
-        Ok(())
+    fn ensure(&self, _: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
+        stays_here(flows)
     }
 
     fn remove(&self, _: OwnerScope<'_>) -> Result<()> {

@@ -81,7 +81,7 @@ pub(crate) fn change_rules(
             outcome = Err(error.again());
         }
         if has_rules && outcome.is_ok() {
-            let rules = OwnerScope { owner, before };
+            let rules = OwnerScope::new(owner, before);
             changes.push((at, RuleChange { rules, flows: &plan.record.flows, removal }));
         }
         outcomes.push(outcome);
@@ -252,7 +252,7 @@ pub(crate) fn remove_rules(effects: Effects<'_>, record: &Record) -> Result<()> 
     let (owner, before) = (&record.owner, record.flows.as_slice());
     let removed = match record.phase {
         _ if before.is_empty() => Ok(()),
-        Phase::Ready => effects.firewall.remove(OwnerScope { owner, before }),
+        Phase::Ready => effects.firewall.remove(OwnerScope::new(owner, before)),
         // A pod peer may own some of the rules that the record names.
         Phase::Pending => effects.firewall.remove_owner(owner),
     };

@@ -79,5 +79,5 @@ pub use reference::Reference;
 pub(crate) use routing::{Routes, Routing, SeparatedBridges, Separation};
 pub use share::Share;
 pub(crate) use subnet::Subnet;
-pub use tie::OnBridge;
 pub(crate) use tie::{Bind, Ties};
+pub use tie::{Crossing, OnBridge};

@@ -18,12 +18,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// The newest record version. Records of this version and older ones can be read.
-const VERSION: u32 = 2;
-/// The version of a record that the previous version of oci-link reads too. From a range of ports it would
+/// The newest record version. Records of this version and older ones can be read. Only records with flows
+/// between hosts have it: an older program would permit them on this host alone, and without an end.
+const VERSION: u32 = 3;
+/// The version of records with something that the version before would take for something else.
+const SECOND: u32 = 2;
+/// The version of a record that the first version of oci-link reads too. From a range of ports it would
 /// make one rule for each, it would route links that Docker keeps within one network, and it would look for
 /// flows that are tied to ports among those that are not.
-const PREVIOUS: u32 = 1;
+const FIRST: u32 = 1;
 
 #[derive(Deserialize)]
 struct Versioned {
@@ -136,7 +139,7 @@ struct Stored {
 /// Encodes a record as JSON.
 pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     let stored = Stored {
-        version: if is_new(record) { VERSION } else { PREVIOUS },
+        version: version_of(record),
         revision: record.revision,
         ready: record.phase == Phase::Ready,
         id: record.id.as_str().to_owned(),
@@ -186,7 +189,16 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
 }
 
-/// Whether the record has something that the previous version would take for something else.
+/// The oldest version that means by the record what this one does.
+fn version_of(record: &Record) -> u32 {
+    match () {
+        () if record.flows.iter().any(Flow::crosses) => VERSION,
+        () if is_new(record) => SECOND,
+        () => FIRST,
+    }
+}
+
+/// Whether the record has something that the first version would take for something else.
 fn is_new(record: &Record) -> bool {
     let mut ranges = record.ports.iter().chain(record.flows.iter().map(|flow| flow.ports));
     let mut links = record.links.iter();
@@ -299,7 +311,7 @@ fn all<'a, S, T>(
 mod tests {
     use super::*;
     use crate::model::sample::{record, reference};
-    use crate::model::{DeclaredBy, NetworkName, NetworkNames};
+    use crate::model::{Crossing, DeclaredBy, NetworkName, NetworkNames, OnBridge};
 
     #[test]
     fn what_declared_a_link_and_where_it_leads_is_kept() {
@@ -327,6 +339,28 @@ mod tests {
             let bytes = encode(&web).unwrap();
             assert_eq!(decode(&bytes).unwrap(), web);
             assert!(String::from_utf8(bytes).unwrap().contains("\"addresses\":null"));
+        }
+    }
+
+    /// An older program must not take them for flows on one bridge.
+    #[test]
+    fn flows_between_hosts_are_kept_and_need_the_third_version() {
+        let flow = |crossing| Flow {
+            from: "10.10.1.2".parse().unwrap(),
+            to: "10.10.2.2".parse().unwrap(),
+            ports: crate::model::sample::port("80"),
+            bridge: BridgeName::new("br0").ok().map(|name| OnBridge { crossing, ..name.into() }),
+        };
+        for (crossing, version) in
+            [(Crossing::Within, 1), (Crossing::Leaves, 3), (Crossing::Enters, 3)]
+        {
+            let web = Record { flows: vec![flow(crossing)], ..record("web", "80", &[]) };
+            let text = String::from_utf8(encode(&web).unwrap()).unwrap();
+            assert_eq!(decode(text.as_bytes()).unwrap(), web);
+            assert!(text.starts_with(&format!("{{\"version\":{version},")), "{text}");
+            assert_eq!(text.contains("crossing"), version == 3);
+            let junk = text.replace(crossing.as_str(), "out");
+            assert_eq!(decode(junk.as_bytes()).is_err(), version == 3);
         }
     }
 

@@ -163,7 +163,7 @@ impl SetEntry {
                 let bridges = seats.get(&flow.from).map_or(&[][..], Vec::as_slice);
                 let by_port = *kind == Kind::Ported;
                 let bound = bridges.iter().map(|name| Flow {
-                    bridge: Some(OnBridge { name: *name, by_port, ports: None }),
+                    bridge: Some(OnBridge { by_port, ..(*name).into() }),
                     ..*flow
                 });
                 bound.chain(bridges.is_empty().then_some(*flow)).collect()

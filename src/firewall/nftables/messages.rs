@@ -224,7 +224,7 @@ pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow
     let (bridge, key) = if set.bridged {
         let (name, rest) = key.split_at_checked(IFNAMSIZ)?;
         let name = interface_name(name)?;
-        (Some(OnBridge { name, by_port: set.by_port, ports: None }), rest)
+        (Some(OnBridge { by_port: set.by_port, ..name.into() }), rest)
     } else {
         (None, key)
     };

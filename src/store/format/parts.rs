@@ -1,9 +1,9 @@
 //! The parts of a stored record: where it was made, links, flows and the edit of a hosts file.
 
 use crate::model::{
-    Address, Alias, BridgeName, ContainerId, Created, DeclaredBy, Flow, HostsEdit, HostsPlace,
-    Inode, Invalid, Link, LinkState, Meaning, NetworkName, NetworkNames, OnBridge, Place,
-    PortRange, ProcessPlace, Reference,
+    Address, Alias, BridgeName, ContainerId, Created, Crossing, DeclaredBy, Flow, HostsEdit,
+    HostsPlace, Inode, Invalid, Link, LinkState, Meaning, NetworkName, NetworkNames, OnBridge,
+    Place, PortRange, ProcessPlace, Reference,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -64,6 +64,9 @@ pub(super) struct StoredFlow {
     /// The ports of both ends. Missing if they are not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bridge_ports: Option<[u32; 2]>,
+    /// `leaves` or `enters`, of a flow between hosts, since version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crossing: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -171,6 +174,7 @@ impl From<&Flow> for StoredFlow {
             bridge: bridge.map(|on| on.name.to_string()),
             by_port: bridge.is_some_and(|on| on.by_port),
             bridge_ports: bridge.and_then(|on| on.ports),
+            crossing: bridge.filter(|_| flow.crosses()).map(|on| on.crossing.as_str().to_owned()),
         }
     }
 }
@@ -181,10 +185,12 @@ impl TryFrom<&StoredFlow> for Flow {
     fn try_from(stored: &StoredFlow) -> std::result::Result<Self, Invalid> {
         let ports = PortRange::parse(&stored.port)?;
         let bridge = stored.bridge.as_deref().map(BridgeName::new).transpose()?;
+        let crossing = stored.crossing.as_deref().map(Crossing::parse).transpose()?;
         let bridge = bridge.map(|name| OnBridge {
             name,
             by_port: stored.by_port,
             ports: stored.bridge_ports,
+            crossing: crossing.unwrap_or_default(),
         });
         Ok(Self { from: stored.from, to: stored.to, ports, bridge })
     }

@@ -66,11 +66,11 @@ impl Site {
         before: &[Flow],
         flows: &[Flow],
     ) -> Result<()> {
-        self.act(|firewall| firewall.ensure(OwnerScope { owner, before }, flows))
+        self.act(|firewall| firewall.ensure(OwnerScope::new(owner, before), flows))
     }
 
     pub(super) fn remove(&self, owner: &OwnerTag, before: &[Flow]) {
-        let removed = self.act(|firewall| firewall.remove(OwnerScope { owner, before }));
+        let removed = self.act(|firewall| firewall.remove(OwnerScope::new(owner, before)));
         removed.expect("rules are removed");
     }
 
@@ -94,7 +94,7 @@ impl Site {
                 .filter(|rule| rule.starts_with("-A ") && rule.contains(&chain))
                 .collect();
         }
-        self.act(|firewall| firewall.read(OwnerScope { owner, before })).expect("rules are read")
+        self.act(|firewall| firewall.read(OwnerScope::new(owner, before))).expect("rules are read")
     }
 
     /// Everything there is: rules, chains, sets, and elements.

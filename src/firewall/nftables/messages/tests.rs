@@ -18,7 +18,7 @@ fn flow(from: &str, to: &str, bridge: &str) -> Flow {
 /// A bridge, with `!` in front if the flow is tied to its ports.
 fn on(bridge: &str) -> Option<OnBridge> {
     let name = BridgeName::new(bridge.trim_start_matches('!')).ok()?;
-    Some(OnBridge { name, by_port: bridge.starts_with('!'), ports: None })
+    Some(OnBridge { by_port: bridge.starts_with('!'), ..name.into() })
 }
 
 fn elements_of(flows: &[Flow]) -> Vec<Element<Flow>> {
