@@ -215,8 +215,7 @@ impl Firewall for Iptables {
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
         let one_by_one =
             || changes.iter().map(|change| self.ensure(change.rules, change.flows)).collect();
-        let crosses = changes.iter().any(|change| stays_here(change.flows).is_err());
-        if changes.len() < 2 || crosses {
+        if changes.len() < 2 || changes.iter().any(|it| stays_here(it.flows).is_err()) {
             return one_by_one();
         }
         match self.change_together(changes) {
