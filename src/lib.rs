@@ -47,7 +47,7 @@ pub use sys::process::entry;
 pub mod testing {
     pub use crate::error::Result;
     pub use crate::firewall::{
-        Choice, Firewall, OwnerScope, RuleChange, SetupCache, isolate, select,
+        Choice, Firewall, Outside, OwnerScope, RuleChange, SetupCache, isolate, select,
     };
     pub use crate::link::env::{Dialect, LeftOut, LinkVariables, link_variables};
     pub use crate::model::{

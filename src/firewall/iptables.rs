@@ -9,25 +9,22 @@
 //!
 //! The jump names the bridge that both ends of the flows are attached to. A packet with a borrowed
 //! address that arrives on another interface does not reach the rules. Unrelated packets pass a
-//! recipient after one comparison. A recipient with flows on several bridges, or on none, has one
-//! chain for each (`OCI-LINK-<tag>-1` and so on), because the jump of one bridge must not lead to
-//! the rules of another.
+//! recipient after one comparison. A recipient with flows on several bridges, or on none, has one chain for
+//! each (`OCI-LINK-<tag>-1` and so on), because the jump of one bridge must not lead to rules of another.
 //!
-//! Every change is one transaction in one run of `iptables-restore`. Creating a chain fails if it
-//! exists, flushing it fails if it does not exist, and a failed transaction changes nothing. So the
-//! usual case needs no listing: a difference from the record makes the transaction fail.
+//! Every change is one transaction in one run of `iptables-restore`. Creating a chain fails if it exists, flushing it
+//! fails if it does not, and a failed transaction changes nothing. So the usual case needs no listing.
 
+use super::across::stays_here;
+use super::outside::Outside;
 use super::setup_cache::SetupCache;
 use super::walls::Walls;
 use super::xtables::base::{Base, Static, is_held};
 use super::xtables::chains::{Chains, is_chain_of};
 use super::xtables::command::Tool;
 use super::xtables::common_chain::{BASE, JUMP_TO_LINKS, LINKS};
-use super::xtables::jump_order;
-use super::xtables::listing;
-use super::{
-    Firewall, InstalledRules, OwnerScope, RuleChange, failed, host_families, ipset, stays_here,
-};
+use super::xtables::{jump_order, listing};
+use super::{Firewall, InstalledRules, OwnerScope, RuleChange, failed, host_families, ipset};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::Netlink;
@@ -52,7 +49,8 @@ impl Iptables {
             prepare: |_, _| Ok(()),
             rules: |_| vec![JUMP_TO_LINKS.to_owned()],
             outdated: |_| Vec::new(),
-            others: |family| [ipset::sets::rules(family), ipset::sets::outdated(family)].concat(),
+            others: ipset::rules::every,
+            between: None,
         };
         Self { base: Base::with_rules(memory, own) }
     }
@@ -90,7 +88,7 @@ impl Iptables {
     /// Changes the rules of several owners in one transaction for each family.
     ///
     /// Returns `false` if the kernel refuses one, because rules differ from the records. Then each owner must
-    /// be changed alone. An owner whose rules are changed already does no harm there.
+    /// be changed alone.
     fn change_together(&self, changes: &[RuleChange<'_>]) -> Result<bool> {
         for family in [Family::V6, Family::V4] {
             let of = |flows: &[Flow], owner| Chains::of(owner, of_family(flows, family));
@@ -180,8 +178,8 @@ impl Firewall for Iptables {
         self.base.reclaim()
     }
 
-    fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        self.base.isolate(bridges)
+    fn isolate(&self, bridges: &[BridgeName], outside: &Outside) -> Result<()> {
+        self.base.isolate(bridges, outside)
     }
 
     fn hold(&self) -> Result<()> {

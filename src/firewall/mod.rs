@@ -3,6 +3,7 @@
 //! A backend implements [`Firewall`]; [`select`] chooses one. ARCHITECTURE.md lists what a new
 //! backend needs.
 
+mod across;
 mod auto;
 pub(crate) mod bridge;
 mod elements;
@@ -12,6 +13,7 @@ pub(crate) mod iptables;
 mod isolation;
 pub(crate) mod nftables;
 mod none;
+mod outside;
 pub(crate) mod probe;
 mod setup_cache;
 mod strays;
@@ -21,7 +23,9 @@ pub(crate) mod xtables;
 use crate::error::{Error, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::conntrack;
+use across::stays_here;
 pub use isolation::isolate;
+pub use outside::Outside;
 pub use setup_cache::SetupCache;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -107,11 +111,12 @@ pub trait Firewall {
     fn hold(&self) -> Result<()> {
         Ok(())
     }
-    /// Isolates exactly `bridges`: their containers reach each other by links only.
+    /// Isolates exactly `bridges`: their containers reach each other by links only, and so do those of `outside` and
+    /// containers of other hosts.
     ///
     /// Does nothing if it was done before. Callers use [`isolate`], which also ends the isolation
     /// by another backend.
-    fn isolate(&self, bridges: &[BridgeName]) -> Result<()>;
+    fn isolate(&self, bridges: &[BridgeName], outside: &Outside) -> Result<()>;
     /// Judges the packets of isolated containers on `gates` too: the bridge table marks them.
     ///
     /// Does nothing if it was done before. Requires the host lock.
@@ -122,6 +127,11 @@ pub trait Firewall {
     ///
     /// Idempotent. Requires the host lock.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()>;
+    /// Creates what flows between hosts need of the parts that all owners share. [`Firewall::ensure`] does so too with
+    /// the first such flow, but a process that may not run programs cannot with ipset.
+    fn prepare_crossing(&self) -> Result<()> {
+        Ok(())
+    }
     /// Lets the owner's rules for those of `flows` that are between hosts last for `lifetime` from now. Missing ones
     /// are made. No packet is lost meanwhile.
     fn renew(&self, _: &OwnerTag, flows: &[Flow], _: Duration) -> Result<()> {
@@ -214,14 +224,6 @@ pub(crate) fn concerns(table: &str) -> bool {
 pub(crate) fn host_families() -> impl Iterator<Item = Family> {
     let v6 = Path::new("/proc/net/if_inet6").exists().then_some(Family::V6);
     [Family::V4].into_iter().chain(v6)
-}
-
-/// Fails if one of `flows` is between hosts: this backend has no rules that end by themselves.
-fn stays_here(flows: &[Flow]) -> Result<()> {
-    if flows.iter().any(Flow::crosses) {
-        return Err(failed("links across hosts need ipset or nftables".to_owned()));
-    }
-    Ok(())
 }
 
 /// A firewall error with this message.

@@ -2,8 +2,10 @@
 //!
 //! A link then consists of the hosts entry and the environment variables.
 
+use super::across::stays_here;
+use super::outside::Outside;
 use super::walls::Walls;
-use super::{Firewall, InstalledRules, OwnerScope, stays_here};
+use super::{Firewall, InstalledRules, OwnerScope};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::collections::BTreeMap;
@@ -21,7 +23,7 @@ impl Firewall for NoFirewall {
         Ok(())
     }
 
-    fn isolate(&self, _: &[BridgeName]) -> Result<()> {
+    fn isolate(&self, _: &[BridgeName], _: &Outside) -> Result<()> {
         Ok(())
     }
 

@@ -58,6 +58,11 @@ impl Address {
         self.ip
     }
 
+    /// Returns the length of the prefix of its network.
+    pub(crate) fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Returns the host's bridge that carries its packets, or `None` if no such bridge is known.
     pub(crate) fn bridge(&self) -> Option<BridgeName> {
         self.bridge

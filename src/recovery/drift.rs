@@ -60,7 +60,9 @@ fn base(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     }
     let chosen = host.firewall.chosen();
     let wanted = &host.config.isolate;
-    if chosen != Some(BackendName::None) && host.firewall.walls()?.bridges != *wanted {
+    if chosen != Some(BackendName::None)
+        && !host.firewall.walls()?.isolate(wanted, &host.outside()?)
+    {
         findings.push(Finding::Isolation);
     }
     for backend in BackendName::ALL {

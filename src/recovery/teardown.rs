@@ -3,6 +3,7 @@
 
 use super::{Finding, Repaired, remove_dead};
 use crate::error::{Error, Kind, Result};
+use crate::firewall::Outside;
 use crate::host::{Host, Locked};
 use crate::lifecycle::apply::rollback;
 use crate::model::{BackendName, Origin};
@@ -69,7 +70,8 @@ fn remove_shared(host: &Locked<'_>, backends: &[BackendName], repaired: &mut Rep
 /// Ends the isolation, which is this state directory's own, and nothing else.
 fn keep_shared(host: &Locked<'_>, backends: &[BackendName], repaired: &mut Repaired) {
     for backend in backends {
-        let done = host.effects(*backend, |effects| effects.firewall.isolate(&[]));
+        let done =
+            host.effects(*backend, |effects| effects.firewall.isolate(&[], &Outside::default()));
         repaired.note(vec![Finding::Kept(*backend)], done);
     }
 }

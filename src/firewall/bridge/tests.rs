@@ -18,7 +18,7 @@ fn end(port: u32) -> Key {
 }
 
 fn element(key: Key, comment: &str) -> Element<Key> {
-    Element { key, comment: comment.to_owned() }
+    Element::new(key, comment.to_owned())
 }
 
 #[test]

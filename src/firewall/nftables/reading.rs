@@ -13,7 +13,7 @@ use crate::sys::net::netlink::{Netlink, NetlinkError};
 /// Lists the elements of all sets. A missing table gives an empty list.
 pub(super) fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
     let mut all = Vec::new();
-    for set in NftSet::ALL {
+    for set in NftSet::every() {
         let answer = link.ask(&ask_for_elements(set), |message| {
             all.extend(standing(message, set));
         })?;

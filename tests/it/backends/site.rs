@@ -4,7 +4,7 @@ use crate::support::{Container, Host, Runtime};
 use oci_link::testing::Directory;
 use oci_link::testing::Result;
 use oci_link::testing::{BackendName, BridgeName, Flow, OwnerTag, PortSet};
-use oci_link::testing::{Choice, Firewall, OwnerScope, SetupCache};
+use oci_link::testing::{Choice, Firewall, Outside, OwnerScope, SetupCache};
 use oci_link::testing::{boot_id, isolate, select};
 use std::process::Command;
 
@@ -51,8 +51,9 @@ impl Site {
     pub(super) fn isolate(&self, bridges: &[&str]) {
         let bridges: Vec<_> =
             bridges.iter().map(|name| BridgeName::new(name).expect("a bridge")).collect();
-        let isolate =
-            |firewall: &dyn Firewall, cache: &SetupCache| isolate(firewall, cache, &bridges);
+        let isolate = |firewall: &dyn Firewall, cache: &SetupCache| {
+            isolate(firewall, cache, &bridges, &Outside::default())
+        };
         self.act_with_cache(isolate).expect("isolation");
     }
 

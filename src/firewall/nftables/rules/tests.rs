@@ -66,6 +66,7 @@ impl Packet {
                     (*to, header[from..from + length].to_vec())
                 }
                 Expression::State { to } => (*to, self.state.to_ne_bytes().to_vec()),
+                Expression::Direction { .. } => panic!("no rule of a link asks for it"),
                 Expression::Mask { register, mask } => {
                     let word = registers[at(*register)..].first_chunk().unwrap();
                     (*register, (u32::from_ne_bytes(*word) & mask).to_ne_bytes().to_vec())

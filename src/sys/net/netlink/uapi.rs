@@ -128,8 +128,10 @@ pub(crate) const IPSET_ATTR_DATA: u16 = 7;
 pub(crate) const IPSET_ATTR_ADT: u16 = 8;
 // Attributes of a set or an element.
 pub(crate) const IPSET_ATTR_IP: u16 = 1;
+pub(crate) const IPSET_ATTR_CIDR: u16 = 3;
 pub(crate) const IPSET_ATTR_PORT: u16 = 4;
 pub(crate) const IPSET_ATTR_PORT_TO: u16 = 5;
+pub(crate) const IPSET_ATTR_TIMEOUT: u16 = 6;
 pub(crate) const IPSET_ATTR_PROTO: u16 = 7;
 pub(crate) const IPSET_ATTR_CADT_FLAGS: u16 = 8;
 pub(crate) const IPSET_ATTR_LINENO: u16 = 9;
@@ -254,6 +256,7 @@ pub(crate) const NFT_META_OIF: u32 = libc::NFT_META_OIF as u32;
 pub(crate) const NFT_META_BRI_IIFNAME: u32 = libc::NFT_META_BRI_IIFNAME as u32;
 pub(crate) const NFT_META_BRI_OIFNAME: u32 = libc::NFT_META_BRI_OIFNAME as u32;
 pub(crate) const NFT_CT_STATE: u32 = libc::NFT_CT_STATE as u32;
+pub(crate) const NFT_CT_DIRECTION: u32 = libc::NFT_CT_DIRECTION as u32;
 /// `ct`: what connection tracking has done to the connection (`IPS_…`).
 pub(crate) const NFT_CT_STATUS: u32 = 2;
 pub(crate) const NFT_SET_INTERVAL: u32 = libc::NFT_SET_INTERVAL as u32;
