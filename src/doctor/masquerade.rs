@@ -24,7 +24,7 @@ fn check(found: &Obstacle) -> Check {
 }
 
 /// How to let the packets pass unchanged. An accept in one chain undoes no translation of another one.
-fn fix(found: &Obstacle) -> String {
+pub(super) fn fix(found: &Obstacle) -> String {
     let Obstacle { family, table, chain, packet, .. } = found;
     let Some(packet) = packet else { return String::new() };
     match (*family, table.as_str()) {

@@ -88,6 +88,11 @@ impl Address {
         matches!((self.bridge(), other.bridge()), (Some(one), Some(other)) if one != other)
     }
 
+    /// Returns the first address of its network.
+    pub(crate) fn network(&self) -> IpAddr {
+        masked(self.ip, self.prefix)
+    }
+
     /// Returns the network of the address, such as `10.0.0.0/24`.
     pub(crate) fn subnet(&self) -> String {
         format!("{}/{}", masked(self.ip, self.prefix), self.prefix)

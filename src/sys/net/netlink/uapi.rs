@@ -63,6 +63,7 @@ pub(crate) const NF_BR_LOCAL_IN: u32 = 1; // linux/netfilter_bridge.h
 pub(crate) const NF_BR_FORWARD: u32 = 2;
 pub(crate) const NF_BR_LOCAL_OUT: u32 = 3;
 pub(crate) const NF_BR_POST_ROUTING: u32 = 4;
+pub(crate) const NF_INET_PRE_ROUTING: u32 = libc::NF_INET_PRE_ROUTING as u32;
 pub(crate) const NF_INET_FORWARD: u32 = libc::NF_INET_FORWARD as u32;
 pub(crate) const NF_INET_POST_ROUTING: u32 = libc::NF_INET_POST_ROUTING as u32;
 
