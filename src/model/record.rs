@@ -4,8 +4,8 @@
 //! that holds the rules, and the container's identity. None of these is computed again.
 
 use super::{
-    Admitted, Alias, ContainerId, ContainerName, Crossing, Engine, Family, Fingerprint, Hostname,
-    Invalid, Isolation, LinkState, Network, NetworkNames, OnBridge, OwnerTag, Place, Pod,
+    Admitted, Alias, ContainerId, ContainerName, Crossing, Engine, Family, Fingerprint, HostName,
+    Hostname, Invalid, Isolation, LinkState, Network, NetworkNames, OnBridge, OwnerTag, Place, Pod,
     PortRange, PortSet, Reference, Share, Variable,
 };
 use std::fmt;
@@ -290,6 +290,9 @@ pub struct Record {
     pub isolation: Option<Isolation>,
     /// Whether it only holds a pod's namespaces. No link refers to it, and no command lists it.
     pub is_pod_infra: bool,
+    /// The other host that it runs on. A stored record has none: only an offer of that host says so, and the
+    /// owner tag is that of its run there.
+    pub host: Option<HostName>,
 }
 
 impl Record {

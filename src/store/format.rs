@@ -4,7 +4,7 @@
 //! damaged.
 
 mod isolated;
-mod parts;
+pub(super) mod parts;
 
 use self::parts::{StoredFlow, StoredHosts, StoredLink, StoredPlace};
 use crate::error::{Cause, Context, Error, Kind, Result};
@@ -192,7 +192,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
 /// The oldest version that means by the record what this one does.
 fn version_of(record: &Record) -> u32 {
     match () {
-        () if record.flows.iter().any(Flow::crosses) => VERSION,
+        () if record.flows.iter().any(Flow::crosses) || record.is_linked_elsewhere() => VERSION,
         () if is_new(record) => SECOND,
         () => FIRST,
     }
@@ -274,6 +274,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         share: stored.share.as_deref().map(Share::parse).transpose()?.unwrap_or_default(),
         isolation: stored.isolation.as_ref().map(TryInto::try_into).transpose()?,
         is_pod_infra: stored.pod_infra,
+        host: None,
     })
 }
 
