@@ -141,9 +141,14 @@ impl From<Refusal> for Error {
             | Refusal::CannotCarry(_)
             | Refusal::Itself(_)
             | Refusal::Several { .. }
+            | Refusal::Silent { .. }
+            | Refusal::NotShared { .. }
+            | Refusal::OnHosts { .. }
             | Refusal::Ambiguous(_) => Kind::Source,
             Refusal::HostNetwork | Refusal::NoBridge { .. } => Kind::Unsafe,
-            Refusal::TooManyPorts { .. } | Refusal::CannotBind { .. } => Kind::Firewall,
+            Refusal::TooManyPorts { .. }
+            | Refusal::CannotBind { .. }
+            | Refusal::CannotCross { .. } => Kind::Firewall,
             Refusal::OwnHostname(_) | Refusal::TooManyFlows | Refusal::SharedHosts { .. } => {
                 Kind::Input
             }

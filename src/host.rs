@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::firewall::bridge::{self, BridgeTable};
 use crate::firewall::xtables::allowance::{Allowance, UNDER_THE_LOCK};
-use crate::firewall::{self, Choice, Firewall, SetupCache};
+use crate::firewall::{self, Choice, Firewall, Outside, SetupCache};
 use crate::model::{
     BackendName, Bind, Family, Fingerprint, Inode, Instance, Place, SeparatedBridges, StateId, Ties,
 };
@@ -279,7 +279,18 @@ impl Locked<'_> {
 
     /// Isolates the bridges that config.toml names, and no others.
     pub(crate) fn isolate(&self) -> Result<()> {
-        firewall::isolate(self.firewall.as_ref(), &self.memory, &self.config.isolate)
+        let (bridges, outside) = (&self.config.isolate, self.outside()?);
+        firewall::isolate(self.firewall.as_ref(), &self.memory, bridges, &outside)
+    }
+
+    /// Which of the isolated bridges have networks that are routed between hosts. Reads nothing without `[cluster]`.
+    pub(crate) fn outside(&self) -> Result<Outside> {
+        match &self.config.cluster {
+            Some(cluster) if !self.config.isolate.is_empty() => {
+                Outside::read(&cluster.hosts, &self.config.isolate)
+            }
+            _ => Ok(Outside::default()),
+        }
     }
 
     /// Calls `act` with the records and the backend `name`, which keeps the rules of a record.

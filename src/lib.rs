@@ -49,14 +49,14 @@ pub use sys::process::entry;
 pub mod testing {
     pub use crate::error::Result;
     pub use crate::firewall::{
-        Choice, Firewall, OwnerScope, RuleChange, SetupCache, isolate, select,
+        Choice, Firewall, Outside, OwnerScope, RuleChange, SetupCache, isolate, select,
     };
     pub use crate::link::env::{Dialect, LeftOut, LinkVariables, link_variables};
     pub use crate::model::{
-        Address, Admitted, Alias, BackendName, BridgeName, ContainerId, ContainerName, Engine,
-        Family, Flow, Hostname, HostsPlace, Inode, Instance, Isolation, NamespaceName, Network,
-        OnBridge, OwnerTag, Phase, Pod, PodKey, PodName, PortRange, PortSet, Protocol, Record,
-        Reference, Share, StateId, Variable,
+        Address, Admitted, Alias, BackendName, BridgeName, ContainerId, ContainerName, Crossing,
+        Engine, Family, Flow, Hostname, HostsPlace, Inode, Instance, Isolation, NamespaceName,
+        Network, OnBridge, OwnerTag, Phase, Pod, PodKey, PodName, PortRange, PortSet, Protocol,
+        Record, Reference, Share, StateId, Variable,
     };
     pub use crate::store::{Change, Commit, Found, NewerRecord, Store, open as open_store};
     pub use crate::sys::hosts::HostsFile;

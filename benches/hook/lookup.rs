@@ -67,6 +67,7 @@ fn publish(store: &dyn Store, number: u32) {
         pod: None,
         admitted: Admitted::None,
         share: Share::None,
+        host: None,
         isolation: None,
         is_pod_infra: false,
         revision: 0,

@@ -126,7 +126,7 @@ impl Mirror {
     pub(crate) fn undisputed(&self, host: &HostName, addresses: &[IpAddr]) -> Result<Vec<IpAddr>> {
         let mut own = Vec::new();
         for address in addresses {
-            let claimants = self.keys_in(&format!("addresses/{address}"))?;
+            let claimants = self.claimants(*address)?;
             let others = claimants.iter().filter(|key| key.host != *host);
             // An entry of a killed writer has no record.
             let claims =
@@ -136,6 +136,11 @@ impl Mirror {
             }
         }
         Ok(own)
+    }
+
+    /// Returns the keys of the records that may have this address.
+    pub(crate) fn claimants(&self, address: IpAddr) -> Result<BTreeSet<PeerKey>> {
+        self.keys_in(&format!("addresses/{address}"))
     }
 
     fn claims(&self, key: &PeerKey, address: IpAddr) -> Result<bool> {

@@ -3,7 +3,7 @@
 use super::format;
 use super::json::MAX_BYTES;
 use crate::error::Result;
-use crate::model::{Cluster, ContainerId, HostName, Offer, Share, Want};
+use crate::model::{Cluster, ContainerId, HostName, Offer, Want};
 use crate::sys::spool::{Names, Signature, Spool};
 use crate::sys::users;
 use std::collections::BTreeMap;
@@ -212,17 +212,6 @@ impl PeerKey {
             Of::Host => format!("{}.host", self.host),
             Of::Offer(id) => format!("{}~{}.offer", self.host, id.as_str()),
             Of::Want(id) => format!("{}~{}.want", self.host, id.as_str()),
-        }
-    }
-}
-
-impl Share {
-    /// Whether `host` may link to the container.
-    fn admits(&self, host: &HostName) -> bool {
-        match self {
-            Self::None => false,
-            Self::All => true,
-            Self::Only(hosts) => hosts.contains(host),
         }
     }
 }

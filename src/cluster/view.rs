@@ -54,6 +54,11 @@ impl Freshness {
         Ok(())
     }
 
+    /// Returns until when the view is believed: the time since the boot. `None` if there was never a good one.
+    pub(crate) fn until(&self, patience: Duration) -> Option<Duration> {
+        Some(Duration::from_millis(self.last.as_ref()?.fresh_ms).saturating_add(patience))
+    }
+
     /// Returns the age of the view. `None` if there was never a good one.
     pub(crate) fn age(&self, clock: &dyn Clock) -> Option<Duration> {
         let fresh = Duration::from_millis(self.last.as_ref()?.fresh_ms);

@@ -15,7 +15,9 @@ use crate::lifecycle::lookup::look_up;
 use crate::lifecycle::planning::plan;
 use crate::link::env::{link_variables, passed, passed_prefix};
 use crate::link::{OnMissing, Plan};
-use crate::model::{Flow, HostsPlace, KnownRecords, LinkState, PortRange, Record, Reference};
+use crate::model::{
+    Flow, HostsPlace, KnownRecords, LinkState, PeerRun, PortRange, Record, Reference,
+};
 use crate::sys::file::shown;
 use serde_json::{Value, json};
 
@@ -40,7 +42,10 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
     let linked_by: Vec<&Record> =
         recipients.iter().filter(|other| other.alias_of(&record.id).is_some()).collect();
     let wanted_by = peers::wanted_by(host, &record)?;
-    let all = Known { records: KnownRecords::of(&recipients), linked_by, wanted_by, isolation };
+    let others = peers::Shown::of(host)?;
+    let sources = peers::with_sources(&recipients, others.as_ref());
+    let records = KnownRecords::of(&sources).with_receipts(peers::offers(others.as_ref()));
+    let all = Known { records, others: others.as_ref(), linked_by, wanted_by, isolation };
     match arguments.output.format() {
         Format::Json => say_json(&in_full(host, &record, &all, &plan, &rules)),
         Format::Table => {
@@ -53,6 +58,8 @@ pub(crate) fn run(host: &Host, arguments: &Inspect) -> Result<()> {
 /// What the records of all containers say about links.
 struct Known<'a> {
     records: KnownRecords<'a>,
+    /// The sources of other hosts.
+    others: Option<&'a peers::Shown<'a>>,
     /// The recipients that are linked to the container.
     linked_by: Vec<&'a Record>,
     /// The recipients of other hosts that want it.
@@ -114,7 +121,7 @@ impl Rules {
         });
         let expected_ports = Key::of_flows(&record.flows);
         host.backend(record.backend, |firewall| {
-            let ruleset = OwnerScope { owner: &record.owner, before: &record.flows };
+            let ruleset = OwnerScope::new(&record.owner, &record.flows);
             let expected = firewall.expected(&record.owner, &record.flows);
             Ok(Self { expected, actual: firewall.read(ruleset), expected_ports, ports })
         })
@@ -170,10 +177,7 @@ fn variables(
     record: &Record,
     known: &KnownRecords<'_>,
 ) -> Vec<(String, Option<String>)> {
-    let links = record
-        .links
-        .iter()
-        .filter_map(|it| Some((&it.link.alias, known.get(it.source.as_ref()?)?)));
+    let links = record.links.iter().filter_map(|it| Some((&it.link.alias, known.source(it)?)));
     let links: Vec<_> = links.collect();
     let secret: Vec<String> = links.iter().map(|(alias, _)| passed_prefix(alias)).collect();
     let found = link_variables(&record.name, links, &[], host.config.dialect);
@@ -195,6 +199,9 @@ fn numbers(ports: PortRange) -> Value {
 
 fn in_full(host: &Host, record: &Record, all: &Known<'_>, plan: &Planned, rules: &Rules) -> Value {
     let mut value = ls::summary(host, record, &all.records, &all.linked_by);
+    if let Some(others) = all.others {
+        value = others.added(value, record, &all.records);
+    }
     value["pid"] = json!(record.instance.pid);
     value["owner"] = json!(record.owner.as_str());
     value["backend"] = json!(record.backend.as_str());
@@ -241,7 +248,8 @@ fn fields(
 ) -> Vec<Vec<Cell>> {
     let mut rows = vec![vec![Cell::from("id"), record.id.to_string().into()]];
     rows.push(vec!["name".into(), record.name.as_str().into()]);
-    rows.push(vec!["state".into(), ls::state_cell(host, record)]);
+    let lacks = all.others.and_then(|others| others.state_of(record, &all.records));
+    rows.push(vec!["state".into(), lacks.unwrap_or_else(|| ls::state_cell(host, record))]);
     let mut row = |field: &str, value: String| rows.push(vec![field.into(), value.into()]);
     row("pid", record.instance.pid.to_string());
     for address in record.network.addresses() {
@@ -258,6 +266,7 @@ fn fields(
                 LinkWord::NoPorts | LinkWord::Unwatched | LinkWord::Routed => {
                     link(link_state) + &word.mark()
                 }
+                LinkWord::NoReceipt => link(link_state) + &word.mark(),
                 LinkWord::Waiting(_) => link(link_state).replace(" (waiting)", &word.mark()),
                 LinkWord::Ready | LinkWord::NoVariables => link(link_state),
             },
@@ -304,7 +313,9 @@ fn fields(
 }
 
 fn link(link_state: &LinkState) -> String {
-    let source = link_state.source.as_ref().map_or("waiting".to_owned(), ToString::to_string);
+    let there = || link_state.there.as_ref().map(PeerRun::key);
+    let source = link_state.source.as_ref().map(ToString::to_string).or_else(there);
+    let source = source.unwrap_or_else(|| "waiting".to_owned());
     let by = &link_state.declared_by;
     let by = if by.is_engine() { format!(", declared by {by}") } else { String::new() };
     format!("{} as {}{by} ({source})", link_state.link.source, link_state.link.alias)

@@ -5,10 +5,29 @@ use crate::host::Host;
 use crate::lifecycle::alive::is_running;
 use crate::lifecycle::ambiguous::Ambiguous;
 use crate::lifecycle::limited::gap;
-use crate::lifecycle::routing::gap_to;
+use crate::lifecycle::lookup::{Requester, candidates};
+use crate::lifecycle::others::Others;
+use crate::lifecycle::routing::{declared, gap_to};
 use crate::link::Candidate;
-use crate::link::carry::{Gap, has_routed_flows};
-use crate::model::{KnownRecords, LinkState, Record};
+use crate::link::carry::{self, Gap, has_routed_flows};
+use crate::model::{Guest, KnownRecords, LinkState, Record, Routing};
+
+/// Why a link to another host carries nothing yet.
+const NO_RECEIPT: &str = "waits for the other host";
+
+/// Whether the host of the source has not said that it lets the recipient in.
+fn lacks_receipt(
+    host: &Host,
+    record: &Record,
+    link_state: &LinkState,
+    known: &KnownRecords<'_>,
+) -> bool {
+    let (Some(run), Some(cluster)) = (&link_state.there, &host.config.cluster) else {
+        return false;
+    };
+    let guest = Guest { host: cluster.hosts.name.clone(), run: record.owner.clone() };
+    !known.is_ready(run, &guest)
+}
 
 /// The state of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +42,8 @@ pub(crate) enum LinkWord {
     NoVariables,
     /// It is ready, and its packets are routed from one network to another.
     Routed,
+    /// Its source is on another host, which has not let the recipient in yet.
+    NoReceipt,
     /// Its source is not there, or no packet gets there.
     Waiting(Waiting),
 }
@@ -32,6 +53,10 @@ pub(crate) enum LinkWord {
 pub(crate) enum Waiting {
     /// No container runs that the link means.
     NotThere,
+    /// The other host shares no such container.
+    NotShared,
+    /// Nothing was heard of other hosts for too long.
+    Silent,
     /// Several containers run that have the alias on the link's network.
     SeveralAliases,
     /// The source runs, and no packet gets there.
@@ -50,6 +75,9 @@ impl Waiting {
         link_state: &LinkState,
         known: &KnownRecords<'_>,
     ) -> Self {
+        if link_state.link.source.host().is_some() {
+            return Self::elsewhere(host, record, link_state);
+        }
         let runs = |source: &Record| is_running(source, host.boot).unwrap_or(true);
         let mut with_alias = link_state.user_network().map_or_else(Vec::new, |network| {
             let found = host.store.with_alias(network, &link_state.link.source);
@@ -77,10 +105,27 @@ impl Waiting {
         }
     }
 
+    /// Why a link that names another host waits.
+    fn elsewhere(host: &Host, record: &Record, link_state: &LinkState) -> Self {
+        let links = std::slice::from_ref(link_state);
+        match candidates(host, Requester::of(record), links).as_deref() {
+            Ok([Candidate::There(there)]) => {
+                let routing = Routing { declared: declared(host), ..Routing::default() };
+                carry::gap(record, &there.record, &routing).map_or(Self::NotYet, Self::Gap)
+            }
+            _ if Others::of(host).is_ok_and(|it| it.is_none_or(|others| others.is_stale())) => {
+                Self::Silent
+            }
+            _ => Self::NotShared,
+        }
+    }
+
     /// The reason in words.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::NotThere => "the source is not there",
+            Self::NotShared => "the other host shares no such container",
+            Self::Silent => "nothing is heard of other hosts",
             Self::SeveralAliases => "several containers have this alias",
             Self::Gap(gap) => gap.reason(),
             Self::SharedAddress => "another container has its address",
@@ -97,16 +142,20 @@ impl LinkWord {
         link_state: &LinkState,
         known: &KnownRecords<'_>,
     ) -> Self {
-        let Some(id) = &link_state.source else {
+        if !link_state.is_connected() {
             return Self::Waiting(Waiting::of(host, record, link_state, known));
-        };
-        match known.get(id) {
+        }
+        match known.source(link_state) {
+            _ if lacks_receipt(host, record, link_state, known) => Self::NoReceipt,
+            None if link_state.there.is_some() => Self::NoReceipt,
             Some(source) if graph::opened(record, source).is_empty() => {
                 let has_ports = source.by_engine && !source.ports.is_empty();
                 if has_ports { Self::Unwatched } else { Self::NoPorts }
             }
             _ if record.lacks_variables(&link_state.link.alias) => Self::NoVariables,
-            Some(source) if has_routed_flows(record, source) => Self::Routed,
+            Some(source) if source.host.is_none() && has_routed_flows(record, source) => {
+                Self::Routed
+            }
             _ => Self::Ready,
         }
     }
@@ -119,6 +168,7 @@ impl LinkWord {
             Self::Unwatched => " (no rules without oci-link watch)".to_owned(),
             Self::NoVariables => " (no variables)".to_owned(),
             Self::Routed => " (routed)".to_owned(),
+            Self::NoReceipt => format!(" ({NO_RECEIPT})"),
             Self::Waiting(waiting) => format!(" (waiting: {})", waiting.reason()),
         }
     }
@@ -129,7 +179,7 @@ impl LinkWord {
             Self::Ready | Self::NoPorts | Self::Unwatched | Self::NoVariables | Self::Routed => {
                 "ready"
             }
-            Self::Waiting(_) => "waiting",
+            Self::NoReceipt | Self::Waiting(_) => "waiting",
         }
     }
 
@@ -137,6 +187,7 @@ impl LinkWord {
     pub(crate) fn reason(self) -> Option<&'static str> {
         match self {
             Self::Waiting(waiting) => Some(waiting.reason()),
+            Self::NoReceipt => Some(NO_RECEIPT),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use super::link_word::LinkWord;
 use super::output::color::{Paint, Tone};
 use super::output::table::{self, Cell};
-use super::peers::Shown;
+use super::peers::{self, Shown};
 use super::{say, say_json, warn_of_newer};
 use crate::cli::{Filter, Format, Ls, State};
 use crate::error::Result;
@@ -74,15 +74,20 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     let by = |record: &Record| linked_by.get(&record.id).cloned().unwrap_or_default();
     let disputes =
         Disputes::of(about_names(host.store.as_ref(), &records)?, about_aliases(&records));
-    let known = KnownRecords::of(&records);
     // The filters are about the containers of this host.
     let others = Shown::of(host)?;
+    let all = peers::with_sources(&records, others.as_ref());
+    let known = KnownRecords::of(&all).with_receipts(peers::offers(others.as_ref()));
     let own = others.as_ref().map(Shown::own_host);
     let shown_others = others.iter().filter(|_| arguments.filters.is_empty());
     match arguments.output.format() {
         Format::Table => {
             let rows = records.iter().filter(listed).map(|record| {
                 let mut row = row(host, record, &known, &by(record), &disputes);
+                if let Some(state) = others.as_ref().and_then(|it| it.state_of(record, &known)) {
+                    row.pop();
+                    row.push(state);
+                }
                 if arguments.no_trunc {
                     row[0] = record.id.to_string().into();
                 }
@@ -96,7 +101,10 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
         Format::Json => {
             let shown = records.iter().filter(listed).map(|record| {
                 let shown = disputes.added(summary(host, record, &known, &by(record)), record);
-                others.as_ref().map_or_else(|| shown.clone(), |others| others.added(shown.clone()))
+                match &others {
+                    Some(others) => others.added(shown, record, &known),
+                    None => shown,
+                }
             });
             say_json(&shown.chain(shown_others.flat_map(Shown::in_full)).collect::<Value>())
         }
@@ -283,17 +291,22 @@ pub(crate) fn summary(
     shown
 }
 
+/// The id of the source that the link is connected to.
+fn connected(link_state: &LinkState) -> Option<&ContainerId> {
+    link_state.source.as_ref().or(link_state.there.as_ref().map(|run| &run.id))
+}
+
 /// The JSON array for the links of a record: what each names, its state, and the ports that it opens. A
 /// link that waits has a reason.
 pub(crate) fn links_in_full(host: &Host, record: &Record, known: &KnownRecords<'_>) -> Value {
     let links = record.links.iter().map(|link_state| {
-        let source = link_state.source.as_ref().and_then(|id| known.get(id));
+        let source = known.source(link_state);
         let ports = source.map(|source| graph::opened(record, source)).unwrap_or_default();
         let word = LinkWord::of(host, record, link_state, known);
         let mut shown = json!({
             "source": link_state.link.source.as_str(),
             "alias": link_state.link.alias.as_str(),
-            "connected": link_state.source.as_ref().map(ContainerId::as_str),
+            "connected": connected(link_state).map(ContainerId::as_str),
             "state": word.state(),
             "declared_by": link_state.declared_by.to_string(),
             "ports": ports.iter().map(|port| port.to_string()).collect::<Vec<_>>(),

@@ -8,8 +8,9 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::others::{Others, span};
 use crate::lifecycle::remote;
-use crate::model::{Hostname, Offer, Record, Reference};
+use crate::model::{Guest, HostName, Hostname, KnownRecords, LinkState, Offer, Record, Reference};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// The sources of other hosts, with what is shown of the view.
 pub(crate) struct Shown<'a> {
@@ -23,6 +24,11 @@ impl<'a> Shown<'a> {
         let Some(others) = Others::of(host)? else { return Ok(None) };
         let offers = others.all()?;
         Ok(Some(Self { others, offers }))
+    }
+
+    /// Whether what is known is believed.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.others.is_stale()
     }
 
     /// The name of this host.
@@ -58,15 +64,68 @@ impl<'a> Shown<'a> {
         self.offers.iter().map(|offer| in_full(&self.others, offer))
     }
 
-    /// Adds the name of this host to the JSON object of a local container and to its links.
-    pub(crate) fn added(&self, mut shown: Value) -> Value {
+    /// Adds the name of this host to the JSON object of a local container, the hosts of its sources, and its state.
+    pub(crate) fn added(&self, shown: Value, record: &Record, known: &KnownRecords<'_>) -> Value {
+        let mut shown = shown;
         shown["host"] = self.own_host().into();
-        for link in shown["links"].as_array_mut().into_iter().flatten() {
-            let host =
-                if link["connected"].is_null() { Value::Null } else { self.own_host().into() };
-            link["connected_host"] = host;
+        let links = shown["links"].as_array_mut().into_iter().flatten();
+        for (shown, link_state) in links.zip(&record.links) {
+            let there = link_state.there.as_ref().map(|run| run.host.as_str());
+            let here = link_state.source.as_ref().map(|_| self.own_host());
+            shown["connected_host"] = there.or(here).into();
+        }
+        match self.lack(record, known) {
+            Some(Lack::News) => shown["state"] = "stale".into(),
+            Some(Lack::Receipt(_)) => shown["state"] = "waits".into(),
+            None => {}
         }
         shown
+    }
+
+    /// The state of a local container whose links to other hosts carry nothing, as a cell of the table.
+    pub(crate) fn state_of(&self, record: &Record, known: &KnownRecords<'_>) -> Option<Cell> {
+        match self.lack(record, known)? {
+            Lack::News => Some(state(&self.others)),
+            Lack::Receipt(host) => Some(Cell::new(Tone::Doubtful, format!("waits for {host}"))),
+        }
+    }
+
+    /// What links of a local container to other hosts lack.
+    fn lack<'r>(&self, record: &'r Record, known: &KnownRecords<'_>) -> Option<Lack<'r>> {
+        let leads_elsewhere = |link_state: &LinkState| {
+            link_state.there.is_some() || link_state.link.source.host().is_some()
+        };
+        if self.others.is_stale() && record.links.iter().any(leads_elsewhere) {
+            return Some(Lack::News);
+        }
+        let guest = Guest { host: self.others.cluster.name.clone(), run: record.owner.clone() };
+        let mut there = record.links.iter().filter_map(|link_state| link_state.there.as_ref());
+        there.find(|run| !known.is_ready(run, &guest)).map(|run| Lack::Receipt(&run.host))
+    }
+}
+
+/// What links to other hosts lack.
+enum Lack<'a> {
+    /// News: those that are known are too old.
+    News,
+    /// The word of this host that it has let the recipient in.
+    Receipt(&'a HostName),
+}
+
+/// The sources of other hosts that are known.
+pub(crate) fn offers<'s>(others: Option<&'s Shown<'_>>) -> &'s [Offer] {
+    others.map_or(&[], |others| &others.offers)
+}
+
+/// Returns `records` with those of the sources on other hosts.
+pub(crate) fn with_sources<'r>(
+    records: &'r [Record],
+    others: Option<&Shown<'_>>,
+) -> Cow<'r, [Record]> {
+    let there = offers(others).iter().map(Offer::as_record);
+    match others {
+        None => Cow::Borrowed(records),
+        Some(_) => Cow::Owned(records.iter().cloned().chain(there).collect()),
     }
 }
 

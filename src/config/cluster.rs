@@ -28,6 +28,13 @@ pub(crate) struct ClusterConfig {
     pub(super) courier: Option<Courier>,
 }
 
+impl ClusterConfig {
+    /// The file of the key with which `oci-link-cluster` reaches its store. `None` if another program carries the records.
+    pub(crate) fn key_file(&self) -> Option<&Path> {
+        self.courier.as_ref().map(|courier| courier.key.as_path())
+    }
+}
+
 /// What `oci-link-cluster` needs to reach its store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Courier {

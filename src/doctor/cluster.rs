@@ -1,17 +1,23 @@
 //! What is known of other hosts: the courier's view, and the files of its spool that are not believed.
 
 use super::HostContext;
+use super::between_hosts;
 use super::check::{Check, Fix, advice, word};
-use crate::cluster::spool::{self, Aside, COURIER, SPOOL, VIEW};
+use crate::cluster::spool::{self, Aside, COURIER, PeerRecord, SPOOL, VIEW};
 use crate::cluster::view::{BootClock, Freshness};
 use crate::config::ClusterConfig;
-use crate::model::{Address, Cluster, Record, Share};
+use crate::model::{Address, Cluster, HostName, Record, Share};
 use crate::sys::process;
 use crate::sys::spool::Spool;
 use crate::sys::users;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SUBJECT: &str = "other hosts";
 /// How many files that were put aside are named.
@@ -22,12 +28,15 @@ const MAX_VIEW: u64 = 64 << 10;
 /// The checks of `[cluster]`. Without the table there are none.
 pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
     let Some(cluster) = &context.config.cluster else { return Vec::new() };
-    let mut checks = vec![user(users::uid_of(Path::new("/"), COURIER).is_some())];
+    let mut checks = between_hosts::examine(context, &cluster.hosts);
+    checks.extend(cluster.key_file().and_then(key));
+    checks.push(user(users::uid_of(Path::new("/"), COURIER).is_some()));
     checks.extend(daemon(context.watched));
     checks.extend(context.running.iter().filter_map(|record| unpublished(record, &cluster.hosts)));
     match spool::open(Path::new(SPOOL)) {
         Ok(Some(spool)) => {
             checks.push(view(&spool, cluster));
+            checks.extend(details(&spool));
             checks.extend(records(&spool, cluster));
         }
         Ok(None) => {
@@ -57,6 +66,15 @@ fn user(is_there: bool) -> Check {
     }
 }
 
+/// Whether others than the owner and the group can read the key. A missing file is the courier's fault to report.
+fn key(file: &Path) -> Option<Check> {
+    let mode = fs::metadata(file).ok()?.permissions().mode();
+    (mode & 0o7 != 0).then(|| {
+        let cause = format!("{} has mode {:o}: others can use it", file.display(), mode & 0o777);
+        Check::fault("key of this host", cause, format!("chmod 640 {}", word(file)))
+    })
+}
+
 /// Without `watch` no host hears of another.
 fn daemon(is_watched: bool) -> Option<Check> {
     let cause =
@@ -83,6 +101,18 @@ fn unpublished(record: &Record, cluster: &Cluster) -> Option<Check> {
     Some(Check::warning("shared container", cause, fix))
 }
 
+/// What the view says besides its age. Nothing if it cannot be read.
+fn details(spool: &Spool) -> Vec<Check> {
+    let Ok(Some(bytes)) = spool.read(OsStr::new(VIEW), MAX_VIEW) else { return Vec::new() };
+    let mut freshness = Freshness::default();
+    let boot = process::boot_id().unwrap_or_default();
+    let is_taken = freshness.take(&bytes, boot, &BootClock).is_ok();
+    let by = freshness.last().filter(|_| is_taken).and_then(|view| version(&view.by));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    by.into_iter().chain(certificate(&bytes, now)).collect()
+}
+
 /// Judges the view of the courier.
 fn view(spool: &Spool, cluster: &ClusterConfig) -> Check {
     let mut freshness = Freshness::default();
@@ -97,6 +127,44 @@ fn view(spool: &Spool, cluster: &ClusterConfig) -> Check {
     }
     let age = freshness.age(&BootClock).unwrap_or_default();
     judge(&freshness, age, cluster.hosts.patience)
+}
+
+/// The oldest version of etcd whose permissions keep hosts apart.
+const ETCD: (u32, u32) = (3, 5);
+
+/// Reports an etcd below [`ETCD`], from the words of the view, such as `etcd 3.5.30 rev 1841`.
+fn version(by: &str) -> Option<Check> {
+    let mut numbers = by.strip_prefix("etcd ")?.split(['.', ' ', '-']).map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return None };
+    ((major, minor) < ETCD).then(|| {
+        let cause = format!("{by}: a host can end the lease of another one; want 3.5 or later");
+        Check::warning("etcd", cause, advice("upgrade etcd, one member after the other"))
+    })
+}
+
+/// What the courier says of its certificate besides what an interface needs.
+#[derive(Deserialize)]
+struct Certificate {
+    #[serde(default)]
+    certificate_ends: Option<i64>,
+}
+
+/// How long before its end a certificate is reported, in days.
+const SOON: i64 = 14;
+
+/// Reports a certificate that ends soon, from the bytes of the view. `now` is in seconds since 1970.
+fn certificate(view: &[u8], now: i64) -> Option<Check> {
+    let Certificate { certificate_ends } = serde_json::from_slice(view).ok()?;
+    let left = certificate_ends?.saturating_sub(now) / 86_400;
+    (left < SOON).then(|| {
+        let cause = match left {
+            ..=0 => "has ended, or ends today".to_owned(),
+            left => format!("ends in {left} days"),
+        };
+        let fix =
+            advice("make another as in docs/cluster.md, then systemctl restart oci-link-cluster");
+        Check::trouble(left <= 0, "certificate of this host", &cause, fix)
+    })
 }
 
 /// Judges a good view of this age.
@@ -134,12 +202,38 @@ fn records(spool: &Spool, cluster: &ClusterConfig) -> Vec<Check> {
         Ok(listing) => listing,
         Err(error) => return vec![Check::fault("spool", error.to_string(), courier_fix())],
     };
+    let mut claims: BTreeMap<IpAddr, BTreeSet<&HostName>> = BTreeMap::new();
     for listed in &listing.records {
-        if let Err(why) = spool::read(spool, &listed.key, &cluster.hosts) {
-            listing.aside.put(OsStr::new(&listed.key.file_name()), why);
+        let addresses = match spool::read(spool, &listed.key, &cluster.hosts) {
+            Ok(Some(PeerRecord::Offer(offer))) => offer.addresses,
+            Ok(Some(PeerRecord::Want(want))) => want.addresses,
+            Ok(Some(PeerRecord::Host(_)) | None) => Vec::new(),
+            Err(why) => {
+                listing.aside.put(OsStr::new(&listed.key.file_name()), why);
+                Vec::new()
+            }
+        };
+        for ip in addresses {
+            claims.entry(ip).or_default().insert(&listed.key.host);
         }
     }
-    vec![aside(&listing.aside, listing.records.len())]
+    let mut checks = vec![aside(&listing.aside, listing.records.len())];
+    checks.extend(claimed(&claims));
+    checks
+}
+
+/// Reports addresses that several hosts claim. None of them is believed.
+fn claimed(claims: &BTreeMap<IpAddr, BTreeSet<&HostName>>) -> Option<Check> {
+    let double = || claims.iter().filter(|(_, hosts)| hosts.len() > 1);
+    let (ip, hosts) = double().next()?;
+    let hosts = hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    let more = double().count() - 1;
+    let more = if more > 0 { format!(", and {more} more addresses") } else { String::new() };
+    let cause = format!("{ip} is claimed by hosts {hosts}{more}: none of them is believed");
+    let fix = advice(
+        "give each host container networks of its own, or wait until the older record has gone",
+    );
+    Some(Check::warning("address of two hosts", cause, fix))
 }
 
 fn aside(aside: &Aside, records: usize) -> Check {
@@ -155,68 +249,4 @@ fn aside(aside: &Aside, records: usize) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Verdict;
-    use super::*;
-    use crate::cluster::format::view_bytes;
-    use crate::cluster::view::Clock;
-    use crate::config::Config;
-    use crate::model::View;
-    use crate::model::sample::record;
-
-    struct Late;
-
-    impl Clock for Late {
-        fn since_boot(&self) -> Duration {
-            Duration::from_secs(3600)
-        }
-    }
-
-    #[test]
-    fn a_view_is_judged_by_its_age_and_by_its_own_words() {
-        let judged = |published, problem: Option<&str>, age| {
-            let (problem, by) = (problem.map(str::to_owned), "etcd".to_owned());
-            let view = View { boot: 1, fresh_ms: 9, by, published, problem };
-            let mut freshness = Freshness::default();
-            freshness.take(&view_bytes(&view).unwrap(), 1, &Late).unwrap();
-            let check = judge(&freshness, Duration::from_secs(age), Duration::from_secs(60));
-            (check.verdict, check.detail)
-        };
-        assert_eq!(judged(true, None, 3), (Verdict::Ok, "heard 3 s ago, by etcd".to_owned()));
-        assert_eq!(judged(true, None, 60).0, Verdict::Fault);
-        let (_, detail) = judged(true, Some("no endpoint answers"), 60);
-        let expected = "nothing heard for 60 s (patience 60 s): no endpoint answers; start ";
-        assert!(detail.starts_with(expected), "{detail}");
-        assert_eq!(judged(false, None, 3).0, Verdict::Warning);
-        let clone = "host name \"b\" is published by another machine";
-        let (verdict, detail) = judged(false, Some(clone), 3);
-        assert_eq!(verdict, Verdict::Warning);
-        assert!(detail.contains(clone), "{detail}");
-    }
-
-    #[test]
-    fn a_shared_container_outside_the_declared_networks_is_named() {
-        let text = "[cluster]\nname = 'a'\nnetworks = { a = ['10.10.1.0/24'] }";
-        let cluster = Config::parse("c", text).unwrap().cluster.unwrap().hosts;
-        let judged = |share: &str, addresses: &[&str]| {
-            let share = Share::parse(share).unwrap();
-            unpublished(&Record { share, ..record("db", "80", addresses) }, &cluster)
-        };
-        assert_eq!(judged("none", &["172.17.0.2/16"]), None);
-        assert_eq!(judged("all", &["172.17.0.2/16", "10.10.1.2/24"]), None);
-        let detail = judged("b,c", &["172.17.0.2/16"]).unwrap().detail;
-        assert!(detail.contains("org.oci-link.share is b,c"), "{detail}");
-        assert_eq!(daemon(true), None);
-        assert_eq!(daemon(false).unwrap().verdict, Verdict::Fault);
-    }
-
-    #[test]
-    fn five_files_are_named() {
-        let named = (0..9).map(|n| (format!("f{n}"), "junk".to_owned())).collect();
-        let check = super::aside(&Aside { named, count: 12 }, 3);
-        assert!(check.detail.starts_with("12 files put aside: f0 (junk), "), "{}", check.detail);
-        assert!(check.detail.contains("f4 (junk); ls -la "), "{}", check.detail);
-        assert_eq!(super::aside(&Aside::default(), 3).verdict, Verdict::Ok);
-        assert_eq!((user(true).verdict, user(false).verdict), (Verdict::Ok, Verdict::Warning));
-    }
-}
+mod tests;

@@ -30,7 +30,7 @@ const KEEP: &str = "; to keep the fix, add it where that table is made";
 
 /// How to let the packets pass unchanged, and what else to do. An accept in one chain undoes no translation of
 /// another one.
-fn fix(found: &Obstacle) -> (Fix, &'static str) {
+pub(super) fn fix(found: &Obstacle) -> (Fix, &'static str) {
     let Obstacle { family, table, chain, packet, .. } = found;
     let Some(packet) = packet else {
         return (advice("correct the rule that translates the addresses"), "");

@@ -7,6 +7,7 @@
 //! Nothing is changed: no backend is chosen or set up, no directory created, no log opened. Records
 //! are read only if the state directory is valid, because opening it repairs it.
 
+mod between_hosts;
 mod bind;
 mod carried;
 mod check;

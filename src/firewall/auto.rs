@@ -5,6 +5,7 @@
 //! tries again. The choice is made when a container first needs rules, and is cached until the next
 //! boot. Read-only commands never trigger it.
 
+use super::outside::Outside;
 use super::setup_cache::SetupCache;
 use super::walls::Walls;
 use super::{Firewall, InstalledRules, OwnerScope, RuleChange, open};
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Backends in the order in which they are tried.
 ///
@@ -116,8 +118,8 @@ impl Firewall for Auto {
         self.known().map_or(Ok(()), Firewall::hold)
     }
 
-    fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        self.working()?.isolate(bridges)
+    fn isolate(&self, bridges: &[BridgeName], outside: &Outside) -> Result<()> {
+        self.working()?.isolate(bridges, outside)
     }
 
     fn guard(&self, gates: &[BridgeName]) -> Result<()> {
@@ -130,6 +132,14 @@ impl Firewall for Auto {
 
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         self.working()?.ensure(rules, flows)
+    }
+
+    fn prepare_crossing(&self) -> Result<()> {
+        self.working()?.prepare_crossing()
+    }
+
+    fn renew(&self, owner: &OwnerTag, flows: &[Flow], lifetime: Duration) -> Result<()> {
+        self.working()?.renew(owner, flows, lifetime)
     }
 
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {

@@ -274,7 +274,7 @@ impl Difference {
             }
         }
         let left = now.into_iter().filter(|(_, tags)| !tags.is_empty());
-        difference.add.extend(left.map(|(key, tags)| Element { key, comment: tags.join(" ") }));
+        difference.add.extend(left.map(|(key, tags)| Element::new(key, tags.join(" "))));
         difference
     }
 }

@@ -12,6 +12,7 @@ use super::InstalledRules;
 use crate::model::{Flow, OwnerTag};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
+use std::time::Duration;
 
 /// `IPSET_MAX_COMMENT_SIZE`. Nftables accepts 253 bytes, which is room for 14 owner tags.
 const MAX_COMMENT: usize = 255;
@@ -25,9 +26,16 @@ pub(crate) struct Element<K> {
     pub(crate) key: K,
     /// The owner tags, separated by single spaces. Other programs may have written other text.
     pub(crate) comment: String,
+    /// How long it lasts from now, of a flow between hosts. `None` if it lasts until it is removed.
+    pub(crate) left: Option<Duration>,
 }
 
 impl<K> Element<K> {
+    /// An element that lasts until it is removed.
+    pub(crate) fn new(key: K, comment: String) -> Self {
+        Self { key, comment, left: None }
+    }
+
     /// Whether `owner` is one of the element's owners.
     pub(crate) fn belongs_to(&self, owner: &OwnerTag) -> bool {
         self.comment.split(' ').any(|tag| tag == owner.as_str())
@@ -79,7 +87,7 @@ impl<K: Copy + Eq + Hash> Changes<K> {
             if comment.len() > MAX_COMMENT {
                 return Err("too many linked containers have the same address");
             }
-            changes.change.push(Element { key: element.key, comment });
+            changes.change.push(Element { key: element.key, comment, left: element.left });
         }
         let missing = keys.iter().filter(|key| missing.contains(*key));
         changes.add.extend(missing.map(|key| owned(*key, owner)));
@@ -89,7 +97,7 @@ impl<K: Copy + Eq + Hash> Changes<K> {
 
 /// An element that belongs to `owner` alone.
 pub(crate) fn owned<K>(key: K, owner: &OwnerTag) -> Element<K> {
-    Element { key, comment: owner.as_str().to_owned() }
+    Element::new(key, owner.as_str().to_owned())
 }
 
 /// Groups the elements by owner tag.
@@ -103,7 +111,7 @@ pub(crate) fn by_owner<K, F: IntoIterator<Item = Flow>>(
 ) -> BTreeMap<OwnerTag, InstalledRules> {
     let mut owners: BTreeMap<OwnerTag, InstalledRules> = BTreeMap::new();
     for element in there {
-        let Element { key, comment } = element;
+        let Element { key, comment, .. } = element;
         for tag in comment.split(' ').filter_map(|tag| OwnerTag::parse(tag).ok()) {
             let kept = owners.entry(tag).or_default();
             kept.flows.extend(flows(key));
@@ -132,7 +140,7 @@ mod tests {
     use crate::model::{PortRange, Protocol};
 
     fn element(key: u16, comment: &str) -> Element<u16> {
-        Element { key, comment: comment.to_owned() }
+        Element::new(key, comment.to_owned())
     }
 
     fn is_nothing(changes: &Changes<u16>) -> bool {

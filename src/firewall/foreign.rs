@@ -123,6 +123,22 @@ pub(crate) fn translations(packets: &[(BackendName, Sample)]) -> Result<Vec<Obst
     Ok(found)
 }
 
+/// Finds what drops `packets` from other hosts before they are routed, as Docker does since version 28 with those
+/// that come straight to a container. No rule of ours can undo it.
+pub(crate) fn drops_on_arrival(packets: &[Sample]) -> Result<Vec<Obstacle>> {
+    let mut kernel = Kernel::open()?;
+    let mut found = Vec::new();
+    for chain in kernel.arrival_chains()? {
+        for packet in packets.iter().filter(|packet| packet.passes(chain.family)) {
+            if let Fate::Dropped(why) = walk(&mut kernel, &chain, packet) {
+                found.push(Obstacle { packet: Some(packet.clone()), ..of_chain(&chain, why) });
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// An obstacle in `chain`, without a packet.
 fn of_chain(chain: &Chain, why: String) -> Obstacle {
     Obstacle {

@@ -11,6 +11,7 @@
 //! oci-link4-port     R,tcp:N,S comment "<tag>"   the same for flows that are tied to ports of the bridge
 //! oci-link4-at   R,br0 comment "<tag>"           the bridge that the recipient is attached to
 //! oci-link4-routed   R,tcp:N,S comment "<tag>"   one per port of other flows
+//! flows between hosts have sets of their own: see crossing.rs
 //! ```
 //!
 //! `-m physdev --physdev-is-bridged` is not used for two reasons. It matches any bridge instead of
@@ -21,29 +22,33 @@
 //! look-up does not grow with the number of links. Programs create the rules once per boot, and again if no rule
 //! refers to a set any more.
 
+mod changes;
+mod crossing;
 mod kernel;
 pub(crate) mod messages;
+pub(crate) mod rules;
 pub(crate) mod sets;
 mod shared;
 
-use super::elements::{Changes, Element, by_owner, owned, shown};
+use super::across::{self, has_crossing};
+use super::elements::{Changes, by_owner, owned, shown};
+use super::outside::Outside;
 use super::setup_cache::SetupCache;
 use super::walls::Walls;
-use super::xtables::base::{Base, Static};
+use super::xtables::base::{Base, Between, Static};
 use super::xtables::command::Tool;
 use super::xtables::jump_order;
 use super::{Firewall, InstalledRules, OwnerScope, failed};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
-use crate::sys::net::netlink::uapi::{IPSET_ERR_EXIST, IPSET_ERR_HASH_FULL};
-use crate::sys::net::netlink::{Netlink, NetlinkError};
-use kernel::{destroy_sets, is_in_use, is_ours, list, list_all, make_sets, send};
-use messages::{MAX_PORTS, SetChange};
-use nix::libc::{EINVAL, ENOENT};
-use sets::{IpSet, SetEntry};
+use crate::sys::net::netlink::Netlink;
+use changes::{add, and_then, delete, update};
+use kernel::{destroy_sets, is_in_use, list, list_all, make_sets};
+use sets::{Bridges, IpSet, SetEntry};
 use shared::Shared;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 pub(crate) use kernel::is_in_kernel;
 
@@ -63,10 +68,11 @@ impl Ipset {
             kind: "ipset on bridges and ports behind the user's, near neighbours",
             chains: &[],
             prepare: make_sets,
-            rules: sets::rules,
+            rules: rules::rules,
             count: 6,
-            outdated: sets::outdated,
+            outdated: rules::outdated,
             others: |_| Vec::new(),
+            between: Some(Between { prepare: crossing::make_sets, rules: rules::rules_between }),
         };
         let base = Base::with_rules(memory.clone(), own);
         Self { base, memory, intact: RefCell::default() }
@@ -87,7 +93,32 @@ impl Ipset {
             && jump_order::is_ours(link, family)?.unwrap_or(true))
     }
 
-    /// Lists all sets and changes them so that `owner` has exactly `wanted`.
+    /// Makes the sets and rules for flows between hosts, if they are missing.
+    fn cross(&self, link: &mut Netlink) -> Result<()> {
+        if self.base.walls()?.crosses && crossing::are_in_use(link)? {
+            return Ok(());
+        }
+        self.base.cross()
+    }
+
+    /// Changes the elements of flows between hosts so that the owner has exactly those of `flows`.
+    fn settle_crossing(
+        &self,
+        link: &mut Netlink,
+        rules: OwnerScope<'_>,
+        flows: &[Flow],
+    ) -> Result<()> {
+        if !has_crossing(flows) && !has_crossing(rules.before) {
+            return Ok(());
+        }
+        if has_crossing(flows) {
+            self.cross(link)?;
+            crossing::close_bridges(link, flows)?;
+        }
+        crossing::settle(link, rules.owner, &across::crossing(flows), rules.lifetime)
+    }
+
+    /// Lists all sets of flows on this host and changes them so that `owner` has exactly `wanted`.
     fn settle(&self, link: &mut Netlink, owner: &OwnerTag, wanted: &[SetEntry]) -> Result<()> {
         let there = list_all(link)?;
         let changes = Changes::plan(&there, owner, wanted);
@@ -100,6 +131,38 @@ impl Ipset {
         // None of the added ones was there before.
         changed.map_err(|error| and_then(error, delete(link, &changes.add)))?;
         delete(link, &changes.delete)
+    }
+
+    /// Adds the elements of flows on this host without listing the sets first.
+    fn ensure_here(
+        &self,
+        link: &mut Netlink,
+        standing: &[Family],
+        rules: OwnerScope<'_>,
+        flows: &[Flow],
+    ) -> Result<()> {
+        for family in Family::BOTH {
+            let wants = flows.iter().any(|flow| Family::of(flow.from) == family);
+            if wants && !standing.contains(&family) {
+                self.ensure_rules(link, family)?;
+            }
+        }
+        let within = across::within;
+        let (wanted, before) =
+            (SetEntry::all(&within(flows)), SetEntry::all(&within(rules.before)));
+        let own = |entry: &SetEntry| owned(*entry, rules.owner);
+        if !Shared::recall(&self.memory)?.has_any(wanted.iter().chain(&before)) {
+            let known: HashSet<&SetEntry> = before.iter().collect();
+            let there = add(link, &wanted.iter().map(own).collect::<Vec<_>>());
+            let there =
+                there.map_err(|error| and_then(error, Self::undo(link, rules.owner, &before)))?;
+            if there.iter().all(|entry| known.contains(entry)) {
+                let wanted: HashSet<&SetEntry> = wanted.iter().collect();
+                let stale = before.iter().filter(|entry| !wanted.contains(entry)).map(own);
+                return delete(link, &stale.collect::<Vec<_>>());
+            }
+        }
+        self.settle(link, rules.owner, &wanted)
     }
 
     /// Deletes what a failed change has added, which the kernel alone knows: `before` stays.
@@ -124,8 +187,8 @@ impl Firewall for Ipset {
         self.base.reclaim()
     }
 
-    fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        self.base.isolate(bridges)
+    fn isolate(&self, bridges: &[BridgeName], outside: &Outside) -> Result<()> {
+        self.base.isolate(bridges, outside)
     }
 
     fn hold(&self) -> Result<()> {
@@ -147,31 +210,35 @@ impl Firewall for Ipset {
     /// compared.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         let (mut link, intact) = (Netlink::netfilter()?, self.intact.take());
-        for family in Family::BOTH {
-            let wants = flows.iter().any(|flow| Family::of(flow.from) == family);
-            if wants && !intact.contains(&family) {
-                self.ensure_rules(&mut link, family)?;
-            }
+        self.settle_crossing(&mut link, rules, flows)?;
+        let made = self.ensure_here(&mut link, &intact, rules, flows);
+        made.map_err(|error| {
+            let back = OwnerScope { before: flows, ..rules };
+            and_then(error, self.settle_crossing(&mut link, back, rules.before))
+        })
+    }
+
+    fn prepare_crossing(&self) -> Result<()> {
+        self.cross(&mut Netlink::netfilter()?)
+    }
+
+    fn renew(&self, owner: &OwnerTag, flows: &[Flow], lifetime: Duration) -> Result<()> {
+        if !has_crossing(flows) {
+            return Ok(());
         }
-        let (wanted, before) = (SetEntry::all(flows), SetEntry::all(rules.before));
-        let own = |entry: &SetEntry| owned(*entry, rules.owner);
-        if !Shared::recall(&self.memory)?.has_any(wanted.iter().chain(&before)) {
-            let known: HashSet<&SetEntry> = before.iter().collect();
-            let there = add(&mut link, &wanted.iter().map(own).collect::<Vec<_>>());
-            let there = there
-                .map_err(|error| and_then(error, Self::undo(&mut link, rules.owner, &before)))?;
-            if there.iter().all(|entry| known.contains(entry)) {
-                let wanted: HashSet<&SetEntry> = wanted.iter().collect();
-                let stale = before.iter().filter(|entry| !wanted.contains(entry)).map(own);
-                return delete(&mut link, &stale.collect::<Vec<_>>());
-            }
-        }
-        self.settle(&mut link, rules.owner, &wanted)
+        let mut link = Netlink::netfilter()?;
+        self.cross(&mut link)?;
+        crossing::close_bridges(&mut link, flows)?;
+        crossing::renew(&mut link, owner, flows, lifetime)
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
         let mut link = Netlink::netfilter()?;
-        let before = SetEntry::all(rules.before);
+        self.settle_crossing(&mut link, rules, &[])?;
+        let before = SetEntry::all(&across::within(rules.before));
+        if before.is_empty() && has_crossing(rules.before) {
+            return Ok(());
+        }
         if before.is_empty() || Shared::recall(&self.memory)?.has_any(&before) {
             return self.settle(&mut link, rules.owner, &[]);
         }
@@ -192,6 +259,12 @@ impl Firewall for Ipset {
                 }
             }
         }
+        if has_crossing(rules.before) && crossing::are_in_use(&mut link)? {
+            let ends: HashSet<SetEntry> = SetEntry::all(rules.before).into_iter().collect();
+            let own = crossing::list_all(&mut link)?.into_iter();
+            let own = own.filter(|it| it.belongs_to(rules.owner) || ends.contains(&it.key));
+            entries.extend(own.map(|element| element.key));
+        }
         Ok(shown(entries, SetEntry::show))
     }
 
@@ -208,13 +281,17 @@ impl Firewall for Ipset {
             }
             asked.extend(is_in_use(&mut link, family)?.then_some(family));
         }
-        let mut seats: HashMap<_, Vec<_>> = HashMap::new();
+        there.extend(crossing::list_all(&mut link)?);
+        let (mut seats, mut ends) = (Bridges::new(), Bridges::new());
         for (ip, bridge) in there.iter().filter_map(|element| element.key.as_seat()) {
             seats.entry(ip).or_default().push(bridge);
         }
+        for (ip, bridge) in there.iter().filter_map(|element| element.key.as_end()) {
+            ends.entry(ip).or_default().push(bridge);
+        }
         let show =
             |entry: &SetEntry| asked.contains(&IpSet::of(entry).family).then(|| entry.show());
-        let mut owners = by_owner(&there, show, |entry| entry.as_flows(&seats));
+        let mut owners = by_owner(&there, show, |entry| entry.as_flows(&seats, &ends));
         for installed in owners.values_mut() {
             installed.flows = sets::with_ranges(&installed.flows);
         }
@@ -222,7 +299,9 @@ impl Firewall for Ipset {
     }
 
     fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
-        self.settle(&mut Netlink::netfilter()?, owner, &[])
+        let mut link = Netlink::netfilter()?;
+        crossing::settle(&mut link, owner, &[], None)?;
+        self.settle(&mut link, owner, &[])
     }
 
     fn remove_all(&self) -> Result<bool> {
@@ -248,66 +327,4 @@ impl Firewall for Ipset {
     fn walls(&self) -> Result<Walls> {
         self.base.walls()
     }
-}
-
-/// Adds the elements. Returns those that existed before. On an error, some may have been added.
-fn add(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<Vec<SetEntry>> {
-    let mut there = Vec::new();
-    for (run, refusal) in send(link, SetChange::Add, elements, MAX_PORTS)? {
-        match run {
-            _ if refusal.code != IPSET_ERR_EXIST => return Err(complaint(run, refusal)),
-            [element] => there.push(element.key),
-            // The kernel stopped at the first port that exists.
-            _ => there.extend(add_one_by_one(link, run)?),
-        }
-    }
-    Ok(there)
-}
-
-/// Adds the elements of a run of which one exists, and perhaps more. Returns those that existed before this.
-fn add_one_by_one(link: &mut Netlink, run: &[Element<SetEntry>]) -> Result<Vec<SetEntry>> {
-    let mut there = Vec::new();
-    for (one, refusal) in send(link, SetChange::Add, run, 1)? {
-        if refusal.code != IPSET_ERR_EXIST {
-            return Err(complaint(one, refusal));
-        }
-        there.extend(one.iter().map(|element| element.key));
-    }
-    Ok(there)
-}
-
-/// Replaces the comments of existing elements.
-fn update(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<()> {
-    let refused = send(link, SetChange::Update, elements, MAX_PORTS)?;
-    refused.first().map_or(Ok(()), |(run, refusal)| Err(complaint(run, *refusal)))
-}
-
-/// Deletes the elements. A missing element or set is not an error.
-fn delete(link: &mut Netlink, elements: &[Element<SetEntry>]) -> Result<()> {
-    for (run, refusal) in send(link, SetChange::Delete, elements, MAX_PORTS)? {
-        let is_gone = [ENOENT, EINVAL].contains(&refusal.code);
-        let Some(first) = run.first().filter(|_| !is_gone) else { continue };
-        // A set of another type was not created by us, so it contains no element of ours.
-        if is_ours(link, IpSet::of(&first.key))? {
-            return Err(complaint(run, refusal));
-        }
-    }
-    Ok(())
-}
-
-/// Returns `error`, with a second one appended if what followed failed too.
-fn and_then(error: Error, next: Result<()>) -> Error {
-    match next {
-        Ok(()) => error,
-        Err(another) => failed(format!("{error}; {another}")),
-    }
-}
-
-fn complaint(run: &[Element<SetEntry>], refusal: NetlinkError) -> Error {
-    let why = match refusal.code {
-        IPSET_ERR_HASH_FULL => "the set is full".to_owned(),
-        code => format!("{} ({code})", refusal.errno().desc()),
-    };
-    let first = run.first().map(|element| element.key.show()).unwrap_or_default();
-    failed(format!("ipset {first}: {why}"))
 }

@@ -9,22 +9,21 @@
 //!
 //! The jump names the bridge that both ends of the flows are attached to. A packet with a borrowed
 //! address that arrives on another interface does not reach the rules. Unrelated packets pass a
-//! recipient after one comparison. A recipient with flows on several bridges, or on none, has one
-//! chain for each (`OCI-LINK-<tag>-1` and so on), because the jump of one bridge must not lead to
-//! the rules of another.
+//! recipient after one comparison. A recipient with flows on several bridges, or on none, has one chain for
+//! each (`OCI-LINK-<tag>-1` and so on), because the jump of one bridge must not lead to rules of another.
 //!
-//! Every change is one transaction in one run of `iptables-restore`. Creating a chain fails if it
-//! exists, flushing it fails if it does not exist, and a failed transaction changes nothing. So the
-//! usual case needs no listing: a difference from the record makes the transaction fail.
+//! Every change is one transaction in one run of `iptables-restore`. Creating a chain fails if it exists, flushing it
+//! fails if it does not, and a failed transaction changes nothing. So the usual case needs no listing.
 
+use super::across::stays_here;
+use super::outside::Outside;
 use super::setup_cache::SetupCache;
 use super::walls::Walls;
 use super::xtables::base::{Base, Static, is_held};
 use super::xtables::chains::{Chains, is_chain_of};
 use super::xtables::command::Tool;
 use super::xtables::common_chain::{BASE, JUMP_TO_LINKS, LINKS};
-use super::xtables::jump_order;
-use super::xtables::listing;
+use super::xtables::{jump_order, listing};
 use super::{Firewall, InstalledRules, OwnerScope, RuleChange, failed, host_families, ipset};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
@@ -51,7 +50,8 @@ impl Iptables {
             rules: |_| vec![JUMP_TO_LINKS.to_owned()],
             count: 1,
             outdated: |_| Vec::new(),
-            others: |family| [ipset::sets::rules(family), ipset::sets::outdated(family)].concat(),
+            others: ipset::rules::every,
+            between: None,
         };
         Self { base: Base::with_rules(memory, own) }
     }
@@ -89,7 +89,7 @@ impl Iptables {
     /// Changes the rules of several owners in one transaction for each family.
     ///
     /// Returns `false` if the kernel refuses one, because rules differ from the records. Then each owner must
-    /// be changed alone. An owner whose rules are changed already does no harm there.
+    /// be changed alone.
     fn change_together(&self, changes: &[RuleChange<'_>]) -> Result<bool> {
         for family in [Family::V6, Family::V4] {
             let of = |flows: &[Flow], owner| Chains::of(owner, of_family(flows, family));
@@ -179,8 +179,8 @@ impl Firewall for Iptables {
         self.base.reclaim()
     }
 
-    fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
-        self.base.isolate(bridges)
+    fn isolate(&self, bridges: &[BridgeName], outside: &Outside) -> Result<()> {
+        self.base.isolate(bridges, outside)
     }
 
     fn hold(&self) -> Result<()> {
@@ -199,6 +199,7 @@ impl Firewall for Iptables {
     ///
     /// If IPv4 fails, IPv6 is rolled back. This order rolls back the family that fewer hosts use.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
+        stays_here(flows)?;
         self.change(Family::V6, rules, flows)?;
         self.change(Family::V4, rules, flows).map_err(|error| {
             let back = OwnerScope { before: flows, ..rules };
@@ -213,7 +214,7 @@ impl Firewall for Iptables {
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
         let one_by_one =
             || changes.iter().map(|change| self.ensure(change.rules, change.flows)).collect();
-        if changes.len() < 2 {
+        if changes.len() < 2 || changes.iter().any(|it| stays_here(it.flows).is_err()) {
             return one_by_one();
         }
         match self.change_together(changes) {

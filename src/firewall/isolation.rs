@@ -5,17 +5,23 @@
 
 use super::Firewall;
 use super::nftables::Nftables;
+use super::outside::Outside;
 use super::setup_cache::SetupCache;
 use super::xtables::base::Base;
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName};
 
-/// Isolates `bridges` in `firewall`, and ends the isolation by the other kind of backend. The gates of
+/// Isolates `bridges` in `firewall`, those of `outside` also from other hosts, and ends the isolation by the other kind of backend. The gates of
 /// isolated containers move with it.
 ///
 /// Does nothing if both were done before. If `bridges` is empty and no backend was chosen yet, no
 /// backend is chosen or set up.
-pub fn isolate(firewall: &dyn Firewall, memory: &SetupCache, bridges: &[BridgeName]) -> Result<()> {
+pub fn isolate(
+    firewall: &dyn Firewall,
+    memory: &SetupCache,
+    bridges: &[BridgeName],
+    outside: &Outside,
+) -> Result<()> {
     if bridges.is_empty() && firewall.chosen().is_none() {
         return Ok(());
     }
@@ -38,7 +44,7 @@ pub fn isolate(firewall: &dyn Firewall, memory: &SetupCache, bridges: &[BridgeNa
         }
         BackendName::None => {}
     }
-    firewall.isolate(bridges)
+    firewall.isolate(bridges, outside)
 }
 
 fn move_gates(firewall: &dyn Firewall, gates: &[BridgeName]) -> Result<()> {

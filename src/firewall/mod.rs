@@ -3,6 +3,7 @@
 //! A backend implements [`Firewall`]; [`select`] chooses one. ARCHITECTURE.md lists what a new
 //! backend needs.
 
+mod across;
 mod auto;
 pub(crate) mod bridge;
 mod elements;
@@ -12,6 +13,7 @@ pub(crate) mod iptables;
 mod isolation;
 pub(crate) mod nftables;
 mod none;
+mod outside;
 pub(crate) mod probe;
 mod setup_cache;
 mod strays;
@@ -21,11 +23,14 @@ pub(crate) mod xtables;
 use crate::error::{Error, Kind, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::conntrack;
+use across::stays_here;
 pub use isolation::isolate;
+pub use outside::Outside;
 pub use setup_cache::SetupCache;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 use walls::Walls;
 
 /// The owner of a set of rules, and the rules that may exist.
@@ -38,6 +43,16 @@ pub struct OwnerScope<'a> {
     /// They come from the record, which is written before any rule is created. A flow in this list
     /// that has no rules costs time but does no harm.
     pub before: &'a [Flow],
+    /// How long the rules for flows between hosts last from now. A backend refuses such flows without it.
+    /// All other rules last until they are removed.
+    pub lifetime: Option<Duration>,
+}
+
+impl<'a> OwnerScope<'a> {
+    /// The owner of rules on this host only.
+    pub fn new(owner: &'a OwnerTag, before: &'a [Flow]) -> Self {
+        Self { owner, before, lifetime: None }
+    }
 }
 
 /// When rules that are removed must have stopped to permit packets.
@@ -96,11 +111,12 @@ pub trait Firewall {
     fn hold(&self) -> Result<()> {
         Ok(())
     }
-    /// Isolates exactly `bridges`: their containers reach each other by links only.
+    /// Isolates exactly `bridges`: their containers reach each other by links only, and so do those of `outside` and
+    /// containers of other hosts.
     ///
     /// Does nothing if it was done before. Callers use [`isolate`], which also ends the isolation
     /// by another backend.
-    fn isolate(&self, bridges: &[BridgeName]) -> Result<()>;
+    fn isolate(&self, bridges: &[BridgeName], outside: &Outside) -> Result<()>;
     /// Judges the packets of isolated containers on `gates` too: the bridge table marks them.
     ///
     /// Does nothing if it was done before. Requires the host lock.
@@ -111,6 +127,16 @@ pub trait Firewall {
     ///
     /// Idempotent. Requires the host lock.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()>;
+    /// Creates what flows between hosts need of the parts that all owners share. [`Firewall::ensure`] does so too with
+    /// the first such flow, but a process that may not run programs cannot with ipset.
+    fn prepare_crossing(&self) -> Result<()> {
+        Ok(())
+    }
+    /// Lets the owner's rules for those of `flows` that are between hosts last for `lifetime` from now. Missing ones
+    /// are made. No packet is lost meanwhile.
+    fn renew(&self, _: &OwnerTag, flows: &[Flow], _: Duration) -> Result<()> {
+        stays_here(flows)
+    }
     /// Changes the rules of several owners as [`Firewall::ensure`] does. Returns the outcome of each, in the
     /// same order. After an error the rules are those before or after, or some of both.
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {

@@ -18,16 +18,18 @@
 //! Its packets are looked up twice: with the interface on which the packet arrived, and with the
 //! one on which it leaves.
 //!
-//! Each change is one netlink transaction; no program is run. An accept verdict here ends the
-//! packet's way through this table only. A packet that iptables or another table drops stays
-//! dropped, so the isolation must be done in this table too (`isolate` in config.toml).
+//! Each change is one netlink transaction; no program is run. An accept verdict here ends the packet's way through
+//! this table only. A packet that another table drops stays dropped, so the isolation must be done here too
+//! (`isolate` in config.toml). Flows between hosts have sets of their own (crossing.rs).
 //!
-//! Deleting from `nf_tables` blocks the process for more than ten milliseconds. So the start of a
-//! container deletes nothing, and at its end elements lapse instead (`lapse`).
+//! Deleting from `nf_tables` blocks the process for more than ten milliseconds. So the start of a container deletes
+//! nothing, and at its end elements lapse instead (`lapse`).
 
+mod crossing;
 mod found;
 mod lapse;
 pub(crate) mod messages;
+mod outside;
 pub(crate) mod owner;
 mod ranges;
 mod reading;
@@ -35,8 +37,11 @@ pub(crate) mod rules;
 mod separation;
 pub(crate) mod sets;
 mod table;
+mod tracked;
 
+use super::across::has_crossing;
 use super::elements::{Changes, Element, by_owner, owned, shown};
+use super::outside::Outside;
 use super::setup_cache::SetupCache;
 use super::strays::Strays;
 use super::walls::Walls;
@@ -44,13 +49,15 @@ use super::{Firewall, InstalledRules, OwnerScope, Removal, RuleChange, failed};
 use crate::error::{Error, Result};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::{Netlink, NetlinkError};
+use crossing::{dated, singles};
 use messages::{MAX_COMMENT, Transaction};
 use nix::libc::EEXIST;
 use ranges::RangeRule;
 use reading::{existing, has_all, list};
-use sets::NftSet;
+use sets::show;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 pub(crate) use table::is_in_kernel;
 
 /// Name of the cache entry with the bridges that the table isolates.
@@ -81,7 +88,7 @@ impl Nftables {
     /// The elements that the record names are read. After a flush, another container of the pod may
     /// have created the same element with its own tag.
     fn add(link: &mut Netlink, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<bool> {
-        let known: HashSet<&Flow> = rules.before.iter().collect();
+        let known: HashSet<Flow> = singles(rules.before).into_iter().collect();
         let elements = singles(flows).into_iter().map(|flow| owned(flow, rules.owner));
         let (there, new): (Vec<_>, Vec<_>) =
             elements.partition(|element| known.contains(&element.key));
@@ -89,7 +96,7 @@ impl Nftables {
             return Ok(false);
         }
         let mut transaction = Transaction::default();
-        transaction.add_elements(&new);
+        transaction.add_elements(&dated(new, rules.lifetime)?);
         if ranges::has_range(flows) {
             ranges::change(&mut transaction, &ranges::list(link)?, rules.owner, flows);
         }
@@ -100,15 +107,38 @@ impl Nftables {
         }
     }
 
+    /// Makes what seems to be missing of the table.
+    fn stand(&self, link: &mut Netlink) -> Result<()> {
+        let walls = self.walls()?;
+        if table::seems_whole(link, &walls)? {
+            return Ok(());
+        }
+        table::make(link, &walls, Strays::Total)
+    }
+
+    /// Makes the sets and rules for flows between hosts, if they were not made before.
+    fn cross(&self, link: &mut Netlink) -> Result<()> {
+        let walls = self.walls()?;
+        if walls.crosses {
+            return Ok(());
+        }
+        let walls = Walls { crosses: true, ..walls };
+        table::make(link, &walls, Strays::Total)?;
+        self.memory.note_walls(ISOLATION, &walls)
+    }
+
     fn change_to(&self, change: RuleChange<'_>) -> Result<()> {
         let RuleChange { rules, flows, removal } = change;
         let mut link = Netlink::netfilter()?;
+        if has_crossing(flows) {
+            self.cross(&mut link)?;
+            crossing::close_bridges(&mut link, flows)?;
+        }
         let wanted: HashSet<&Flow> = flows.iter().collect();
         let grows = rules.before.iter().all(|flow| wanted.contains(flow));
-        let walls = self.walls()?;
         // Without the rules, the sets permit nothing and no bridge is isolated.
-        if !self.is_held.take() && !table::seems_whole(&mut link, &walls)? {
-            table::make(&mut link, &walls, Strays::Total)?;
+        if !self.is_held.take() {
+            self.stand(&mut link)?;
         }
         if grows && Self::add(&mut link, rules, flows)? {
             return Ok(());
@@ -135,17 +165,17 @@ impl Firewall for Nftables {
     }
 
     fn hold(&self) -> Result<()> {
-        let (mut link, walls) = (Netlink::netfilter()?, self.walls()?);
-        if !table::seems_whole(&mut link, &walls)? {
-            table::make(&mut link, &walls, Strays::Total)?;
-        }
+        self.stand(&mut Netlink::netfilter()?)?;
         self.is_held.set(true);
         Ok(())
     }
 
-    fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
+    fn isolate(&self, bridges: &[BridgeName], outside: &Outside) -> Result<()> {
         let now = self.walls()?;
-        if now.bridges == bridges { Ok(()) } else { self.separate(&now.with_bridges(bridges)) }
+        if now.isolate(bridges, outside) {
+            return Ok(());
+        }
+        self.separate(&now.with_bridges(bridges, outside))
     }
 
     fn guard(&self, gates: &[BridgeName]) -> Result<()> {
@@ -161,11 +191,26 @@ impl Firewall for Nftables {
             return Ok(());
         }
         table::release(&mut Netlink::netfilter()?)?;
-        self.memory.note_walls(ISOLATION, &Walls::default())
+        self.memory.note_walls(ISOLATION, &self.walls()?.without_isolation())
     }
 
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         self.change_to(RuleChange { rules, flows, removal: Removal::AtOnce })
+    }
+
+    fn prepare_crossing(&self) -> Result<()> {
+        self.cross(&mut Netlink::netfilter()?)
+    }
+
+    fn renew(&self, owner: &OwnerTag, flows: &[Flow], lifetime: Duration) -> Result<()> {
+        if !has_crossing(flows) {
+            return Ok(());
+        }
+        let mut link = Netlink::netfilter()?;
+        self.cross(&mut link)?;
+        self.stand(&mut link)?;
+        crossing::close_bridges(&mut link, flows)?;
+        crossing::renew(&mut link, owner, flows, lifetime)
     }
 
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
@@ -219,7 +264,8 @@ impl Firewall for Nftables {
     fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
         let mut link = Netlink::netfilter()?;
         let there = list(&mut link)?;
-        settle(&mut link, &there, owner, &[], true, Removal::AtOnce)
+        let rules = OwnerScope::new(owner, &[]);
+        settle(&mut link, &there, rules, &[], true, Removal::AtOnce)
     }
 
     fn remove_all(&self) -> Result<bool> {
@@ -252,19 +298,6 @@ pub(crate) fn isolates(bridges: &[BridgeName]) -> Result<bool> {
     table::separates(&mut Netlink::netfilter()?, bridges)
 }
 
-/// The flows to single ports, which are elements of the sets.
-fn singles(flows: &[Flow]) -> Vec<Flow> {
-    flows.iter().filter(|flow| flow.ports.is_single()).copied().collect()
-}
-
-/// Formats a flow to a single port as `nft list set` prints it.
-fn show(flow: &Flow) -> String {
-    let Flow { from, to, ports, bridge } = flow;
-    let set = NftSet::of(flow).name();
-    let bridge = bridge.map(|name| format!("\"{name}\" . ")).unwrap_or_default();
-    format!("{set} {bridge}{from} . {to} . {} . {}", ports.protocol(), ports.first())
-}
-
 /// Changes the owner's rules to those for `flows`. Elements that neither the record nor `flows` name are
 /// not read, so that the time does not grow with the number of links.
 fn apply(
@@ -274,11 +307,11 @@ fn apply(
     removal: Removal,
 ) -> Result<()> {
     let mut known = HashSet::new();
-    let named = rules.before.iter().chain(flows).filter(|flow| flow.ports.is_single());
-    let named = named.filter(|flow| known.insert(**flow)).map(|flow| owned(*flow, rules.owner));
+    let named = singles(rules.before).into_iter().chain(singles(flows));
+    let named = named.filter(|flow| known.insert(*flow)).map(|flow| owned(flow, rules.owner));
     let there = existing(link, &named.collect::<Vec<_>>())?;
     let has_ranges = ranges::has_range(rules.before) || ranges::has_range(flows);
-    settle(link, &there, rules.owner, flows, has_ranges, removal)
+    settle(link, &there, rules, flows, has_ranges, removal)
 }
 
 /// Changes the elements `there` so that the owner has exactly `flows`, in one transaction. The rules for
@@ -286,12 +319,12 @@ fn apply(
 fn settle(
     link: &mut Netlink,
     there: &[Element<Flow>],
-    owner: &OwnerTag,
+    rules: OwnerScope<'_>,
     flows: &[Flow],
     has_ranges: bool,
     removal: Removal,
 ) -> Result<()> {
-    let changes = Changes::plan(there, owner, &singles(flows));
+    let changes = Changes::plan(there, rules.owner, &singles(flows));
     let changes = changes.map_err(|why| failed(format!("nftables: {why}")))?;
     if changes.change.iter().any(|element| element.comment.len() > MAX_COMMENT) {
         return Err(failed(
@@ -305,9 +338,9 @@ fn settle(
         transaction.delete_elements(&changes.delete);
     }
     transaction.add_elements(&changes.change);
-    transaction.add_elements(&changes.add);
+    transaction.add_elements(&dated(changes.add, rules.lifetime)?);
     if has_ranges {
-        ranges::change(&mut transaction, &ranges::list(link)?, owner, flows);
+        ranges::change(&mut transaction, &ranges::list(link)?, rules.owner, flows);
     }
     lapse::commit_added(link, transaction)?;
     if removal == Removal::Soon { lapse::lapse(link, &changes.delete) } else { Ok(()) }

@@ -2,6 +2,8 @@
 //!
 //! A link then consists of the hosts entry and the environment variables.
 
+use super::across::stays_here;
+use super::outside::Outside;
 use super::walls::Walls;
 use super::{Firewall, InstalledRules, OwnerScope};
 use crate::error::Result;
@@ -21,7 +23,7 @@ impl Firewall for NoFirewall {
         Ok(())
     }
 
-    fn isolate(&self, _: &[BridgeName]) -> Result<()> {
+    fn isolate(&self, _: &[BridgeName], _: &Outside) -> Result<()> {
         Ok(())
     }
 
@@ -33,8 +35,8 @@ impl Firewall for NoFirewall {
         Ok(())
     }
 
-    fn ensure(&self, _: OwnerScope<'_>, _: &[Flow]) -> Result<()> {
-        Ok(())
+    fn ensure(&self, _: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
+        stays_here(flows)
     }
 
     fn remove(&self, _: OwnerScope<'_>) -> Result<()> {

@@ -11,8 +11,8 @@ use crate::sys::site::{Standing, standing};
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-/// Size limit of an entry in bytes, more than any list of bridges needs.
-const MAX_NOTE: u64 = 4096;
+/// Size limit of an entry in bytes. The networks of a cluster, which config.toml names, take less.
+const MAX_NOTE: u64 = 128 << 10;
 
 /// The cache entries of this boot and network namespace.
 #[derive(Debug, Clone)]

@@ -30,7 +30,7 @@ pub fn iptables(bytes: &[u8]) {
         let is_own = own.iter().any(|own| command.starts_with(own));
         assert!(is_own || command.starts_with("-D OCI-LINK "), "{command}");
     }
-    let walls = Walls { bridges: vec![bridge], gates: vec![bridge] };
+    let walls = Walls { bridges: vec![bridge], gates: vec![bridge], ..Walls::default() };
     for text in [removal(&there), missing(&there, &[], &[], &[], &walls)] {
         for command in text.lines() {
             let (verb, chain) = command.split_once(' ').unwrap_or_default();

@@ -52,7 +52,7 @@ fn sets(answer: &Attributes<'_>) {
     }
     for family in Family::BOTH {
         for (bridged, by_port) in [(true, true), (true, false), (false, false)] {
-            let set = NftSet { family, bridged, by_port };
+            let set = NftSet::within(family, bridged, by_port);
             for item in nftables::elements(answer) {
                 let element = nftables::element(set, &item);
                 assert!(element.is_none_or(|element| NftSet::of(&element.key) == set));

@@ -21,6 +21,12 @@ pub(crate) fn dot(graph: &Graph) -> String {
         };
         let _ = writeln!(out, "  n{at} [label=\"{}\"{style}];", lines.join("\\n"));
     }
+    for (host, nodes) in graph.hosts() {
+        let nodes: Vec<String> = nodes.iter().map(|at| format!("n{at}")).collect();
+        let (host, nodes) = (quoted(host), nodes.join("; "));
+        let _ =
+            writeln!(out, "  subgraph \"cluster_{host}\" {{ label=\"host {host}\"; {nodes}; }}");
+    }
     for edge in &graph.edges {
         let style = if edge.connected { "" } else { ", style=dashed, color=gray" };
         let (from, to, label) = (edge.recipient, edge.source, quoted(&edge.label()));

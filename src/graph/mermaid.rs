@@ -12,6 +12,14 @@ pub(crate) fn mermaid(graph: &Graph) -> String {
         let class = node.state.word().map_or_else(String::new, |word| format!(":::{word}"));
         let _ = writeln!(out, "    n{at}[\"{}\"]{class}", lines.join("<br/>"));
     }
+    for (host, nodes) in graph.hosts() {
+        let first = nodes.first().copied().unwrap_or_default();
+        let _ = writeln!(out, "    subgraph h{first}[\"host {}\"]", quoted(host));
+        for at in nodes {
+            let _ = writeln!(out, "        n{at}");
+        }
+        out.push_str("    end\n");
+    }
     for edge in &graph.edges {
         let arrow = if edge.connected { "-->" } else { "-.->" };
         let (from, to, label) = (edge.recipient, edge.source, quoted(&edge.label()));

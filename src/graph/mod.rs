@@ -34,7 +34,7 @@ pub(crate) struct Graph {
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
-    /// Its name, with its id if another container has the same name.
+    /// Its name, with its id if another container has the same name, or with its host if that is another one.
     pub(crate) name: String,
     /// Its IP addresses, or `host network`, and whether it is isolated.
     pub(crate) addresses: Vec<String>,
@@ -70,6 +70,13 @@ pub(crate) struct Edge {
     pub(crate) connected: bool,
     /// Why the link waits, if its source runs; or that its packets are routed. Empty otherwise.
     pub(crate) remark: &'static str,
+}
+
+impl Node {
+    /// The other host that the container is on.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.name.rsplit_once('@').map(|(_, host)| host)
+    }
 }
 
 impl NodeState {
@@ -112,7 +119,7 @@ impl Graph {
     ) -> Self {
         let mut named: HashMap<&ContainerName, usize> = HashMap::new();
         for record in records {
-            *named.entry(&record.name).or_default() += 1;
+            *named.entry(&record.name).or_default() += usize::from(record.host.is_none());
         }
         let node = |record: &Record| Node {
             name: called(record, named.get(&record.name).is_some_and(|count| *count > 1)),
@@ -128,7 +135,7 @@ impl Graph {
         let mut awaited: BTreeMap<&str, usize> = BTreeMap::new();
         for (recipient, record) in records.iter().enumerate() {
             for link_state in &record.links {
-                let standing = link_state.source.as_ref().and_then(|id| known.place(id));
+                let standing = known.source_place(link_state);
                 let source = standing.or_else(|| known.meant_place(record, link_state));
                 let source = source.unwrap_or_else(|| {
                     let name = link_state.link.source.as_str();
@@ -157,6 +164,17 @@ impl Graph {
         self.nodes.len() - 1
     }
 
+    /// The other hosts, each with the indexes of its nodes.
+    fn hosts(&self) -> BTreeMap<&str, Vec<usize>> {
+        let mut hosts: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            if let Some(host) = node.host() {
+                hosts.entry(host).or_default().push(at);
+            }
+        }
+        hosts
+    }
+
     /// The links of the recipient `recipient`.
     fn links_of(&self, recipient: usize) -> impl Iterator<Item = &Edge> {
         let begin = self.edges.partition_point(|edge| edge.recipient < recipient);
@@ -167,7 +185,9 @@ impl Graph {
 
 /// The name of a container, with its id if it `has_namesakes`: another record has the same name.
 fn called(record: &Record, has_namesakes: bool) -> String {
-    if has_namesakes {
+    if let Some(host) = &record.host {
+        format!("{}@{host}", record.name)
+    } else if has_namesakes {
         let tag = record.id.tag().map_or_else(String::new, |tag| format!("~{:08x}", tag >> 32));
         format!("{} ({}{tag})", record.name, record.id.short())
     } else {

@@ -171,7 +171,7 @@ impl Search<'_> {
 
     /// The sources that do not run, each once, and with `wait` those that cannot carry yet.
     fn absent(&self) -> Result<Vec<Reference>> {
-        let candidates = candidates(self.host.store.as_ref(), self.host.boot, self.me, self.links)?;
+        let candidates = candidates(self.host, self.me, self.links)?;
         let mut absent: Vec<Reference> = Vec::new();
         for (link_state, candidate) in self.links.iter().zip(&candidates) {
             let source = &link_state.link.source;

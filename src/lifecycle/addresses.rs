@@ -178,19 +178,22 @@ fn concerned(host: &Locked<'_>, members: &[Record], ips: Vec<IpAddr>) -> Result<
     Ok(all)
 }
 
-/// Follows the running sources of a container's links, each once.
+/// Follows the running sources of a container's links, each once. Returns whether a source is on another host.
 pub(crate) fn follow_sources(
     host: &Locked<'_>,
     me: Requester<'_>,
     links: &[LinkState],
     look: &mut Look<'_>,
-) -> Result<()> {
-    for source in candidates(host.store.as_ref(), host.boot, me, links)? {
-        if let Candidate::Running(source) = source {
-            follow(host, &source, look)?;
+) -> Result<bool> {
+    let mut crosses = false;
+    for source in candidates(host, me, links)? {
+        match source {
+            Candidate::Running(source) => drop(follow(host, &source, look)?),
+            Candidate::There(_) => crosses = true,
+            _ => {}
         }
     }
-    Ok(())
+    Ok(crosses)
 }
 
 /// Follows a running container and its sources. Returns its record after that.

@@ -46,7 +46,7 @@ pub(crate) fn adopt(host: &Host, me: Requester<'_>, links: &[LinkState], listing
 
 /// The sources of `links` of which the records do not say enough.
 fn doubtful(host: &Host, me: Requester<'_>, links: &[LinkState], containers: &Path) -> Vec<Wanted> {
-    let found = candidates(host.store.as_ref(), host.boot, me, links).unwrap_or_default();
+    let found = candidates(host, me, links).unwrap_or_default();
     let (mut wanted, mut renamed) = (Vec::new(), Vec::<(Record, bool)>::new());
     for (link_state, candidate) in links.iter().zip(found) {
         match candidate {
@@ -219,6 +219,7 @@ fn record_of(host: &Host, container: RunningContainer) -> Result<Record> {
         pod: None,
         admitted: Admitted::None,
         share: Share::None,
+        host: None,
         isolation: None,
         is_pod_infra: false,
         id,

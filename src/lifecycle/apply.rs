@@ -16,8 +16,10 @@ use crate::model::{
     Phase, Record,
 };
 use crate::store::{Change, Commit, pod_peers, shared_hosts_blocks};
+use crate::sys::clock::since_boot;
 use crate::sys::hosts::HostsFile;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Applies `plan`: record, rules, connections, hosts file, record. On failure the record stays `pending`
 /// and names everything that may have been done; [`rollback`] undoes it.
@@ -81,7 +83,8 @@ pub(crate) fn change_rules(
             outcome = Err(error.again());
         }
         if has_rules && outcome.is_ok() {
-            let rules = OwnerScope { owner, before };
+            let lifetime = plan.until.map(lasting);
+            let rules = OwnerScope { lifetime, ..OwnerScope::new(owner, before) };
             changes.push((at, RuleChange { rules, flows: &plan.record.flows, removal }));
         }
         outcomes.push(outcome);
@@ -96,6 +99,12 @@ pub(crate) fn change_rules(
         outcomes[*at] = outcome;
     }
     outcomes
+}
+
+/// How long rules last from now that must end at `until`, a time since the boot. A rule that lasts no time at all would
+/// never end.
+pub(crate) fn lasting(until: Duration) -> Duration {
+    until.saturating_sub(since_boot()).max(Duration::from_millis(1))
 }
 
 /// Writes the planned block into the hosts file. `planned` is the content if the file has not changed
@@ -252,7 +261,7 @@ pub(crate) fn remove_rules(effects: Effects<'_>, record: &Record) -> Result<()> 
     let (owner, before) = (&record.owner, record.flows.as_slice());
     let removed = match record.phase {
         _ if before.is_empty() => Ok(()),
-        Phase::Ready => effects.firewall.remove(OwnerScope { owner, before }),
+        Phase::Ready => effects.firewall.remove(OwnerScope::new(owner, before)),
         // A pod peer may own some of the rules that the record names.
         Phase::Pending => effects.firewall.remove_owner(owner),
     };

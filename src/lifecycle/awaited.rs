@@ -26,7 +26,7 @@ impl Awaited {
         let mut now: BTreeMap<PathBuf, BTreeSet<Wanted>> = BTreeMap::new();
         for record in host.store.all()? {
             let Some(files) = &record.engine_files else { continue };
-            let waiting = record.links.iter().filter(|link_state| link_state.source.is_none());
+            let waiting = record.links.iter().filter(|link_state| !link_state.is_connected());
             let wanted: BTreeSet<Wanted> = waiting.map(Wanted::by).collect();
             if !wanted.is_empty() {
                 now.entry(files.clone()).or_default().extend(wanted);

@@ -61,7 +61,7 @@ pub(crate) fn connect(host: &Host, recipient: &Reference, link: Link) -> Result<
     let declared_by = DeclaredBy::Connect;
     linked.links.push(LinkState { declared_by, ..LinkState::waiting(link) });
     let plan = plan(host, &linked, Some(&file), ipv6, OnMissing::Leave)?;
-    if let Some(waiting) = plan.record.links.last().filter(|it| it.source.is_none()) {
+    if let Some(waiting) = plan.record.links.last().filter(|it| !it.is_connected()) {
         // `is_there` has found the source, so only the recipient can have ended since.
         if process.ended(0) {
             return Err(not_running(&me));
@@ -136,14 +136,18 @@ pub(crate) fn disconnect(host: &Host, recipient: &Reference, alias: &Alias) -> R
 /// Whether `link` exists already. An impossible link is an error.
 fn is_there(host: &Locked<'_>, me: &Record, link: &Link) -> Result<bool> {
     let wanted = [LinkState::waiting(link.clone())];
-    let candidates = candidates(host.store.as_ref(), host.boot, Requester::of(me), &wanted)?;
+    let candidates = candidates(host, Requester::of(me), &wanted)?;
     let links = std::slice::from_ref(link);
     let source = resolve(RecipientNames::of(me), links, &candidates, OnMissing::Refuse)?;
-    let source = source.first().copied().flatten().map(|source| &source.id);
+    let source = source.first().copied().flatten();
+    let is_it = |known: &LinkState| {
+        let now = known.connected(source);
+        (&now.source, &now.there) == (&known.source, &known.there)
+    };
     let same_alias = |link_state: &&LinkState| link_state.link.alias.same_host(link.alias.as_str());
     match me.links.iter().find(same_alias) {
-        Some(known) if known.source.as_ref() == source => Ok(true),
-        Some(known) if known.link == *link => Ok(known.source.is_some()),
+        Some(known) if is_it(known) => Ok(true),
+        Some(known) if known.link == *link => Ok(known.is_connected()),
         Some(LinkState { link: known, .. }) => {
             let both =
                 format!("{}:{} and {}:{}", known.source, known.alias, link.source, link.alias);

@@ -2,7 +2,7 @@
 //! enabled.
 
 use crate::link::{Candidate, Plan};
-use crate::model::{Flow, HostsEdit, HostsPlace, Network, Record};
+use crate::model::{Flow, HostName, HostsEdit, HostsPlace, Network, Record};
 use crate::sys::file::shown;
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
@@ -71,7 +71,16 @@ pub(crate) fn candidates(me: &Record, candidates: &[Candidate]) {
             },
             Candidate::Stopped(name) => write!(f, "{name}, which does not run"),
             Candidate::Ambiguous => f.write_str("the beginning of several ids"),
-            Candidate::Several(all) => write!(f, "each of {}", all.join(", ")),
+            Candidate::Several(all) | Candidate::OnHosts(all) => {
+                write!(f, "each of {}", all.join(", "))
+            }
+            Candidate::There(there) => {
+                let ips = there.record.network.addresses();
+                let ip = ips.first().map_or_else(String::new, |it| format!(" at {}", it.ip()));
+                let host = there.record.host.as_ref().map_or("", HostName::as_str);
+                write!(f, "{} on host {host}{ip}", there.record.id.short())
+            }
+            Candidate::NotThere(why) => write!(f, "not there: {why}"),
             Candidate::Missing => f.write_str("unknown"),
             Candidate::Unmanaged => f.write_str("running, but not under oci-link"),
             Candidate::Deferred => f.write_str("not running yet"),

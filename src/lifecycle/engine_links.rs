@@ -78,7 +78,7 @@ fn describe(
         return Ok(Vec::new());
     }
     adopt(host, me, &wanted, listing);
-    let found = candidates(host.store.as_ref(), host.boot, me, &wanted)?;
+    let found = candidates(host, me, &wanted)?;
     let mut files = Files::new(listing.of_docker().map(AsRef::as_ref));
     let mut sources: Vec<(&Alias, Record)> = Vec::new();
     for (link_state, candidate) in wanted.iter().zip(corrected(host, found)) {

@@ -6,16 +6,16 @@ use crate::host::{Host, Locked};
 use crate::lifecycle::absent::{Moment, Search};
 use crate::lifecycle::adopt::adopt;
 use crate::lifecycle::alive::is_running;
+use crate::lifecycle::guests;
 use crate::lifecycle::lookup::{Requester, candidates, is_linked};
 use crate::lifecycle::notes::{A_FEW, record_notes, work_off, work_off_others};
 use crate::lifecycle::privileges::AfterHook;
-use crate::lifecycle::remote;
 use crate::lifecycle::routing::{gap_to, with_addresses};
 use crate::lifecycle::start::start_locked;
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::stop_locked;
 use crate::lifecycle::wait::PAUSE;
-use crate::model::{ContainerId, Missing, Phase, Record};
+use crate::model::{ContainerId, Missing, Phase, Record, Share};
 use crate::oci::hooks::start_timeout;
 use crate::store::notes::Note;
 use crate::sys::net::netns::Process;
@@ -56,11 +56,7 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
             log::error!("{}: its links stand as they were; run oci-link sync: {error}", record.id);
             Ok(())
         }
-        Err(error) => {
-            let sources = record.links.iter().map(|link_state| &link_state.link.source);
-            Err(remote::explain(host, sources, error))
-        }
-        Ok(()) => Ok(()),
+        done => done,
     }
 }
 
@@ -145,8 +141,7 @@ fn lock_when_ready<'h>(host: &'h Host, container: &mut StartingContainer) -> Res
             break (locked, absences);
         }
         // A source may have ended while this process waited for the lock.
-        let (store, requester) = (host.store.as_ref(), Requester::of(record));
-        let now = candidates(store, host.boot, requester, &record.links)?;
+        let now = candidates(host, Requester::of(record), &record.links)?;
         if absences.covers(&record.links, &now) {
             break (locked, absences);
         }
@@ -225,7 +220,10 @@ fn lock_for_an_end<'h>(host: &'h Host, id: &ContainerId, records: &[Record]) -> 
 /// Whether rules name an address or a port of one of `records`. If that cannot be read, they may.
 fn have_rules(host: &Host, records: &[Record]) -> bool {
     let have = |record: &Record| {
-        record.isolation.is_some() || is_linked(host.store.as_ref(), record).unwrap_or(true)
+        let has_guests = || guests::there(host, &record.id).map_or(true, |all| !all.is_empty());
+        record.share != Share::None && has_guests()
+            || record.isolation.is_some()
+            || is_linked(host.store.as_ref(), record).unwrap_or(true)
     };
     records.iter().any(have)
 }

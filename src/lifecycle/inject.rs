@@ -124,8 +124,7 @@ pub(crate) fn edited(
     let own = document.own_variables()?;
     let variables =
         variables(host, container, (me, hostname.as_ref(), engine), &declared, (&own, &listing));
-    let sources = declared.links.iter().map(|link| &link.source);
-    let mut variables = variables.map_err(|error| remote::explain(host, sources, error))?;
+    let mut variables = variables?;
     let taken = container.id.map_or_else(Vec::new, |id| {
         let names = [Some(&name), engine_name];
         let owner = Owner { id, names, hostname: hostname.as_ref() };
@@ -215,7 +214,7 @@ fn variables(
         Missing::Wait(_) if later => OnMissing::Defer,
         Missing::Auto | Missing::Fail | Missing::Wait(_) => OnMissing::Refuse,
     };
-    let found = candidates(host.store.as_ref(), host.boot, me, &link_state)?;
+    let found = candidates(host, me, &link_state)?;
     let found = corrected(host, found);
     let candidates = absences.refine(&link_state, found);
     let recipient = RecipientNames { name: me.name, hostname };

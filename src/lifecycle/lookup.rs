@@ -3,7 +3,9 @@
 mod pods;
 
 use crate::error::Result;
+use crate::host::Host;
 use crate::lifecycle::alive::is_running;
+use crate::lifecycle::remote::Elsewhere;
 use crate::link::{Candidate, Refusal};
 use crate::model::{
     ContainerId, ContainerName, DeclaredBy, LinkState, Meaning, Pod, Record, Reference,
@@ -78,12 +80,12 @@ impl<'a> Requester<'a> {
 
 /// The candidate for each link of `me`, in the same order.
 pub(crate) fn candidates(
-    store: &dyn Store,
-    boot: u128,
+    host: &Host,
     me: Requester<'_>,
     links: &[LinkState],
 ) -> Result<Vec<Candidate>> {
-    let search = Search { store, boot, me };
+    let (store, boot) = (host.store.as_ref(), host.boot);
+    let search = Search { store, boot, me, elsewhere: Elsewhere::new(host) };
     links.iter().map(|link_state| search.candidate(link_state)).collect()
 }
 
@@ -92,12 +94,27 @@ struct Search<'a> {
     store: &'a dyn Store,
     boot: u128,
     me: Requester<'a>,
+    elsewhere: Elsewhere<'a>,
 }
 
 impl Search<'_> {
-    /// Resolves one link. While its source lives, no other container takes the link over. After that
-    /// the name or the id is looked for by which the source was found first.
+    /// Resolves one link. Containers of this host come first.
     fn candidate(&self, link_state: &LinkState) -> Result<Candidate> {
+        if let Some(name) = link_state.link.source.host() {
+            return self.elsewhere.on(link_state, &name);
+        }
+        let found = self.here(link_state)?;
+        // A link by an id means that container alone.
+        let is_open = !matches!(link_state.meaning, Some(Meaning::Id(_))) && self.me.pod.is_none();
+        if found != Candidate::Missing || !is_open {
+            return Ok(found);
+        }
+        Ok(self.elsewhere.anywhere(link_state)?.unwrap_or(found))
+    }
+
+    /// Resolves one link on this host. While its source lives, no other container takes the link over. After that
+    /// the name or the id is looked for by which the source was found first.
+    fn here(&self, link_state: &LinkState) -> Result<Candidate> {
         if let Some(record) = self.living_source(link_state)? {
             return Ok(Candidate::Running(Box::new(record)));
         }

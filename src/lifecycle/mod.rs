@@ -16,6 +16,7 @@ pub(crate) mod debug_log;
 pub(crate) mod disputes;
 pub(crate) mod engine_links;
 pub(crate) mod entry;
+pub(crate) mod guests;
 pub(crate) mod home;
 pub(crate) mod inject;
 pub(crate) mod isolating;

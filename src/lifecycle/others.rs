@@ -42,6 +42,11 @@ impl<'a> Others<'a> {
         self.freshness.age(&BootClock)
     }
 
+    /// Until when the view is believed: the time since the boot. `None` if nothing was ever heard in this boot.
+    pub(crate) fn until(&self) -> Option<Duration> {
+        self.freshness.until(self.cluster.patience)
+    }
+
     /// Whether the view is too old to be believed.
     pub(crate) fn is_stale(&self) -> bool {
         self.age().is_none_or(|age| age >= self.cluster.patience)
@@ -52,7 +57,7 @@ impl<'a> Others<'a> {
         let Some(mirror) = &self.mirror else { return Ok(Vec::new()) };
         let mut found = mirror.named(name)?;
         found.retain(|offer| host.is_none_or(|host| offer.source.host == *host));
-        self.usable(mirror, found)
+        self.usable(found)
     }
 
     /// Returns all sources, by host and name.
@@ -65,7 +70,7 @@ impl<'a> Others<'a> {
             }
         }
         found.sort_by(|a, b| (&a.source.host, &a.name).cmp(&(&b.source.host, &b.name)));
-        self.usable(mirror, found)
+        self.usable(found)
     }
 
     /// Returns the recipients of other hosts that want the source `id` of this host.
@@ -73,18 +78,24 @@ impl<'a> Others<'a> {
         self.mirror.as_ref().map_or(Ok(Vec::new()), |mirror| mirror.wanting(id))
     }
 
+    /// Returns those of `addresses`, of a container of `host`, that no other host claims and that are not of this host.
+    pub(crate) fn believed(&self, host: &HostName, addresses: &[IpAddr]) -> Result<Vec<IpAddr>> {
+        let Some(mirror) = &self.mirror else { return Ok(Vec::new()) };
+        let mut kept = Vec::new();
+        for address in mirror.undisputed(host, addresses)? {
+            if self.cluster.admits(host, address) && !self.is_local(address)? {
+                kept.push(address);
+            }
+        }
+        Ok(kept)
+    }
+
     /// Leaves out addresses that two hosts claim, and those of this host: its containers and bridges win. An
     /// offer without an address is left out.
-    fn usable(&self, mirror: &Mirror, offers: Vec<Offer>) -> Result<Vec<Offer>> {
+    fn usable(&self, offers: Vec<Offer>) -> Result<Vec<Offer>> {
         let mut usable = Vec::new();
         for mut offer in offers {
-            let mut kept = Vec::new();
-            for address in mirror.undisputed(&offer.source.host, &offer.addresses)? {
-                if !self.is_local(address)? {
-                    kept.push(address);
-                }
-            }
-            offer.addresses = kept;
+            offer.addresses = self.believed(&offer.source.host, &offer.addresses)?;
             if !offer.addresses.is_empty() {
                 usable.push(offer);
             }

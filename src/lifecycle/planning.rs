@@ -11,7 +11,7 @@ use crate::lifecycle::disputes::must_agree;
 use crate::lifecycle::limited::{guarded, limited};
 use crate::lifecycle::lookup::{Requester, candidates};
 use crate::lifecycle::routing;
-use crate::link::flows::too_many_ports;
+use crate::link::flows::{cannot_cross, too_many_ports};
 use crate::link::{Candidate, HostsInput, OnMissing, Plan, World};
 use crate::model::{ContainerId, Link, Record};
 use crate::store::shared_hosts_blocks;
@@ -40,7 +40,7 @@ pub(crate) fn first_plan(
     let candidates = if absent == OnMissing::Leave && !is_running(me, host.boot)? {
         vec![Candidate::Missing; me.links.len()]
     } else {
-        let found = candidates(host.store.as_ref(), host.boot, Requester::of(me), &me.links)?;
+        let found = candidates(host, Requester::of(me), &me.links)?;
         absences.refine(&me.links, found)
     };
     debug_log::candidates(me, &candidates);
@@ -62,6 +62,9 @@ pub(crate) fn first_plan(
     if candidates.iter().any(|candidate| matches!(candidate, Candidate::Running(_))) {
         routing.ties = host.ties(&me.families()).kept(&me.flows);
     }
+    if candidates.iter().any(|candidate| matches!(candidate, Candidate::There(_))) {
+        routing.declared = routing::declared(host);
+    }
     let candidates = candidates.clone();
     let plan = ambiguous.plan(me, &World { candidates, hosts, routing }, absent)?;
     if let Some(file) = file {
@@ -74,7 +77,7 @@ pub(crate) fn first_plan(
 /// Warns of sources that expose no port: a link to one opens nothing.
 fn warn_of_no_ports(me: &Record, candidates: &[Candidate]) {
     for (link_state, candidate) in me.links.iter().zip(candidates) {
-        if let Candidate::Running(source) = candidate {
+        if let Some(source) = candidate.source() {
             if let Some(warning) = no_ports(me, &link_state.link, source) {
                 log::warn!("{warning}");
             }
@@ -97,8 +100,9 @@ pub(crate) fn no_ports(me: &Record, link: &Link, source: &Record) -> Option<Stri
 /// Warns of links that are left waiting because their sources expose too many ports.
 fn warn_of_too_many_ports(me: &Record, candidates: &[Candidate]) {
     for candidate in candidates {
-        if let Candidate::Running(source) = candidate {
-            if let Some(refusal) = too_many_ports(me, source) {
+        if let Some(source) = candidate.source() {
+            let refusal = too_many_ports(me, source).or_else(|| cannot_cross(me, source));
+            if let Some(refusal) = refusal {
                 log::warn!("{}: {refusal}", me.name);
             }
         }

@@ -20,16 +20,20 @@ pub(crate) enum AfterHook {
 }
 
 /// Restricts this process to changing the links of `records`. `places` are hosts files that no
-/// record names yet.
+/// record names yet. `crosses` tells whether a link of a starting container leads to another host.
 pub(crate) fn confine<'a>(
     host: &Locked<'_>,
     records: impl Iterator<Item = &'a Record> + Clone,
     place: Option<&HostsPlace>,
+    crosses: bool,
 ) {
     let recorded = records.clone().filter_map(|record| Some(&record.hosts.as_ref()?.place));
     let places: Vec<&HostsPlace> = recorded.chain(place).collect();
     // An unknown backend may need its programs.
     let programs = runs_programs(host, records).unwrap_or(true);
+    // The first such link of this boot may make rules that all share.
+    let is_first = crosses && host.firewall.walls().map_or(true, |walls| !walls.crosses);
+    let programs = programs || is_first && host.firewall.name().is_in_iptables();
     let held: Result<Vec<_>> =
         places.into_iter().filter_map(|place| HostsFile::hold(place).transpose()).collect();
     let outcome = match held {

@@ -1,12 +1,13 @@
 //! Links that name a host: `name@host`. One to this host is a link like any other.
 
 use crate::cluster::offers;
-use crate::error::{Cause, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::others::{Others, span};
-use crate::model::{Link, Offer, Record, Reference};
+use crate::link::{Candidate, Refusal, There};
+use crate::model::{HostName, Link, LinkState, Offer, Record, Reference};
 use crate::oci::annotations::{Annotations, Declared};
-use crate::store::Found;
+use std::cell::OnceCell;
 use std::time::Duration;
 
 /// Parses the annotations of a container. See [`localized`] for its links.
@@ -28,23 +29,32 @@ pub(crate) fn withdraw(host: &Locked<'_>, record: &Record) {
 
 /// Parses how a command line names a container of this host.
 pub(crate) fn named(host: &Host, text: &str) -> Result<Reference> {
-    local_part(host, &Reference::of_link(text)?)
+    let reference = Reference::of_link(text)?;
+    match other_host(host, &reference)? {
+        None => Ok(reference.without_host()),
+        Some(name) => {
+            let message = format!(
+                "{reference}: is a container of another host: run this command on host {name}"
+            );
+            Err(Error::new(Kind::Cluster, message))
+        }
+    }
 }
 
 /// Parses how a command line names a link.
 pub(crate) fn link(host: &Host, text: &str) -> Result<Link> {
     let link = Link::parse(text)?;
-    Ok(Link { source: local_part(host, &link.source)?, ..link })
+    Ok(Link { source: localized_source(host, &link.source)?, ..link })
 }
 
-/// Returns `links` without the name of this host, each once. A link to another host is an error.
+/// Returns `links` without the name of this host, each once. One to a host that this one does not know is an error.
 fn localized(host: &Host, links: Vec<Link>) -> Result<Vec<Link>> {
     if links.iter().all(|link| link.source.host().is_none()) {
         return Ok(links);
     }
     let mut local: Vec<Link> = Vec::with_capacity(links.len());
     for link in links {
-        let link = Link { source: local_part(host, &link.source)?, ..link };
+        let link = Link { source: localized_source(host, &link.source)?, ..link };
         if !local.contains(&link) {
             local.push(link);
         }
@@ -52,17 +62,30 @@ fn localized(host: &Host, links: Vec<Link>) -> Result<Vec<Link>> {
     Ok(local)
 }
 
-/// Returns `reference` without the name of this host. One to another host is an error.
-fn local_part(host: &Host, reference: &Reference) -> Result<Reference> {
-    match source(host, reference)? {
-        None => Ok(reference.without_host()),
-        Some(_) => {
-            let message = format!(
-                "{reference}: this version makes no links to other hosts: name a container of this host"
-            );
-            Err(Error::new(Kind::Cluster, message))
-        }
+/// Returns `reference` without the name of this host.
+fn localized_source(host: &Host, reference: &Reference) -> Result<Reference> {
+    Ok(match other_host(host, reference)? {
+        None => reference.without_host(),
+        Some(_) => reference.clone(),
+    })
+}
+
+/// Returns the other host that `reference` names. A host that this one does not know is an error.
+fn other_host(host: &Host, reference: &Reference) -> Result<Option<HostName>> {
+    let Some(name) = reference.host() else { return Ok(None) };
+    let Some(config) = &host.config.cluster else {
+        let message = format!(
+            "{reference}: config.toml has no [cluster], so this host knows no host {name}: name a \
+             container of this host"
+        );
+        return Err(Error::new(Kind::Cluster, message));
+    };
+    if !config.hosts.networks.contains_key(&name) {
+        let message =
+            format!("{reference}: cluster.networks of config.toml has no host {name}: add it");
+        return Err(Error::new(Kind::Cluster, message));
     }
+    Ok(Some(name).filter(|name| *name != config.hosts.name))
 }
 
 /// Finds the source `reference` on another host. `None` if the reference is to this host. A source that is
@@ -71,85 +94,106 @@ pub(crate) fn source<'a>(
     host: &'a Host,
     reference: &Reference,
 ) -> Result<Option<(Others<'a>, Offer)>> {
-    let Some(name) = reference.host() else { return Ok(None) };
-    let Some(others) = Others::of(host)? else {
-        let message = format!(
-            "{reference}: config.toml has no [cluster], so this host knows no host {name}: name a \
-             container of this host"
-        );
-        return Err(Error::new(Kind::Cluster, message));
-    };
-    let (own, patience) = (&others.cluster.name, others.cluster.patience);
-    if name == *own {
-        return Ok(None);
-    }
-    if !others.cluster.networks.contains_key(&name) {
-        let message =
-            format!("{reference}: cluster.networks of config.toml has no host {name}: add it");
-        return Err(Error::new(Kind::Cluster, message));
-    }
+    let Some(name) = other_host(host, reference)? else { return Ok(None) };
+    let Some(others) = Others::of(host)? else { return Ok(None) };
+    let mut found = shared_by(&others, reference, &name)??;
+    Ok(found.drain(..).next().map(|offer| (others, offer)))
+}
+
+/// Returns the sources of the other host `name` that `reference` means, at least one and the best first: an exact id
+/// comes before a name. Else why there are none.
+fn shared_by(
+    others: &Others<'_>,
+    reference: &Reference,
+    name: &HostName,
+) -> Result<std::result::Result<Vec<Offer>, Refusal>> {
+    let source = reference.clone();
     if others.is_stale() {
-        let age = others.age().map_or_else(|| "since the boot".to_owned(), heard);
-        let patience = span(patience);
-        let message =
-            format!("{reference}: nothing heard of other hosts {age} (patience {patience})");
-        return Err(Error::new(Kind::Source, message).because(Cause::MissingSource));
+        let time = others.age().map_or_else(|| "since the boot".to_owned(), heard);
+        let patience = span(others.cluster.patience);
+        return Ok(Err(Refusal::Silent { source, time, patience }));
     }
-    // An exact id comes before a name.
     let bare = reference.bare();
-    let mut found = others.named(bare, Some(&name))?;
+    let mut found = others.named(bare, Some(name))?;
     found.sort_by_key(|offer| offer.source.id.as_str() != bare);
-    match found.into_iter().next() {
-        Some(offer) => Ok(Some((others, offer))),
-        None => {
-            let message = format!("{reference}: host {name} shares no {bare} with {own}");
-            Err(Error::new(Kind::Source, message).because(Cause::MissingSource))
+    if found.is_empty() {
+        let (host, own) = (name.clone(), others.cluster.name.clone());
+        return Ok(Err(Refusal::NotShared { source, host, own }));
+    }
+    Ok(Ok(found))
+}
+
+/// Sources on other hosts for the links of one container. Files are read when the first link needs it.
+pub(crate) struct Elsewhere<'a> {
+    host: &'a Host,
+    others: OnceCell<Option<Others<'a>>>,
+}
+
+impl<'a> Elsewhere<'a> {
+    /// Nothing is read yet.
+    pub(crate) fn new(host: &'a Host) -> Self {
+        Self { host, others: OnceCell::new() }
+    }
+
+    fn others(&self) -> Result<Option<&Others<'a>>> {
+        if self.others.get().is_none() {
+            let _ = self.others.set(Others::of(self.host)?);
         }
+        Ok(self.others.get().and_then(Option::as_ref))
+    }
+
+    /// Finds the source of a link that names its host.
+    pub(crate) fn on(&self, link_state: &LinkState, name: &HostName) -> Result<Candidate> {
+        let reference = &link_state.link.source;
+        let Some(others) = self.others()? else { return Ok(Candidate::Missing) };
+        Ok(match shared_by(others, reference, name)? {
+            Ok(found) => match chosen(others, link_state, &found).or(found.first()) {
+                Some(offer) => there(others, offer),
+                None => Candidate::Missing,
+            },
+            Err(why) => Candidate::NotThere(why),
+        })
+    }
+
+    /// Finds the source of a link with a name that no container of this host has. A link that stands is kept; a new
+    /// one needs a name that only one container of other hosts has.
+    pub(crate) fn anywhere(&self, link_state: &LinkState) -> Result<Option<Candidate>> {
+        let reference = &link_state.link.source;
+        if link_state.declared_by.is_engine() || reference.must_be_plain().is_err() {
+            return Ok(None);
+        }
+        let Some(others) = self.others()?.filter(|others| !others.is_stale()) else {
+            return Ok(None);
+        };
+        let mut found = others.named(reference.as_str(), None)?;
+        found.retain(|offer| offer.has_name(reference.as_str()));
+        let chosen = chosen(others, link_state, &found);
+        Ok(match (&found[..], chosen) {
+            (_, Some(offer)) | ([offer], None) => Some(there(others, offer)),
+            ([], None) => None,
+            (several, None) => {
+                let shown = |offer: &Offer| format!("{reference}@{}", offer.source.host);
+                let mut hosts: Vec<String> = several.iter().map(shown).collect();
+                hosts.dedup();
+                Some(Candidate::OnHosts(hosts))
+            }
+        })
     }
 }
 
-/// Explains why a start failed: if no container of this host has the name of a source, other hosts may share
-/// one. Any other failure stays as it is.
-pub(crate) fn explain<'a>(
-    host: &Host,
-    sources: impl Iterator<Item = &'a Reference>,
-    error: Error,
-) -> Error {
-    if error.cause != Cause::MissingSource {
-        return error;
-    }
-    sharing(host, sources).ok().flatten().unwrap_or(error)
+/// Returns the offer to which the link is connected.
+fn chosen<'o>(
+    others: &Others<'_>,
+    link_state: &LinkState,
+    found: &'o [Offer],
+) -> Option<&'o Offer> {
+    let there = link_state.there.as_ref().filter(|_| !others.is_stale())?;
+    found.iter().find(|offer| offer.source == *there)
 }
 
-/// Looks for the first of `sources` that only other hosts have.
-fn sharing<'a>(host: &Host, sources: impl Iterator<Item = &'a Reference>) -> Result<Option<Error>> {
-    let Some(others) = Others::of(host)?.filter(|others| !others.is_stale()) else {
-        return Ok(None);
-    };
-    for source in sources.filter(|source| source.must_be_plain().is_ok()) {
-        if host.store.find(source)? != Found::Nothing {
-            continue;
-        }
-        let mut found = others.named(source.as_str(), None)?;
-        found.retain(|offer| offer.has_name(source.as_str()));
-        let mut hosts: Vec<String> =
-            found.iter().map(|offer| format!("{source}@{}", offer.source.host)).collect();
-        hosts.dedup();
-        let hosts = hosts.join(", ");
-        if found.len() > 1 {
-            let message = format!(
-                "{source}: several containers of other hosts have this name: {hosts}: name one as NAME@HOST"
-            );
-            return Ok(Some(Error::new(Kind::Source, message).because(Cause::MissingSource)));
-        }
-        if !found.is_empty() {
-            let message = format!(
-                "{source}: no container of this host has this name, and this version makes no link to {hosts}"
-            );
-            return Ok(Some(Error::new(Kind::Cluster, message)));
-        }
-    }
-    Ok(None)
+fn there(others: &Others<'_>, offer: &Offer) -> Candidate {
+    let until = others.until().unwrap_or_default();
+    Candidate::There(Box::new(There { record: offer.as_record(), until }))
 }
 
 fn heard(age: Duration) -> String {
@@ -186,6 +230,7 @@ mod tests {
         assert_eq!(of(&a, "mysql@a redis"), Ok("mysql:mysql redis:redis".to_owned()));
         assert_eq!(of(&a, "mysql@a:db"), Ok("mysql:db".to_owned()));
         assert_eq!(of(&scene(false), "mysql:db"), Ok("mysql:db".to_owned()));
+        assert_eq!(of(&a, "mysql@b redis@a"), Ok("mysql@b:mysql redis:redis".to_owned()));
     }
 
     #[test]
@@ -202,11 +247,6 @@ mod tests {
                 "10 mysql@a: config.toml has no [cluster], so this host knows no host a",
             ),
             (true, "mysql@c", "10 mysql@c: cluster.networks of config.toml has no host c"),
-            (
-                true,
-                "redis mysql@b:db",
-                "4 mysql@b: nothing heard of other hosts since the boot (patience 10m)",
-            ),
         ] {
             let error = of(&scene(has_cluster), link).unwrap_err();
             assert!(error.starts_with(why), "{error}");

@@ -9,7 +9,7 @@ use crate::lifecycle::lookup::{Requester, candidates};
 use crate::link::carry::{Cut, End, Gap, gap, needs_routing};
 use crate::link::{Candidate, Refusal};
 use crate::model::{
-    Address, Engine, Family, LinkState, Network, Record, Routing, SeparatedBridges,
+    Address, Engine, Family, LinkState, Network, Record, Routing, SeparatedBridges, Subnet,
 };
 use crate::sys::net::netns::Now;
 use crate::sys::net::routes;
@@ -89,6 +89,12 @@ pub(crate) fn cut(me: &Record, source: &Record) -> Option<(String, String)> {
     Some((cause, fix))
 }
 
+/// The networks of this host from which packets are routed to other hosts.
+pub(crate) fn declared(host: &Host) -> Vec<Subnet> {
+    let hosts = host.config.cluster.as_ref().map(|cluster| &cluster.hosts);
+    hosts.and_then(|hosts| hosts.networks.get(&hosts.name)).cloned().unwrap_or_default()
+}
+
 /// Returns the refusal of a link of `me` to a running source that cannot carry.
 pub(crate) fn refusal(
     host: &Locked<'_>,
@@ -96,16 +102,14 @@ pub(crate) fn refusal(
     link_state: &LinkState,
 ) -> Result<Option<Refusal>> {
     let links = std::slice::from_ref(link_state);
-    let found = candidates(host.store.as_ref(), host.boot, Requester::of(me), links)?;
-    let routing = to_candidates(host, me, &found);
+    let found = candidates(host, Requester::of(me), links)?;
+    let mut routing = to_candidates(host, me, &found);
+    routing.declared = declared(host);
     let cut = |source: &Record| {
         let gap = gap(me, source, &routing)?;
         Some(Refusal::CannotCarry(Cut::new(gap, End::of(me), End::of(source))))
     };
-    Ok(found.iter().find_map(|candidate| match candidate {
-        Candidate::Running(source) => cut(source),
-        _ => None,
-    }))
+    Ok(found.iter().filter_map(Candidate::source).find_map(cut))
 }
 
 /// Returns the record with the addresses that its namespace has now. A container may get an address while

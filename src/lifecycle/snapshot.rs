@@ -5,8 +5,8 @@ use crate::firewall::InstalledRules;
 use crate::firewall::bridge::keys::Key;
 use crate::host::Locked;
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::home;
-use crate::model::{BackendName, Flow, FlowIndex, Origin, OwnerTag, Record, StateId};
+use crate::lifecycle::{guests, home};
+use crate::model::{BackendName, Flow, FlowIndex, GuestRecord, Origin, OwnerTag, Record, StateId};
 use crate::store::NewerRecord;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,6 +17,8 @@ pub(crate) struct HostSnapshot {
     pub(crate) living: Vec<Record>,
     /// Records of dead containers.
     pub(crate) dead: Vec<Record>,
+    /// Recipients of other hosts that were let in.
+    pub(crate) guests: Vec<GuestRecord>,
     /// Records of a newer version. Their rules are left alone.
     pub(crate) newer: Vec<NewerRecord>,
     /// The rules of each backend that could be read.
@@ -67,10 +69,24 @@ impl HostSnapshot {
         }
         let backends = living.iter().map(|record: &Record| (record, Some(record.backend)));
         let all = dead.iter().map(|record| (record, None)).chain(backends);
-        let owners = all.map(|(record, backend)| (record.owner.clone(), backend)).collect();
+        let mut owners: HashMap<OwnerTag, Option<BackendName>> =
+            all.map(|(record, backend)| (record.owner.clone(), backend)).collect();
+        let guests = guests::all(host)?;
+        owners.extend(guests.iter().map(|guest| (guest.owner.clone(), Some(guest.backend))));
         let (permitted, ports) = (OnceCell::new(), host.ports.owners()?);
         let all_ports = ports.values().flatten().copied().collect();
-        Ok(Self { living, dead, newer, rules, ports, all_ports, is_complete, owners, permitted })
+        Ok(Self {
+            living,
+            dead,
+            guests,
+            newer,
+            rules,
+            ports,
+            all_ports,
+            is_complete,
+            owners,
+            permitted,
+        })
     }
 
     /// Whether a backend has rules with this tag.
@@ -144,7 +160,9 @@ impl HostSnapshot {
     fn permitted_in(&self, backend: BackendName) -> FlowIndex {
         let newer = self.newer.iter().filter_map(|record| record.owner.as_ref());
         let living = self.living.iter().filter(|record| record.backend == backend);
-        let tags = living.map(|record| &record.owner).chain(newer);
+        let guests = self.guests.iter().filter(|guest| guest.backend == backend);
+        let guests = guests.map(|guest| &guest.owner);
+        let tags = living.map(|record| &record.owner).chain(newer).chain(guests);
         let installed = tags.filter_map(|tag| self.installed(backend, tag));
         FlowIndex::of(installed.flat_map(|installed| &installed.flows).copied())
     }

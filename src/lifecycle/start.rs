@@ -60,7 +60,7 @@ pub(crate) fn start_locked(
         record.backend = host.firewall.name();
     }
     debug_log::backend(&record, &host.config.firewall);
-    follow_own_sources(host, &record)?;
+    let crosses = follow_own_sources(host, &record)?;
     let Previous { record, cleared, neighbours, are_more } = replace_previous(host, record, files)?;
     let note = are_more.then(|| Note::started(&record));
     orphans::purge_from(host, &record)?;
@@ -84,7 +84,8 @@ pub(crate) fn start_locked(
         let place = hosts.as_ref().map(HostsFile::place);
         let is_linked = !record.links.is_empty() || !recipients.is_empty();
         routing::prepare(host, recipients.iter().chain([&record]).filter(|_| is_linked));
-        confine(host, recipients.iter().chain(&neighbours).chain(&sharers).chain([&record]), place);
+        let records = recipients.iter().chain(&neighbours).chain(&sharers).chain([&record]);
+        confine(host, records, place, crosses);
     }
     let how = (ipv6_loopback, absent, &absences);
     let place = hosts.as_ref().map(|file| file.place().clone());
@@ -134,16 +135,16 @@ fn isolate_bridges(host: &Locked<'_>, record: &Record) -> Result<()> {
     if holds { host.hold_isolation() } else { Ok(()) }
 }
 
-/// Follows the addresses of the sources of a starting container.
-fn follow_own_sources(host: &Locked<'_>, record: &Record) -> Result<()> {
+/// Follows the addresses of the sources of a starting container. Returns whether one is on another host.
+fn follow_own_sources(host: &Locked<'_>, record: &Record) -> Result<bool> {
     if record.links.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let mut look = Look::quick(host, MAX_LINKS);
     match follow_sources(host, Requester::of(record), &record.links, &mut look) {
         Err(error) if !record.needs_links() => {
             log::warn!("{}: addresses of its sources: {error}", record.id);
-            Ok(())
+            Ok(false)
         }
         followed => followed,
     }

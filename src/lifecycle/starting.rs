@@ -125,6 +125,7 @@ impl StartingContainer {
             pod: spec.annotations.pod(),
             admitted: declared.admitted,
             share: declared.share,
+            host: None,
             isolation,
             is_pod_infra: facts.is_pod_infra,
             id: state.id.clone(),

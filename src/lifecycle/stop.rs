@@ -9,7 +9,7 @@ use crate::lifecycle::apply::{remove_rules, rollback_rest};
 use crate::lifecycle::lookup::recipients_of;
 use crate::lifecycle::privileges::{AfterHook, confine};
 use crate::lifecycle::together::{Changes, failures, replan_all};
-use crate::lifecycle::{debug_log, home, remote, routing};
+use crate::lifecycle::{debug_log, guests, home, remote, routing};
 use crate::model::{ContainerId, Record};
 use crate::store::hosts_sharers;
 
@@ -46,7 +46,9 @@ pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook)
             touched.extend(sharers(host, record));
         }
         routing::prepare(host, touched.iter());
-        confine(host, touched.iter().chain(ended.iter().copied()), None);
+        // A recipient may find a source on another host in its place.
+        let crosses = host.config.cluster.is_some() && !touched.is_empty();
+        confine(host, touched.iter().chain(ended.iter().copied()), None, crosses);
     }
     for record in ended {
         failures.note(remove(host, record));
@@ -89,6 +91,7 @@ pub(super) fn remove_with(
     judge: impl Fn(Failures) -> Result<()>,
 ) -> Result<()> {
     remote::withdraw(host, record);
+    let guests = guests::end_all_of(host, record);
     let recipients = recipients_of(host.store.as_ref(), record)?;
     let sharers = sharers(host, record);
     debug_log::recipients(&record.id, &recipients);
@@ -108,6 +111,9 @@ pub(super) fn remove_with(
     let ruled = ruled.and_then(|()| ended.as_ref().copied().map_err(Error::again));
     let finished = judge(failures(changes.finish(ended)));
     begun.and(finished)?;
+    let mut unfinished = Failures::default();
+    unfinished.note(guests);
+    judge(unfinished)?;
     if let Some(own) = own? {
         host.effects(own.backend, |effects| rollback_rest(effects, &own, ruled))?;
     }

@@ -29,6 +29,9 @@ pub(crate) enum Gap {
     RecipientAddress,
     /// No pair of addresses is in one network, or in networks between which packets are routed.
     Network,
+    /// The source is on another host, and the recipient has no address of its families on a bridge in
+    /// `cluster.networks` of this host.
+    Undeclared,
 }
 
 impl Gap {
@@ -38,6 +41,7 @@ impl Gap {
             Self::SourceAddress => "the source has no address",
             Self::RecipientAddress => "the recipient has no address",
             Self::Network => "the source shares no network",
+            Self::Undeclared => "the recipient has no address in cluster.networks",
         }
     }
 }
@@ -53,6 +57,11 @@ pub(crate) fn pair(
     routing: &Routing,
 ) -> Option<Pair> {
     let (ours, theirs) = (addresses(recipient, family), addresses(source, family));
+    if source.host.is_some() {
+        // Two hosts with one subnet look alike, so the declared networks decide.
+        let ours = ours.into_iter().find(|our| our.bridge().is_some() && routing.crosses(our.ip()));
+        return Some(Pair { ours: ours?, theirs: *theirs.first()?, routed: true });
+    }
     let shared = ours.iter().find_map(|our| {
         let their = theirs.iter().find(|their| is_shared(our, their))?;
         Some(Pair { ours: *our, theirs: *their, routed: false })
@@ -74,14 +83,15 @@ pub(crate) fn pair(
 /// Containers of one network namespace reach each other whatever addresses they have.
 pub(crate) fn gap(recipient: &Record, source: &Record, routing: &Routing) -> Option<Gap> {
     let has_pair = |family| pair(recipient, source, family, routing).is_some();
-    if recipient.instance.shares_namespace(&source.instance)
-        || Family::BOTH.into_iter().any(has_pair)
-    {
+    let is_peer = source.host.is_none() && recipient.instance.shares_namespace(&source.instance);
+    if is_peer || Family::BOTH.into_iter().any(has_pair) {
         None
     } else if has_no_address(source) {
         Some(Gap::SourceAddress)
     } else if has_no_address(recipient) {
         Some(Gap::RecipientAddress)
+    } else if source.host.is_some() {
+        Some(Gap::Undeclared)
     } else {
         Some(Gap::Network)
     }
@@ -239,18 +249,25 @@ impl Cut {
     pub(crate) fn new(gap: Gap, recipient: End<'_>, source: End<'_>) -> Self {
         let (moved, other) = match gap {
             Gap::SourceAddress | Gap::Network => (source, recipient),
-            Gap::RecipientAddress => (recipient, source),
+            Gap::RecipientAddress | Gap::Undeclared => (recipient, source),
         };
+
         let what = || match gap {
             Gap::SourceAddress | Gap::RecipientAddress => format!("{} has no address", moved.name),
             Gap::Network => {
                 let [ours, theirs] = networks([recipient, source]);
                 format!("{} is on {ours}, {} on {theirs}", recipient.name, source.name)
             }
+            Gap::Undeclared => format!(
+                "{} is on another host, and {} has no address of its family on a bridge in \
+                 cluster.networks of this host",
+                source.name, recipient.name
+            ),
         };
         let (name, network) = (moved.name, other.network());
         let engine = moved.engine.filter(|engine| other.engine == Some(*engine));
         let want = match (engine, gap) {
+            (_, Gap::Undeclared) => format!("connect {name} to a network that is declared there"),
             (Some(Engine::Docker), Gap::Network) => {
                 format!("docker network connect {network} {name}")
             }

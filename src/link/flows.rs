@@ -2,7 +2,7 @@
 
 use super::carry::{Pair, pair};
 use super::{OnMissing, Refusal};
-use crate::model::{Address, BackendName, Bind, Family, Flow, Record, Routing};
+use crate::model::{Address, BackendName, Bind, Crossing, Family, Flow, OnBridge, Record, Routing};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -22,6 +22,15 @@ pub(crate) fn too_many_ports(recipient: &Record, source: &Record) -> Option<Refu
     let ports = source.ports.count();
     let is_too_much = recipient.backend == BackendName::Ipset && ports > MAX_ELEMENTS;
     is_too_much.then(|| Refusal::TooManyPorts { source: source.name.clone(), ports })
+}
+
+/// Returns why `recipient` cannot be linked to `source` on another host with the backend of its rules, if that has
+/// no rules that end by themselves.
+pub(crate) fn cannot_cross(recipient: &Record, source: &Record) -> Option<Refusal> {
+    let backend = recipient.backend;
+    let can = matches!(backend, BackendName::Ipset | BackendName::Nftables);
+    let refusal = || Refusal::CannotCross { source: source.name.clone(), backend };
+    (source.host.is_some() && !can).then(refusal)
 }
 
 /// What a flow counts for: with ipset it is one element for each port.
@@ -78,7 +87,8 @@ pub(crate) fn flows(
                 return Err(Refusal::CannotBind { source: source.name.clone(), why });
             }
         }
-        let too_many = too_many_ports(recipient, source);
+        let too_many =
+            too_many_ports(recipient, source).or_else(|| cannot_cross(recipient, source));
         if too_many.is_none() && total + more <= MAX_FLOWS {
             total += more;
             known.extend(&new);
@@ -101,7 +111,13 @@ fn between(recipient: &Record, source: &Record, routing: &Routing) -> Vec<Flow> 
         if from == to {
             continue; // Both are in one pod.
         }
-        let bridge = routing.ties.between(&ours, &theirs, recipient.backend);
+        let bridge = match &source.host {
+            None => routing.ties.between(&ours, &theirs, recipient.backend),
+            // Its port is not looked at: packets of a routed network lose the marks of bridges.
+            Some(_) => {
+                ours.bridge().map(|name| OnBridge { crossing: Crossing::Leaves, ..name.into() })
+            }
+        };
         flows.extend(source.ports.iter().map(|ports| Flow { from, to, ports, bridge }));
     }
     flows
@@ -109,7 +125,7 @@ fn between(recipient: &Record, source: &Record, routing: &Routing) -> Vec<Flow> 
 
 /// Why flows between both containers cannot be tied to ports, where they must be.
 fn unbound(recipient: &Record, source: &Record, routing: &Routing) -> Option<String> {
-    if routing.ties.bind != Bind::Port || source.ports.is_empty() {
+    if routing.ties.bind != Bind::Port || source.ports.is_empty() || source.host.is_some() {
         return None;
     }
     let mut pairs = Family::BOTH.into_iter().filter_map(|f| pair(recipient, source, f, routing));

@@ -7,6 +7,7 @@
 pub(crate) mod carry;
 pub(crate) mod env;
 pub(crate) mod flows;
+pub(crate) mod guest;
 pub(crate) mod hosts;
 pub(crate) mod limit;
 mod plan;
@@ -14,4 +15,4 @@ mod resolve;
 pub(crate) mod shared;
 
 pub(crate) use plan::{HostsInput, Plan, World, plan};
-pub(crate) use resolve::{Candidate, OnMissing, RecipientNames, Refusal, resolve};
+pub(crate) use resolve::{Candidate, OnMissing, RecipientNames, Refusal, There, resolve};

@@ -9,6 +9,7 @@ use crate::model::{
 };
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The container's present hosts file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) shared: Vec<String>,
     /// The aliases whose lines replace those of the engine.
     pub(crate) replaced: Vec<Alias>,
+    /// Until when its flows to other hosts are permitted without news of those: the time since the boot.
+    pub(crate) until: Option<Duration>,
 }
 
 impl Plan {
@@ -125,7 +128,8 @@ pub(crate) fn plan(me: &Record, world: &World, absent: OnMissing) -> Result<Plan
     }
     let shared = world.hosts.as_ref().map_or_else(Vec::new, |file| file.shared.clone());
     let (before, replaced) = (me.clone(), Vec::new());
-    let mut plan = Plan { record, before, hosts_content: None, shared, replaced };
+    let until = world.candidates.iter().filter_map(Candidate::until).min();
+    let mut plan = Plan { record, before, hosts_content: None, shared, replaced, until };
     if let Some(file) = &world.hosts {
         plan_hosts(&mut plan, me, file, (&sources, &world.routing));
     }
@@ -156,7 +160,7 @@ fn must_carry(
 }
 
 fn is_waiting(links: &[LinkState], alias: &Alias) -> bool {
-    links.iter().any(|link_state| link_state.source.is_none() && link_state.link.alias == *alias)
+    links.iter().any(|link_state| !link_state.is_connected() && link_state.link.alias == *alias)
 }
 
 /// Plans the hosts file: link lines in the order of the links, then the container's own lines.
@@ -250,9 +254,9 @@ struct Others<'a> {
 impl<'a> Others<'a> {
     /// The links, each with its source if it is connected.
     fn links(&self) -> impl Iterator<Item = (&'a LinkState, Option<&'a Record>)> {
-        let (all, id) = (self.me.links.iter().zip(self.sources), &self.source.id);
+        let (all, source) = (self.me.links.iter().zip(self.sources), self.source);
         all.map(|(link_state, other)| (link_state, *other))
-            .filter(move |(_, other)| other.is_none_or(|other| other.id != *id))
+            .filter(move |(_, other)| other.is_none_or(|other| !other.is_same_container(source)))
     }
 
     /// Whether `name` is the alias of another source.
@@ -273,7 +277,9 @@ impl<'a> Others<'a> {
         let own = self.me.links.iter().position(|known| known.link.alias == *self.alias);
         let earlier = self.sources.iter().take(own.unwrap_or(0)).flatten();
         self.links().any(is_name)
-            || earlier.filter(|other| other.id != self.source.id).any(|other| is_host(other))
+            || earlier
+                .filter(|other| !other.is_same_container(self.source))
+                .any(|other| is_host(other))
     }
 }
 

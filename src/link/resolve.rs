@@ -2,14 +2,25 @@
 
 use super::carry::Cut;
 use super::flows::{MAX_ELEMENTS, MAX_FLOWS};
-use crate::model::{Alias, ContainerName, Hostname, Link, Network, NoBridge, Record, Reference};
+use crate::model::{
+    Alias, BackendName, ContainerName, HostName, Hostname, Link, Network, NoBridge, Record,
+    Reference,
+};
 use std::fmt;
+use std::time::Duration;
 
 /// What was found under the name of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Candidate {
     /// A running container.
     Running(Box<Record>),
+    /// A container that another host shares with this one.
+    There(Box<There>),
+    /// Containers of several other hosts have this name. Each is named with its host.
+    OnHosts(Vec<String>),
+    /// Another host shares no such container with this one, or nothing was heard of other hosts for too long: as the
+    /// refusal says.
+    NotThere(Refusal),
     /// A container that does not run.
     Stopped(ContainerName),
     /// More than one container whose id has this prefix.
@@ -26,10 +37,36 @@ pub(crate) enum Candidate {
     Itself,
 }
 
+/// A source on another host, as that host describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct There {
+    /// What is known of it, with the addresses that this host accepts.
+    pub(crate) record: Record,
+    /// Until when that is believed without news: the time since the boot.
+    pub(crate) until: Duration,
+}
+
 impl Candidate {
+    /// The source, if it runs.
+    pub(crate) fn source(&self) -> Option<&Record> {
+        match self {
+            Self::Running(record) => Some(record),
+            Self::There(there) => Some(&there.record),
+            _ => None,
+        }
+    }
+
+    /// Until when a source on another host is believed to run.
+    pub(crate) fn until(&self) -> Option<Duration> {
+        match self {
+            Self::There(there) => Some(there.until),
+            _ => None,
+        }
+    }
+
     /// Whether waiting can help: the source is missing or stopped.
     pub(crate) fn is_absence(&self) -> bool {
-        matches!(self, Self::Stopped(_) | Self::Missing)
+        matches!(self, Self::Stopped(_) | Self::Missing | Self::NotThere(_))
     }
 }
 
@@ -62,6 +99,38 @@ pub(crate) enum Refusal {
         source: Reference,
         /// The containers.
         all: Vec<String>,
+    },
+    /// Nothing was heard of other hosts for longer than their records are believed.
+    Silent {
+        /// The source.
+        source: Reference,
+        /// For how long nothing was heard, in words.
+        time: String,
+        /// How long records are believed.
+        patience: String,
+    },
+    /// Another host shares no such container with this one.
+    NotShared {
+        /// The source.
+        source: Reference,
+        /// The other host.
+        host: HostName,
+        /// This host.
+        own: HostName,
+    },
+    /// Containers of several other hosts have this name.
+    OnHosts {
+        /// The name.
+        source: Reference,
+        /// The containers.
+        all: Vec<String>,
+    },
+    /// The backend of the recipient makes no rules for links to other hosts.
+    CannotCross {
+        /// The source's name.
+        source: ContainerName,
+        /// The backend.
+        backend: BackendName,
     },
     /// The source exists but does not run.
     NotRunning {
@@ -132,6 +201,22 @@ impl fmt::Display for Refusal {
                 "link source \"{source}\": several containers have this name: {}: name one as \
                  POD/CONTAINER",
                 all.join(", ")
+            ),
+            Self::Silent { source, time, patience } => {
+                write!(f, "{source}: nothing heard of other hosts {time} (patience {patience})")
+            }
+            Self::NotShared { source, host, own } => {
+                write!(f, "{source}: host {host} shares no {} with {own}", source.bare())
+            }
+            Self::OnHosts { source, all } => write!(
+                f,
+                "{source}: several containers of other hosts have this name: {}: name one as NAME@HOST",
+                all.join(", ")
+            ),
+            Self::CannotCross { source, backend } => write!(
+                f,
+                "link to {source}: links across hosts need ipset or nftables, and firewall.backend is \
+                 \"{backend}\": set it to \"auto\""
             ),
             Self::NotRunning { source, recipient, alias } => write!(
                 f,
@@ -219,6 +304,7 @@ pub(crate) fn resolve<'a>(
             }
             _ if is_own(link) => Err(Refusal::OwnHostname(link.alias.clone())),
             Candidate::Running(record) if record.network.is_own() => Ok(Some(record.as_ref())),
+            Candidate::There(there) => Ok(Some(&there.record)),
             Candidate::Itself | Candidate::Deferred => Ok(None),
             _ if absent == OnMissing::Leave => Ok(None),
             Candidate::Running(record) => Err(Refusal::of_network(record)),
@@ -226,11 +312,18 @@ pub(crate) fn resolve<'a>(
             Candidate::Several(all) => {
                 Err(Refusal::Several { source: link.source.clone(), all: all.clone() })
             }
-            Candidate::Stopped(_) | Candidate::Missing | Candidate::Unmanaged
+            Candidate::OnHosts(all) => {
+                Err(Refusal::OnHosts { source: link.source.clone(), all: all.clone() })
+            }
+            Candidate::Stopped(_)
+            | Candidate::Missing
+            | Candidate::NotThere(_)
+            | Candidate::Unmanaged
                 if absent == OnMissing::Defer =>
             {
                 Ok(None)
             }
+            Candidate::NotThere(refusal) => Err(refusal.clone()),
             Candidate::Unmanaged => Err(Refusal::Unmanaged(link.source.clone())),
             Candidate::Stopped(source) => Err(Refusal::NotRunning {
                 source: source.clone(),
@@ -243,45 +336,4 @@ pub(crate) fn resolve<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::sample::record;
-
-    #[test]
-    fn what_becomes_of_a_link_depends_on_what_is_found() {
-        let web = record("web", "none", &[]).linked(&["db"]);
-        let links = [web.links[0].link.clone()];
-        let db = record("db", "80", &["10.0.0.2/24"]);
-        let on_host = Record { network: Network::Host, ..db.clone() };
-        let on_pasta = Record { network: Network::NoBridge(NoBridge::Pasta), ..db.clone() };
-        let outcome = |candidate: &Candidate, absent| {
-            let candidates = std::slice::from_ref(candidate);
-            match resolve(RecipientNames::of(&web), &links, candidates, absent).as_deref() {
-                Ok([Some(_)]) => "linked",
-                Ok([None]) => "unconnected",
-                Ok(_) => "forgotten",
-                Err(_) => "refused",
-            }
-        };
-        let always = ["linked"; 3];
-        let absent = ["refused", "unconnected", "unconnected"];
-        let wrong = ["refused", "refused", "unconnected"];
-        for (candidate, expected) in [
-            (Candidate::Running(Box::new(db.clone())), always),
-            (Candidate::Stopped(db.name), absent),
-            (Candidate::Missing, absent),
-            (Candidate::Unmanaged, absent),
-            (Candidate::Deferred, ["unconnected"; 3]),
-            (Candidate::Running(Box::new(on_host)), wrong),
-            (Candidate::Running(Box::new(on_pasta)), wrong),
-            (Candidate::Ambiguous, wrong),
-            (Candidate::Several(vec!["a/x".to_owned(), "b/x".to_owned()]), wrong),
-            (Candidate::Itself, wrong),
-        ] {
-            let all = [OnMissing::Refuse, OnMissing::Defer, OnMissing::Leave];
-            assert_eq!(all.map(|absent| outcome(&candidate, absent)), expected, "{candidate:?}");
-            let awaited = matches!(candidate, Candidate::Stopped(_) | Candidate::Missing);
-            assert_eq!(candidate.is_absence(), awaited, "{candidate:?}");
-        }
-    }
-}
+mod tests;

@@ -17,9 +17,10 @@ pub(crate) fn disputed_alias<'a>(one: &'a Record, other: &Record) -> Option<&'a 
 
 /// Whether two links with one alias lead to two sources.
 pub(crate) fn have_two_sources(one: &LinkState, other: &LinkState) -> bool {
-    match (&one.source, &other.source) {
-        (Some(one), Some(other)) => one != other,
-        _ => one.link.source != other.link.source,
+    if one.is_connected() && other.is_connected() {
+        (&one.source, &one.there) != (&other.source, &other.there)
+    } else {
+        one.link.source != other.link.source
     }
 }
 

@@ -58,6 +58,11 @@ impl Address {
         self.ip
     }
 
+    /// Returns the length of the prefix of its network.
+    pub(crate) fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Returns the host's bridge that carries its packets, or `None` if no such bridge is known.
     pub(crate) fn bridge(&self) -> Option<BridgeName> {
         self.bridge
@@ -81,6 +86,11 @@ impl Address {
     /// Whether both addresses are on bridges that are known, and on different ones.
     pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
         matches!((self.bridge(), other.bridge()), (Some(one), Some(other)) if one != other)
+    }
+
+    /// Returns the first address of its network.
+    pub(crate) fn network(&self) -> IpAddr {
+        masked(self.ip, self.prefix)
     }
 
     /// Returns the network of the address, such as `10.0.0.0/24`.

@@ -1,6 +1,6 @@
 //! Many flows, and what they permit together.
 
-use super::{BridgeName, Flow, PortRange, Protocol};
+use super::{BridgeName, Crossing, Flow, PortRange, Protocol};
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -13,10 +13,11 @@ pub(crate) struct FlowIndex(HashMap<Ends, Vec<PortRange>>);
 
 /// All that a flow says except its ports, and except whether it is tied to those of its bridge: a connection of a
 /// flow goes on when the flow is tied in another way.
-type Ends = (IpAddr, IpAddr, Protocol, Option<BridgeName>);
+type Ends = (IpAddr, IpAddr, Protocol, Option<(BridgeName, Crossing)>);
 
 fn ends(flow: &Flow) -> Ends {
-    (flow.from, flow.to, flow.ports.protocol(), flow.bridge.map(|on| on.name))
+    let bridge = flow.bridge.map(|on| (on.name, on.crossing));
+    (flow.from, flow.to, flow.ports.protocol(), bridge)
 }
 
 impl FlowIndex {

@@ -1,13 +1,17 @@
 //! The records that a picture or a list is about, found by id and by name.
 
-use super::{ContainerId, LinkState, Meaning, Record};
-use std::collections::{BTreeMap, HashMap};
+use super::{ContainerId, Guest, LinkState, Meaning, Offer, PeerRun, Record};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Records with their indexes. A look-up does not pass all of them.
+/// Records with their indexes. A look-up does not pass all of them. Those of sources on other hosts are found by links
+/// that are connected to them, and by nothing else.
 #[derive(Debug)]
 pub(crate) struct KnownRecords<'a> {
     records: &'a [Record],
     places: HashMap<&'a ContainerId, usize>,
+    there: HashMap<PeerRun, usize>,
+    /// The recipients for which sources on other hosts are ready.
+    receipts: HashSet<(&'a PeerRun, &'a Guest)>,
     ids: BTreeMap<&'a str, Vec<usize>>,
     names: HashMap<&'a str, Vec<usize>>,
 }
@@ -15,9 +19,19 @@ pub(crate) struct KnownRecords<'a> {
 impl<'a> KnownRecords<'a> {
     /// The indexes of `records`.
     pub(crate) fn of(records: &'a [Record]) -> Self {
-        let mut known =
-            Self { records, places: HashMap::new(), ids: BTreeMap::new(), names: HashMap::new() };
+        let mut known = Self {
+            records,
+            places: HashMap::new(),
+            there: HashMap::new(),
+            receipts: HashSet::new(),
+            ids: BTreeMap::new(),
+            names: HashMap::new(),
+        };
         for (at, record) in records.iter().enumerate() {
+            if let Some(run) = record.run() {
+                known.there.insert(run, at);
+                continue;
+            }
             known.places.insert(&record.id, at);
             known.ids.entry(record.id.as_str()).or_default().push(at);
             for name in record.names() {
@@ -25,6 +39,34 @@ impl<'a> KnownRecords<'a> {
             }
         }
         known
+    }
+
+    /// The same records, with the receipts of `offers`.
+    #[must_use]
+    pub(crate) fn with_receipts(mut self, offers: &'a [Offer]) -> Self {
+        let receipts =
+            offers.iter().flat_map(|offer| offer.guests.iter().map(|guest| (&offer.source, guest)));
+        self.receipts = receipts.collect();
+        self
+    }
+
+    /// Whether the other host has said that the source `run` is ready for `guest`.
+    pub(crate) fn is_ready(&self, run: &PeerRun, guest: &Guest) -> bool {
+        self.receipts.contains(&(run, guest))
+    }
+
+    /// The source that the link is connected to.
+    pub(crate) fn source(&self, link_state: &LinkState) -> Option<&'a Record> {
+        self.source_place(link_state).and_then(|at| self.records.get(at))
+    }
+
+    /// The place of that source.
+    pub(crate) fn source_place(&self, link_state: &LinkState) -> Option<usize> {
+        match (&link_state.source, &link_state.there) {
+            (Some(id), _) => self.place(id),
+            (None, Some(run)) => self.there.get(run).copied(),
+            (None, None) => None,
+        }
     }
 
     /// The record of the container `id`.

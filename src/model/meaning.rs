@@ -1,7 +1,7 @@
 //! Which container a link means from its first connection on.
 
 use super::{
-    Address, ContainerId, ContainerName, DeclaredBy, Link, NetworkName, Record, Reference,
+    Address, ContainerId, ContainerName, DeclaredBy, Link, NetworkName, PeerRun, Record, Reference,
 };
 
 /// How a link found its source for the first time. That is decided once: a later container takes the
@@ -46,8 +46,10 @@ impl Meaning {
 pub struct LinkState {
     /// The link as declared.
     pub link: Link,
-    /// The source's id, or `None` while the link is waiting.
+    /// The source's id, or `None` while the link waits, or is connected to a source on another host.
     pub source: Option<ContainerId>,
+    /// The source on another host that the link is connected to.
+    pub(crate) there: Option<PeerRun>,
     /// Which container the link means. `None` before the first connection, and if name and id of the
     /// source are the same word.
     pub meaning: Option<Meaning>,
@@ -64,6 +66,7 @@ impl LinkState {
         Self {
             link,
             source: None,
+            there: None,
             meaning: None,
             declared_by: DeclaredBy::default(),
             on: Vec::new(),
@@ -71,7 +74,11 @@ impl LinkState {
     }
 
     /// Returns the state of the link when it is connected to `source`, or waits with `None`.
+    ///
+    /// A link to another host gets no meaning by that: any source with the name may be the next.
     pub(crate) fn connected(&self, source: Option<&Record>) -> Self {
+        let there = source.and_then(Record::run);
+        let source = source.filter(|source| source.host.is_none());
         let id = source.map(|source| source.id.clone());
         // An alias on a network is no name: another container may have it next.
         let named = source.filter(|source| !self.is_alias_of(source));
@@ -84,7 +91,12 @@ impl LinkState {
         };
         let on = if id.is_some() { self.on.clone() } else { Vec::new() };
         let (link, declared_by) = (self.link.clone(), self.declared_by.clone());
-        Self { link, source: id, meaning, declared_by, on }
+        Self { link, source: id, there, meaning, declared_by, on }
+    }
+
+    /// Whether the link has its source.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.source.is_some() || self.there.is_some()
     }
 
     /// The network whose name server of Docker knows the link's source, if the link is limited to one.

@@ -1,6 +1,6 @@
 //! Owner tags: every rule carries the tag of the recipient that it belongs to.
 
-use super::{ContainerId, Instance, Invalid, digest::sha256};
+use super::{ContainerId, Instance, Invalid, PeerRun, digest::sha256};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,14 @@ impl OwnerTag {
     /// computed again.
     pub fn new(state: StateId, id: &ContainerId, instance: &Instance) -> Self {
         let text = format!("{:032x} {} {}", instance.boot, instance.netns, id.key());
+        let named = format!("{:04x}{}", state.0, &sha256(text.as_bytes())[..INSTANCE]);
+        Self(format!("{named}{}", check_of(&named)))
+    }
+
+    /// Hashes both ends of a link of another host's recipient. The result is stored, too.
+    pub(crate) fn of_guest(state: StateId, source: &Self, recipient: &PeerRun) -> Self {
+        let PeerRun { host, id, run } = recipient;
+        let text = format!("guest {source} {host} {} {run}", id.key());
         let named = format!("{:04x}{}", state.0, &sha256(text.as_bytes())[..INSTANCE]);
         Self(format!("{named}{}", check_of(&named)))
     }

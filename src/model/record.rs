@@ -4,9 +4,9 @@
 //! that holds the rules, and the container's identity. None of these is computed again.
 
 use super::{
-    Admitted, Alias, ContainerId, ContainerName, Engine, Family, Fingerprint, Hostname, Invalid,
-    Isolation, LinkState, Network, NetworkNames, OnBridge, OwnerTag, Place, Pod, PortRange,
-    PortSet, Reference, Share, Variable,
+    Admitted, Alias, ContainerId, ContainerName, Crossing, Engine, Family, Fingerprint, HostName,
+    Hostname, Invalid, Isolation, LinkState, Network, NetworkNames, OnBridge, OwnerTag, Place, Pod,
+    PortRange, PortSet, Reference, Share, Variable,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -53,7 +53,8 @@ pub struct Flow {
     pub to: IpAddr,
     /// The source's exposed ports.
     pub ports: PortRange,
-    /// The bridge that both containers are attached to, if there is one and it is known.
+    /// The bridge that both containers are attached to, if there is one and it is known. Of a flow to or from
+    /// another host, the bridge of the end on this host.
     ///
     /// Only packets that enter and leave through it are permitted, so an address spoofed elsewhere
     /// is useless. If the flow is also tied to ports, one on the same bridge is. With `None` the rule checks
@@ -67,12 +68,23 @@ impl Flow {
     pub fn anywhere(self) -> Self {
         Self { bridge: None, ..self }
     }
+
+    /// Whether the flow is to or from another host. This host holds one half of the permission then.
+    #[must_use]
+    pub fn crosses(&self) -> bool {
+        self.bridge.is_some_and(|on| on.crossing != Crossing::Within)
+    }
 }
 
 impl fmt::Display for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {} {}", self.from, self.to, self.ports)?;
-        self.bridge.map_or(Ok(()), |bridge| write!(f, " on {bridge}"))
+        let Some(bridge) = self.bridge else { return Ok(()) };
+        match bridge.crossing {
+            Crossing::Within => write!(f, " on {bridge}"),
+            Crossing::Leaves => write!(f, " out of {bridge}"),
+            Crossing::Enters => write!(f, " into {bridge}"),
+        }
     }
 }
 
@@ -278,6 +290,9 @@ pub struct Record {
     pub isolation: Option<Isolation>,
     /// Whether it only holds a pod's namespaces. No link refers to it, and no command lists it.
     pub is_pod_infra: bool,
+    /// The other host that it runs on. A stored record has none: only an offer of that host says so, and the
+    /// owner tag is that of its run there.
+    pub host: Option<HostName>,
 }
 
 impl Record {

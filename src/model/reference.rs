@@ -1,7 +1,7 @@
 //! References: how a link names its source.
 
 use super::names::{MAX_NAME, check};
-use super::{ContainerId, HostName, Invalid};
+use super::{ContainerId, HostName, Invalid, PeerRun};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -39,6 +39,11 @@ impl Reference {
             }
             _ => Self::new(value),
         }
+    }
+
+    /// The container of `run` by its id and its host.
+    pub(crate) fn to_run(run: &PeerRun) -> Self {
+        Self(run.key())
     }
 
     /// Returns the text, which is safe in a message and, without a slash, in a path.

@@ -1,6 +1,6 @@
 //! What is known of the ways between the networks of this host.
 
-use super::{BridgeName, Family, Ties, address::is_inside};
+use super::{BridgeName, Family, Subnet, Ties, address::is_inside};
 use std::net::IpAddr;
 
 /// How far an engine separates a bridge from other networks. The highest of several counts.
@@ -51,12 +51,19 @@ pub(crate) struct Routing {
     pub(crate) is_closed: bool,
     /// How flows on one bridge are tied.
     pub(crate) ties: Ties,
+    /// The networks of this host from which packets are routed to other hosts.
+    pub(crate) declared: Vec<Subnet>,
 }
 
 impl Routing {
     /// Returns that of a link that stays within one network.
     pub(crate) fn closed(&self) -> Self {
         Self { is_closed: true, ties: self.ties.clone(), ..Self::default() }
+    }
+
+    /// Whether packets from `ip`, an address of this host, are routed to other hosts.
+    pub(crate) fn crosses(&self, ip: IpAddr) -> bool {
+        self.declared.iter().any(|network| network.contains(ip))
     }
 
     /// Whether the namespace `netns` has a route to `ip`. Unknown routes count as present.

@@ -41,6 +41,7 @@ pub(crate) fn record(name: &str, ports: &str, addresses: &[&str]) -> Record {
         share: Share::None,
         isolation: None,
         is_pod_infra: false,
+        host: None,
         id,
     }
 }

@@ -36,6 +36,15 @@ impl Share {
         }
     }
 
+    /// Whether containers of `host` may link to it.
+    pub(crate) fn admits(&self, host: &HostName) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Only(hosts) => hosts.contains(host),
+        }
+    }
+
     /// Returns the value for `hosts`, or `None` if they are too many.
     pub(crate) fn only(mut hosts: Vec<HostName>) -> Option<Self> {
         hosts.sort();

@@ -61,6 +61,27 @@ impl Subnet {
         Ok(Self { ip, prefix })
     }
 
+    /// The network of an interface with the address `ip`. An error where no network of a cluster can be.
+    pub(crate) fn around(ip: IpAddr, prefix: u8) -> Result<Self, Invalid> {
+        Self::parse(&format!("{}/{prefix}", masked(ip, prefix)))
+    }
+
+    /// The addresses that both networks have. `None` if there are none.
+    pub(crate) fn common(self, other: Self) -> Option<Self> {
+        let (wide, narrow) = if self.prefix < other.prefix { (self, other) } else { (other, self) };
+        wide.contains(narrow.ip).then_some(narrow)
+    }
+
+    /// The first address, which has no bits behind the prefix.
+    pub(crate) fn first(&self) -> IpAddr {
+        self.ip
+    }
+
+    /// The length of the prefix.
+    pub(crate) fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Whether the network contains `ip`.
     pub(crate) fn contains(&self, ip: IpAddr) -> bool {
         is_inside(ip, self.ip, self.prefix)
@@ -128,6 +149,21 @@ mod tests {
         ] {
             assert!(Subnet::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_two_networks_share_is_the_narrower_one() {
+        let network = |text: &str| Subnet::parse(text).unwrap();
+        let (wide, narrow) = (network("10.10.0.0/16"), network("10.10.1.0/24"));
+        for (one, other) in [(wide, narrow), (narrow, wide), (narrow, narrow)] {
+            assert_eq!(one.common(other), Some(narrow));
+        }
+        for other in ["10.11.0.0/16", "10.10.2.0/24", "fd00::/64"] {
+            assert_eq!(network(other).common(narrow), None, "{other}");
+        }
+        assert_eq!(Subnet::around("10.10.1.7".parse().unwrap(), 24), Ok(narrow));
+        assert!(Subnet::around("127.0.0.1".parse().unwrap(), 8).is_err());
+        assert_eq!((narrow.first().to_string(), narrow.prefix()), ("10.10.1.0".to_owned(), 24));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How a flow between two containers on one bridge is tied to it: to the bridge, or also to their ports.
 
-use super::{Address, BackendName, BridgeName, Family, Flow};
+use super::{Address, BackendName, BridgeName, Family, Flow, Invalid};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -16,11 +16,46 @@ pub struct OnBridge {
     /// The ports of the recipient and of the source, if they are known: indices in the network namespace with
     /// the bridges.
     pub ports: Option<[u32; 2]>,
+    /// Whether the other end is on another host.
+    pub crossing: Crossing,
+}
+
+/// Which ends of a flow are on a bridge of this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub enum Crossing {
+    /// Both. Packets come in and leave by the bridge.
+    #[default]
+    Within,
+    /// The recipient. Packets come in by its bridge and leave by an interface that is not this bridge.
+    Leaves,
+    /// The source. Packets come in by an interface that is no bridge of containers, and leave by the bridge.
+    Enters,
+}
+
+impl Crossing {
+    /// The values other than [`Within`](Self::Within), which need the permission of another host too.
+    pub const BETWEEN_HOSTS: [Self; 2] = [Self::Leaves, Self::Enters];
+
+    /// The value in a record.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Within => "within",
+            Self::Leaves => "leaves",
+            Self::Enters => "enters",
+        }
+    }
+
+    /// Parses the value in a record.
+    pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
+        let known = [Self::Within, Self::Leaves, Self::Enters];
+        let found = known.into_iter().find(|crossing| crossing.as_str() == text);
+        found.ok_or_else(|| Invalid::new("crossing", text, "unknown"))
+    }
 }
 
 impl PartialEq for OnBridge {
     fn eq(&self, other: &Self) -> bool {
-        (self.name, self.by_port) == (other.name, other.by_port)
+        (self.name, self.by_port, self.crossing) == (other.name, other.by_port, other.crossing)
     }
 }
 
@@ -28,20 +63,20 @@ impl Eq for OnBridge {}
 
 impl Hash for OnBridge {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.name, self.by_port).hash(state);
+        (self.name, self.by_port, self.crossing).hash(state);
     }
 }
 
 impl From<BridgeName> for OnBridge {
     fn from(name: BridgeName) -> Self {
-        Self { name, by_port: false, ports: None }
+        Self { name, by_port: false, ports: None, crossing: Crossing::Within }
     }
 }
 
 impl OnBridge {
     /// The tie to ports of the bridge `name`, whose numbers are not known.
     pub(crate) fn by_port(name: BridgeName) -> Self {
-        Self { name, by_port: true, ports: None }
+        Self { by_port: true, ..name.into() }
     }
 }
 
@@ -140,7 +175,7 @@ impl Ties {
         };
         let by_port = by_port && backend != BackendName::None;
         let ports = ours.port().zip(theirs.port()).filter(|_| by_port);
-        Some(OnBridge { name, by_port, ports: ports.map(Into::into) })
+        Some(OnBridge { by_port, ports: ports.map(Into::into), ..name.into() })
     }
 
     /// Why flows between two addresses on one bridge cannot be tied to ports.
@@ -194,6 +229,16 @@ mod tests {
         }
         let none = can.between(&a, &b, BackendName::None).unwrap();
         assert!(!none.by_port, "without rules there is nothing to tie");
+    }
+
+    #[test]
+    fn a_crossing_is_read_as_it_is_written() {
+        for crossing in [Crossing::Within, Crossing::Leaves, Crossing::Enters] {
+            assert_eq!(Crossing::parse(crossing.as_str()).unwrap(), crossing);
+        }
+        assert!(Crossing::parse("").is_err());
+        let on = OnBridge::from(BridgeName::new("br0").unwrap());
+        assert_ne!(on, OnBridge { crossing: Crossing::Leaves, ..on }, "other rules permit it");
     }
 
     #[test]

@@ -2,18 +2,21 @@
 //! hosts files, links that did not follow a change.
 
 use super::finding::Finding;
+use super::links::{settle, unsettled};
 use crate::error::{Cause, Result};
 use crate::firewall::bridge::keys::Key;
 use crate::host::Locked;
 use crate::lifecycle::addresses::{Look, follow, is_outdated};
-use crate::lifecycle::apply::remove_owner;
+use crate::lifecycle::apply::{lasting, remove_owner};
 use crate::lifecycle::isolating;
+use crate::lifecycle::others::Others;
 use crate::lifecycle::planning::plan;
-use crate::lifecycle::replan::settle;
+use crate::lifecycle::replan;
 use crate::lifecycle::snapshot::HostSnapshot;
 use crate::link::{OnMissing, hosts};
-use crate::model::{BackendName, Family, Flow, Phase, Record};
+use crate::model::{BackendName, ContainerId, Family, Flow, GuestRecord, Phase, Record};
 use crate::sys::hosts::HostsFile;
+use std::collections::BTreeSet;
 
 /// Finds all such differences. The caller holds the host lock.
 pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
@@ -46,7 +49,45 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
             findings.push(Finding::Hosts(record.into()));
         }
     }
+    findings.extend(guests(host, snapshot)?.into_iter().map(Finding::Guests));
     Ok(findings)
+}
+
+/// The containers whose guests are not those that they should have, or have other rules.
+fn guests(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<BTreeSet<ContainerId>> {
+    let mut ids: BTreeSet<ContainerId> = unsettled(host)?.into_iter().collect();
+    for guest in &snapshot.guests {
+        if !has_rules_of(host, snapshot, guest)? {
+            ids.insert(guest.source.clone());
+        }
+    }
+    Ok(ids)
+}
+
+/// Whether the kernel has the rules of a guest.
+fn has_rules_of(host: &Locked<'_>, snapshot: &HostSnapshot, guest: &GuestRecord) -> Result<bool> {
+    let Some(installed) = snapshot.installed(guest.backend, &guest.owner) else {
+        return Ok(guest.flows.is_empty());
+    };
+    let (owner, flows) = (&guest.owner, guest.flows.as_slice());
+    let expected = host.backend(guest.backend, |it| Ok(it.expected(owner, flows)))?;
+    Ok(installed.lines == expected && !flows.is_empty())
+}
+
+/// Makes the rules of the guests of a container again, whatever the kernel has.
+fn restore_guests(host: &Locked<'_>, snapshot: &HostSnapshot, id: &ContainerId) -> Result<()> {
+    let Some(until) = Others::of(host)?.and_then(|others| others.until()) else {
+        return settle(host, std::iter::once(id)).map(drop);
+    };
+    for guest in snapshot.guests.iter().filter(|guest| guest.source == *id) {
+        if !has_rules_of(host, snapshot, guest)? && !guest.flows.is_empty() {
+            host.effects(guest.backend, |effects| {
+                effects.firewall.remove_owner(&guest.owner)?;
+                effects.firewall.renew(&guest.owner, &guest.flows, lasting(until))
+            })?;
+        }
+    }
+    settle(host, std::iter::once(id)).map(drop)
 }
 
 /// Finds problems with isolation and with the chains, sets and rules that all containers share. A
@@ -60,7 +101,9 @@ fn base(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     }
     let chosen = host.firewall.chosen();
     let wanted = &host.config.isolate;
-    if chosen != Some(BackendName::None) && host.firewall.walls()?.bridges != *wanted {
+    if chosen != Some(BackendName::None)
+        && !host.firewall.walls()?.isolate(wanted, &host.outside()?)
+    {
         findings.push(Finding::Isolation);
     }
     for backend in BackendName::ALL {
@@ -181,8 +224,9 @@ fn has_its_ports(snapshot: &HostSnapshot, record: &Record) -> bool {
 }
 
 /// Repairs isolation or the shared parts of a backend. Requires the host lock.
-pub(crate) fn repair(host: &Locked<'_>, finding: &Finding) -> Result<()> {
+pub(crate) fn repair(host: &Locked<'_>, snapshot: &HostSnapshot, finding: &Finding) -> Result<()> {
     match finding {
+        Finding::Guests(id) => restore_guests(host, snapshot, id),
         Finding::Isolation => host.isolate(),
         Finding::BridgeTable => host.ports.make(),
         Finding::Base(backend) => host.effects(*backend, |effects| effects.firewall.reclaim()),
@@ -229,5 +273,5 @@ fn restore(host: &Locked<'_>, snapshot: &HostSnapshot, record: &Record) -> Resul
     if record.flows.is_empty() && installed.is_some() {
         host.effects(record.backend, |effects| remove_owner(effects, &record.owner, found))?;
     }
-    settle(host, record, found)
+    replan::settle(host, record, found)
 }

@@ -46,6 +46,8 @@ pub(crate) enum Finding {
     Isolated(ContainerLabel),
     /// A change of the container's links was not finished.
     Unfinished(ContainerLabel),
+    /// Other hosts' recipients of the container do not reach it as they should.
+    Guests(ContainerId),
     /// The container has other addresses than in its record.
     Addresses(ContainerLabel),
     /// The container's links are not connected to the containers that their source names mean now.
@@ -89,6 +91,7 @@ impl Finding {
             | Self::Leftover(_)
             | Self::Kept(_)
             | Self::Base(_)
+            | Self::Guests(_)
             | Self::Shared(_)
             | Self::Ports(_)
             | Self::SharedPorts
@@ -103,6 +106,7 @@ impl Finding {
             Self::Isolation
             | Self::Isolated(_)
             | Self::BridgeTable
+            | Self::Guests(_)
             | Self::Unfinished(_)
             | Self::Addresses(_)
             | Self::Links(_)
@@ -140,6 +144,7 @@ impl Finding {
             | Self::BridgeTable
             | Self::Isolation
             | Self::Isolated(_)
+            | Self::Guests(_)
             | Self::Unfinished(_)
             | Self::Addresses(_)
             | Self::Links(_)
@@ -191,6 +196,13 @@ impl fmt::Display for Finding {
             Self::Isolation => f.write_str("firewall: isolated bridges differ from config.toml"),
             Self::Isolated(container) => {
                 write!(f, "{container}: it asks for isolation and is not isolated")
+            }
+            Self::Guests(id) => {
+                write!(
+                    f,
+                    "container {}: its rules for recipients of other hosts are not what they should be",
+                    id.short()
+                )
             }
             Self::Unfinished(container) => {
                 write!(f, "{container}: a change of its links was interrupted")

@@ -13,6 +13,7 @@ mod dead;
 mod drift;
 mod finding;
 pub(crate) mod journal;
+pub(crate) mod links;
 mod obstacles;
 pub(crate) mod offers;
 pub(crate) mod peers;
@@ -170,7 +171,7 @@ fn repair(
         let done = match &finding {
             Finding::Ports(owner) => dead::remove_ports(&locked, &snapshot, owner),
             Finding::Leftover(_) => locked.store.remove_leftovers(locked.lock()),
-            _ => drift::repair(&locked, &finding),
+            _ => drift::repair(&locked, &snapshot, &finding),
         };
         repaired.note(vec![finding], done);
     }

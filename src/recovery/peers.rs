@@ -3,8 +3,9 @@
 use crate::cluster::mirror::Mirror;
 use crate::cluster::spool::{self, Aside, PeerKey, PeerRecord, SPOOL};
 use crate::config::ClusterConfig;
-use crate::error::Result;
+use crate::error::{Failures, Result};
 use crate::host::Host;
+use crate::recovery::links::{Touched, follow, settle_guests};
 use crate::recovery::offers::publish;
 use crate::sys::spool::Signature;
 use std::collections::{BTreeSet, HashMap};
@@ -21,14 +22,18 @@ const LOT: usize = 50;
 pub(crate) struct Seen(HashMap<PeerKey, (Signature, bool)>);
 
 /// What a look into the spool changed.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Refreshed {
     /// How many records were written.
     pub(crate) written: usize,
     /// How many records were removed.
     pub(crate) removed: usize,
+    /// How many guests were let in or out.
+    pub(crate) guests: usize,
     /// How often the host lock was taken.
     pub(crate) turns: usize,
+    /// The links that could not follow.
+    pub(crate) failures: Failures,
     /// The files that were put aside. Files that have not changed since are not named again.
     pub(crate) aside: Aside,
 }
@@ -95,8 +100,10 @@ pub(crate) fn refresh(
 /// Brings the mirror and the records of this host for others up to date. Without `[cluster]` nothing is done.
 pub(crate) fn exchange(host: &Host) -> Result<()> {
     let Some(cluster) = &host.config.cluster else { return Ok(()) };
-    refresh(host, cluster, Path::new(SPOOL), &mut Seen::default())?;
-    publish(host, cluster).map(drop)
+    let refreshed = refresh(host, cluster, Path::new(SPOOL), &mut Seen::default())?;
+    settle_guests(host)?;
+    publish(host, cluster)?;
+    refreshed.map_or(Ok(()), |refreshed| refreshed.failures.into_result())
 }
 
 /// Makes the changes of one lot under the host lock.
@@ -112,10 +119,14 @@ fn apply(
     }
     refreshed.turns += 1;
     let host = host.lock()?;
+    let mut touched = Touched::default();
     for change in lot.drain(..) {
+        let (Change::Put(key, ..) | Change::Remove(key, _)) = &change;
+        mirror.get(key)?.into_iter().for_each(|old| touched.add(old));
         match change {
             Change::Put(key, record, signature) => {
                 refreshed.written += usize::from(mirror.put(host.lock(), &key, &record)?);
+                touched.add(*record);
                 seen.0.insert(key, (signature, true));
             }
             Change::Remove(key, signature) => {
@@ -126,6 +137,11 @@ fn apply(
                 };
             }
         }
+    }
+    // The mirror has the records. A link that cannot follow must not keep others from being read.
+    match follow(&host, mirror, touched) {
+        Ok(guests) => refreshed.guests += guests,
+        Err(error) => refreshed.failures.note(Err(error)),
     }
     Ok(())
 }

@@ -3,8 +3,10 @@
 
 use super::{Finding, Repaired, remove_dead};
 use crate::error::{Error, Kind, Result};
+use crate::firewall::Outside;
 use crate::host::{Host, Locked};
 use crate::lifecycle::apply::rollback;
+use crate::lifecycle::guests::{self, GuestChanges};
 use crate::model::{BackendName, Origin};
 
 /// Removes the links of all containers and everything that backends made. Fails if `watch` runs,
@@ -22,6 +24,11 @@ pub(crate) fn end_all(host: &Host) -> Result<Repaired> {
     for record in host.store.all()? {
         let done = host.effects(record.backend, |effects| rollback(effects, &record));
         repaired.note(vec![Finding::Linked((&record).into())], done);
+    }
+    for guest in guests::all(host)? {
+        let mut changes = GuestChanges::new(host)?;
+        changes.end(&guest);
+        repaired.note(vec![Finding::Guests(guest.source)], changes.finish().map(drop));
     }
     for backends in BackendName::ALL.chunk_by(|one, other| share_chains(*one, *other)) {
         match have_other_rules(host, backends) {
@@ -69,7 +76,8 @@ fn remove_shared(host: &Locked<'_>, backends: &[BackendName], repaired: &mut Rep
 /// Ends the isolation, which is this state directory's own, and nothing else.
 fn keep_shared(host: &Locked<'_>, backends: &[BackendName], repaired: &mut Repaired) {
     for backend in backends {
-        let done = host.effects(*backend, |effects| effects.firewall.isolate(&[]));
+        let done =
+            host.effects(*backend, |effects| effects.firewall.isolate(&[], &Outside::default()));
         repaired.note(vec![Finding::Kept(*backend)], done);
     }
 }

@@ -4,7 +4,7 @@
 //! damaged.
 
 mod isolated;
-mod parts;
+pub(super) mod parts;
 
 use self::parts::{StoredFlow, StoredHosts, StoredLink, StoredPlace};
 use crate::error::{Cause, Context, Error, Kind, Result};
@@ -18,12 +18,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// The newest record version. Records of this version and older ones can be read.
-const VERSION: u32 = 2;
-/// The version of a record that the previous version of oci-link reads too. From a range of ports it would
+/// The newest record version. Records of this version and older ones can be read. Only records with flows
+/// between hosts have it: an older program would permit them on this host alone, and without an end.
+const VERSION: u32 = 3;
+/// The version of records with something that the version before would take for something else.
+const SECOND: u32 = 2;
+/// The version of a record that the first version of oci-link reads too. From a range of ports it would
 /// make one rule for each, it would route links that Docker keeps within one network, and it would look for
 /// flows that are tied to ports among those that are not.
-const PREVIOUS: u32 = 1;
+const FIRST: u32 = 1;
 
 #[derive(Deserialize)]
 struct Versioned {
@@ -136,7 +139,7 @@ struct Stored {
 /// Encodes a record as JSON.
 pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     let stored = Stored {
-        version: if is_new(record) { VERSION } else { PREVIOUS },
+        version: version_of(record),
         revision: record.revision,
         ready: record.phase == Phase::Ready,
         id: record.id.as_str().to_owned(),
@@ -186,7 +189,16 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     serde_json::to_vec(&stored).context(Kind::Internal, || "cannot write a record")
 }
 
-/// Whether the record has something that the previous version would take for something else.
+/// The oldest version that means by the record what this one does.
+fn version_of(record: &Record) -> u32 {
+    match () {
+        () if record.flows.iter().any(Flow::crosses) || record.is_linked_elsewhere() => VERSION,
+        () if is_new(record) => SECOND,
+        () => FIRST,
+    }
+}
+
+/// Whether the record has something that the first version would take for something else.
 fn is_new(record: &Record) -> bool {
     let mut ranges = record.ports.iter().chain(record.flows.iter().map(|flow| flow.ports));
     let mut links = record.links.iter();
@@ -262,6 +274,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record> {
         share: stored.share.as_deref().map(Share::parse).transpose()?.unwrap_or_default(),
         isolation: stored.isolation.as_ref().map(TryInto::try_into).transpose()?,
         is_pod_infra: stored.pod_infra,
+        host: None,
     })
 }
 
@@ -296,50 +309,4 @@ fn all<'a, S, T>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::sample::{record, reference};
-    use crate::model::{DeclaredBy, NetworkName, NetworkNames};
-
-    #[test]
-    fn what_declared_a_link_and_where_it_leads_is_kept() {
-        let mut web = record("web", "80", &["172.18.0.2/16"]).linked(&["db", "x:y", "z"]);
-        let bridge = BridgeName::new("br-1").ok();
-        web.links[1].declared_by = DeclaredBy::parse("docker:n1").unwrap();
-        web.links[1].on = vec![Address::parse("172.18.0.2/16").unwrap().on(bridge)];
-        web.links[2].declared_by = DeclaredBy::Connect;
-        web.engine_files = Some("/var/lib/docker/containers".into());
-        web.by_engine = true;
-        web.share = crate::model::Share::parse("b,c").unwrap();
-        web.former_names = vec![ContainerName::new("old").unwrap()];
-        let aliases = vec![reference("b"), reference("a")];
-        let network = |name: &str| NetworkName::new(name).unwrap();
-        web.networks.push(NetworkNames { network: network("n1"), aliases });
-        web.networks.push(NetworkNames { network: network("n2"), aliases: Vec::new() });
-        assert_eq!(decode(&encode(&web).unwrap()).unwrap(), web);
-    }
-
-    /// The previous version takes it for a container on the host's network, where links cannot be made.
-    #[test]
-    fn a_container_without_a_bridge_is_kept() {
-        for on in [NoBridge::Host, NoBridge::Pasta, NoBridge::Slirp4netns, NoBridge::Nothing] {
-            let web = Record { network: Network::NoBridge(on), ..record("web", "80", &[]) };
-            let bytes = encode(&web).unwrap();
-            assert_eq!(decode(&bytes).unwrap(), web);
-            assert!(String::from_utf8(bytes).unwrap().contains("\"addresses\":null"));
-        }
-    }
-
-    /// A record without links of an engine is what the previous version wrote.
-    #[test]
-    fn a_record_of_the_previous_version_has_none_of_it() {
-        let web = record("web", "80", &["172.18.0.2/16"]).linked(&["db"]);
-        let text = String::from_utf8(encode(&web).unwrap()).unwrap();
-        let new = "declared_by \"on\" engine_files by_engine former_names networks share";
-        for new in new.split(' ') {
-            assert!(!text.contains(new), "{new}: {text}");
-        }
-        let old = decode(text.as_bytes()).unwrap();
-        assert_eq!((old.by_engine, &old.links[0].declared_by), (false, &DeclaredBy::Annotation));
-    }
-}
+mod tests;

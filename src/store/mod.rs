@@ -6,6 +6,7 @@
 mod directory;
 pub(crate) mod format;
 pub(crate) mod glimpse;
+pub(crate) mod guests;
 pub(crate) mod notes;
 
 use crate::error::{Cause, Result};
@@ -103,7 +104,7 @@ pub trait Store {
         records.retain(|record| record.id != *id);
         Ok(records)
     }
-    /// Returns the recipients with a link that names `reference` or is connected to that id.
+    /// Returns the recipients with a link that names `reference` or is connected to that id, here or there.
     fn recipients_naming(&self, reference: &Reference) -> Result<Vec<Record>>;
     /// Returns the recipients with a link that names `id` or is connected to it.
     fn recipients_of(&self, id: &ContainerId) -> Result<Vec<Record>>;

@@ -23,6 +23,7 @@
 //! all other commands. It can be killed at any time.
 
 mod addresses;
+mod between;
 mod containers;
 mod debounce;
 mod metrics;
@@ -148,7 +149,7 @@ impl<'a> Watch<'a> {
         sources.notify(Instant::now());
         let peers = Peers::of(host, Instant::now())?;
         if let Some(peers) = &peers {
-            waiting.add(peers.changes())?;
+            peers.add_to(&waiting)?;
         }
         let addresses = Addresses::subscribed();
         if let Some(changes) = addresses.changes() {
@@ -203,9 +204,9 @@ impl<'a> Watch<'a> {
         Ok(None)
     }
 
-    /// What follows other hosts, if `source` is its descriptor.
+    /// What follows other hosts, if `source` is a descriptor of its.
     fn peers_of(&mut self, source: RawFd) -> Option<&mut Peers<'a>> {
-        self.peers.as_mut().filter(|peers| peers.changes().as_fd().as_raw_fd() == source)
+        self.peers.as_mut().filter(|peers| peers.has(source))
     }
 
     /// When the next work is due; `None` if nothing is pending.

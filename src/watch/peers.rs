@@ -1,5 +1,6 @@
 //! Other hosts: their records in the spool, and those of this host for them. Only with `[cluster]`.
 
+use super::between::Between;
 use super::debounce::Debounce;
 use crate::cluster::mirror::Mirror;
 use crate::cluster::spool::{self, SPOOL, VIEW};
@@ -7,12 +8,15 @@ use crate::cluster::view::{BootClock, Freshness};
 use crate::config::ClusterConfig;
 use crate::error::Result;
 use crate::host::Host;
+use crate::recovery::links::settle_guests;
 use crate::recovery::offers::publish;
 use crate::recovery::peers::{Refreshed, Seen, refresh};
+use crate::sys::daemon::epoll::Waiting;
 use crate::sys::daemon::inotify::{Notice, Notices, Watched};
 use crate::sys::file::shown;
 use crate::sys::spool::Spool;
 use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -38,9 +42,11 @@ pub(crate) struct Peers<'a> {
     records: Debounce,
     own: Debounce,
     view_is_new: bool,
+    looks_at_age: bool,
     again: Option<Instant>,
     seen: Seen,
     freshness: Freshness,
+    between: Between<'a>,
     /// The problem that was logged last. An unchanged one is not logged again.
     said: String,
     /// The files that were put aside last, each with the reason.
@@ -74,9 +80,11 @@ impl<'a> Peers<'a> {
             records: RECORDS,
             own,
             view_is_new: false,
+            looks_at_age: false,
             again: Some(now),
             seen: Seen::default(),
             freshness,
+            between: Between::new(host, cluster.hosts.patience)?,
             said: String::new(),
             aside: Vec::new(),
         })
@@ -87,13 +95,21 @@ impl<'a> Peers<'a> {
         self.freshness.age(&BootClock)
     }
 
-    /// The subscription to changes of the spool.
-    pub(crate) fn changes(&self) -> &Notices {
-        &self.notices
+    /// The subscription to changes of the spool, and the timer of what is known.
+    pub(crate) fn add_to(&self, waiting: &Waiting) -> Result<()> {
+        waiting.add(&self.notices)?;
+        waiting.add(self.between.timer())
+    }
+
+    /// Whether one of those is readable by this descriptor.
+    pub(crate) fn has(&self, source: RawFd) -> bool {
+        let timer = self.between.timer().as_fd().as_raw_fd();
+        [self.notices.as_fd().as_raw_fd(), timer].contains(&source)
     }
 
     /// Reads which files of the spool have changed.
     pub(crate) fn hear(&mut self, now: Instant) -> Result<()> {
+        self.looks_at_age = true;
         for notice in self.notices.take()? {
             match notice {
                 Notice::Left(_, name) if name == VIEW => self.view_is_new = true,
@@ -120,45 +136,35 @@ impl<'a> Peers<'a> {
 
     /// When the next work is due, if any is.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        let view = self.view_is_new.then_some(now);
-        [view, self.records.due(), self.own.due(), self.again].into_iter().flatten().min()
+        // A view is believed after the records that came before it.
+        let is_first = self.records.due().is_none();
+        let view = (self.looks_at_age || self.view_is_new && is_first).then_some(now);
+        let between = self.between.due(&self.freshness, now);
+        let all = [view, self.records.due(), self.own.due(), self.again, between];
+        all.into_iter().flatten().min()
     }
 
     /// Does what is due. A problem of one step does not keep the others from being done.
     pub(crate) fn act(&mut self, now: Instant) {
         let mut problems: Vec<String> = Vec::new();
+        self.look_at_age(now, &mut problems);
         if self.again.is_some_and(|again| again <= now) {
             self.again = None;
             problems.extend(self.begin(now).err());
             self.view_is_new = true;
         }
-        if std::mem::take(&mut self.view_is_new) {
-            problems.extend(self.take_view().err());
-        }
         if self.records.is_over(now) {
-            let begun = Instant::now();
-            match refresh(self.host, self.cluster, &self.spool, &mut self.seen) {
-                Ok(refreshed) => self.tell(refreshed.unwrap_or_default()),
-                Err(error) => {
-                    self.again = Some(now + LATER);
-                    problems.push(error.to_string());
-                }
+            self.refresh(now, &mut problems);
+        }
+        if self.view_is_new && self.records.due().is_none() {
+            self.view_is_new = false;
+            match self.take_view(now) {
+                Ok(()) => self.look_at_age(now, &mut problems),
+                Err(error) => problems.push(error),
             }
-            self.records.rest(rested(begun));
         }
         if self.own.is_over(now) {
-            let begun = Instant::now();
-            match publish(self.host, self.cluster) {
-                Ok(0) => {}
-                Ok(count) => {
-                    log::info!("other hosts: {count} records of this host written or removed");
-                }
-                Err(error) => {
-                    self.own.notify(now + LATER);
-                    problems.push(error.to_string());
-                }
-            }
-            self.own.rest(rested(begun));
+            self.publish(now, &mut problems);
         }
         let problems = problems.join("; ");
         if problems.is_empty() && self.again.is_some() {
@@ -168,6 +174,48 @@ impl<'a> Peers<'a> {
             log::error!("other hosts: {problems}");
         }
         self.said = problems;
+    }
+
+    fn look_at_age(&mut self, now: Instant, problems: &mut Vec<String>) {
+        self.looks_at_age = false;
+        match self.between.act(&self.freshness, now) {
+            Ok(true) => self.own.notify(now),
+            Ok(false) => {}
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+
+    fn refresh(&mut self, now: Instant, problems: &mut Vec<String>) {
+        let begun = Instant::now();
+        match refresh(self.host, self.cluster, &self.spool, &mut self.seen) {
+            Ok(refreshed) => {
+                let refreshed = refreshed.unwrap_or_default();
+                if refreshed.guests > 0 {
+                    self.own.notify(now);
+                }
+                problems.extend(self.tell(refreshed).err().map(|error| error.to_string()));
+            }
+            Err(error) => {
+                self.again = Some(now + LATER);
+                problems.push(error.to_string());
+            }
+        }
+        self.records.rest(rested(begun));
+    }
+
+    /// Lets the recipients of others in, and tells other hosts.
+    fn publish(&mut self, now: Instant, problems: &mut Vec<String>) {
+        let begun = Instant::now();
+        let settled = settle_guests(self.host);
+        let published = publish(self.host, self.cluster);
+        if let Ok(count @ 1..) = published {
+            log::info!("other hosts: {count} records of this host written or removed");
+        }
+        for error in [settled.err(), published.err()].into_iter().flatten() {
+            self.own.notify(now + LATER);
+            problems.push(error.to_string());
+        }
+        self.own.rest(rested(begun));
     }
 
     /// Looks for the spool, and follows it. A missing one is looked for again later.
@@ -192,10 +240,19 @@ impl<'a> Peers<'a> {
     }
 
     /// Reads the view, and keeps it for other processes. One that is no news changes nothing.
-    fn take_view(&mut self) -> std::result::Result<(), String> {
+    ///
+    /// The view says that the records were complete. Those that came before it must be in the mirror first, so one with
+    /// records before it waits.
+    fn take_view(&mut self, now: Instant) -> std::result::Result<(), String> {
         let text = |error: crate::error::Error| error.to_string();
         let Some(spool) = spool::open(&self.spool).map_err(text)? else { return Ok(()) };
         let Some(bytes) = spool.read(OsStr::new(VIEW), MAX_VIEW)? else { return Ok(()) };
+        self.hear(now).map_err(text)?;
+        if self.records.due().is_some() {
+            self.view_is_new = true;
+            return Ok(());
+        }
+        self.view_is_new = false;
         let before = self.freshness.clone();
         self.freshness
             .take(&bytes, self.host.boot, &BootClock)
@@ -207,8 +264,11 @@ impl<'a> Peers<'a> {
     }
 
     /// Logs what a look into the spool changed. A file that stays aside is named once.
-    fn tell(&mut self, refreshed: Refreshed) {
-        let Refreshed { written, removed, turns, aside } = refreshed;
+    fn tell(&mut self, refreshed: Refreshed) -> Result<()> {
+        let Refreshed { written, removed, guests, turns, failures, aside } = refreshed;
+        if guests > 0 {
+            log::info!("other hosts: {guests} of their recipients let in or out");
+        }
         if written + removed > 0 {
             log::info!("other hosts: {written} records written, {removed} removed");
             log::debug!("other hosts: the lock was taken {turns} times");
@@ -217,6 +277,7 @@ impl<'a> Peers<'a> {
             log::warn!("other hosts: {name}: put aside: {why}");
         }
         self.aside = aside.named;
+        failures.into_result()
     }
 }
 
@@ -227,76 +288,4 @@ fn rested(begun: Instant) -> Instant {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use crate::lifecycle::fakes::Scene;
-    use std::cell::Cell;
-    use std::fs;
-
-    const OFFER: &str = r#"{"v":1,"host":"b","id":"db","run":"4be1c07d9a22e310","name":"mysql","addresses":["10.10.2.2"],"ports":["3306/tcp"],"to":"all"}"#;
-
-    fn cluster() -> ClusterConfig {
-        let text = "[cluster]\nname='a'\nnetworks={a=['10.10.1.0/24'],b=['10.10.2.0/24']}";
-        Config::parse("c", text).unwrap().cluster.unwrap()
-    }
-
-    #[test]
-    fn without_the_table_nothing_is_followed() {
-        let scene = Scene::new();
-        assert!(Peers::of(&scene.host, Instant::now()).unwrap().is_none());
-        assert!(Mirror::existing(scene.host.directory()).unwrap().is_none(), "nothing is made");
-    }
-
-    #[test]
-    fn what_is_copied_into_the_spool_gets_into_the_mirror() {
-        let (scene, cluster) = (Scene::new(), cluster());
-        let spool = scene.directory().join("spool");
-        let now = Cell::new(Instant::now());
-        let later = |seconds| {
-            now.set(now.get() + Duration::from_secs(seconds));
-            now.get()
-        };
-        let mut peers = Peers::at(&scene.host, &cluster, &spool, now.get()).unwrap();
-        peers.act(now.get());
-        assert!(peers.said.contains("is missing"), "{}", peers.said);
-        fs::create_dir(&spool).unwrap();
-        let put = |name: &str, text: &str| {
-            fs::write(spool.join(".new"), text).unwrap();
-            fs::rename(spool.join(".new"), spool.join(name)).unwrap();
-        };
-        let turn = |peers: &mut Peers<'_>, seconds: u64| {
-            peers.hear(later(seconds)).unwrap();
-            peers.act(later(1));
-            let mirror = Mirror::open(scene.host.directory()).unwrap();
-            mirror.named("mysql").unwrap().len()
-        };
-        turn(&mut peers, 6);
-        turn(&mut peers, 1);
-        assert_eq!((peers.said.as_str(), peers.watched.is_some()), ("", true));
-        put("b~db.offer", OFFER);
-        assert_eq!(turn(&mut peers, 1), 1);
-        put(".half", "x");
-        assert_eq!(peers.due(now.get()), None, "a temporary name");
-        put("view", "junk");
-        put("b~db.offer", &OFFER.replace("mysql", "maria"));
-        assert_eq!(turn(&mut peers, 1), 0, "a bad view keeps no record from being read");
-        assert!(peers.said.starts_with("view: "), "{}", peers.said);
-        put("b~db.offer", OFFER);
-        let view = format!(
-            r#"{{"v":1,"boot":"{}","fresh_ms":1}}"#,
-            fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim()
-        );
-        put("view", &view);
-        turn(&mut peers, 1);
-        assert!(peers.freshness.age(&BootClock).is_some(), "{}", peers.said);
-        let again = Peers::at(&scene.host, &cluster, &spool, now.get()).unwrap();
-        assert_eq!(again.freshness, peers.freshness, "a restart keeps it");
-        fs::remove_file(spool.join("b~db.offer")).unwrap();
-        assert_eq!(turn(&mut peers, 1), 0);
-        put("b~db.offer", OFFER);
-        turn(&mut peers, 1);
-        fs::remove_dir_all(&spool).unwrap();
-        assert_eq!(turn(&mut peers, 1), 1, "what is not seen is not dead");
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! What every backend of the firewall promises, whatever it is made of.
 
+mod across;
 mod bridges;
 mod faults;
 mod lapsing;

@@ -6,6 +6,7 @@
 // A test fails by panicking; `expect` says what it had hoped for.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod across;
 mod backends;
 mod cast;
 mod clients;

@@ -43,7 +43,7 @@ impl<'h> Watch<'h> {
     }
 
     /// The same, by a command of the test's own.
-    fn begin_by(host: &'h Host, command: Command) -> Self {
+    pub(crate) fn begin_by(host: &'h Host, command: Command) -> Self {
         let socket = host.path("notify");
         let _ = fs::remove_file(&socket);
         let manager = UnixDatagram::bind(&socket).expect("a socket");
@@ -81,17 +81,17 @@ impl<'h> Watch<'h> {
         panic!("no {expected:?}, but {heard:?}, then {why}\n{}", self.log());
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a pid");
         kill(Pid::from_raw(pid), signal).expect("it runs");
     }
 
-    fn end(&mut self, signal: Signal) -> ExitStatus {
+    pub(crate) fn end(&mut self, signal: Signal) -> ExitStatus {
         self.signal(signal);
         wait(&mut self.child, &self.command)
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.host.path("log")).unwrap_or_default()
     }
 
@@ -131,7 +131,7 @@ impl Drop for Watch<'_> {
     }
 }
 
-fn command(host: &Host) -> Command {
+pub(crate) fn command(host: &Host) -> Command {
     host.oci_link(&["--log-level", "debug", "watch"])
 }
 

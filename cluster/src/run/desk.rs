@@ -47,6 +47,11 @@ impl Desk {
         }
     }
 
+    /// Notes when the certificate ends, in seconds since 1970.
+    pub(super) fn certificate_ends(&mut self, at: i64) {
+        self.view.certificate_ends = Some(at);
+    }
+
     /// A member answers.
     pub(super) fn connected(&mut self, endpoint: &Endpoint, version: Option<String>) {
         self.report.endpoint = Some(endpoint.to_string());

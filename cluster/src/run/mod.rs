@@ -120,6 +120,7 @@ async fn session(
     let tls = Tls::load(&shared.config).map_err(|error| Failure::lost(error.to_string()))?;
     let connected = Connection::open(endpoint, tls.settings).await;
     let has_ended = unix_time() > tls.certificate.not_after;
+    shared.desk.borrow_mut().certificate_ends(tls.certificate.not_after);
     let mut connection = connected.map_err(|failure| explained(shared, failure, has_ended))?;
     let client = Client::new(connection.channel.clone());
     // With TLS 1.3 a member refuses a certificate after the handshake, at the first call.

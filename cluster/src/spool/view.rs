@@ -20,6 +20,9 @@ pub(crate) struct View {
     pub(crate) published: bool,
     /// One line, if something is wrong.
     pub(crate) problem: Option<String>,
+    /// When the certificate of this host ends, in seconds since 1970. Another courier may have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate_ends: Option<i64>,
 }
 
 /// The file `.status`. Not an interface.
@@ -56,7 +59,8 @@ impl View {
     /// A view of this version.
     pub(crate) fn new(boot: String, fresh_ms: Option<u64>) -> Self {
         let (by, published, problem) = ("etcd".to_owned(), false, None);
-        Self { v: VERSION, boot, fresh_ms, by, published, problem }
+        let certificate_ends = None;
+        Self { v: VERSION, boot, fresh_ms, by, published, problem, certificate_ends }
     }
 
     /// Reads a view; `None` for other bytes.
@@ -113,5 +117,9 @@ mod tests {
         assert_eq!(View::parse(text.as_bytes()), Some(view));
         assert_eq!(View::parse(&text.replace("\"v\":1", "\"v\":2").into_bytes()), None);
         assert_eq!(View::parse(b"junk"), None);
+        let dated = View { certificate_ends: Some(7), ..View::new("2f0c".to_owned(), None) };
+        let bytes = dated.to_bytes().unwrap();
+        assert!(bytes.ends_with(br#","certificate_ends":7}"#));
+        assert_eq!(View::parse(&bytes), Some(dated));
     }
 }

@@ -229,7 +229,7 @@ fn standing(message: &Attributes<'_>) -> Vec<Element<Key>> {
     let Some(set) = set else { return Vec::new() };
     let parse = |item: Attributes<'_>| {
         let key = Key::parse(set, item.inside(NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE)?)?;
-        Some(Element { key, comment: standing_comment(&item)? })
+        Some(Element::new(key, standing_comment(&item)?))
     };
     elements(message).filter_map(parse).collect()
 }
@@ -254,7 +254,7 @@ pub(super) fn change(link: &mut Netlink, difference: &Difference) -> Result<Opti
             list_of(body, key.set(), |item| write_key(item, *key));
         });
     }
-    for Element { key, comment } in &difference.add {
+    for Element { key, comment, .. } in &difference.add {
         transaction.message(NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, |body| {
             list_of(body, key.set(), |item| {
                 write_key(item, *key);

@@ -18,7 +18,7 @@ fn end(port: u32) -> Key {
 }
 
 fn element(key: Key, comment: &str) -> Element<Key> {
-    Element { key, comment: comment.to_owned() }
+    Element::new(key, comment.to_owned())
 }
 
 #[test]
@@ -112,7 +112,8 @@ fn both_ends_of_tied_flows_are_keys() {
     let [from, to] = ["10.0.0.2", "10.0.0.3"].map(ip);
     let flow = |ports: &str, tied| {
         let name = crate::model::BridgeName::new("br0").unwrap();
-        let bridge = Some(crate::model::OnBridge { name, by_port: tied, ports: Some([5, 7]) });
+        let bridge =
+            Some(crate::model::OnBridge { by_port: tied, ports: Some([5, 7]), ..name.into() });
         crate::model::Flow { from, to, ports: crate::model::sample::port(ports), bridge }
     };
     let keys = Key::of_flows(&[flow("80", true), flow("81-90", true), flow("80/udp", false)]);

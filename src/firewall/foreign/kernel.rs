@@ -7,8 +7,8 @@ use crate::firewall::nftables::{is_absent, owner};
 use crate::sys::net::netlink::Netlink;
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, Message};
 use crate::sys::net::netlink::uapi::{
-    NF_INET_FORWARD, NF_INET_POST_ROUTING, NFPROTO_BRIDGE, NFPROTO_INET, NFPROTO_IPV4,
-    NFPROTO_IPV6, NFPROTO_UNSPEC, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET,
+    NF_INET_FORWARD, NF_INET_POST_ROUTING, NF_INET_PRE_ROUTING, NFPROTO_BRIDGE, NFPROTO_INET,
+    NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_UNSPEC, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET,
     NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE, NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_TABLE_OWNER,
     NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_CHAIN_TABLE, NFTA_CHAIN_TYPE,
     NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN,
@@ -63,6 +63,8 @@ pub(super) enum Hook {
     Forward,
     /// Packets that leave pass it, forwarded ones too.
     Postrouting,
+    /// Packets that arrive pass it, before they are routed.
+    Prerouting,
     Other,
 }
 
@@ -72,6 +74,7 @@ impl Hook {
         match self {
             Self::Forward => Some("forward"),
             Self::Postrouting => Some("postrouting"),
+            Self::Prerouting => Some("prerouting"),
             Self::Other => None,
         }
     }
@@ -141,6 +144,12 @@ impl Kernel {
     pub(super) fn nat_chains(&mut self) -> Result<Vec<Chain>> {
         let is_nat = |chain: &Chain| chain.base.as_ref().is_some_and(|base| base.kind == "nat");
         self.list(|chain| chain.is_at(Hook::Postrouting) && is_nat(chain))
+    }
+
+    /// Lists the chains that packets pass before they are routed.
+    pub(super) fn arrival_chains(&mut self) -> Result<Vec<Chain>> {
+        let filters = |chain: &Chain| chain.base.as_ref().is_some_and(|it| it.kind == "filter");
+        self.list(|chain| chain.is_at(Hook::Prerouting) && filters(chain))
     }
 
     /// Lists the chains of other programs for which `counts` returns true, by priority.
@@ -262,6 +271,7 @@ fn chain(family: &'static str, chain: &Attributes<'_>) -> Option<Chain> {
                 // NF_BR_FORWARD is the same number.
                 Some(NF_INET_FORWARD) => Hook::Forward,
                 Some(NF_INET_POST_ROUTING) => Hook::Postrouting,
+                Some(NF_INET_PRE_ROUTING) => Hook::Prerouting,
                 _ => Hook::Other,
             },
             priority: hook.signed(NFTA_HOOK_PRIORITY).unwrap_or(0),

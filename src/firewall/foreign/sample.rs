@@ -1,6 +1,6 @@
 //! The first packet of a connection that a link permits. What is not known of it is left open.
 
-use crate::model::{Address, BridgeName, Family, Flow};
+use crate::model::{Address, BridgeName, Crossing, Family, Flow};
 use nix::net::if_::if_nametoindex;
 use std::net::IpAddr;
 
@@ -44,8 +44,14 @@ impl Sample {
     /// The packet that opens a connection of this flow, to its first port. `ends` are the addresses of
     /// recipient and source, as far as they are known.
     pub(crate) fn of(flow: &Flow, ends: [Option<&Address>; 2]) -> Self {
-        let [input, output] =
+        let [mut input, mut output] =
             ends.map(|end| flow.bridge.map(|on| on.name).or_else(|| end?.bridge()).map(Device::of));
+        match flow.bridge.map(|on| on.crossing).unwrap_or_default() {
+            Crossing::Within => {}
+            // The interface towards the other host is not known.
+            Crossing::Leaves => output = None,
+            Crossing::Enters => input = None,
+        }
         let [ours, theirs] = ends.map(|end| end.map(Address::subnet));
         Self {
             family: Family::of(flow.from),
@@ -56,6 +62,17 @@ impl Sample {
             protocol: flow.ports.protocol().number(),
             port: Some(flow.ports.first()),
         }
+    }
+
+    /// The packet of a flow between hosts that passes `interface` on the side of the other host.
+    pub(crate) fn by(mut self, interface: BridgeName) -> Self {
+        let device = Some(Device::of(interface));
+        if self.input.is_none() {
+            self.input = device;
+        } else {
+            self.output = device;
+        }
+        self
     }
 
     /// The packet of some link between two containers on `bridge`.

@@ -228,7 +228,7 @@ fn value(packet: &Sample, chain: &Chain, field: &Field, length: usize) -> Vec<Op
     let is_hidden = chain.is_at(Hook::Postrouting) && packet.bridge().is_some();
     let device = |way: Way| match way {
         Way::In => packet.input.as_ref().filter(|_| !is_hidden),
-        Way::Out => packet.output.as_ref(),
+        Way::Out => packet.output.as_ref().filter(|_| !chain.is_at(Hook::Prerouting)),
     };
     let (number, ethernet): (u8, u16) = match packet.family {
         Family::V4 => (2, 0x0800),

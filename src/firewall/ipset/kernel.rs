@@ -4,7 +4,8 @@ use super::messages::{
     self, SetChange, ask_for_header, ask_for_set, change_run, create_set, destroy_set, element,
     rename_to_itself, runs, swap,
 };
-use super::sets::{self, IpSet, Kind, SetEntry};
+use super::rules;
+use super::sets::{IpSet, Kind, SetEntry};
 use crate::error::{Cause, Error, Result};
 use crate::firewall::elements::Element;
 use crate::firewall::failed;
@@ -39,7 +40,7 @@ pub(crate) fn make_sets(family: Family, there: &[String]) -> Result<()> {
     let is_new = make_set(&mut link, routed)?;
     // Earlier versions kept all flows in the set that now requires a bridge. If their rules are
     // still there, the flows are moved to the set for flows without a bridge.
-    if is_new && sets::outdated(family).iter().any(|rule| there.contains(rule)) {
+    if is_new && rules::outdated(family).iter().any(|rule| there.contains(rule)) {
         let mut batch = Batch::default();
         swap(&mut batch, bridged, routed);
         if let Some(refusal) = link.exchange(&batch.with_receipt())?.first() {
@@ -50,7 +51,7 @@ pub(crate) fn make_sets(family: Family, there: &[String]) -> Result<()> {
 }
 
 /// Creates a set. Returns whether it was missing.
-fn make_set(link: &mut Netlink, set: IpSet) -> Result<bool> {
+pub(crate) fn make_set(link: &mut Netlink, set: IpSet) -> Result<bool> {
     let mut batch = Batch::default();
     create_set(&mut batch, set);
     match link.exchange(&batch.with_receipt())?.first() {
@@ -69,7 +70,8 @@ fn make_set(link: &mut Netlink, set: IpSet) -> Result<bool> {
 /// not created by us and stays.
 pub(crate) fn destroy_sets(link: &mut Netlink) -> Result<bool> {
     let mut found = false;
-    for set in Family::BOTH.into_iter().flat_map(IpSet::all_of) {
+    let every = |family| IpSet::all_of(family).into_iter().chain(IpSet::between_hosts(family));
+    for set in Family::BOTH.into_iter().flat_map(every) {
         if is_ours(link, set)? {
             destroy(link, set)?;
             found = true;
@@ -129,8 +131,13 @@ pub(crate) fn is_in_kernel() -> Result<()> {
 /// references only after it has counted the elements. Renaming is faster: the kernel refuses at
 /// once to rename a set that is referred to.
 pub(crate) fn is_in_use(link: &mut Netlink, family: Family) -> Result<bool> {
+    is_referred_to(link, IpSet { family, kind: Kind::Bridged })
+}
+
+/// Whether rules refer to a set.
+pub(crate) fn is_referred_to(link: &mut Netlink, set: IpSet) -> Result<bool> {
     let mut batch = Batch::default();
-    rename_to_itself(&mut batch, IpSet { family, kind: Kind::Bridged });
+    rename_to_itself(&mut batch, set);
     let refused = link.exchange(&batch.with_receipt())?;
     Ok(refused.iter().any(|refusal| refusal.code == IPSET_ERR_REFERENCED))
 }

@@ -1,15 +1,14 @@
-//! The sets, their elements, and the rules that match them.
+//! The sets and their elements.
 //!
 //! No set type compares two addresses, a port and an interface. So a flow on a bridge takes two
 //! elements: the flow, and the seat of its recipient. A seat says that an address is attached to a
 //! bridge. In either direction, a packet of the flow must arrive and leave on the bridge of the
 //! recipient.
 
-use crate::firewall::bridge::MATCH_BOUND;
-use crate::firewall::xtables::common_chain::BASE;
-use crate::model::{BridgeName, Family, Flow, OnBridge, PortRange, PortSet};
+use crate::firewall::across::each_port;
+use crate::model::{BridgeName, Crossing, Family, Flow, OnBridge, PortRange, PortSet};
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The purpose of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +21,14 @@ pub(crate) enum Kind {
     Seats,
     /// Flows that are permitted on any interface.
     Routed,
+    /// Flows to other hosts. Their elements have a timeout.
+    Leaves,
+    /// Flows from other hosts. Their elements have a timeout.
+    Enters,
+    /// Pairs of address and bridge: the ends on this host of flows between hosts.
+    Ends,
+    /// Bridges by which no packet of another host comes in.
+    Closed,
 }
 
 /// One of our sets.
@@ -39,11 +46,23 @@ impl IpSet {
         [Kind::Bridged, Kind::Ported, Kind::Seats, Kind::Routed].map(|kind| Self { family, kind })
     }
 
+    /// The sets of one family for flows between hosts. They are made with the first such flow.
+    pub(crate) fn between_hosts(family: Family) -> [Self; 4] {
+        [Kind::Leaves, Kind::Enters, Kind::Ends, Kind::Closed].map(|kind| Self { family, kind })
+    }
+
+    /// Whether elements of the set may have a timeout.
+    pub(crate) fn is_timed(self) -> bool {
+        matches!(self.kind, Kind::Leaves | Kind::Enters)
+    }
+
     /// The set that `entry` belongs to.
     pub(crate) fn of(entry: &SetEntry) -> Self {
         let (ip, kind) = match entry {
             SetEntry::Flow { flow, kind } => (flow.from, *kind),
             SetEntry::Seat { ip, .. } => (*ip, Kind::Seats),
+            SetEntry::End { ip, .. } => (*ip, Kind::Ends),
+            SetEntry::Closed { any, .. } => (*any, Kind::Closed),
         };
         Self { family: Family::of(ip), kind }
     }
@@ -59,6 +78,14 @@ impl IpSet {
             (Family::V6, Kind::Ported) => "oci-link6-port",
             (Family::V6, Kind::Seats) => "oci-link6-at",
             (Family::V6, Kind::Routed) => "oci-link6-routed",
+            (Family::V4, Kind::Leaves) => "oci-link4-leaves",
+            (Family::V4, Kind::Enters) => "oci-link4-enters",
+            (Family::V4, Kind::Ends) => "oci-link4-ends",
+            (Family::V4, Kind::Closed) => "oci-link4-closed",
+            (Family::V6, Kind::Leaves) => "oci-link6-leaves",
+            (Family::V6, Kind::Enters) => "oci-link6-enters",
+            (Family::V6, Kind::Ends) => "oci-link6-ends",
+            (Family::V6, Kind::Closed) => "oci-link6-closed",
         }
     }
 }
@@ -80,34 +107,52 @@ pub(crate) enum SetEntry {
         /// The bridge.
         bridge: BridgeName,
     },
+    /// The bridge of the end on this host of flows between hosts.
+    End {
+        /// Address of the recipient or of the source.
+        ip: IpAddr,
+        /// The bridge.
+        bridge: BridgeName,
+    },
+    /// A bridge by which no packet of another host comes in.
+    Closed {
+        /// The address that stands for all of its family.
+        any: IpAddr,
+        /// The bridge.
+        bridge: BridgeName,
+    },
 }
 
 impl SetEntry {
-    /// The entries that permit `flows`: one per port of each flow, and one seat per address and bridge.
+    /// The entries that permit `flows`: one per port of each flow, and one seat per address and bridge. Of flows
+    /// between hosts, an end in place of the seat.
     ///
     /// A set of this type holds no ranges. `link::flows` limits the number of ports. Flows may overlap;
     /// an entry occurs once.
     pub(crate) fn all(flows: &[Flow]) -> Vec<Self> {
         let (mut seats, mut known) = (HashSet::new(), HashSet::new());
         let each = flows.iter().flat_map(|flow| {
-            let (protocol, kind) = (flow.ports.protocol(), kind(flow));
-            let single = move |number| PortRange::single(number, protocol);
-            let ports = flow.ports.numbers().filter_map(single);
-            ports.map(move |ports| Self::Flow { flow: Flow { ports, ..flow.anywhere() }, kind })
+            let kind = kind(flow);
+            each_port(&flow.anywhere()).map(move |flow| Self::Flow { flow, kind })
         });
         let mut all: Vec<Self> = each.filter(|entry| known.insert(*entry)).collect();
-        let taken = flows.iter().filter_map(|flow| Some((flow.from, flow.bridge?.name)));
-        for (ip, bridge) in taken.filter(|seat| seats.insert(*seat)) {
-            all.push(Self::Seat { ip, bridge });
-        }
+        let taken = flows.iter().filter_map(|flow| {
+            let (on, bridge) = (flow.bridge?.crossing, flow.bridge?.name);
+            Some(match on {
+                Crossing::Within => Self::Seat { ip: flow.from, bridge },
+                Crossing::Leaves => Self::End { ip: flow.from, bridge },
+                Crossing::Enters => Self::End { ip: flow.to, bridge },
+            })
+        });
+        all.extend(taken.filter(|seat| seats.insert(*seat)));
         all
     }
 
-    /// The address of the recipient.
+    /// The address of the recipient. Of an end, the address on this host.
     pub(crate) fn recipient(&self) -> IpAddr {
         match self {
             Self::Flow { flow, .. } => flow.from,
-            Self::Seat { ip, .. } => *ip,
+            Self::Seat { ip, .. } | Self::End { ip, .. } | Self::Closed { any: ip, .. } => *ip,
         }
     }
 
@@ -115,7 +160,7 @@ impl SetEntry {
     pub(crate) fn port(&self) -> Option<u16> {
         match self {
             Self::Flow { flow, .. } => Some(flow.ports.first()),
-            Self::Seat { .. } => None,
+            Self::Seat { .. } | Self::End { .. } | Self::Closed { .. } => None,
         }
     }
 
@@ -125,7 +170,7 @@ impl SetEntry {
             Self::Flow { flow, kind } => {
                 (Some((flow.to, *kind)), Some(flow.ports.protocol().number()))
             }
-            Self::Seat { .. } => (None, None),
+            Self::Seat { .. } | Self::End { .. } | Self::Closed { .. } => (None, None),
         };
         (self.recipient(), to, protocol, self.port())
     }
@@ -139,36 +184,69 @@ impl SetEntry {
             Self::Flow { flow, kind } => next_port(flow).is_some_and(|ports| {
                 *next == Self::Flow { flow: Flow { ports, ..*flow }, kind: *kind }
             }),
-            Self::Seat { .. } => false,
+            Self::Seat { .. } | Self::End { .. } | Self::Closed { .. } => false,
         }
     }
 
     /// Address and bridge of a seat; `None` for a flow.
     pub(crate) fn as_seat(&self) -> Option<(IpAddr, BridgeName)> {
         match self {
-            Self::Flow { .. } => None,
             Self::Seat { ip, bridge } => Some((*ip, *bridge)),
+            Self::Flow { .. } | Self::End { .. } | Self::Closed { .. } => None,
+        }
+    }
+
+    /// The address on this host of a flow between hosts, or of an end.
+    pub(crate) fn near(&self) -> Option<IpAddr> {
+        match self {
+            Self::Flow { flow, kind: Kind::Leaves } => Some(flow.from),
+            Self::Flow { flow, kind: Kind::Enters } => Some(flow.to),
+            Self::End { ip, .. } => Some(*ip),
+            Self::Flow { .. } | Self::Seat { .. } | Self::Closed { .. } => None,
+        }
+    }
+
+    /// Address and bridge of an end; `None` for all others.
+    pub(crate) fn as_end(&self) -> Option<(IpAddr, BridgeName)> {
+        match self {
+            Self::End { ip, bridge } => Some((*ip, *bridge)),
+            Self::Flow { .. } | Self::Seat { .. } | Self::Closed { .. } => None,
         }
     }
 
     /// The flows that this entry permits; empty for a seat.
     ///
-    /// A flow on a bridge is returned once for each bridge in `seats`. If the recipient has no
+    /// A flow on a bridge is returned once for each bridge in `seats`, one between hosts once for each in `ends`. If the recipient has no
     /// seat, the flow is returned once without a bridge: it would be permitted as soon as a seat
     /// exists.
-    pub(crate) fn as_flows(&self, seats: &HashMap<IpAddr, Vec<BridgeName>>) -> Vec<Flow> {
+    pub(crate) fn as_flows(&self, seats: &Bridges, ends: &Bridges) -> Vec<Flow> {
         match self {
-            Self::Flow { flow, kind: Kind::Routed | Kind::Seats } => vec![*flow],
+            Self::Flow { flow, kind: Kind::Routed | Kind::Seats | Kind::Ends | Kind::Closed } => {
+                vec![*flow]
+            }
+            Self::Flow { flow, kind: kind @ (Kind::Leaves | Kind::Enters) } => {
+                let (ip, crossing) = if *kind == Kind::Leaves {
+                    (flow.from, Crossing::Leaves)
+                } else {
+                    (flow.to, Crossing::Enters)
+                };
+                let bridges = ends.get(&ip).map_or(&[][..], Vec::as_slice);
+                let bound = bridges.iter().map(|name| {
+                    let on = OnBridge { crossing, ..(*name).into() };
+                    Flow { bridge: Some(on), ..*flow }
+                });
+                bound.chain(bridges.is_empty().then_some(*flow)).collect()
+            }
             Self::Flow { flow, kind: kind @ (Kind::Bridged | Kind::Ported) } => {
                 let bridges = seats.get(&flow.from).map_or(&[][..], Vec::as_slice);
                 let by_port = *kind == Kind::Ported;
                 let bound = bridges.iter().map(|name| Flow {
-                    bridge: Some(OnBridge { name: *name, by_port, ports: None }),
+                    bridge: Some(OnBridge { by_port, ..(*name).into() }),
                     ..*flow
                 });
                 bound.chain(bridges.is_empty().then_some(*flow)).collect()
             }
-            Self::Seat { .. } => Vec::new(),
+            Self::Seat { .. } | Self::End { .. } | Self::Closed { .. } => Vec::new(),
         }
     }
 
@@ -179,8 +257,22 @@ impl SetEntry {
             Self::Flow { flow: Flow { from, to, ports, .. }, .. } => {
                 format!("add {set} {from},{}:{},{to}", ports.protocol(), ports.first())
             }
-            Self::Seat { ip, bridge } => format!("add {set} {ip},{bridge}"),
+            Self::Seat { ip, bridge } | Self::End { ip, bridge } => {
+                format!("add {set} {ip},{bridge}")
+            }
+            Self::Closed { any, bridge } => format!("add {set} {any}/0,{bridge}"),
         }
+    }
+}
+
+/// The bridges of each address.
+pub(crate) type Bridges = HashMap<IpAddr, Vec<BridgeName>>;
+
+/// The address that stands for all of a family, with a prefix of no bits.
+pub(crate) fn any(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 
@@ -188,6 +280,8 @@ impl SetEntry {
 fn kind(flow: &Flow) -> Kind {
     match flow.bridge {
         None => Kind::Routed,
+        Some(OnBridge { crossing: Crossing::Leaves, .. }) => Kind::Leaves,
+        Some(OnBridge { crossing: Crossing::Enters, .. }) => Kind::Enters,
         Some(OnBridge { by_port: false, .. }) => Kind::Bridged,
         Some(OnBridge { by_port: true, .. }) => Kind::Ported,
     }
@@ -206,144 +300,5 @@ pub(crate) fn with_ranges(flows: &[Flow]) -> Vec<Flow> {
     joined.collect()
 }
 
-/// The rules of a family that match the sets.
-///
-/// The first rule of a pair accepts packets to the source, the second one replies of an established
-/// connection. In a match of the seats, the first word selects the address to compare. The second
-/// word selects the interface: `src` on arrival, `dst` on departure.
-pub(crate) fn rules(family: Family) -> Vec<String> {
-    let [flows, ported, seats, routed] = IpSet::all_of(family).map(IpSet::name);
-    let at =
-        |end| format!("-m set --match-set {seats} {end},src -m set --match-set {seats} {end},dst ");
-    let mut all = plain(ported);
-    for rule in &mut all {
-        *rule = rule.replace(&format!("-A {BASE} "), &format!("-A {BASE} {MATCH_BOUND} "));
-    }
-    all.extend(plain(flows));
-    for (rule, end) in all.iter_mut().zip(["src", "dst"].into_iter().cycle()) {
-        *rule = rule.replace("-j ACCEPT", &format!("{}-j ACCEPT", at(end)));
-    }
-    all.extend(plain(routed));
-    all
-}
-
-/// The rules of earlier versions, which did not check the bridge.
-pub(crate) fn outdated(family: Family) -> Vec<String> {
-    plain(IpSet { family, kind: Kind::Bridged }.name())
-}
-
-fn plain(set: &str) -> Vec<String> {
-    vec![
-        format!("-A {BASE} -m set --match-set {set} src,dst,dst -j ACCEPT"),
-        format!(
-            "-A {BASE} -m conntrack --ctstate ESTABLISHED -m set --match-set {set} dst,src,src \
-             -j ACCEPT"
-        ),
-    ]
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::sample::port;
-
-    fn flow(from: &str, to: &str, ports: &str, bridge: &str) -> Flow {
-        let ports = port(ports);
-        let [from, to] = [from, to].map(|ip| ip.parse().unwrap());
-        Flow { from, to, ports, bridge: BridgeName::new(bridge).ok().map(OnBridge::from) }
-    }
-
-    #[test]
-    fn a_bound_flow_takes_a_seat_too_and_says_so_again() {
-        let flows = [
-            flow("10.0.0.2", "10.0.0.3", "80", "br0"),
-            flow("10.0.0.2", "10.0.0.3", "81", "br0"),
-            flow("10.0.0.2", "10.0.1.3", "80", ""),
-            flow("fd00::2", "fd00::3", "80", "br1"),
-            flow("fd00::2", "fd00:1::3", "80", ""),
-        ];
-        let all = SetEntry::all(&flows);
-        let shown: Vec<String> = all.iter().map(SetEntry::show).collect();
-        let expected = [
-            "add oci-link4 10.0.0.2,tcp:80,10.0.0.3",
-            "add oci-link4 10.0.0.2,tcp:81,10.0.0.3",
-            "add oci-link4-routed 10.0.0.2,tcp:80,10.0.1.3",
-            "add oci-link6 fd00::2,tcp:80,fd00::3",
-            "add oci-link6-routed fd00::2,tcp:80,fd00:1::3",
-            "add oci-link4-at 10.0.0.2,br0",
-            "add oci-link6-at fd00::2,br1",
-        ];
-        assert_eq!(shown, expected);
-
-        let mut seats: HashMap<_, Vec<_>> = HashMap::new();
-        for (ip, bridge) in all.iter().filter_map(SetEntry::as_seat) {
-            seats.entry(ip).or_default().push(bridge);
-        }
-        let again: Vec<Flow> = all.iter().flat_map(|entry| entry.as_flows(&seats)).collect();
-        assert_eq!(again, flows);
-        let unseated = all[0].as_flows(&HashMap::new());
-        assert_eq!(unseated, [Flow { bridge: None, ..flows[0] }], "it would with any seat");
-        let recipients: HashSet<_> = all.iter().map(SetEntry::recipient).collect();
-        assert_eq!(recipients, flows.iter().map(|flow| flow.from).collect());
-    }
-
-    #[test]
-    fn a_range_is_an_entry_for_each_port_once() {
-        let (from, to) = ("10.0.0.2", "10.0.0.3");
-        let flows = [flow(from, to, "80", ""), flow(from, to, "79-82", "")];
-        let shown: Vec<String> = SetEntry::all(&flows).iter().map(SetEntry::show).collect();
-        let expected = [80, 79, 81, 82]
-            .map(|number| format!("add oci-link4-routed 10.0.0.2,tcp:{number},10.0.0.3"));
-        assert_eq!(shown, expected);
-        assert_eq!(SetEntry::all(&[flow(from, to, "1-65535", "")]).len(), 65_535);
-    }
-
-    #[test]
-    fn many_neighbours_are_read_as_a_range() {
-        let (from, to) = ("10.0.0.2", "10.0.0.3");
-        let wide = [flow(from, to, "1000-1016", "br0"), flow(from, to, "1000-1016", "")];
-        let few = [flow(from, to, "80", ""), flow(from, to, "81", ""), flow(to, from, "82", "")];
-        let each: Vec<Flow> = wide
-            .iter()
-            .flat_map(|wide| {
-                let single = |number: u16| flow(from, to, &number.to_string(), "");
-                wide.ports.numbers().rev().map(move |n| Flow { bridge: wide.bridge, ..single(n) })
-            })
-            .chain(few)
-            .collect();
-        let mut found = with_ranges(&each);
-        found.sort_by_key(ToString::to_string);
-        let mut expected = [&wide[..], &few].concat();
-        expected.sort_by_key(ToString::to_string);
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn a_bound_flow_passes_only_where_its_recipient_sits() {
-        let at = |end| {
-            format!(
-                "-m set --match-set oci-link6-at {end},src -m set --match-set oci-link6-at {end},dst "
-            )
-        };
-        let rule = |set: &str, at: &str| {
-            [
-                format!("-A OCI-LINK -m set --match-set {set} src,dst,dst {at}-j ACCEPT"),
-                format!(
-                    "-A OCI-LINK -m conntrack --ctstate ESTABLISHED -m set --match-set {set} \
-                     dst,src,src {at}-j ACCEPT"
-                ),
-            ]
-        };
-        let bound = |set| {
-            let [there, _] = rule(set, &at("src"));
-            let [_, back] = rule(set, &at("dst"));
-            vec![there, back]
-        };
-        let mark = "-A OCI-LINK -m mark --mark 0x10000000/0x10000000 ";
-        let ported = bound("oci-link6-port").into_iter();
-        let ported = ported.map(|rule| rule.replace("-A OCI-LINK ", mark)).collect();
-        let routed = rule("oci-link6-routed", "").to_vec();
-        assert_eq!(rules(Family::V6), [ported, bound("oci-link6"), routed].concat());
-        assert_eq!(outdated(Family::V6), rule("oci-link6", ""));
-    }
-}
+mod tests;

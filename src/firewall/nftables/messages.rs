@@ -1,10 +1,10 @@
 //! The netlink messages of `nf_tables` (`linux/netfilter/nf_tables.h`): transactions and set
 //! elements.
 
-use super::sets::{LONGEST_TICK, NftSet, write_lapse};
+use super::sets::{LONGEST_TICK, NftSet, write_lapse, write_timeout};
 use crate::error::Result;
 use crate::firewall::elements::{Element, TIMED};
-use crate::model::{BridgeName, Family, Flow, OnBridge, PortRange, Protocol};
+use crate::model::{BridgeName, Crossing, Family, Flow, OnBridge, PortRange, Protocol};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body, text};
 use crate::sys::net::netlink::uapi::{
     NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_SUBSYS_NFTABLES, NFPROTO_INET,
@@ -16,6 +16,7 @@ use crate::sys::net::netlink::uapi::{
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::IFNAMSIZ;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 /// The name of our table.
 pub(crate) const TABLE: &str = "oci-link";
@@ -195,7 +196,7 @@ fn by_set(
     elements: &[Element<Flow>],
     together: usize,
 ) -> impl Iterator<Item = (NftSet, Vec<&Element<Flow>>)> + '_ {
-    NftSet::ALL.into_iter().flat_map(move |set| {
+    NftSet::every().flat_map(move |set| {
         let of_set = |element: &&Element<Flow>| NftSet::of(&element.key) == set;
         let elements: Vec<&Element<Flow>> = elements.iter().filter(of_set).collect();
         let some = elements.chunks(together).map(|some| (set, some.to_vec()));
@@ -213,9 +214,14 @@ pub(crate) fn elements<'a>(
 /// The comment of a listed element, with [`TIMED`] if it has a timeout. `None` if it is about to lapse.
 pub(crate) fn standing_comment(item: &Attributes<'_>) -> Option<String> {
     let comment = item.get(NFTA_SET_ELEM_USERDATA).and_then(comment).unwrap_or_default();
-    let Some(left) = item.get(NFTA_SET_ELEM_EXPIRATION) else { return Some(comment.to_owned()) };
-    let left = left.try_into().map_or(0, u64::from_be_bytes);
+    let Some(left) = remaining(item) else { return Some(comment.to_owned()) };
     (left > LONGEST_TICK).then(|| format!("{comment} {TIMED}").trim_start().to_owned())
+}
+
+/// The time that a listed element has left, if it has a timeout.
+fn remaining(item: &Attributes<'_>) -> Option<Duration> {
+    let left = item.get(NFTA_SET_ELEM_EXPIRATION)?;
+    Some(Duration::from_millis(left.try_into().map_or(0, u64::from_be_bytes)))
 }
 
 /// Parses an element of `set`. Returns `None` if its key is not a flow, or if it is about to lapse.
@@ -224,7 +230,8 @@ pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow
     let (bridge, key) = if set.bridged {
         let (name, rest) = key.split_at_checked(IFNAMSIZ)?;
         let name = interface_name(name)?;
-        (Some(OnBridge { name, by_port: set.by_port, ports: None }), rest)
+        let (by_port, crossing) = (set.by_port, set.crossing);
+        (Some(OnBridge { by_port, crossing, ..name.into() }), rest)
     } else {
         (None, key)
     };
@@ -243,13 +250,22 @@ pub(crate) fn element(set: NftSet, item: &Attributes<'_>) -> Option<Element<Flow
     let [protocol, _, _, _, high, low, ..] = *rest else { return None };
     let protocol = Protocol::from_number(protocol)?;
     let ports = PortRange::single(u16::from_be_bytes([high, low]), protocol)?;
-    Some(Element { key: Flow { from, to, ports, bridge }, comment: standing_comment(item)? })
+    let (mut comment, mut left) = (standing_comment(item)?, None);
+    if set.crossing != Crossing::Within {
+        // Elsewhere, another program gave it the timeout.
+        comment = comment.trim_end_matches(TIMED).trim_end().to_owned();
+        left = remaining(item);
+    }
+    Some(Element { key: Flow { from, to, ports, bridge }, comment, left })
 }
 
 fn write_elements(body: &mut Body<'_>, set: NftSet, elements: &[&Element<Flow>]) {
     list_of(body, set, elements, |item, element| {
         write_key(item, &element.key);
         write_comment(item, NFTA_SET_ELEM_USERDATA, &element.comment);
+        if let Some(left) = element.left {
+            write_timeout(item, left);
+        }
     });
 }
 

@@ -50,14 +50,20 @@ pub(super) struct InstalledRange {
     pub(super) rule: Option<RangeRule>,
 }
 
+/// Whether a flow is to a range of ports, and needs rules. A rule has no timeout: a flow between hosts has an element
+/// for each port.
+fn is_range(flow: &Flow) -> bool {
+    !flow.ports.is_single() && !flow.crosses()
+}
+
 /// Whether one of the flows is to a range of ports.
 pub(super) fn has_range(flows: &[Flow]) -> bool {
-    flows.iter().any(|flow| !flow.ports.is_single())
+    flows.iter().any(is_range)
 }
 
 /// The rules for the ranges among `flows`, in order. Flows to single ports need none.
 pub(super) fn rules(flows: &[Flow]) -> impl Iterator<Item = RangeRule> + '_ {
-    let ranges = flows.iter().filter(|flow| !flow.ports.is_single());
+    let ranges = flows.iter().filter(|flow| is_range(flow));
     ranges.flat_map(|flow| [false, true].map(|back| RangeRule { flow: *flow, back }))
 }
 

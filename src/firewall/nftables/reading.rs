@@ -2,7 +2,7 @@
 
 use super::messages::{ask_for_elements, ask_for_these, element, elements};
 use super::sets::NftSet;
-use super::{complaint, table};
+use super::{complaint, found};
 use crate::error::Result;
 use crate::firewall::elements::Element;
 use crate::model::{Flow, OwnerTag};
@@ -13,12 +13,12 @@ use crate::sys::net::netlink::{Netlink, NetlinkError};
 /// Lists the elements of all sets. A missing table gives an empty list.
 pub(super) fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
     let mut all = Vec::new();
-    for set in NftSet::ALL {
+    for set in NftSet::every() {
         let answer = link.ask(&ask_for_elements(set), |message| {
             all.extend(standing(message, set));
         })?;
         match answer {
-            Err(refusal) if !table::is_absent(refusal) => return Err(complaint(refusal)),
+            Err(refusal) if !found::is_absent(refusal) => return Err(complaint(refusal)),
             _ => {}
         }
     }
@@ -64,7 +64,7 @@ pub(super) fn existing(
             link.ask_each(&asked.one_by_one(), |answer| match answer.code() {
                 Some(code) if answer.kind == NLMSG_ERROR => {
                     let refusal = NetlinkError { sequence: answer.sequence, code };
-                    if !table::is_absent(refusal) {
+                    if !found::is_absent(refusal) {
                         refused = Err(complaint(refusal));
                     }
                 }

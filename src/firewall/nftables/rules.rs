@@ -9,25 +9,24 @@ use crate::firewall::bridge::BOUND;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Body, family_number};
 use crate::sys::net::netlink::uapi::{
-    NFT_CMP_EQ, NFT_CMP_GTE, NFT_CMP_LTE, NFT_CMP_NEQ, NFT_CT_STATE, NFT_CT_STATUS,
-    NFT_LOOKUP_F_INV, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_MARK, NFT_META_NFPROTO,
-    NFT_META_OIFNAME, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT,
-    NFT_REG32_00, NFT_REG32_SIZE, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK,
-    NFTA_BITWISE_SREG, NFTA_BITWISE_XOR, NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_CT_DREG,
-    NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME,
-    NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_FLAGS, NFTA_LOOKUP_SET,
-    NFTA_LOOKUP_SREG, NFTA_META_DREG, NFTA_META_KEY, NFTA_META_SREG, NFTA_PAYLOAD_BASE,
-    NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET, NFTA_VERDICT_CHAIN,
-    NFTA_VERDICT_CODE,
+    NFT_CMP_EQ, NFT_CMP_GTE, NFT_CMP_LTE, NFT_CMP_NEQ, NFT_CT_DIRECTION, NFT_CT_STATE,
+    NFT_CT_STATUS, NFT_LOOKUP_F_INV, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_MARK,
+    NFT_META_NFPROTO, NFT_META_OIFNAME, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER,
+    NFT_REG_VERDICT, NFT_REG32_00, NFT_REG32_SIZE, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN,
+    NFTA_BITWISE_MASK, NFTA_BITWISE_SREG, NFTA_BITWISE_XOR, NFTA_CMP_DATA, NFTA_CMP_OP,
+    NFTA_CMP_SREG, NFTA_CT_DREG, NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA,
+    NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_FLAGS,
+    NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG, NFTA_META_DREG, NFTA_META_KEY, NFTA_META_SREG,
+    NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET,
+    NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
 };
 use nix::libc::{IPPROTO_ICMPV6, NF_ACCEPT, NF_DROP, NFT_JUMP};
 
 /// The number of registers that the name of an interface takes.
-const NAME_WORDS: u32 = 4;
+pub(super) const NAME_WORDS: u32 = 4;
 /// `NF_CT_STATE_BIT(IP_CT_ESTABLISHED)`: packets in both directions have been seen.
 const ESTABLISHED: u32 = 1 << 1;
-/// ICMPv6 types of neighbor discovery: solicitation and advertisement. The chain of the iptables backend accepts
-/// them too.
+/// ICMPv6 types of neighbor discovery: solicitation and advertisement.
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 /// The hop limit of neighbor discovery (RFC 4861, 7.1). A router lowers it before it forwards a packet.
@@ -79,6 +78,10 @@ pub(crate) enum Expression {
     Status {
         to: u32,
     },
+    /// The direction of a tracked packet. A rule with it does not match others.
+    Direction {
+        to: u32,
+    },
     Mask {
         register: u32,
         mask: u32,
@@ -120,7 +123,7 @@ pub(crate) fn rules(bridges: &[BridgeName]) -> Vec<Rule> {
             (true, false, " on a bridge"),
             (false, false, ""),
         ] {
-            let set = NftSet { family, bridged, by_port };
+            let set = NftSet::within(family, bridged, by_port);
             all.push(Rule::new(&format!("{name}{place}, there"), there(set)));
             all.push(Rule::new(&format!("{name}{place}, back"), back(set)));
         }
@@ -271,7 +274,7 @@ impl Expression {
         match self {
             Self::Meta { .. } | Self::SetMark { .. } => "meta",
             Self::Payload { .. } => "payload",
-            Self::State { .. } | Self::Status { .. } => "ct",
+            Self::State { .. } | Self::Status { .. } | Self::Direction { .. } => "ct",
             Self::Mask { .. } | Self::SetBits { .. } => "bitwise",
             Self::Compare { .. } => "cmp",
             Self::Lookup { .. } | Self::LookupMissing { .. } => "lookup",
@@ -293,6 +296,9 @@ impl Expression {
             }
             Self::Status { to } => {
                 data.number(NFTA_CT_DREG, *to).number(NFTA_CT_KEY, NFT_CT_STATUS);
+            }
+            Self::Direction { to } => {
+                data.number(NFTA_CT_DREG, *to).number(NFTA_CT_KEY, NFT_CT_DIRECTION);
             }
             Self::Mask { register, mask } => bitwise(data, *register, *mask, 0),
             Self::SetBits { register, bits } => bitwise(data, *register, !bits, *bits),

@@ -3,35 +3,40 @@
 //! A packet that is not tracked has no status, and a rule that asks for it does not match. So each rule for
 //! packets to a port is followed by one for packets that are not tracked.
 
+use super::crossing;
+use super::outside;
 use super::rules::{Expression, Rule, equals, has_mark, rules};
+use super::tracked::{ANSWERS, NOT_TRACKED, is_foreign, state_has, state_lacks};
 use crate::firewall::bridge::{ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::nftables::messages::interface;
 use crate::firewall::walls::Walls;
 use crate::model::BridgeName;
 use crate::sys::net::netlink::uapi::{
-    NFT_CMP_NEQ, NFT_META_IIFNAME, NFT_META_MARK, NFT_META_OIFNAME, NFT_REG32_00 as REGISTER,
+    NFT_META_IIFNAME, NFT_META_MARK, NFT_META_OIFNAME, NFT_REG32_00 as REGISTER,
 };
 use nix::libc::NF_DROP;
 
-/// `NF_CT_STATE_BIT` of `IP_CT_ESTABLISHED` and of `IP_CT_RELATED`.
-const ANSWERS: u32 = 1 << 1 | 1 << 2;
-/// `NF_CT_STATE_INVALID_BIT` and `NF_CT_STATE_UNTRACKED_BIT`.
-const NOT_TRACKED: u32 = 1 | 1 << 6;
-/// `IPS_DST_NAT`.
-const DST_NAT: u32 = 1 << 5;
 /// What the names of these rules begin with.
 pub(super) const PREFIX: &str = "isolated, ";
 
 /// All rules of the chain in order: those for links and bridges, then those for single containers.
 pub(super) fn all_rules(walls: &Walls) -> Vec<Rule> {
     let mut all = rules(&walls.bridges);
+    if walls.crosses {
+        // Behind the administrator's chain.
+        all.splice(1..1, crossing::rules());
+    }
     all.extend(gate_rules(&walls.gates));
+    all.extend(outside::rules(&walls.outside));
     all
 }
 
 /// The number of rules that [`all_rules`] returns.
 pub(super) fn count_all(walls: &Walls) -> usize {
-    super::rules::count(&walls.bridges) + count(&walls.gates)
+    super::rules::count(&walls.bridges)
+        + count(&walls.gates)
+        + outside::count(&walls.outside)
+        + if walls.crosses { crossing::COUNT } else { 0 }
 }
 
 /// The rules for containers on the bridges `gates`. Empty if there are none.
@@ -81,32 +86,6 @@ fn count(gates: &[BridgeName]) -> usize {
     if gates.is_empty() { 0 } else { 2 + 4 * ways.sum::<usize>() }
 }
 
-/// Matches packets of tracked connections that are neither answers nor for a published port.
-fn is_foreign() -> Vec<Expression> {
-    let status = vec![
-        Expression::Status { to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: DST_NAT },
-        equals(vec![0; 4]),
-    ];
-    [state_lacks(ANSWERS), status].concat()
-}
-
-fn state_lacks(bits: u32) -> Vec<Expression> {
-    vec![
-        Expression::State { to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: bits },
-        equals(vec![0; 4]),
-    ]
-}
-
-fn state_has(bits: u32) -> Vec<Expression> {
-    vec![
-        Expression::State { to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: bits },
-        Expression::Compare { register: REGISTER, operator: NFT_CMP_NEQ, value: vec![0; 4] },
-    ]
-}
-
 /// The interfaces by which packets come from a bridge or are routed to it, the bridge and its VLANs, each with what
 /// matches it as the value of `key`.
 fn ways(gate: &BridgeName, key: u32) -> Vec<(String, Vec<Expression>)> {
@@ -149,7 +128,9 @@ mod tests {
             let rules = gate_rules(gates);
             assert_eq!(rules.len(), count(gates));
             let walls = Walls::of(&names).with_gates(gates);
-            assert_eq!(all_rules(&walls).len(), count_all(&walls));
+            for walls in [Walls { crosses: true, ..walls.clone() }, walls] {
+                assert_eq!(all_rules(&walls).len(), count_all(&walls));
+            }
             let mut comments: Vec<&String> = rules.iter().map(|rule| &rule.comment).collect();
             comments.sort();
             comments.dedup();

@@ -1,9 +1,11 @@
 //! The part of the table that all owners share: its sets, its chain and the rules of the chain.
 
 use super::complaint;
+use super::crossing;
 pub(crate) use super::found::is_absent;
 use super::found::{CHAIN, Found, PRIORITY, State, rules_of};
 use super::messages::{RANGES, TABLE, Transaction, USER, about_table, message_type, write_comment};
+use super::outside;
 use super::owner::refused;
 use super::rules::{Rule, rules};
 use super::separation::{self, all_rules, count_all};
@@ -42,8 +44,8 @@ const NAME_LENGTH: u32 = 16;
 /// `walls`, in order, all of ours are deleted and created again.
 pub(crate) fn make(link: &mut Netlink, walls: &Walls, strays: Strays) -> Result<()> {
     let Found { ours: mut there, mut strays } = Found::read(link, strays)?;
-    let wanted = all_rules(&with_found(walls, &there));
-    let older = older_sets(link)?;
+    let walls = &with_found(walls, &there);
+    let (wanted, older) = (all_rules(walls), older_sets(link)?);
     let mut transaction = Transaction::default();
     transaction.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |body| {
         body.number(NFTA_TABLE_FLAGS, 0);
@@ -60,8 +62,16 @@ pub(crate) fn make(link: &mut Netlink, walls: &Walls, strays: Strays) -> Result<
             body.text(NFTA_RULE_CHAIN, chain).bytes(NFTA_RULE_HANDLE, handle);
         });
     }
-    for (number, set) in (1..).zip(NftSet::ALL).filter(|(_, set)| !older.contains(set)) {
-        transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| describe(set, number, body));
+    let between: &[NftSet] = if walls.crosses { &NftSet::BETWEEN_HOSTS } else { &[] };
+    let sets = NftSet::ALL.iter().chain(between).filter(|set| !older.contains(set));
+    for (number, set) in (2..).zip(sets) {
+        transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| describe(*set, number, body));
+    }
+    if walls.crosses {
+        transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| {
+            body.text(NFTA_SET_NAME, crossing::BRIDGES).number(NFTA_SET_KEY_TYPE, INTERFACE);
+            body.number(NFTA_SET_KEY_LEN, NAME_LENGTH).number(NFTA_SET_ID, 1);
+        });
     }
     for chain in [USER, RANGES] {
         transaction.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |body| {
@@ -97,9 +107,10 @@ pub(crate) fn delete(link: &mut Netlink) -> Result<bool> {
         for chain in [CHAIN, RANGES] {
             remove_chain(&mut transaction, chain);
         }
-        for set in NftSet::ALL {
+        let sets = NftSet::ALL.into_iter().map(NftSet::name);
+        for name in sets.chain(crossing::sets_there(link)?) {
             transaction.message(NFT_MSG_DELSET, 0, |body| {
-                body.text(NFTA_SET_NAME, set.name());
+                body.text(NFTA_SET_NAME, name);
             });
         }
     } else {
@@ -181,7 +192,10 @@ pub(crate) fn separates(link: &mut Netlink, bridges: &[BridgeName]) -> Result<bo
     }
     let there = Found::read(link, Strays::Total)?.ours;
     let is_gate = |name: &str| {
-        name.strip_prefix(Rule::MARK).is_some_and(|name| name.starts_with(separation::PREFIX))
+        let is_gate = |name: &str| name.starts_with(separation::PREFIX);
+        name.strip_prefix(Rule::MARK).is_some_and(is_gate)
+            || crossing::is_rule(name)
+            || outside::is_rule(name)
     };
     let wanted = rules(bridges);
     let there = there.iter().map(|(_, name)| name).filter(|name| !is_gate(name));
@@ -200,17 +214,22 @@ fn has_all_rules(link: &mut Netlink, walls: &Walls, strays: Strays) -> Result<bo
     Ok(same && strays.is_empty())
 }
 
-/// The walls with the gates of the rules `there`, which another state directory may have made.
+/// The walls with what the rules `there` are for besides, which another state directory may have made: gates, and flows
+/// between hosts.
 fn with_found(walls: &Walls, there: &[(Vec<u8>, String)]) -> Walls {
     let gates: Vec<BridgeName> =
         there.iter().filter_map(|(_, comment)| separation::gate_of(comment)).collect();
-    walls.clone().with_gates(&gates)
+    let mut walls = walls.clone().with_gates(&gates);
+    walls.crosses |= there.iter().any(|(_, comment)| crossing::is_rule(comment));
+    walls
 }
 
 /// Removes all rules that isolate. Links stay.
 pub(crate) fn release(link: &mut Netlink) -> Result<()> {
     let known = rules(&[]);
-    let is_known = |comment: &str| known.iter().any(|rule| rule.comment == comment);
+    let is_known = |comment: &str| {
+        known.iter().any(|rule| rule.comment == comment) || crossing::is_rule(comment)
+    };
     let mut transaction = Transaction::default();
     let there = Found::read(link, Strays::Total)?.ours;
     for (handle, _) in there.iter().filter(|(_, comment)| !is_known(comment)) {

@@ -9,6 +9,7 @@ use super::jump_order;
 use super::separation::{ISOLATE, gates_of, separation};
 use super::strays::{is_jump_to_owner, leads_to, take_out};
 use crate::error::{Error, Failures, Result};
+use crate::firewall::outside::Outside;
 use crate::firewall::setup_cache::SetupCache;
 use crate::firewall::strays::Strays;
 use crate::firewall::walls::Walls;
@@ -37,6 +38,17 @@ pub(crate) struct Static {
     pub(crate) outdated: fn(Family) -> Vec<String>,
     /// Rules that another backend may have there.
     pub(crate) others: fn(Family) -> Vec<String>,
+    /// What flows between hosts need, of a backend that has them.
+    pub(crate) between: Option<Between>,
+}
+
+/// What flows between hosts need of the base chain. It is made with the first such flow.
+#[derive(Debug)]
+pub(crate) struct Between {
+    /// Creates what the rules need.
+    pub(crate) prepare: fn(Family) -> Result<()>,
+    /// The rules for a family.
+    pub(crate) rules: fn(Family) -> Vec<String>,
 }
 
 /// Creates the base chain and stores in the cache that it did.
@@ -57,6 +69,7 @@ impl Base {
             count: 0,
             outdated: |_| Vec::new(),
             others: |_| Vec::new(),
+            between: None,
         };
         Self { memory, own }
     }
@@ -108,11 +121,12 @@ impl Base {
         if walls.bridges.is_empty() {
             return Ok(());
         }
-        // A jump to a chain is a use of it too.
-        let separated = separation(&walls).len() + 1;
         let mut uses = Vec::new();
         for family in host_families() {
-            let shared = self.noted(family)?.count(family) + self.own.count + 3;
+            let crossing = if walls.crosses { self.rules_between(family).len() } else { 0 };
+            let shared = self.noted(family)?.count(family) + self.own.count + crossing + 3;
+            // A jump to a chain is a use of it too.
+            let separated = separation(&walls.of_family(family)).len() + 1;
             uses.extend([(family, BASE, shared), (family, ISOLATE, separated)]);
         }
         let stands = jump_order::have_uses(&mut Netlink::netfilter()?, &uses)?;
@@ -146,9 +160,12 @@ impl Base {
     /// Isolates exactly `bridges`: their containers reach each other by links only.
     ///
     /// Does nothing if the cache says that it was done.
-    pub(crate) fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
+    pub(crate) fn isolate(&self, bridges: &[BridgeName], outside: &Outside) -> Result<()> {
         let now = self.walls()?;
-        if now.bridges == bridges { Ok(()) } else { self.separate(&now.with_bridges(bridges)) }
+        if now.isolate(bridges, outside) {
+            return Ok(());
+        }
+        self.separate(&now.with_bridges(bridges, outside))
     }
 
     /// Judges the packets of isolated containers on `gates` too.
@@ -167,9 +184,15 @@ impl Base {
         }
         for family in host_families() {
             let tool = Tool::find(family)?;
-            self.apply(tool, &tool.list()?, &Walls::default(), Strays::Total)?;
+            let walls = self.walls()?.without_isolation();
+            self.apply(tool, &tool.list()?, &walls, Strays::Total)?;
         }
-        self.memory.note_walls(NOTE, &Walls::default())
+        self.memory.note_walls(NOTE, &self.walls()?.without_isolation())
+    }
+
+    /// Creates what flows between hosts need, and all else that is missing.
+    pub(crate) fn cross(&self) -> Result<()> {
+        self.separate(&Walls { crosses: true, ..self.walls()? })
     }
 
     fn separate(&self, walls: &Walls) -> Result<()> {
@@ -207,10 +230,17 @@ impl Base {
     }
 
     /// The rules that accept in the base chain.
-    fn own_rules(&self, family: Family, discovery: Discovery) -> Vec<String> {
+    fn own_rules(&self, family: Family, discovery: Discovery, crosses: bool) -> Vec<String> {
         let mut rules = discovery.rules(family);
         rules.extend((self.own.rules)(family));
+        if crosses {
+            rules.extend(self.rules_between(family));
+        }
         rules
+    }
+
+    fn rules_between(&self, family: Family) -> Vec<String> {
+        self.own.between.as_ref().map_or_else(Vec::new, |between| (between.rules)(family))
     }
 
     /// The transaction from the listing `there` that creates the missing shared rules and removes `strays`. Empty
@@ -223,15 +253,16 @@ impl Base {
         strays: Strays,
         discovery: Discovery,
     ) -> String {
-        let rules = self.own_rules(family, discovery);
+        let rules = self.own_rules(family, discovery, walls.crosses);
         let mut outdated = discovery.outdated(family);
         outdated.extend((self.own.outdated)(family));
         let jumps = [JUMP_TO_USER, JUMP_TO_LINKS, JUMP_TO_ISOLATE].map(str::to_owned);
-        let known = [&jumps, &rules[..], &outdated, &(self.own.others)(family)].concat();
+        let others = [(self.own.others)(family), self.rules_between(family)].concat();
+        let known = [&jumps, &rules[..], &outdated, &others].concat();
         let is_ours = |line: &str| known.iter().any(|own| own == line) || is_jump_to_owner(line);
         let text = take_out(&mut there, BASE, strays, is_ours)
             + &take_out(&mut there, LINKS, strays, is_jump_to_owner);
-        text + &missing(&there, self.own.chains, &rules, &outdated, walls)
+        text + &missing(&there, self.own.chains, &rules, &outdated, &walls.of_family(family))
     }
 
     /// What the rules for neighbor discovery ask for on this host: what those in the listing `there` ask for, else
@@ -274,6 +305,9 @@ impl Base {
     fn make_isolating(&self, tool: Tool, walls: &Walls, strays: Strays) -> Result<()> {
         let there = tool.list()?;
         (self.own.prepare)(tool.family, &there)?;
+        if let Some(between) = self.own.between.as_ref().filter(|_| walls.crosses) {
+            (between.prepare)(tool.family)?;
+        }
         let walls = walls.clone().with_gates(&gates_of(&there));
         self.apply(tool, &there, &walls, strays)?;
         if self.is_remembered(tool.family)? {

@@ -134,7 +134,7 @@ pub(crate) fn isolates(there: &[String], bridges: &[BridgeName]) -> bool {
         there.iter().filter(|line| line.starts_with(&start)).collect()
     };
     let last = in_chain(BASE).last().is_some_and(|line| *line == JUMP_TO_ISOLATE);
-    let walls = Walls { bridges: bridges.to_vec(), gates: Vec::new() };
+    let walls = Walls { bridges: bridges.to_vec(), ..Walls::default() };
     let drops = in_chain(ISOLATE).into_iter().filter(|rule| is_between_bridges(rule));
     last && drops.eq(&separation(&walls))
 }

@@ -59,7 +59,7 @@ fn bridge_of(jump: &str, name: &str) -> Option<OnBridge> {
     };
     let (enters, leaves) = place.split_once(" -o ")?;
     let name = BridgeName::new(enters).ok().filter(|_| enters == leaves)?;
-    Some(OnBridge { name, by_port, ports: None })
+    Some(OnBridge { by_port, ..name.into() })
 }
 
 /// The flow that the first rule of a pair permits; `None` for the second rule.

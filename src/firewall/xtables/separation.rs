@@ -6,6 +6,7 @@
 //! OCI-LINK-ISOLATE   to an isolated port: take the mark off
 //! OCI-LINK-ISOLATE   out by a bridge with isolated ports or by a VLAN of it, likewise: mark it
 //! OCI-LINK-ISOLATE   -i br -o br -j DROP          one per pair of isolated bridges
+//! OCI-LINK-ISOLATE   between a bridge of a network that is routed between hosts, and other hosts: DROP
 //! ```
 //!
 //! The marks of the first three rules are those of the table of family `bridge`, which knows the port of a
@@ -14,6 +15,7 @@
 //! marks in connections and restores them. So the second rule is about bridged packets only.
 
 use crate::firewall::bridge::{ISOLATED_IN, ISOLATED_OUT};
+use crate::firewall::outside::Outside;
 use crate::firewall::walls::Walls;
 use crate::model::BridgeName;
 
@@ -53,6 +55,28 @@ pub(crate) fn separation(walls: &Walls) -> Vec<String> {
     let bridges = &walls.bridges;
     let pairs = bridges.iter().flat_map(|from| bridges.iter().map(move |to| (from, to)));
     all.extend(pairs.map(|(from, to)| format!("-A {ISOLATE} -i {from} -o {to} -j DROP")));
+    all.extend(from_outside(&walls.outside));
+    all
+}
+
+/// The rules between bridges and other hosts, of one family. What comes to a bridge is dropped unless it answers or is
+/// for a published port; what goes from it to other hosts unless it answers; and what has an address of its network
+/// and comes in elsewhere.
+fn from_outside(outside: &Outside) -> Vec<String> {
+    let mut all = Vec::new();
+    for (bridge, network) in &outside.inside {
+        let to = format!("-A {ISOLATE} -d {network} ! -i {bridge} -o {bridge} -m conntrack");
+        all.push(format!("{to} ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"));
+        all.push(format!("{to} ! --ctstate DNAT --ctdir ORIGINAL -j DROP"));
+        all.push(format!("-A {ISOLATE} -s {network} ! -i {bridge} -j DROP"));
+    }
+    for bridge in outside.bridges() {
+        for network in &outside.declared {
+            let from = format!("-A {ISOLATE} -d {network} -i {bridge} ! -o {bridge} -m conntrack");
+            all.push(format!("{from} ! --ctstate RELATED,ESTABLISHED -j DROP"));
+            all.push(format!("{from} --ctdir ORIGINAL -j DROP"));
+        }
+    }
     all
 }
 
@@ -111,5 +135,26 @@ mod tests {
         assert_eq!(gates_of(&rules), names);
         let between: Vec<&String> = rules.iter().filter(|rule| is_between_bridges(rule)).collect();
         assert_eq!(between, [expected[8]]);
+    }
+
+    #[test]
+    fn a_bridge_is_separated_from_other_hosts_by_destination_too() {
+        let mut walls = Walls::default();
+        for line in ["br0 10.10.1.0/24", "br0 fd10:1::/64", "/ 10.10.2.0/24"] {
+            walls.outside.add(line);
+        }
+        let rules = separation(&walls.of_family(crate::model::Family::V4));
+        let expected = [
+            "-A OCI-LINK-ISOLATE -d 10.10.1.0/24 ! -i br0 -o br0 -m conntrack ! --ctstate \
+             RELATED,ESTABLISHED,DNAT -j DROP",
+            "-A OCI-LINK-ISOLATE -d 10.10.1.0/24 ! -i br0 -o br0 -m conntrack ! --ctstate DNAT \
+             --ctdir ORIGINAL -j DROP",
+            "-A OCI-LINK-ISOLATE -s 10.10.1.0/24 ! -i br0 -j DROP",
+            "-A OCI-LINK-ISOLATE -d 10.10.2.0/24 -i br0 ! -o br0 -m conntrack ! --ctstate \
+             RELATED,ESTABLISHED -j DROP",
+            "-A OCI-LINK-ISOLATE -d 10.10.2.0/24 -i br0 ! -o br0 -m conntrack --ctdir ORIGINAL -j DROP",
+        ];
+        assert_eq!(rules, expected);
+        assert_eq!(separation(&walls.of_family(crate::model::Family::V6)).len(), 3);
     }
 }

@@ -3,7 +3,7 @@
 use super::Journal;
 use crate::error::{Kind, Result};
 use crate::firewall::walls::Walls;
-use crate::firewall::{Firewall, InstalledRules, OwnerScope};
+use crate::firewall::{Firewall, InstalledRules, Outside, OwnerScope};
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,7 +86,7 @@ impl Firewall for MemoryFirewall {
         })
     }
 
-    fn isolate(&self, bridges: &[BridgeName]) -> Result<()> {
+    fn isolate(&self, bridges: &[BridgeName], _: &Outside) -> Result<()> {
         self.call("isolate", |kernel| {
             if kernel.isolated != bridges {
                 bridges.clone_into(&mut kernel.isolated);
@@ -187,6 +187,7 @@ impl Firewall for MemoryFirewall {
         self.call("walls", |kernel| Walls {
             bridges: kernel.isolated.clone(),
             gates: kernel.guarded.clone(),
+            ..Walls::default()
         })
     }
 }

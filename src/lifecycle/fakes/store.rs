@@ -306,6 +306,7 @@ fn wants(record: &Record, text: &str) -> bool {
             Some(Meaning::Name) | None => None,
         };
         link_state.link.source.as_str() == text
+            || link_state.there.as_ref().is_some_and(|run| run.key() == text)
             || source.into_iter().chain(meant).any(|id| id.key() == text)
     })
 }

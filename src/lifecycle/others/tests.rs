@@ -3,11 +3,10 @@
 use super::*;
 use crate::cluster::spool::{PeerKey, PeerRecord, check};
 use crate::config::Config;
-use crate::error::{Error, Kind};
 use crate::lifecycle::fakes::{Scene, own};
-use crate::lifecycle::remote::explain;
-use crate::link::Refusal;
-use crate::model::sample::reference;
+use crate::lifecycle::lookup::{Requester, candidates};
+use crate::link::Candidate;
+use crate::model::{DeclaredBy, OwnerTag, PeerRun, Record};
 use crate::store::{Change, Commit};
 use std::fs;
 
@@ -89,41 +88,67 @@ fn fresh(scene: &Scene) {
     Mirror::open(scene.host.directory()).unwrap().put_view(view.as_bytes()).unwrap();
 }
 
-/// What a start without the source `name` is refused with.
-fn refusal(scene: &Scene, name: &str) -> String {
-    let source = reference(name);
-    let missing = Error::from(Refusal::NoSuchContainer(source.clone()));
-    let error = explain(&scene.host, [&source].into_iter(), missing);
-    format!("{} {error}", error.kind as i32)
+/// What `link` of a new container means.
+fn meant(scene: &Scene, link: &str) -> String {
+    shown(scene, &own("web", "", &["10.10.0.9/16"]).linked(&[link]))
+}
+
+fn shown(scene: &Scene, web: &Record) -> String {
+    let found = candidates(&scene.host, Requester::of(web), &web.links).unwrap();
+    match &found[0] {
+        Candidate::There(there) => there.record.run().unwrap().key(),
+        Candidate::NotThere(why) => why.to_string(),
+        Candidate::OnHosts(all) => all.join(" "),
+        other => format!("{other:?}"),
+    }
 }
 
 #[test]
-fn a_missing_source_that_other_hosts_have_is_explained() {
+fn a_name_is_looked_for_here_first() {
     let scene = scene();
-    let unknown = "4 could not get container for cache: No such container: cache";
-    assert_eq!(refusal(&scene, "cache"), unknown);
+    assert_eq!(meant(&scene, "cache"), "Missing");
     mirrored(&scene, "b", "6f", "cache", r#""10.10.2.2""#);
-    assert_eq!(refusal(&scene, "cache"), unknown, "a view that is too old says nothing");
+    assert_eq!(meant(&scene, "cache"), "Missing", "nothing was heard for too long");
+    let silent = "cache@b: nothing heard of other hosts since the boot (patience 1m)";
+    assert_eq!(meant(&scene, "cache@b"), silent);
     fresh(&scene);
-    let one = "10 cache: no container of this host has this name, and this version makes no link to cache@b";
-    assert_eq!(refusal(&scene, "cache"), one);
-    assert!(
-        refusal(&scene, "6f").starts_with("4 could not"),
-        "an id of another host needs its host"
-    );
+    assert_eq!(meant(&scene, "cache"), "6f@b");
+    assert_eq!((meant(&scene, "cache@b"), meant(&scene, "6f@b")), ("6f@b".into(), "6f@b".into()));
+    assert_eq!(meant(&scene, "cache@c"), "cache@c: host c shares no cache with a");
+    assert_eq!(meant(&scene, "6f"), "Missing", "an id of another host needs its host");
     mirrored(&scene, "c", "70", "cache", r#""10.10.3.2""#);
-    let several = "4 cache: several containers of other hosts have this name: cache@b, cache@c: \
-                   name one as NAME@HOST";
-    assert_eq!(refusal(&scene, "cache"), several);
-    let other = Error::new(Kind::Firewall, "x");
-    let source = reference("cache");
-    assert_eq!(explain(&scene.host, [&source].into_iter(), other).to_string(), "x");
+    assert_eq!(meant(&scene, "cache"), "cache@b cache@c");
+    assert_eq!(meant(&scene, "cache@c"), "70@c");
+    let mut stands = own("web", "", &["10.10.0.9/16"]).linked(&["cache"]);
+    stands.links[0].there = Some(PeerRun {
+        host: HostName::new("c").unwrap(),
+        id: ContainerId::new("70").unwrap(),
+        run: OwnerTag::parse("4be1c07d9a22e310").unwrap(),
+    });
+    assert_eq!(shown(&scene, &stands), "70@c", "a link that stands is kept");
+    let by_engine = DeclaredBy::Docker;
+    stands.links[0].declared_by = by_engine;
+    assert_eq!(shown(&scene, &stands), "Missing", "links of an engine stay on this host");
     let local = own("cache", "80", &["10.10.9.2/16"]);
     let locked = scene.host.lock().unwrap();
     let put = scene.host.store.commit(locked.lock(), &Change::Put(&local), 0).unwrap();
     assert!(matches!(put, Commit::Done(_)));
     drop(locked);
-    assert_eq!(refusal(&scene, "cache"), unknown, "a local one comes first, also one that ended");
+    let here = meant(&scene, "cache");
+    assert!(here.starts_with("Running"), "{here}");
+    assert_eq!(meant(&scene, "cache@b"), "6f@b");
+}
+
+#[test]
+fn a_source_is_believed_until_patience_is_over() {
+    let scene = scene();
+    mirrored(&scene, "b", "6f", "cache", r#""10.10.2.2""#);
+    fresh(&scene);
+    let web = own("web", "", &["10.10.0.9/16"]).linked(&["cache@b"]);
+    let found = candidates(&scene.host, Requester::of(&web), &web.links).unwrap();
+    let until = found[0].until().unwrap();
+    let left = until.saturating_sub(crate::sys::clock::since_boot());
+    assert!((55..=60).contains(&left.as_secs()), "{left:?}");
 }
 
 #[test]

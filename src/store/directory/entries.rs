@@ -1,6 +1,8 @@
 //! The path of a record, and the keys under which the indexes list it.
 
-use crate::model::{Address, ContainerId, LinkState, Meaning, NetworkName, Record, Reference};
+use crate::model::{
+    Address, ContainerId, LinkState, Meaning, NetworkName, PeerRun, Record, Reference,
+};
 use std::collections::BTreeSet;
 
 /// Directory levels above a record, and the number of id characters in each directory name.
@@ -22,8 +24,8 @@ pub(crate) struct Entries {
 impl Entries {
     /// Computes the index keys of `record`.
     ///
-    /// A link is listed under the source it names, under the id it is connected to, and under the id that
-    /// it waits for. A link that was never connected and may name a prefix is also listed under its
+    /// A link is listed under the source it names, under the id it is connected to (with its host if that is
+    /// another one), and under the id that it waits for. A link that was never connected and may name a prefix is also listed under its
     /// prefix key. A namesake of another container is listed under the key of that container. A container
     /// is listed under each alias that it has on a network, and one that links of pods may find under its
     /// [`PodKey`](crate::model::PodKey)s.
@@ -40,6 +42,8 @@ impl Entries {
         let open = record.links.iter().filter(is_open).map(|link_state| &link_state.link.source);
         let hopes = open.filter(|source| source.is_prefix()).filter_map(|s| hope(s.as_str()));
         let ids = ids.chain(meant).map(|id| id.key().into_owned());
+        let there = record.links.iter().filter_map(|link_state| link_state.there.as_ref());
+        let ids = ids.chain(there.map(PeerRun::key));
         let aliases = record.aliases().filter_map(|(network, alias)| alias_key(network, alias));
         let again = record.id.tag().map(|_| namesakes(&record.id));
         let pods = record.pod_keys().into_iter().map(|key| key.text());

@@ -162,7 +162,7 @@ fn a_record_of_the_future_is_skipped_and_kept() {
     let text = text.replace("\"version\":1", "\"version\":9");
     std::fs::write(&path, &text).unwrap();
 
-    let reason = "record web: version 9 is newer than this oci-link, which reads versions up to 2";
+    let reason = "record web: version 9 is newer than this oci-link, which reads versions up to 3";
     let error = scratch.1.get(&web.id).unwrap_err();
     assert_eq!((error.to_string().as_str(), error.kind), (reason, Kind::State));
     assert_eq!(error.cause, Cause::NewerRecord);

@@ -1,9 +1,9 @@
 //! The parts of a stored record: where it was made, links, flows and the edit of a hosts file.
 
 use crate::model::{
-    Address, Alias, BridgeName, ContainerId, Created, DeclaredBy, Flow, HostsEdit, HostsPlace,
-    Inode, Invalid, Link, LinkState, Meaning, NetworkName, NetworkNames, OnBridge, Place,
-    PortRange, ProcessPlace, Reference,
+    Address, Alias, BridgeName, ContainerId, Created, Crossing, DeclaredBy, Flow, HostName,
+    HostsEdit, HostsPlace, Inode, Invalid, Link, LinkState, Meaning, NetworkName, NetworkNames,
+    OnBridge, OwnerTag, PeerRun, Place, PortRange, ProcessPlace, Reference,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -24,6 +24,9 @@ pub(super) struct StoredLink {
     connected: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     namesake: Option<u64>,
+    /// The source on another host. Missing for one on this host, and before version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    there: Option<StoredRun>,
     /// Missing in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     means: Option<StoredMeaning>,
@@ -33,6 +36,14 @@ pub(super) struct StoredLink {
     /// Missing if the link is not limited to one network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     on: Vec<StoredAddress>,
+}
+
+/// One run of a container of another host.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct StoredRun {
+    host: String,
+    id: String,
+    run: String,
 }
 
 /// An address such as `10.0.0.2/24`, and its bridge.
@@ -51,7 +62,7 @@ pub(super) enum StoredMeaning {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredFlow {
+pub(in crate::store) struct StoredFlow {
     from: IpAddr,
     to: IpAddr,
     /// `80/tcp`, or `7000-7010/udp` since version 2.
@@ -64,6 +75,9 @@ pub(super) struct StoredFlow {
     /// The ports of both ends. Missing if they are not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bridge_ports: Option<[u32; 2]>,
+    /// `leaves` or `enters`, of a flow between hosts, since version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crossing: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -113,6 +127,7 @@ impl From<&LinkState> for StoredLink {
             alias: link_state.link.alias.to_string(),
             connected: link_state.source.as_ref().map(|id| id.as_str().to_owned()),
             namesake: link_state.source.as_ref().and_then(ContainerId::tag),
+            there: link_state.there.as_ref().map(StoredRun::from),
             means: link_state.meaning.as_ref().map(|meaning| match meaning {
                 Meaning::Name => StoredMeaning::Name,
                 Meaning::Id(id) => StoredMeaning::Id(id.as_str().to_owned()),
@@ -157,7 +172,27 @@ impl TryFrom<&StoredLink> for LinkState {
             None => source.as_ref().and_then(|id| Meaning::inferred(&link.source, id)),
         };
         let on = stored.on.iter().map(Address::try_from).collect::<std::result::Result<_, _>>()?;
-        Ok(Self { link, source, meaning, declared_by: declared_by.unwrap_or_default(), on })
+        let there = stored.there.as_ref().map(PeerRun::try_from).transpose()?;
+        let declared_by = declared_by.unwrap_or_default();
+        Ok(Self { link, source, there, meaning, declared_by, on })
+    }
+}
+
+impl From<&PeerRun> for StoredRun {
+    fn from(PeerRun { host, id, run }: &PeerRun) -> Self {
+        Self { host: host.to_string(), id: id.as_str().to_owned(), run: run.to_string() }
+    }
+}
+
+impl TryFrom<&StoredRun> for PeerRun {
+    type Error = Invalid;
+
+    fn try_from(stored: &StoredRun) -> std::result::Result<Self, Invalid> {
+        Ok(Self {
+            host: HostName::new(&stored.host)?,
+            id: ContainerId::new(&stored.id)?,
+            run: OwnerTag::parse(&stored.run)?,
+        })
     }
 }
 
@@ -171,6 +206,7 @@ impl From<&Flow> for StoredFlow {
             bridge: bridge.map(|on| on.name.to_string()),
             by_port: bridge.is_some_and(|on| on.by_port),
             bridge_ports: bridge.and_then(|on| on.ports),
+            crossing: bridge.filter(|_| flow.crosses()).map(|on| on.crossing.as_str().to_owned()),
         }
     }
 }
@@ -181,10 +217,12 @@ impl TryFrom<&StoredFlow> for Flow {
     fn try_from(stored: &StoredFlow) -> std::result::Result<Self, Invalid> {
         let ports = PortRange::parse(&stored.port)?;
         let bridge = stored.bridge.as_deref().map(BridgeName::new).transpose()?;
+        let crossing = stored.crossing.as_deref().map(Crossing::parse).transpose()?;
         let bridge = bridge.map(|name| OnBridge {
             name,
             by_port: stored.by_port,
             ports: stored.bridge_ports,
+            crossing: crossing.unwrap_or_default(),
         });
         Ok(Self { from: stored.from, to: stored.to, ports, bridge })
     }

@@ -3,7 +3,7 @@
 //! `/proc/<pid>/net` shows the main routing table of the namespace of a process. It can be read
 //! without entering the namespace, so also after privileges were dropped.
 
-use crate::model::{Family, Routes};
+use crate::model::{Address, Family, Routes};
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -42,6 +42,40 @@ pub(crate) fn is_forwarded(family: Family) -> Option<bool> {
     };
     let value = fs::read_to_string(format!("/proc/sys/net/{switch}")).ok()?;
     Some(value.trim() != "0")
+}
+
+/// A route of the network namespace of this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// The interface by which packets leave.
+    pub(crate) interface: String,
+    /// The first address of the network to which it leads.
+    pub(crate) network: IpAddr,
+    /// The length of its prefix; zero for the default route.
+    pub(crate) prefix: u8,
+}
+
+impl Way {
+    /// Whether packets to `ip` may take it.
+    pub(crate) fn is_to(&self, ip: IpAddr) -> bool {
+        Address::new(ip, self.prefix).is_ok_and(|at| at.network() == self.network)
+    }
+}
+
+/// Returns the routes in the main tables of this network namespace, of both families. Empty if they cannot be read.
+pub(crate) fn ways() -> Vec<Way> {
+    let read = |name: &str| {
+        fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default()
+    };
+    let usable = |route: &Route| route.flags & UP != 0 && route.flags & REJECT == 0;
+    let way = |route: Route, interface: &str| {
+        let (network, prefix) = route.network;
+        usable(&route).then(|| Way { interface: interface.to_owned(), network, prefix })
+    };
+    let (v4, v6) = (read("route"), read("ipv6_route"));
+    let v4 = v4.lines().filter_map(|line| way(parse_v4(line)?, line.split_whitespace().next()?));
+    let v6 = v6.lines().filter_map(|line| way(parse_v6(line)?, line.split_whitespace().last()?));
+    v4.chain(v6).collect()
 }
 
 /// A line of a routing table.

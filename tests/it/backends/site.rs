@@ -4,7 +4,7 @@ use crate::support::{Container, Host, Runtime};
 use oci_link::testing::Directory;
 use oci_link::testing::Result;
 use oci_link::testing::{BackendName, BridgeName, Flow, OwnerTag, PortSet};
-use oci_link::testing::{Choice, Firewall, OwnerScope, SetupCache};
+use oci_link::testing::{Choice, Firewall, Outside, OwnerScope, SetupCache};
 use oci_link::testing::{boot_id, isolate, select};
 use std::process::Command;
 
@@ -51,8 +51,9 @@ impl Site {
     pub(super) fn isolate(&self, bridges: &[&str]) {
         let bridges: Vec<_> =
             bridges.iter().map(|name| BridgeName::new(name).expect("a bridge")).collect();
-        let isolate =
-            |firewall: &dyn Firewall, cache: &SetupCache| isolate(firewall, cache, &bridges);
+        let isolate = |firewall: &dyn Firewall, cache: &SetupCache| {
+            isolate(firewall, cache, &bridges, &Outside::default())
+        };
         self.act_with_cache(isolate).expect("isolation");
     }
 
@@ -66,11 +67,11 @@ impl Site {
         before: &[Flow],
         flows: &[Flow],
     ) -> Result<()> {
-        self.act(|firewall| firewall.ensure(OwnerScope { owner, before }, flows))
+        self.act(|firewall| firewall.ensure(OwnerScope::new(owner, before), flows))
     }
 
     pub(super) fn remove(&self, owner: &OwnerTag, before: &[Flow]) {
-        let removed = self.act(|firewall| firewall.remove(OwnerScope { owner, before }));
+        let removed = self.act(|firewall| firewall.remove(OwnerScope::new(owner, before)));
         removed.expect("rules are removed");
     }
 
@@ -94,7 +95,7 @@ impl Site {
                 .filter(|rule| rule.starts_with("-A ") && rule.contains(&chain))
                 .collect();
         }
-        self.act(|firewall| firewall.read(OwnerScope { owner, before })).expect("rules are read")
+        self.act(|firewall| firewall.read(OwnerScope::new(owner, before))).expect("rules are read")
     }
 
     /// Everything there is: rules, chains, sets, and elements.

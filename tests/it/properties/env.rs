@@ -30,6 +30,7 @@ fn record(ports: &BTreeSet<Port>, environment: &[(String, String)]) -> Record {
         pod: None,
         admitted: Admitted::None,
         share: Share::None,
+        host: None,
         isolation: None,
         is_pod_infra: false,
         revision: 0,

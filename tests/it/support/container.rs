@@ -108,7 +108,8 @@ impl<'h> Container<'h> {
 
     /// IPv4, then IPv6.
     pub(crate) fn addresses(&self) -> [IpAddr; 2] {
-        [network::ipv4(self.number).into(), network::ipv6(self.number).into()]
+        let network = self.host.network();
+        [network::ipv4(network, self.number).into(), network::ipv6(network, self.number).into()]
     }
 
     pub(crate) fn netns(&self) -> &Netns {

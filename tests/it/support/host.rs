@@ -24,6 +24,7 @@ pub(crate) struct Host {
     netns: Netns,
     dir: Directory,
     baseline: Vec<String>,
+    network: u8,
     plugged: AtomicU8,
     commands: AtomicU32,
 }
@@ -31,6 +32,11 @@ pub(crate) struct Host {
 impl Host {
     /// Containers reach each other unless somebody forbids it.
     pub(crate) fn open(runtime: Runtime) -> Self {
+        Self::in_network(runtime, 0)
+    }
+
+    /// The same with another network, 10.77.N.0/24 and the like, where several hosts are connected.
+    pub(crate) fn in_network(runtime: Runtime, network: u8) -> Self {
         let netns = Netns::create();
         let mut host = Self {
             runtime,
@@ -38,6 +44,7 @@ impl Host {
             dir: Directory::create(netns.name()),
             netns,
             baseline: Vec::new(),
+            network,
             // 10.77.0.1 is the bridge's; the first container gets 10.77.0.11.
             plugged: AtomicU8::new(10),
             commands: AtomicU32::new(0),
@@ -74,6 +81,11 @@ impl Host {
 
     pub(crate) fn next_number(&self) -> u8 {
         self.plugged.fetch_add(1, Relaxed) + 1
+    }
+
+    /// The number of its network.
+    pub(crate) fn network(&self) -> u8 {
+        self.network
     }
 
     pub(crate) fn netns(&self) -> &Netns {

@@ -7,13 +7,14 @@ use std::{
     process::Command,
 };
 
-/// A container's number on the bridge is the last part of both its addresses.
-pub(crate) fn ipv4(number: u8) -> Ipv4Addr {
-    Ipv4Addr::new(10, 77, 0, number)
+/// A container's number on the bridge is the last part of both its addresses; the part before is that of the
+/// host's network.
+pub(crate) fn ipv4(network: u8, number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, network, number)
 }
 
-pub(crate) fn ipv6(number: u8) -> Ipv6Addr {
-    Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, number.into())
+pub(crate) fn ipv6(network: u8, number: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd77, 0, 0, network.into(), 0, 0, 0, number.into())
 }
 
 impl Host {
@@ -32,13 +33,16 @@ impl Host {
                 fs::write(format!("/proc/sys/net/{switch}"), "1").expect(switch);
             }
         });
+        let (v4, v6) = (ipv4(self.network(), 1), ipv6(self.network(), 1));
         self.ip(
             self.netns(),
-            "link set lo up
-             link add br0 type bridge
-             link set br0 up
-             addr add 10.77.0.1/24 dev br0
-             addr add fd77::1/64 dev br0 nodad",
+            &format!(
+                "link set lo up
+                 link add br0 type bridge
+                 link set br0 up
+                 addr add {v4}/24 dev br0
+                 addr add {v6}/64 dev br0 nodad"
+            ),
         )
         .ok();
     }
@@ -53,7 +57,8 @@ impl Host {
             &format!("link add master br0 up type veth peer name eth0 netns {name}"),
         )
         .ok();
-        let (v4, v6) = (ipv4(number), ipv6(number));
+        let [(v4, v6), (gate4, gate6)] =
+            [number, 1].map(|number| (ipv4(self.network(), number), ipv6(self.network(), number)));
         self.ip(
             &inside,
             &format!(
@@ -61,8 +66,8 @@ impl Host {
                  addr add {v4}/24 dev eth0
                  addr add {v6}/64 dev eth0 nodad
                  link set eth0 up
-                 route add default via 10.77.0.1
-                 route add default via fd77::1"
+                 route add default via {gate4}
+                 route add default via {gate6}"
             ),
         )
         .ok();
@@ -75,7 +80,7 @@ impl Host {
         self.ip(inside, "link del eth0")
     }
 
-    pub(super) fn ip(&self, namespace: &Netns, lines: &str) -> Outcome {
+    pub(crate) fn ip(&self, namespace: &Netns, lines: &str) -> Outcome {
         let mut ip = Command::new("ip");
         ip.args(["-netns", namespace.name(), "-batch", "-"]);
         self.feed(&mut ip, lines.as_bytes())

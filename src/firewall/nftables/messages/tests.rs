@@ -18,7 +18,7 @@ fn flow(from: &str, to: &str, bridge: &str) -> Flow {
 /// A bridge, with `!` in front if the flow is tied to its ports.
 fn on(bridge: &str) -> Option<OnBridge> {
     let name = BridgeName::new(bridge.trim_start_matches('!')).ok()?;
-    Some(OnBridge { name, by_port: bridge.starts_with('!'), ports: None })
+    Some(OnBridge { by_port: bridge.starts_with('!'), ..name.into() })
 }
 
 fn elements_of(flows: &[Flow]) -> Vec<Element<Flow>> {
@@ -69,8 +69,7 @@ fn what_is_written_is_read() {
 fn a_message_has_room_for_so_many() {
     let ports = |number| PortRange::single(number, Protocol::Tcp).unwrap();
     let flow = flow("fd00::2", "fd00::3", "br-0123456789ab");
-    let element =
-        |n| Element { key: Flow { ports: ports(n), ..flow }, comment: "x".repeat(MAX_COMMENT) };
+    let element = |n| Element::new(Flow { ports: ports(n), ..flow }, "x".repeat(MAX_COMMENT));
     let elements: Vec<_> = (1..=193).map(element).collect();
     let (sets, read): (Vec<_>, Vec<_>) = read(&elements).into_iter().unzip();
     assert_eq!(sets, [NftSet::of(&flow); 2]);
@@ -82,7 +81,7 @@ fn a_message_has_room_for_so_many() {
 fn the_longest_comment_fills_256_bytes() {
     let comment = "x".repeat(MAX_COMMENT);
     let mut transaction = Transaction::default();
-    transaction.add_elements(&[Element { key: flow("10.0.0.2", "10.0.0.3", ""), comment }]);
+    transaction.add_elements(&[Element::new(flow("10.0.0.2", "10.0.0.3", ""), comment)]);
     let all = messages(transaction.batch.bytes())
         .find(|message| message.kind == message_type(NFT_MSG_NEWSETELEM));
     let item = elements(&all.unwrap().attributes()).next().unwrap();

@@ -20,7 +20,7 @@ fn flow(from: &str, to: &str, ports: &str, bridge: &str) -> Flow {
 /// A bridge, with `!` in front if the flow is tied to its ports.
 fn on(bridge: &str) -> Option<OnBridge> {
     let name = BridgeName::new(bridge.trim_start_matches('!')).ok()?;
-    Some(OnBridge { name, by_port: bridge.starts_with('!'), ports: None })
+    Some(OnBridge { by_port: bridge.starts_with('!'), ..name.into() })
 }
 
 fn v4(ports: &str) -> Flow {

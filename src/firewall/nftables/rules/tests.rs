@@ -66,6 +66,7 @@ impl Packet {
                     (*to, header[from..from + length].to_vec())
                 }
                 Expression::State { to } => (*to, self.state.to_ne_bytes().to_vec()),
+                Expression::Direction { .. } => panic!("no rule of a link asks for it"),
                 Expression::Mask { register, mask } => {
                     let word = registers[at(*register)..].first_chunk().unwrap();
                     (*register, (u32::from_ne_bytes(*word) & mask).to_ne_bytes().to_vec())
@@ -147,7 +148,7 @@ fn passes_there_and_back_and_nothing_beside_it(ports: PortRange) {
         let there = packet(from, to, &[9, 9, 1, 2]);
         let back = packet(to, from, &[1, 2, 9, 9]);
         let name = BridgeName::new("br0").unwrap();
-        let ties = [false, true].map(|by_port| Some(OnBridge { name, by_port, ports: None }));
+        let ties = [false, true].map(|by_port| Some(OnBridge { by_port, ..name.into() }));
         for bridge in ties.into_iter().chain([None]) {
             let flow = Flow { from, to, ports, bridge };
             let by_port = bridge.is_some_and(|on| on.by_port);

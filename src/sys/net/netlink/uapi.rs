@@ -63,6 +63,7 @@ pub(crate) const NF_BR_LOCAL_IN: u32 = 1; // linux/netfilter_bridge.h
 pub(crate) const NF_BR_FORWARD: u32 = 2;
 pub(crate) const NF_BR_LOCAL_OUT: u32 = 3;
 pub(crate) const NF_BR_POST_ROUTING: u32 = 4;
+pub(crate) const NF_INET_PRE_ROUTING: u32 = libc::NF_INET_PRE_ROUTING as u32;
 pub(crate) const NF_INET_FORWARD: u32 = libc::NF_INET_FORWARD as u32;
 pub(crate) const NF_INET_POST_ROUTING: u32 = libc::NF_INET_POST_ROUTING as u32;
 
@@ -128,8 +129,10 @@ pub(crate) const IPSET_ATTR_DATA: u16 = 7;
 pub(crate) const IPSET_ATTR_ADT: u16 = 8;
 // Attributes of a set or an element.
 pub(crate) const IPSET_ATTR_IP: u16 = 1;
+pub(crate) const IPSET_ATTR_CIDR: u16 = 3;
 pub(crate) const IPSET_ATTR_PORT: u16 = 4;
 pub(crate) const IPSET_ATTR_PORT_TO: u16 = 5;
+pub(crate) const IPSET_ATTR_TIMEOUT: u16 = 6;
 pub(crate) const IPSET_ATTR_PROTO: u16 = 7;
 pub(crate) const IPSET_ATTR_CADT_FLAGS: u16 = 8;
 pub(crate) const IPSET_ATTR_LINENO: u16 = 9;
@@ -254,6 +257,7 @@ pub(crate) const NFT_META_OIF: u32 = libc::NFT_META_OIF as u32;
 pub(crate) const NFT_META_BRI_IIFNAME: u32 = libc::NFT_META_BRI_IIFNAME as u32;
 pub(crate) const NFT_META_BRI_OIFNAME: u32 = libc::NFT_META_BRI_OIFNAME as u32;
 pub(crate) const NFT_CT_STATE: u32 = libc::NFT_CT_STATE as u32;
+pub(crate) const NFT_CT_DIRECTION: u32 = libc::NFT_CT_DIRECTION as u32;
 /// `ct`: what connection tracking has done to the connection (`IPS_…`).
 pub(crate) const NFT_CT_STATUS: u32 = 2;
 pub(crate) const NFT_SET_INTERVAL: u32 = libc::NFT_SET_INTERVAL as u32;

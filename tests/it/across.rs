@@ -1,0 +1,211 @@
+//! Links between hosts: real containers on hosts that are connected by routes, real packets, and a courier that is a
+//! shell script.
+
+mod site;
+
+use crate::{
+    cast::{end, inspect, ls, permissions},
+    support::{Container, Flow, Host, OPEN, Proto, SHUT},
+    watch::soon,
+};
+use nix::sys::signal::Signal::SIGKILL;
+use serde_json::Value;
+use site::{PATIENCE, Site, meet};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+/// A shared source.
+fn shared<'h>(host: &'h Host, id: &str, share: &str) -> Container<'h> {
+    let bundle = host.container(id).annotate("ports", "3306,3308").annotate("share", share);
+    let source = bundle.env("SECRET=x").hooks().build();
+    source.run().ok();
+    meets(&source);
+    source
+}
+
+/// The container and its host know each other.
+fn meets(container: &Container) {
+    let own = container.addresses()[1].to_string();
+    let network = own.rsplit_once(':').map_or("", |(first, _)| first);
+    meet(container.netns(), &format!("{network}:1"));
+}
+
+/// A recipient that is prepared and runs.
+fn linked<'h>(host: &'h Host, id: &str, links: &str) -> Container<'h> {
+    let web = host.container(id).annotate("links", links).build();
+    web.prepare().ok();
+    web.run().ok();
+    meets(&web);
+    web
+}
+
+/// What `ls` on `host` says of the container `id`.
+fn shown(host: &Host, id: &str) -> Value {
+    ls(host).into_iter().find(|one| one["id"] == id).unwrap_or_default()
+}
+
+#[track_caller]
+fn soon_ready(host: &Host, id: &str) {
+    soon("the other host lets it in", || shown(host, id)["state"] == "ready");
+}
+
+/// Whether a rule of `host` names one of the addresses.
+fn permits(host: &Host, addresses: &[IpAddr]) -> bool {
+    let all = permissions(host).join("\n");
+    addresses.iter().any(|address| {
+        all.contains(&format!("{address}\"")) || all.contains(&format!("{address},"))
+    })
+}
+
+fn a_link_from_its_start_to_the_end_of_its_source(backend: &str) {
+    let site = Site::new(2, backend);
+    site.carry();
+    let (a, b) = (&site.hosts[0], &site.hosts[1]);
+    let _watches = [site.watch(0), site.watch(1)];
+    let db = shared(b, "db", "a");
+    soon("a hears of it", || shown(a, "db")["state"] == "ready");
+    let web = linked(a, "web", "db@b:mysql");
+    let variables = web.environ();
+    let address = db.addresses()[0];
+    for expected in [format!("MYSQL_PORT=tcp://{address}:3306"), "MYSQL_NAME=/web/mysql".to_owned()]
+    {
+        assert!(variables.contains(&expected), "{expected} in {variables:?}");
+    }
+    assert!(!variables.iter().any(|it| it.contains("SECRET")), "{variables:?}");
+    assert!(web.hosts().contains(&format!("{address}\tmysql db db\n")), "{}", web.hosts());
+    soon_ready(a, "web");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT, "a port that is not exposed");
+    assert_eq!(db.reach(&web, Proto::Tcp, 3306), SHUT, "the other way");
+    let link = &shown(a, "web")["links"][0];
+    assert_eq!((&link["connected"], &link["connected_host"]), (&"db".into(), &"b".into()));
+    assert_eq!(inspect(b, "db")["wanted_by"][0], "web@a");
+    let other = a.container("other").hooks().build();
+    other.run().ok();
+    meets(&other);
+    assert_eq!(other.reach(&db, Proto::Tcp, 3306), SHUT, "it has no link");
+    // The source's own end closes its half at once.
+    db.kill();
+    db.delete().ok();
+    assert!(!permits(b, &web.addresses()), "b names the recipient after the source's end");
+    soon("the line goes", || !web.hosts().contains("mysql"));
+    assert_eq!(shown(a, "web")["links"][0]["state"], "waiting");
+    [&web, &other].into_iter().for_each(end);
+    assert!(!permits(a, &db.addresses()));
+}
+
+#[test]
+fn a_link_between_hosts_ipset() {
+    a_link_from_its_start_to_the_end_of_its_source("ipset");
+}
+
+#[test]
+fn a_link_between_hosts_nftables() {
+    a_link_from_its_start_to_the_end_of_its_source("nftables");
+}
+
+/// Each host closes its own half at the end of its container, without a daemon and without a network.
+fn each_host_closes_its_half(backend: &str) {
+    let site = Site::new(2, backend);
+    site.carry();
+    let (a, b) = (&site.hosts[0], &site.hosts[1]);
+    let mut watches = [site.watch(0), site.watch(1)];
+    let db = shared(b, "db", "all");
+    soon("a hears of it", || shown(a, "db")["state"] == "ready");
+    let web = linked(a, "web", "db");
+    soon_ready(a, "web");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    let mut flow = Flow::open(&web, &db, 3308);
+    for watch in &mut watches {
+        assert!(!watch.end(SIGKILL).success());
+    }
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN, "a daemon that died closes nothing at once");
+    assert!(flow.is_alive());
+    end(&web);
+    assert!(!permits(a, &db.addresses()), "a's half");
+    assert!(!a.state_dir().join("offers/web.want").exists(), "the want is withdrawn");
+    web.unplug();
+    let thief = a.container("thief").number(web.number()).hooks().build();
+    thief.run().ok();
+    meets(&thief);
+    assert_eq!(thief.reach(&db, Proto::Tcp, 3306), SHUT, "the address inherits nothing");
+    end(&db);
+    assert!(!permits(b, &web.addresses()), "b's half");
+    db.unplug();
+    let next = b.container("next").number(db.number()).hooks().build();
+    next.run().ok();
+    meets(&next);
+    assert_eq!(thief.reach(&next, Proto::Tcp, 3306), SHUT);
+    [&thief, &next].into_iter().for_each(end);
+}
+
+#[test]
+fn each_host_closes_its_half_ipset() {
+    each_host_closes_its_half("ipset");
+}
+
+#[test]
+fn each_host_closes_its_half_nftables() {
+    each_host_closes_its_half("nftables");
+}
+
+/// Without news the links close when patience is over, with a daemon and without, and open again with the next.
+fn what_nothing_is_heard_of_closes_in_time(backend: &str, with_daemon: bool) {
+    let site = Site::new(2, backend);
+    site.carry();
+    let (a, b) = (&site.hosts[0], &site.hosts[1]);
+    let mut watches = [site.watch(0), site.watch(1)];
+    let db = shared(b, "db", "a");
+    soon("a hears of it", || shown(a, "db")["state"] == "ready");
+    let web = linked(a, "web", "db@b");
+    soon_ready(a, "web");
+    // The rules outlast several renewals.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2 * PATIENCE) {
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    }
+    if !with_daemon {
+        for watch in &mut watches {
+            assert!(!watch.end(SIGKILL).success());
+        }
+    }
+    let (silent, mut flow) = (Instant::now(), Flow::open(&web, &db, 3308));
+    site.stop_carrying();
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN, "unknown is not dead");
+    soon("both halves close", || !permits(a, &db.addresses()) && !permits(b, &web.addresses()));
+    let took = silent.elapsed();
+    assert!(took <= Duration::from_secs(PATIENCE + 2), "closed after {took:?}");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
+    let state = || shown(a, "web")["state"].clone();
+    assert_eq!(state(), "stale");
+    if with_daemon {
+        assert!(!flow.is_alive(), "its connections end, too");
+        assert!(took >= Duration::from_secs(PATIENCE - 2), "closed after {took:?}");
+        site.carry();
+        soon_ready(a, "web");
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    }
+    [&web, &db].into_iter().for_each(end);
+}
+
+#[test]
+fn silence_closes_with_a_daemon_ipset() {
+    what_nothing_is_heard_of_closes_in_time("ipset", true);
+}
+
+#[test]
+fn silence_closes_with_a_daemon_nftables() {
+    what_nothing_is_heard_of_closes_in_time("nftables", true);
+}
+
+#[test]
+fn silence_closes_without_a_daemon_ipset() {
+    what_nothing_is_heard_of_closes_in_time("ipset", false);
+}
+
+#[test]
+fn silence_closes_without_a_daemon_nftables() {
+    what_nothing_is_heard_of_closes_in_time("nftables", false);
+}
