@@ -70,7 +70,7 @@ fn judge(file: &Path, is_read: bool) -> Option<Check> {
         Check::fault(&subject, format!("{} {what}", shown(&program)), fix)
     } else if !is_read {
         let cause = format!("{}: no engine reads this directory", shown(file));
-        Check::warning(&subject, cause, fix)
+        Check::warning(&subject, cause, format!("{fix} && rm {}", word(file)))
     } else {
         Check::ok(&subject, shown(&program))
     })

@@ -70,7 +70,7 @@ fn probe(recipient: &Record, running: &[Record]) -> Vec<Check> {
             return vec![Check::warning(
                 &subject,
                 error.to_string(),
-                "run oci-link doctor as root",
+                advice("call it as root: sudo oci-link doctor --probe"),
             )];
         }
     };

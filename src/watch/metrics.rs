@@ -78,10 +78,12 @@ impl<'a> Metrics<'a> {
     }
 
     fn write(&mut self, age: Option<Duration>) -> Result<()> {
-        let records = self.host.store.all()?;
         let mut found = Found::default();
-        for record in &records {
-            found.add(record, self.host.boot);
+        // One record is in memory at a time. One that cannot be read is named elsewhere.
+        for id in self.host.store.ids()? {
+            if let Ok(Some(record)) = self.host.store.get(&id) {
+                found.add(&record, self.host.boot);
+            }
         }
         found.repairs = Repairs::read(self.host.directory()).total;
         if let Some(cluster) = &self.host.config.cluster {

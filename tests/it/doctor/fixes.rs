@@ -80,6 +80,11 @@ fn a_fix_of_config_toml_is_a_command() {
     let log = quiet.replace("/l\"", "/directory\"");
     // On a machine without a system log another file follows.
     assert_eq!(of_config(&host, &site, &log)[0], "set log.file --default");
+    let missing = host.path("logs/of/oci-link/log");
+    let log = quiet.replace(&host.path("l").display().to_string(), &missing.display().to_string());
+    let above = missing.parent().expect("a directory").display();
+    let made = format!("mkdir -p {above} && touch {}", missing.display());
+    assert_eq!(of_config(&host, &site, &log), [made]);
     let disk = host.path("disk");
     fs::create_dir(&disk).expect("made");
     fs::set_permissions(&disk, Permissions::from_mode(0o700)).expect("set");
@@ -103,13 +108,7 @@ fn a_fix_of_config_toml_is_a_command() {
 
     site.write("/etc/docker/daemon.json", "{ \"iptables\": false }");
     site.configure("docker").ok();
-    by_hand(
-        &host,
-        &[&format!(
-            "sysctl -qw {}",
-            switch.split_once("&&").expect("two").0.trim_start_matches("sysctl -w ")
-        )],
-    );
+    by_hand(&host, &["sysctl -qw net.bridge.bridge-nf-call-ip6tables=1"]);
     let isolated = of_config(&host, &site, &with("[firewall]\n# none yet\nisolate = []\n"));
     assert_eq!(isolated, ["set firewall.isolate docker0"]);
     let text = fs::read_to_string(host.path("config.toml")).expect("there");

@@ -83,7 +83,7 @@ each_backend! {
         let before = samples(&text)["oci_link_repairs_total"];
         let _db = source(&host, "db", "3306");
         soon("linked again", || says("oci_link_links{state=\"ready\"}", 1));
-        by_hand(&host, &["nft flush ruleset", "ipset destroy"]);
+        by_hand(&host, &["nft flush ruleset"]);
         soon("the repairs are counted", || {
             let text = fs::read_to_string(&file).expect("there");
             samples(&text)["oci_link_repairs_total"] > before
