@@ -2,7 +2,7 @@
 //! security policy allows only its own style and script, by their hashes.
 
 use super::svg::{Drawing, draw};
-use super::{Graph, NodeState, plain};
+use super::{Graph, plain};
 use serde_json::{Value, json};
 
 const PAGE: &str = include_str!("page/page.html");
@@ -62,9 +62,9 @@ fn data(graph: &Graph, details: &[Details]) -> Value {
     let none = Details::default();
     let containers = graph.nodes.iter().enumerate().map(|(at, node)| {
         let Details { id, host, ports, gets, gives } = details.get(at).unwrap_or(&none);
-        // A missing source is named as in the link: `name@host`.
-        let named = node.name.split_once('@').map(|(_, host)| host.to_owned());
-        let host = host.clone().or(named.filter(|_| node.state == NodeState::Waiting));
+        // A container of another host is named as in the link: `name@host`.
+        let named = node.name.rsplit_once('@').map(|(_, host)| host.to_owned());
+        let host = named.or_else(|| host.clone());
         json!({
             "name": plain(&node.name),
             "id": plain(id),

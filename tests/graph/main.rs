@@ -221,6 +221,32 @@ fn text_of_containers_is_no_markup() {
 
 #[test]
 #[ignore = "needs chromium: make test-graph"]
+fn with_several_hosts_there_is_a_filter_for_them() {
+    let mut world = World::new("hosts");
+    let config =
+        "[cluster]\nname = \"a\"\nnetworks = { a = [\"10.0.0.0/16\"], b = [\"10.1.0.0/16\"] }\n";
+    std::fs::write(world.path("config.toml"), config).expect("written");
+    world.add("db", 80, &[]);
+    world.add("web", 80, &["db", "queue@b:q"]);
+    let mut page = opened(&world);
+    assert_eq!(page.value("document.getElementById('hosts').hidden"), false);
+    for (host, expected) in [("a", &["db", "web"][..]), ("b", &["queue@b"])] {
+        page.value(&format!(
+            "(() => {{ const s = document.getElementById('host'); s.value = '{host}'; \
+             s.dispatchEvent(new Event('change')); }})()"
+        ));
+        assert_eq!(names(&page.value(SHOWN)), expected);
+    }
+    page.press("/");
+    page.press("Enter");
+    page.press("Enter");
+    let details = page.value(DETAILS);
+    assert!(details.as_str().expect("text").contains("Host\nb"), "{details}");
+    assert_quiet(page);
+}
+
+#[test]
+#[ignore = "needs chromium: make test-graph"]
 fn five_hundred_containers_can_be_searched() {
     let mut world = World::new("many");
     for at in 0..20 {

@@ -101,7 +101,9 @@ impl World {
     pub(crate) fn graph(&self, format: &str) -> String {
         let state = self.path("state");
         let output = Command::new(env!("CARGO_BIN_EXE_oci-link"))
-            .args(["--config", "/nonexistent", "--log-file", "/dev/null", "--state-dir"])
+            .arg("--config")
+            .arg(self.path("config.toml"))
+            .args(["--log-file", "/dev/null", "--state-dir"])
             .arg(&state)
             .args(["graph", "--format", format])
             .output()
