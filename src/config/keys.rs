@@ -239,11 +239,11 @@ mod tests {
         }
     }
 
-    /// A key of the example in the README is one that can be shown and set.
+    /// A key of the example in docs/reference.md is one that can be shown and set.
     #[test]
     fn all_keys_are_known() {
-        let readme = include_str!("../../README.md");
-        let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let reference = include_str!("../../docs/reference.md");
+        let example = reference.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
         let table: toml::Table = toml::from_str(example.unwrap()).unwrap();
         let mut names = Vec::new();
         for (name, value) in &table {
