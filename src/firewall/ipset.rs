@@ -205,9 +205,8 @@ impl Firewall for Ipset {
 
     /// Adds the elements without listing the sets first.
     ///
-    /// An element that already exists and is in the record is the owner's own. An element that
-    /// exists without being in the record may have other owners, so all sets are listed and
-    /// compared.
+    /// An element that already exists and is in the record is the owner's own. An element that exists without being
+    /// in the record may have other owners, so all sets are listed and compared.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
         let (mut link, intact) = (Netlink::netfilter()?, self.intact.take());
         self.settle_crossing(&mut link, rules, flows)?;
@@ -291,8 +290,14 @@ impl Firewall for Ipset {
         }
         let show =
             |entry: &SetEntry| asked.contains(&IpSet::of(entry).family).then(|| entry.show());
-        let mut owners = by_owner(&there, show, |entry| entry.as_flows(&seats, &ends));
+        let mut owners = by_owner(&there, &show, |entry| entry.as_flows(&seats, &ends));
+        let ends: HashSet<SetEntry> = there.iter().map(|element| element.key).collect();
         for installed in owners.values_mut() {
+            // All flows with an address share its end, which names no owner.
+            let own = SetEntry::all(&installed.flows).into_iter();
+            let own = own.filter(|entry| entry.as_end().is_some() && ends.contains(entry));
+            installed.lines.extend(own.filter_map(|entry| show(&entry)));
+            installed.lines.sort();
             installed.flows = sets::with_ranges(&installed.flows);
         }
         Ok(owners)
@@ -314,8 +319,7 @@ impl Firewall for Ipset {
         self.base.is_intact(families)
     }
 
-    /// A flush by another process after this check goes unnoticed. `sync` then creates the rules
-    /// again.
+    /// A flush by another process after this check goes unnoticed. `sync` then creates the rules again.
     fn runs_programs(&self, family: Family) -> Result<bool> {
         let is_intact = self.family_is_intact(&mut Netlink::netfilter()?, family)?;
         if is_intact {
