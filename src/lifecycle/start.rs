@@ -18,7 +18,7 @@ use crate::lifecycle::replan::{ATTEMPTS, log_failure};
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::remove;
 use crate::lifecycle::together::Changes;
-use crate::lifecycle::{debug_log, home, isolating, orphans, routing};
+use crate::lifecycle::{debug_log, displaced, home, isolating, orphans, routing};
 use crate::link::OnMissing;
 use crate::model::{ContainerId, HostsEdit, HostsPlace, MAX_LINKS, Missing, Phase, Record};
 use crate::store::notes::Note;
@@ -88,6 +88,7 @@ pub(crate) fn start_locked(
     }
     let how = (ipv6_loopback, absent, &absences);
     let place = hosts.as_ref().map(|file| file.place().clone());
+    let displacing = record.clone();
     let (needs_us, plain) = (record.needs_us(), without_links(&record, place));
     let started = publish(host, record, hosts, how).and_then(|()| {
         if process.ended(0) {
@@ -105,6 +106,9 @@ pub(crate) fn start_locked(
             started
         }
     };
+    if let Err(error) = displaced::displace(host, &displacing) {
+        log::error!("{id}: links of other hosts name its address; run oci-link sync: {error}");
+    }
     // An earlier stage may have linked recipients to a container that does not start.
     replan_recipients(host, &recipients);
     replan_recipients(host, &neighbours);
