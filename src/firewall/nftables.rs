@@ -18,12 +18,12 @@
 //! Its packets are looked up twice: with the interface on which the packet arrived, and with the
 //! one on which it leaves.
 //!
-//! Each change is one netlink transaction; no program is run. An accept verdict here ends the
-//! packet's way through this table only. A packet that iptables or another table drops stays
-//! dropped, so the isolation must be done in this table too (`isolate` in config.toml).
+//! Each change is one netlink transaction; no program is run. An accept verdict here ends the packet's way through
+//! this table only. A packet that another table drops stays dropped, so the isolation must be done here too
+//! (`isolate` in config.toml). Flows between hosts have sets of their own (crossing.rs).
 //!
-//! Deleting from `nf_tables` blocks the process for more than ten milliseconds. So the start of a
-//! container deletes nothing, and at its end elements lapse instead (`lapse`).
+//! Deleting from `nf_tables` blocks the process for more than ten milliseconds. So the start of a container deletes
+//! nothing, and at its end elements lapse instead (`lapse`).
 
 mod crossing;
 mod found;
@@ -37,6 +37,7 @@ pub(crate) mod rules;
 mod separation;
 pub(crate) mod sets;
 mod table;
+mod tracked;
 
 use super::across::has_crossing;
 use super::elements::{Changes, Element, by_owner, owned, shown};

@@ -2,7 +2,7 @@
 
 use super::messages::{interface, octets};
 use super::rules::{Expression, Rule, equals, is_of};
-use super::separation::{ANSWERS, DST_NAT, is_foreign, state_lacks};
+use super::tracked::{ANSWERS, begins, is_foreign, not_published, state_lacks};
 use crate::firewall::outside::Outside;
 use crate::model::{BridgeName, Family, Subnet};
 use crate::sys::net::netlink::uapi::{
@@ -13,8 +13,6 @@ use nix::libc::NF_DROP;
 
 /// What the names of these rules begin with.
 const PREFIX: &str = "routed, ";
-/// `IP_CT_DIR_ORIGINAL`.
-const ORIGINAL: u8 = 0;
 
 /// Which address of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,20 +104,6 @@ fn interface_is_not(key: u32, name: &BridgeName) -> Vec<Expression> {
     let (operator, value) = (NFT_CMP_NEQ, interface(name));
     let differs = Expression::Compare { register: REGISTER, operator, value };
     vec![Expression::Meta { key, to: REGISTER }, differs]
-}
-
-/// Matches packets in the direction of the first one of a connection.
-fn begins() -> Vec<Expression> {
-    vec![Expression::Direction { to: REGISTER }, equals(vec![ORIGINAL])]
-}
-
-/// Matches packets that are not for a published port.
-fn not_published() -> Vec<Expression> {
-    vec![
-        Expression::Status { to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: DST_NAT },
-        equals(vec![0; 4]),
-    ]
 }
 
 #[cfg(test)]

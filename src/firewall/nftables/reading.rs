@@ -2,7 +2,7 @@
 
 use super::messages::{ask_for_elements, ask_for_these, element, elements};
 use super::sets::NftSet;
-use super::{complaint, table};
+use super::{complaint, found};
 use crate::error::Result;
 use crate::firewall::elements::Element;
 use crate::model::{Flow, OwnerTag};
@@ -18,7 +18,7 @@ pub(super) fn list(link: &mut Netlink) -> Result<Vec<Element<Flow>>> {
             all.extend(standing(message, set));
         })?;
         match answer {
-            Err(refusal) if !table::is_absent(refusal) => return Err(complaint(refusal)),
+            Err(refusal) if !found::is_absent(refusal) => return Err(complaint(refusal)),
             _ => {}
         }
     }
@@ -64,7 +64,7 @@ pub(super) fn existing(
             link.ask_each(&asked.one_by_one(), |answer| match answer.code() {
                 Some(code) if answer.kind == NLMSG_ERROR => {
                     let refusal = NetlinkError { sequence: answer.sequence, code };
-                    if !table::is_absent(refusal) {
+                    if !found::is_absent(refusal) {
                         refused = Err(complaint(refusal));
                     }
                 }

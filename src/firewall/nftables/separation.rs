@@ -6,21 +6,16 @@
 use super::crossing;
 use super::outside;
 use super::rules::{Expression, Rule, equals, has_mark, rules};
+use super::tracked::{ANSWERS, NOT_TRACKED, is_foreign, state_has, state_lacks};
 use crate::firewall::bridge::{ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::nftables::messages::interface;
 use crate::firewall::walls::Walls;
 use crate::model::BridgeName;
 use crate::sys::net::netlink::uapi::{
-    NFT_CMP_NEQ, NFT_META_IIFNAME, NFT_META_MARK, NFT_META_OIFNAME, NFT_REG32_00 as REGISTER,
+    NFT_META_IIFNAME, NFT_META_MARK, NFT_META_OIFNAME, NFT_REG32_00 as REGISTER,
 };
 use nix::libc::NF_DROP;
 
-/// `NF_CT_STATE_BIT` of `IP_CT_ESTABLISHED` and of `IP_CT_RELATED`.
-pub(super) const ANSWERS: u32 = 1 << 1 | 1 << 2;
-/// `NF_CT_STATE_INVALID_BIT` and `NF_CT_STATE_UNTRACKED_BIT`.
-const NOT_TRACKED: u32 = 1 | 1 << 6;
-/// `IPS_DST_NAT`.
-pub(super) const DST_NAT: u32 = 1 << 5;
 /// What the names of these rules begin with.
 pub(super) const PREFIX: &str = "isolated, ";
 
@@ -89,32 +84,6 @@ pub(super) fn gate_of(comment: &str) -> Option<BridgeName> {
 fn count(gates: &[BridgeName]) -> usize {
     let ways = gates.iter().map(|gate| 1 + usize::from(gate.vlans().is_some()));
     if gates.is_empty() { 0 } else { 2 + 4 * ways.sum::<usize>() }
-}
-
-/// Matches packets of tracked connections that are neither answers nor for a published port.
-pub(super) fn is_foreign() -> Vec<Expression> {
-    let status = vec![
-        Expression::Status { to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: DST_NAT },
-        equals(vec![0; 4]),
-    ];
-    [state_lacks(ANSWERS), status].concat()
-}
-
-pub(super) fn state_lacks(bits: u32) -> Vec<Expression> {
-    vec![
-        Expression::State { to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: bits },
-        equals(vec![0; 4]),
-    ]
-}
-
-fn state_has(bits: u32) -> Vec<Expression> {
-    vec![
-        Expression::State { to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: bits },
-        Expression::Compare { register: REGISTER, operator: NFT_CMP_NEQ, value: vec![0; 4] },
-    ]
 }
 
 /// The interfaces by which packets come from a bridge or are routed to it, the bridge and its VLANs, each with what

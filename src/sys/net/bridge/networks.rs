@@ -60,7 +60,7 @@ pub(crate) fn bridges_of_containers() -> Result<Vec<BridgeName>> {
     let asked = Netlink::route()?.ask(&question, |message| {
         all.extend(message.interface_index().zip(Interface::parse(message)));
     })?;
-    asked.map_err(NetlinkError::errno).context(Kind::Firewall, || "interfaces")?;
+    asked.map_err(NetlinkError::errno).context(Kind::Namespace, || "interfaces")?;
     let leads_out = |index: &u32| {
         let mut ports = all.iter().filter(|(_, port)| port.master == Some(*index));
         ports.any(|(_, port)| !INSIDE.contains(&port.kind.as_str()))
