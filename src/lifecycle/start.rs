@@ -18,7 +18,7 @@ use crate::lifecycle::replan::{ATTEMPTS, log_failure};
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::remove;
 use crate::lifecycle::together::Changes;
-use crate::lifecycle::{debug_log, home, isolating, orphans, routing};
+use crate::lifecycle::{debug_log, displaced, home, isolating, orphans, routing};
 use crate::link::OnMissing;
 use crate::model::{ContainerId, HostsEdit, HostsPlace, MAX_LINKS, Missing, Phase, Record};
 use crate::store::notes::Note;
@@ -89,6 +89,7 @@ pub(crate) fn start_locked(
     }
     let how = (ipv6_loopback, absent, &absences);
     let place = hosts.as_ref().map(|file| file.place().clone());
+    let displacing = host.config.cluster.as_ref().map(|_| record.clone());
     // What is recorded if the links of its engine cannot be made.
     let plain =
         (!record.needs_us() && !record.links.is_empty()).then(|| without_links(&record, place));
@@ -106,6 +107,9 @@ pub(crate) fn start_locked(
             started
         }
     };
+    if let Some(Err(error)) = displacing.map(|record| displaced::displace(host, &record)) {
+        log::error!("{id}: links of other hosts name its address; run oci-link sync: {error}");
+    }
     // An earlier stage may have linked recipients to a container that does not start.
     replan_recipients(host, &recipients);
     replan_recipients(host, &neighbours);
