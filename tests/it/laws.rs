@@ -102,7 +102,7 @@ pub(crate) const MAY_USE: [(&str, &[&str]); 24] = [
             "watch",
         ],
     ),
-    ("main", &["main", "run"]),
+    ("main", &["main", "run", "Allocator"]),
 ];
 
 /// The folders that decide, and use nothing but the standard library and each other.
