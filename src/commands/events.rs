@@ -136,6 +136,9 @@ fn of_record(event: &Event) -> Value {
     if let Some((alias, link)) = link {
         object["alias"] = alias.as_str().into();
         object["source"] = link.source.as_str().into();
+        if let Some(there) = &link.there {
+            object["connected_host"] = there.host.as_str().into();
+        }
         object["connected"] = link.connected.as_ref().map(ContainerId::as_str).into();
     }
     object

@@ -8,7 +8,8 @@ use super::debounce::Debounce;
 use crate::error::Result;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
-use crate::model::{BackendName, Phase, Record};
+use crate::lifecycle::others::Others;
+use crate::model::{BackendName, Guest, HostName, KnownRecords, LinkState, Phase, Record};
 use crate::recovery::journal::Repairs;
 use crate::sys::file::{publish, shown, withdraw};
 use std::collections::BTreeMap;
@@ -79,10 +80,17 @@ impl<'a> Metrics<'a> {
 
     fn write(&mut self, age: Option<Duration>) -> Result<()> {
         let mut found = Found::default();
+        let others = Others::of(self.host)?;
+        let offers = others.as_ref().map_or(Ok(Vec::new()), Others::all)?;
+        let elsewhere = others.as_ref().map(|others| Elsewhere {
+            own: &others.cluster.name,
+            is_stale: others.is_stale(),
+            known: KnownRecords::of(&[]).with_receipts(&offers),
+        });
         // One record is in memory at a time. One that cannot be read is named elsewhere.
         for id in self.host.store.ids()? {
             if let Ok(Some(record)) = self.host.store.get(&id) {
-                found.add(&record, self.host.boot);
+                found.add(&record, self.host.boot, elsewhere.as_ref());
             }
         }
         found.repairs = Repairs::read(self.host.directory()).total;
@@ -106,6 +114,29 @@ impl<'a> Metrics<'a> {
     }
 }
 
+/// What is known of other hosts.
+struct Elsewhere<'a> {
+    own: &'a HostName,
+    is_stale: bool,
+    known: KnownRecords<'a>,
+}
+
+impl Elsewhere<'_> {
+    /// The state of a link to another host. `None` for other links.
+    fn state(&self, record: &Record, link: &LinkState) -> Option<&'static str> {
+        let Some(run) = &link.there else {
+            let leads_there = link.link.source.host().is_some();
+            return (leads_there && self.is_stale).then_some("stale");
+        };
+        let guest = Guest { host: self.own.clone(), run: record.owner.clone() };
+        Some(match self.known.is_ready(run, &guest) {
+            _ if self.is_stale => "stale",
+            true => "ready",
+            false => "waiting",
+        })
+    }
+}
+
 /// What the metrics are about.
 #[derive(Debug, Default)]
 struct Found {
@@ -124,7 +155,7 @@ const CONTAINER_STATES: [&str; 4] = ["ready", "pending", "dead", "unknown"];
 const LINK_STATES: [&str; 3] = ["ready", "waiting", "stale"];
 
 impl Found {
-    fn add(&mut self, record: &Record, boot: u128) {
+    fn add(&mut self, record: &Record, boot: u128, elsewhere: Option<&Elsewhere<'_>>) {
         let state = match (is_running(record, boot), record.phase) {
             (Err(_), _) => "unknown",
             (Ok(false), _) => "dead",
@@ -133,7 +164,9 @@ impl Found {
         };
         *self.containers.entry(state).or_default() += 1;
         for link in &record.links {
-            let state = if link.source.is_some() { "ready" } else { "waiting" };
+            let state = elsewhere.and_then(|it| it.state(record, link));
+            let here = if link.is_connected() { "ready" } else { "waiting" };
+            let state = state.unwrap_or(here);
             *self.links.entry(state).or_default() += 1;
         }
         *self.flows.entry(record.backend.as_str()).or_default() += record.flows.len();
@@ -203,12 +236,29 @@ fn values(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PeerRun;
     use crate::model::sample::record;
+
+    /// As `ls` shows them.
+    #[test]
+    fn links_to_other_hosts_wait_for_their_host_and_for_news() {
+        let mut web = record("web", "80", &["10.0.0.2/24"]).linked(&["db", "mq"]);
+        let (own, host) = (HostName::new("a").unwrap(), HostName::new("b").unwrap());
+        let (id, run) = (web.id.clone(), web.owner.clone());
+        web.links[0].there = Some(PeerRun { host, id, run });
+        let mut elsewhere = Elsewhere { own: &own, is_stale: false, known: KnownRecords::of(&[]) };
+        let states = |elsewhere: &Elsewhere<'_>| {
+            [0, 1].map(|at: usize| elsewhere.state(&web, &web.links[at]))
+        };
+        assert_eq!(states(&elsewhere), [Some("waiting"), None]);
+        elsewhere.is_stale = true;
+        assert_eq!(states(&elsewhere), [Some("stale"), None]);
+    }
 
     #[test]
     fn all_states_and_backends_have_a_value() {
         let mut found = Found { repairs: 7, ..Found::default() };
-        found.add(&record("web", "80", &["10.0.0.2/24"]).linked(&["db", "mq"]), 0);
+        found.add(&record("web", "80", &["10.0.0.2/24"]).linked(&["db", "mq"]), 0, None);
         let text = found.text();
         for line in [
             "# TYPE oci_link_links gauge",

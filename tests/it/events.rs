@@ -138,7 +138,8 @@ fn repairs_are_told_in_json() {
         assert_described(&serde_json::from_str(&line).expect("JSON"), table);
     }
     let words: Vec<&str> = table.iter().map(|(key, _)| *key).collect();
-    for word in words {
+    // A link to another host is not here.
+    for word in words.into_iter().filter(|word| *word != "connected_host") {
         assert!(events.lines().iter().any(|line| line.contains(&format!("\"{word}\":"))), "{word}");
     }
 }

@@ -1,6 +1,6 @@
 //! What is new in the records: the difference between two looks. Pure.
 
-use crate::model::{ContainerId, Instance, KnownRecords, Phase, Record};
+use crate::model::{ContainerId, Instance, KnownRecords, PeerRun, Phase, Record};
 use std::collections::BTreeMap;
 
 /// A link of a container, as far as events are about it.
@@ -10,6 +10,8 @@ pub(super) struct Link {
     pub(super) source: String,
     /// The id of the source; `None` while the link waits.
     pub(super) connected: Option<ContainerId>,
+    /// The source on another host; `connected` is its id there.
+    pub(super) there: Option<PeerRun>,
 }
 
 /// A container at one look.
@@ -69,7 +71,9 @@ pub(super) fn look(records: &[Record], before: &Look) -> Look {
                 Some(other) if other.id.as_str().starts_with(source) => other.name.as_str(),
                 _ => source,
             };
-            let link = Link { source: source.to_owned(), connected: it.source.clone() };
+            let there = it.there.clone();
+            let connected = it.source.clone().or_else(|| Some(there.as_ref()?.id.clone()));
+            let link = Link { source: source.to_owned(), connected, there };
             (it.link.alias.as_str().to_owned(), link)
         });
         let container = Container {
@@ -106,7 +110,10 @@ pub(super) fn between(before: &Look, after: &Look) -> Vec<Event> {
         }
         for (alias, link) in &now.links {
             let earlier = old.and_then(|old| old.links.get(alias));
-            if earlier.is_some_and(|earlier| earlier.connected == link.connected) {
+            let same = |earlier: &Link| {
+                (&earlier.connected, &earlier.there) == (&link.connected, &link.there)
+            };
+            if earlier.is_some_and(same) {
                 continue;
             }
             let what = if link.connected.is_some() { What::Linked } else { What::Waiting };

@@ -36,9 +36,17 @@ impl Scene {
 
     /// `watch`, whose spool is that of the scene.
     fn watch(&self) -> Watch<'_> {
+        self.watch_with(&[])
+    }
+
+    /// `watch` with more options.
+    fn watch_with(&self, words: &[&str]) -> Watch<'_> {
         let mounts = "mount -t tmpfs -o mode=755 tmpfs /run; mkdir -p /run/oci-link-cluster/peers\n\
                       mount --bind \"$1\" /run/oci-link-cluster/peers; shift";
-        Watch::begin_by(&self.host, with_mounts(mounts, &[&self.spool], &command(&self.host)))
+        Watch::begin_by(
+            &self.host,
+            with_mounts(mounts, &[&self.spool], command(&self.host).args(words)),
+        )
     }
 
     /// Copies a file into the spool, as a courier does.
@@ -72,6 +80,21 @@ impl Scene {
         });
         all.collect()
     }
+}
+
+#[test]
+fn metrics_have_the_age_of_the_news() {
+    let scene = Scene::new();
+    let file = scene.host.path("oci-link.prom");
+    let watch = scene.watch_with(&["--metrics", &file.display().to_string()]);
+    let says = |line: &str| fs::read_to_string(&file).is_ok_and(|text| text.contains(line));
+    soon("written", || says("# EOF"));
+    assert!(!says("oci_link_view_age_seconds"), "nothing was heard");
+    scene.view();
+    soon("b", || says("\noci_link_view_age_seconds{host=\"b\"} "));
+    assert!(says("\noci_link_view_age_seconds{host=\"c\"} ") && !says("{host=\"a\"}"));
+    assert!(says("# UNIT oci_link_view_age_seconds seconds\n"));
+    drop(watch);
 }
 
 #[test]
