@@ -44,7 +44,11 @@ pub(super) fn examine(context: &HostContext, cluster: &Cluster) -> Vec<Check> {
 fn backend(chosen: Option<BackendName>) -> Option<Check> {
     let name = chosen.filter(|name| [BackendName::Iptables, BackendName::None].contains(name))?;
     let cause = format!("firewall.backend is {name}: links across hosts need ipset or nftables");
-    Some(Check::fault("backend", cause, "oci-link config set firewall.backend nftables"))
+    Some(Check::fault(
+        "backend between hosts",
+        cause,
+        "oci-link config set firewall.backend nftables",
+    ))
 }
 
 /// The networks of all other hosts.
