@@ -82,21 +82,22 @@ impl Place {
             return is_host_name(host).then(|| Self::presence(host));
         }
         let (host, rest) = name.split_once('~')?;
-        is_host_name(host).then(|| Self::of_offers(host, rest)).flatten()
+        is_host_name(host).then(|| Self::of_record(host, rest)).flatten()
     }
 
     /// Reads the name of a file in `offers` of `host`. Returns `None` for other files.
     pub(crate) fn of_offers(host: &str, name: &str) -> Option<Self> {
+        (!name.starts_with('.')).then(|| Self::of_record(host, name)).flatten()
+    }
+
+    /// Reads the id of a container and the kind of its record.
+    fn of_record(host: &str, name: &str) -> Option<Self> {
         let (id, kind) = match (name.strip_suffix(".offer"), name.strip_suffix(".want")) {
             (Some(id), _) => (id, Kind::Offer),
             (_, Some(id)) => (id, Kind::Want),
             _ => return None,
         };
-        (!name.starts_with('.') && is_id(id)).then(|| Self {
-            host: host.to_owned(),
-            kind,
-            id: id.to_owned(),
-        })
+        is_id(id).then(|| Self { host: host.to_owned(), kind, id: id.to_owned() })
     }
 
     /// The key in etcd.

@@ -45,7 +45,7 @@ pub(super) fn examine(context: &HostContext, cluster: &Cluster) -> Vec<Check> {
 fn backend(chosen: Option<BackendName>, fix: impl Fn() -> String) -> Option<Check> {
     let name = chosen.filter(|name| [BackendName::Iptables, BackendName::None].contains(name))?;
     let cause = format!("firewall.backend is {name}: links across hosts need ipset or nftables");
-    Some(Check::fault("backend", cause, fix()))
+    Some(Check::fault("backend between hosts", cause, fix()))
 }
 
 /// The networks of all other hosts.

@@ -1,6 +1,7 @@
 //! `doctor`: each trouble is found and named, and what it says mends it; a host without any is well,
 //! and none is changed by being looked at.
 
+mod between_hosts;
 mod containers;
 mod docker;
 mod engines;

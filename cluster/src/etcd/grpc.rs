@@ -166,7 +166,7 @@ impl Receiver {
 }
 
 /// Takes the first message out of `buffer`, if it is there as a whole.
-fn split_message(buffer: &mut BytesMut, limit: usize) -> Outcome<Option<Bytes>> {
+pub(super) fn split_message(buffer: &mut BytesMut, limit: usize) -> Outcome<Option<Bytes>> {
     if buffer.len() < FRAME_HEADER {
         return Ok(None);
     }

@@ -4,6 +4,8 @@ mod client;
 mod connect;
 mod failure;
 mod grpc;
+#[cfg(test)]
+mod hostile;
 mod messages;
 mod pages;
 mod tls;

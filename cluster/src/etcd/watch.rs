@@ -85,7 +85,7 @@ impl Feed {
     }
 }
 
-fn news(answer: WatchResponse) -> Outcome<Option<News>> {
+pub(super) fn news(answer: WatchResponse) -> Outcome<Option<News>> {
     let revision = answer.header.map_or(0, |header| header.revision);
     if answer.compact_revision != 0 {
         return Ok(Some(News::Compacted));
