@@ -307,6 +307,10 @@ impl Firewall for Ipset {
             |entry: &SetEntry| asked.contains(&IpSet::of(entry).family).then(|| entry.show());
         let mut owners = by_owner(&there, show, |entry| entry.as_flows(&seats, &ends));
         for installed in owners.values_mut() {
+            let is_there = |(ip, on)| ends.get(&ip).is_some_and(|all: &Vec<_>| all.contains(&on));
+            let mut needed = SetEntry::all(&installed.flows);
+            needed.retain(|key| key.as_end().is_some_and(is_there));
+            installed.lines.extend(needed.iter().filter_map(show));
             installed.flows = sets::with_ranges(&installed.flows);
         }
         Ok(owners)
