@@ -212,7 +212,7 @@ each_with_timeouts! {
         let owners = || host.with(scene.backend, |firewall| firewall.owners());
         assert!(owners().keys().eq([&one, &two]));
         for installed in owners().values() {
-            assert_eq!(installed.flows.len(), flows.len());
+            assert_eq!((&installed.lines, installed.flows.len()), (&expected, flows.len()));
             assert!(flows.iter().all(|flow| installed.flows.contains(flow)), "{installed:?}");
         }
         let rules = OwnerScope::new(&one, &flows);
