@@ -196,11 +196,7 @@ fn a_recipient_of_this_host_follows_its_source() {
     mirrored(&scene, "b~6f.offer", Some(&moved));
     assert_eq!(replan(), ["10.10.1.9 -> 10.10.2.3 3306/tcp out of br0"]);
     // The run counts, not its name.
-    mirrored(
-        &scene,
-        "b~6f.offer",
-        Some(&moved.replace(r#""name":"mysql""#, r#""name":"maria""#)),
-    );
+    mirrored(&scene, "b~6f.offer", Some(&moved.replace(r#""name":"mysql""#, r#""name":"maria""#)));
     assert_eq!(replan().len(), 1);
     heard(&scene, 60);
     assert_eq!(replan(), [""; 0], "nothing is believed for longer than patience");
