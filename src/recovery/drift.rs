@@ -70,8 +70,11 @@ fn has_rules_of(host: &Locked<'_>, snapshot: &HostSnapshot, guest: &GuestRecord)
         return Ok(guest.flows.is_empty());
     };
     let (owner, flows) = (&guest.owner, guest.flows.as_slice());
-    let expected = host.backend(guest.backend, |it| Ok(it.expected(owner, flows)))?;
-    Ok(installed.lines == expected && !flows.is_empty())
+    let mut expected = host.backend(guest.backend, |it| Ok(it.expected(owner, flows)))?;
+    expected.sort();
+    let mut lines = installed.lines.clone();
+    lines.sort();
+    Ok(lines == expected && !flows.is_empty())
 }
 
 /// Makes the rules of the guests of a container again, whatever the kernel has.

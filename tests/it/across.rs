@@ -47,9 +47,14 @@ fn shown(host: &Host, id: &str) -> Value {
     ls(host).into_iter().find(|one| one["id"] == id).unwrap_or_default()
 }
 
+/// Waits until all links of the container `id` are ready.
 #[track_caller]
 fn soon_ready(host: &Host, id: &str) {
-    soon("the other host lets it in", || shown(host, id)["state"] == "ready");
+    soon("the other host lets it in", || {
+        let now = shown(host, id);
+        let mut links = now["links"].as_array().into_iter().flatten();
+        now["state"] == "ready" && links.all(|link| link["state"] == "ready")
+    });
 }
 
 /// Whether an element of `host` names one of the addresses.
@@ -182,8 +187,7 @@ fn what_nothing_is_heard_of_closes_in_time(backend: &str, with_daemon: bool) {
     let took = silent.elapsed();
     assert!(took <= Duration::from_secs(PATIENCE + 2), "closed after {took:?}");
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
-    let state = || shown(a, "web")["state"].clone();
-    assert_eq!(state(), "stale");
+    soon("the view is too old", || shown(a, "web")["state"] == "stale");
     if with_daemon {
         assert!(!flow.is_alive(), "its connections end, too");
         assert!(took >= Duration::from_secs(PATIENCE - 2), "closed after {took:?}");
@@ -226,7 +230,6 @@ fn what_was_lost_comes_back() {
         soon("a hears of it", || shown(a, "db")["state"] == "ready");
         let web = linked(a, "web", "db@b");
         soon_ready(a, "web");
-        eprintln!("{:#}", inspect(a, "web"));
         drop(watches);
         for (host, address) in [(a, db.addresses()), (b, web.addresses())] {
             let flush = match backend {
@@ -304,7 +307,7 @@ fn a_link_follows_its_source() {
     soon("c lets it out", || !permits(c, &web.addresses()));
     // A link that was deferred, and one of a running container.
     let cache = shared(c, "cache", "a");
-    soon("late is let in", || shown(a, "late")["links"][0]["state"] == "ready");
+    soon_ready(a, "late");
     assert_eq!(late.reach(&cache, Proto::Tcp, 3306), OPEN);
     a.run(&mut a.oci_link(&["connect", "web", "cache@c:store"])).ok();
     soon_ready(a, "web");

@@ -1,5 +1,6 @@
 //! Tests of what starts, stops and links do, in which order, and what is left when a step fails.
 
+mod across;
 mod concern;
 mod confined;
 mod debug_lines;
