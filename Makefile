@@ -1,7 +1,8 @@
 # `make` lists what can be made. Root is needed where containers run: test, demo, bench.
 
 TARGET_DIR  = $(or $(CARGO_TARGET_DIR),target)
-HOST       := $(shell rustc -vV | sed -n 's/^host: //p')
+# Asked for at its first use: Rust may be installed by a target (toolchain).
+HOST        = $(eval HOST := $(shell rustc -vV | sed -n 's/^host: //p'))$(HOST)
 BINARY      = $(TARGET_DIR)/$(TARGET)/release/oci-link
 # The courier: its flags are others, so it has a directory of its own, and both stay built.
 COURIER_DIR = $(TARGET_DIR)/cluster
@@ -13,7 +14,7 @@ COURIER     = $(COURIER_DIR)/$(TARGET)/release/oci-link-cluster
 # it, by mangled names that hold the types of generic functions: a container waits for half the page
 # faults.
 MUSL         = $(HOST:-gnu=-musl)
-MUSL_LIB    := $(shell rustc --print sysroot)/lib/rustlib/$(MUSL)/lib
+MUSL_LIB     = $(eval MUSL_LIB := $(shell rustc --print sysroot)/lib/rustlib/$(MUSL)/lib)$(MUSL_LIB)
 TARGET       = $(if $(shell test -d $(MUSL_LIB) && echo yes),$(MUSL),$(HOST))
 STATIC       = -C target-feature=+crt-static -C relocation-model=static -C symbol-mangling-version=v0
 LAYOUT       = packaging/hook.ld
@@ -25,7 +26,7 @@ COURIER_CC   = CC_$(subst -,_,$(TARGET))=$${CC:-cc}
 # The oldest Rust that must compile everything, and a machine of another kind that must be compiled for.
 OLDEST      := $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)
 CROSS        = aarch64-unknown-linux-musl
-CROSS_LIB   := $(shell rustc --print sysroot)/lib/rustlib/$(CROSS)/lib
+CROSS_LIB    = $(shell rustc --print sysroot)/lib/rustlib/$(CROSS)/lib
 
 # What cargo-fuzz would pass on, and all that it would do here: no toolchain but the usual is needed.
 # Our unsafe code is system calls, of which a sanitizer sees nothing.
@@ -52,11 +53,22 @@ YOUKI          := /var/cache/oci-link-test/youki-$(YOUKI_VERSION)
 # Debian 12 has etcd 3.4: cluster/tests/etcd.sh brings that of sid, and leaves this machine as it is.
 ETCD           := /var/cache/oci-link-test/etcd-3.5
 CLUSTER_PACKAGES := iproute2 iptables openssl util-linux
+# The browser that shows the page of `oci-link graph`.
+GRAPH_PACKAGES := chromium fonts-dejavu-core
+# What another Debian is made with.
+FRESH_PACKAGES := debootstrap util-linux
+
+# The last release, whose records and rules this program takes over.
+PREVIOUS_COMMIT := dbafa85
+PREVIOUS_DIR    = $(TARGET_DIR)/previous-$(PREVIOUS_COMMIT)
+PREVIOUS        = $(PREVIOUS_DIR)/target/$(TARGET)/debug/oci-link
+# What test-fresh makes there.
+FRESH          ?= demo test
 
 # Tests wait for the kernel more than they compute.
 THREADS = RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(nproc)))}
 
-.PHONY: help build lint msrv cross docs-check test test-release fuzz test-reuse test-crash test-hazards test-harmless test-engines test-youki test-cluster cluster-deps build-courier coverage demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
+.PHONY: help toolchain build build-program previous test-graph test-upgrade test-fresh graph-deps fresh-deps lintian-deps lint msrv cross docs-check test test-release fuzz test-reuse test-crash test-hazards test-harmless test-engines test-youki test-cluster cluster-deps build-courier coverage demo bench layout plot musl docs rootfs demo-deps test-deps engine-deps engine-packages fuzz-deps bench-deps clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -64,18 +76,23 @@ help: ## list the targets
 include packaging/install.mk
 include packaging/release.mk
 
-build: musl build-courier ## the release binaries, static
+toolchain: # Rust and a C compiler; Debian's, where there are none
+	@packaging/toolchain.sh $(OLDEST)
+
+build: build-program build-courier ## the release binaries, static
+
+build-program: toolchain musl # oci-link
 	RUSTFLAGS="$(STATIC_FLAGS)" cargo build $(RELEASE)
 	@! ldd $(BINARY) >/dev/null 2>&1 || { echo "$(BINARY) is not static" >&2; exit 1; }
 	@ls -lh $(BINARY)
 
-build-courier: musl # oci-link-cluster
+build-courier: toolchain musl # oci-link-cluster
 	$(COURIER_CC) RUSTFLAGS="$(STATIC)" cargo build $(RELEASE) -p oci-link-cluster \
 	    --target-dir $(COURIER_DIR)
 	@! ldd $(COURIER) >/dev/null 2>&1 || { echo "$(COURIER) is not static" >&2; exit 1; }
 	@ls -lh $(COURIER)
 
-lint: ## format and clippy, warnings are errors
+lint: toolchain ## format and clippy, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy -p oci-link-cluster --all-targets -- -D warnings
@@ -92,11 +109,11 @@ cross: ## the program compiles for aarch64
 	    cargo check --target $(CROSS) --locked; \
 	else echo "cross: NOT CHECKED: no $(CROSS), and rustup cannot install it" >&2; fi
 
-docs-check: ## rustdoc, also of private items, warnings are errors
+docs-check: toolchain ## rustdoc, also of private items, warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked -p oci-link-cluster
 
-test: test-deps rootfs ## all tests, on real containers, and the demo
+test: toolchain test-deps rootfs ## all tests, on real containers, and the demo
 	$(THREADS) cargo test
 	cargo test -p oci-link-cluster
 	demo/demo.sh $(TARGET_DIR)/debug/oci-link
@@ -138,10 +155,19 @@ test-cluster: cluster-deps ## the courier with a real etcd: members and links fa
 	cluster/tests/etcd.sh $(ETCD)
 	OCI_LINK_ETCD=$(ETCD)/bin cargo test -p oci-link-cluster --test cluster -- --ignored --test-threads=3
 
+test-graph: toolchain graph-deps ## the page of `oci-link graph` in Chromium: search, filters, details, keyboard, 500 containers
+	cargo test --test graph -- --ignored
+
+test-upgrade: toolchain test-deps rootfs previous ## links that version 0.1 made go on with this program
+	$(THREADS) OCI_LINK_PREVIOUS=$(abspath $(PREVIOUS)) cargo test --test it upgrade -- --ignored
+
+test-fresh: fresh-deps ## `make demo` and `make test` on a Debian 13 without anything; Debian 12 says what it lacks
+	tests/fresh.sh $(FRESH)
+
 coverage: ## the share of lifecycle and recovery that unit tests run; fails below 80 %
 	@tests/coverage.sh
 
-demo: demo-deps build ## two linked containers, step by step
+demo: toolchain demo-deps build-program ## two linked containers, step by step
 	@demo/demo.sh $(BINARY)
 
 bench: bench-deps build ## what a link costs; docs/performance.md says how to read it
@@ -156,7 +182,7 @@ layout: bench-deps musl ## look again which functions a hook calls, for packagin
 	cp $(LOOKED_AT)/hook.ld $(LAYOUT)
 
 musl: # what Rust has for it; its C library comes with it
-	@test -d $(MUSL_LIB) || rustup target add $(MUSL) || echo "no $(MUSL): built with glibc" >&2
+	@test -d $(MUSL_LIB) || rustup target add $(MUSL) 2>/dev/null || echo "no $(MUSL): built with glibc" >&2
 
 plot: ## keep the plot of the last bench, for docs/performance.md
 	cp $(TARGET_DIR)/bench.svg docs/performance.svg
@@ -185,6 +211,21 @@ engine-packages:
 cluster-deps: ## install what the tests of the courier need besides etcd
 	$(call install,$(CLUSTER_PACKAGES))
 
+graph-deps: ## install the browser for test-graph
+	$(call install,$(GRAPH_PACKAGES))
+
+lintian-deps: ## install what judges packages
+	$(call install,lintian)
+
+fresh-deps: ## install what makes another Debian
+	$(call install,$(FRESH_PACKAGES))
+
+previous: toolchain musl # the program of the last release, for test-upgrade
+	@[ -x $(PREVIOUS) ] || { rm -rf $(PREVIOUS_DIR)/source && mkdir -p $(PREVIOUS_DIR)/source && \
+	    git archive $(PREVIOUS_COMMIT) | tar -x -C $(PREVIOUS_DIR)/source && \
+	    RUSTFLAGS="$(STATIC)" cargo build --locked --target $(TARGET) --target-dir $(PREVIOUS_DIR)/target \
+	    --manifest-path $(PREVIOUS_DIR)/source/Cargo.toml; }
+
 fuzz-deps: ## install what libFuzzer is built with
 	$(call install,g++)
 
@@ -196,7 +237,7 @@ clean: ## remove what was built
 	cargo clean
 	rm -rf test-bundles/*/rootfs
 
-# Installs the Debian packages that are missing; who is not root is told which.
+# Installs the Debian packages that are missing. As another user than root, it prints them.
 define install
 @missing=; for package in $(1); do \
     dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed \

@@ -9,13 +9,15 @@ STAGE     = target/stage
 RELEASED  = $(TARGET_DIR)/release-files
 # The same sources give the same bytes: no file is younger than the last commit.
 EPOCH     = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+ARCH      = $(firstword $(subst -, ,$(HOST)))
+VERSION  := $(shell sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 REPEATABLE = SOURCE_DATE_EPOCH=$(EPOCH) TZ=UTC LC_ALL=C
 STAGED    = $(MAKE) --no-print-directory install PREFIX=/usr
 STAGED_COURIER = $(MAKE) --no-print-directory install-cluster PREFIX=/usr
 
-.PHONY: packages deb rpm package-tools deny-tool release-tools release-check release check-deps deny test-packages
+.PHONY: packages deb rpm tarball lintian package-tools deny-tool release-tools release-check release check-deps deny test-packages
 
-packages: deb rpm ## both
+packages: deb rpm tarball ## all of them
 
 deb: package-tools build ## packages for dpkg, of what `make install` and `install-cluster` install
 	rm -rf $(STAGE)/deb $(STAGE)/deb-cluster
@@ -33,7 +35,19 @@ rpm: package-tools build ## the same for rpm
 	$(REPEATABLE) $(TOOLS)/bin/cargo-generate-rpm generate-rpm --source-date $(EPOCH) -o $(RELEASED)/
 	$(REPEATABLE) $(TOOLS)/bin/cargo-generate-rpm generate-rpm --source-date $(EPOCH) -p cluster -o $(RELEASED)/
 
-package-tools: ## what makes packages, into target/tools
+# For hosts without dpkg and rpm: unpacked into /usr/local.
+tarball: build ## archives of the static programs, with all that belongs to them
+	rm -rf $(STAGE)/tar $(STAGE)/tar-cluster
+	$(MAKE) --no-print-directory install DESTDIR=$(STAGE)/tar >/dev/null
+	$(MAKE) --no-print-directory install-cluster DESTDIR=$(STAGE)/tar-cluster >/dev/null
+	mkdir -p $(RELEASED) && rm -f $(RELEASED)/*.tar.gz
+	$(call archive,oci-link,tar)
+	$(call archive,oci-link-cluster,tar-cluster)
+
+lintian: deb lintian-deps ## the .debs by Debian's rules: no errors
+	lintian --allow-root --fail-on error --tag-display-limit 0 $(RELEASED)/*.deb
+
+package-tools: toolchain ## what makes packages, into target/tools
 	$(call tool,cargo-deb@3.8.0 cargo-generate-rpm@0.21.1)
 
 # Without optimisation: cargo-deny runs for seconds, and CI builds it for each change.
@@ -45,9 +59,7 @@ deny-tool:
 release-tools: package-tools deny-tool ## what a release needs besides
 	$(call tool,cargo-cyclonedx@0.5.9)
 
-release: release-check release-tools check-deps packages ## program, packages, SBOM and checksums, into target/release-files
-	cp $(BINARY) $(RELEASED)/oci-link-$(firstword $(subst -, ,$(HOST)))
-	cp $(COURIER) $(RELEASED)/oci-link-cluster-$(firstword $(subst -, ,$(HOST)))
+release: release-check release-tools check-deps packages ## archives, packages, SBOM and checksums, into target/release-files
 	$(REPEATABLE) $(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --no-build-deps \
 	    --target $(TARGET) --override-filename oci-link.cdx
 	mv oci-link.cdx.json $(RELEASED)/
@@ -99,8 +111,15 @@ deny: deny-tool ## as check-deps; without the database of advisories, all but th
 	    && $(COURIER_DENY) check --disable-fetch advisories; \
 	else echo "advisories: NOT CHECKED: their database cannot be fetched" >&2; fi
 
-test-packages: engine-deps packages ## installed, used, upgraded and removed, on a Debian of their own
+test-packages: engine-deps lintian packages test-upgrade ## installed, used, upgraded and removed, on a Debian of their own
 	OCI_LINK_PACKAGES=$(abspath $(RELEASED)) cargo test --test engines packages -- --ignored
+
+# Archives what is below /usr/local in a stage; its folder is named as the archive: $(1)-VERSION-ARCH.
+define archive
+	name=$(1)-$(VERSION)-$(ARCH) && $(REPEATABLE) tar --create --sort=name --mtime=@$(EPOCH) --owner=0 --group=0 \
+	    --numeric-owner --transform="s,^\.,$$name,S" -C $(STAGE)/$(2)/usr/local . \
+	    | gzip -9n >$(RELEASED)/$$name.tar.gz
+endef
 
 # Builds the tools that are missing.
 define tool

@@ -2,12 +2,16 @@
 
 mod client;
 mod compose;
+mod config;
+mod follow;
 pub(crate) mod help;
 mod ls;
 mod output;
 
 pub(crate) use client::{ClientCall, Runtime};
 pub(crate) use compose::Compose;
+pub(crate) use config::{ConfigAction, ConfigCommand};
+pub(crate) use follow::{Events, Watch};
 pub(crate) use ls::{Filter, Ls, State};
 pub(crate) use output::{Format, GraphArguments, GraphFormat, Output};
 
@@ -93,6 +97,13 @@ pub(crate) enum Command {
     ///
     /// Changes nothing. The exit status is 0 without problems, 11 with warnings, 12 with faults.
     Doctor(Doctor),
+    /// Print what changes, one line each, until interrupted.
+    ///
+    /// Containers that started and ended; links that are linked, waiting or closed; and what sync, gc and
+    /// watch repaired or removed. It reads the records when one is written, takes no lock and changes
+    /// nothing. What was there before is printed by ls. A container that died without a poststop hook is
+    /// printed as ended when watch or gc removes it.
+    Events(Events),
     /// Run as a daemon that repairs and removes links as containers change.
     ///
     /// Restores flushed rules, and removes the links of containers that died without a poststop
@@ -103,7 +114,14 @@ pub(crate) enum Command {
     /// The kernel does not report elements that are removed from an ipset by hand, rules of
     /// iptables-legacy, and rewritten hosts files. They are repaired with the next change that is
     /// reported, at SIGHUP, and by sync.
-    Watch,
+    Watch(Watch),
+    /// Show the configuration, or change config.toml.
+    ///
+    /// show prints each key with the value that applies and where it is from. get prints the value of
+    /// one key. set writes a value into config.toml; the new file is checked first, as the start of a
+    /// container checks it, and comments stay. A list is written a,b. Keys that need each other are set
+    /// together: KEY VALUE KEY VALUE. The file of a user is ~/.config/oci-link/config.toml.
+    Config(ConfigCommand),
     /// Register oci-link as a runtime in an engine's configuration.
     ///
     /// Prints the runtime that the wrapper runs, and refuses if it is not installed. For podman this

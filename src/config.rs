@@ -1,6 +1,8 @@
 //! Configuration: config.toml merged with the global command-line flags, fully checked.
 
 mod cluster;
+pub(crate) mod edit;
+pub(crate) mod keys;
 pub(crate) mod users;
 
 pub(crate) use self::cluster::ClusterConfig;

@@ -39,6 +39,8 @@ pub(crate) mod watch;
 
 pub use commands::run;
 #[doc(hidden)]
+pub use sys::allocator::Allocator;
+#[doc(hidden)]
 pub use sys::process::entry;
 
 /// What the tests, the benchmark and the fuzz targets use. Not an interface: it may change at any

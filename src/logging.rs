@@ -103,7 +103,7 @@ fn open(path: &Path) -> Result<File> {
 }
 
 /// The time `since` 1970 in UTC, such as `2026-11-22T17:48:07.511679Z`.
-fn rfc_3339(since: Duration) -> String {
+pub(crate) fn rfc_3339(since: Duration) -> String {
     let (days, second) = (since.as_secs() / 86400, since.as_secs() % 86400);
     // Years that begin in March, so that the leap day is the last one; eras have 400 years.
     let days = days + DAYS_BEFORE_1970;

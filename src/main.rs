@@ -2,8 +2,7 @@
 
 #![no_main] // See sys/process/entry.rs.
 
-/// musl's allocator calls mmap and munmap for every larger allocation: see ARCHITECTURE.md.
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: oci_link::Allocator = oci_link::Allocator::new();
 
 oci_link::main!(oci_link::run);

@@ -6,19 +6,22 @@ use std::fmt::Write;
 
 /// The groups of `oci-link --help`, with their commands.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Links", &["ls", "inspect", "graph", "connect", "disconnect"]),
+    ("Links", &["ls", "inspect", "graph", "events", "connect", "disconnect"]),
     ("Command lines with --link", &["docker", "podman", "compose"]),
     ("Repair", &["doctor", "sync", "gc", "watch"]),
-    ("Engines", &["configure", "prepare"]),
+    ("Configuration", &["config", "configure", "prepare"]),
     ("Called by engines and runtimes", &["hook", "precreate", "runtime"]),
     ("Help", &["help", "completions", "man"]),
 ];
 
 /// Examples of each command, one for each line.
-const EXAMPLES: [(&str, &str); 19] = [
+const EXAMPLES: [(&str, &str); 21] = [
     ("ls", "oci-link ls\noci-link ls --filter state=ready --quiet\noci-link ls --json"),
     ("inspect", "oci-link inspect web\noci-link inspect web --json"),
-    ("graph", "oci-link graph\noci-link graph --format svg >links.svg"),
+    (
+        "graph",
+        "oci-link graph\noci-link graph --format svg >links.svg\noci-link graph --format html >links.html",
+    ),
     ("connect", "oci-link connect web mysql\noci-link connect web mysql:db"),
     ("disconnect", "oci-link disconnect web db"),
     ("docker", "oci-link docker run -d --name web --link mysql:db docker.io/library/nginx:1.27"),
@@ -30,7 +33,15 @@ const EXAMPLES: [(&str, &str); 19] = [
     ("doctor", "oci-link doctor\noci-link doctor --probe\noci-link doctor --json"),
     ("sync", "oci-link sync --check\noci-link sync"),
     ("gc", "oci-link gc --dry-run\noci-link gc"),
-    ("watch", "oci-link watch"),
+    ("events", "oci-link events\noci-link events --json"),
+    (
+        "watch",
+        "oci-link watch\noci-link watch --metrics /var/lib/prometheus/node-exporter/oci-link.prom",
+    ),
+    (
+        "config",
+        "oci-link config show\noci-link config set runtime.command crun\noci-link config set firewall.isolate cni0,br0\noci-link config set runtime.command --default",
+    ),
     (
         "configure",
         "oci-link configure docker --dry-run\noci-link configure podman --default\noci-link configure docker --remove",

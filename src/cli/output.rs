@@ -53,4 +53,6 @@ pub(crate) enum GraphFormat {
     Mermaid,
     /// An SVG image.
     Svg,
+    /// A page with search and details.
+    Html,
 }

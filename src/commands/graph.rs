@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::graph;
 use crate::host::Host;
 use crate::lifecycle::alive::is_running;
+use crate::link::env::{link_variables, passed};
 use crate::model::{KnownRecords, Record};
 use std::collections::HashSet;
 
@@ -42,7 +43,26 @@ pub(crate) fn run(host: &Host, arguments: &GraphArguments) -> Result<()> {
         Some(_) => is_fresh,
     };
     let graph = graph::Graph::of(&records, |record| runs(record), remark);
-    print(&graph, arguments)
+    let shown = records.iter().filter(|_| arguments.format == GraphFormat::Html);
+    let details: Vec<_> = shown.map(|record| details(host, record, &known)).collect();
+    print(&graph, &details, arguments)
+}
+
+/// What the HTML page shows of a container beside its node.
+fn details(host: &Host, record: &Record, known: &KnownRecords<'_>) -> graph::Details {
+    let links = record.links.iter();
+    let links = links.filter_map(|it| Some((&it.link.alias, known.get(it.source.as_ref()?)?)));
+    let gets = link_variables(&record.name, links, &[], host.config.dialect);
+    let mut gets: Vec<String> = gets.variables.into_iter().map(|variable| variable.key).collect();
+    gets.sort();
+    gets.dedup();
+    graph::Details {
+        id: record.id.to_string(),
+        host: host.config.cluster.as_ref().map(|cluster| cluster.hosts.name.to_string()),
+        ports: record.ports.iter().map(|ports| ports.to_string()).collect(),
+        gets,
+        gives: passed(record).map(|variable| variable.key.clone()).collect(),
+    }
 }
 
 /// Whether a link of `record` is connected to `source`, which is on another host.
@@ -52,10 +72,14 @@ fn is_linked(record: &Record, source: &Record) -> bool {
 
 /// Prints what [`run`] prints without records.
 pub(crate) fn without_records(arguments: &GraphArguments) -> Result<()> {
-    print(&graph::Graph::of(&[], |_| false, |_, _| ""), arguments)
+    print(&graph::Graph::of(&[], |_| false, |_, _| ""), &[], arguments)
 }
 
-fn print(graph: &graph::Graph, arguments: &GraphArguments) -> Result<()> {
+fn print(
+    graph: &graph::Graph,
+    details: &[graph::Details],
+    arguments: &GraphArguments,
+) -> Result<()> {
     if arguments.json {
         return say_json(&graph::json(graph));
     }
@@ -64,5 +88,6 @@ fn print(graph: &graph::Graph, arguments: &GraphArguments) -> Result<()> {
         GraphFormat::Dot => graph::dot(graph),
         GraphFormat::Mermaid => graph::mermaid(graph),
         GraphFormat::Svg => graph::svg(graph),
+        GraphFormat::Html => graph::html(graph, details),
     })
 }

@@ -159,13 +159,17 @@ fn hosts_lines(record: &Record) -> Vec<&str> {
 
 fn flows_in_full(flows: &[Flow]) -> Value {
     let flows = flows.iter().map(|flow| {
-        json!({
+        let mut shown = json!({
             "from": flow.from.to_string(),
             "to": flow.to.to_string(),
             "port": numbers(flow.ports),
             "protocol": flow.ports.protocol().as_str(),
             "bridge": flow.bridge.map(|on| on.name.to_string()),
-        })
+        });
+        if let Some(on) = flow.bridge.filter(|_| flow.crosses()) {
+            shown["crossing"] = on.crossing.as_str().into();
+        }
+        shown
     });
     flows.collect()
 }

@@ -3,9 +3,11 @@
 mod client;
 mod completions;
 mod compose;
+mod config;
 mod configure;
 mod connect;
 mod doctor;
+mod events;
 mod fast_path;
 mod gc;
 mod graph;
@@ -117,6 +119,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         // in a package build.
         Command::Configure(arguments) => configure::run(overrides, arguments),
         Command::Compose(arguments) => compose::run(arguments),
+        Command::Config(arguments) => config::run(&overrides, arguments),
         Command::Completions(arguments) => completions::run(arguments),
         Command::Man(arguments) => man::run(arguments),
         Command::Help(arguments) => return print_help(arguments.command.as_deref()),
@@ -134,7 +137,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
         }
         Command::Sync(arguments) => return there(&|host| sync::run(&host, arguments)),
         Command::Gc(arguments) => return there(&|host| gc::run(&host, arguments)),
-        Command::Watch => return there(&|host| watch::run(host, &overrides).map(|()| 0)),
+        Command::Events(arguments) => events::run(open, arguments),
+        Command::Watch(arguments) => {
+            return there(&|host| watch::run(host, &overrides, arguments).map(|()| 0));
+        }
         // The fast path runs them, before clap sees the command line.
         Command::Runtime(_) | Command::Docker(_) | Command::Podman(_) => {
             Err(Error::new(Kind::Internal, "not dispatched"))

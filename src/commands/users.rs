@@ -26,7 +26,7 @@ pub(super) fn arrange(command: &Command, overrides: &Overrides) -> Result<Record
     let Some(uid) = whose().uid() else { return Ok(Records::There) };
     let is_shell = matches!(whose(), Whose::Shell { .. });
     let found = match command {
-        Command::Watch => {
+        Command::Watch(_) => {
             let message = format!(
                 "watch: not for the containers of user {uid}: run oci-link sync and oci-link gc in \
                  its place, for example by a timer of that user"
@@ -35,6 +35,8 @@ pub(super) fn arrange(command: &Command, overrides: &Overrides) -> Result<Record
         }
         Command::Ls(_) | Command::Graph(_) if is_shell => listed(overrides)?,
         Command::Ls(_) | Command::Graph(_) => Records::There,
+        // The first container may come later. Without an engine there is nothing to join.
+        Command::Events(_) => listed(overrides).map(|_| Records::There)?,
         Command::Inspect(_)
         | Command::Connect(_)
         | Command::Disconnect(_)

@@ -135,7 +135,7 @@ fn the_first_version() {
         "{new}"
     );
     assert!(new.contains("\n    command: |\n      a\n\n        b\n  # of db\n  db:\n"), "{new}");
-    let said = refused("web: {image: w, volume_driver: x}");
+    let said = refused("web: {image: w, volume_driver: [x]}");
     assert!(said.contains("line 1: service \"web\": volume_driver is a key of Compose version 1"));
     let flow = converted("{\"web\": {\"image\": \"w\"}}");
     assert_eq!(flow, "{\"services\": {\"web\": {\"network_mode\": \"bridge\", \"image\": \"w\"}}}");

@@ -2,6 +2,7 @@
 //! versions that support annotations do not read that format.
 
 mod renamed;
+mod volumes;
 
 use super::nodes::{What, refusal};
 use super::yaml::ComposeFile;
@@ -25,17 +26,21 @@ pub(crate) fn rewritten(document: &ComposeFile<'_>) -> Result<Option<String>> {
     if !is_old || first.is_none() {
         return Err(refusal(1, "no services: this is not a Compose file"));
     }
-    let text = renamed::renamed(document)?;
+    let (text, volumes) = renamed::renamed(document)?;
     let document = ComposeFile::parse(&text)?;
-    Ok(Some(below_services(&document)))
+    Ok(Some(below_services(&document, &volumes.lines())))
 }
 
-/// Moves everything from the first service on below a key `services`.
-fn below_services(document: &ComposeFile<'_>) -> String {
+/// Moves everything from the first service on below a key `services`, behind a key `volumes` if there are any.
+fn below_services(document: &ComposeFile<'_>, volumes: &[String]) -> String {
     let (root, text) = (document.node(document.root), document.text);
     if root.flow {
         let (before, after) = (&text[..root.range.start], &text[root.range.end..]);
-        return format!("{before}{{\"services\": {}}}{after}", &text[root.range.clone()]);
+        let volumes = match volumes {
+            [] => String::new(),
+            all => format!("\"volumes\": {{{}}}, ", all.join(", ")),
+        };
+        return format!("{before}{{{volumes}\"services\": {}}}{after}", &text[root.range.clone()]);
     }
     debug_assert!(matches!(root.what, What::Map(_)));
     let first = document.entries(document.root).first();
@@ -44,7 +49,12 @@ fn below_services(document: &ComposeFile<'_>) -> String {
     let start =
         if text[start..].starts_with('\u{feff}') { start + '\u{feff}'.len_utf8() } else { start };
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let mut new = format!("{}services:{newline}", &text[..start]);
+    let mut new = text[..start].to_owned();
+    if !volumes.is_empty() {
+        new.extend(["volumes:", newline]);
+        new.extend(volumes.iter().flat_map(|line| ["  ", line, newline]));
+    }
+    new.extend(["services:", newline]);
     for line in text[start..].split_inclusive('\n') {
         let ends = line.starts_with("...") || line.trim().is_empty();
         new.push_str(if ends { "" } else { "  " });

@@ -57,7 +57,7 @@ pub(crate) fn own_file(whose: Whose) -> Option<PathBuf> {
 }
 
 /// Reads the user's file, which may be behind symbolic links. A missing one is empty.
-fn read_own(path: &Path) -> Result<String> {
+pub(super) fn read_own(path: &Path) -> Result<String> {
     match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
         _ => {}

@@ -1,8 +1,8 @@
 //! The ways between the containers of this host and those of other hosts: networks, routes and rules of other programs.
 
 use super::HostContext;
-use super::check::Check;
-use super::{config_edit, masquerade};
+use super::check::{Check, Fix, advice};
+use super::masquerade;
 use crate::firewall::foreign::{Obstacle, Sample, drops_on_arrival, translations};
 use crate::model::{
     Address, BackendName, BridgeName, Cluster, Crossing, Flow, HostName, OnBridge, PortRange,
@@ -21,7 +21,8 @@ const MAX_PAIRS: usize = 64;
 /// The checks of the ways to other hosts.
 pub(super) fn examine(context: &HostContext, cluster: &Cluster) -> Vec<Check> {
     let ways = routes::ways();
-    let mut checks: Vec<Check> = backend(context.chosen()).into_iter().collect();
+    let nftables = || context.set("firewall.backend", "nftables");
+    let mut checks: Vec<Check> = backend(context.chosen(), nftables).into_iter().collect();
     checks.extend(ways_to(cluster, &ways));
     let bridges = bridges_of_containers().and_then(|bridges| addresses_of(&bridges));
     let bridges = match bridges {
@@ -41,14 +42,10 @@ pub(super) fn examine(context: &HostContext, cluster: &Cluster) -> Vec<Check> {
 }
 
 /// Only rules that end by themselves permit packets of other hosts.
-fn backend(chosen: Option<BackendName>) -> Option<Check> {
+fn backend(chosen: Option<BackendName>, fix: impl Fn() -> String) -> Option<Check> {
     let name = chosen.filter(|name| [BackendName::Iptables, BackendName::None].contains(name))?;
     let cause = format!("firewall.backend is {name}: links across hosts need ipset or nftables");
-    Some(Check::fault(
-        "backend between hosts",
-        cause,
-        "oci-link config set firewall.backend nftables",
-    ))
+    Some(Check::fault("backend between hosts", cause, fix()))
 }
 
 /// The networks of all other hosts.
@@ -75,7 +72,7 @@ fn ways_to(cluster: &Cluster, ways: &[Way]) -> Vec<Check> {
         if !has_route(ip) {
             let version = if ip.is_ipv4() { "" } else { " -6" };
             let cause = format!("no route to {network}, the network of host {host}");
-            let fix = format!("ip{version} route add {network} via ADDRESS-OF-{host}");
+            let fix = advice(format!("ip{version} route add {network} via the address of {host}"));
             checks.push(Check::fault(ROUTES, cause, fix));
         }
         let strict = |name: &str| ip.is_ipv4() && is_strict(name, switch);
@@ -144,7 +141,8 @@ fn judge_bridge(
              host's containers are not believed from there",
             address.subnet()
         );
-        let fix = "give the bridge another network, or correct cluster.networks on all hosts";
+        let fix =
+            advice("give the bridge another network, or correct cluster.networks on all hosts");
         return Some(Check::warning(NETWORKS, cause, fix));
     }
     let cause = format!(
@@ -157,8 +155,8 @@ fn judge_bridge(
 /// A command that adds a bridge to `firewall.isolate`.
 fn isolate(context: &HostContext, bridge: BridgeName) -> String {
     let all = context.config.isolate.iter().chain([&bridge]);
-    let all: Vec<String> = all.map(|name| format!("\"{name}\"")).collect();
-    config_edit::set(&context.config_file, "firewall", "isolate", &format!("[{}]", all.join(", ")))
+    let all: Vec<String> = all.map(ToString::to_string).collect();
+    context.set("firewall.isolate", &all.join(","))
 }
 
 /// The interface towards `ip`, by the longest prefix.
@@ -207,8 +205,9 @@ fn translated(bridges: &[Address], cluster: &Cluster, ways: &[Way]) -> Vec<Check
 }
 
 fn translation(found: &Obstacle) -> Check {
-    let cause = format!("{found}: links to other hosts do not match");
-    Check::fault("masquerade between hosts", cause, masquerade::fix(found))
+    let (fix, more) = masquerade::fix(found);
+    let cause = format!("{found}: links to other hosts do not match{more}");
+    Check::fault("masquerade between hosts", cause, fix)
 }
 
 /// Drops of what comes straight to a container, as Docker makes them.
@@ -240,13 +239,13 @@ fn dropped(context: &HostContext, cluster: &Cluster, ways: &[Way]) -> Vec<Check>
 }
 
 /// Docker makes the drops in its table `raw`, for networks without the mode `routed` or `nat-unprotected`.
-fn arrival_fix(table: &str) -> &'static str {
-    if table == "raw" {
+fn arrival_fix(table: &str) -> Fix {
+    advice(if table == "raw" {
         "docker: \"allow-direct-routing\": true in /etc/docker/daemon.json and restart it, or docker network create \
          -o com.docker.network.bridge.gateway_mode_ipv4=nat-unprotected"
     } else {
         "remove that rule, or accept cluster.networks before it"
-    }
+    })
 }
 
 #[cfg(test)]
@@ -306,11 +305,14 @@ mod tests {
             (BackendName::Ipset, true),
             (BackendName::Nftables, true),
         ] {
-            assert_eq!(backend(Some(name)).is_none(), works);
+            assert_eq!(backend(Some(name), String::new).is_none(), works);
         }
-        assert_eq!(backend(None), None);
-        assert!(arrival_fix("raw").contains("allow-direct-routing"));
-        assert!(!arrival_fix("x").contains("docker"));
+        assert_eq!(backend(None, String::new), None);
+        let said = |table: &str| match arrival_fix(table) {
+            Fix::Advice(text) | Fix::Command(text) => text,
+        };
+        assert!(said("raw").contains("allow-direct-routing"));
+        assert!(!said("x").contains("docker"));
     }
 
     #[test]

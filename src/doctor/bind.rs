@@ -37,7 +37,7 @@ fn judge(context: &HostContext, ties: &Ties) -> Check {
         }
         (Bind::Port, Some(lack)) => {
             let cause = format!("firewall.bind is \"port\", and links are refused: {lack}");
-            Check::fault("bind", cause, context.set("firewall", "bind", "\"auto\""))
+            Check::fault("bind", cause, context.set("firewall.bind", "auto"))
         }
     }
 }

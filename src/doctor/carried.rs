@@ -2,10 +2,11 @@
 //! port, runs without us, has no address, or shares no network with the recipient.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, Fix, advice, word};
 use super::docker::{self, Container};
 use crate::lifecycle::routing::cut;
 use crate::model::{KnownRecords, LinkState, Record};
+use std::path::Path;
 
 /// Links that are listed.
 const SHOWN: usize = 20;
@@ -36,7 +37,8 @@ fn no_ports(me: &Record, link: &LinkState, source: &Record) -> Option<Check> {
         "{alias} opens no port (no ports): {} exposes none, or its log says that its ports are ignored",
         source.name
     );
-    let fix = format!("create {} again with --annotation org.oci-link.ports=PORT", source.name);
+    let fix =
+        advice(format!("create {} again with --annotation org.oci-link.ports=PORT", source.name));
     Some(Check::warning(&subject, cause, fix))
 }
 
@@ -67,7 +69,7 @@ fn cut_off(
     let source = all.next().filter(|_| all.next().is_none())?;
     let (cause, fix) = cut(me, source)?;
     let cause = format!("{} waits: {cause}", link.link.alias);
-    let fix = format!("{fix}; then {}", context.call("sync"));
+    let fix = advice(format!("{fix}, then call {}", context.call("sync")));
     Some(Check::fault(&format!("link of {}", me.name), cause, fix))
 }
 
@@ -85,15 +87,15 @@ fn unmanaged(
         return None;
     }
     let subject = format!("link of {}", me.name);
-    let (cause, fix) = if found.is_ours {
+    let (cause, fix): (String, Fix) = if found.is_ours {
         let cause = format!("waits for {wanted}, which runs, but has no record");
-        (cause, format!("docker restart {}", found.name))
+        (cause, format!("docker restart {}", word(Path::new(&found.name))).into())
     } else {
         let cause = format!(
             "waits for {wanted}, which runs, but not under oci-link: its runtime is {}",
             found.runtime
         );
-        (cause, format!("create {} again with: docker run --runtime oci-link", found.name))
+        (cause, advice(format!("create {} again with docker run --runtime oci-link", found.name)))
     };
     Some(Check::fault(&subject, cause, fix))
 }

@@ -1,6 +1,5 @@
 //! One result of `doctor`.
 
-use crate::sys::file::shown;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -26,6 +25,32 @@ impl Verdict {
     }
 }
 
+/// How a problem goes away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fix {
+    /// A command for a shell. After it the check is good, or better than it was.
+    Command(String),
+    /// What to do, in words. It becomes the end of the detail.
+    Advice(String),
+}
+
+impl From<String> for Fix {
+    fn from(command: String) -> Self {
+        Self::Command(command)
+    }
+}
+
+impl From<&str> for Fix {
+    fn from(command: &str) -> Self {
+        Self::Command(command.to_owned())
+    }
+}
+
+/// What to do about a problem that no single command solves.
+pub(crate) fn advice(text: impl Into<String>) -> Fix {
+    Fix::Advice(text.into())
+}
+
 /// What was checked, the result, and the fix. Every text is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Check {
@@ -33,9 +58,9 @@ pub(crate) struct Check {
     pub(crate) subject: String,
     /// The result.
     pub(crate) verdict: Verdict,
-    /// The state that was found, or the cause of the problem.
+    /// The state that was found, or the cause of the problem. What no command solves ends with what to do.
     pub(crate) detail: String,
-    /// A command, or a line for a configuration file; only if there is a problem.
+    /// A command to paste into a shell, if there is a problem that a command solves.
     pub(crate) fix: Option<String>,
 }
 
@@ -46,23 +71,28 @@ impl Check {
     }
 
     /// A check with the verdict [`Verdict::Warning`].
-    pub(crate) fn warning(subject: &str, cause: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
-        Self::new(subject, Verdict::Warning, cause.as_ref(), Some(fix.as_ref()))
+    pub(crate) fn warning(subject: &str, cause: impl AsRef<str>, fix: impl Into<Fix>) -> Self {
+        Self::new(subject, Verdict::Warning, cause.as_ref(), Some(fix.into()))
     }
 
     /// A check with the verdict [`Verdict::Fault`].
-    pub(crate) fn fault(subject: &str, cause: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
-        Self::new(subject, Verdict::Fault, cause.as_ref(), Some(fix.as_ref()))
+    pub(crate) fn fault(subject: &str, cause: impl AsRef<str>, fix: impl Into<Fix>) -> Self {
+        Self::new(subject, Verdict::Fault, cause.as_ref(), Some(fix.into()))
     }
 
     /// A check with a problem: a fault if `grave`, else a warning.
-    pub(crate) fn trouble(grave: bool, subject: &str, cause: &str, fix: &str) -> Self {
+    pub(crate) fn trouble(grave: bool, subject: &str, cause: &str, fix: impl Into<Fix>) -> Self {
         if grave { Self::fault(subject, cause, fix) } else { Self::warning(subject, cause, fix) }
     }
 
-    fn new(subject: &str, verdict: Verdict, detail: &str, fix: Option<&str>) -> Self {
-        let (subject, detail) = (one_line(subject), one_line(detail));
-        Self { subject, verdict, detail, fix: fix.map(one_line) }
+    fn new(subject: &str, verdict: Verdict, detail: &str, fix: Option<Fix>) -> Self {
+        let subject = one_line(subject);
+        let (detail, fix) = match fix {
+            None => (one_line(detail), None),
+            Some(Fix::Command(command)) => (one_line(detail), Some(one_line(&command))),
+            Some(Fix::Advice(text)) => (one_line(&format!("{detail}; {text}")), None),
+        };
+        Self { subject, verdict, detail, fix }
     }
 }
 
@@ -93,7 +123,7 @@ pub(crate) fn word(path: &Path) -> String {
     if text.chars().all(plain) {
         text.into_owned()
     } else {
-        format!("'{}'", shown(path).replace('\'', r"'\''"))
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -109,8 +139,10 @@ mod tests {
             ("a\\u{1b}[31m", "b\\nc \\u{202e}")
         );
         assert_eq!(check.fix.as_deref(), Some("echo \"it's\" \\n"));
+        let check = Check::warning("a", "too old", advice("install a newer one"));
+        assert_eq!((check.detail.as_str(), check.fix), ("too old; install a newer one", None));
         assert_eq!(word(Path::new("/run/oci-link")), "/run/oci-link");
-        assert_eq!(word(Path::new("/a b;'c")), r"'/a b;\'\''c'");
+        assert_eq!(word(Path::new("/a b;'c")), r"'/a b;'\''c'");
     }
 
     #[test]

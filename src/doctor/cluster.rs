@@ -2,7 +2,7 @@
 
 use super::HostContext;
 use super::between_hosts;
-use super::check::{Check, word};
+use super::check::{Check, Fix, advice, word};
 use crate::cluster::spool::{self, Aside, COURIER, PeerRecord, SPOOL, VIEW};
 use crate::cluster::view::{BootClock, Freshness};
 use crate::config::ClusterConfig;
@@ -41,7 +41,7 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
         }
         Ok(None) => {
             let cause = format!("{SPOOL} is missing: nothing is heard of other hosts");
-            checks.push(Check::fault(SUBJECT, cause, COURIER_FIX));
+            checks.push(Check::fault(SUBJECT, cause, courier_fix()));
         }
         Err(error) => {
             let fix = format!("chown {COURIER} {SPOOL} && chmod 750 {SPOOL}");
@@ -52,8 +52,9 @@ pub(crate) fn examine(context: &HostContext) -> Vec<Check> {
 }
 
 /// What fills the spool.
-const COURIER_FIX: &str =
-    "systemctl start oci-link-cluster, or the program that carries the records";
+fn courier_fix() -> Fix {
+    advice("start oci-link-cluster, or the program that carries the records")
+}
 
 fn user(is_there: bool) -> Check {
     const USER: &str = "user oci-link-cluster";
@@ -96,7 +97,7 @@ fn unpublished(record: &Record, cluster: &Cluster) -> Option<Check> {
         record.share,
         cluster.name
     );
-    let fix = "connect it to a network of cluster.networks, or add its network there";
+    let fix = advice("connect it to a network of cluster.networks, or add its network there");
     Some(Check::warning("shared container", cause, fix))
 }
 
@@ -122,7 +123,7 @@ fn view(spool: &Spool, cluster: &ClusterConfig) -> Check {
         (_, Err(error)) => Err(error.to_string()),
     };
     if let Err(why) = taken {
-        return Check::fault(SUBJECT, format!("{SPOOL}/{VIEW}: {why}"), COURIER_FIX);
+        return Check::fault(SUBJECT, format!("{SPOOL}/{VIEW}: {why}"), courier_fix());
     }
     let age = freshness.age(&BootClock).unwrap_or_default();
     judge(&freshness, age, cluster.hosts.patience)
@@ -137,7 +138,7 @@ fn version(by: &str) -> Option<Check> {
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return None };
     ((major, minor) < ETCD).then(|| {
         let cause = format!("{by}: a host can end the lease of another one; want 3.5 or later");
-        Check::warning("etcd", cause, "upgrade etcd, one member after the other")
+        Check::warning("etcd", cause, advice("upgrade etcd, one member after the other"))
     })
 }
 
@@ -160,7 +161,8 @@ fn certificate(view: &[u8], now: i64) -> Option<Check> {
             ..=0 => "has ended, or ends today".to_owned(),
             left => format!("ends in {left} days"),
         };
-        let fix = "openssl x509 as in docs/cluster.md; then systemctl restart oci-link-cluster";
+        let fix =
+            advice("make another as in docs/cluster.md, then systemctl restart oci-link-cluster");
         Check::trouble(left <= 0, "certificate of this host", &cause, fix)
     })
 }
@@ -169,22 +171,26 @@ fn certificate(view: &[u8], now: i64) -> Option<Check> {
 fn judge(freshness: &Freshness, age: Duration, patience: Duration) -> Check {
     let (age, patience_s) = (age.as_secs(), patience.as_secs());
     let Some(view) = freshness.last() else {
-        return Check::fault(SUBJECT, "nothing heard", COURIER_FIX);
+        return Check::fault(SUBJECT, "nothing heard", courier_fix());
     };
     if age >= patience_s {
         let problem = view.problem.as_ref().map(|problem| format!(": {problem}"));
         let problem = problem.unwrap_or_default();
         let cause = format!("nothing heard for {age} s (patience {patience_s} s){problem}");
-        return Check::fault(SUBJECT, cause, COURIER_FIX);
+        return Check::fault(SUBJECT, cause, courier_fix());
     }
     match &view.problem {
         Some(problem) => {
             let by = if view.by.is_empty() { "the courier" } else { &view.by };
-            Check::warning(SUBJECT, format!("{by}: {problem}"), "see the log of the courier")
+            Check::warning(
+                SUBJECT,
+                format!("{by}: {problem}"),
+                advice("see the log of the courier"),
+            )
         }
         None if !view.published => {
             let cause = "the records of this host are not published";
-            Check::warning(SUBJECT, cause, "see the log of the courier")
+            Check::warning(SUBJECT, cause, advice("see the log of the courier"))
         }
         None => Check::ok(SUBJECT, format!("heard {age} s ago, by {}", view.by)),
     }
@@ -194,7 +200,7 @@ fn judge(freshness: &Freshness, age: Duration, patience: Duration) -> Check {
 fn records(spool: &Spool, cluster: &ClusterConfig) -> Vec<Check> {
     let mut listing = match spool::list(spool, &cluster.hosts) {
         Ok(listing) => listing,
-        Err(error) => return vec![Check::fault("spool", error.to_string(), COURIER_FIX)],
+        Err(error) => return vec![Check::fault("spool", error.to_string(), courier_fix())],
     };
     let mut claims: BTreeMap<IpAddr, BTreeSet<&HostName>> = BTreeMap::new();
     for listed in &listing.records {
@@ -224,8 +230,9 @@ fn claimed(claims: &BTreeMap<IpAddr, BTreeSet<&HostName>>) -> Option<Check> {
     let more = double().count() - 1;
     let more = if more > 0 { format!(", and {more} more addresses") } else { String::new() };
     let cause = format!("{ip} is claimed by hosts {hosts}{more}: none of them is believed");
-    let fix =
-        "give each host container networks of its own, or wait until the older record has gone";
+    let fix = advice(
+        "give each host container networks of its own, or wait until the older record has gone",
+    );
     Some(Check::warning("address of two hosts", cause, fix))
 }
 
@@ -237,7 +244,7 @@ fn aside(aside: &Aside, records: usize) -> Check {
     let named = aside.named.iter().take(NAMED).map(|(name, why)| format!("{name} ({why})"));
     let named: Vec<String> = named.collect();
     let cause = format!("{} files put aside: {}", aside.count, named.join(", "));
-    let fix = format!("ls -la {}", word(Path::new(SPOOL)));
+    let fix = advice(format!("ls -la {} lists them", word(Path::new(SPOOL))));
     Check::warning(SPOOL_FILES, cause, fix)
 }
 

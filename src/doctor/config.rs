@@ -1,6 +1,6 @@
 //! config.toml and the log that it names.
 
-use super::check::{Check, word};
+use super::check::{Check, Fix, advice, word};
 use super::config_edit;
 use crate::config::users::own_file;
 use crate::config::{CONFIG_FILE, Config, Overrides};
@@ -31,7 +31,7 @@ pub(crate) fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
             config
         }
         Err(error) => {
-            let fix = format!("correct or remove {}: until then no container starts", word(&path));
+            let fix = advice("correct or remove it: until then no container with links starts");
             checks.push(Check::fault("config.toml", error.to_string(), fix));
             checks.extend(owner(&path, there));
             Config {
@@ -41,7 +41,7 @@ pub(crate) fn examine(overrides: &Overrides) -> (Config, PathBuf, Vec<Check>) {
             }
         }
     };
-    checks.push(log(config.log_file.as_deref(), &path));
+    checks.push(log(config.log_file.as_deref(), &path, overrides));
     (config, path, checks)
 }
 
@@ -73,7 +73,7 @@ fn owner(path: &Path, there: bool) -> Option<Check> {
 }
 
 /// Checks the log: if it cannot be opened, no container starts.
-fn log(path: Option<&Path>, file: &Path) -> Check {
+fn log(path: Option<&Path>, file: &Path, overrides: &Overrides) -> Check {
     let Some(path) = path else {
         return if Path::new(SYSLOG).exists() {
             Check::ok("log", "system log")
@@ -83,7 +83,7 @@ fn log(path: Option<&Path>, file: &Path) -> Check {
                 Whose::Root => "/var/log/oci-link.log".to_owned(),
                 whose => shown(&whose.runtimes().join("oci-link.log")),
             };
-            let fix = config_edit::set(file, "log", "file", &format!("\"{place}\""));
+            let fix = config_edit::set(overrides, "log.file", &place);
             Check::warning("log", cause, fix)
         };
     };
@@ -91,6 +91,7 @@ fn log(path: Option<&Path>, file: &Path) -> Check {
     let opened = OpenOptions::new().append(true).custom_flags(flags).open(path);
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());
     let above = above.unwrap_or(Path::new("."));
+    let is_there = !matches!(&opened, Err(error) if error.kind() == ErrorKind::NotFound);
     let cause = match opened {
         Ok(_) => return Check::ok("log", shown(path)),
         Err(error) if error.kind() != ErrorKind::NotFound => error.to_string(),
@@ -105,5 +106,10 @@ fn log(path: Option<&Path>, file: &Path) -> Check {
         },
     };
     let cause = format!("{} cannot be written: {cause}", shown(path));
-    Check::fault("log", cause, format!("mkdir -p {} && touch {}", word(above), word(path)))
+    let fix: Fix = match config_edit::unset(overrides, file, "log.file") {
+        _ if !is_there => format!("mkdir -p {} && touch {}", word(above), word(path)).into(),
+        Some(unset) if overrides.log_file.is_none() => unset.into(),
+        _ => advice("name another file with --log-file"),
+    };
+    Check::fault("log", cause, fix)
 }

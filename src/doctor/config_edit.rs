@@ -1,37 +1,34 @@
-//! Fixes that change config.toml: commands for a shell, because a line of TOML alone cannot be pasted
-//! into a file that already has its table.
+//! Fixes that call this program for the configuration that was examined.
 
 use super::check::word;
-use std::fs;
+use crate::config::Overrides;
+use crate::config::edit::is_set;
 use std::path::Path;
 
-/// A command that sets `key` of `table` to `value`, which is TOML without a single quote.
-pub(super) fn set(file: &Path, table: &str, key: &str, value: &str) -> String {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let at = word(file);
-    let header = format!("[{table}]");
-    if has_key(&text, table, key) {
-        // A dotted key stays one.
-        format!("sed -Ei 's|^( *({table}\\.)?{key} *=).*|\\1 {value}|' {at}")
-    } else if text.lines().any(|line| line.trim() == header) {
-        format!("sed -i '/^ *\\[{table}\\]/a {key} = {value}' {at}")
-    } else {
-        let above = file.parent().unwrap_or(Path::new("/"));
-        format!("mkdir -p {} && printf '%s\\n' '{header}' '{key} = {value}' >>{at}", word(above))
+/// The command line of `oci-link` with these words.
+pub(super) fn call(overrides: &Overrides, words: &str) -> String {
+    let options = [("--config", &overrides.config), ("--state-dir", &overrides.state_dir)];
+    let mut call = "oci-link ".to_owned();
+    for (name, path) in options {
+        if let Some(path) = path {
+            call.extend([name, " ", &word(path), " "]);
+        }
     }
+    call + words
 }
 
-/// A command that removes `key` of `table`, if the file sets it in a line of its own.
-pub(super) fn unset(file: &Path, table: &str, key: &str) -> Option<String> {
-    let text = fs::read_to_string(file).ok()?;
-    let line = format!("sed -Ei '/^ *({table}\\.)?{key} *=/d' {}", word(file));
-    has_key(&text, table, key).then_some(line)
+/// A command that sets a key of config.toml.
+pub(super) fn set(overrides: &Overrides, key: &str, value: &str) -> String {
+    change(overrides, &format!("{key} {}", word(Path::new(value))))
 }
 
-fn has_key(text: &str, table: &str, key: &str) -> bool {
-    text.lines().any(|line| {
-        let line = line.trim_start();
-        let line = line.strip_prefix(table).and_then(|line| line.strip_prefix('.')).unwrap_or(line);
-        line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
-    })
+/// A command that removes a key of config.toml, if `file` has it.
+pub(super) fn unset(overrides: &Overrides, file: &Path, key: &str) -> Option<String> {
+    is_set(file, key).then(|| change(overrides, &format!("{key} --default")))
+}
+
+/// The state directory does not matter for a change of the file.
+fn change(overrides: &Overrides, words: &str) -> String {
+    let overrides = Overrides { state_dir: None, ..overrides.clone() };
+    call(&overrides, &format!("config set {words}"))
 }

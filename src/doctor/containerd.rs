@@ -1,7 +1,7 @@
 //! containerd's CRI passes only those annotations that the runtime's entry allows. In its patterns `*` matches
 //! no slash.
 
-use super::check::{Check, word};
+use super::check::{Check, advice};
 use crate::sys::file::shown;
 use std::fs;
 use std::path::Path;
@@ -61,8 +61,8 @@ fn judge(file: &Path, name: &str, runtime: &Table) -> Check {
             lacks.join(" and ")
         );
         let lines: Vec<String> = lacks.iter().map(line).collect();
-        let fix = format!("in {}, runtime {name}: {}", word(file), lines.join(" and "));
-        return Check::trouble(false, &subject, &cause, &fix);
+        let fix = advice(format!("write into it, for runtime {name}: {}", lines.join(" and ")));
+        return Check::trouble(false, &subject, &cause, fix);
     }
     let lines: Vec<String> = lacks.iter().map(line).collect();
     let cause = format!(
@@ -72,8 +72,8 @@ fn judge(file: &Path, name: &str, runtime: &Table) -> Check {
     );
     // Without the annotations of the container itself, its links are never seen.
     let grave = lacks.contains(&lists[0]);
-    let fix = format!("in {}, runtime {name}: {}", word(file), lines.join(" and "));
-    Check::trouble(grave, &subject, &cause, &fix)
+    let fix = advice(format!("write into it, for runtime {name}: {}", lines.join(" and ")));
+    Check::trouble(grave, &subject, &cause, fix)
 }
 
 /// Whether a pattern of the list matches our prefix.

@@ -1,7 +1,7 @@
 //! Names and aliases that two running containers claim.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, advice};
 use crate::lifecycle::disputes::{AliasDispute, NameDispute, about_aliases, about_names};
 
 /// Containers that links do not find by their name, and aliases that lead to another link's source.
@@ -27,7 +27,7 @@ fn of_name(dispute: &NameDispute<'_>) -> Check {
                 "{owner} and {claimant} have the name {name}: links to {name} mean {owner}, which \
                  was first"
             );
-            let fix = format!("create {claimant} again with another org.oci-link.name");
+            let fix = advice(format!("create {claimant} again with another org.oci-link.name"));
             Check::warning("names", cause, fix)
         }
         None => {
@@ -35,7 +35,7 @@ fn of_name(dispute: &NameDispute<'_>) -> Check {
                 "{claimant} has the name {name}, whose first owner ended: no link by this name \
                  finds it"
             );
-            Check::warning("names", cause, format!("restart {claimant}"))
+            Check::warning("names", cause, advice(format!("restart {claimant}")))
         }
     }
 }
@@ -47,6 +47,6 @@ fn of_alias(dispute: &AliasDispute<'_>) -> Check {
         "{first} and {second} share a hosts file, and {alias} is another source in each: both \
          resolve the first one's"
     );
-    let fix = format!("create {second} again with another alias than {alias}");
+    let fix = advice(format!("create {second} again with another alias than {alias}"));
     Check::warning("hosts files", cause, fix)
 }

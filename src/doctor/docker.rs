@@ -1,7 +1,7 @@
 //! Containers of docker, as its files describe them: annotations of ours that no runtime reads.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, advice};
 use crate::configure::docker_containers::is_ours;
 use crate::error::{Kind, Result};
 use crate::oci::annotations::{PREFIX, asks_for_links, misspelt};
@@ -40,7 +40,11 @@ pub(super) fn examine(context: &HostContext) -> Vec<Check> {
     if checks.len() > SHOWN {
         let more = format!("{} more problems with annotations", checks.len() - SHOWN);
         checks.truncate(SHOWN);
-        checks.push(Check::warning("containers of docker", more, "docker inspect"));
+        checks.push(Check::warning(
+            "containers of docker",
+            more,
+            advice("docker inspect shows each container"),
+        ));
     }
     checks
 }
@@ -57,7 +61,7 @@ fn judge(container: &Container) -> Vec<Check> {
         } else {
             format!("has the annotation {key}, but its runtime is {runtime}, which ignores it")
         };
-        let fix = "create it again with: docker run --runtime oci-link";
+        let fix = advice("create it again with docker run --runtime oci-link");
         checks.push(Check::trouble(asks, &subject, &cause, fix));
     }
     for (key, _) in &container.annotations {
@@ -67,13 +71,17 @@ fn judge(container: &Container) -> Vec<Check> {
                 near => format!(": did you mean {near}?"),
             };
             let cause = format!("has the annotation {key}, which oci-link does not know{meant}");
-            checks.push(Check::warning(&subject, cause, "create it again with the right one"));
+            checks.push(Check::warning(
+                &subject,
+                cause,
+                advice("create it again with the right one"),
+            ));
         }
     }
     let is_annotated = |key: &&String| container.annotations.iter().any(|(other, _)| other == *key);
     for key in container.labels.iter().filter(|key| !is_annotated(key)) {
         let cause = format!("has the label {key}: oci-link reads annotations, and no labels");
-        let fix = format!("create it again with --annotation {key}=… in place of --label");
+        let fix = advice(format!("create it again with --annotation {key}=… in place of --label"));
         checks.push(Check::warning(&subject, cause, fix));
     }
     checks

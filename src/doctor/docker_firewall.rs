@@ -2,7 +2,7 @@
 //! another table does not undo them.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, advice};
 use super::engines::is_installed;
 use crate::configure::Registration;
 use crate::error::Kind;
@@ -51,9 +51,9 @@ fn judge(daemon: &Value, has_table: impl FnOnce() -> bool) -> Option<Check> {
     }
     let cause = "is nftables, and icc is false: docker drops the packets of links on docker0, which \
                  no accept of oci-link undoes";
-    let fix = "in /etc/docker/daemon.json: \"firewall-backend\": \"iptables\"; then systemctl \
-               restart docker";
-    Some(Check::fault(SUBJECT, cause, fix))
+    let fix =
+        "set \"firewall-backend\": \"iptables\" in /etc/docker/daemon.json, then restart docker";
+    Some(Check::fault(SUBJECT, cause, advice(fix)))
 }
 
 #[cfg(test)]

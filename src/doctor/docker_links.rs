@@ -2,7 +2,7 @@
 //! that get nothing of ours, and links that oci-link leaves out.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, Fix, advice};
 use crate::configure::DockerVersion;
 use crate::configure::docker_containers::{Made, containers, default_runtime, is_ours};
 use crate::model::{
@@ -25,7 +25,9 @@ pub(super) fn examine(context: &HostContext) -> Vec<Check> {
     if is_ours(&daemon["runtimes"][default_runtime(&daemon)]) {
         checks.extend(all.iter().filter(other).map(|made| {
             let cause = format!("has links, but its runtime is {}, and not oci-link", made.runtime);
-            Check::warning(&format!("container {}", made.name), cause, made.again())
+            let again = made.again_command().map(Fix::from);
+            let fix = again.unwrap_or_else(|| advice(made.again()));
+            Check::warning(&format!("container {}", made.name), cause, fix)
         }));
     } else {
         let count = all.iter().filter(other).count();
@@ -38,7 +40,11 @@ pub(super) fn examine(context: &HostContext) -> Vec<Check> {
     if checks.len() > SHOWN {
         let more = format!("{} more problems with links of docker", checks.len() - SHOWN);
         checks.truncate(SHOWN);
-        checks.push(Check::warning("links of docker", more, "docker inspect"));
+        checks.push(Check::warning(
+            "links of docker",
+            more,
+            advice("docker inspect shows each container"),
+        ));
     }
     checks
 }
@@ -84,7 +90,7 @@ fn left_out(made: &Made, all: &[Made], wanted: TakesOver) -> Vec<Check> {
             Ok(_) => continue,
         };
         let cause = format!("its link {} is left out: {why}", link.text);
-        checks.push(Check::warning(&format!("container {}", made.name), cause, fix));
+        checks.push(Check::warning(&format!("container {}", made.name), cause, advice(fix)));
     }
     checks
 }

@@ -1,7 +1,7 @@
 //! Engines: whether they are installed, and whether oci-link is registered with them.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, advice};
 use super::containerd;
 use crate::configure::{self, FileChange, Registering, Registration, RuntimeName};
 use crate::error::{Cause, Result};
@@ -179,7 +179,7 @@ fn judge(name: &str, standing: Result<Standing>, known: bool) -> Check {
             fix(""),
         ),
         Err(error) => {
-            Check::fault(name, error.to_string(), format!("correct that, then {}", fix("")))
+            Check::fault(name, error.to_string(), advice(format!("correct that, then {}", fix(""))))
         }
     }
 }
@@ -191,7 +191,7 @@ fn docker_without_iptables(context: &HostContext) -> Option<Check> {
     let off = says.get("iptables").and_then(serde_json::Value::as_bool) == Some(false);
     (off && context.config.isolate.is_empty()).then(|| {
         let cause = "iptables is false: docker does not separate containers, even with icc=false";
-        let fix = context.set("firewall", "isolate", "[\"docker0\"]");
+        let fix = context.set("firewall.isolate", "docker0");
         Check::warning("docker's daemon.json", cause, fix)
     })
 }

@@ -1,7 +1,7 @@
 //! Which backend has the rules, and whether packets reach them.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, advice};
 use crate::firewall::Choice;
 use crate::firewall::probe::{self, ORDER, Table};
 use crate::model::{BackendName, Family};
@@ -39,7 +39,7 @@ fn backend(context: &HostContext) -> Check {
     let others: Vec<String> = others.filter_map(lacks).collect();
     match name {
         None => {
-            let fix = "apt-get install iptables, or boot a kernel with nf_tables";
+            let fix = "apt-get install iptables";
             Check::fault(SUBJECT, others.join("; "), fix)
         }
         Some(name) => match can(name) {
@@ -49,7 +49,7 @@ fn backend(context: &HostContext) -> Check {
             }
             Err(why) => {
                 let cause = format!("{name}, {how}, cannot be used: {why}");
-                Check::fault(SUBJECT, cause, context.set("firewall", "backend", "\"auto\""))
+                Check::fault(SUBJECT, cause, context.set("firewall.backend", "auto"))
             }
         },
     }
@@ -63,7 +63,7 @@ fn superseded(
     other: BackendName,
     lack: Option<String>,
 ) -> Check {
-    let fix = context.set("firewall", "backend", &format!("\"{other}\""));
+    let fix = context.set("firewall.backend", other.as_str());
     let cause =
         format!("{name} was chosen at the first link of this boot; auto would choose {other} now");
     match lack {
@@ -85,14 +85,20 @@ fn kinds(context: &HostContext) -> Check {
                 return Check::ok(SUBJECT, "a rootless engine cannot list iptables-legacy");
             }
             Err(error) => {
-                return Check::warning(SUBJECT, error.to_string(), "iptables-legacy-save");
+                return Check::warning(
+                    SUBJECT,
+                    error.to_string(),
+                    advice("iptables-legacy-save shows the cause"),
+                );
             }
         }
     }
     if mixed.is_empty() {
         Check::ok(SUBJECT, "only one iptables variant has rules")
     } else {
-        let fix = "update-alternatives --config iptables; then restart the programs that made the other rules";
+        let fix = advice(
+            "choose one of them with update-alternatives --config iptables, and restart the programs that made the other rules",
+        );
         Check::warning(SUBJECT, format!("{}: packets pass both variants", mixed.join("; ")), fix)
     }
 }
@@ -158,7 +164,7 @@ fn judge(subject: &str, (in_front, has_user): (Option<&[&str]>, bool), fix: &str
         }
         Some([first, .., last]) if *last == USER => {
             let cause = format!("rules before DOCKER-USER, which decide before links: {first}");
-            Check::warning(subject, cause, format!("systemctl restart docker; {fix}"))
+            Check::warning(subject, cause, format!("systemctl restart docker && {fix}"))
         }
         Some([first, rest @ ..]) => {
             let more =

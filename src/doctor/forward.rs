@@ -2,7 +2,7 @@
 //! what ours accepts.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, Fix, advice, word};
 use super::masquerade;
 use crate::firewall::Choice;
 use crate::firewall::foreign::{Obstacle, Sample, obstacles};
@@ -10,6 +10,7 @@ use crate::firewall::probe::{self, ORDER};
 use crate::model::{BackendName, BridgeName, Family};
 use crate::recovery;
 use std::fs;
+use std::path::Path;
 
 const SUBJECT: &str = "forwarded packets";
 /// The bridge that is tried on a host without a bridge of an engine.
@@ -39,7 +40,8 @@ pub(super) fn examine(context: &HostContext) -> Vec<Check> {
 }
 
 fn check(context: &HostContext, obstacle: &Obstacle) -> Check {
-    Check::fault(SUBJECT, obstacle.to_string(), fix(context, obstacle))
+    let (fix, more) = fix(context, obstacle);
+    Check::fault(SUBJECT, format!("{obstacle}{more}"), fix)
 }
 
 /// The packets that links would permit on this host.
@@ -82,36 +84,40 @@ pub(super) fn is_of_engine(name: &str) -> bool {
     numbered || of_docker
 }
 
-/// How to let the packet pass. An accept in one table undoes no drop of another one.
-fn fix(context: &HostContext, obstacle: &Obstacle) -> String {
+/// How to let the packet pass, and what else to do. An accept in one table undoes no drop of another one.
+fn fix(context: &HostContext, obstacle: &Obstacle) -> (Fix, &'static str) {
     let Obstacle { family, table, chain, .. } = obstacle;
     let Some(packet) = &obstacle.packet else {
         let of_iptables = *table == "filter";
-        return if of_iptables {
-            format!("nft delete table {family} {table}, if its rules are not needed")
+        let what = if of_iptables {
+            format!("if its rules are not needed: nft delete table {family} {table}")
         } else {
             "stop that process".to_owned()
         };
+        return (advice(what), "");
     };
-    match (*family, table.as_str()) {
+    let fix = match (*family, table.as_str()) {
         (_, "firewalld") if packet.bridge().is_some() => {
             let bridge = packet.bridge().map_or_else(String::new, |bridge| bridge.to_string());
             format!(
                 "firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd \
                  --reload"
             )
+            .into()
         }
         // The chain FORWARD of iptables accepts links only by rules in itself.
-        ("ip" | "ip6", "filter") => context.set("firewall", "backend", "\"auto\""),
+        ("ip" | "ip6", "filter") => context.set("firewall.backend", "auto").into(),
         ("ip" | "ip6", "docker-bridges") => {
-            "in /etc/docker/daemon.json: \"firewall-backend\": \"iptables\"".to_owned()
+            advice("set \"firewall-backend\": \"iptables\" in /etc/docker/daemon.json")
         }
-        _ => format!(
-            "nft insert rule {family} {table} {chain} {} accept; and the same in the file that \
-             makes the table",
-            matches(family, packet)
-        ),
-    }
+        _ => {
+            let [table, chain] = [table, chain].map(|name| word(Path::new(name)));
+            let rule = matches(family, packet);
+            let command = format!("nft insert rule {family} {table} {chain} {rule} accept");
+            return (command.into(), "; to keep the fix, add it to the file that makes the table");
+        }
+    };
+    (fix, "")
 }
 
 /// What a rule matches that accepts the packet and the answers to it.

@@ -2,7 +2,7 @@
 //! skips a hook whose program is missing without a message.
 
 use super::HostContext;
-use super::check::{Check, word};
+use super::check::{Check, advice, word};
 use super::engines::{is_installed, request};
 use super::programs::is_executable;
 use crate::configure::{Registration, hooks_directories};
@@ -56,8 +56,8 @@ fn judge(file: &Path, is_read: bool) -> Option<Check> {
         Ok(program) => program,
         Err(why) => {
             let cause = format!("{}: {why}: podman starts no container", shown(file));
-            let fix = format!("correct it, or rm {}", word(file));
-            return Some(Check::trouble(is_read, &subject, &cause, &fix));
+            let fix = advice(format!("correct it, or remove {}", word(file)));
+            return Some(Check::trouble(is_read, &subject, &cause, fix));
         }
     };
     let name = program.file_name().unwrap_or_default().to_string_lossy();
@@ -70,7 +70,7 @@ fn judge(file: &Path, is_read: bool) -> Option<Check> {
         Check::fault(&subject, format!("{} {what}", shown(&program)), fix)
     } else if !is_read {
         let cause = format!("{}: no engine reads this directory", shown(file));
-        Check::warning(&subject, cause, fix)
+        Check::warning(&subject, cause, format!("{fix} && rm {}", word(file)))
     } else {
         Check::ok(&subject, shown(&program))
     })

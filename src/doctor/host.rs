@@ -1,7 +1,7 @@
 //! The host itself: its kernel, our privileges, and other programs that change its rules.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, advice};
 use crate::sys::net::conntrack;
 use crate::sys::process;
 use std::fs;
@@ -23,7 +23,7 @@ fn kernel() -> Check {
         Check::ok("kernel", release)
     } else {
         let cause = format!("{release}: want {}.{} or later", KERNEL.0, KERNEL.1);
-        Check::fault("kernel", cause, "install a later kernel, and boot it")
+        Check::fault("kernel", cause, advice("install a later kernel, and boot it"))
     }
 }
 
@@ -57,11 +57,8 @@ pub(crate) fn reloaders(context: &HostContext) -> Vec<Check> {
             return Check::ok(name, "flushes rules when it reloads; watch restores them");
         }
         let cause = "is active and flushes the rules of links when it reloads";
-        let fix = format!(
-            "after a reload: {}; or systemctl enable --now oci-link-watch",
-            context.call("sync")
-        );
-        Check::warning(name, cause, fix)
+        let cause = format!("{cause}; after a reload, {} restores them", context.call("sync"));
+        Check::warning(name, cause, "systemctl enable --now oci-link-watch")
     };
     found.map(check).collect()
 }

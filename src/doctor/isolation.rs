@@ -2,7 +2,7 @@
 //! notes only distinguish a host without containers from one whose rules were flushed.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, advice};
 use super::firewall::shown;
 use super::forward::is_of_engine;
 use crate::firewall::Choice;
@@ -49,20 +49,26 @@ fn filters(family: Family, isolates: bool) -> Check {
     judge_switch(name, value.as_deref().map(str::trim), isolates)
 }
 
+/// Loads the module of the switches, now and at each boot.
+const LOAD: &str =
+    "modprobe br_netfilter && echo br_netfilter >>/etc/modules-load.d/oci-link.conf && ";
+
+/// The command that sets a switch, now and at each boot.
+fn switch_on(name: &str) -> String {
+    let set = format!("net.bridge.{name}=1");
+    format!("sysctl -w {set} && echo {set} >>/etc/sysctl.d/oci-link.conf")
+}
+
 fn judge_switch(name: &str, value: Option<&str>, isolates: bool) -> Check {
-    let set = format!("sysctl -w net.bridge.{name}=1");
-    let (state, fix) = match value {
+    let (state, load) = match value {
         Some("1") => {
             return Check::ok(name, "traffic between containers of one bridge is filtered");
         }
-        Some(_) => ("is off", set),
-        None => {
-            ("is missing (br_netfilter is not loaded)", format!("modprobe br_netfilter && {set}"))
-        }
+        Some(_) => ("is off", ""),
+        None => ("is missing (br_netfilter is not loaded)", LOAD),
     };
     let cause = format!("{state}: traffic between containers of one bridge is not filtered");
-    let fix = format!("{fix}; and in /etc/sysctl.d/oci-link.conf: net.bridge.{name} = 1");
-    Check::trouble(isolates, name, &cause, &fix)
+    Check::trouble(isolates, name, &cause, format!("{load}{}", switch_on(name)))
 }
 
 /// Whether the firewall sees frames with a tag. A container with the capability `NET_RAW` can send
@@ -79,10 +85,7 @@ fn judge_tagged(name: &str, value: &str) -> Check {
     }
     let cause = "is off: a container can reach others of its bridge with tagged frames, past the \
                  isolation";
-    let fix = format!(
-        "sysctl -w net.bridge.{name}=1; and in /etc/sysctl.d/oci-link.conf: net.bridge.{name} = 1"
-    );
-    Check::fault(name, cause, fix)
+    Check::fault(name, cause, switch_on(name))
 }
 
 /// Names the frames that no rule on the isolated bridges sees. The kernel has no rule for the ports of a bridge by its
@@ -119,7 +122,7 @@ fn interfaces(bridges: &[BridgeName]) -> Check {
         Check::warning(
             "isolated bridges",
             cause,
-            "ip link show type bridge; then correct firewall.isolate",
+            advice("correct firewall.isolate; ip link show type bridge lists the bridges"),
         )
     }
 }
@@ -185,7 +188,7 @@ mod tests {
         assert_eq!(judge(Some("0"), true).verdict, Verdict::Fault);
         assert_eq!(judge(Some("0"), false).verdict, Verdict::Warning);
         let fix = judge(None, true).fix.unwrap();
-        assert!(fix.starts_with("modprobe br_netfilter && sysctl -w net.bridge."), "{fix}");
+        assert!(fix.starts_with("modprobe br_netfilter && echo "), "{fix}");
     }
 
     #[test]
@@ -194,7 +197,10 @@ mod tests {
         let check = judge_tagged(TAGGED[0], "0");
         assert_eq!(check.verdict, Verdict::Fault);
         let fix = check.fix.unwrap();
-        assert!(fix.starts_with("sysctl -w net.bridge.bridge-nf-filter-vlan-tagged=1; "), "{fix}");
+        assert!(
+            fix.starts_with("sysctl -w net.bridge.bridge-nf-filter-vlan-tagged=1 && "),
+            "{fix}"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The links of running containers: what `sync` and `gc` would find.
 
-use super::check::Check;
+use super::check::{Check, Fix, advice};
 use super::{HostContext, carried, lost};
 use crate::config::Config;
 use crate::error::Cause;
@@ -24,7 +24,7 @@ pub(crate) fn open(config: &Config, state: Option<&Directory>) -> (Option<Host>,
     match open_at_home(|| Host::open(config.clone())) {
         Ok(host) => (Some(host), None),
         Err(error) => {
-            let fix = "remove what is not a directory of oci-link there";
+            let fix = advice("remove what is not a directory of oci-link there");
             (None, Some(Check::fault(SUBJECT, error.to_string(), fix)))
         }
     }
@@ -46,7 +46,7 @@ fn started_too_early(record: &Record) -> impl Iterator<Item = Check> + '_ {
     record.links.iter().filter(|link| record.lacks_variables(&link.link.alias)).map(|link| {
         let (name, source, alias) = (&record.name, &link.link.source, &link.link.alias);
         let cause = format!("{name} started before {source}: it lacks the variables of {alias}");
-        Check::warning(SUBJECT, cause, format!("restart {name} while {source} runs"))
+        Check::warning(SUBJECT, cause, advice(format!("restart {name} while {source} runs")))
     })
 }
 
@@ -70,9 +70,9 @@ fn audited(context: &HostContext) -> Vec<Check> {
             let fix = match error.cause {
                 // A repair from here would take what it cannot see for lost.
                 Cause::OtherNetwork(_) | Cause::OtherProcesses => {
-                    "run oci-link doctor on the host, outside of any container".to_owned()
+                    advice("run oci-link doctor on the host, outside of any container")
                 }
-                _ => context.call("sync"),
+                _ => Fix::from(context.call("sync")),
             };
             vec![Check::fault(SUBJECT, error.to_string(), fix)]
         }
@@ -82,7 +82,7 @@ fn audited(context: &HostContext) -> Vec<Check> {
 /// A record that only a newer oci-link reads.
 fn newer(newer: &NewerRecord) -> Check {
     let cause = format!("{}: it and its rules stay as they are", newer.reason);
-    Check::warning("newer record", cause, "install the oci-link that wrote it")
+    Check::warning("newer record", cause, advice("install the oci-link that wrote it"))
 }
 
 fn checks_of(context: &HostContext, findings: &[&Finding]) -> Vec<Check> {
@@ -91,7 +91,7 @@ fn checks_of(context: &HostContext, findings: &[&Finding]) -> Vec<Check> {
     let findings: Vec<&Finding> = findings.iter().copied().filter(|it| !is_orphaned(it)).collect();
     let check = |finding: &&Finding| {
         let fix = context.call(command(finding));
-        Check::trouble(finding.is_grave(), SUBJECT, &finding.to_string(), &fix)
+        Check::trouble(finding.is_grave(), SUBJECT, &finding.to_string(), fix)
     };
     let mut checks: Vec<Check> = findings.iter().take(SHOWN).map(check).collect();
     if findings.len() > SHOWN {

@@ -2,7 +2,7 @@
 //! work, so nothing is removed before the containers are linked again.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, advice, word};
 use super::docker;
 use crate::firewall::{Choice, SetupCache, select};
 use crate::model::{BackendName, Origin, OwnerTag, StateId};
@@ -11,6 +11,7 @@ use crate::sys::private_dir::Directory;
 use crate::sys::process;
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
+use std::path::Path;
 use std::rc::Rc;
 
 /// Addresses that are listed.
@@ -44,12 +45,12 @@ pub(super) fn examine<'a>(
          ends them"
     );
     let names = names(context, &recipients);
-    let restart = if names.is_empty() {
-        format!("restart the containers at {at}")
+    let fix = if names.is_empty() {
+        advice(format!("restart the containers at {at}, then call {gc}"))
     } else {
-        format!("docker restart {}", names.join(" "))
+        format!("docker restart {} && {gc}", names.join(" ")).into()
     };
-    Some(Check::warning("lost records", cause, format!("{restart}; then {gc}")))
+    Some(Check::warning("lost records", cause, fix))
 }
 
 /// Rules of all backends, on a host without records.
@@ -106,5 +107,5 @@ fn names(context: &HostContext, addresses: &BTreeSet<IpAddr>) -> Vec<String> {
     let containers = docker::containers(&context.question.root).into_iter();
     let found =
         containers.filter(|container| container.runs && container.addresses.iter().any(has));
-    found.map(|container| container.name).take(SHOWN).collect()
+    found.map(|container| word(Path::new(&container.name))).take(SHOWN).collect()
 }

@@ -2,9 +2,10 @@
 //! the host: its own access rules and logs, and rules for answers that name the recipient, mean another
 //! address.
 
-use super::check::Check;
+use super::check::{Check, Fix, advice, word};
 use crate::firewall::foreign::{Obstacle, Sample, translations};
 use crate::model::{BackendName, Family};
+use std::path::Path;
 
 const SUBJECT: &str = "masquerade";
 
@@ -20,18 +21,25 @@ pub(super) fn examine(packets: &[(BackendName, Sample)]) -> Vec<Check> {
 }
 
 fn check(found: &Obstacle) -> Check {
-    Check::warning(SUBJECT, found.to_string(), fix(found))
+    let (fix, more) = fix(found);
+    Check::warning(SUBJECT, format!("{found}{more}"), fix)
 }
 
-/// How to let the packets pass unchanged. An accept in one chain undoes no translation of another one.
-pub(super) fn fix(found: &Obstacle) -> String {
+/// What keeps a rule that was inserted by hand.
+const KEEP: &str = "; to keep the fix, add it where that table is made";
+
+/// How to let the packets pass unchanged, and what else to do. An accept in one chain undoes no translation of
+/// another one.
+pub(super) fn fix(found: &Obstacle) -> (Fix, &'static str) {
     let Obstacle { family, table, chain, packet, .. } = found;
-    let Some(packet) = packet else { return String::new() };
+    let Some(packet) = packet else {
+        return (advice("correct the rule that translates the addresses"), "");
+    };
     match (*family, table.as_str()) {
         (_, "firewalld") => {
-            "connect both to one network, or for the zone in the name of the chain: firewall-cmd \
-             --permanent --zone=ZONE --remove-masquerade && firewall-cmd --reload"
-                .to_owned()
+            let what = "connect both to one network, or for the zone in the name of the chain: \
+                        firewall-cmd --permanent --zone=ZONE --remove-masquerade && firewall-cmd --reload";
+            (advice(what), "")
         }
         (ip @ ("ip" | "ip6"), "nat") if chain == "POSTROUTING" => {
             let program = if ip == "ip" { "iptables" } else { "ip6tables" };
@@ -39,10 +47,7 @@ pub(super) fn fix(found: &Obstacle) -> String {
                 Some((from, to)) => format!("-s {from} -d {to}"),
                 None => device(packet, "-o "),
             };
-            format!(
-                "{program} -t nat -I POSTROUTING {matches} -j ACCEPT; and the same where that \
-                 table is made"
-            )
+            (format!("{program} -t nat -I POSTROUTING {matches} -j ACCEPT").into(), KEEP)
         }
         _ => {
             let matches = match ends(packet) {
@@ -52,10 +57,9 @@ pub(super) fn fix(found: &Obstacle) -> String {
                 }
                 None => device(packet, "oifname "),
             };
-            format!(
-                "nft insert rule {family} {table} {chain} {matches} accept; and the same where that \
-                 table is made"
-            )
+            let [table, chain] = [table, chain].map(|name| word(Path::new(name)));
+            let command = format!("nft insert rule {family} {table} {chain} {matches} accept");
+            (command.into(), KEEP)
         }
     }
 }
@@ -90,7 +94,10 @@ mod tests {
         let ends = ["10.0.0.2/24", "10.1.0.3/16"].map(|text| Address::parse(text).unwrap());
         let flow = Flow { from: ends[0].ip(), to: ends[1].ip(), ports, bridge: None };
         let routed = || Sample::of(&flow, [Some(&ends[0]), Some(&ends[1])]);
-        let now = |found: &Obstacle| fix(found).split(';').next().map(str::to_owned);
+        let now = |found: &Obstacle| match fix(found).0 {
+            Fix::Command(command) => Some(command),
+            Fix::Advice(_) => None,
+        };
         for (family, table, chain, expected) in [
             (
                 "ip",

@@ -90,7 +90,7 @@ struct HostContext {
 pub(crate) fn examine(question: Question) -> Vec<Check> {
     let has_rules = users::has_rules();
     let (config, config_file, mut checks) = config::examine(&question.overrides);
-    let (state, state_checks) = state::examine(&config, &config_file);
+    let (state, state_checks) = state::examine(&config, &question.overrides);
     let (host, opened) = links::open(&config, state.as_deref());
     let Examined { running, newer, findings } = host.as_ref().map(Examined::of).unwrap_or_default();
     let context = HostContext {
@@ -135,20 +135,17 @@ pub(crate) fn examine(question: Question) -> Vec<Check> {
 impl HostContext {
     /// The command line of `oci-link` with these words, for the configuration that was examined.
     fn call(&self, words: &str) -> String {
-        let given = &self.question.overrides;
-        let options = [("--config", &given.config), ("--state-dir", &given.state_dir)];
-        let mut call = "oci-link ".to_owned();
-        for (name, path) in options {
-            if let Some(path) = path {
-                call.extend([name, " ", &check::word(path), " "]);
-            }
-        }
-        call + words
+        config_edit::call(&self.question.overrides, words)
     }
 
     /// A fix that sets a value in config.toml.
-    fn set(&self, table: &str, key: &str, value: &str) -> String {
-        config_edit::set(&self.config_file, table, key, value)
+    fn set(&self, key: &str, value: &str) -> String {
+        config_edit::set(&self.question.overrides, key, value)
+    }
+
+    /// A fix that removes a key from config.toml, if the file has it.
+    fn unset(&self, key: &str) -> Option<String> {
+        config_edit::unset(&self.question.overrides, &self.config_file, key)
     }
 
     /// The backend for containers that start now, if it is known.

@@ -2,7 +2,6 @@
 
 use super::HostContext;
 use super::check::{Check, word};
-use super::config_edit;
 use crate::configure::{Lacking, Registering, below_wrapper, is_wrapper, podman_entry};
 use crate::sys::file::shown;
 use crate::sys::process::exec;
@@ -48,17 +47,10 @@ fn lacks(context: &HostContext, lacking: Lacking, again: &str) -> Check {
         }
         Lacking::Unknown(path) => {
             let text = path.to_string_lossy();
-            // The command sets the path between quotes of the shell, of sed and of TOML.
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-            if text.chars().all(is_plain) {
-                let set = context.set("runtime", "command", &format!("\"{text}\""));
-                format!("{set} && {again}")
-            } else {
-                format!("give {} a name without special characters", word(path))
-            }
+            format!("{} && {again}", context.set("runtime.command", &text))
         }
         Lacking::Other(_) => {
-            let unset = config_edit::unset(&context.config_file, "runtime", "command");
+            let unset = context.unset("runtime.command");
             unset.map_or_else(|| again.to_owned(), |unset| format!("{unset} && {again}"))
         }
     };

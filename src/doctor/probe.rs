@@ -3,7 +3,7 @@
 //! Rules that look right do not prove that packets get through. A connection does.
 
 use super::HostContext;
-use super::check::Check;
+use super::check::{Check, advice};
 use crate::model::{Family, Flow, PortRange, Protocol, Record};
 use crate::sys::net::dial::{Answer, from_inside};
 use crate::sys::net::netns::Process;
@@ -70,7 +70,7 @@ fn probe(recipient: &Record, running: &[Record]) -> Vec<Check> {
             return vec![Check::warning(
                 &subject,
                 error.to_string(),
-                "run oci-link doctor as root",
+                advice("call it as root: sudo oci-link doctor --probe"),
             )];
         }
     };
@@ -113,14 +113,14 @@ fn judge(recipient: &str, tried: &[Tried<'_>]) -> Vec<Check> {
             (Some(Tried { flow, .. }), Some(_)) => {
                 let family = if Family::of(flow.to) == Family::V4 { "IPv4" } else { "IPv6" };
                 let cause = format!("no answer by {family}, at {}", flow.to);
-                Check::fault(&subject, cause, SILENT)
+                Check::fault(&subject, cause, advice(SILENT))
             }
-            (Some(_), None) => Check::fault(&subject, "no answer", SILENT),
+            (Some(_), None) => Check::fault(&subject, "no answer", advice(SILENT)),
             (None, Some(_)) => Check::ok(&subject, "answers"),
             (None, None) => {
                 let fix =
                     format!("start the server in {source}, on all addresses of the container");
-                Check::warning(&subject, "refused", fix)
+                Check::warning(&subject, "refused", advice(fix))
             }
         }
     };
@@ -155,17 +155,17 @@ mod tests {
                 tried("six", "fd00::4", 80, Answer::Nothing),
             ],
         );
-        let shown: Vec<_> =
-            found.iter().map(|it| (it.verdict, it.subject.as_str(), it.detail.as_str())).collect();
-        assert_eq!(
-            shown,
-            [
-                (Verdict::Ok, "web -> db 3306/tcp", "answers"),
-                (Verdict::Warning, "web -> db 3307/tcp", "refused"),
-                (Verdict::Fault, "web -> mq 3306/tcp", "no answer"),
-                (Verdict::Fault, "web -> six 80/tcp", "no answer by IPv6, at fd00::4"),
-            ]
-        );
+        let expected = [
+            (Verdict::Ok, "web -> db 3306/tcp", "answers"),
+            (Verdict::Warning, "web -> db 3307/tcp", "refused; start the server in db"),
+            (Verdict::Fault, "web -> mq 3306/tcp", "no answer; see the other checks"),
+            (Verdict::Fault, "web -> six 80/tcp", "no answer by IPv6, at fd00::4; see the "),
+        ];
+        assert_eq!(found.len(), expected.len());
+        for (it, (verdict, subject, detail)) in found.iter().zip(expected) {
+            assert_eq!((it.verdict, it.subject.as_str()), (verdict, subject));
+            assert!(it.detail.starts_with(detail), "{}", it.detail);
+        }
     }
 
     #[test]

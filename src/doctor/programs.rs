@@ -2,7 +2,6 @@
 
 use super::HostContext;
 use super::check::{Check, word};
-use super::config_edit;
 use crate::sys::file::shown;
 use crate::sys::process::exec::{self, RUNTIMES};
 use std::fs::{Metadata, metadata};
@@ -71,7 +70,7 @@ fn runtime(context: &HostContext) -> Check {
 fn runtime_fix(context: &HostContext) -> String {
     let command = context.config.runtime.as_deref();
     // Without the setting the first installed runtime is executed.
-    let unset = config_edit::unset(&context.config_file, "runtime", "command");
+    let unset = context.unset("runtime.command");
     match (exec::find(None), unset, command.and_then(Path::to_str)) {
         (Ok(_), Some(unset), _) => unset,
         (Err(_), _, Some(name)) if RUNTIMES.contains(&name) => format!("apt-get install {name}"),

@@ -1,8 +1,9 @@
 //! The state directory.
 
 use super::HostContext;
-use super::check::{Check, word};
-use crate::config::Config;
+use super::check::{Check, Fix, advice, word};
+use super::config_edit;
+use crate::config::{Config, Overrides};
 use crate::host::WATCH_LOCK;
 use crate::sys::file::shown;
 use crate::sys::private_dir::{Directory, PRIVATE, Room};
@@ -22,13 +23,16 @@ const LITTLE: (u64, u64) = (16 << 20, 1000);
 const TOO_LITTLE: (u64, u64) = (1 << 20, 32);
 
 /// Returns the directory, if it is valid, and the checks of it.
-pub(crate) fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directory>>, Vec<Check>) {
+pub(crate) fn examine(
+    config: &Config,
+    overrides: &Overrides,
+) -> (Option<Rc<Directory>>, Vec<Check>) {
     let path = config.state_dir.as_path();
     let wanted = config.state_mode();
     match Directory::look(path) {
         Err(error) => {
             let cause = format!("{error}; containers without links start, but are not recorded");
-            (None, vec![Check::fault(SUBJECT, cause, fix(path, config_file))])
+            (None, vec![Check::fault(SUBJECT, cause, fix(path, overrides))])
         }
         Ok(None) => {
             let detail = format!("{}: created when the first container starts", shown(path));
@@ -45,22 +49,22 @@ pub(crate) fn examine(config: &Config, config_file: &Path) -> (Option<Rc<Directo
             let cause = format!("{} has mode {mode:o}, want {wanted:o}: {effect}", shown(path));
             let fix = format!("chmod {wanted:o} {}", word(path));
             let checks = vec![Check::warning(SUBJECT, cause, fix)];
-            let checks = [checks, contents(path, &directory, config_file)].concat();
+            let checks = [checks, contents(path, &directory, overrides)].concat();
             (is_read.then(|| Rc::new(directory)), checks)
         }
         Ok(Some((directory, _))) => {
             let mut checks = vec![Check::ok(SUBJECT, shown(path))];
-            checks.extend(contents(path, &directory, config_file));
+            checks.extend(contents(path, &directory, overrides));
             (Some(Rc::new(directory)), checks)
         }
     }
 }
 
-fn contents(path: &Path, directory: &Directory, config_file: &Path) -> Vec<Check> {
+fn contents(path: &Path, directory: &Directory, overrides: &Overrides) -> Vec<Check> {
     let mut checks = match directory.room() {
-        Ok(found) => room(path, config_file, found),
+        Ok(found) => room(path, overrides, found),
         Err(error) => {
-            vec![Check::warning(SUBJECT, error.to_string(), format!("df {}", word(path)))]
+            vec![Check::warning(SUBJECT, error.to_string(), advice("check its file system"))]
         }
     };
     let mut broken = 0;
@@ -77,14 +81,14 @@ fn contents(path: &Path, directory: &Directory, config_file: &Path) -> Vec<Check
 }
 
 /// Judges the file system of the state directory.
-fn room(path: &Path, config_file: &Path, room: Room) -> Vec<Check> {
+fn room(path: &Path, overrides: &Overrides, room: Room) -> Vec<Check> {
     let mut checks = Vec::new();
     checks.push(if room.in_memory {
         Check::ok("state file system", "tmpfs: empty after a boot")
     } else {
         let cause = format!("{} is not on tmpfs: records of an earlier boot remain", shown(path));
         let usual = shown(&whose().state_dir());
-        let fix = format!("in {}: state_dir = \"{usual}\"", word(config_file));
+        let fix = other_place(overrides, &usual);
         Check::warning("state file system", cause, fix)
     });
     let free = (room.bytes, room.files.unwrap_or(u64::MAX));
@@ -92,8 +96,8 @@ fn room(path: &Path, config_file: &Path, room: Room) -> Vec<Check> {
     let files = room.files.map_or(String::new(), |files| format!(" and {files} files"));
     let left = format!("{} MiB{files} are free", room.bytes >> 20);
     checks.push(if below(LITTLE) {
-        let fix = format!("df -h {0}; df -i {0}", word(path));
-        Check::trouble(below(TOO_LITTLE), "free space", &left, &fix)
+        let fix = advice(format!("make room on the file system of {}", shown(path)));
+        Check::trouble(below(TOO_LITTLE), "free space", &left, fix)
     } else {
         Check::ok("free space", "enough")
     });
@@ -101,10 +105,11 @@ fn room(path: &Path, config_file: &Path, room: Room) -> Vec<Check> {
 }
 
 /// The fix for the first directory on the path that is not valid.
-fn fix(path: &Path, config_file: &Path) -> String {
+fn fix(path: &Path, overrides: &Overrides) -> Fix {
     let usual = whose().state_dir();
     if let Some(uid) = whose().uid().filter(|_| path == usual) {
-        return format!("as root: loginctl enable-linger {uid}, which makes /run/user/{uid}");
+        // The command makes /run/user/UID.
+        return format!("sudo loginctl enable-linger {uid}").into();
     }
     let mut all: Vec<&Path> = path.ancestors().collect();
     all.reverse();
@@ -114,12 +119,21 @@ fn fix(path: &Path, config_file: &Path) -> String {
         if !metadata.is_dir() {
             break;
         } else if metadata.uid() != 0 {
-            return format!("chown root:root {0} && chmod go-w {0}", word(step));
+            return format!("chown root:root {0} && chmod go-w {0}", word(step)).into();
         } else if metadata.mode() & 0o022 != 0 && !sticky {
-            return format!("chmod go-w {}", word(step));
+            return format!("chmod go-w {}", word(step)).into();
         }
     }
-    format!("in {}: state_dir = \"{}\"", word(config_file), shown(&usual))
+    other_place(overrides, &shown(&usual))
+}
+
+/// Names another state directory.
+fn other_place(overrides: &Overrides, usual: &str) -> Fix {
+    match overrides.state_dir {
+        // The option is stronger than the file.
+        Some(_) => advice("name another directory with --state-dir"),
+        None => config_edit::set(overrides, "state_dir", usual).into(),
+    }
 }
 
 /// Whether `watch` is running.
@@ -142,7 +156,7 @@ mod tests {
     fn room_is_judged_by_bytes_and_by_files() {
         let judge = |in_memory, bytes, files| {
             let found = Room { in_memory, bytes, files };
-            room(Path::new("/s"), Path::new("/c"), found)
+            room(Path::new("/s"), &Overrides::default(), found)
                 .iter()
                 .map(|c| c.verdict)
                 .collect::<Vec<_>>()

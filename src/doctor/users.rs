@@ -1,7 +1,8 @@
 //! The containers of a user: what a rootless engine changes for the checks and their fixes.
 
-use super::check::Check;
+use super::check::{Check, advice, word};
 use crate::sys::site::{self, Standing, Whose, whose};
+use std::path::Path;
 
 /// Text by which a fix is recognized that only root can carry out.
 const FOR_ROOT: [&str; 5] = ["modprobe ", "apt-get ", "systemctl ", "chown root", "/etc/"];
@@ -9,8 +10,8 @@ const FOR_ROOT: [&str; 5] = ["modprobe ", "apt-get ", "systemctl ", "chown root"
 /// Programs of a fix that work in the network namespace with the bridges.
 const IN_SITE: [&str; 5] = ["sysctl -w ", "iptables ", "ip6tables ", "nft ", "ipset "];
 
-/// What separates the command of a fix from more words.
-const PROSE: [&str; 2] = ["; and ", ", if "];
+/// What separates the command of a fix from the one that repeats it at each boot.
+const AT_BOOT: &str = " && echo ";
 
 /// Whether the rules can be read. Enters the network namespace with the bridges of a rootless engine.
 pub(crate) fn has_rules() -> bool {
@@ -26,7 +27,8 @@ pub(crate) fn examine(has_rules: bool) -> Option<Check> {
         Whose::Root => None,
         Whose::Shell { uid } => {
             let cause = format!("user {uid}, without a rootless engine: rules cannot be read");
-            let fix = "start a container; for root's containers: sudo oci-link doctor";
+            let fix =
+                advice("start a container, or call sudo oci-link doctor for root's containers");
             Some(Check::fault(SUBJECT, cause, fix))
         }
         Whose::Engine { uid, .. } if has_rules => {
@@ -66,20 +68,23 @@ fn enter(whose: Whose) -> String {
 fn adapted(fix: &str, enter: &str) -> String {
     if fix.starts_with("modprobe br_netfilter") {
         // A new network namespace has the switches on.
-        return "as root: modprobe br_netfilter".to_owned();
+        return "sudo modprobe br_netfilter".to_owned();
     }
     if IN_SITE.iter().any(|program| fix.starts_with(program)) {
-        let prose = PROSE.iter().filter_map(|word| fix.find(word)).min();
-        let (command, rest) = fix.split_at(prose.unwrap_or(fix.len()));
-        let command = command.replace('\'', r"'\''");
         // A user cannot write the file that sets a switch at each boot.
-        let rest = if rest.starts_with("; and in /etc/") { "" } else { rest };
+        let command = fix.split(AT_BOOT).next().unwrap_or(fix).replace('\'', r"'\''");
         // In the PATH of a user of Debian there is no sbin.
         let path = "PATH=$PATH:/usr/sbin:/sbin";
-        return format!("{enter} sh -c '{path}; {command}'{rest}");
+        return format!("{enter} sh -c '{path}; {command}'");
     }
     let is_for_root = FOR_ROOT.iter().any(|word| fix.contains(word));
-    if is_for_root { format!("as root: {fix}") } else { fix.to_owned() }
+    if !is_for_root || fix.starts_with("sudo ") {
+        fix.to_owned()
+    } else if fix.contains("&&") {
+        format!("sudo sh -c {}", word(Path::new(fix)))
+    } else {
+        format!("sudo {fix}")
+    }
 }
 
 #[cfg(test)]
@@ -91,17 +96,18 @@ mod tests {
     #[test]
     fn a_user_is_told_what_only_root_can_do() {
         let call = "sysctl -w net.bridge.bridge-nf-call-iptables=1";
-        let forever =
-            "; and in /etc/sysctl.d/oci-link.conf: net.bridge.bridge-nf-call-iptables = 1";
+        let forever = " && echo net.bridge.bridge-nf-call-iptables=1 >>/etc/sysctl.d/oci-link.conf";
         let loaded = format!("modprobe br_netfilter && {call}{forever}");
-        assert_eq!(adapted(&loaded, PODMAN), "as root: modprobe br_netfilter");
+        assert_eq!(adapted(&loaded, PODMAN), "sudo modprobe br_netfilter");
         let set = adapted(&format!("{call}{forever}"), PODMAN);
         let inside = "podman unshare --rootless-netns sh -c 'PATH=$PATH:/usr/sbin:/sbin; ";
         assert_eq!(set, format!("{inside}{call}'"));
-        let rule = adapted("nft 'delete rule ip filter x handle 3'; and again", PODMAN);
+        let rule = adapted("nft 'delete rule ip filter x handle 3'", PODMAN);
         let quoted = r"nft '\''delete rule ip filter x handle 3'\''";
-        assert_eq!(rule, format!("{inside}{quoted}'; and again"));
-        assert_eq!(adapted("apt-get install ipset", PODMAN), "as root: apt-get install ipset");
+        assert_eq!(rule, format!("{inside}{quoted}'"));
+        assert_eq!(adapted("apt-get install ipset", PODMAN), "sudo apt-get install ipset");
+        let both = adapted("apt-get install runc && oci-link configure podman", PODMAN);
+        assert_eq!(both, "sudo sh -c 'apt-get install runc && oci-link configure podman'");
         let docker = enter(Whose::Engine { uid: 7, has_network: true });
         let set = adapted(call, &docker);
         assert!(set.starts_with("nsenter -U ") && set.contains("/run/user/7/"), "{set}");

@@ -46,6 +46,7 @@ use crate::model::{Bind, Family, OwnerTag, Ties};
 use crate::sys::net::netlink::{Netlink, NetlinkError, kept};
 use keys::Key;
 use nix::libc::{EEXIST, EINVAL};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The bit of a packet's mark that says: it comes by the port of its source address, and a bridged one leaves
@@ -81,12 +82,14 @@ pub(crate) struct KeyChange<'a> {
 #[derive(Debug)]
 pub(crate) struct BridgeTable {
     memory: SetupCache,
+    /// Whether [`is_supported`](Self::is_supported) had to ask the kernel: the cache does not know the table.
+    was_asked: Cell<bool>,
 }
 
 impl BridgeTable {
     /// `memory` records whether the table was made in this boot and network namespace.
     pub(crate) fn new(memory: SetupCache) -> Self {
-        Self { memory }
+        Self { memory, was_asked: Cell::new(false) }
     }
 
     /// Whether the table was made, according to the cache. If not, it has no elements of ours.
@@ -103,7 +106,11 @@ impl BridgeTable {
 
     /// Fails if the table cannot be made on this kernel. Changes nothing.
     pub(crate) fn is_supported(&self) -> Result<()> {
-        if self.is_remembered()? { Ok(()) } else { is_supported() }
+        if self.is_remembered()? {
+            return Ok(());
+        }
+        self.was_asked.set(true);
+        is_supported()
     }
 
     /// Whether the table has all its rules.
@@ -127,6 +134,9 @@ impl BridgeTable {
         let (there, is_whole) = table::existing(&mut link, &named)?;
         if adds && !is_whole {
             self.make()?;
+        } else if adds && self.was_asked.take() {
+            // Another state directory has made it. The kernel needs milliseconds for the question.
+            self.memory.note(NOTE, VERSION)?;
         }
         Self::settle(&mut link, &there, changes)
     }

@@ -57,15 +57,8 @@ pub(crate) use kernel::is_in_kernel;
 pub(crate) struct Ipset {
     base: Base,
     memory: SetupCache,
-    /// Result of [`Firewall::runs_programs`], used by the next change.
-    looked: RefCell<Option<Look>>,
-}
-
-/// An open netlink socket, and the families whose rules were found intact.
-#[derive(Debug)]
-struct Look {
-    link: Netlink,
-    standing: Vec<Family>,
+    /// The families whose rules [`Firewall::runs_programs`] found intact, for the next change.
+    intact: RefCell<Vec<Family>>,
 }
 
 impl Ipset {
@@ -76,20 +69,13 @@ impl Ipset {
             chains: &[],
             prepare: make_sets,
             rules: rules::rules,
+            count: 6,
             outdated: rules::outdated,
             others: |_| Vec::new(),
             between: Some(Between { prepare: crossing::make_sets, rules: rules::rules_between }),
         };
         let base = Base::with_rules(memory.clone(), own);
-        Self { base, memory, looked: RefCell::default() }
-    }
-
-    /// Takes the stored [`Look`], or opens a socket with no family checked.
-    fn look(&self) -> Result<Look> {
-        match self.looked.take() {
-            Some(look) => Ok(look),
-            None => Ok(Look { link: Netlink::netfilter()?, standing: Vec::new() }),
-        }
+        Self { base, memory, intact: RefCell::default() }
     }
 
     /// Creates the rules of a family unless they are intact.
@@ -222,9 +208,9 @@ impl Firewall for Ipset {
     /// An element that already exists and is in the record is the owner's own. An element that exists without being
     /// in the record may have other owners, so all sets are listed and compared.
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
-        let Look { mut link, standing } = self.look()?;
+        let (mut link, intact) = (Netlink::netfilter()?, self.intact.take());
         self.settle_crossing(&mut link, rules, flows)?;
-        let made = self.ensure_here(&mut link, &standing, rules, flows);
+        let made = self.ensure_here(&mut link, &intact, rules, flows);
         made.map_err(|error| {
             let back = OwnerScope { before: flows, ..rules };
             and_then(error, self.settle_crossing(&mut link, back, rules.before))
@@ -246,7 +232,7 @@ impl Firewall for Ipset {
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
-        let mut link = self.look()?.link;
+        let mut link = Netlink::netfilter()?;
         self.settle_crossing(&mut link, rules, &[])?;
         let before = SetEntry::all(&across::within(rules.before));
         if before.is_empty() && has_crossing(rules.before) {
@@ -335,13 +321,11 @@ impl Firewall for Ipset {
 
     /// A flush by another process after this check goes unnoticed. `sync` then creates the rules again.
     fn runs_programs(&self, family: Family) -> Result<bool> {
-        let mut look = self.look()?;
-        let stands = self.family_is_intact(&mut look.link, family)?;
-        if stands {
-            look.standing.push(family);
+        let is_intact = self.family_is_intact(&mut Netlink::netfilter()?, family)?;
+        if is_intact {
+            self.intact.borrow_mut().push(family);
         }
-        self.looked.replace(Some(look));
-        Ok(!stands)
+        Ok(!is_intact)
     }
 
     fn walls(&self) -> Result<Walls> {

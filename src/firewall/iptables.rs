@@ -48,6 +48,7 @@ impl Iptables {
             chains: &[LINKS],
             prepare: |_, _| Ok(()),
             rules: |_| vec![JUMP_TO_LINKS.to_owned()],
+            count: 1,
             outdated: |_| Vec::new(),
             others: ipset::rules::every,
             between: None,
@@ -98,7 +99,7 @@ impl Iptables {
             let text: String = texts.collect();
             let wants = changes.iter().any(|it| of_family(it.flows, family).next().is_some());
             let is_made = self.base.is_remembered(family)?;
-            if text.is_empty() || !wants && !is_made {
+            if text.is_empty() || !wants && !self.base.may_exist(family)? {
                 continue;
             }
             let tool = Tool::find(family)?;
@@ -141,10 +142,10 @@ impl Iptables {
         Ok(())
     }
 
-    /// Removes the owner's rules of one family. Runs no program if the base chain was not created
-    /// in this boot, because then no rule exists.
+    /// Removes the owner's rules of one family. Runs no program if no base chain was created in this boot,
+    /// because then no rule exists.
     fn remove_family(&self, family: Family, rules: OwnerScope<'_>) -> Result<()> {
-        if !self.base.is_remembered(family)? {
+        if !self.base.may_exist(family)? {
             return Ok(());
         }
         let tool = Tool::find(family)?;

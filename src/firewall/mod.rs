@@ -220,9 +220,9 @@ pub(crate) fn concerns(table: &str) -> bool {
     table == "filter" || table.starts_with("oci-link")
 }
 
-/// The address families that this host supports.
+/// The address families that this host supports. Without IPv6 (`ipv6.disable=1`) the kernel has no settings for it.
 pub(crate) fn host_families() -> impl Iterator<Item = Family> {
-    let v6 = Path::new("/proc/net/if_inet6").exists().then_some(Family::V6);
+    let v6 = Path::new("/proc/sys/net/ipv6").exists().then_some(Family::V6);
     [Family::V4].into_iter().chain(v6)
 }
 

@@ -8,6 +8,8 @@ use super::Graph;
 const APART: f64 = 22.0;
 /// Vertical distance between the ends of links on one side of a container.
 pub(crate) const PITCH: f64 = 24.0;
+/// Height of a side of a container at which no link ends: its rounded corners.
+const EDGE: f64 = 12.0;
 /// Height that a link takes up where it passes through a column.
 const LANE: f64 = 14.0;
 /// Number of sweeps. More of them change little.
@@ -22,6 +24,8 @@ pub(crate) struct Layout {
     pub(crate) nodes: Vec<Option<(usize, f64)>>,
     /// The route of each edge.
     pub(crate) routes: Vec<Route>,
+    /// Height of each node: the wanted one, or what its links on one side need.
+    pub(crate) heights: Vec<f64>,
     /// Distance from the top of the highest item to the bottom of the lowest.
     pub(crate) height: f64,
 }
@@ -48,7 +52,7 @@ struct Item {
     right: Vec<usize>,
 }
 
-/// Computes the layout of nodes with the given heights.
+/// Computes the layout of nodes that are at least as high as in `heights`.
 pub(crate) fn lay_out(graph: &Graph, heights: &[f64]) -> Layout {
     let order = order(graph);
     let place = |node: usize| order.get(node).copied().unwrap_or_default();
@@ -65,8 +69,13 @@ pub(crate) fn lay_out(graph: &Graph, heights: &[f64]) -> Layout {
         .map(|(&column, &height)| Item { column, height, ..Item::default() })
         .collect();
     let chains: Vec<Vec<usize>> = ends.iter().map(|ends| chain(&mut items, *ends)).collect();
+    for item in items.iter_mut().take(graph.nodes.len()) {
+        let ends = item.left.len().max(item.right.len());
+        item.height = item.height.max(count(ends) * PITCH + EDGE);
+    }
     let height = arrange(&mut items, graph.nodes.len());
 
+    let heights = items.iter().take(graph.nodes.len()).map(|item| item.height).collect();
     let nodes = items.iter().take(graph.nodes.len());
     let is_linked = |item: &Item| !(item.left.is_empty() && item.right.is_empty());
     let nodes = nodes.map(|item| is_linked(item).then_some((item.column, item.middle))).collect();
@@ -77,7 +86,7 @@ pub(crate) fn lay_out(graph: &Graph, heights: &[f64]) -> Layout {
         backward: backward(edge),
     });
     let columns = columns.iter().max().map_or(0, |last| last + 1);
-    Layout { columns, nodes, routes: routes.collect(), height }
+    Layout { columns, nodes, routes: routes.collect(), heights, height }
 }
 
 /// The rank of each node. Recipients come before their sources, except in cycles. A cycle is broken
@@ -210,6 +219,11 @@ fn settle(items: &mut [Item], column: &[usize], neighbours: impl Fn(&Item) -> &[
     for &at in column {
         items[at].middle -= pushed;
     }
+}
+
+/// The number as a coordinate.
+pub(crate) fn count(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {

@@ -2,6 +2,7 @@
 //! its own file. This module does not access the host.
 
 mod dot;
+mod html;
 mod json;
 mod layout;
 mod mermaid;
@@ -9,6 +10,7 @@ mod svg;
 mod text;
 
 pub(crate) use dot::dot;
+pub(crate) use html::{Details, html};
 pub(crate) use json::json;
 pub(crate) use mermaid::mermaid;
 pub(crate) use svg::svg;

@@ -1,7 +1,7 @@
 //! Renders the graph as an SVG image. It contains no script and no font, loads nothing, and is
 //! readable on light and dark backgrounds.
 
-use super::layout::{Layout, PITCH, Route, lay_out};
+use super::layout::{Layout, Route, count, lay_out};
 use super::{Edge, Graph, Node, NodeState, plain};
 use std::fmt::Write;
 
@@ -10,13 +10,14 @@ const STYLE: &str = "\
 .box{fill:#f8fafc;stroke:#64748b;stroke-width:1.5}\
 .link{fill:none;stroke:#2563eb;stroke-width:1.75}.tip{fill:#2563eb}\
 .waits .link{stroke:#94a3b8;stroke-dasharray:5 4}.waits text{fill:#64748b}.faint{fill:#94a3b8}\
+.label{paint-order:stroke;stroke:#fff;stroke-width:3px}\
 text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#475569}\
 .name{font-size:14px;font-weight:600;fill:#0f172a}\
 .pending .box{stroke:#d97706}.pending .state{fill:#b45309}\
 .dead .box{stroke:#dc2626;fill:#fef2f2}.dead .state{fill:#b91c1c}\
 .waiting .box{fill:none;stroke:#94a3b8;stroke-dasharray:5 4}.waiting .name{fill:#64748b}\
 @media(prefers-color-scheme:dark){\
-.paper{fill:#0f172a}.box{fill:#1e293b;stroke:#94a3b8}.name{fill:#f1f5f9}text{fill:#cbd5e1}\
+.paper{fill:#0f172a}.label{stroke:#0f172a}.box{fill:#1e293b;stroke:#94a3b8}.name{fill:#f1f5f9}text{fill:#cbd5e1}\
 .link{stroke:#60a5fa}.tip{fill:#60a5fa}.waits .link{stroke:#64748b}.waits text{fill:#94a3b8}\
 .faint{fill:#64748b}.pending .box{stroke:#f59e0b}.pending .state{fill:#fbbf24}\
 .dead .box{stroke:#f87171;fill:#3b1520}.dead .state{fill:#fca5a5}\
@@ -39,20 +40,36 @@ const ADDRESSES: usize = 2;
 /// Minimum width of the rows of containers without links.
 const WIDE: f64 = 640.0;
 
-/// Draws the graph.
+/// Draws the graph as a file of its own.
 pub(crate) fn svg(graph: &Graph) -> String {
-    let mut ends = vec![0; graph.nodes.len()];
-    for edge in &graph.edges {
-        for node in [edge.recipient, edge.source] {
-            ends[node] += 1;
-        }
-    }
-    let shapes: Vec<Shape> =
-        graph.nodes.iter().zip(ends).map(|(node, ends)| Shape::of(node, ends)).collect();
+    let Drawing { width, height, body } = draw(graph);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
+         width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\">\n\
+         <title>Containers and their links</title>\n<style>{STYLE}</style>\n\
+         <rect class=\"paper\" width=\"100%\" height=\"100%\" rx=\"10\"/>\n{body}</svg>\n",
+    )
+}
+
+/// The content of an image, without its styles.
+pub(super) struct Drawing {
+    pub(super) width: f64,
+    pub(super) height: f64,
+    /// Arrowheads, one `g` of class `edge` for each edge of the graph, and one `g` of class `node` for each
+    /// node, in their order.
+    pub(super) body: String,
+}
+
+/// Draws the graph.
+pub(super) fn draw(graph: &Graph) -> Drawing {
+    let mut shapes: Vec<Shape> = graph.nodes.iter().map(Shape::of).collect();
     let heights: Vec<f64> = shapes.iter().map(|shape| shape.height).collect();
     let layout = lay_out(graph, &heights);
+    for (shape, height) in shapes.iter_mut().zip(&layout.heights) {
+        shape.height = *height;
+    }
     let grid = Grid::of(graph, &layout, &shapes);
-    let mut body = String::new();
+    let mut body = format!("<defs>{}{}</defs>\n", tip("tip", "tip"), tip("faint-tip", "faint"));
     for (edge, route) in graph.edges.iter().zip(&layout.routes) {
         draw_edge(&mut body, &grid, graph, edge, route);
     }
@@ -74,15 +91,7 @@ pub(crate) fn svg(graph: &Graph) -> String {
     }
     let width = grid.width.max(loose.right).max(2.0 * MARGIN + 160.0);
     let height = (MARGIN + layout.height).max(loose.low) + MARGIN;
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
-         width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\">\n\
-         <title>Containers and their links</title>\n<style>{STYLE}</style>\n\
-         <defs>{}{}</defs>\n<rect class=\"paper\" width=\"100%\" height=\"100%\" rx=\"10\"/>\n\
-         {body}</svg>\n",
-        tip("tip", "tip"),
-        tip("faint-tip", "faint")
-    )
+    Drawing { width, height, body }
 }
 
 fn tip(id: &str, class: &str) -> String {
@@ -105,8 +114,8 @@ struct Shape {
 }
 
 impl Shape {
-    /// The box of `node`, at which so many links end.
-    fn of(node: &Node, ends: usize) -> Self {
+    /// The box of `node`, as high as its text needs.
+    fn of(node: &Node) -> Self {
         let mut lines: Vec<String> =
             node.addresses.iter().take(ADDRESSES).map(|line| cut(line)).collect();
         if node.addresses.len() > ADDRESSES {
@@ -117,9 +126,7 @@ impl Shape {
         let letters = lines.iter().map(|line| length(line) * LETTER);
         let width = letters.chain([length(&name) * NAME]).fold(96.0, f64::max) + 28.0;
         let rows = count(1 + lines.len() + usize::from(state.is_some()));
-        // Links of a cycle end on the other side of a box, so one side may have to hold all of
-        // them.
-        let height = (rows * LINE + 18.0).max(count(ends) * PITCH / 2.0 + 12.0);
+        let height = rows * LINE + 18.0;
         let title = [&node.name].into_iter().chain(&node.addresses).cloned().collect::<Vec<_>>();
         let class = match node.state {
             NodeState::Ready => "ready",
@@ -134,7 +141,7 @@ impl Shape {
         let Self { class, width, height, .. } = self;
         let _ = writeln!(
             out,
-            "<g class=\"{class}\"><title>{}</title><rect class=\"box\" x=\"{x:.1}\" y=\"{y:.1}\" \
+            "<g class=\"node {class}\"><title>{}</title><rect class=\"box\" x=\"{x:.1}\" y=\"{y:.1}\" \
              width=\"{width:.1}\" height=\"{height:.1}\" rx=\"8\"/>",
             escaped(&self.title)
         );
@@ -155,6 +162,8 @@ impl Shape {
 /// at its left, the curves, and labels of links that begin at its right.
 struct Grid {
     columns: Vec<f64>,
+    /// Width of the box of each node.
+    boxes: Vec<f64>,
     gaps: Vec<(f64, f64)>,
     width: f64,
 }
@@ -180,7 +189,8 @@ impl Grid {
         }
         let between: f64 = gaps.iter().map(|(left, right)| left + BEND + right).sum();
         let width = 2.0 * MARGIN + columns.iter().sum::<f64>() + between;
-        Self { columns, gaps, width }
+        let boxes = shapes.iter().map(|shape| shape.width).collect();
+        Self { columns, boxes, gaps, width }
     }
 
     /// The left edge of a column.
@@ -191,6 +201,11 @@ impl Grid {
 
     fn right(&self, column: usize) -> f64 {
         self.left(column) + self.columns[column]
+    }
+
+    /// Distance between the sides of a column and those of the box of `node` in it.
+    fn inset(&self, column: usize, node: usize) -> f64 {
+        self.boxes.get(node).map_or(0.0, |width| (self.columns[column] - width) / 2.0)
     }
 
     fn middle(&self, column: usize) -> f64 {
@@ -230,40 +245,46 @@ impl Loose {
 }
 
 fn draw_edge(out: &mut String, grid: &Grid, graph: &Graph, edge: &Edge, route: &Route) {
-    let (class, tip) = if edge.connected { ("", "tip") } else { ("waits", "faint-tip") };
+    let (class, tip) = if edge.connected { ("edge", "tip") } else { ("edge waits", "faint-tip") };
+    let (first, last) = (route.column, route.column + route.steps.len());
+    let mut ends = (edge.recipient, edge.source);
+    if route.backward {
+        ends = (ends.1, ends.0);
+    }
+    let begin = grid.right(first) - grid.inset(first, ends.0);
+    let end = grid.left(last) + grid.inset(last, ends.1);
     let mut path = String::new();
     for (step, (leaves, reaches)) in route.steps.iter().enumerate() {
-        let column = route.column + step;
+        let column = first + step;
         let (left, right) = grid.gaps[column];
         let (from, to) = (grid.right(column) + left, grid.left(column + 1) - right);
         let (leaves, reaches) = (MARGIN + leaves, MARGIN + reaches);
-        let begin = if step == 0 { grid.right(column) } else { grid.left(column) };
         let middle = f64::midpoint(from, to);
-        let move_to = if step == 0 { "M" } else { "L" };
+        if step == 0 {
+            let _ = write!(path, "M{begin:.1} {leaves:.1}");
+        }
         let _ = write!(
             path,
-            "{move_to}{begin:.1} {leaves:.1}H{from:.1}C{middle:.1} {leaves:.1} {middle:.1} \
-             {reaches:.1} {to:.1} {reaches:.1}H{:.1}",
-            grid.left(column + 1)
+            "H{from:.1}C{middle:.1} {leaves:.1} {middle:.1} {reaches:.1} {to:.1} {reaches:.1}"
         );
     }
+    let _ = write!(path, "H{end:.1}");
     let name = |at: usize| graph.nodes.get(at).map_or("", |node| node.name.as_str());
     let title = format!("{} to {} as {}", name(edge.recipient), name(edge.source), edge.label());
-    let end = if route.backward { "start" } else { "end" };
+    let side = if route.backward { "start" } else { "end" };
     let _ = writeln!(
         out,
         "<g class=\"{class}\"><title>{}</title>\
-         <path class=\"link\" d=\"{path}\" marker-{end}=\"url(#{tip})\"/>",
+         <path class=\"link\" d=\"{path}\" marker-{side}=\"url(#{tip})\"/>",
         escaped(&title)
     );
-    let last = route.column + route.steps.len();
     let (x, y, anchor) = match (route.backward, route.steps.first(), route.steps.last()) {
-        (true, _, Some((_, y))) => (grid.left(last) - 10.0, *y, "end"),
-        (false, Some((y, _)), _) => (grid.right(route.column) + 10.0, *y, "start"),
+        (true, _, Some((_, y))) => (end - 10.0, *y, "end"),
+        (false, Some((y, _)), _) => (begin + 10.0, *y, "start"),
         _ => (0.0, 0.0, "start"),
     };
-    let anchor = format!("text-anchor=\"{anchor}\"");
-    text(out, (x, MARGIN + y - 5.0), &anchor, &cut(&edge.label()));
+    let anchor = format!("class=\"label\" text-anchor=\"{anchor}\"");
+    text(out, (x, MARGIN + y - 7.0), &anchor, &cut(&edge.label()));
     out.push_str("</g>\n");
 }
 
@@ -281,10 +302,6 @@ fn cut(text: &str) -> String {
 
 fn length(text: &str) -> f64 {
     count(text.chars().count())
-}
-
-fn count(number: usize) -> f64 {
-    u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
 }
 
 /// Escapes text for XML content and attributes.

@@ -111,7 +111,22 @@ fn hostile_text_comes_out_harmless() {
         remark: "",
     };
     let graph = Graph { nodes: vec![node(), node()], edges: vec![edge] };
-    for drawn in [text(&graph), dot(&graph), mermaid(&graph), svg(&graph)] {
+    let details = Details {
+        id: evil.into(),
+        host: Some(evil.into()),
+        ports: vec![evil.into()],
+        gets: vec![evil.into()],
+        gives: vec![evil.into()],
+    };
+    let page = html(&graph, &[details]);
+    for tag in ["<script", "</script>", "<!--", "-->"] {
+        assert_eq!(page.matches(tag).count(), usize::from(tag.contains("script")) * 2, "{tag}");
+    }
+    let data = page.split("application/json\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    assert_eq!(data["containers"][0]["gives"][0], plain(evil));
+    assert_eq!(data["links"][0]["alias"], plain(evil));
+    for drawn in [text(&graph), dot(&graph), mermaid(&graph), svg(&graph), page] {
         assert!(drawn.chars().all(|c| c == '\n' || c == ' ' || c.is_ascii_graphic()), "{drawn:?}");
     }
     assert_eq!(text(&graph).lines().count(), 3);
@@ -162,6 +177,64 @@ fn every_shape_is_drawn() {
             assert_eq!(route.column, from.min(to));
             assert_eq!(route.steps.len(), from.abs_diff(to));
             assert_eq!(route.backward, from > to);
+        }
+    }
+}
+
+/// The numbers of the attributes `names` of the first tag in `xml`.
+fn numbers<const N: usize>(xml: &str, names: [&str; N]) -> [f64; N] {
+    names.map(|name| {
+        let (_, value) = xml.split_once(&format!(" {name}=\"")).unwrap();
+        value.split('"').next().unwrap().parse().unwrap()
+    })
+}
+
+/// Whatever the number of links at one side of a box, each begins and ends at a side of its boxes.
+#[test]
+fn n92_edges_meet_their_boxes() {
+    let named = |name: String| Node { name, addresses: vec![], state: NodeState::Ready };
+    let edge = |(recipient, source): (usize, usize)| Edge {
+        recipient,
+        source,
+        alias: "x".into(),
+        ports: "80/tcp".into(),
+        connected: recipient % 2 == 0,
+        remark: "",
+    };
+    let star = (1..40).map(|from| (from, 0)).chain([(0, 41), (0, 42), (41, 42), (42, 1)]);
+    let circle = (0..20).flat_map(|_| [(0, 1), (1, 0), (1, 2), (2, 0)]);
+    for links in [star.collect::<Vec<_>>(), circle.collect(), vec![(0, 1), (2, 1), (1, 3), (0, 3)]]
+    {
+        // Boxes of one column have different widths.
+        let nodes =
+            (0..43).map(|at| named("n".repeat(1 + at * 5 % 23) + &at.to_string())).collect();
+        let graph = Graph { nodes, edges: links.into_iter().map(edge).collect() };
+        let drawn = svg(&graph);
+        let boxes: Vec<[f64; 4]> = drawn
+            .split("<rect class=\"box\"")
+            .skip(1)
+            .map(|tag| numbers(tag, ["x", "y", "width", "height"]))
+            .collect();
+        let paths = drawn.split("<path class=\"link\" d=\"M").skip(1);
+        for (edge, path) in graph.edges.iter().zip(paths) {
+            let backward = path.split('>').next().unwrap().contains("marker-start");
+            let path = path.split('"').next().unwrap();
+            let (begin, rest) = path.split_once('H').unwrap();
+            let (begin_x, begin_y) = begin.split_once(' ').unwrap();
+            let (curves, end_x) = rest.rsplit_once('H').unwrap();
+            let end_y = curves.rsplit(' ').next().unwrap();
+            let [begin_x, begin_y, end_x, end_y] =
+                [begin_x, begin_y, end_x, end_y].map(|text| text.parse::<f64>().unwrap());
+            let (left, right) = if backward {
+                (boxes[edge.source], boxes[edge.recipient])
+            } else {
+                (boxes[edge.recipient], boxes[edge.source])
+            };
+            assert!((left[0] + left[2] - begin_x).abs() < 0.2, "{left:?} {path}");
+            assert!((right[0] - end_x).abs() < 0.2, "{right:?} {path}");
+            for (y, [_, top, _, height]) in [(begin_y, left), (end_y, right)] {
+                assert!(y > top + 5.0 && y < top + height - 5.0, "{y} of {top} + {height}: {path}");
+            }
         }
     }
 }

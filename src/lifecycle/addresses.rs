@@ -7,12 +7,12 @@
 use crate::error::{Cause, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::alive::is_running;
-use crate::lifecycle::isolating;
 use crate::lifecycle::lookup::{Requester, candidates, recipients_of};
 use crate::lifecycle::planning::conflicts;
 use crate::lifecycle::together::replan_all;
+use crate::lifecycle::{guests, isolating};
 use crate::link::Candidate;
-use crate::model::{Address, ContainerId, Fingerprint, LinkState, Network, Record};
+use crate::model::{Address, ContainerId, Fingerprint, LinkState, Network, Record, Share};
 use crate::store::{Change, Commit, pod_peers};
 use crate::sys::net::netns::Now;
 use std::collections::BTreeMap;
@@ -144,6 +144,8 @@ pub(super) fn put(host: &Locked<'_>, record: &mut Record) -> Result<()> {
 /// a former address.
 fn finish(host: &Locked<'_>, members: Vec<Record>, ips: Vec<IpAddr>) -> Result<()> {
     replan_all(host, &concerned(host, &members, ips)?).into_result()?;
+    // Rules for recipients of other hosts name the former addresses, too.
+    guests::settle_all(host, members.iter().filter(|it| it.share != Share::None))?;
     for member in members {
         let now = host.store.get(&member.id)?.filter(|now| !now.former.is_empty());
         if let Some(mut now) = now {

@@ -19,7 +19,8 @@ thread_local! {
 pub(crate) struct Remembered(());
 
 /// Looks at each process once, until the returned value is dropped. For a command that only reports: what it
-/// compares is the host at one moment.
+/// compares is the host at one moment. And for a start under the host lock: the end of a container that ends meanwhile
+/// waits for the lock, and removes its links then.
 pub(crate) fn remember() -> Remembered {
     RUNNING.set(Some(HashSet::new()));
     Remembered(())

@@ -119,6 +119,29 @@ pub(crate) fn all(host: &Host) -> Result<Vec<GuestRecord>> {
     Guests::existing(host.directory())?.map_or(Ok(Vec::new()), |guests| guests.all())
 }
 
+/// Brings the guests of `records` up to date. Returns how many were changed. Nothing is read if there are no records.
+pub(crate) fn settle_all<'a>(
+    host: &Locked<'_>,
+    records: impl Iterator<Item = &'a Record>,
+) -> Result<usize> {
+    settle(host, records.map(|record| &record.id))
+}
+
+/// Brings the guests of the containers `ids` up to date. Returns how many were changed.
+pub(crate) fn settle<'a>(
+    host: &Locked<'_>,
+    ids: impl Iterator<Item = &'a ContainerId>,
+) -> Result<usize> {
+    let mut ids = ids.peekable();
+    if ids.peek().is_none() {
+        return Ok(0);
+    }
+    let others = Others::of(host)?;
+    let mut changes = GuestChanges::new(host)?;
+    ids.for_each(|id| changes.settle(others.as_ref(), id));
+    changes.finish()
+}
+
 /// Ends all guests of a container that ends. One that was never shared has none, and nothing is read.
 pub(crate) fn end_all_of(host: &Locked<'_>, record: &Record) -> Result<()> {
     if record.share == Share::None {
@@ -139,7 +162,7 @@ impl<'l, 'h> GuestChanges<'l, 'h> {
     }
 
     /// Brings the guests of the container `id` up to date.
-    pub(crate) fn settle(&mut self, others: Option<&Others<'_>>, id: &ContainerId) {
+    fn settle(&mut self, others: Option<&Others<'_>>, id: &ContainerId) {
         if let Err(error) = self.try_settle(others, id) {
             // Only a newer oci-link knows whether that container runs.
             if error.cause != Cause::NewerRecord {

@@ -13,6 +13,7 @@ pub(crate) mod concern;
 pub(crate) mod connect;
 pub(crate) mod contested;
 pub(crate) mod debug_log;
+mod displaced;
 pub(crate) mod disputes;
 pub(crate) mod engine_links;
 pub(crate) mod entry;

@@ -5,7 +5,7 @@ use crate::cluster::spool::Of;
 use crate::cluster::view::{BootClock, Freshness};
 use crate::error::Result;
 use crate::host::Host;
-use crate::model::{Address, Cluster, ContainerId, HostName, Offer, Want};
+use crate::model::{Address, Cluster, ContainerId, HostName, Offer, PeerRun, Want};
 use crate::sys::net::bridge::networks::bridge_addresses;
 use std::cell::OnceCell;
 use std::net::IpAddr;
@@ -58,6 +58,13 @@ impl<'a> Others<'a> {
         let mut found = mirror.named(name)?;
         found.retain(|offer| host.is_none_or(|host| offer.source.host == *host));
         self.usable(found)
+    }
+
+    /// Returns the source of this run, if its host still shares it.
+    pub(crate) fn of_run(&self, run: &PeerRun) -> Result<Option<Offer>> {
+        let found = self.mirror.as_ref().map_or(Ok(None), |it| it.offer(&run.host, &run.id))?;
+        let found = found.filter(|offer| offer.source == *run);
+        Ok(self.usable(found.into_iter().collect())?.pop())
     }
 
     /// Returns all sources, by host and name.

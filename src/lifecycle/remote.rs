@@ -146,12 +146,12 @@ impl<'a> Elsewhere<'a> {
     pub(crate) fn on(&self, link_state: &LinkState, name: &HostName) -> Result<Candidate> {
         let reference = &link_state.link.source;
         let Some(others) = self.others()? else { return Ok(Candidate::Missing) };
+        if let Some(offer) = standing(others, link_state)? {
+            return Ok(there(others, &offer));
+        }
         Ok(match shared_by(others, reference, name)? {
-            Ok(found) => match chosen(others, link_state, &found).or(found.first()) {
-                Some(offer) => there(others, offer),
-                None => Candidate::Missing,
-            },
-            Err(why) => Candidate::NotThere(why),
+            Ok(found) => found.first().map_or(Candidate::Missing, |offer| there(others, offer)),
+            Err(refusal) => Candidate::NotThere(refusal),
         })
     }
 
@@ -165,13 +165,15 @@ impl<'a> Elsewhere<'a> {
         let Some(others) = self.others()?.filter(|others| !others.is_stale()) else {
             return Ok(None);
         };
+        if let Some(offer) = standing(others, link_state)? {
+            return Ok(Some(there(others, &offer)));
+        }
         let mut found = others.named(reference.as_str(), None)?;
         found.retain(|offer| offer.has_name(reference.as_str()));
-        let chosen = chosen(others, link_state, &found);
-        Ok(match (&found[..], chosen) {
-            (_, Some(offer)) | ([offer], None) => Some(there(others, offer)),
-            ([], None) => None,
-            (several, None) => {
+        Ok(match &found[..] {
+            [] => None,
+            [offer] => Some(there(others, offer)),
+            several => {
                 let shown = |offer: &Offer| format!("{reference}@{}", offer.source.host);
                 let mut hosts: Vec<String> = several.iter().map(shown).collect();
                 hosts.dedup();
@@ -181,14 +183,12 @@ impl<'a> Elsewhere<'a> {
     }
 }
 
-/// Returns the offer to which the link is connected.
-fn chosen<'o>(
-    others: &Others<'_>,
-    link_state: &LinkState,
-    found: &'o [Offer],
-) -> Option<&'o Offer> {
-    let there = link_state.there.as_ref().filter(|_| !others.is_stale())?;
-    found.iter().find(|offer| offer.source == *there)
+/// Returns the offer to which the link is connected. It stays so while that run is shared, whatever its name is.
+fn standing(others: &Others<'_>, link_state: &LinkState) -> Result<Option<Offer>> {
+    match link_state.there.as_ref().filter(|_| !others.is_stale()) {
+        Some(run) => others.of_run(run),
+        None => Ok(None),
+    }
 }
 
 fn there(others: &Others<'_>, offer: &Offer) -> Candidate {

@@ -8,7 +8,7 @@ use crate::firewall::Removal;
 use crate::host::Locked;
 use crate::lifecycle::absent::Absences;
 use crate::lifecycle::addresses::{Look, MAX_READ, follow, follow_sources};
-use crate::lifecycle::alive::is_running;
+use crate::lifecycle::alive::{is_running, remember};
 use crate::lifecycle::apply::{carry_out, rollback};
 use crate::lifecycle::limited::report_waiting;
 use crate::lifecycle::lookup::{Requester, recipients_of};
@@ -18,7 +18,7 @@ use crate::lifecycle::replan::{ATTEMPTS, log_failure};
 use crate::lifecycle::starting::StartingContainer;
 use crate::lifecycle::stop::remove;
 use crate::lifecycle::together::Changes;
-use crate::lifecycle::{debug_log, home, isolating, orphans, routing};
+use crate::lifecycle::{debug_log, displaced, home, isolating, orphans, routing};
 use crate::link::OnMissing;
 use crate::model::{ContainerId, HostsEdit, HostsPlace, MAX_LINKS, Missing, Phase, Record};
 use crate::store::notes::Note;
@@ -46,6 +46,7 @@ pub(crate) fn start_locked(
         ..
     } = container;
     let files = listing.of_docker().map(PathBuf::as_path);
+    let _remembered = remember();
     home::check(host)?;
     match isolate_bridges(host, &record) {
         // The container starts all the same, so it is recorded.
@@ -88,23 +89,27 @@ pub(crate) fn start_locked(
     }
     let how = (ipv6_loopback, absent, &absences);
     let place = hosts.as_ref().map(|file| file.place().clone());
-    let (needs_us, plain) = (record.needs_us(), without_links(&record, place));
+    let displacing = host.config.cluster.as_ref().map(|_| record.clone());
+    // What is recorded if the links of its engine cannot be made.
+    let plain =
+        (!record.needs_us() && !record.links.is_empty()).then(|| without_links(&record, place));
     let started = publish(host, record, hosts, how).and_then(|()| {
         if process.ended(0) {
             return Err(Error::new(Kind::Namespace, format!("{id}: ended while it was started")));
         }
         Ok(())
     });
-    let undone = match started {
-        Err(error) if !is_later_stage && (needs_us || plain.links.is_empty()) => {
-            undo(host, &id, absences.explain(error))
-        }
-        Err(error) if !is_later_stage => publish_without(host, &plain, error),
-        started => {
+    let undone = match (started, plain) {
+        (Err(error), Some(plain)) if !is_later_stage => publish_without(host, &plain, error),
+        (Err(error), None) if !is_later_stage => undo(host, &id, absences.explain(error)),
+        (started, _) => {
             debug_log::recipients(&id, &recipients);
             started
         }
     };
+    if let Some(Err(error)) = displacing.map(|record| displaced::displace(host, &record)) {
+        log::error!("{id}: links of other hosts name its address; run oci-link sync: {error}");
+    }
     // An earlier stage may have linked recipients to a container that does not start.
     replan_recipients(host, &recipients);
     replan_recipients(host, &neighbours);

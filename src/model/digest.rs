@@ -94,7 +94,13 @@ pub(crate) fn sha256(message: &[u8]) -> String {
     for block in padded.chunks_exact(64) {
         compress(&mut state, block);
     }
-    state.map(|word| format!("{word:08x}")).concat()
+    hexadecimal(&state)
+}
+
+/// Formats the words. Without the machinery of `format!`: each start needs some digests.
+fn hexadecimal(words: &[u32]) -> String {
+    let digits = words.iter().flat_map(|word| (0..8).rev().map(move |at| word >> (4 * at) & 15));
+    digits.filter_map(|digit| char::from_digit(digit, 16)).collect()
 }
 
 #[allow(clippy::many_single_char_names)] // They are those of the standard.

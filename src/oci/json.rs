@@ -33,7 +33,9 @@ pub(crate) fn first<'a, T: Deserialize<'a>>(what: &str, text: &'a str) -> Result
 /// runc accepts both in strings. Offsets in the text are offsets in `bytes`.
 pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     let text = utf8(bytes);
-    if text.contains("\\ud") || text.contains("\\uD") { whole_pairs(&text).into() } else { text }
+    // Most files have no escape at all. One byte is found sooner than a text.
+    let has_halves = text.contains('\\') && (text.contains("\\ud") || text.contains("\\uD"));
+    if has_halves { whole_pairs(&text).into() } else { text }
 }
 
 /// Returns `text` with `\ufffd` in place of each half of a surrogate pair.

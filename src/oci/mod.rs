@@ -13,5 +13,5 @@ pub(crate) mod network_namespace;
 pub(crate) mod one_run;
 pub(crate) mod runtime_state;
 pub(crate) mod spec;
-mod spelling;
+pub(crate) mod spelling;
 pub(crate) mod state;

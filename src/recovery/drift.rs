@@ -2,17 +2,17 @@
 //! hosts files, links that did not follow a change.
 
 use super::finding::Finding;
-use super::links::{settle, unsettled};
+use super::links::unsettled;
 use crate::error::{Cause, Result};
 use crate::firewall::bridge::keys::Key;
 use crate::host::Locked;
 use crate::lifecycle::addresses::{Look, follow, is_outdated};
 use crate::lifecycle::apply::{lasting, remove_owner};
-use crate::lifecycle::isolating;
 use crate::lifecycle::others::Others;
 use crate::lifecycle::planning::plan;
 use crate::lifecycle::replan;
 use crate::lifecycle::snapshot::HostSnapshot;
+use crate::lifecycle::{guests, isolating};
 use crate::link::{OnMissing, hosts};
 use crate::model::{BackendName, ContainerId, Family, Flow, GuestRecord, Phase, Record};
 use crate::sys::hosts::HostsFile;
@@ -49,12 +49,12 @@ pub(crate) fn findings(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec
             findings.push(Finding::Hosts(record.into()));
         }
     }
-    findings.extend(guests(host, snapshot)?.into_iter().map(Finding::Guests));
+    findings.extend(unruly(host, snapshot)?.into_iter().map(Finding::Guests));
     Ok(findings)
 }
 
 /// The containers whose guests are not those that they should have, or have other rules.
-fn guests(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<BTreeSet<ContainerId>> {
+fn unruly(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<BTreeSet<ContainerId>> {
     let mut ids: BTreeSet<ContainerId> = unsettled(host)?.into_iter().collect();
     for guest in &snapshot.guests {
         if !has_rules_of(host, snapshot, guest)? {
@@ -77,7 +77,7 @@ fn has_rules_of(host: &Locked<'_>, snapshot: &HostSnapshot, guest: &GuestRecord)
 /// Makes the rules of the guests of a container again, whatever the kernel has.
 fn restore_guests(host: &Locked<'_>, snapshot: &HostSnapshot, id: &ContainerId) -> Result<()> {
     let Some(until) = Others::of(host)?.and_then(|others| others.until()) else {
-        return settle(host, std::iter::once(id)).map(drop);
+        return guests::settle(host, std::iter::once(id)).map(drop);
     };
     for guest in snapshot.guests.iter().filter(|guest| guest.source == *id) {
         if !has_rules_of(host, snapshot, guest)? && !guest.flows.is_empty() {
@@ -87,7 +87,7 @@ fn restore_guests(host: &Locked<'_>, snapshot: &HostSnapshot, id: &ContainerId) 
             })?;
         }
     }
-    settle(host, std::iter::once(id)).map(drop)
+    guests::settle(host, std::iter::once(id)).map(drop)
 }
 
 /// Finds problems with isolation and with the chains, sets and rules that all containers share. A

@@ -5,7 +5,7 @@ use crate::cluster::spool::{PeerKey, PeerRecord};
 use crate::error::{Failures, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::apply::lasting;
-use crate::lifecycle::guests::{self, GuestChanges};
+use crate::lifecycle::guests;
 use crate::lifecycle::others::Others;
 use crate::lifecycle::together::replan_all;
 use crate::model::{ContainerId, ContainerName, Flow, Offer, Phase, Record, Reference, Share};
@@ -80,21 +80,10 @@ pub(crate) fn follow(host: &Locked<'_>, mirror: &Mirror, mut touched: Touched) -
     let mut failures = Failures::default();
     let recipients = touched.recipients(host)?;
     failures.note(replan_all(host, &recipients).into_result());
-    let changed = settle(host, touched.sources.iter());
+    let changed = guests::settle(host, touched.sources.iter());
     failures.note(changed.as_ref().map(drop).map_err(crate::error::Error::again));
     failures.into_result()?;
     changed
-}
-
-/// Brings the guests of these containers up to date. Returns how many were changed.
-pub(super) fn settle<'a>(
-    host: &Locked<'_>,
-    ids: impl Iterator<Item = &'a ContainerId>,
-) -> Result<usize> {
-    let others = Others::of(host)?;
-    let mut changes = GuestChanges::new(host)?;
-    ids.for_each(|id| changes.settle(others.as_ref(), id));
-    changes.finish()
 }
 
 /// Brings the guests of all containers of this host up to date. Returns how many were changed. Takes the host lock for
@@ -103,7 +92,7 @@ pub(crate) fn settle_guests(host: &Host) -> Result<usize> {
     let due = unsettled(host)?;
     let (mut changed, mut failures) = (0, Failures::default());
     for lot in due.chunks(LOT) {
-        match settle(&host.lock()?, lot.iter()) {
+        match guests::settle(&host.lock()?, lot.iter()) {
             Ok(count) => changed += count,
             Err(error) => failures.note(Err(error)),
         }

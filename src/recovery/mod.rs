@@ -12,6 +12,7 @@
 mod dead;
 mod drift;
 mod finding;
+pub(crate) mod journal;
 pub(crate) mod links;
 mod obstacles;
 pub(crate) mod offers;
@@ -140,6 +141,8 @@ pub(crate) fn sync(host: &Host) -> Result<Repaired> {
         let sources = awaited::all(host)?;
         if record_all(host, &sources) {
             let found = sources.iter().map(|source| Finding::Source(source.into()));
+            let found: Vec<Finding> = found.collect();
+            journal::note(host, &found);
             repaired.findings.extend(found);
         }
     }
@@ -189,6 +192,7 @@ fn repair(
         work_off(host, A_FEW);
         repaired.note(findings, done);
     }
+    journal::note(host, &repaired.findings);
     Ok(repaired)
 }
 

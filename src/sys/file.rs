@@ -146,6 +146,35 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], kind: Kind) -> Result<()> {
     replace_by_rename(path, &metadata, bytes).context(kind, || shown(path))
 }
 
+/// Writes a file that all users may read, by rename: a reader sees the old bytes or the new ones. The file need not
+/// exist, and a symbolic link in its place is replaced.
+pub(crate) fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = beside(path, "new");
+    let written = (|| -> std::io::Result<()> {
+        // One that a killed process left.
+        let _ = std::fs::remove_file(&temporary);
+        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600).custom_flags(flags);
+        let mut new = options.open(&temporary)?;
+        new.write_all(bytes)?;
+        new.set_permissions(Permissions::from_mode(0o644))?;
+        std::fs::rename(&temporary, path)
+    })();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.context(Kind::Internal, || shown(path))
+}
+
+/// Removes a file. A missing one is not an error.
+pub(crate) fn withdraw(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// The path of a file beside `path`, whose name has an addition of ours.
 fn beside(path: &Path, addition: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();

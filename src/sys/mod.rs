@@ -3,6 +3,7 @@
 //! [`hosts`] reads and edits a container's hosts file. [`net`] works in its network namespace.
 //! [`process`] inspects its process and runs other programs.
 
+pub(crate) mod allocator;
 pub(crate) mod clock;
 pub(crate) mod daemon;
 pub(crate) mod file;

@@ -9,6 +9,7 @@
 //! addresses change             rtnetlink subscription addresses.rs    links follow
 //! a source without oci-link    a look every 4 s       sources.rs      links that wait for it are made
 //! other hosts' records change  inotify on the spool   peers.rs        they are mirrored; with `[cluster]` only
+//! any of these                 with --metrics only    metrics.rs      the file is written
 //! SIGTERM, SIGINT, SIGHUP      signalfd               this file       stop, or reload
 //! ```
 //!
@@ -25,6 +26,7 @@ mod addresses;
 mod between;
 mod containers;
 mod debounce;
+mod metrics;
 mod peers;
 mod repair;
 mod sources;
@@ -41,10 +43,12 @@ use crate::sys::process;
 use addresses::Addresses;
 use containers::Containers;
 use debounce::Debounce;
+use metrics::Metrics;
 use peers::Peers;
 use repair::Repair;
 use sources::Sources;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A starting container writes its record twice: pending, then ready.
@@ -76,12 +80,14 @@ struct Watch<'a> {
     sources: Sources,
     repair: Repair<'a>,
     peers: Option<Peers<'a>>,
+    metrics: Option<Metrics<'a>>,
     status: String,
 }
 
-/// Watches `host`, and closes what must not stay open without `watch`. See [`watch`].
-pub(crate) fn run(host: &Host, manager: &Manager) -> Result<Ended> {
-    let ended = watch(host, manager);
+/// Watches `host`, and closes what must not stay open without `watch`. Metrics are written to the file `metrics`. See
+/// [`watch`].
+pub(crate) fn run(host: &Host, manager: &Manager, metrics: Option<&Path>) -> Result<Ended> {
+    let ended = watch(host, manager, metrics);
     if !matches!(ended, Ok(Ended::ToBeginAnew)) {
         end_watch(host);
     }
@@ -90,10 +96,11 @@ pub(crate) fn run(host: &Host, manager: &Manager) -> Result<Ended> {
 
 /// Repairs and removes the links of `host` until a signal requests an end or a reload, or the state
 /// directory is replaced. Only one process may watch a state directory; a second one gets an error.
-fn watch(host: &Host, manager: &Manager) -> Result<Ended> {
+fn watch(host: &Host, manager: &Manager, metrics: Option<&Path>) -> Result<Ended> {
     home::check(host)?;
     let _sole = host.sole_watch()?;
     let mut watch = Watch::begin(host)?;
+    watch.metrics = metrics.map(|path| Metrics::at(host, path, Instant::now()));
     // The subscriptions already exist: changes during this first check cause another one.
     watch.repair.act(Instant::now());
     watch.list(Instant::now());
@@ -110,6 +117,7 @@ fn watch(host: &Host, manager: &Manager) -> Result<Ended> {
                     Request::Reload => Ended::ToBeginAnew,
                     Request::Stop => {
                         manager.tell("STOPPING=1");
+                        watch.metrics.iter().for_each(Metrics::end);
                         Ended::ForGood
                     }
                 });
@@ -159,6 +167,7 @@ impl<'a> Watch<'a> {
             sources,
             repair,
             peers,
+            metrics: None,
             status: String::new(),
         })
     }
@@ -170,7 +179,8 @@ impl<'a> Watch<'a> {
         }
         if source == self.subscription.as_fd().as_raw_fd() {
             match self.subscription.poll()? {
-                StoreEvent::Nothing => {}
+                // Perhaps another process wrote down what it repaired.
+                StoreEvent::Nothing => self.metrics.iter_mut().for_each(|it| it.notify(now)),
                 StoreEvent::Written => {
                     self.records.notify(now);
                     self.sources.notify(now);
@@ -209,6 +219,7 @@ impl<'a> Watch<'a> {
             self.sources.due(),
             self.repair.due(),
             self.peers.as_ref().and_then(|peers| peers.due(Instant::now())),
+            self.metrics.as_ref().and_then(Metrics::due),
         ];
         all.into_iter().flatten().min()
     }
@@ -216,6 +227,9 @@ impl<'a> Watch<'a> {
     /// Does what is due. Dead containers come first: a rule for a dead container is worse than a
     /// missing one.
     fn act(&mut self, now: Instant) {
+        if self.metrics.is_some() {
+            self.measure(now);
+        }
         self.containers.act(self.host, &self.waiting, now);
         if self.records.is_over(now) {
             self.list(now);
@@ -233,6 +247,24 @@ impl<'a> Watch<'a> {
             self.peers.as_mut().filter(|it| it.due(now).is_some_and(|due| due <= now))
         {
             peers.act(now);
+        }
+    }
+
+    /// Writes the metrics if that is due. Other work that is due now changes them.
+    fn measure(&mut self, now: Instant) {
+        let peers = self.peers.as_ref();
+        let parts = [
+            self.records.due(),
+            self.containers.due(),
+            self.repair.due(),
+            peers.and_then(|peers| peers.due(now)),
+        ];
+        let works = parts.into_iter().flatten().any(|due| due <= now);
+        let age = peers.and_then(Peers::age);
+        let Some(metrics) = &mut self.metrics else { return };
+        metrics.act(now, age);
+        if works {
+            metrics.notify(now);
         }
     }
 

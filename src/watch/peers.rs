@@ -90,6 +90,11 @@ impl<'a> Peers<'a> {
         })
     }
 
+    /// The age of what is known of other hosts. `None` if nothing was heard.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.freshness.age(&BootClock)
+    }
+
     /// The subscription to changes of the spool, and the timer of what is known.
     pub(crate) fn add_to(&self, waiting: &Waiting) -> Result<()> {
         waiting.add(&self.notices)?;

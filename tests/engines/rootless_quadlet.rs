@@ -14,7 +14,7 @@ const GENERATOR: &str = "/usr/libexec/podman/quadlet -dryrun -user";
 /// The images of the units: names, exposed ports, commands.
 const IMAGES: [[&str; 3]; 2] = [
     ["library/mysql:8.4", r#""3306/tcp":{}"#, r#""httpd","-f","-p","3306""#],
-    ["my/web:latest", r#""80/tcp":{}"#, r#""httpd","-f","-p","80""#],
+    ["library/nginx:1.27", r#""80/tcp":{}"#, r#""httpd","-f","-p","80""#],
 ];
 
 /// Files of the document by their names: blocks that begin with a comment that names the file.

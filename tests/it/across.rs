@@ -13,6 +13,7 @@ use serde_json::Value;
 use site::{PATIENCE, Site, meet};
 use std::{
     net::IpAddr,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -51,11 +52,14 @@ fn soon_ready(host: &Host, id: &str) {
     soon("the other host lets it in", || shown(host, id)["state"] == "ready");
 }
 
-/// Whether a rule of `host` names one of the addresses.
+/// Whether an element of `host` names one of the addresses.
 fn permits(host: &Host, addresses: &[IpAddr]) -> bool {
     let all = permissions(host).join("\n");
+    let is_part = |c: char| c.is_ascii_hexdigit() || c == ':' || c == '.';
     addresses.iter().any(|address| {
-        all.contains(&format!("{address}\"")) || all.contains(&format!("{address},"))
+        let text = address.to_string();
+        let mut found = all.match_indices(&text);
+        found.any(|(at, _)| !all[at + text.len()..].starts_with(is_part))
     })
 }
 
@@ -208,4 +212,105 @@ fn silence_closes_without_a_daemon_ipset() {
 #[test]
 fn silence_closes_without_a_daemon_nftables() {
     what_nothing_is_heard_of_closes_in_time("nftables", false);
+}
+
+/// What another program takes away, and what was missed, comes back by `sync` and with the daemon.
+#[test]
+fn what_was_lost_comes_back() {
+    for backend in ["ipset", "nftables"] {
+        let site = Site::new(2, backend);
+        site.carry();
+        let (a, b) = (&site.hosts[0], &site.hosts[1]);
+        let watches = [site.watch(0), site.watch(1)];
+        let db = shared(b, "db", "a");
+        soon("a hears of it", || shown(a, "db")["state"] == "ready");
+        let web = linked(a, "web", "db@b");
+        soon_ready(a, "web");
+        eprintln!("{:#}", inspect(a, "web"));
+        drop(watches);
+        for (host, address) in [(a, db.addresses()), (b, web.addresses())] {
+            let flush = match backend {
+                "ipset" => "ipset flush",
+                _ => "nft delete table inet oci-link",
+            };
+            host.run(Command::new("sh").args(["-c", flush])).ok();
+            assert!(!permits(host, &address));
+            let found = host.run(&mut host.oci_link(&["sync", "--check"])).refused(13);
+            assert!(found.contains("sync"), "{found}");
+            host.run(&mut host.oci_link(&["sync"])).ok();
+            assert!(permits(host, &address), "{backend}");
+            host.run(&mut host.oci_link(&["sync", "--check"])).ok();
+        }
+        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        // A source that died without a hook.
+        db.kill();
+        b.run(&mut b.oci_link(&["gc"])).ok();
+        assert!(!permits(b, &web.addresses()), "gc ends its guests");
+        db.delete().ok();
+        let _watches = [site.watch(0), site.watch(1)];
+        soon("the want goes", || !a.state_dir().join("offers/web.want").exists());
+        end(&web);
+        for host in [a, b] {
+            host.run(&mut host.oci_link(&["gc", "--all"])).refused(7);
+        }
+    }
+}
+
+/// Consent, names and runs: what a link follows while both containers run.
+#[test]
+fn a_link_follows_its_source() {
+    let site = Site::new(3, "nftables");
+    site.carry();
+    let (a, b, c) = (&site.hosts[0], &site.hosts[1], &site.hosts[2]);
+    let _watches = [site.watch(0), site.watch(1), site.watch(2)];
+    let hidden = shared(b, "hidden", "c");
+    let db = shared(b, "db", "all");
+    soon("all hear of it", || [a, c].iter().all(|host| shown(host, "db")["state"] == "ready"));
+    let web = a.container("web").annotate("links", "hidden@b").build();
+    let said = web.prepare().refused(4);
+    assert_eq!(said, "oci-link: hidden@b: host b shares no hidden with a\n");
+    let late =
+        a.container("late").annotate("links", "cache@c").annotate("missing", "defer").build();
+    late.prepare().ok();
+    late.run().ok();
+    meets(&late);
+    let web = linked(a, "web", "db");
+    soon_ready(a, "web");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    // A second one of the name: the link that stands is kept, a new one must say which.
+    let twin = shared(c, "db", "a");
+    soon("a hears of both", || ls(a).iter().filter(|one| one["name"] == "db").count() == 2);
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    let other = a.container("other").annotate("links", "db").build();
+    let said = other.prepare().refused(4);
+    assert!(
+        said.contains("db: several containers of other hosts have this name: db@b, db@c"),
+        "{said}"
+    );
+    // The next run of the source is another one.
+    end(&db);
+    soon("the link moves to the other one", || {
+        shown(a, "web")["links"][0]["connected_host"] == "c"
+    });
+    soon_ready(a, "web");
+    assert_eq!(web.reach(&twin, Proto::Tcp, 3306), OPEN);
+    // A local one of the name comes first.
+    let local = a.container("db").annotate("ports", "3306").hooks().build();
+    local.run().ok();
+    meets(&local);
+    assert_eq!(shown(a, "web")["links"][0]["connected_host"], "a");
+    assert_eq!(web.reach(&local, Proto::Tcp, 3306), OPEN);
+    assert_eq!(web.reach(&twin, Proto::Tcp, 3306), SHUT);
+    soon("c lets it out", || !permits(c, &web.addresses()));
+    // A link that was deferred, and one of a running container.
+    let cache = shared(c, "cache", "a");
+    soon("late is let in", || shown(a, "late")["links"][0]["state"] == "ready");
+    assert_eq!(late.reach(&cache, Proto::Tcp, 3306), OPEN);
+    a.run(&mut a.oci_link(&["connect", "web", "cache@c:store"])).ok();
+    soon_ready(a, "web");
+    assert_eq!(web.reach(&cache, Proto::Tcp, 3306), OPEN);
+    a.run(&mut a.oci_link(&["disconnect", "web", "store"])).ok();
+    assert_eq!(web.reach(&cache, Proto::Tcp, 3306), SHUT);
+    assert_eq!(late.reach(&cache, Proto::Tcp, 3306), OPEN);
+    [&late, &web, &local, &cache, &twin, &hidden].into_iter().for_each(end);
 }

@@ -15,24 +15,27 @@ use site::{Site, flows, owner};
 
 /// Makes each scenario a test per backend.
 macro_rules! each_backend {
-    ($($(#[$about:meta])* fn $name:ident($backend:ident) $story:block)*) => {$(
+    ($($(#[doc = $about:literal])* $(#[ignore = $why:literal])? fn $name:ident($backend:ident) $story:block)*) => {$(
         mod $name {
             use super::*;
 
-            $(#[$about])*
+            $(#[doc = $about])*
             fn scenario($backend: oci_link::testing::BackendName) $story
 
             #[test]
+            $(#[ignore = $why])?
             fn ipset() {
                 scenario(oci_link::testing::BackendName::Ipset);
             }
 
             #[test]
+            $(#[ignore = $why])?
             fn iptables() {
                 scenario(oci_link::testing::BackendName::Iptables);
             }
 
             #[test]
+            $(#[ignore = $why])?
             fn nftables() {
                 scenario(oci_link::testing::BackendName::Nftables);
             }

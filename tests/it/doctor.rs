@@ -5,6 +5,7 @@ mod between_hosts;
 mod containers;
 mod docker;
 mod engines;
+mod fixes;
 mod forward;
 mod hosts;
 mod masquerade;
@@ -50,7 +51,7 @@ impl Said<'_> {
     fn is(&self, verdict: &str, detail: &str) -> &Self {
         let said = self.0["detail"].as_str().expect("a detail");
         assert!(self.0["verdict"] == verdict && said.contains(detail), "{}", self.0);
-        assert_eq!(self.0["fix"].is_null(), verdict == "ok", "{}", self.0);
+        assert!(verdict != "ok" || self.0["fix"].is_null(), "{}", self.0);
         self
     }
 
@@ -86,12 +87,15 @@ fn doctor(host: &Host, site: &Site, status: i32) -> Report {
     report(host.run(&mut command(host, site, &["--json"])), status)
 }
 
-/// Pastes a mend into a shell.
+/// Pastes a mend into a shell. What it writes for the next boot does not reach this machine.
 #[track_caller]
 fn paste(host: &Host, site: &Site, mend: &str) {
+    assert!(!mend.is_empty(), "no command");
+    let private = "mount -t tmpfs none /etc/sysctl.d; mount -t tmpfs none /etc/modules-load.d";
+    let mend = format!("{private}; {mend}");
     let bin = site.program().parent().expect("a directory").display().to_string();
     let path = format!("{bin}:/usr/sbin:/usr/bin:/sbin:/bin");
-    host.run(Command::new("sh").args(["-ec", mend]).env("PATH", path)).ok();
+    host.run(Command::new("unshare").args(["-m", "sh", "-ec", &mend]).env("PATH", path)).ok();
 }
 
 /// All is well again.

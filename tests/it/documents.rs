@@ -4,6 +4,6 @@ mod blocks;
 mod checklists;
 mod commands;
 mod errors;
-mod json;
+pub(crate) mod json;
 mod messages;
 mod references;

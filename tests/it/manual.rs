@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
-const README: &str = include_str!("../../README.md");
+const REFERENCE: &str = include_str!("../../docs/reference.md");
 
 /// As `--help` lists them.
 fn commands(host: &Host) -> BTreeSet<String> {
@@ -58,7 +58,7 @@ fn every_command_has_a_page_that_can_be_formatted() {
     let _ = host.run(host.oci_link(&["man"]).arg(file)).refused(2);
 }
 
-/// Those written by hand know what README knows.
+/// Those written by hand know what docs/reference.md knows.
 #[test]
 fn every_annotation_and_every_key_has_its_paragraph() {
     let host = Host::open(Runtime::Runc);
@@ -66,7 +66,7 @@ fn every_annotation_and_every_key_has_its_paragraph() {
     let _ = host.run(host.oci_link(&["man"]).arg(&dir)).ok();
     let page = |name| fs::read_to_string(dir.join(name)).expect("readable").replace('\\', "");
     let annotations = page("oci-link-annotations.7");
-    let table = README.split("| `org.oci-link.` |").nth(1).expect("a table");
+    let table = REFERENCE.split("| `org.oci-link.` |").nth(1).expect("a table");
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     let names: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
     let source = include_str!("../../src/oci/annotations.rs");
@@ -76,7 +76,7 @@ fn every_annotation_and_every_key_has_its_paragraph() {
         assert!(annotations.contains(&format!("\n.B org.oci-link.{name}\n")), "{name}");
     }
     let configuration = page("oci-link.toml.5");
-    let example = README.split("```toml\n").nth(1).expect("an example");
+    let example = REFERENCE.split("```toml\n").nth(1).expect("an example");
     let lines = example.lines().take_while(|line| !line.starts_with("```"));
     let keys: Vec<_> = lines.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(keys.contains(&"isolate"), "{keys:?}");

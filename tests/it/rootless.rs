@@ -170,6 +170,23 @@ each_runtime! {
         assert!(part(&said, "still").starts_with("db\nweb\n"), "{said}");
     }
 
+    fn events_of_a_user(runtime) {
+        let story = format!("{TWO}
+            shell 1500 oci-link events >/run/told 2>/run/complaints & follower=$!
+            until [ -d /run/user/1500/oci-link/notes ]; do sleep 0.05; done; sleep 0.3
+            start 1500 db '' n2; start 1500 web db:database n3
+            runtime 1500 delete --force web
+            for try in $(seq 300); do grep -q 'ended web' /run/told && break; sleep 0.1; done
+            kill $follower
+            echo == told; cut -d' ' -f2- /run/told; echo == complaints; cat /run/complaints");
+        let said = play(runtime, &story).ok();
+        let told = part(&said, "told");
+        for line in ["started db (db)", "linked web db:database", "closed web db:database", "ended web (web)"] {
+            assert!(told.lines().any(|it| it == line), "no {line} in {said}");
+        }
+        assert!(part(&said, "complaints").lines().count() == 1, "{said}");
+    }
+
     /// A file of root's that the user cannot read, or that is about root's own containers, stops nothing.
     fn configuration_of_root_and_of_the_user(runtime) {
         let story = format!("{TWO}

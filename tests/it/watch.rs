@@ -5,6 +5,7 @@ mod daemon;
 mod dead;
 mod isolation;
 mod many;
+mod metrics;
 mod peers;
 mod rules;
 mod trouble;

@@ -85,6 +85,36 @@ fn keys_of_the_first_version_are_renamed() {
     assert_eq!(converted(text), expected);
 }
 
+/// The first format has volumes of one name for all projects.
+#[test]
+fn named_volumes_are_declared_with_their_driver() {
+    let old = "# of mine\ndb:\n  volume_driver: flocker # c\n  image: d\n  net: host\n  volumes:\n    - data:/var/lib\n    - ./etc:/etc\nweb:\n  \
+               image: w\n  net: host\n  volumes: ['cache:/c:ro', /tmp]\n";
+    let new = "# of mine\nvolumes:\n  \"cache\": {\"name\": \"cache\"}\n  \"data\": {\"name\": \"data\", \
+               \"driver\": \"flocker\"}\nservices:\n  db:\n    image: d\n    network_mode: host\n    volumes:\n      - \
+               data:/var/lib\n      - ./etc:/etc\n  web:\n    image: w\n    network_mode: host\n    volumes: ['cache:/c:ro', \
+               /tmp]\n";
+    assert_eq!(converted(old), new);
+    assert_eq!(converted(new), new);
+    let text = "{\"a\": {\"image\": \"x\", \"net\": \"host\", \"volume_driver\": \"f\", \"volumes\": [\"v:/v\"]}}";
+    let expected = "{\"volumes\": {\"v\": {\"name\": \"v\", \"driver\": \"f\"}}, \"services\": {\"a\": \
+                    {\"image\": \"x\", \"net";
+    assert!(converted(text).starts_with(expected), "{}", converted(text));
+    let alone = "a: {image: x, net: host, volume_driver: f}\n";
+    let json = "{\"a\": {\"image\": \"x\", \"net\": \"host\", \"volume_driver\": \"f\"}}";
+    assert!(converted(json).ends_with("\"network_mode\": \"host\"}}}"), "{}", converted(json));
+    assert_eq!(converted(alone), "services:\n  a: {image: x, network_mode: host}\n");
+    let two = "a: {image: x, volumes: [v:/v]}\nb: {image: x, volume_driver: f, volumes: [v:/v]}\n";
+    assert!(refused(two).contains("line 2: volume \"v\" has several drivers"), "{}", refused(two));
+    let heir =
+        "a: {image: x, net: host, volume_driver: f, volumes: [v:/v]}\nb: {extends: a, image: y}\n";
+    assert!(
+        converted(heir).starts_with("volumes:\n  \"v\": {\"name\": \"v\", \"driver\": \"f\"}\n"),
+        "{}",
+        converted(heir)
+    );
+}
+
 #[test]
 fn a_summary_names_services_that_take_part_in_no_link() {
     let said = |text: &str, runtime| {

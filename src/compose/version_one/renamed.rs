@@ -1,6 +1,7 @@
 //! Keys of the first Compose format that have another name or place in later formats, and the network
 //! that all its services were on.
 
+use super::volumes::Volumes;
 use crate::compose::edits::entry_range;
 use crate::compose::nodes::{NodeId, What, refusal};
 use crate::compose::text::line_start;
@@ -13,18 +14,18 @@ use std::ops::Range;
 /// Limit for the length of an `extends` chain.
 const MAX_CHAIN: usize = 32;
 
-/// Returns the text of a file of the first format with keys of later formats.
+/// Returns the text of a file of the first format with keys of later formats, and its named volumes.
 ///
 /// Services without `net` get `network_mode: bridge`: the first format has no networks of projects, so
 /// containers of other projects, and those of `docker run`, are on the same network.
-pub(super) fn renamed(document: &ComposeFile<'_>) -> Result<String> {
-    let mut all = Vec::new();
+pub(super) fn renamed(document: &ComposeFile<'_>) -> Result<(String, Volumes)> {
+    let (mut all, mut volumes) = (Vec::new(), Volumes::default());
     let mut seen = HashSet::new();
     for (key, node) in document.entries(document.root) {
         let map = document.target(*node);
         if seen.insert(map) {
             let mut service = OldService { document, map, key: *key, edits: Vec::new() };
-            service.rename()?;
+            service.rename(&mut volumes)?;
             all.extend(service.edits);
         }
     }
@@ -36,7 +37,7 @@ pub(super) fn renamed(document: &ComposeFile<'_>) -> Result<String> {
         at = at.max(range.end);
     }
     new.push_str(&document.text[at..]);
-    Ok(new)
+    Ok((new, volumes))
 }
 
 /// A service of the first format, and the edits that rename its keys.
@@ -48,13 +49,28 @@ struct OldService<'d, 't> {
 }
 
 impl OldService<'_, '_> {
-    fn rename(&mut self) -> Result<()> {
-        if let Some((key, _)) = self.entry("volume_driver") {
-            return Err(self.old_key(key));
-        }
+    fn rename(&mut self, volumes: &mut Volumes) -> Result<()> {
+        self.volumes(volumes)?;
         self.network()?;
         self.logging()?;
         self.dockerfile()
+    }
+
+    /// `volume_driver` is the driver of all named volumes of the service.
+    fn volumes(&mut self, volumes: &mut Volumes) -> Result<()> {
+        let driver = self.inherited(&["volume_driver"])?;
+        let list = self.inherited(&["volumes"])?;
+        let entry = self.entry("volume_driver");
+        let driver = match &driver {
+            None => None,
+            Some(driver @ Value::Scalar { .. }) => driver.text(),
+            Some(_) => return Err(self.old_key(entry.map_or(self.key, |(key, _)| key))),
+        };
+        if let Err(name) = volumes.add(list.as_ref(), driver) {
+            let message = format!("volume {name:?} has several drivers: declare it under volumes");
+            return Err(refusal(self.document.line(self.key), message));
+        }
+        self.remove(entry)
     }
 
     /// `net` is `network_mode`, and names a container by its service.
@@ -75,7 +91,7 @@ impl OldService<'_, '_> {
 
     /// Adds `network_mode: bridge` as the first entry, unless the service has or inherits another one.
     fn bridge(&mut self) -> Result<()> {
-        if self.inherits_network()? {
+        if self.inherited(&["net", "network_mode"])?.is_some() {
             return Ok(());
         }
         let document = self.document;
@@ -98,24 +114,25 @@ impl OldService<'_, '_> {
         Ok(())
     }
 
-    fn inherits_network(&self) -> Result<bool> {
+    /// The value of the first of these keys that the service has, or the service that it extends.
+    fn inherited(&self, keys: &[&str]) -> Result<Option<Value>> {
         let document = self.document;
         let mut service = document.value(self.map)?;
         for _ in 0..MAX_CHAIN {
-            if ["net", "network_mode"].iter().any(|key| service.get(key).is_some()) {
-                return Ok(true);
+            if let Some(value) = keys.iter().find_map(|key| service.get(key)) {
+                return Ok(Some(value.clone()));
             }
-            let Some(extends) = service.get("extends") else { return Ok(false) };
+            let Some(extends) = service.get("extends") else { return Ok(None) };
             let name = match extends {
                 Value::Map(_) if extends.get("file").is_some() => None,
                 Value::Map(_) => extends.get("service").and_then(Value::text),
                 value => value.text(),
             };
             let base = name.and_then(|name| document.entry(document.root, name));
-            let Some((_, base)) = base else { return Ok(false) };
+            let Some((_, base)) = base else { return Ok(None) };
             service = document.value(base)?;
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// `log_driver` and `log_opt` are entries of `logging`.
@@ -170,7 +187,16 @@ impl OldService<'_, '_> {
 
     fn remove(&mut self, entry: Option<(NodeId, NodeId)>) -> Result<()> {
         let Some(entry) = entry else { return Ok(()) };
-        let range = entry_range(self.document, self.map, entry)?;
+        let mut range = entry_range(self.document, self.map, entry)?;
+        let entries = self.document.entries(self.map);
+        let is_last = entries.last() == Some(&entry);
+        if let (true, [.., (key, value), _]) =
+            (is_last && self.document.node(self.map).flow, entries)
+        {
+            // JSON has no comma behind the last entry.
+            let ends = [*key, *value].map(|id| self.document.node(id).range.end);
+            range.start = ends[0].max(ends[1]);
+        }
         self.edits.push((range, String::new()));
         Ok(())
     }

@@ -72,7 +72,12 @@ impl Made {
         ["", "default", "bridge"].contains(&self.network.as_str())
     }
 
-    /// The commands that create it again.
+    /// The command that creates it again. `None` if no file has it.
+    pub(crate) fn again_command(&self) -> Option<String> {
+        self.compose.as_ref().map(Compose::again)
+    }
+
+    /// How to create it again.
     pub(crate) fn again(&self) -> String {
         match &self.compose {
             Some(compose) => compose.again(),

@@ -21,7 +21,10 @@ pub(super) struct Chain {
     /// Its hook (`NF_BR_…`), or none if others jump to it.
     pub(super) hook: Option<u32>,
     /// Its rules in order.
-    pub(super) rules: Vec<Rule>,
+    pub(super) rules: fn() -> Vec<Rule>,
+    /// What the kernel counts as uses of the chain: its rules and the jumps to it. A start compares this alone, and
+    /// makes no rules.
+    pub(super) uses: usize,
 }
 
 impl Chain {
@@ -29,31 +32,16 @@ impl Chain {
     pub(super) fn decides(&self) -> bool {
         self.hook != Some(NF_BR_POST_ROUTING)
     }
-
-    /// What the kernel counts as uses of the chain: its rules and the jumps to it.
-    pub(super) fn uses(&self) -> usize {
-        let jumps = if self.hook.is_none() { JUMPS } else { 0 };
-        self.rules.len() + jumps
-    }
 }
-
-/// The number of jumps to the chain that is no hook.
-const JUMPS: usize = 2;
 
 /// The chains of the table. A chain that others jump to comes first.
-pub(super) fn chains() -> [Chain; 5] {
-    [
-        Chain { name: SUSPECT, hook: None, rules: suspect() },
-        Chain { name: "input", hook: Some(NF_BR_LOCAL_IN), rules: input() },
-        Chain { name: "forward", hook: Some(NF_BR_FORWARD), rules: forward() },
-        Chain { name: "output", hook: Some(NF_BR_LOCAL_OUT), rules: output() },
-        Chain {
-            name: "postrouting",
-            hook: Some(NF_BR_POST_ROUTING),
-            rules: vec![clean("decided")],
-        },
-    ]
-}
+pub(super) static CHAINS: [Chain; 5] = [
+    Chain { name: SUSPECT, hook: None, rules: suspect, uses: 8 },
+    Chain { name: "input", hook: Some(NF_BR_LOCAL_IN), rules: input, uses: 4 },
+    Chain { name: "forward", hook: Some(NF_BR_FORWARD), rules: forward, uses: 7 },
+    Chain { name: "output", hook: Some(NF_BR_LOCAL_OUT), rules: output, uses: 1 },
+    Chain { name: "postrouting", hook: Some(NF_BR_POST_ROUTING), rules: postrouting, uses: 1 },
+];
 
 /// An end of a packet: the port, and the address that the packet names.
 #[derive(Clone, Copy)]
@@ -145,6 +133,11 @@ fn suspect() -> Vec<Rule> {
 fn output() -> Vec<Rule> {
     let rule = [on(End::Destination, PortSetName::PortsIn), has(ISOLATED_IN), drop()];
     vec![Rule::new("to an isolated port", rule.concat())]
+}
+
+/// Packets that leave by a port.
+fn postrouting() -> Vec<Rule> {
+    vec![clean("decided")]
 }
 
 const FAMILIES: [(Family, &str); 2] = [(Family::V4, "IPv4"), (Family::V6, "IPv6")];
@@ -278,4 +271,21 @@ fn clean(name: &str) -> Rule {
 
 fn drop() -> Vec<Expression> {
     vec![Expression::Verdict(NF_DROP)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_uses_of_a_chain_are_its_rules_and_the_jumps_to_it() {
+        let rules: Vec<Rule> = CHAINS.iter().flat_map(|chain| (chain.rules)()).collect();
+        let jumps_to = |name: &str| {
+            let is_jump = |it: &Expression| matches!(it, Expression::Jump(to) if *to == name);
+            rules.iter().filter(|rule| rule.expressions.iter().any(is_jump)).count()
+        };
+        for chain in &CHAINS {
+            assert_eq!(chain.uses, (chain.rules)().len() + jumps_to(chain.name), "{}", chain.name);
+        }
+    }
 }

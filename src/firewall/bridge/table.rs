@@ -1,7 +1,7 @@
 //! The messages that make, read, change and delete the bridge table.
 
 use super::keys::{Key, PortSetName};
-use super::rules::{Chain, chains};
+use super::rules::{CHAINS, Chain};
 use super::{Difference, complaint};
 use crate::error::{Cause, Error, Result};
 use crate::firewall::elements::Element;
@@ -63,16 +63,16 @@ fn creation(link: &mut Netlink) -> Result<Transaction> {
         transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| describe(set, number, body));
     }
     let there = comments(link)?;
-    for chain in chains() {
-        let is_whole = is_whole(&chain, &there);
+    for chain in &CHAINS {
+        let is_whole = is_whole(chain, &there);
         if !is_whole && there.iter().any(|(name, _)| name == chain.name) {
             transaction.message(NFT_MSG_DELRULE, 0, |body| {
                 body.text(NFTA_RULE_CHAIN, chain.name);
             });
         }
-        add_chain(&mut transaction, &chain);
+        add_chain(&mut transaction, chain);
         if !is_whole {
-            chain.rules.iter().for_each(|rule| add_rule(&mut transaction, chain.name, rule));
+            (chain.rules)().iter().for_each(|rule| add_rule(&mut transaction, chain.name, rule));
         }
     }
     Ok(transaction)
@@ -122,13 +122,13 @@ pub(super) fn is_intact(link: &mut Netlink) -> Result<bool> {
         return Ok(false);
     }
     let there = comments(link)?;
-    Ok(chains().iter().all(|chain| is_whole(chain, &there)))
+    Ok(CHAINS.iter().all(|chain| is_whole(chain, &there)))
 }
 
 /// Whether a chain has exactly our rules, in order.
 fn is_whole(chain: &Chain, there: &[(String, String)]) -> bool {
     let there = there.iter().filter(|(name, _)| name == chain.name).map(|(_, comment)| comment);
-    there.eq(chain.rules.iter().map(|rule| &rule.comment))
+    there.eq((chain.rules)().iter().map(|rule| &rule.comment))
 }
 
 /// Chain and comment of each rule of the table, in order. A missing table has none.
@@ -159,13 +159,13 @@ fn comments(link: &mut Netlink) -> Result<Vec<(String, String)>> {
 /// The time does not depend on the number of other elements.
 pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<Key>>, bool)> {
     let (mut found, mut whole, mut refused) = (Vec::new(), 0, Ok(()));
-    let (chains, mut is_dormant) = (chains(), false);
+    let mut is_dormant = false;
     for (at, some) in keys.chunks(ANSWERS).enumerate() {
         let mut batch = Batch::default();
         if at == 0 {
             about(&mut batch, NFT_MSG_GETTABLE, 0, |_| ());
         }
-        for chain in chains.iter().filter(|chain| at == 0 && chain.decides()) {
+        for chain in CHAINS.iter().filter(|chain| at == 0 && chain.decides()) {
             about(&mut batch, NFT_MSG_GETCHAIN, 0, |body| {
                 body.text(NFTA_CHAIN_NAME, chain.name);
             });
@@ -188,7 +188,7 @@ pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<
                         && chain.hook.is_some() == is_hooked
                         && accepts
                 };
-                let rules = chains.iter().find(has).map(Chain::uses);
+                let rules = CHAINS.iter().find(has).map(|chain| chain.uses);
                 let uses = all.number(NFTA_CHAIN_USE).and_then(|uses| usize::try_from(uses).ok());
                 whole += usize::from(rules.is_some() && rules == uses);
             } else if answer.kind == message_type(NFT_MSG_NEWSETELEM) {
@@ -201,7 +201,7 @@ pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<
             }
         })?;
     }
-    let decide = chains.iter().filter(|chain| chain.decides()).count();
+    let decide = CHAINS.iter().filter(|chain| chain.decides()).count();
     refused.map(|()| (found, whole == decide && !is_dormant))
 }
 

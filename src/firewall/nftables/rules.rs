@@ -39,7 +39,8 @@ const HOP_LIMIT_AT: u32 = 7;
 pub(crate) struct Rule {
     /// The purpose of the rule, unique in the chain.
     pub(crate) comment: String,
-    expressions: Vec<Expression>,
+    /// What the kernel does with a packet, in order.
+    pub(crate) expressions: Vec<Expression>,
 }
 
 impl Rule {

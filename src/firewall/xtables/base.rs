@@ -32,6 +32,8 @@ pub(crate) struct Static {
     pub(crate) prepare: fn(Family, &[String]) -> Result<()>,
     /// The rules for a family.
     pub(crate) rules: fn(Family) -> Vec<String>,
+    /// How many these are. A start compares this alone, and makes no rules.
+    pub(crate) count: usize,
     /// Rules of earlier versions, to be deleted.
     pub(crate) outdated: fn(Family) -> Vec<String>,
     /// Rules that another backend may have there.
@@ -64,6 +66,7 @@ impl Base {
             chains: &[],
             prepare: |_, _| Ok(()),
             rules: |_| Vec::new(),
+            count: 0,
             outdated: |_| Vec::new(),
             others: |_| Vec::new(),
             between: None,
@@ -73,6 +76,7 @@ impl Base {
 
     /// A base chain with the rules of a backend.
     pub(crate) fn with_rules(memory: SetupCache, own: Static) -> Self {
+        debug_assert!(Family::BOTH.iter().all(|family| (own.rules)(*family).len() == own.count));
         Self { memory, own }
     }
 
@@ -80,6 +84,12 @@ impl Base {
     pub(crate) fn is_remembered(&self, family: Family) -> Result<bool> {
         let note = self.memory.recall(program_of(family))?;
         Ok(note.is_some_and(|kinds| kinds.lines().any(|kind| kind == self.own.kind)))
+    }
+
+    /// Whether chains of this boot may exist, according to the cache. An earlier version may have made them.
+    pub(crate) fn may_exist(&self, family: Family) -> Result<bool> {
+        let note = self.memory.recall(program_of(family))?;
+        Ok(note.is_some_and(|kinds| !kinds.trim().is_empty()))
     }
 
     /// Creates what is missing, in one transaction. Rules that other programs added stay, except those that
@@ -113,7 +123,8 @@ impl Base {
         }
         let mut uses = Vec::new();
         for family in host_families() {
-            let shared = self.own_rules(family, self.noted(family)?, walls.crosses).len() + 3;
+            let crossing = if walls.crosses { self.rules_between(family).len() } else { 0 };
+            let shared = self.noted(family)?.count(family) + self.own.count + crossing + 3;
             // A jump to a chain is a use of it too.
             let separated = separation(&walls.of_family(family)).len() + 1;
             uses.extend([(family, BASE, shared), (family, ISOLATE, separated)]);

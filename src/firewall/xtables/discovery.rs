@@ -86,6 +86,14 @@ impl Discovery {
         with(test)
     }
 
+    /// The number of these rules.
+    pub(super) fn count(self, family: Family) -> usize {
+        match (family, self) {
+            (Family::V4, _) | (_, Self::Nothing) => 0,
+            (Family::V6, Self::HopLimit | Self::Bridged) => TYPES.len(),
+        }
+    }
+
     /// The rules that do not stay beside these: the other ones, and those of earlier versions.
     pub(super) fn outdated(self, family: Family) -> Vec<String> {
         let others = Self::ALL.into_iter().filter(|it| *it != self);

@@ -15,7 +15,7 @@ fn keys_are_those_that_are_read() {
         let documented = source.contains(&format!("/// `{PREFIX}{key}`"));
         assert!(documented, "Declared has no field for {PREFIX}{key}");
         for (name, text) in [
-            ("README.md", include_str!("../../../README.md")),
+            ("reference.md", include_str!("../../../docs/reference.md")),
             ("annotations.7", include_str!("../../commands/man/oci-link-annotations.7")),
         ] {
             assert!(text.replace('\\', "").contains(key), "{name} lacks {key}");

@@ -9,7 +9,7 @@
 pub(crate) mod networks;
 pub(crate) mod ports;
 
-use super::netlink::message::{Batch, Message};
+use super::netlink::message::{Attributes, Batch, Message, text};
 use super::netlink::uapi::{
     AF_UNSPEC, IFLA_EXT_MASK, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINK_NETNSID,
     IFLA_LINKINFO, IFLA_MASTER, IFLA_TARGET_NETNSID, NETNSA_FD, NETNSA_NSID, NLM_F_DUMP,
@@ -138,6 +138,7 @@ fn ask_for(batch: &mut Batch, index: u32, namespace: Option<u32>) {
 }
 
 /// The attributes of an interface that the search needs.
+#[derive(Default)]
 pub(crate) struct Interface {
     name: String,
     kind: String,
@@ -160,14 +161,26 @@ impl Interface {
     }
 
     pub(crate) fn parse(message: &Message<'_>) -> Option<Self> {
-        let all = message.interface()?;
-        Some(Self {
-            name: all.text(IFLA_IFNAME)?.to_owned(),
-            kind: all.inside(IFLA_LINKINFO).text(IFLA_INFO_KIND).unwrap_or_default().to_owned(),
-            peer: all.local(IFLA_LINK),
-            peer_namespace: all.local(IFLA_LINK_NETNSID),
-            master: all.local(IFLA_MASTER),
-            in_namespace: all.local(IFLA_TARGET_NETNSID),
-        })
+        let (mut found, mut is_named) = (Self::default(), false);
+        // One pass: a message has some sixty attributes.
+        for (kind, value) in message.interface()? {
+            let number = || value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
+            match kind {
+                IFLA_IFNAME => {
+                    text(value)?.clone_into(&mut found.name);
+                    is_named = true;
+                }
+                IFLA_LINKINFO => {
+                    let kind = Attributes::new(value).text(IFLA_INFO_KIND).unwrap_or_default();
+                    kind.clone_into(&mut found.kind);
+                }
+                IFLA_LINK => found.peer = number(),
+                IFLA_LINK_NETNSID => found.peer_namespace = number(),
+                IFLA_MASTER => found.master = number(),
+                IFLA_TARGET_NETNSID => found.in_namespace = number(),
+                _ => {}
+            }
+        }
+        is_named.then_some(found)
     }
 }

@@ -2,6 +2,7 @@
 # Stands where systemctl is on a machine that has systemd: systemctl restart|reload ENGINE
 set -eu
 
+[ "$1" != enable ] || exit 0 # reboot.sh starts what is started at boot
 case $2 in
 docker) daemon=dockerd asked='docker version' ;;
 containerd) daemon=containerd asked='ctr version' ;;

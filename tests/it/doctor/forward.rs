@@ -142,9 +142,10 @@ each_backend! {
             let fix = said.is("fault", named).fix().to_owned();
             let told = call(&host, "sync --check").ended(13);
             assert!(told.contains(named) && told.contains("1 problem found; run oci-link doctor"), "{told}");
-            if let Some((now, _)) = fix.split_once(" accept; and the same in the file") {
-                paste(&host, &site, &format!("{now} accept"));
-                assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN, "{now}");
+            if fix.starts_with("nft insert ") {
+                said.is("fault", "add it to the file that makes the table");
+                paste(&host, &site, &fix);
+                assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN, "{fix}");
                 assert_well(&host, &site);
             }
             by_hand(&host, &[&format!("nft delete table {table}")]);

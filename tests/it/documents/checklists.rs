@@ -47,7 +47,7 @@ fn every_backend_is_tested_and_documented() {
         }
         for document in [
             "src/commands/man/oci-link.toml.5",
-            "README.md",
+            "docs/reference.md",
             "docs/lifecycle.md",
             "docs/performance.md",
         ] {
@@ -79,7 +79,7 @@ fn every_engine_is_recorded_and_documented() {
 }
 
 #[test]
-fn every_command_is_in_readme() {
+fn every_command_is_in_the_reference() {
     let cli = read("src/cli.rs");
     let variants = cli.split("pub(crate) enum Command {").nth(1).expect("Command");
     let variants = variants.split("\n}").next().expect("an end");
@@ -87,10 +87,13 @@ fn every_command_is_in_readme() {
     let commands: Vec<String> =
         lines.filter_map(|line| line.trim().split(['(', ',']).next()).map(kebab).collect();
     assert!(commands.contains(&"doctor".to_owned()), "{commands:?}");
-    let readme = read("README.md");
+    let reference = read("docs/reference.md");
     for command in commands {
         let named = [format!("`{command}"), format!("oci-link {command}"), format!(" {command}`")];
-        assert!(named.iter().any(|name| readme.contains(name)), "README.md lacks {command}");
+        assert!(
+            named.iter().any(|name| reference.contains(name)),
+            "docs/reference.md lacks {command}"
+        );
     }
 }
 

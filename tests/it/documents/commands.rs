@@ -11,8 +11,16 @@ use std::{
 };
 
 /// The machines that blocks may name: this one, and those of tests/engines/documents.rs.
-const MACHINES: [&str; 6] =
-    ["runc", "docker", "docker-configured", "podman", "podman-configured", "containerd"];
+const MACHINES: [&str; 8] = [
+    "runc",
+    "docker",
+    "docker-link",
+    "docker-back",
+    "docker-configured",
+    "podman",
+    "podman-configured",
+    "containerd",
+];
 
 #[test]
 fn every_block_is_run_or_says_why_not() {

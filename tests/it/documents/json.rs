@@ -13,7 +13,7 @@ const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// The keys of the tables below a heading, and which of them may be absent. A second table follows the words
 /// `Each link:`.
-fn tables(heading: &str) -> Vec<Vec<(&'static str, bool)>> {
+pub(crate) fn tables(heading: &str) -> Vec<Vec<(&'static str, bool)>> {
     let section = DOCUMENT.split("\n## ").find(|section| section.starts_with(heading));
     let section = section.expect("a section");
     let keys = |part: &'static str| {
@@ -25,7 +25,7 @@ fn tables(heading: &str) -> Vec<Vec<(&'static str, bool)>> {
 }
 
 #[track_caller]
-fn assert_described(value: &Value, table: &[(&str, bool)]) {
+pub(crate) fn assert_described(value: &Value, table: &[(&str, bool)]) {
     let printed: BTreeSet<&str> =
         value.as_object().expect("an object").keys().map(String::as_str).collect();
     let known: BTreeSet<&str> = table.iter().map(|(key, _)| *key).collect();
@@ -83,6 +83,9 @@ fn each_key_is_described_and_each_described_key_is_printed() {
         assert_eq!(found[0].get("outcome").is_some(), words == "gc", "{words}: {found}");
     }
 
+    for setting in array(&json("config show", 0)) {
+        assert_described(setting, &tables("config show")[0]);
+    }
     let doctor: Value = serde_json::from_str(&call(&host, "doctor --json").said()).expect("JSON");
     assert_described(&doctor, &tables("doctor")[0]);
     [&web, &db].into_iter().for_each(end);

@@ -11,15 +11,18 @@ const NETWORK: [&str; 6] = ["bytes", "h2", "http", "prost", "tokio", "tokio-rust
 const OTHERS: [&str; 8] =
     ["hyper", "native-tls", "openssl", "openssl-sys", "quinn", "reqwest", "tonic", "ureq"];
 
-/// Crates of the network side that oci-link has too: derives, numbers as text, system calls.
-const FINE_IN_BOTH: [&str; 16] = [
+/// Crates of the network side that oci-link has too: derives, numbers as text, system calls, maps.
+const FINE_IN_BOTH: [&str; 19] = [
     "bitflags",
     "cfg-if",
     "cfg_aliases",
     "either",
+    "equivalent",
     "errno",
     "fnv",
     "getrandom",
+    "hashbrown",
+    "indexmap",
     "itertools",
     "itoa",
     "libc",

@@ -45,6 +45,20 @@ each_backend! {
         host.assert_nothing_left();
     }
 
+    fn a_table_that_another_state_directory_made_is_noted(backend) {
+        let host = host_bound(backend, "auto");
+        let db = source(&host, "db", PORTS);
+        let web = recipient(&host, "web", "db");
+        // Without it each start asks the kernel whether it could make the table, which takes milliseconds.
+        let note = host.state_dir().join("bridge-table");
+        fs::remove_file(&note).expect("the first link made the table");
+        let late = recipient(&host, "late", "db");
+        assert!(note.exists());
+        assert_well(&host);
+        [&late, &web, &db].into_iter().for_each(end);
+        host.assert_nothing_left();
+    }
+
     fn an_address_moves_from_one_port_to_another(backend) {
         let host = host_bound(backend, "auto");
         let mut db = source(&host, "db", PORTS);

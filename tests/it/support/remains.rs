@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command};
 
 /// Files of the state directory that outlive every container: the locks, for which boot the static
 /// rules were made, and that no record was lost.
-pub(crate) const PERMANENT: [&str; 10] = [
+pub(crate) const PERMANENT: [&str; 11] = [
     "lock",
     "watch.lock",
     "backend",
@@ -16,6 +16,7 @@ pub(crate) const PERMANENT: [&str; 10] = [
     "ipset-shared",
     "isolation",
     "nftables-isolation",
+    "repairs",
     "whole",
 ];
 
