@@ -23,6 +23,8 @@ deb: package-tools build ## packages for dpkg, of what `make install` and `insta
 	rm -rf $(STAGE)/deb $(STAGE)/deb-cluster
 	$(STAGED_COURIER) DESTDIR=$(STAGE)/deb-cluster >/dev/null
 	$(STAGED) DESTDIR=$(STAGE)/deb zshdir=/usr/share/zsh/vendor-completions >/dev/null
+	$(call debian,oci-link,deb)
+	$(call debian,oci-link-cluster,deb-cluster)
 	mkdir -p $(RELEASED) && rm -f $(RELEASED)/*.deb
 	$(REPEATABLE) $(TOOLS)/bin/cargo-deb deb --no-build --no-strip -o $(RELEASED)/
 	$(REPEATABLE) $(TOOLS)/bin/cargo-deb deb --no-build --no-strip -p oci-link-cluster -o $(RELEASED)/
@@ -119,6 +121,17 @@ define archive
 	name=$(1)-$(VERSION)-$(ARCH) && $(REPEATABLE) tar --create --sort=name --mtime=@$(EPOCH) --owner=0 --group=0 \
 	    --numeric-owner --transform="s,^\.,$$name,S" -C $(STAGE)/$(2)/usr/local . \
 	    | gzip -9n >$(RELEASED)/$$name.tar.gz
+endef
+
+# What Debian wants besides: a changelog of its own form, and the reason for a static program. The copy of the
+# licence is in base-files there.
+define debian
+	printf '%s (%s-1) unstable; urgency=medium\n\n  * CHANGELOG.md lists the changes.\n\n -- %s  %s\n' $(1) $(VERSION) \
+	    "$$(sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)" "$$(LC_ALL=C date -u -R -d @$(EPOCH))" >$(STAGE)/$(1).changelog
+	rm -f $(STAGE)/$(2)/usr/share/doc/$(1)/LICENSE
+	mkdir -p $(STAGE)/$(2)/usr/share/lintian/overrides
+	printf '# It starts with every container, and on every distribution.\n%s: statically-linked-binary\n' $(1) \
+	    >$(STAGE)/$(2)/usr/share/lintian/overrides/$(1)
 endef
 
 # Builds the tools that are missing.
