@@ -39,7 +39,7 @@ fn routes_bridges_and_the_backend_are_looked_at() {
     report.of("backend between hosts").is("fault", "links across hosts need ipset or nftables");
     let said = report.of("routes to other hosts");
     said.is("fault", "no route to 10.10.2.0/24, the network of host b");
-    assert_eq!(said.fix(), "ip route add 10.10.2.0/24 via ADDRESS-OF-b");
+    said.is("fault", "ip route add 10.10.2.0/24 via the address of b");
     let open = report.of("isolation between hosts");
     open.is("warning", "bridge br0 is in cluster.networks of a and is not isolated");
     by_hand(&host, &WAY);
@@ -75,14 +75,14 @@ fn a_drop_before_routing_is_a_fault() {
     let shared = host.container("db").annotate("ports", "3306").annotate("share", "all");
     let db = shared.hooks().build();
     db.run().ok();
-    let seen = |text: &str| doctor(&host, &site, 12).text.contains(text);
-    assert!(!seen("packets of other hosts"));
+    let report = doctor(&host, &site, 12);
+    assert!(!report.text.contains("\"packets of other hosts"), "{}", report.text);
     let ip = db.addresses()[0];
     by_hand(&host, &[&format!("iptables -t raw -A PREROUTING -d {ip} ! -i br0 -j DROP")]);
     let report = doctor(&host, &site, 12);
     let said = report.of("packets of other hosts");
     said.is("fault", "no packet of another host gets to a container");
-    assert!(said.fix().contains("allow-direct-routing"), "{}", said.fix());
+    said.is("fault", "allow-direct-routing");
     end(&db);
 }
 

@@ -28,7 +28,7 @@ pub(crate) use listener::Listener;
 pub(crate) use netns::Netns;
 pub(crate) use outcome::{Outcome, wait};
 pub(crate) use packets::{Flow, OPEN, Proto, Reach, SHUT};
-pub(crate) use patience::patiently;
+pub(crate) use patience::{patiently, when_free};
 pub(crate) use program::OCI_LINK;
 pub(crate) use runtime::Runtime;
 pub(crate) use script::{install, script};

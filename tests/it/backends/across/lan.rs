@@ -1,6 +1,6 @@
 //! Three hosts in one network, each with an isolated bridge whose network the others have a route to.
 
-use crate::support::Netns;
+use crate::support::{Netns, when_free};
 use oci_link::testing::{
     BackendName, BridgeName, Choice, Crossing, Directory, Firewall, Flow, OnBridge, Outside,
     OwnerScope, OwnerTag, PortSet, Result, SetupCache, boot_id, isolate, select,
@@ -257,16 +257,16 @@ pub(super) fn flows(
 /// one than it says.
 pub(super) fn arrives(from: (&Netns, SocketAddr), to: (&Netns, SocketAddr)) -> bool {
     let ((sender, from), (receiver, to)) = (from, to);
-    let server = receiver.enter(|| UdpSocket::bind(to)).expect("the port is free");
+    let server = receiver.enter(|| when_free(|| UdpSocket::bind(to))).expect("the port is free");
     server.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let client = sender.enter(|| UdpSocket::bind(from)).expect("the port is free");
+    let client = sender.enter(|| when_free(|| UdpSocket::bind(from))).expect("the port is free");
     client.send_to(b"?", to).expect("it has a route");
     server.recv_from(&mut [0]).is_ok()
 }
 
 /// Whether a connection from inside `from` to `dialled` is answered by what listens on `to` inside `server`.
 pub(super) fn connects(from: &Netns, dialled: SocketAddr, server: &Netns, to: SocketAddr) -> bool {
-    let listener = server.enter(|| TcpListener::bind(to)).expect("the port is free");
+    let listener = server.enter(|| when_free(|| TcpListener::bind(to))).expect("the port is free");
     listener.set_nonblocking(true).expect("a socket");
     let stop = Arc::new(AtomicBool::new(false));
     let echo = {
@@ -304,7 +304,8 @@ pub(super) struct Flood {
 impl Flood {
     pub(super) fn begin(from: &Netns, to: (&Netns, SocketAddr)) -> Self {
         let (receiver, to) = to;
-        let server = receiver.enter(|| UdpSocket::bind(to)).expect("the port is free");
+        let server =
+            receiver.enter(|| when_free(|| UdpSocket::bind(to))).expect("the port is free");
         server.set_read_timeout(Some(Duration::from_secs(1))).expect("a socket");
         let client = from.enter(|| UdpSocket::bind("0.0.0.0:0")).expect("a socket");
         let stop = Arc::new(AtomicBool::new(false));
