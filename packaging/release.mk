@@ -117,10 +117,12 @@ test-packages: engine-deps lintian packages test-upgrade ## installed, used, upg
 	OCI_LINK_PACKAGES=$(abspath $(RELEASED)) cargo test --test engines packages -- --ignored
 
 # Archives what is below /usr/local in a stage; its folder is named as the archive: $(1)-VERSION-ARCH.
+# Directories are left out, so that those of the host keep their mode.
 define archive
-	name=$(1)-$(VERSION)-$(ARCH) && $(REPEATABLE) tar --create --sort=name --mtime=@$(EPOCH) --owner=0 --group=0 \
-	    --numeric-owner --transform="s,^\.,$$name,S" -C $(STAGE)/$(2)/usr/local . \
-	    | gzip -9n >$(RELEASED)/$$name.tar.gz
+	name=$(1)-$(VERSION)-$(ARCH) && find $(STAGE)/$(2)/usr/local ! -type d -printf './%P\n' | LC_ALL=C sort \
+	    | $(REPEATABLE) tar --create --file=$(RELEASED)/$$name.tar.gz --use-compress-program='gzip -9n' \
+	    --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner --transform="s,^\.,$$name,S" \
+	    -C $(STAGE)/$(2)/usr/local --no-recursion --files-from=-
 endef
 
 # What Debian wants besides: a changelog of its own form, and the reason for a static program. The copy of the
