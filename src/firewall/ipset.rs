@@ -290,7 +290,7 @@ impl Firewall for Ipset {
         }
         let show =
             |entry: &SetEntry| asked.contains(&IpSet::of(entry).family).then(|| entry.show());
-        let mut owners = by_owner(&there, &show, |entry| entry.as_flows(&seats, &ends));
+        let mut owners = by_owner(&there, show, |entry| entry.as_flows(&seats, &ends));
         let ends: HashSet<SetEntry> = there.iter().map(|element| element.key).collect();
         for installed in owners.values_mut() {
             // All flows with an address share its end, which names no owner.

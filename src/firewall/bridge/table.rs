@@ -72,7 +72,9 @@ fn creation(link: &mut Netlink) -> Result<Transaction> {
         }
         add_chain(&mut transaction, chain);
         if !is_whole {
-            (chain.rules)().iter().for_each(|rule| add_rule(&mut transaction, chain.name, rule));
+            for rule in &(chain.rules)() {
+                add_rule(&mut transaction, chain.name, rule);
+            }
         }
     }
     Ok(transaction)
