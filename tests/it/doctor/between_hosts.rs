@@ -14,7 +14,8 @@ fn clustered(backend: &str, isolate: &str) -> Host {
     let host = Host::open(Runtime::Crun);
     let key = host.path("host.key");
     fs::write(&key, "").expect("written");
-    let files = ["ca", "cert", "key"].map(|name| format!("{name} = {key:?}\n")).concat();
+    let files =
+        ["ca", "cert", "key"].map(|name| format!("{name} = \"{}\"\n", key.display())).concat();
     let text = format!(
         "[firewall]\nbackend = \"{backend}\"\n{isolate}\n[cluster]\nname = \"a\"\n\
          networks = {{ a = [\"10.77.0.0/24\"], b = [\"10.10.2.0/24\"] }}\n\
