@@ -47,6 +47,13 @@ fn shown(host: &Host, id: &str) -> Value {
     ls(host).into_iter().find(|one| one["id"] == id).unwrap_or_default()
 }
 
+/// Packets come through. On a busy machine an IPv6 neighbour may answer later than a probe waits.
+#[track_caller]
+fn open(web: &Container, db: &Container) {
+    let mut tries = (0..3).map(|_| web.reach(db, Proto::Tcp, 3306));
+    assert!(tries.any(|reach| reach == OPEN), "no way to its source");
+}
+
 /// Waits until all links of the container `id` are ready.
 #[track_caller]
 fn soon_ready(host: &Host, id: &str) {
@@ -85,7 +92,7 @@ fn a_link_from_its_start_to_the_end_of_its_source(backend: &str) {
     assert!(!variables.iter().any(|it| it.contains("SECRET")), "{variables:?}");
     assert!(web.hosts().contains(&format!("{address}\tmysql db db\n")), "{}", web.hosts());
     soon_ready(a, "web");
-    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    open(&web, &db);
     assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT, "a port that is not exposed");
     assert_eq!(db.reach(&web, Proto::Tcp, 3306), SHUT, "the other way");
     let link = &shown(a, "web")["links"][0];
@@ -125,7 +132,7 @@ fn each_host_closes_its_half(backend: &str) {
     soon("a hears of it", || shown(a, "db")["state"] == "ready");
     let web = linked(a, "web", "db");
     soon_ready(a, "web");
-    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    open(&web, &db);
     let mut flow = Flow::open(&web, &db, 3308);
     for watch in &mut watches {
         assert!(!watch.end(SIGKILL).success());
@@ -173,7 +180,7 @@ fn what_nothing_is_heard_of_closes_in_time(backend: &str, with_daemon: bool) {
     // The rules outlast several renewals.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(2 * PATIENCE) {
-        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        open(&web, &db);
     }
     if !with_daemon {
         for watch in &mut watches {
@@ -193,7 +200,7 @@ fn what_nothing_is_heard_of_closes_in_time(backend: &str, with_daemon: bool) {
         assert!(took >= Duration::from_secs(PATIENCE - 2), "closed after {took:?}");
         site.carry();
         soon_ready(a, "web");
-        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        open(&web, &db);
     }
     [&web, &db].into_iter().for_each(end);
 }
@@ -244,7 +251,7 @@ fn what_was_lost_comes_back() {
             assert!(permits(host, &address), "{backend}");
             host.run(&mut host.oci_link(&["sync", "--check"])).ok();
         }
-        assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+        open(&web, &db);
         // A source that died without a hook.
         db.kill();
         b.run(&mut b.oci_link(&["gc"])).ok();
@@ -279,11 +286,11 @@ fn a_link_follows_its_source() {
     meets(&late);
     let web = linked(a, "web", "db");
     soon_ready(a, "web");
-    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    open(&web, &db);
     // A second one of the name: the link that stands is kept, a new one must say which.
     let twin = shared(c, "db", "a");
     soon("a hears of both", || ls(a).iter().filter(|one| one["name"] == "db").count() == 2);
-    assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
+    open(&web, &db);
     let other = a.container("other").annotate("links", "db").build();
     let said = other.prepare().refused(4);
     assert!(
@@ -296,24 +303,24 @@ fn a_link_follows_its_source() {
         shown(a, "web")["links"][0]["connected_host"] == "c"
     });
     soon_ready(a, "web");
-    assert_eq!(web.reach(&twin, Proto::Tcp, 3306), OPEN);
+    open(&web, &twin);
     // A local one of the name comes first.
     let local = a.container("db").annotate("ports", "3306").hooks().build();
     local.run().ok();
     meets(&local);
     assert_eq!(shown(a, "web")["links"][0]["connected_host"], "a");
-    assert_eq!(web.reach(&local, Proto::Tcp, 3306), OPEN);
+    open(&web, &local);
     assert_eq!(web.reach(&twin, Proto::Tcp, 3306), SHUT);
     soon("c lets it out", || !permits(c, &web.addresses()));
     // A link that was deferred, and one of a running container.
     let cache = shared(c, "cache", "a");
     soon_ready(a, "late");
-    assert_eq!(late.reach(&cache, Proto::Tcp, 3306), OPEN);
+    open(&late, &cache);
     a.run(&mut a.oci_link(&["connect", "web", "cache@c:store"])).ok();
     soon_ready(a, "web");
-    assert_eq!(web.reach(&cache, Proto::Tcp, 3306), OPEN);
+    open(&web, &cache);
     a.run(&mut a.oci_link(&["disconnect", "web", "store"])).ok();
     assert_eq!(web.reach(&cache, Proto::Tcp, 3306), SHUT);
-    assert_eq!(late.reach(&cache, Proto::Tcp, 3306), OPEN);
+    open(&late, &cache);
     [&late, &web, &local, &cache, &twin, &hidden].into_iter().for_each(end);
 }
