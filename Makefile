@@ -180,6 +180,7 @@ layout: bench-deps musl ## look again which functions a hook calls, for packagin
 	packaging/layout.sh $(LOOKED_AT)/$(TARGET)/release/oci-link $(LOOKED_AT)/places \
 	    $(MUSL_LIB)/self-contained/libc.a >$(LOOKED_AT)/hook.ld
 	cp $(LOOKED_AT)/hook.ld $(LAYOUT)
+	touch src/main.rs # cargo does not know what the linker reads
 
 musl: # what Rust has for it; its C library comes with it
 	@test -d $(MUSL_LIB) || rustup target add $(MUSL) 2>/dev/null || echo "no $(MUSL): built with glibc" >&2
