@@ -16,8 +16,8 @@ pub(crate) struct Events {
 pub(crate) struct Watch {
     /// Write metrics for Prometheus to FILE, for the textfile collector of its node exporter.
     ///
-    /// The file is replaced in one step when something has changed, and removed when watch ends. With
-    /// [cluster] it is also written every 30 seconds, for the age of what is known of other hosts.
+    /// The file is replaced in one step when something has changed, and removed when watch ends. Where
+    /// config.toml declares other hosts, it is also written every 30 seconds, for the age of what is known of them.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) metrics: Option<PathBuf>,
 }

@@ -54,7 +54,7 @@ impl Outside {
         all
     }
 
-    /// Adds what a line of [`lines`](Self::lines) says. Other lines say nothing.
+    /// Adds what a line of `lines` says. Other lines say nothing.
     pub fn add(&mut self, line: &str) {
         let Some((bridge, network)) = line.split_once(' ') else { return };
         let Ok(network) = Subnet::parse(network) else { return };
