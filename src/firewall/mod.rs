@@ -220,9 +220,13 @@ pub(crate) fn concerns(table: &str) -> bool {
     table == "filter" || table.starts_with("oci-link")
 }
 
-/// The address families that this host supports. Without IPv6 (`ipv6.disable=1`) the kernel has no settings for it.
+/// The address families that this host supports. Without IPv6 (`ipv6.disable=1`) the kernel has neither file.
+///
+/// The settings are found sooner, but may be hidden (`ProcSubset=pid` of systemd). Isolation needs the truth.
 pub(crate) fn host_families() -> impl Iterator<Item = Family> {
-    let v6 = Path::new("/proc/sys/net/ipv6").exists().then_some(Family::V6);
+    let has_v6 =
+        ["/proc/sys/net/ipv6", "/proc/net/if_inet6"].iter().any(|it| Path::new(it).exists());
+    let v6 = has_v6.then_some(Family::V6);
     [Family::V4].into_iter().chain(v6)
 }
 

@@ -87,15 +87,15 @@ fn doctor(host: &Host, site: &Site, status: i32) -> Report {
     report(host.run(&mut command(host, site, &["--json"])), status)
 }
 
-/// Pastes a mend into a shell. What it writes for the next boot does not reach this machine.
+/// Pastes a fix into a shell. What it writes for the next boot does not reach this machine.
 #[track_caller]
-fn paste(host: &Host, site: &Site, mend: &str) {
-    assert!(!mend.is_empty(), "no command");
+fn paste(host: &Host, site: &Site, fix: &str) {
+    assert!(!fix.is_empty(), "no command");
     let private = "mount -t tmpfs none /etc/sysctl.d; mount -t tmpfs none /etc/modules-load.d";
-    let mend = format!("{private}; {mend}");
+    let fix = format!("{private}; {fix}");
     let bin = site.program().parent().expect("a directory").display().to_string();
     let path = format!("{bin}:/usr/sbin:/usr/bin:/sbin:/bin");
-    host.run(Command::new("unshare").args(["-m", "sh", "-ec", &mend]).env("PATH", path)).ok();
+    host.run(Command::new("unshare").args(["-m", "sh", "-ec", &fix]).env("PATH", path)).ok();
 }
 
 /// All is well again.

@@ -1,4 +1,4 @@
-//! Bytes that nobody would send: what etcd answers, and what its keys are, must not stop the courier or lead it out of
+//! Malformed bytes: what etcd answers, and what its keys are, must not stop the courier or lead it out of
 //! its directory. The bytes are made up by a generator with a fixed seed, from good ones.
 
 use super::grpc::split_message;
