@@ -34,11 +34,13 @@ impl Host {
             }
         });
         let (v4, v6) = (ipv4(self.network(), 1), ipv6(self.network(), 1));
+        // As engines do: a bridge without an address of its own takes the lowest one of its ports, and the neighbours
+        // of a container that comes first send to the old one.
         self.ip(
             self.netns(),
             &format!(
                 "link set lo up
-                 link add br0 type bridge
+                 link add br0 address 02:42:0a:4d:00:01 type bridge
                  link set br0 up
                  addr add {v4}/24 dev br0
                  addr add {v6}/64 dev br0 nodad"

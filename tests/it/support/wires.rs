@@ -13,7 +13,7 @@ impl Host {
     pub(crate) fn lay_second_bridge(&self) {
         self.ip(
             self.netns(),
-            "link add br1 type bridge
+            "link add br1 address 02:42:0a:4e:00:01 type bridge
              link set br1 up
              addr add 10.78.0.1/24 dev br1
              addr add fd78::1/64 dev br1 nodad",

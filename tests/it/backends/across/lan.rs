@@ -70,7 +70,7 @@ impl Lan {
         ip(
             &core,
             "link set lo up
-             link add sw type bridge
+             link add sw address 02:42:ac:1e:00:fe type bridge
              link set sw up
              addr add 172.30.0.254/24 dev sw
              addr add fd30::fe/64 dev sw nodad",
@@ -115,11 +115,11 @@ impl Machine {
         );
         let mut lines = format!(
             "link set lo up
-             link add br1 type bridge
+             link add br1 address 02:42:0a:0a:00:01 type bridge
              link set br1 up
              addr add 10.10.{number}.1/24 dev br1
              addr add fd10:{number}::1/64 dev br1 nodad
-             link add br2 type bridge
+             link add br2 address 02:42:0a:14:00:01 type bridge
              link set br2 up
              addr add 10.20.{number}.1/24 dev br2
              addr add fd20:{number}::1/64 dev br2 nodad
