@@ -5,7 +5,8 @@
 
 use super::keys::PortSetName;
 use super::{ALL_BITS, BOUND, ISOLATED_IN, ISOLATED_OUT};
-use crate::firewall::nftables::rules::{Expression, Rule, equals, has_mark};
+use crate::firewall::nftables::expression::{Expression, Rule, equals};
+use crate::firewall::nftables::rules::has_mark;
 use crate::model::Family;
 use crate::sys::net::netlink::uapi::{
     NF_BR_FORWARD, NF_BR_LOCAL_IN, NF_BR_LOCAL_OUT, NF_BR_POST_ROUTING, NFT_CMP_NEQ, NFT_META_IIF,
@@ -233,7 +234,7 @@ fn has(bit: u32) -> Vec<Expression> {
 fn mark(bit: u32) -> Vec<Expression> {
     vec![
         Expression::Meta { key: NFT_META_MARK, to: REGISTER },
-        Expression::SetBits { register: REGISTER, bits: bit },
+        Expression::SetBits { register: REGISTER, mask: bit, bits: bit },
         Expression::SetMark { from: REGISTER },
     ]
 }

@@ -10,7 +10,7 @@ use crate::firewall::nftables::messages::{
     TABLE, Transaction, about_table_of, comment, elements, message_type, standing_comment,
     write_comment,
 };
-use crate::firewall::nftables::rules::Rule;
+use crate::firewall::nftables::expression::Rule;
 use crate::firewall::nftables::sets::{FREE_EVERY, write_lapse};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body};
 use crate::sys::net::netlink::uapi::{

@@ -14,11 +14,12 @@
 //! They are made with the first flow between hosts. A host without such flows has none of them.
 
 use super::complaint;
+use super::expression::{Expression, Rule};
 use super::found::is_absent;
 use super::messages::{Transaction, about_table, elements, interface, interface_name};
 use super::owner;
 use super::reading::existing;
-use super::rules::{Expression, NAME_WORDS, Rule, is_established, is_of, load};
+use super::rules::{NAME_WORDS, is_established, is_of, load};
 use super::sets::NftSet;
 use crate::error::Result;
 use crate::firewall::across::{closed_bridges, crossing, each_port, needed};

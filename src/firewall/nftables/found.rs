@@ -1,8 +1,8 @@
 //! What the kernel has of the table: whether packets reach it, its rules, and rules that are not ours.
 
 use super::complaint;
+use super::expression::Rule;
 use super::messages::{RANGES, about_table, comment, message_type};
-use super::rules::Rule;
 use crate::error::Result;
 use crate::firewall::strays::Strays;
 use crate::model::OwnerTag;
@@ -157,7 +157,8 @@ fn is_total(rule: &Attributes<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::firewall::nftables::rules::{Expression, has_mark};
+    use crate::firewall::nftables::expression::Expression;
+    use crate::firewall::nftables::rules::has_mark;
     use crate::sys::net::netlink::message::messages;
     use nix::libc::{NF_ACCEPT, NF_DROP};
 

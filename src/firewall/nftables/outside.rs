@@ -1,7 +1,8 @@
 //! The rules between isolated bridges and other hosts, as `xtables/separation.rs` has them for iptables.
 
+use super::expression::{Expression, Rule, equals};
 use super::messages::{interface, octets};
-use super::rules::{Expression, Rule, equals, is_of};
+use super::rules::is_of;
 use super::tracked::{ANSWERS, begins, is_foreign, not_published, state_lacks};
 use crate::firewall::outside::Outside;
 use crate::model::{BridgeName, Family, Subnet};

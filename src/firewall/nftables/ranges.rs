@@ -13,10 +13,11 @@
 //! accepted it.
 
 use super::complaint;
+use super::expression::Expression;
 use super::messages::{
     RANGES, Transaction, about_table, comment, interface_name, octets, parse_address, write_comment,
 };
-use super::rules::{Expression, has_mark, is_between, is_established, is_of, load};
+use super::rules::{has_mark, is_between, is_established, is_of, load};
 use super::table::is_absent;
 use crate::error::Result;
 use crate::firewall::bridge::BOUND;

@@ -4,8 +4,9 @@
 //! packets to a port is followed by one for packets that are not tracked.
 
 use super::crossing;
+use super::expression::{Expression, Rule, equals};
 use super::outside;
-use super::rules::{Expression, Rule, equals, has_mark, rules};
+use super::rules::{has_mark, rules};
 use super::tracked::{ANSWERS, NOT_TRACKED, is_foreign, state_has, state_lacks};
 use crate::firewall::bridge::{ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::nftables::messages::interface;
@@ -103,7 +104,7 @@ fn leaves_by(name: Vec<u8>) -> Vec<Expression> {
 fn mark(bit: u32) -> Vec<Expression> {
     vec![
         Expression::Meta { key: NFT_META_MARK, to: REGISTER },
-        Expression::SetBits { register: REGISTER, bits: bit },
+        Expression::SetBits { register: REGISTER, mask: bit, bits: bit },
         Expression::SetMark { from: REGISTER },
     ]
 }

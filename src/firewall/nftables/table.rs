@@ -2,12 +2,13 @@
 
 use super::complaint;
 use super::crossing;
+use super::expression::Rule;
 pub(crate) use super::found::is_absent;
 use super::found::{CHAIN, Found, PRIORITY, State, rules_of};
 use super::messages::{RANGES, TABLE, Transaction, USER, about_table, message_type, write_comment};
 use super::outside;
 use super::owner::refused;
-use super::rules::{Rule, rules};
+use super::rules::rules;
 use super::separation::{self, all_rules, count_all};
 use super::sets::{FREE_EVERY, NftSet};
 use crate::error::{Cause, Result};

@@ -1,6 +1,6 @@
 //! Matches of what the kernel tracks of the connection of a packet.
 
-use super::rules::{Expression, equals};
+use super::expression::{Expression, equals};
 use crate::sys::net::netlink::uapi::{NFT_CMP_NEQ, NFT_REG32_00 as REGISTER};
 
 /// `NF_CT_STATE_BIT` of `IP_CT_ESTABLISHED` and of `IP_CT_RELATED`.

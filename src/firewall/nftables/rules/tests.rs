@@ -5,6 +5,7 @@ use crate::firewall::nftables::messages::key;
 use crate::firewall::nftables::ranges;
 use crate::model::sample::port;
 use crate::model::{Flow, OnBridge, PortRange};
+use crate::sys::net::netlink::uapi::{NFT_CMP_EQ, NFT_CMP_NEQ};
 use std::net::IpAddr;
 
 /// Connection states: `NF_CT_STATE_BIT` of `IP_CT_NEW` and of `IP_CT_ESTABLISHED`.
@@ -93,7 +94,8 @@ impl Packet {
                     }
                     continue;
                 }
-                Expression::SetBits { .. }
+                Expression::Goto(_)
+                | Expression::SetBits { .. }
                 | Expression::Status { .. }
                 | Expression::SetMark { .. }
                 | Expression::LookupMissing { .. } => panic!("only in the bridge table"),
