@@ -10,9 +10,14 @@
 //!     chain input { type filter hook input priority -10
 //!         no bit; by the port of its source: BOUND; from an isolated port: ISOLATED_OUT }
 //!     chain forward { type filter hook forward priority -10
-//!         no bit; by the ports of both ends: BOUND; from an isolated port: ISOLATED_OUT; to one: ISOLATED_IN
-//!         one of the last two and not BOUND: jump tagged
-//!         of another type than IP and ARP, or tagged: jump tagged }
+//!         of another type than IP and ARP, or tagged: goto behind-tags
+//!         by the ports of both ends: BOUND alone, goto isolated
+//!         no bit; goto isolated }
+//!     chain behind-tags {
+//!         no bit; by the ports of both ends: BOUND; jump isolated; jump tagged }
+//!     chain isolated {      empty until a container is isolated
+//!         from an isolated port: ISOLATED_OUT; to one: ISOLATED_IN
+//!         one of them and not BOUND: jump tagged }
 //!     chain tagged {
 //!         between the addresses of a link, and one end is not at its port: drop
 //!         of another type than IP and ARP, or tagged, from or to an isolated port: drop }
@@ -44,8 +49,9 @@ use super::setup_cache::SetupCache;
 use crate::error::{Error, Result};
 use crate::model::{Bind, Family, OwnerTag, Ties};
 use crate::sys::net::netlink::{Netlink, NetlinkError, kept};
-use keys::Key;
+use keys::{Key, PortSetName};
 use nix::libc::{EEXIST, EINVAL};
+pub(crate) use rules::Extent;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +71,9 @@ const ALL_BITS: u32 = BOUND | ISOLATED_OUT | ISOLATED_IN;
 /// Name of the cache entry that says that the table was made.
 const NOTE: &str = "bridge-table";
 /// What a cache entry of this version of the rules contains.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
+/// The same with the rules of isolated containers.
+const VERSION_WITH_ISOLATION: &str = "3 isolation";
 
 /// The keys of one owner, before and after a change.
 #[derive(Debug, Clone)]
@@ -84,24 +92,56 @@ pub(crate) struct BridgeTable {
     memory: SetupCache,
     /// Whether [`is_supported`](Self::is_supported) had to ask the kernel: the cache does not know the table.
     was_asked: Cell<bool>,
+    /// What the cache said when it was asked last.
+    remembered: Cell<Option<Extent>>,
 }
 
 impl BridgeTable {
     /// `memory` records whether the table was made in this boot and network namespace.
     pub(crate) fn new(memory: SetupCache) -> Self {
-        Self { memory, was_asked: Cell::new(false) }
+        Self { memory, was_asked: Cell::new(false), remembered: Cell::new(None) }
     }
 
     /// Whether the table was made, according to the cache. If not, it has no elements of ours.
     pub(crate) fn is_remembered(&self) -> Result<bool> {
-        Ok(self.memory.recall(NOTE)?.as_deref() == Some(VERSION))
+        Ok(self.recall()?.is_some())
     }
 
-    /// Creates what is missing. Fails with a [`Cause`](crate::error::Cause) that is a lack where the kernel
-    /// does not support it.
-    pub(crate) fn make(&self) -> Result<()> {
-        table::make(&mut Netlink::netfilter()?)?;
-        if self.is_remembered()? { Ok(()) } else { self.memory.note(NOTE, VERSION) }
+    /// What was made, according to the cache.
+    fn recall(&self) -> Result<Option<Extent>> {
+        let extent = match self.memory.recall(NOTE)?.as_deref() {
+            Some(VERSION) => Some(Extent::Links),
+            Some(VERSION_WITH_ISOLATION) => Some(Extent::Isolation),
+            _ => None,
+        };
+        self.remembered.set(extent);
+        Ok(extent)
+    }
+
+    fn note(&self, extent: Extent) -> Result<()> {
+        let text = match extent {
+            Extent::Links => VERSION,
+            Extent::Isolation => VERSION_WITH_ISOLATION,
+        };
+        self.memory.note(NOTE, text)
+    }
+
+    /// Creates what is missing: the rules of this extent, and those of isolated containers where one is recorded or a
+    /// port is isolated. Fails with a [`Cause`](crate::error::Cause) that is a lack where the kernel does not support
+    /// it.
+    pub(crate) fn make(&self, extent: Extent) -> Result<()> {
+        let mut link = Netlink::netfilter()?;
+        let extent = self.needed(&mut link, extent)?;
+        table::make(&mut link, extent)?;
+        if self.recall()? == Some(extent) { Ok(()) } else { self.note(extent) }
+    }
+
+    /// This extent, or a greater one that was made or that a port needs.
+    fn needed(&self, link: &mut Netlink, extent: Extent) -> Result<Extent> {
+        let isolates = self.recall()? == Some(Extent::Isolation)
+            || extent == Extent::Isolation
+            || table::isolates(link)?;
+        Ok(if isolates { Extent::Isolation } else { Extent::Links })
     }
 
     /// Fails if the table cannot be made on this kernel. Changes nothing.
@@ -113,10 +153,11 @@ impl BridgeTable {
         is_supported()
     }
 
-    /// Whether the table has all its rules.
-    #[allow(clippy::unused_self)] // A table belongs to the network namespace of this process.
-    pub(crate) fn is_intact(&self) -> Result<bool> {
-        table::is_intact(&mut Netlink::netfilter()?)
+    /// Whether the table has all its rules: those that [`make`](Self::make) makes.
+    pub(crate) fn is_intact(&self, extent: Extent) -> Result<bool> {
+        let mut link = Netlink::netfilter()?;
+        let extent = self.needed(&mut link, extent)?;
+        table::is_intact(&mut link, extent)
     }
 
     /// Changes the keys of several owners in one transaction. Idempotent. Requires the host lock.
@@ -131,12 +172,18 @@ impl BridgeTable {
             return Ok(());
         }
         let mut link = Netlink::netfilter()?;
-        let (there, is_whole) = table::existing(&mut link, &named)?;
-        if adds && !is_whole {
-            self.make()?;
-        } else if adds && self.was_asked.take() {
-            // Another state directory has made it. The kernel needs milliseconds for the question.
-            self.memory.note(NOTE, VERSION)?;
+        let (there, found) = table::existing(&mut link, &named)?;
+        let isolates = changes.iter().flat_map(|change| &change.after).any(|key| !key.is_end());
+        let extent = if isolates { Extent::Isolation } else { Extent::Links };
+        match found {
+            _ if !adds => {}
+            Some(found) if found >= extent.max(self.remembered.get().unwrap_or(extent)) => {
+                // Another state directory has made it. The kernel needs milliseconds for the question.
+                if self.was_asked.take() {
+                    self.note(found)?;
+                }
+            }
+            _ => self.make(extent)?,
         }
         Self::settle(&mut link, &there, changes)
     }
@@ -178,7 +225,9 @@ impl BridgeTable {
     /// cannot be asked and the table was never made.
     pub(crate) fn owners(&self) -> Result<BTreeMap<OwnerTag, Vec<Key>>> {
         let mut owners: BTreeMap<OwnerTag, Vec<Key>> = BTreeMap::new();
-        let all = match Netlink::netfilter().and_then(|mut link| table::list(&mut link)) {
+        let all = match Netlink::netfilter()
+            .and_then(|mut link| table::list(&mut link, &PortSetName::ALL))
+        {
             Err(_) if !self.is_remembered()? => Vec::new(),
             all => all?,
         };
@@ -194,7 +243,7 @@ impl BridgeTable {
     #[allow(clippy::unused_self)] // A table belongs to the network namespace of this process.
     pub(crate) fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
         let mut link = Netlink::netfilter()?;
-        let there = table::list(&mut link)?;
+        let there = table::list(&mut link, &PortSetName::ALL)?;
         let own = there.iter().filter(|element| element.belongs_to(owner));
         let before = own.map(|element| element.key).collect();
         Self::settle(&mut link, &there, &[KeyChange { owner, before, after: Vec::new() }])

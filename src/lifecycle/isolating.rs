@@ -7,7 +7,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::firewall::bridge::keys::Key;
-use crate::firewall::bridge::{BridgeTable, KeyChange, switch};
+use crate::firewall::bridge::{BridgeTable, Extent, KeyChange, switch};
 use crate::firewall::host_families;
 use crate::host::{Effects, Locked};
 use crate::lifecycle::lookup::recipients_of;
@@ -78,7 +78,7 @@ pub(crate) fn prepare(host: &Locked<'_>, record: &Record) -> Result<()> {
         firewall.guard(&isolation.bridges())?;
         firewall.reclaim()
     })?;
-    host.ports.make()
+    host.ports.make(Extent::Isolation)
 }
 
 /// Isolates a container whose record is written. If that begins now, ends the connections that it does not
@@ -150,7 +150,7 @@ pub(crate) fn is_whole(
         Ok(bridges.iter().all(|bridge| guarded.contains(bridge))
             && firewall.is_intact(&Family::BOTH)?)
     })?;
-    Ok(judges && host.ports.is_intact()?)
+    Ok(judges && host.ports.is_intact(Extent::Isolation)?)
 }
 
 /// The bridge ports that a running container has now. `None` if they cannot be read.

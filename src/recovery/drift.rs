@@ -4,6 +4,7 @@
 use super::finding::Finding;
 use super::links::unsettled;
 use crate::error::{Cause, Result};
+use crate::firewall::bridge::Extent;
 use crate::firewall::bridge::keys::Key;
 use crate::host::Locked;
 use crate::lifecycle::addresses::{Look, follow, is_outdated};
@@ -99,7 +100,7 @@ fn base(host: &Locked<'_>, snapshot: &HostSnapshot) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let is_tied = |flow: &Flow| flow.bridge.is_some_and(|on| on.by_port);
     let uses_ports = snapshot.living.iter().any(|record| record.flows.iter().any(is_tied));
-    if uses_ports && !host.ports.is_intact()? {
+    if uses_ports && !host.ports.is_intact(Extent::Links)? {
         findings.push(Finding::BridgeTable);
     }
     let chosen = host.firewall.chosen();
@@ -231,7 +232,7 @@ pub(crate) fn repair(host: &Locked<'_>, snapshot: &HostSnapshot, finding: &Findi
     match finding {
         Finding::Guests(id) => restore_guests(host, snapshot, id),
         Finding::Isolation => host.isolate(),
-        Finding::BridgeTable => host.ports.make(),
+        Finding::BridgeTable => host.ports.make(Extent::Links),
         Finding::Base(backend) => host.effects(*backend, |effects| effects.firewall.reclaim()),
         _ => Ok(()),
     }

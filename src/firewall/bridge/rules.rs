@@ -23,9 +23,19 @@ pub(super) struct Chain {
     pub(super) hook: Option<u32>,
     /// Its rules in order.
     pub(super) rules: fn() -> Vec<Rule>,
-    /// What the kernel counts as uses of the chain: its rules and the jumps to it. A start compares this alone, and
-    /// makes no rules.
-    pub(super) uses: usize,
+    /// What the kernel counts as uses of the chain: its rules and the jumps to it, with [`Extent::Links`] and with
+    /// [`Extent::Isolation`]. A start compares this alone, and makes no rules.
+    pub(super) uses: [usize; 2],
+}
+
+/// Which rules the table has, or must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Extent {
+    /// Those that links need.
+    Links,
+    /// Those that isolated containers need, too. They are made for the first one, because each bridged packet pays for
+    /// them.
+    Isolation,
 }
 
 impl Chain {
@@ -33,15 +43,22 @@ impl Chain {
     pub(super) fn decides(&self) -> bool {
         self.hook != Some(NF_BR_POST_ROUTING)
     }
+
+    /// Whether it may be empty.
+    pub(super) fn is_optional(&self, extent: Extent) -> bool {
+        self.name == ISOLATED && extent == Extent::Links
+    }
 }
 
 /// The chains of the table. A chain that others jump to comes first.
-pub(super) static CHAINS: [Chain; 5] = [
-    Chain { name: SUSPECT, hook: None, rules: suspect, uses: 8 },
-    Chain { name: "input", hook: Some(NF_BR_LOCAL_IN), rules: input, uses: 4 },
-    Chain { name: "forward", hook: Some(NF_BR_FORWARD), rules: forward, uses: 7 },
-    Chain { name: "output", hook: Some(NF_BR_LOCAL_OUT), rules: output, uses: 1 },
-    Chain { name: "postrouting", hook: Some(NF_BR_POST_ROUTING), rules: postrouting, uses: 1 },
+pub(super) static CHAINS: [Chain; 7] = [
+    Chain { name: SUSPECT, hook: None, rules: suspect, uses: [7, 8] },
+    Chain { name: ISOLATED, hook: None, rules: isolated, uses: [4, 7] },
+    Chain { name: BEHIND, hook: None, rules: behind_tags, uses: [6, 6] },
+    Chain { name: "input", hook: Some(NF_BR_LOCAL_IN), rules: input, uses: [4, 4] },
+    Chain { name: "forward", hook: Some(NF_BR_FORWARD), rules: forward, uses: [5, 5] },
+    Chain { name: "output", hook: Some(NF_BR_LOCAL_OUT), rules: output, uses: [1, 1] },
+    Chain { name: "postrouting", hook: Some(NF_BR_POST_ROUTING), rules: postrouting, uses: [1, 1] },
 ];
 
 /// An end of a packet: the port, and the address that the packet names.
@@ -76,27 +93,43 @@ fn input() -> Vec<Rule> {
     all
 }
 
-/// Packets from one port to another.
+/// Packets from one port to another. Those of links pass by what they do not need.
 fn forward() -> Vec<Rule> {
+    let jump = |name: &str, which: Vec<Expression>, to| {
+        Rule::new(name, [which, vec![Expression::Goto(to)]].concat())
+    };
+    let mut all = vec![jump("other types, and tags", has_tag(), BEHIND)];
+    for (family, name) in FAMILIES {
+        let bound = Expression::SetBits { register: REGISTER, mask: ALL_BITS, bits: BOUND };
+        let which = [is_between_ends(family), change_mark(bound)].concat();
+        all.push(jump(&format!("{name} by the ports of both ends"), which, ISOLATED));
+    }
+    all.extend([clean("restored"), jump("other packets", Vec::new(), ISOLATED)]);
+    all
+}
+
+/// Frames from one port to another that other chains may not see. IPv4 and IPv6 may be behind a tag.
+fn behind_tags() -> Vec<Rule> {
     let mut all = vec![clean("restored")];
     for (family, name) in FAMILIES {
-        let rule = [
-            of_type(ethernet_type(family)),
-            is_at(family, End::Source, Want::Present),
-            is_at(family, End::Destination, Want::Present),
-            mark(BOUND),
-        ];
-        all.push(Rule::new(&format!("{name} by the ports of both ends"), rule.concat()));
+        let rule = [is_between_ends(family), mark(BOUND)].concat();
+        all.push(Rule::new(&format!("{name} by the ports of both ends, tagged"), rule));
     }
-    for (end, set, bit, name) in ISOLATED_ENDS {
-        all.push(Rule::new(name, [on(end, set), mark(bit)].concat()));
+    for (name, chain) in [("isolated or not", ISOLATED), ("what nothing else sees", SUSPECT)] {
+        all.push(Rule::new(name, vec![Expression::Jump(chain)]));
     }
-    let other = [has_any(ISOLATED_IN | ISOLATED_OUT), lacks(BOUND)].concat();
-    for (name, which) in
-        [("isolated, not by the ports of a link", other), ("other types, and tags", has_tag())]
-    {
-        all.push(Rule::new(name, [which, vec![Expression::Jump(SUSPECT)]].concat()));
-    }
+    all
+}
+
+/// Packets from or to the port of an isolated container.
+fn isolated() -> Vec<Rule> {
+    let of_end = |(end, set, bit, name): (_, _, _, &str)| {
+        Rule::new(name, [on(end, set), mark(bit)].concat())
+    };
+    let mut all: Vec<Rule> = ISOLATED_ENDS.map(of_end).into();
+    let jump = vec![Expression::Jump(SUSPECT)];
+    let which = [has_any(ISOLATED_IN | ISOLATED_OUT), lacks(BOUND), jump];
+    all.push(Rule::new("isolated, not by the ports of a link", which.concat()));
     all
 }
 
@@ -145,6 +178,10 @@ const FAMILIES: [(Family, &str); 2] = [(Family::V4, "IPv4"), (Family::V6, "IPv6"
 const REGISTER: u32 = NFT_REG32_00;
 /// The name of the chain that looks at them twice. Older versions had frames with tags only there.
 const SUSPECT: &str = "tagged";
+/// The name of the chain that is empty until a container is isolated.
+const ISOLATED: &str = "isolated";
+/// The name of the chain for frames that may be tagged.
+const BEHIND: &str = "behind-tags";
 
 /// A number of `libc` as the two bytes of an ethernet header.
 fn number(kind: i32) -> [u8; 2] {
@@ -178,7 +215,7 @@ fn has_tag() -> Vec<Expression> {
 
 /// Matches packets whose port is in the set.
 fn on(end: End, set: PortSetName) -> Vec<Expression> {
-    vec![port(end), Expression::Lookup { set: set.name(), register: REGISTER }]
+    vec![port(end, REGISTER), Expression::Lookup { set: set.name(), register: REGISTER }]
 }
 
 /// Matches packets that come from, or go to, the right or a wrong port for both their addresses.
@@ -193,15 +230,39 @@ fn is_at(family: Family, end: End, want: Want) -> Vec<Expression> {
         End::Destination => End::Source,
     };
     let second = REGISTER + 1 + length_of(family) / 4;
-    vec![port(end), address(family, end, REGISTER + 1), address(family, other, second), lookup]
+    vec![
+        port(end, REGISTER),
+        address(family, end, REGISTER + 1),
+        address(family, other, second),
+        lookup,
+    ]
 }
 
-fn port(end: End) -> Expression {
+/// Matches packets that come from, and go to, the right ports for their addresses. The keys of both ends share the
+/// registers of an address.
+fn is_between_ends(family: Family) -> Vec<Expression> {
+    let (set, words) = (PortSetName::ends(family).name(), length_of(family) / 4);
+    let [source, destination, again] = [1, 1 + words, 1 + 2 * words].map(|at| REGISTER + at);
+    let second = REGISTER + words;
+    let mut all = of_type(ethernet_type(family));
+    all.extend([
+        port(End::Source, REGISTER),
+        address(family, End::Source, source),
+        address(family, End::Destination, destination),
+        Expression::Lookup { set, register: REGISTER },
+        port(End::Destination, second),
+        address(family, End::Source, again),
+        Expression::Lookup { set, register: second },
+    ]);
+    all
+}
+
+fn port(end: End, to: u32) -> Expression {
     let key = match end {
         End::Source => NFT_META_IIF,
         End::Destination => NFT_META_OIF,
     };
-    Expression::Meta { key, to: REGISTER }
+    Expression::Meta { key, to }
 }
 
 fn address(family: Family, end: End, to: u32) -> Expression {
@@ -232,11 +293,12 @@ fn has(bit: u32) -> Vec<Expression> {
 
 /// Sets a bit of the mark. The others stay.
 fn mark(bit: u32) -> Vec<Expression> {
-    vec![
-        Expression::Meta { key: NFT_META_MARK, to: REGISTER },
-        Expression::SetBits { register: REGISTER, mask: bit, bits: bit },
-        Expression::SetMark { from: REGISTER },
-    ]
+    change_mark(Expression::SetBits { register: REGISTER, mask: bit, bits: bit })
+}
+
+fn change_mark(by: Expression) -> Vec<Expression> {
+    let read = Expression::Meta { key: NFT_META_MARK, to: REGISTER };
+    vec![read, by, Expression::SetMark { from: REGISTER }]
 }
 
 /// Matches packets whose mark has one of these bits.
@@ -258,35 +320,14 @@ fn lacks(bits: u32) -> Vec<Expression> {
     ]
 }
 
-/// The rule that takes our bits out of a mark that has one. The others stay.
+/// The rule that takes our bits out of a mark. The others stay. To look for them first costs as much.
 ///
 /// A host may save marks in connections and restore them (`CONNMARK`), before the chains `input` and `forward`.
 fn clean(name: &str) -> Rule {
-    let without = vec![
-        Expression::Meta { key: NFT_META_MARK, to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: !ALL_BITS },
-        Expression::SetMark { from: REGISTER },
-    ];
-    Rule::new(&format!("marks that are {name}"), [has_any(ALL_BITS), without].concat())
+    let without = Expression::Mask { register: REGISTER, mask: !ALL_BITS };
+    Rule::new(&format!("marks that are {name}"), change_mark(without))
 }
 
 fn drop() -> Vec<Expression> {
     vec![Expression::Verdict(NF_DROP)]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_uses_of_a_chain_are_its_rules_and_the_jumps_to_it() {
-        let rules: Vec<Rule> = CHAINS.iter().flat_map(|chain| (chain.rules)()).collect();
-        let jumps_to = |name: &str| {
-            let is_jump = |it: &Expression| matches!(it, Expression::Jump(to) if *to == name);
-            rules.iter().filter(|rule| rule.expressions.iter().any(is_jump)).count()
-        };
-        for chain in &CHAINS {
-            assert_eq!(chain.uses, (chain.rules)().len() + jumps_to(chain.name), "{}", chain.name);
-        }
-    }
 }

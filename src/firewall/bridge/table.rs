@@ -1,16 +1,16 @@
 //! The messages that make, read, change and delete the bridge table.
 
 use super::keys::{Key, PortSetName};
-use super::rules::{CHAINS, Chain};
+use super::rules::{CHAINS, Chain, Extent};
 use super::{Difference, complaint};
 use crate::error::{Cause, Error, Result};
 use crate::firewall::elements::Element;
+use crate::firewall::nftables::expression::Rule;
 use crate::firewall::nftables::is_absent;
 use crate::firewall::nftables::messages::{
     TABLE, Transaction, about_table_of, comment, elements, message_type, standing_comment,
     write_comment,
 };
-use crate::firewall::nftables::expression::Rule;
 use crate::firewall::nftables::sets::{FREE_EVERY, write_lapse};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body};
 use crate::sys::net::netlink::uapi::{
@@ -40,21 +40,21 @@ const HOST_BYTE_ORDER: [u8; 6] = {
 const ANSWERS: usize = 32;
 
 /// Creates what is missing, in one transaction. A chain without exactly our rules gets them again. A table that was
-/// switched off (`flags dormant`) is switched on.
+/// switched off (`flags dormant`) is switched on. Rules that this extent does not need stay.
 ///
 /// The cause of an error is a lack if the kernel has no `nf_tables` for bridges.
-pub(super) fn make(link: &mut Netlink) -> Result<()> {
-    let transaction = creation(link)?;
+pub(super) fn make(link: &mut Netlink, extent: Extent) -> Result<()> {
+    let transaction = creation(link, extent)?;
     transaction.commit(link)?.map_or(Ok(()), |refusal| Err(unsupported(refusal)))
 }
 
 /// Whether [`make`] would succeed. Changes nothing.
 pub(super) fn check(link: &mut Netlink) -> Result<()> {
-    let transaction = creation(link)?;
+    let transaction = creation(link, Extent::Isolation)?;
     transaction.check(link)?.map_or(Ok(()), |refusal| Err(unsupported(refusal)))
 }
 
-fn creation(link: &mut Netlink) -> Result<Transaction> {
+fn creation(link: &mut Netlink, extent: Extent) -> Result<Transaction> {
     let mut transaction = Transaction::of(NFPROTO_BRIDGE);
     transaction.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |body| {
         body.number(NFTA_TABLE_FLAGS, 0);
@@ -64,7 +64,7 @@ fn creation(link: &mut Netlink) -> Result<Transaction> {
     }
     let there = comments(link)?;
     for chain in &CHAINS {
-        let is_whole = is_whole(chain, &there);
+        let is_whole = is_whole(chain, &there, extent);
         if !is_whole && there.iter().any(|(name, _)| name == chain.name) {
             transaction.message(NFT_MSG_DELRULE, 0, |body| {
                 body.text(NFTA_RULE_CHAIN, chain.name);
@@ -117,20 +117,21 @@ fn describe(set: PortSetName, number: u32, body: &mut Body<'_>) {
     }
 }
 
-/// Whether packets reach all chains, and these have exactly our rules, in order.
-pub(super) fn is_intact(link: &mut Netlink) -> Result<bool> {
+/// Whether packets reach all chains, and these have exactly our rules of this extent or more, in order.
+pub(super) fn is_intact(link: &mut Netlink, extent: Extent) -> Result<bool> {
     // A key that no element has.
-    if !existing(link, &[Key::IsolatedIn(0)])?.1 {
+    if existing(link, &[Key::IsolatedIn(0)])?.1 < Some(extent) {
         return Ok(false);
     }
     let there = comments(link)?;
-    Ok(CHAINS.iter().all(|chain| is_whole(chain, &there)))
+    Ok(CHAINS.iter().all(|chain| is_whole(chain, &there, extent)))
 }
 
 /// Whether a chain has exactly our rules, in order.
-fn is_whole(chain: &Chain, there: &[(String, String)]) -> bool {
+fn is_whole(chain: &Chain, there: &[(String, String)], extent: Extent) -> bool {
     let there = there.iter().filter(|(name, _)| name == chain.name).map(|(_, comment)| comment);
-    there.eq((chain.rules)().iter().map(|rule| &rule.comment))
+    chain.is_optional(extent) && there.clone().next().is_none()
+        || there.eq((chain.rules)().iter().map(|rule| &rule.comment))
 }
 
 /// Chain and comment of each rule of the table, in order. A missing table has none.
@@ -155,12 +156,15 @@ fn comments(link: &mut Netlink) -> Result<Vec<(String, String)>> {
     }
 }
 
-/// Those of these keys that exist, with their owners, and whether packets reach the chains, which have as many rules
-/// as ours.
+/// Those of these keys that exist, with their owners, and the extent of the rules: packets reach the chains, which have
+/// as many rules as ours. `None` if they do not.
 ///
 /// The time does not depend on the number of other elements.
-pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<Key>>, bool)> {
-    let (mut found, mut whole, mut refused) = (Vec::new(), 0, Ok(()));
+pub(super) fn existing(
+    link: &mut Netlink,
+    keys: &[Key],
+) -> Result<(Vec<Element<Key>>, Option<Extent>)> {
+    let (mut found, mut whole, mut refused) = (Vec::new(), [0; 2], Ok(()));
     let mut is_dormant = false;
     for (at, some) in keys.chunks(ANSWERS).enumerate() {
         let mut batch = Batch::default();
@@ -190,9 +194,12 @@ pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<
                         && chain.hook.is_some() == is_hooked
                         && accepts
                 };
-                let rules = CHAINS.iter().find(has).map(|chain| chain.uses);
                 let uses = all.number(NFTA_CHAIN_USE).and_then(|uses| usize::try_from(uses).ok());
-                whole += usize::from(rules.is_some() && rules == uses);
+                if let Some(chain) = CHAINS.iter().find(has) {
+                    for (whole, wanted) in whole.iter_mut().zip(chain.uses) {
+                        *whole += usize::from(uses == Some(wanted));
+                    }
+                }
             } else if answer.kind == message_type(NFT_MSG_NEWSETELEM) {
                 found.extend(standing(&all));
             } else if let Some(code) = answer.code().filter(|code| *code != 0) {
@@ -203,14 +210,16 @@ pub(super) fn existing(link: &mut Netlink, keys: &[Key]) -> Result<(Vec<Element<
             }
         })?;
     }
-    let decide = CHAINS.iter().filter(|chain| chain.decides()).count();
-    refused.map(|()| (found, whole == decide && !is_dormant))
+    let all = CHAINS.iter().filter(|chain| chain.decides()).count();
+    let extents = [Extent::Isolation, Extent::Links].into_iter();
+    let mut met = extents.filter(|extent| !is_dormant && whole[*extent as usize] == all);
+    refused.map(|()| (found, met.next()))
 }
 
-/// Lists the elements of all sets. A missing table gives an empty list.
-pub(super) fn list(link: &mut Netlink) -> Result<Vec<Element<Key>>> {
+/// Lists the elements of these sets. A missing table gives an empty list.
+pub(super) fn list(link: &mut Netlink, sets: &[PortSetName]) -> Result<Vec<Element<Key>>> {
     let mut all = Vec::new();
-    for set in PortSetName::ALL {
+    for set in sets {
         let mut batch = Batch::default();
         about(&mut batch, NFT_MSG_GETSETELEM, NLM_F_DUMP, |body| {
             body.text(NFTA_SET_ELEM_LIST_SET, set.name());
@@ -265,6 +274,11 @@ pub(super) fn change(link: &mut Netlink, difference: &Difference) -> Result<Opti
         });
     }
     transaction.commit(link)
+}
+
+/// Whether a port is isolated.
+pub(super) fn isolates(link: &mut Netlink) -> Result<bool> {
+    Ok(!list(link, &[PortSetName::PortsIn, PortSetName::PortsOut])?.is_empty())
 }
 
 /// Deletes the table, and returns whether there was one.

@@ -1,5 +1,6 @@
 use super::*;
-use keys::PortSetName;
+use crate::firewall::nftables::expression::{Expression, Rule};
+use rules::CHAINS;
 use std::net::IpAddr;
 
 const A: &str = "aaaaaaaaaaaaaaaa";
@@ -86,7 +87,7 @@ fn an_element_that_moves_lapses_and_is_added() {
 
 #[test]
 fn the_rules_have_names_of_their_own() {
-    for chain in &rules::CHAINS {
+    for chain in &CHAINS {
         let rules = (chain.rules)();
         let names: BTreeSet<&String> = rules.iter().map(|rule| &rule.comment).collect();
         assert_eq!(names.len(), rules.len(), "{}", chain.name);
@@ -119,4 +120,21 @@ fn both_ends_of_tied_flows_are_keys() {
     let keys = Key::of_flows(&[flow("80", true), flow("81-90", true), flow("80/udp", false)]);
     assert_eq!(keys, [Key::End(5, from, to), Key::End(7, to, from)]);
     assert!(Key::of_flows(&[flow("80", false)]).is_empty());
+}
+
+#[test]
+fn the_uses_of_a_chain_are_its_rules_and_the_jumps_to_it() {
+    for extent in [Extent::Links, Extent::Isolation] {
+        let full = || CHAINS.iter().filter(|chain| !chain.is_optional(extent));
+        let rules: Vec<Rule> = full().flat_map(|chain| (chain.rules)()).collect();
+        let jumps_to = |name: &str| {
+            let is_jump = |it: &Expression| matches!(it, Expression::Jump(to) | Expression::Goto(to) if *to == name);
+            rules.iter().filter(|rule| rule.expressions.iter().any(is_jump)).count()
+        };
+        for chain in &CHAINS {
+            let own = if chain.is_optional(extent) { 0 } else { (chain.rules)().len() };
+            let uses = chain.uses[extent as usize];
+            assert_eq!(uses, own + jumps_to(chain.name), "{} {extent:?}", chain.name);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     backends::each_backend,
-    cast::{end, inspect, ls, recipient},
+    cast::{end, inspect, ls, recipient, source},
     lifecycle::{by_hand, call, in_pod_of, wipe},
     support::{Container, Host},
 };
@@ -27,6 +27,7 @@ pub(crate) fn flush(host: &Host, backend: BackendName, what: &str) {
     match (what, backend) {
         ("table", _) => by_hand(host, &["nft delete table bridge oci-link"]),
         ("elements", _) => by_hand(host, &["nft flush set bridge oci-link ports-in"]),
+        ("chain", _) => by_hand(host, &["nft flush chain bridge oci-link isolated"]),
         (_, BackendName::Nftables) => by_hand(host, &["nft flush chain inet oci-link forward"]),
         _ => by_hand(host, &["iptables -F OCI-LINK-ISOLATE", "ip6tables -F OCI-LINK-ISOLATE"]),
     }
@@ -86,7 +87,7 @@ each_backend! {
         db.run().ok();
         let web = recipient(&host, "web", "db");
         let _server = Server::new(db.netns());
-        for what in ["table", "elements", "rules"] {
+        for what in ["table", "elements", "chain", "rules"] {
             flush(&host, backend, what);
             let ways = [&other, &web].map(|it| dial(it.netns(), db.addresses()[0], 80));
             let [stranger, linked] = ways.map(|way| way.expect("nothing isolates"));
@@ -104,6 +105,31 @@ each_backend! {
         }
         end(&web);
         end(&db);
+        host.assert_nothing_left();
+    }
+
+    /// Each packet between bridge ports pays for these rules.
+    fn its_rules_come_with_the_first_isolated_container(backend) {
+        let host = open_host(backend);
+        let has_rules = || {
+            let mut nft = Command::new("nft");
+            let text = host.run(nft.args(["list", "chain", "bridge", "oci-link", "isolated"])).said();
+            text.contains("@ports-in")
+        };
+        let plain = source(&host, "plain", "80");
+        let web = recipient(&host, "web", "plain");
+        call(&host, "sync").ok();
+        assert!(!has_rules(), "nothing is isolated");
+        let db = isolated(&host, "db", "in").build();
+        db.run().ok();
+        assert!(has_rules());
+        // A start of a container without isolation makes them again.
+        flush(&host, backend, "chain");
+        let late = recipient(&host, "late", "plain");
+        assert!(has_rules());
+        let _server = Server::new(db.netns());
+        assert!(is_isolated(&web, &db));
+        [&db, &late, &web, &plain].into_iter().for_each(end);
         host.assert_nothing_left();
     }
 

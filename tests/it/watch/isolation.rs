@@ -21,7 +21,7 @@ each_backend! {
         let web = recipient(&host, "web", "db");
         let _server = Server::new(db.netns());
         let watch = Watch::begin(&host);
-        for what in ["table", "elements", "rules"] {
+        for what in ["table", "elements", "chain", "rules"] {
             flush(&host, backend, what);
             soon(what, || is_well(&host));
             assert!(is_isolated(&other, &db), "{what}");
