@@ -126,9 +126,8 @@ impl BridgeTable {
         self.memory.note(NOTE, text)
     }
 
-    /// Creates what is missing: the rules of this extent, and those of isolated containers where one is recorded or a
-    /// port is isolated. Fails with a [`Cause`](crate::error::Cause) that is a lack where the kernel does not support
-    /// it.
+    /// Creates what is missing: the rules of this extent, and those of isolated containers where there is one. Fails
+    /// with a [`Cause`](crate::error::Cause) that is a lack where the kernel does not support it.
     pub(crate) fn make(&self, extent: Extent) -> Result<()> {
         let mut link = Netlink::netfilter()?;
         let extent = self.needed(&mut link, extent)?;
@@ -138,10 +137,8 @@ impl BridgeTable {
 
     /// This extent, or a greater one that was made or that a port needs.
     fn needed(&self, link: &mut Netlink, extent: Extent) -> Result<Extent> {
-        let isolates = self.recall()? == Some(Extent::Isolation)
-            || extent == Extent::Isolation
-            || table::isolates(link)?;
-        Ok(if isolates { Extent::Isolation } else { Extent::Links })
+        let extent = extent.max(self.recall()?.unwrap_or(extent));
+        Ok(if table::isolates(link)? { Extent::Isolation } else { extent })
     }
 
     /// Fails if the table cannot be made on this kernel. Changes nothing.
@@ -171,19 +168,28 @@ impl BridgeTable {
         if named.is_empty() {
             return Ok(());
         }
-        let mut link = Netlink::netfilter()?;
-        let (there, found) = table::existing(&mut link, &named)?;
         let isolates = changes.iter().flat_map(|change| &change.after).any(|key| !key.is_end());
         let extent = if isolates { Extent::Isolation } else { Extent::Links };
-        match found {
-            _ if !adds => {}
-            Some(found) if found >= extent.max(self.remembered.get().unwrap_or(extent)) => {
-                // Another state directory has made it. The kernel needs milliseconds for the question.
-                if self.was_asked.take() {
-                    self.note(found)?;
-                }
+        let extent = extent.max(self.remembered.get().unwrap_or(extent));
+        let mut link = Netlink::netfilter()?;
+        // The ports of a new container are new: to read their keys costs as much as to add them.
+        let is_new = changes.iter().all(|change| change.before.is_empty());
+        let asked = if is_new { &[][..] } else { &named };
+        let (mut there, is_whole) = table::existing(&mut link, asked, extent)?;
+        if adds && !is_whole {
+            self.make(extent)?;
+        } else if adds && self.was_asked.take() {
+            // Another state directory has made it. The kernel needs milliseconds for the question.
+            self.note(extent)?;
+        }
+        if is_new {
+            match table::change(&mut link, &Difference::of(&[], changes))? {
+                None => return Ok(()),
+                // Others of a pod have them, or they are about to lapse.
+                Some(refusal) if refusal.code == EEXIST => {}
+                Some(refusal) => return Err(complaint(refusal)),
             }
-            _ => self.make(extent)?,
+            there = table::existing(&mut link, &named, extent)?.0;
         }
         Self::settle(&mut link, &there, changes)
     }
@@ -213,7 +219,7 @@ impl BridgeTable {
         // Before Linux 6.12 the kernel accepts a new timeout and changes nothing.
         let Some(first) = difference.lapse.first() else { return Ok(()) };
         kept::ends_with_a_tick();
-        if table::existing(link, &[first.key])?.0.is_empty() {
+        if table::existing(link, &[first.key], Extent::Links)?.0.is_empty() {
             return Ok(());
         }
         let delete = difference.lapse;
@@ -225,9 +231,8 @@ impl BridgeTable {
     /// cannot be asked and the table was never made.
     pub(crate) fn owners(&self) -> Result<BTreeMap<OwnerTag, Vec<Key>>> {
         let mut owners: BTreeMap<OwnerTag, Vec<Key>> = BTreeMap::new();
-        let all = match Netlink::netfilter()
-            .and_then(|mut link| table::list(&mut link, &PortSetName::ALL))
-        {
+        let list = |mut link| table::list(&mut link, &PortSetName::ALL);
+        let all = match Netlink::netfilter().and_then(list) {
             Err(_) if !self.is_remembered()? => Vec::new(),
             all => all?,
         };

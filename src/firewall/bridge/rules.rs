@@ -25,7 +25,7 @@ pub(super) struct Chain {
     pub(super) rules: fn() -> Vec<Rule>,
     /// What the kernel counts as uses of the chain: its rules and the jumps to it, with [`Extent::Links`] and with
     /// [`Extent::Isolation`]. A start compares this alone, and makes no rules.
-    pub(super) uses: [usize; 2],
+    pub(super) uses: [u32; 2],
 }
 
 /// Which rules the table has, or must have.
@@ -39,14 +39,22 @@ pub(crate) enum Extent {
 }
 
 impl Chain {
-    /// Whether it drops packets or says which a link permits. The others only tidy marks up.
-    pub(super) fn decides(&self) -> bool {
-        self.hook != Some(NF_BR_POST_ROUTING)
+    /// Whether it drops packets or says which a link permits. The others tidy marks up, or have nothing to do.
+    pub(super) fn decides(&self, extent: Extent) -> bool {
+        match extent {
+            Extent::Links => ![ISOLATED, OUTPUT, POSTROUTING].contains(&self.name),
+            Extent::Isolation => self.name != POSTROUTING,
+        }
     }
 
     /// Whether it may be empty.
     pub(super) fn is_optional(&self, extent: Extent) -> bool {
         self.name == ISOLATED && extent == Extent::Links
+    }
+
+    /// Whether the kernel counts as many uses of it as of ours with this extent, or with a greater one.
+    pub(super) fn has(&self, uses: Option<u32>, extent: Extent) -> bool {
+        self.uses[extent as usize..].iter().any(|wanted| Some(*wanted) == uses)
     }
 }
 
@@ -57,8 +65,8 @@ pub(super) static CHAINS: [Chain; 7] = [
     Chain { name: BEHIND, hook: None, rules: behind_tags, uses: [6, 6] },
     Chain { name: "input", hook: Some(NF_BR_LOCAL_IN), rules: input, uses: [4, 4] },
     Chain { name: "forward", hook: Some(NF_BR_FORWARD), rules: forward, uses: [5, 5] },
-    Chain { name: "output", hook: Some(NF_BR_LOCAL_OUT), rules: output, uses: [1, 1] },
-    Chain { name: "postrouting", hook: Some(NF_BR_POST_ROUTING), rules: postrouting, uses: [1, 1] },
+    Chain { name: OUTPUT, hook: Some(NF_BR_LOCAL_OUT), rules: output, uses: [1, 1] },
+    Chain { name: POSTROUTING, hook: Some(NF_BR_POST_ROUTING), rules: postrouting, uses: [1, 1] },
 ];
 
 /// An end of a packet: the port, and the address that the packet names.
@@ -180,6 +188,8 @@ const REGISTER: u32 = NFT_REG32_00;
 const SUSPECT: &str = "tagged";
 /// The name of the chain that is empty until a container is isolated.
 const ISOLATED: &str = "isolated";
+const OUTPUT: &str = "output";
+const POSTROUTING: &str = "postrouting";
 /// The name of the chain for frames that may be tagged.
 const BEHIND: &str = "behind-tags";
 

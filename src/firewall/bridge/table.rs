@@ -119,8 +119,7 @@ fn describe(set: PortSetName, number: u32, body: &mut Body<'_>) {
 
 /// Whether packets reach all chains, and these have exactly our rules of this extent or more, in order.
 pub(super) fn is_intact(link: &mut Netlink, extent: Extent) -> Result<bool> {
-    // A key that no element has.
-    if existing(link, &[Key::IsolatedIn(0)])?.1 < Some(extent) {
+    if !existing(link, &[], extent)?.1 {
         return Ok(false);
     }
     let there = comments(link)?;
@@ -156,26 +155,27 @@ fn comments(link: &mut Netlink) -> Result<Vec<(String, String)>> {
     }
 }
 
-/// Those of these keys that exist, with their owners, and the extent of the rules: packets reach the chains, which have
-/// as many rules as ours. `None` if they do not.
+/// Those of these keys that exist, with their owners, and whether packets reach the chains that this extent needs, which
+/// have as many rules as ours.
 ///
 /// The time does not depend on the number of other elements.
 pub(super) fn existing(
     link: &mut Netlink,
     keys: &[Key],
-) -> Result<(Vec<Element<Key>>, Option<Extent>)> {
-    let (mut found, mut whole, mut refused) = (Vec::new(), [0; 2], Ok(()));
+    extent: Extent,
+) -> Result<(Vec<Element<Key>>, bool)> {
+    let mut batch = Batch::default();
+    about(&mut batch, NFT_MSG_GETTABLE, 0, |_| ());
+    for chain in CHAINS.iter().filter(|chain| chain.decides(extent)) {
+        about(&mut batch, NFT_MSG_GETCHAIN, 0, |body| {
+            body.text(NFTA_CHAIN_NAME, chain.name);
+        });
+    }
+    let (mut found, mut whole, mut refused) = (Vec::new(), 0, Ok(()));
     let mut is_dormant = false;
-    for (at, some) in keys.chunks(ANSWERS).enumerate() {
-        let mut batch = Batch::default();
-        if at == 0 {
-            about(&mut batch, NFT_MSG_GETTABLE, 0, |_| ());
-        }
-        for chain in CHAINS.iter().filter(|chain| at == 0 && chain.decides()) {
-            about(&mut batch, NFT_MSG_GETCHAIN, 0, |body| {
-                body.text(NFTA_CHAIN_NAME, chain.name);
-            });
-        }
+    let mut rest = keys;
+    loop {
+        let (some, others) = rest.split_at(rest.len().min(ANSWERS));
         for key in some {
             about(&mut batch, NFT_MSG_GETSETELEM, 0, |body| {
                 list_of(body, key.set(), |item| write_key(item, *key));
@@ -187,19 +187,7 @@ pub(super) fn existing(
                 let flags = all.number(NFTA_TABLE_FLAGS).unwrap_or(0);
                 is_dormant = flags & NFT_TABLE_F_DORMANT != 0;
             } else if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
-                let is_hooked = all.get(NFTA_CHAIN_HOOK).is_some();
-                let accepts = !is_hooked || all.number(NFTA_CHAIN_POLICY) == Some(ACCEPT);
-                let has = |chain: &&Chain| {
-                    all.text(NFTA_CHAIN_NAME) == Some(chain.name)
-                        && chain.hook.is_some() == is_hooked
-                        && accepts
-                };
-                let uses = all.number(NFTA_CHAIN_USE).and_then(|uses| usize::try_from(uses).ok());
-                if let Some(chain) = CHAINS.iter().find(has) {
-                    for (whole, wanted) in whole.iter_mut().zip(chain.uses) {
-                        *whole += usize::from(uses == Some(wanted));
-                    }
-                }
+                whole += usize::from(is_ours(&all, extent));
             } else if answer.kind == message_type(NFT_MSG_NEWSETELEM) {
                 found.extend(standing(&all));
             } else if let Some(code) = answer.code().filter(|code| *code != 0) {
@@ -209,11 +197,25 @@ pub(super) fn existing(
                 }
             }
         })?;
+        if others.is_empty() {
+            break;
+        }
+        (rest, batch) = (others, Batch::default());
     }
-    let all = CHAINS.iter().filter(|chain| chain.decides()).count();
-    let extents = [Extent::Isolation, Extent::Links].into_iter();
-    let mut met = extents.filter(|extent| !is_dormant && whole[*extent as usize] == all);
-    refused.map(|()| (found, met.next()))
+    let all = CHAINS.iter().filter(|chain| chain.decides(extent)).count();
+    refused.map(|()| (found, whole == all && !is_dormant))
+}
+
+/// Whether a chain has the hook, the policy and the number of rules of ours.
+fn is_ours(there: &Attributes<'_>, extent: Extent) -> bool {
+    let is_hooked = there.get(NFTA_CHAIN_HOOK).is_some();
+    let accepts = !is_hooked || there.number(NFTA_CHAIN_POLICY) == Some(ACCEPT);
+    let name = there.text(NFTA_CHAIN_NAME);
+    let chain = CHAINS.iter().find(|chain| Some(chain.name) == name);
+    accepts
+        && chain.is_some_and(|chain| {
+            chain.hook.is_some() == is_hooked && chain.has(there.number(NFTA_CHAIN_USE), extent)
+        })
 }
 
 /// Lists the elements of these sets. A missing table gives an empty list.

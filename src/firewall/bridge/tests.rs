@@ -134,7 +134,7 @@ fn the_uses_of_a_chain_are_its_rules_and_the_jumps_to_it() {
         for chain in &CHAINS {
             let own = if chain.is_optional(extent) { 0 } else { (chain.rules)().len() };
             let uses = chain.uses[extent as usize];
-            assert_eq!(uses, own + jumps_to(chain.name), "{} {extent:?}", chain.name);
+            assert_eq!(uses as usize, own + jumps_to(chain.name), "{} {extent:?}", chain.name);
         }
     }
 }
