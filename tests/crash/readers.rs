@@ -134,12 +134,12 @@ fn all(updates: usize) {
 }
 
 #[test]
-fn f38_whoever_reads_sees_whole_files() {
+fn f38_readers_see_whole_files() {
     all(200);
 }
 
 #[test]
 #[ignore = "minutes: make test-crash"]
-fn f38_whoever_reads_during_ten_thousand_updates_sees_whole_files() {
+fn f38_readers_see_whole_files_during_ten_thousand_updates() {
     all(10_000);
 }

@@ -63,7 +63,7 @@ pub(crate) fn wipe(host: &Host) {
 }
 
 /// A container that we are told nothing of, at the number of another.
-pub(crate) fn stranger<'h>(host: &'h Host, id: &str, number: u8) -> Container<'h> {
+pub(crate) fn unlinked_at<'h>(host: &'h Host, id: &str, number: u8) -> Container<'h> {
     let container = host.container(id).number(number).build();
     container.run().ok();
     container

@@ -40,11 +40,11 @@ each_runtime! {
         db.kill();
         db.unplug();
         assert_ne!(rules_of(&host, &db), [""; 0]);
-        let heir = host.container("heir").number(db.number()).hooks().build();
-        heir.run().ok();
-        assert_eq!(rules_of(&host, &heir), [""; 0]);
-        assert_eq!(web.reach(&heir, Proto::Tcp, 3306), SHUT);
-        assert!(!knows(&web, "db", &heir), "{}", web.hosts());
+        let successor = host.container("successor").number(db.number()).hooks().build();
+        successor.run().ok();
+        assert_eq!(rules_of(&host, &successor), [""; 0]);
+        assert_eq!(web.reach(&successor, Proto::Tcp, 3306), SHUT);
+        assert!(!knows(&web, "db", &successor), "{}", web.hosts());
         // The next dies in the same way: who was linked to both can still end.
         assert_eq!(web.reach(&cache, Proto::Tcp, 6379), OPEN);
         cache.kill();
@@ -55,7 +55,7 @@ each_runtime! {
         for dead in [&db, &cache] {
             dead.delete().ok();
         }
-        end(&heir);
+        end(&successor);
         host.assert_nothing_left();
     }
 
@@ -65,17 +65,17 @@ each_runtime! {
         let web = recipient(&host, "web", "db");
         web.kill();
         web.unplug();
-        let heir = host.container("heir").number(web.number()).annotate("links", "db").hooks();
-        let heir = heir.build();
-        heir.run().ok();
-        assert_eq!(heir.addresses(), web.addresses());
-        let (rules, hosts) = (link_rules(&host), heir.hosts());
+        let successor = host.container("successor").number(web.number()).annotate("links", "db").hooks();
+        let successor = successor.build();
+        successor.run().ok();
+        assert_eq!(successor.addresses(), web.addresses());
+        let (rules, hosts) = (link_rules(&host), successor.hosts());
         // Now somebody says that the first is over: its hooks run.
         web.delete().ok();
         assert_eq!(link_rules(&host), rules);
-        assert_eq!(heir.hosts(), hosts);
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), OPEN);
-        [&heir, &db].into_iter().for_each(end);
+        assert_eq!(successor.hosts(), hosts);
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), OPEN);
+        [&successor, &db].into_iter().for_each(end);
         host.assert_nothing_left();
     }
 
@@ -144,7 +144,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn netavark_848_a_reload_brings_back_nobody_who_ends(runtime) {
+    fn netavark_848_a_reload_does_not_restore_rules_of_a_container_that_ends(runtime) {
         let host = host_of(BackendName::Iptables, runtime);
         let db = source(&host, "db", "3306");
         let stays = recipient(&host, "stays", "db");

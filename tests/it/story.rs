@@ -76,7 +76,7 @@ each_runtime! {
         ]);
     }
 
-    fn a_source_that_comes_back_is_told_of_who_waits_for_it(runtime) also youki {
+    fn a_returning_source_logs_the_recipients_that_wait_for_it(runtime) also youki {
         let host = Host::isolated(runtime);
         let web = host.container("web").annotate("links", "db").annotate("missing", "defer");
         let web = web.hooks().build();
@@ -87,7 +87,7 @@ each_runtime! {
         assert_tells(&story(&host, begun), &["db: record written", "db: linked to it: web", "web: found: db is db at", "web: hosts file written"]);
     }
 
-    fn nothing_is_told_that_nobody_asked_for(runtime) {
+    fn nothing_is_logged_without_debug_logging(runtime) {
         let host = Host::isolated(runtime);
         let _db = source(&host, "db", "3306");
         let web = host.container("web").annotate("links", "db").hooks().edit(|config| {

@@ -113,7 +113,7 @@ fn hooks_that_podman_cannot_use() {
 }
 
 #[test]
-fn hooks_where_nobody_looks() {
+fn hooks_in_a_directory_that_no_engine_reads() {
     let (host, site) = host();
     site.configure("podman --hooks").ok();
     assert_well(&host, &site);

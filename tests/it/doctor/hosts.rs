@@ -119,7 +119,7 @@ fn a_host_without_containers_is_well_and_stays_untouched() {
 }
 
 #[test]
-fn who_is_in_front_is_named() {
+fn rules_in_front_are_named() {
     let (host, site) = (host_of(BackendName::Iptables, Runtime::Runc), Site::new());
     let _db = source(&host, "db", "3306");
     let _web = recipient(&host, "web", "db");

@@ -176,7 +176,7 @@ each_backend! {
         gone(&host, &db, &web);
     }
 
-    fn f25_the_end_of_one_of_whom_nothing_is_there(backend) {
+    fn f25_the_end_of_a_container_without_bundle_and_namespace(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
@@ -193,7 +193,7 @@ each_backend! {
     }
 
     /// The runtime's own patience, and nothing of the hook goes on without it.
-    fn f21_the_runtime_loses_patience_with_the_hook(backend) {
+    fn f21_the_runtime_kills_the_hook_at_its_timeout(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = host.container("web").annotate("links", "db").hooks();

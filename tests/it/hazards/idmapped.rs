@@ -30,7 +30,7 @@ struct Shifted(PathBuf);
 
 impl Shifted {
     fn mount(path: PathBuf) -> Self {
-        let mut child = somebody_of_shifted_ids();
+        let mut child = process_of_shifted_ids();
         let ids = File::open(format!("/proc/{}/ns/user", child.id())).expect("it lives");
         child.kill().expect("it lives");
         child.wait().expect("our child");
@@ -45,7 +45,7 @@ impl Drop for Shifted {
     }
 }
 
-fn somebody_of_shifted_ids() -> Child {
+fn process_of_shifted_ids() -> Child {
     let child = Command::new("unshare").args(["--user", "sleep", "600"]).spawn().expect("started");
     let ours = fs::read_link("/proc/self/ns/user").expect("ours");
     let its = || fs::read_link(format!("/proc/{}/ns/user", child.id())).expect("it lives");

@@ -106,7 +106,7 @@ each_runtime! {
         }
     }
 
-    fn a39_it_belongs_to_somebody_else(runtime) {
+    fn a39_it_belongs_to_another_user(runtime) {
         for above in [false, true] {
             refused(runtime, |scene, decoys| {
                 let dir = filled(scene, decoys);

@@ -25,7 +25,7 @@ each_runtime! {
         let host = iptables_host(runtime);
         let (db, web) = (source(&host, "db", "3306"), plain(&host, "web"));
         let before = rootfs_hosts(&web);
-        assert_eq!(plain(&host, "stranger").reach(&db, Proto::Tcp, 3306), SHUT);
+        assert_eq!(plain(&host, "unlinked").reach(&db, Proto::Tcp, 3306), SHUT);
         assert_eq!(call(&host, "connect web db:mysql").ended(0), "");
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);

@@ -1,6 +1,6 @@
 //! `gc`: containers died and nobody said so, or nobody remembers them.
 
-use super::{call, everything, host_of, host_with, knows, record, stranger, wipe};
+use super::{call, everything, host_of, host_with, knows, record, unlinked_at, wipe};
 use crate::{
     backends::each_backend,
     cast::{end, inspect, ls, permissions, recipient, source},
@@ -17,7 +17,7 @@ fn is_over(id: &str) -> String {
 each_backend! {
     fn f27_what_the_dead_left_goes_and_their_addresses_open_nothing(backend) {
         let host = host_with(backend);
-        // A link that is tied to ports opens nothing to an heir behind another one, with or without gc.
+        // A link that is tied to ports opens nothing to an successor behind another one, with or without gc.
         let path = host.path("config.toml");
         let text = fs::read_to_string(&path).expect("a file") + "bind = \"bridge\"\n";
         fs::write(path, text).expect("written");
@@ -25,10 +25,10 @@ each_backend! {
         let (web, other) = (recipient(&host, "web", "db"), recipient(&host, "other", "db"));
         web.kill();
         web.unplug();
-        let heir = stranger(&host, "heir", web.number());
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), OPEN, "the rules of the dead stand");
+        let successor = unlinked_at(&host, "successor", web.number());
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), OPEN, "the rules of the dead stand");
         assert_eq!(call(&host, "gc").ended(0), is_over("web"));
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), SHUT);
         assert_eq!(other.reach(&db, Proto::Tcp, 3306), OPEN);
         assert_eq!(call(&host, "gc").ended(0), "", "that was all");
         web.delete().ok();
@@ -42,9 +42,9 @@ each_backend! {
         let web = recipient(&host, "web", "db cache");
         db.kill();
         db.unplug();
-        let heir = stranger(&host, "heir", db.number());
+        let successor = unlinked_at(&host, "successor", db.number());
         assert_eq!(call(&host, "gc").ended(0), is_over("db"));
-        assert_eq!(web.reach(&heir, Proto::Tcp, 3306), SHUT);
+        assert_eq!(web.reach(&successor, Proto::Tcp, 3306), SHUT);
         assert_eq!(web.reach(&cache, Proto::Tcp, 6379), OPEN);
         assert!(!knows(&web, "db", &db) && knows(&web, "cache", &cache), "{}", web.hosts());
         db.delete().ok();

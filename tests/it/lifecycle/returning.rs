@@ -41,10 +41,10 @@ each_runtime! {
             assert_eq!(web.reach(&second, Proto::Tcp, 3306), OPEN);
             assert_eq!(web.hosts().matches("# BEGIN oci-link").count(), 1, "{}", web.hosts());
         }
-        let heir = host.container("heir").number(old).hooks().build();
-        heir.run().ok();
-        assert_eq!(all[0].reach(&heir, Proto::Tcp, 3306), SHUT);
-        all.iter().chain([&second, &heir]).for_each(end);
+        let successor = host.container("successor").number(old).hooks().build();
+        successor.run().ok();
+        assert_eq!(all[0].reach(&successor, Proto::Tcp, 3306), SHUT);
+        all.iter().chain([&second, &successor]).for_each(end);
         host.assert_nothing_left();
     }
 

@@ -156,8 +156,8 @@ each_backend! {
         assert!(late.prepare().refused(7).contains("record db: version 99"));
         let other = source(&host, "other", "80");
         // Nobody else is given its address unseen.
-        let heir = host.container("heir").annotate("links", "other").number(db.number()).build();
-        let complaint = heir.prepare().said() + &heir.run().said();
+        let successor = host.container("successor").annotate("links", "other").number(db.number()).build();
+        let complaint = successor.prepare().said() + &successor.run().said();
         let log = fs::read_to_string(host.path("log")).unwrap_or_default();
         let told = "address \"10.77.0.11\": record db: version 99";
         assert!(complaint.contains(told) || log.contains(told), "{complaint}\n{log}");

@@ -152,7 +152,7 @@ each_backend! {
 
 /// What `gc --all` removes, a watch would make again under its eyes.
 #[test]
-fn not_all_is_removed_while_somebody_watches() {
+fn gc_all_is_refused_while_watch_runs() {
     let host = host_of(BackendName::Ipset, Runtime::Crun);
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");

@@ -4,7 +4,7 @@ use super::{Watch, is_known, is_well, soon};
 use crate::{
     backends::each_backend,
     cast::{end, recipient, source},
-    lifecycle::{by_hand, host_of, host_with, knows, stranger},
+    lifecycle::{by_hand, host_of, host_with, knows, unlinked_at},
     support::{Container, Flow, OPEN, Proto, Runtime, SHUT, each_runtime},
 };
 use oci_link::testing::BackendName;
@@ -34,7 +34,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn who_comes_and_goes_is_followed(runtime) {
+    fn starts_and_ends_are_followed(runtime) {
         let host = host_of(BackendName::Nftables, runtime);
         let watch = Watch::begin(&host);
         watch.hears("STATUS=watched containers: 0");
@@ -54,7 +54,7 @@ each_runtime! {
     }
 
     /// The same id, in less time than the dead are given.
-    fn who_starts_again_at_once_is_followed_anew(runtime) {
+    fn a_container_that_starts_again_at_once_is_followed_again(runtime) {
         let host = host_of(BackendName::Ipset, runtime);
         let watch = Watch::begin(&host);
         let db = source(&host, "db", "3306");
@@ -83,15 +83,15 @@ each_backend! {
         dead.kill();
         by_hand(&host, &["nft flush ruleset"]);
         dead.unplug();
-        let heir = stranger(&host, "heir", dead.number());
+        let successor = unlinked_at(&host, "successor", dead.number());
         soon("all is well", || !is_known(&host, "dead") && is_well(&host));
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), SHUT);
     }
 }
 
 #[test]
-fn who_died_before_it_began_is_cleared_away() {
+fn containers_that_died_before_the_watch_are_removed() {
     let host = host_of(BackendName::Ipset, Runtime::Runc);
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");

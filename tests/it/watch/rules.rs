@@ -15,7 +15,7 @@ use std::{
 };
 
 /// What the kernel tells of. Of `ipset flush` alone it does not.
-fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
+fn partial_losses(backend: BackendName) -> &'static [&'static [&'static str]] {
     match backend {
         BackendName::Nftables => &[
             &["nft flush ruleset"],
@@ -40,7 +40,7 @@ each_backend! {
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         let watch = Watch::begin(&host);
-        for disaster in disasters(backend) {
+        for disaster in partial_losses(backend) {
             by_hand(&host, disaster);
             soon(&format!("{disaster:?}"), || is_well(&host));
             assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN, "{disaster:?}");
