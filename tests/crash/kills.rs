@@ -1,4 +1,4 @@
-//! SIGKILL at every system call of the hook and of its children. One pass of whoever comes next
+//! SIGKILL at every system call of the hook and of its children. One pass of the next process
 //! must leave what a clean run would have left.
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     tracer::{Blow, Point},
 };
 
-/// Who comes next.
+/// The next process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     /// `sync`; at a start, while the container lives on.

@@ -20,7 +20,7 @@ pub(crate) const SID: &str = "/var/cache/oci-link-test/sid";
 /// Where nothing of ours was ever installed; made by `rigs/fresh.sh`.
 const FRESH: &str = "/var/cache/oci-link-test/bookworm";
 
-/// Whose engines.
+/// The Debian whose engines are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Debian {
     /// The one that the tests run on.

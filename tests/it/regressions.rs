@@ -2,7 +2,7 @@
 //!
 //! | there | what it was | more of it |
 //! |---|---|---|
-//! | moby#24043 | rules of a source that is missing stay, for whoever gets its address | `firewall::reuse`, `lifecycle::dead` |
+//! | moby#24043 | rules of a source that is missing stay, for the next holder of its address | `firewall::reuse`, `lifecycle::dead` |
 //! | CNI | a late delete goes by address, and hits who has the address now | `hazards`: F27, F28 |
 //! | CVE-2026-15809 | a newline in an alias becomes a line of the hosts file | `hazards::names`: A21 |
 //! | moby#17190 | who reads a hosts file sees a part of it | `tests/crash/readers.rs` |
@@ -36,7 +36,7 @@ each_runtime! {
         let host = iptables_host(runtime);
         let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
         let web = recipient(&host, "web", "db cache");
-        // It dies, nobody says so, and its address goes to another.
+        // It dies without a hook, and another container gets its address.
         db.kill();
         db.unplug();
         assert_ne!(rules_of(&host, &db), [""; 0]);
@@ -70,7 +70,7 @@ each_runtime! {
         successor.run().ok();
         assert_eq!(successor.addresses(), web.addresses());
         let (rules, hosts) = (link_rules(&host), successor.hosts());
-        // Now somebody says that the first is over: its hooks run.
+        // Now the poststop hook of the first one runs.
         web.delete().ok();
         assert_eq!(link_rules(&host), rules);
         assert_eq!(successor.hosts(), hosts);
@@ -82,7 +82,7 @@ each_runtime! {
     fn cve_2026_15809_a_newline_in_a_name_makes_no_line(runtime) {
         let host = iptables_host(runtime);
         let db = source(&host, "db", "3306");
-        // What was refused there, what got past the first mend of it, and what runc hands on and crun
+        // What was refused there, what got past the first fix of it, and what runc hands on and crun
         // cuts off.
         let evil = ["\0x", "\n6.6.6.6 evil", "\r\n6.6.6.6\tevil", "\\n6.6.6.6 evil", "\u{85}evil", "\u{2028}evil"];
         for (at, evil) in evil.into_iter().enumerate() {

@@ -130,7 +130,7 @@ fn inspect_tells_all_about_one_container() {
     host.run(&mut host.oci_link(&["inspect", "nobody"])).refused(4);
 }
 
-/// Nobody has told of its source's end: the record still says what was.
+/// No hook has reported the end of its source: the record is unchanged.
 #[test]
 fn inspect_tells_what_should_be_from_what_is() {
     let host = iptables_host(Runtime::Runc);
@@ -191,7 +191,7 @@ fn a_container_that_died_is_dead_until_it_is_deleted() {
 }
 
 each_backend! {
-    /// The first is killed and forgotten, and the second runs by the time that somebody says so.
+    /// The first is killed and forgotten, and the second runs by the time of the poststop hook.
     fn f28_the_late_end_of_an_earlier_container_does_not_touch_the_next(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
@@ -230,7 +230,7 @@ each_backend! {
         let web = recipient(&host, "web", "db");
         web.kill();
         web.unplug();
-        assert!(!permissions(&host).is_empty(), "nobody has been told");
+        assert!(!permissions(&host).is_empty(), "no hook has run");
 
         let successor = host.container("successor").number(web.number()).hooks().build();
         successor.create().ok();
@@ -283,7 +283,7 @@ each_runtime! {
     }
 }
 
-/// Its record is there still; rules made for it would be for whoever gets its address.
+/// Its record is there still; rules made for it would be for the next holder of its address.
 #[test]
 fn a_recipient_that_died_is_not_linked_again_when_its_source_returns() {
     let host = iptables_host(Runtime::Runc);

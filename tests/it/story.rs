@@ -1,4 +1,4 @@
-//! The log at level `debug`: somebody reads in it what happened at a start and at an end.
+//! The log at level `debug`: what happened at a start and at an end.
 
 use crate::cast::{end, source};
 use crate::support::{Container, Host, each_runtime};

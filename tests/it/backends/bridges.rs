@@ -19,7 +19,7 @@ const PORT: u16 = 3306;
 /// The recipient's, on the way back.
 const CLIENT: u16 = 41_000;
 
-/// A site on which nobody reaches anybody by any way but a link's.
+/// A site on which containers reach each other by links only.
 fn walled(backend: BackendName) -> Site {
     let site = Site::open(backend);
     site.host.lay_second_bridge();
@@ -31,7 +31,7 @@ fn at(ip: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(ip, port)
 }
 
-/// An attacker, which takes the addresses of whom it wants to be taken for.
+/// An attacker that takes the addresses of the container it pretends to be.
 struct Attacker<'a> {
     host: &'a Host,
     place: &'static str,
@@ -160,7 +160,7 @@ each_backend! {
             let there = if flow.bridge == all[0].bridge { &near } else { &far };
             let ends = ((web.netns(), at(flow.from, CLIENT)), (there.netns(), at(flow.to, PORT)));
             assert!(packet.passes(ends.0, ends.1), "{flow}");
-            // What a kernel says to a connection that nobody began ends it.
+            // A kernel resets a connection that it does not know.
             assert!(packet == Forged::Syn || packet.passes(ends.1, ends.0), "{flow}: back");
             let other = (there.netns(), at(flow.to, PORT + 1));
             assert!(!packet.passes(ends.0, other), "{flow}: another port");

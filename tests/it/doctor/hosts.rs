@@ -34,11 +34,11 @@ each_backend! {
         let rules = report.checks.iter().find(|check| {
             check["detail"].as_str().is_some_and(|said| said.contains("web (web): its rules"))
         });
-        let mend = rules.expect("said")["fix"].as_str().expect("a fix").to_owned();
-        assert!(mend.ends_with(" sync") && rules.expect("said")["verdict"] == "fault", "{mend}");
+        let fix = rules.expect("said")["fix"].as_str().expect("a fix").to_owned();
+        assert!(fix.ends_with(" sync") && rules.expect("said")["verdict"] == "fault", "{fix}");
         let isolation = if backend == BackendName::Nftables { "isolation" } else { "isolation, IPv6" };
         report.of(isolation).is("fault", "do not separate");
-        paste(&host, &site, &mend);
+        paste(&host, &site, &fix);
         assert_well(&host, &site);
     }
 
@@ -102,7 +102,7 @@ each_backend! {
     }
 }
 
-/// Nobody has been here: nothing is made, and no backend chosen.
+/// oci-link has not run here: nothing is made, and no backend is chosen.
 #[test]
 fn a_host_without_containers_is_well_and_stays_untouched() {
     let (host, site) = (Host::open(Runtime::Runc), Site::new());

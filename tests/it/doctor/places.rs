@@ -25,7 +25,7 @@ fn a_state_directory_that_others_can_write_to() {
     said.is("fault", "other users can write to it");
     assert_eq!(mode(&host.state_dir()), 0o777, "only looked at");
     paste(&host, &site, said.fix());
-    // The rest is what every start mends.
+    // Every start repairs the rest.
     let report = doctor(&host, &site, 11);
     let said = report.of("state directory");
     said.is("warning", "755");

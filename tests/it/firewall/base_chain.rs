@@ -105,7 +105,7 @@ fn f18_many_starts_make_one_jump() {
     }
 }
 
-/// Somebody clears rules away while `db` and `web` run; what starts next is none the worse.
+/// Rules are removed while `db` and `web` run; the links of the next container work.
 fn after(host: &Host, clear: impl FnOnce()) {
     let db = source(host, "db", "3306");
     let web = recipient(host, "web", "db");

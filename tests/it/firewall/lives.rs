@@ -41,7 +41,7 @@ each_backend! {
         assert!(web.hosts().contains(&lines), "{}", web.hosts());
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
 
-        // Whoever is given the old address is nobody's source.
+        // The next holder of the old address is not a source.
         let successor = host.container("successor").number(old).hooks().build();
         successor.run().ok();
         assert_eq!(successor.addresses(), old_ips);

@@ -69,7 +69,7 @@ fn anew<'a>(from: &'a Container, to: &'a Container) -> Vec<Attempt<'a>> {
     .collect()
 }
 
-/// Over the connection of `stream`, which somebody else began, in both directions.
+/// Over the connection of `stream`, which another container began, in both directions.
 fn over<'a>(stream: &TcpStream, from: &'a Container, to: &'a Container) -> Vec<Attempt<'a>> {
     let ours = (from, stream.local_addr().expect("bound"));
     let theirs = (to, stream.peer_addr().expect("connected"));
@@ -157,7 +157,7 @@ fn the_same_five_hundred_times() {
     });
 }
 
-/// Somebody sends all the time; nothing arrives when the runtime has been told of the end.
+/// A container sends all the time; nothing arrives after the runtime got the end of the poststop hook.
 #[test]
 fn i4_no_packet_arrives_after_poststop() {
     for backend in BACKENDS {

@@ -131,7 +131,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    /// The address was given back, which nobody said: the record and the rules are corrected.
+    /// The address was given back without a hook: the record and the rules are corrected.
     fn h06_an_address_that_was_given_back(runtime) {
         for linked in [false, true] {
             let host = iptables_host(runtime);

@@ -22,7 +22,7 @@ use std::{
     process::{Child, Command},
 };
 
-/// Whom the container's root is on the host.
+/// The user id of the container's root on the host.
 const ROOT: u32 = 100_000;
 
 /// What lies at a path, as if ids there were shifted; until it is dropped.
@@ -66,7 +66,7 @@ fn shift(path: &Path, ids: &File) -> nix::Result<()> {
     // SAFETY: a path that ends, and numbers; what comes back is a new descriptor.
     let tree = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), clone) };
     let tree = i32::try_from(Errno::result(tree)?).expect("a descriptor");
-    // SAFETY: it is nobody else's.
+    // SAFETY: no other code has this descriptor.
     let tree = unsafe { OwnedFd::from_raw_fd(tree) };
     let attributes = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_IDMAP,

@@ -38,7 +38,7 @@ impl<'h> Scene<'h> {
         Self { host, source, neighbour, far, outside, uplink, _servers: servers }
     }
 
-    /// Who reaches port 80 of `db` without a link, and not as the host.
+    /// Which containers and hosts reach port 80 of `db` without a link, besides its own host.
     fn unlinked_reach(&self, db: &Container) -> Vec<bool> {
         let all = [self.neighbour.netns(), self.far.netns(), &self.outside, self.source.netns()];
         at_once(all, |from| reaches(from, db.addresses(), 80))

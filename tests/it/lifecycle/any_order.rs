@@ -96,7 +96,7 @@ each_runtime! {
     }
 }
 
-/// Without an engine nobody starts the source: waiting has no use.
+/// Without an engine no program starts the source: waiting has no use.
 #[test]
 fn without_an_engine_auto_is_a_refusal_at_once() {
     let host = iptables_host(Runtime::Runc);
@@ -126,7 +126,7 @@ fn a_bare_wait_is_that_of_the_configuration() {
     host.assert_nothing_left();
 }
 
-/// A runtime that loses patience kills its hook, and nobody says why.
+/// A runtime kills its hook at the timeout, and prints no reason.
 #[test]
 fn a_wait_ends_before_the_timeout_of_the_hook() {
     let host = iptables_host(Runtime::Runc);

@@ -1,4 +1,4 @@
-//! `gc`: containers died and nobody said so, or nobody remembers them.
+//! `gc`: containers that died without a poststop hook, or without a record.
 
 use super::{call, everything, host_of, host_with, knows, record, unlinked_at, wipe};
 use crate::{
@@ -68,7 +68,7 @@ each_backend! {
         assert_eq!(call(&host, "gc --dry-run").ended(0), "");
     }
 
-    /// All records are lost; the rules say whose they are, and nobody of that name is known.
+    /// All records are lost; the rules name their owner, and no container of that name is known.
     fn f20_rules_that_no_record_names_go_with_their_connections(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306, 53/udp");
@@ -110,7 +110,7 @@ each_backend! {
         host.assert_nothing_left();
     }
 
-    /// It runs, but nothing is known of it any more: nobody could end its rules later.
+    /// It runs, but has no record any more: no hook could remove its rules later.
     fn f33_rules_of_a_record_that_was_put_aside_go(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
@@ -186,7 +186,7 @@ fn gc_of_many(host: &Host) {
     call(host, "gc").ok();
 }
 
-/// Who starts meanwhile is not mistaken for somebody who is over.
+/// A container that starts meanwhile is not mistaken for a dead one.
 #[test]
 fn containers_start_while_others_are_cleared_away() {
     let host = host_of(BackendName::Iptables, Runtime::Crun);

@@ -11,10 +11,10 @@ use crate::{
 use oci_link::testing::BackendName;
 use std::{fs, thread};
 
-/// What leaves nothing of anybody's rules.
+/// Commands that remove all rules of all programs.
 const EVERYTHING: [&str; 2] = ["nft flush ruleset", "ipset destroy"];
 
-/// Smaller partial_losses, backend by backend.
+/// Commands that remove a part of the rules, for each backend.
 fn partial_losses(backend: BackendName) -> &'static [&'static [&'static str]] {
     match backend {
         BackendName::Iptables => &[
@@ -62,10 +62,10 @@ fn assert_repaired(host: &Host, finding: &str) {
     let told = call(host, "sync --check").ended(13);
     assert!(told.contains(finding), "no {finding:?} in\n{told}");
     assert_eq!(everything(host), before, "only looked");
-    let mended = call(host, "sync").ended(0);
+    let repaired = call(host, "sync").ended(0);
     let (last, mut lines): (Vec<_>, Vec<_>) =
         told.lines().partition(|line| line.starts_with("oci-link: "));
-    let mut others: Vec<_> = mended.lines().map(without_outcome).collect();
+    let mut others: Vec<_> = repaired.lines().map(without_outcome).collect();
     lines.sort_unstable();
     others.sort_unstable();
     assert_eq!(lines, others);
@@ -188,7 +188,7 @@ each_runtime! {
         let web = recipient(&host, "web", "db");
         end(&db);
         drop(db);
-        // Nobody can read web's record when db returns.
+        // web's record cannot be read when db returns.
         let path = record(&host, "web");
         let text = fs::read_to_string(&path).expect("readable");
         fs::write(&path, text.replace("\"version\":1", "\"version\":99")).expect("written");

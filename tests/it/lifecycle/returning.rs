@@ -1,4 +1,4 @@
-//! Sources that come back as somebody else: under the same name, with a new id and address.
+//! Sources that come back as another container: under the same name, with a new id and address.
 
 use super::knows;
 use crate::{
@@ -106,7 +106,7 @@ each_runtime! {
     }
 }
 
-/// A later version's record cannot be read, and is nobody else's trouble.
+/// A later version's record cannot be read, and other containers are not concerned.
 #[test]
 fn a_recipient_of_a_later_version_keeps_no_source_from_starting() {
     let host = iptables_host(Runtime::Runc);

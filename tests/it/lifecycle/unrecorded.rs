@@ -15,14 +15,14 @@ fn read(host: &Host, id: &str) -> Value {
     serde_json::from_slice(&fs::read(record(host, id)).expect("readable")).expect("JSON")
 }
 
-/// The runtime was killed, so no hook told of the end, and nobody knows of the rules any more.
+/// The runtime was killed, so no hook reported the end, and no record names the rules any more.
 fn assert_no_rules_inherited_after(host: &Host, loss: impl FnOnce()) {
     let db = source(host, "db", "3306");
     let web = recipient(host, "web", "db");
     loss();
     web.kill();
     web.unplug();
-    assert!(!permissions(host).is_empty(), "nobody has been told");
+    assert!(!permissions(host).is_empty(), "no hook has run");
     let successor = host.container("successor").number(web.number()).hooks().build();
     successor.create().ok();
     assert_eq!(permissions(host), [""; 0], "and the successor has not run yet");
@@ -57,7 +57,7 @@ each_backend! {
         assert_no_rules_inherited_after(&host, || fs::write(record(&host, "web"), "{").expect("written"));
     }
 
-    /// What is none of a newcomer's business stays, for `gc` to remove.
+    /// Rules that do not concern a starting container stay, for `gc` to remove.
     fn rules_of_others_stay_when_records_are_lost(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");

@@ -97,7 +97,7 @@ each_backend! {
         let web = recipient(&host, "web", "db");
         web.kill();
         call(&host, "gc").ended(0);
-        assert_eq!(seats(&host), "", "the source is nobody's");
+        assert_eq!(seats(&host), "", "the source has no recipient");
         db.kill();
         call(&host, "gc").ended(0);
         host.assert_nothing_left();

@@ -1,4 +1,4 @@
-//! Other ways into a host than its bridge, and namespaces at their ends that nobody trusts.
+//! Other ways into a host than its bridge, and untrusted namespaces at their ends.
 
 use super::{container::Container, host::Host, netns::Netns};
 use std::{fs, net::IpAddr};
@@ -65,7 +65,7 @@ impl Host {
         .ok();
     }
 
-    /// Somebody on the second bridge.
+    /// A host on the second bridge.
     pub(crate) fn host_on_second_bridge(&self) -> Netns {
         let inside = Netns::create();
         let name = inside.name();
@@ -87,7 +87,7 @@ impl Host {
         inside
     }
 
-    /// Somebody beyond the host's `eth0`.
+    /// A host beyond the `eth0` of this host.
     pub(crate) fn host_outside(&self) -> Netns {
         let inside = Netns::create();
         self.lay_wire(UPLINK, &inside);

@@ -1,4 +1,4 @@
-//! Containers that die while nobody is there to say so.
+//! Containers that die without a poststop hook.
 
 use super::{Watch, is_known, is_well, soon};
 use crate::{
@@ -49,7 +49,7 @@ each_runtime! {
             watch.hears("STATUS=watched containers: 0");
         }
         host.assert_nothing_left();
-        // Of each end somebody has said so in time, or else it has done the same.
+        // Each end was reported by a hook, or the watch did the same.
         watch.sleeps(Duration::from_secs(1));
     }
 
@@ -74,7 +74,7 @@ each_runtime! {
 }
 
 each_backend! {
-    /// A flush brings everybody's rules back but theirs.
+    /// After a flush all rules are restored but those of the dead.
     fn f16_rules_of_the_dead_do_not_come_back(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");

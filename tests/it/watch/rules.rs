@@ -1,4 +1,4 @@
-//! Rules that somebody flushed.
+//! Rules that another program flushed.
 
 use super::{Watch, is_well, soon};
 use crate::{
@@ -61,7 +61,7 @@ each_backend! {
     }
 }
 
-/// The sets of ipset tell nobody; they are mended along with what does.
+/// The kernel reports no change of ipset's sets. They are repaired together with rules that it reports.
 #[test]
 fn sets_that_are_lost_with_the_rules_come_back() {
     let host = host_of(BackendName::Ipset, Runtime::Runc);

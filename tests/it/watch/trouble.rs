@@ -21,7 +21,7 @@ use std::{
 };
 
 each_backend! {
-    /// At any moment, and in the middle of mending.
+    /// Killed at any moment, also during a repair.
     fn killed_it_leaves_nothing_that_hurts(backend) {
         let host = host_of(backend, Runtime::Runc);
         let db = source(&host, "db", "3306");
@@ -48,7 +48,7 @@ fn f35_it_waits_for_a_lock_that_is_held() {
     let watch = Watch::begin(&host);
     watch.hears("STATUS=watched containers: 1");
     let file = File::open(host.state_dir().join("lock")).expect("there");
-    let lock = Flock::lock(file, FlockArg::LockExclusive).expect("nobody has it");
+    let lock = Flock::lock(file, FlockArg::LockExclusive).expect("free");
     db.kill();
     // An end goes through and leaves a note; the daemon has to come again.
     let mut poststop = host.oci_link(&["hook", "poststop"]);
@@ -197,7 +197,7 @@ fn a_state_directory_that_is_lost_is_made_anew() {
     wipe(&host);
     watch.hears("READY=1");
     watch.hears("STATUS=watched containers: 0");
-    assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT, "nobody knows whose rules they were");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT, "the owner of these rules is not known");
     let _ = call(&host, "watch").refused(7);
     let other = source(&host, "other", "3306");
     watch.hears("STATUS=watched containers: 1");

@@ -1,4 +1,4 @@
-//! Whoever signals the process that he started means the container.
+//! A signal to the wrapper's process is meant for the container.
 
 use super::both;
 use super::foreground::{Foreground, run};
