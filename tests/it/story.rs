@@ -98,4 +98,21 @@ each_runtime! {
         end(&{ let web = web.build(); web.run().ok(); web });
         assert_eq!(fs::read_to_string(host.path("log")).unwrap_or_default(), "");
     }
+
+    /// Ids that an engine drew at random are cut to 12 digits, as in `docker ps`. Ids that a user chose are not.
+    fn log_lines_have_short_ids(runtime) {
+        let host = Host::isolated(runtime);
+        let ids = ["0123456789abcdef".repeat(4), "a-name-of-more-than-12-bytes".to_owned()];
+        for (id, shown) in ids.iter().zip(["0123456789ab", &ids[1]]) {
+            let container = host.container(id).hooks().build();
+            container.run().ok();
+            let stopped = serde_json::json!({ "ociVersion": "1.0.2", "id": id, "status": "stopped" });
+            let begun = fs::read(host.path("log")).unwrap_or_default().len();
+            let mut poststop = host.oci_link(&["hook", "poststop"]);
+            host.feed(&mut poststop, stopped.to_string().as_bytes()).ok();
+            let expected = format!("{shown}: still runs: poststop is about an earlier container with this id");
+            assert_eq!(story(&host, begun), [expected]);
+            end(&container);
+        }
+    }
 }
