@@ -79,7 +79,11 @@ each_backend! {
         site.container("web", "oci-link", &json!({}), &json!({}), &v4.to_string());
         site.write("/etc/docker/daemon.json", "{\"runtimes\":{\"oci-link\":{\"path\":\"@BIN@/oci-link-runtime\"}}}");
         let fix = check(&host);
-        let gc = fix.strip_prefix("docker restart web && ").expect("two steps");
+        fix.strip_prefix("docker restart web && ").expect("two steps");
+        // The source first: it has no record either, so its recipient would find none.
+        site.container("db", "oci-link", &json!({}), &json!({}), &db.addresses()[0].to_string());
+        let fix = check(&host);
+        let gc = fix.strip_prefix("docker restart db web && ").expect("two steps");
         [&web, &db].into_iter().for_each(end);
         paste(&host, &site, gc);
         assert_well(&host, &site);
@@ -129,6 +133,25 @@ fn rules_in_front_are_named() {
     said.is("warning", "-A FORWARD -s 10.9.8.7/32 -j DROP");
     report.of("FORWARD, IPv6").is("ok", "first");
     paste(&host, &site, said.fix());
+    assert_well(&host, &site);
+
+    // As in front of the chain of Docker's users.
+    let user = [
+        "iptables -N DOCKER-USER",
+        "iptables -I FORWARD -j DOCKER-USER",
+        "iptables -I FORWARD -s 10.9.8.7 -j DROP",
+    ];
+    by_hand(&host, &user);
+    let report = doctor(&host, &site, 11);
+    let said = report.of("FORWARD, IPv4");
+    let fix = said.is("warning", "rules before DOCKER-USER").fix();
+    assert!(
+        fix.starts_with(
+            "iptables -D FORWARD -j DOCKER-USER && iptables -I FORWARD -j DOCKER-USER && "
+        ),
+        "{fix}"
+    );
+    paste(&host, &site, fix);
     assert_well(&host, &site);
 
     by_hand(&host, &["ip6tables -F FORWARD"]);
