@@ -23,6 +23,8 @@ if [ "${1-}" = --inside ]; then # TARGET…, in namespaces, with the root file s
     # Behind a proxy, its certificates are those that count.
     cp /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/
     mkdir -p root/oci-link root/.cargo/registry
+    # On the disk of this machine: tests mount overlays there, and the kernel takes no overlay as upper layer.
+    mount --bind "$work/tree" root/oci-link
     (cd "$here" && tar -c --exclude ./target --exclude ./.git .) | tar -x -C root/oci-link
     # Sources of dependencies that were fetched before need no network.
     if [ -d "${CARGO_HOME:-$HOME/.cargo}/registry" ]; then
@@ -43,7 +45,7 @@ play() {
     shift
     "$debian" "$suite" ca-certificates,make "$cache/$suite-make"
     work=$(mktemp -d /var/tmp/oci-link-fresh.XXXXXX)
-    mkdir "$work/upper" "$work/work" "$work/root"
+    mkdir "$work/upper" "$work/work" "$work/root" "$work/tree"
     status=0
     base=$cache/$suite-make work=$work root=$work/root \
         unshare --mount --pid --ipc --uts --fork --kill-child "$0" --inside "$@" || status=$?
