@@ -50,6 +50,18 @@ each_engine! {
         rig.assert_reaches("web", "database", 3306);
         assert!(!rig.reaches("web", "database", 9999), "another port");
     }
+
+    /// The start of the source could not be recorded: the lock was held, and its note is lost.
+    fn a_source_without_a_record_is_restarted(engine) on [docker_28] {
+        let rig = Rig::start(engine, With::Wrapper);
+        let web = rig.container("web").annotate("links", "db:database");
+        web.annotate("missing", "defer").run().ok();
+        rig.machine.sh("flock --close /run/oci-link/lock sleep 30 & echo $! >/root/holder; sleep 0.2").ok();
+        rig.container("db").run().ok();
+        rig.machine.sh("rm -r /run/oci-link/notes; kill $(cat /root/holder)").ok();
+        cure(&rig.machine, "link of web", "docker restart db");
+        rig.assert_reaches("web", "database", 3306);
+    }
 }
 
 /// A machine with systemd and oci-link.
@@ -125,4 +137,15 @@ fn a_missing_runtime_is_installed() {
     // apt asks whether it may install what runc recommends.
     machine.feed("sh", &["-c", "apt-get install runc"], b"y\n").ok();
     assert_eq!(look()["verdict"], "ok");
+
+    // The runtime of podman's own configuration.
+    write(&machine, "/etc/containers/containers.conf", b"[engine]\nruntime = \"runc\"\n");
+    machine.sh("oci-link configure podman").ok();
+    machine.sh("sed -i s/runc/crun/ /etc/containers/containers.conf").ok();
+    let look = || check(&machine, "unshare --net oci-link doctor", "podman's runtime");
+    let found = look().expect("a check");
+    let fix = "apt-get install crun && oci-link configure podman";
+    assert_eq!(found["fix"], fix, "{found}");
+    machine.feed("sh", &["-c", fix], b"y\n").ok();
+    assert_eq!(look().expect("a check")["verdict"], "ok");
 }
