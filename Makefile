@@ -39,7 +39,7 @@ SECONDS     ?= 60
 
 # Debian packages: what the demo, the tests and the benchmark run besides ourselves.
 DEMO_PACKAGES  := busybox-static iproute2 ipset iptables kmod runc
-TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun nftables procps strace
+TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun e2fsprogs nftables procps strace
 # What engines of users without root need; the Debian of the newest engines has them too, by sid.sh.
 ROOTLESS_PACKAGES := catatonit passt rootlesskit slirp4netns uidmap
 ENGINE_PACKAGES := $(TEST_PACKAGES) containerd containernetworking-plugins dbus debootstrap docker-compose \
