@@ -39,11 +39,11 @@ SECONDS     ?= 60
 
 # Debian packages: what the demo, the tests and the benchmark run besides ourselves.
 DEMO_PACKAGES  := busybox-static iproute2 ipset iptables kmod runc
-TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun nftables procps strace
+TEST_PACKAGES  := $(DEMO_PACKAGES) conntrack crun e2fsprogs nftables procps strace
 # What engines of users without root need; the Debian of the newest engines has them too, by sid.sh.
 ROOTLESS_PACKAGES := catatonit passt rootlesskit slirp4netns uidmap
-ENGINE_PACKAGES := $(TEST_PACKAGES) containerd containernetworking-plugins debootstrap docker-compose \
-    docker.io netavark podman python3-grpcio util-linux $(ROOTLESS_PACKAGES)
+ENGINE_PACKAGES := $(TEST_PACKAGES) containerd containernetworking-plugins dbus debootstrap docker-compose \
+    docker.io netavark podman python3-grpcio sudo systemd util-linux $(ROOTLESS_PACKAGES)
 BENCH_PACKAGES := crun debootstrap gcc iproute2 ipset iptables kmod libc6-dev nftables runc util-linux
 # The newest engines, a Debian of their own: tests/engines/machine.rs.
 SID            := /var/cache/oci-link-test/sid

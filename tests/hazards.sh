@@ -51,7 +51,7 @@ awk -F ' *[|] *' '
         }
         next
     }
-    # A row: number, what, what comes of it, tests.
+    # A row: number, hazard, result, tests.
     /^[|] [AFHI][0-9]+ / {
         ok = 0; bad = ""; where = ""
         count = split($5, words, "`")

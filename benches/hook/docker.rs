@@ -29,7 +29,7 @@ const IMAGE: &str = "mkdir -p /root/bare/bin && cp /bin/busybox /root/bare/bin &
     tar -C /root/bare -c . | docker import --change 'CMD [\"/bin/busybox\", \"sleep\", \"86400\"]' - bare";
 /// They run all the time; both links are to them.
 const SOURCES: [(&str, &str); 2] = [("one", "--expose 3306"), ("fifty", "--expose 3306-3355")];
-/// Who is started and killed, again and again: name and how it is made.
+/// The containers that are started and killed, again and again: name and options.
 const RECIPIENTS: [(&str, &str); 6] = [
     ("no link", ""),
     ("no link, our wrapper", "--runtime oci-link"),

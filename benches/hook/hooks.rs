@@ -73,7 +73,7 @@ impl<'a> Hooks<'a> {
         }
     }
 
-    /// Who is measured among so many others.
+    /// The containers that are measured among so many others.
     fn subjects(&'a self, others: usize) -> Vec<Subject<'a>> {
         let one = Wish { id: "web", links: "db", ports: 0 };
         let mut cases = vec![("", one, &self.crowd)];

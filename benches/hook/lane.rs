@@ -69,7 +69,7 @@ impl Lane {
             (receiver, TcpListener::bind((PONG, OPEN)).expect("TCP port is free"))
         });
         let sender = ping.enter(|| UdpSocket::bind((PING, 0)).expect("a UDP port is free"));
-        sender.connect((PONG, OPEN)).expect("UDP needs nobody's consent");
+        sender.connect((PONG, OPEN)).expect("UDP needs no handshake");
         let ours = ping.enter(|| TcpStream::connect((PONG, OPEN))).expect("connection is made");
         let (theirs, _) = listener.accept().expect("connection is accepted");
         Self {

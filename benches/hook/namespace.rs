@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-/// One of them, for as long as somebody has it.
+/// One of them, for as long as it is in use.
 #[derive(Clone)]
 pub(crate) struct Namespace(Arc<File>);
 

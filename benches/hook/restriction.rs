@@ -34,7 +34,7 @@ pub(crate) fn measure(place: &Place, report: &mut Report) {
         let taken = thread::scope(|scope| scope.spawn(|| restrict(&state, &hosts)).join());
         restricted.push_time(taken.expect("thread ends well"));
     }
-    report.section("Giving away what a hook needs no more", NOTHING, &nothing);
+    report.section("Dropping privileges", NOTHING, &nothing);
     let target = Target::at_most(LIMIT, restricted.median() / nothing.median(), "");
     report.row("capabilities, gains by exec, files", &restricted, Some(target));
 }

@@ -73,7 +73,7 @@ pub(crate) fn run(overrides: Overrides, arguments: &Hook, input: Result<Vec<u8>>
 
 fn log_stage(state: &Result<State>, stage: Stage) {
     if let Ok(state) = state {
-        log::debug!("{}: hook {stage:?}", state.id.short());
+        log::debug!("{}: hook {stage:?}", state.id.brief());
     }
 }
 
@@ -93,7 +93,7 @@ fn start(
         known.set(Some(Concern::of_record(&container.record)));
         lifecycle::start(&host, container, AfterHook::Exit)
     })?;
-    log::debug!("{}: hook {stage:?} done after {:.1?}", id.short(), begun.elapsed());
+    log::debug!("{}: hook {stage:?} done after {:.1?}", id.brief(), begun.elapsed());
     Ok(())
 }
 
@@ -103,7 +103,7 @@ fn stop(config: &Config, state: &State) -> Result<()> {
         lifecycle::stop(&Host::open(config.clone())?, id, AfterHook::Exit)
     })?;
     let stage = Stage::Poststop;
-    log::debug!("{}: hook {stage:?} done after {:.1?}", id.short(), begun.elapsed());
+    log::debug!("{}: hook {stage:?} done after {:.1?}", id.brief(), begun.elapsed());
     Ok(())
 }
 

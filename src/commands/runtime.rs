@@ -158,7 +158,11 @@ impl Wrapped {
                     let container = StartingContainer::read(&host, &state)?;
                     lifecycle::start(&host, container, AfterHook::Continue)
                 })?;
-                log::debug!("{}: start: links done after {:.1?}", state.id, begun.elapsed());
+                log::debug!(
+                    "{}: start: links done after {:.1?}",
+                    state.id.brief(),
+                    begun.elapsed()
+                );
                 Ok(())
             }
             Action::State(id) => {

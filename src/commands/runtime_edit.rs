@@ -5,6 +5,7 @@
 
 use crate::error::{Context, Kind, Result};
 use crate::host::Host;
+use crate::lifecycle::concern::brief;
 use crate::lifecycle::inject::{self, Hooks, NewContainer, Starts};
 use crate::lifecycle::one_run;
 use crate::model::ContainerId;
@@ -69,7 +70,7 @@ fn edited(
 fn tolerate(replaced: Result<()>, creation: &Creation, config: &Followed) -> Result<()> {
     match replaced {
         Err(error) if !declares_links(&config.bytes) => {
-            let id = creation.id.to_string_lossy().escape_debug().to_string();
+            let id = brief(&creation.id.to_string_lossy());
             log::warn!("{id}: no container can be linked to it: {error}");
             Ok(())
         }

@@ -44,7 +44,7 @@ pub(super) fn edited(
     let saved = SavedSignals::for_acting().ok()?;
     let copied = copy(execution, &known, home().as_deref());
     if let Err(error) = &copied {
-        log::warn!("{id}: exec starts a process without link variables: {error}");
+        log::warn!("{}: exec starts a process without link variables: {error}", id.brief());
     }
     saved.restore();
     copied.ok().flatten()

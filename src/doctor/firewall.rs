@@ -132,7 +132,8 @@ fn jump(context: &HostContext, table: &Table) -> Option<Check> {
         return Some(Check::ok(&subject, why));
     }
     let order = (probe::in_front(lines), probe::has_docker_user(lines));
-    let check = judge(&subject, (order.0.as_deref(), order.1), &context.call("sync"));
+    let order = (order.0.as_deref(), order.1);
+    let check = judge(table.family, &subject, order, &context.call("sync"));
     Some(with_user(check, probe::rules_of_user(lines)))
 }
 
@@ -146,7 +147,12 @@ fn with_user(check: Check, rules: usize) -> Check {
 }
 
 /// Judges the rules `in_front` of the jump to our chain. `has_user`: FORWARD jumps to DOCKER-USER.
-fn judge(subject: &str, (in_front, has_user): (Option<&[&str]>, bool), fix: &str) -> Check {
+fn judge(
+    family: Family,
+    subject: &str,
+    (in_front, has_user): (Option<&[&str]>, bool),
+    fix: &str,
+) -> Check {
     const USER: &str = "-A FORWARD -j DOCKER-USER";
     match in_front {
         None => Check::fault(
@@ -164,7 +170,11 @@ fn judge(subject: &str, (in_front, has_user): (Option<&[&str]>, bool), fix: &str
         }
         Some([first, .., last]) if *last == USER => {
             let cause = format!("rules before DOCKER-USER, which decide before links: {first}");
-            Check::warning(subject, cause, format!("systemctl restart docker && {fix}"))
+            // A restarted dockerd may put its other chains before DOCKER-USER again.
+            let tool = if family == Family::V4 { "iptables" } else { "ip6tables" };
+            let [remove, insert] =
+                ["-D", "-I"].map(|how| format!("{tool} {how} FORWARD -j DOCKER-USER"));
+            Check::warning(subject, cause, format!("{remove} && {insert} && {fix}"))
         }
         Some([first, rest @ ..]) => {
             let more =
@@ -189,7 +199,8 @@ mod tests {
 
     #[test]
     fn the_first_rule_in_front_is_named() {
-        let judge = |subject, in_front, fix| super::judge(subject, (in_front, false), fix);
+        let judge =
+            |subject, in_front, fix| super::judge(Family::V4, subject, (in_front, false), fix);
         let check = judge("s", Some(&["-A FORWARD -j DOCKER", "x"]), "m");
         assert!(check.detail.ends_with("first: -A FORWARD -j DOCKER and 1 more"), "{check:?}");
         assert_eq!(judge("s", Some(&[]), "m").verdict, Verdict::Ok);
@@ -199,7 +210,7 @@ mod tests {
     #[test]
     fn the_administrators_chain_of_docker_comes_first() {
         const USER: &str = "-A FORWARD -j DOCKER-USER";
-        let judge = |rules: &[&str]| judge("s", (Some(rules), true), "m").verdict;
+        let judge = |rules: &[&str]| judge(Family::V6, "s", (Some(rules), true), "m").verdict;
         assert_eq!(judge(&[USER]), Verdict::Ok);
         assert_eq!(judge(&[]), Verdict::Warning);
         assert_eq!(judge(&["x", USER]), Verdict::Warning);

@@ -34,10 +34,7 @@ pub(crate) fn examine(
             let cause = format!("{error}; containers without links start, but are not recorded");
             (None, vec![Check::fault(SUBJECT, cause, fix(path, overrides))])
         }
-        Ok(None) => {
-            let detail = format!("{}: created when the first container starts", shown(path));
-            (None, vec![Check::ok(SUBJECT, detail)])
-        }
+        Ok(None) => (None, vec![absent(path)]),
         Ok(Some((directory, mode))) if mode != wanted => {
             // A directory that is closed to all others is safe to read.
             let is_read = mode == PRIVATE;
@@ -58,6 +55,22 @@ pub(crate) fn examine(
             (Some(Rc::new(directory)), checks)
         }
     }
+}
+
+/// The check of a directory that does not exist. The first start creates it, but nothing above that of a user.
+fn absent(path: &Path) -> Check {
+    let above = path.parent().filter(|above| !above.exists());
+    if let (Some(above), Some(uid)) = (above, user_of(path)) {
+        let cause = format!("{} is missing: containers of user {uid} get no links", shown(above));
+        // The command makes /run/user/UID, now and at each boot.
+        return Check::fault(SUBJECT, cause, format!("sudo loginctl enable-linger {uid}"));
+    }
+    Check::ok(SUBJECT, format!("{}: created when the first container starts", shown(path)))
+}
+
+/// The user to which `path` belongs as the usual state directory. `None` for root's and for others.
+fn user_of(path: &Path) -> Option<u32> {
+    whose().uid().filter(|_| path == whose().state_dir())
 }
 
 fn contents(path: &Path, directory: &Directory, overrides: &Overrides) -> Vec<Check> {
@@ -107,9 +120,8 @@ fn room(path: &Path, overrides: &Overrides, room: Room) -> Vec<Check> {
 /// The fix for the first directory on the path that is not valid.
 fn fix(path: &Path, overrides: &Overrides) -> Fix {
     let usual = whose().state_dir();
-    if let Some(uid) = whose().uid().filter(|_| path == usual) {
-        // The command makes /run/user/UID.
-        return format!("sudo loginctl enable-linger {uid}").into();
+    if let Some(uid) = user_of(path) {
+        return advice(format!("remove it, or give it to user {uid} alone; a start creates it"));
     }
     let mut all: Vec<&Path> = path.ancestors().collect();
     all.reverse();

@@ -35,7 +35,7 @@ impl EngineFiles for Crio {
                 .inspect_err(|error| {
                     log::warn!(
                         "{}: cannot read the exposed ports from the files of CRI-O: {error}",
-                        clues.id
+                        clues.id.brief()
                     );
                 })
                 .ok()

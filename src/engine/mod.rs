@@ -125,7 +125,7 @@ pub(crate) fn describe(clues: &Clues<'_>) -> Facts {
     let facts = engine.facts(clues).unwrap_or_else(|error| {
         log::warn!(
             "{}: cannot read name, ports and environment from the files of {}: {error}",
-            clues.id,
+            clues.id.brief(),
             engine.name()
         );
         Facts::default()
@@ -146,7 +146,10 @@ pub(crate) fn recorded_links(clues: &Clues<'_>, wanted: TakesOver) -> Vec<Record
     }
     let read = engine_of(clues).map(|engine| engine.links(clues, wanted));
     read.unwrap_or_else(|| Ok(Vec::new())).unwrap_or_else(|error| {
-        log::warn!("{}: the links that its engine has recorded are left out: {error}", clues.id);
+        log::warn!(
+            "{}: the links that its engine has recorded are left out: {error}",
+            clues.id.brief()
+        );
         Vec::new()
     })
 }

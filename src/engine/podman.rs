@@ -40,7 +40,7 @@ impl EngineFiles for Podman {
             Err(error) => {
                 log::warn!(
                     "{}: cannot read the exposed ports from podman's storage: {error}",
-                    clues.id
+                    clues.id.brief()
                 );
                 (None, None)
             }

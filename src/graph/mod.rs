@@ -139,7 +139,7 @@ impl Graph {
                 let source = standing.or_else(|| known.meant_place(record, link_state));
                 let source = source.unwrap_or_else(|| {
                     let name = link_state.link.source.as_str();
-                    *awaited.entry(name).or_insert_with(|| graph.await_somebody(name))
+                    *awaited.entry(name).or_insert_with(|| graph.add_waiting(name))
                 });
                 graph.edges.push(Edge {
                     recipient,
@@ -155,7 +155,7 @@ impl Graph {
         graph
     }
 
-    fn await_somebody(&mut self, name: &str) -> usize {
+    fn add_waiting(&mut self, name: &str) -> usize {
         self.nodes.push(Node {
             name: name.to_owned(),
             addresses: Vec::new(),

@@ -17,7 +17,7 @@ const ONE_BY_ONE: Duration = Duration::from_secs(5);
 /// The first pause between two readings of the engine's files. Each pause is twice the last.
 const REREAD: Duration = Duration::from_secs(1);
 
-/// Whose sources are looked for.
+/// The recipient whose sources are looked for.
 pub(crate) struct Search<'a> {
     pub(crate) host: &'a Host,
     /// The recipient. Without its id the engine's files are not asked.

@@ -61,7 +61,10 @@ impl<'h> Look<'h> {
         let cookie = record.instance.netns;
         if !self.seen.contains_key(&cookie) {
             let Some(left) = self.left.checked_sub(1) else {
-                log::debug!("{}: its addresses are not read again: too many at once", record.id);
+                log::debug!(
+                    "{}: its addresses are not read again: too many at once",
+                    record.id.brief()
+                );
                 return None;
             };
             self.left = left;
@@ -72,10 +75,16 @@ impl<'h> Look<'h> {
                     self.seen.insert(cookie, Some((now, fingerprint)));
                 }
                 Ok(Now::Elsewhere) => {
-                    log::debug!("{}: is in another network namespace than recorded", record.id);
+                    log::debug!(
+                        "{}: is in another network namespace than recorded",
+                        record.id.brief()
+                    );
                 }
                 Err(error) => {
-                    log::debug!("{}: its addresses cannot be read again: {error}", record.id);
+                    log::debug!(
+                        "{}: its addresses cannot be read again: {error}",
+                        record.id.brief()
+                    );
                 }
             }
         }
@@ -99,7 +108,7 @@ pub(crate) fn follow(host: &Locked<'_>, record: &Record, look: &mut Look<'_>) ->
         finish(host, vec![record.clone()], ips)?;
     }
     let Some(now) = moved else { return Ok(!record.former.is_empty()) };
-    log::info!("{}: its addresses have changed: its links follow", record.id);
+    log::info!("{}: its addresses have changed: its links follow", record.id.brief());
     let ips = record.network.addresses().iter().chain(&now.0).map(Address::ip).collect();
     let members = correct(host, record, &now)?;
     finish(host, members, ips)?;
@@ -122,7 +131,10 @@ fn correct(host: &Locked<'_>, record: &Record, seen: &Seen) -> Result<Vec<Record
         member.fingerprint = *fingerprint;
         put(host, member)?;
         if let Err(error) = isolating::restore(host, member) {
-            log::error!("{}: its isolation did not follow; run oci-link sync: {error}", member.id);
+            log::error!(
+                "{}: its isolation did not follow; run oci-link sync: {error}",
+                member.id.brief()
+            );
         }
     }
     Ok(members)
@@ -250,7 +262,7 @@ pub(crate) fn look_at(host: &Host, ids: &[ContainerId]) -> Looked {
                 looked.moved.extend(moved.map(|seen| (record.id, seen.0)));
             }
             Ok(_) => {}
-            Err(error) => log::debug!("{id}: its addresses are not read: {error}"),
+            Err(error) => log::debug!("{}: its addresses are not read: {error}", id.brief()),
         }
     }
     looked

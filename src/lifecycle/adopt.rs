@@ -103,7 +103,7 @@ pub(crate) fn look(
         match news_of(host, container) {
             Ok(news) => found.extend(news),
             Err(error) => {
-                log::debug!("{id}: is not what Docker's files say: {error}");
+                log::debug!("{}: is not what Docker's files say: {error}", id.brief());
                 if let Some(seen) = &mut seen {
                     seen.forget(&id);
                 }
@@ -160,7 +160,7 @@ pub(crate) fn record_all(host: &Host, news: &[Record]) -> bool {
     }
     for record in new {
         if let Err(error) = add(&locked, record) {
-            log::warn!("{}: runs, but cannot be recorded: {error}", record.id);
+            log::warn!("{}: runs, but cannot be recorded: {error}", record.id.brief());
             is_done = false;
         }
     }

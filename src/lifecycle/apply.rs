@@ -47,7 +47,7 @@ pub(crate) fn write_pending(effects: Effects<'_>, plan: &Plan) -> Result<Option<
     match effects.store.commit(effects.lock, &Change::Put(&pending), plan.before.revision)? {
         Commit::Conflict => Ok(None),
         Commit::Done(revision) => {
-            log::debug!("{}: record written: pending", pending.id);
+            log::debug!("{}: record written: pending", pending.id.brief());
             Ok(Some(revision))
         }
     }
@@ -56,7 +56,7 @@ pub(crate) fn write_pending(effects: Effects<'_>, plan: &Plan) -> Result<Option<
 /// The last part of a plan: writes its record.
 pub(crate) fn conclude(effects: Effects<'_>, record: &Record, revision: u64) -> Result<Commit> {
     let done = effects.store.commit(effects.lock, &Change::Put(record), revision)?;
-    log::debug!("{}: record written: ready", record.id);
+    log::debug!("{}: record written: ready", record.id.brief());
     Ok(done)
 }
 
@@ -94,7 +94,10 @@ pub(crate) fn change_rules(
         if let (Some(plan), true) = (plans.get(*at), outcome.is_ok()) {
             let (id, name, now) = (&plan.record.id, plan.record.backend, plan.record.flows.len());
             let before = plan.before.flows.len();
-            log::debug!("{id}: rules of {name} made: {now} flows permitted, {before} before");
+            log::debug!(
+                "{}: rules of {name} made: {now} flows permitted, {before} before",
+                id.brief()
+            );
         }
         outcomes[*at] = outcome;
     }
@@ -128,7 +131,7 @@ pub(crate) fn write_hosts(
         (None, None) => [hosts::preamble(true), block.to_owned()].concat().into_bytes(),
     };
     file.edit(edited).map_err(Error::in_hosts_file)?;
-    log::debug!("{}: hosts file written", plan.record.id);
+    log::debug!("{}: hosts file written", plan.record.id.brief());
     Ok(())
 }
 
@@ -227,7 +230,7 @@ pub(crate) fn rollback_rest(
         let shared = shared_hosts_blocks(effects.store, record);
         let restored = shared.and_then(|shared| restore_hosts(effects, edit, &shared));
         match restored.map_err(Error::in_hosts_file) {
-            Ok(()) => log::debug!("{}: hosts file restored", record.id),
+            Ok(()) => log::debug!("{}: hosts file restored", record.id.brief()),
             // What the container made of it must not keep the container from being deleted.
             Err(error) if error.cause == Cause::RefusedFile => log::warn!("left as it is: {error}"),
             failed => failures.note(failed),
@@ -243,7 +246,7 @@ pub(crate) fn rollback_rest(
     }
     match effects.store.commit(effects.lock, &Change::Remove(record), record.revision)? {
         Commit::Done(_) => {
-            log::debug!("{}: record removed", record.id);
+            log::debug!("{}: record removed", record.id.brief());
             Ok(())
         }
         Commit::Conflict => {
@@ -266,7 +269,7 @@ pub(crate) fn remove_rules(effects: Effects<'_>, record: &Record) -> Result<()> 
         Phase::Pending => effects.firewall.remove_owner(owner),
     };
     if removed.is_ok() && !before.is_empty() {
-        log::debug!("{}: rules of {} removed", record.id, effects.firewall.name());
+        log::debug!("{}: rules of {} removed", record.id.brief(), effects.firewall.name());
     }
     let mut failures = Failures::default();
     for outcome in [removed, untie(effects, record), isolating::end(effects, record)] {

@@ -5,7 +5,7 @@
 //! starts, and every container ends, whatever fails here: the failure is logged.
 
 use crate::error::{Error, Kind, Result};
-use crate::model::Record;
+use crate::model::{ContainerId, Record};
 use crate::oci::annotations::declares_links;
 use crate::sys::file;
 use crate::sys::process::is_confined;
@@ -55,7 +55,7 @@ impl Concern {
                     Some(_) => log::Level::Debug,
                     None => log::Level::Warn,
                 };
-                let name = name.escape_debug();
+                let name = brief(name);
                 log::log!(
                     level,
                     "{name}: starts, but is not recorded; run oci-link doctor: {failed}"
@@ -78,8 +78,13 @@ fn needs(failed: &Error) -> Option<String> {
     }
 }
 
+/// The id of a container in a log line, also one that is not valid.
+pub(crate) fn brief(id: &str) -> String {
+    ContainerId::new(id).map_or_else(|_| id.escape_debug().to_string(), |id| id.brief())
+}
+
 /// Settles a failure of our part of an end. `name` is the container in the log line.
 pub(crate) fn settle_end(name: &str, failed: &Error) {
-    let name = name.escape_debug();
+    let name = brief(name);
     log::error!("{name}: its links could not be removed; run oci-link gc: {failed}");
 }

@@ -45,7 +45,7 @@ pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<Settled> {
         let holders = match host.store.holders_of(address.ip()) {
             // The other container may run: only a newer oci-link knows.
             Err(error) if error.cause == Cause::NewerRecord && !container.needs_links() => {
-                log::error!("{}: {}: {error}", container.id, what());
+                log::error!("{}: {}: {error}", container.id.brief(), what());
                 continue;
             }
             holders => holders.context(Kind::State, what)?,
@@ -64,15 +64,15 @@ pub(super) fn settle(host: &Locked<'_>, container: &Record) -> Result<Settled> {
                 Ok(true) => settle_with(host, container, &holder, (&mut look, &mut done)),
                 // Unknown is not dead.
                 Err(error) => {
-                    log::warn!("{}: taken as running: {error}", holder.id);
+                    log::warn!("{}: taken as running: {error}", holder.id.brief());
                     settle_with(host, container, &holder, (&mut look, &mut done))
                 }
             };
             match settled {
                 Err(error) if !container.needs_links() => log::error!(
                     "{}: rules of {} may name its address; run oci-link sync: {error}",
-                    container.id,
-                    holder.id
+                    container.id.brief(),
+                    holder.id.brief()
                 ),
                 settled => settled?,
             }
@@ -98,7 +98,10 @@ fn limit(container: &Record, done: &mut Settled) {
     done.are_more = named.len() > MOST;
     if done.are_more {
         let (id, left) = (&container.id, named.len() - MOST);
-        log::warn!("{id}: rules of {left} containers name its address: they are removed later");
+        log::warn!(
+            "{}: rules of {left} containers name its address: they are removed later",
+            id.brief()
+        );
     }
     named.extend(others);
     named.truncate(MOST);
@@ -146,8 +149,8 @@ fn settle_with(
         log::warn!(
             "address {}: container {} has it too: the links of {} no longer use it",
             theirs.ip(),
-            container.id,
-            holder.id
+            container.id.brief(),
+            holder.id.brief()
         );
     }
     done.neighbours.extend(recipients_of(host.store.as_ref(), holder)?);

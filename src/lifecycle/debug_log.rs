@@ -2,7 +2,7 @@
 //! enabled.
 
 use crate::link::{Candidate, Plan};
-use crate::model::{Flow, HostName, HostsEdit, HostsPlace, Network, Record};
+use crate::model::{ContainerId, Flow, HostName, HostsEdit, HostsPlace, Network, Record};
 use crate::sys::file::shown;
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
@@ -12,7 +12,7 @@ const NAMED: usize = 6;
 
 /// Logs what was read of a starting container. `engine` is the engine that created it.
 pub(crate) fn started(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
-    let id = me.id.short();
+    let id = me.id.brief();
     let bundle = me.bundle.as_deref().unwrap_or(Path::new(""));
     let links = All(&me.links, |link_state, f| {
         write!(f, "{}:{}", link_state.link.source, link_state.link.alias)
@@ -50,9 +50,9 @@ pub(crate) fn started(me: &Record, engine: &str, hosts: Option<&HostsPlace>) {
 /// Logs the backend, once the host lock is held. `choice` is the reason for the backend.
 pub(crate) fn backend(me: &Record, choice: &impl Display) {
     if me.links.is_empty() {
-        log::debug!("{}: has the lock", me.id.short());
+        log::debug!("{}: has the lock", me.id.brief());
     } else {
-        log::debug!("{}: has the lock; rules by {}, {choice}", me.id.short(), me.backend);
+        log::debug!("{}: has the lock; rules by {}, {choice}", me.id.brief(), me.backend);
     }
 }
 
@@ -66,8 +66,8 @@ pub(crate) fn candidates(me: &Record, candidates: &[Candidate]) {
         write!(f, "{} is ", link_state.link.source)?;
         match candidate {
             Candidate::Running(source) => match source.network.addresses().first() {
-                Some(address) => write!(f, "{} at {}", source.id.short(), address.ip()),
-                None => write!(f, "{} without an address", source.id.short()),
+                Some(address) => write!(f, "{} at {}", source.id.brief(), address.ip()),
+                None => write!(f, "{} without an address", source.id.brief()),
             },
             Candidate::Stopped(name) => write!(f, "{name}, which does not run"),
             Candidate::Ambiguous => f.write_str("the beginning of several ids"),
@@ -78,7 +78,7 @@ pub(crate) fn candidates(me: &Record, candidates: &[Candidate]) {
                 let ips = there.record.network.addresses();
                 let ip = ips.first().map_or_else(String::new, |it| format!(" at {}", it.ip()));
                 let host = there.record.host.as_ref().map_or("", HostName::as_str);
-                write!(f, "{} on host {host}{ip}", there.record.id.short())
+                write!(f, "{} on host {host}{ip}", there.record.id.brief())
             }
             Candidate::NotThere(why) => write!(f, "not there: {why}"),
             Candidate::Missing => f.write_str("unknown"),
@@ -87,7 +87,7 @@ pub(crate) fn candidates(me: &Record, candidates: &[Candidate]) {
             Candidate::Itself => f.write_str("itself"),
         }
     });
-    log::debug!("{}: found: {found}", me.id.short());
+    log::debug!("{}: found: {found}", me.id.brief());
 }
 
 /// Logs what the plan changes.
@@ -98,13 +98,13 @@ pub(crate) fn planned(plan: &Plan) {
     let flows = All(&plan.record.flows, |flow: &Flow, f| write!(f, "{flow}"));
     let block = plan.record.hosts.as_ref().map_or("", |edit: &HostsEdit| &edit.block);
     let hosts = || block.lines().filter(|line| line.contains('\t')).count();
-    log::debug!("{}: planned: {} lines of hosts; flows {flows}", plan.record.id.short(), hosts());
+    log::debug!("{}: planned: {} lines of hosts; flows {flows}", plan.record.id.brief(), hosts());
 }
 
 /// Logs the recipients of a container that starts or ends.
-pub(crate) fn recipients(id: &impl Display, recipients: &[Record]) {
+pub(crate) fn recipients(id: &ContainerId, recipients: &[Record]) {
     let names = All(recipients, |record, f| write!(f, "{}", record.name));
-    log::debug!("{id}: linked to it: {names}");
+    log::debug!("{}: linked to it: {names}", id.brief());
 }
 
 /// A list that is formatted when it is printed.

@@ -37,7 +37,10 @@ pub(crate) fn choose(
     };
     let (links, notes) = taken_over(recorded, owner, resolve);
     for note in notes {
-        log::warn!("{}: left out of the links that its engine has recorded: {note}", owner.id);
+        log::warn!(
+            "{}: left out of the links that its engine has recorded: {note}",
+            owner.id.brief()
+        );
     }
     links
 }

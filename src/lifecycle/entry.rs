@@ -49,11 +49,14 @@ pub(crate) fn start(host: &Host, container: StartingContainer, after: AfterHook)
     let _programs = (!record.needs_us()).then(|| Allowance::begin(allowance::UNLINKED));
     match lock_and_start(host, container, after) {
         Err(error) if error.cause == Cause::LockHeld && !record.needs_us() => {
-            log::info!("{}: recorded later: {error}", record.id);
+            log::info!("{}: recorded later: {error}", record.id.brief());
             leave(host, &Note::started(&record))
         }
         Err(error) if is_later_stage(host, &record) => {
-            log::error!("{}: its links stand as they were; run oci-link sync: {error}", record.id);
+            log::error!(
+                "{}: its links stand as they were; run oci-link sync: {error}",
+                record.id.brief()
+            );
             Ok(())
         }
         done => done,
@@ -189,7 +192,7 @@ fn end_with(
             stopped
         }
         Err(error) if error.cause == Cause::LockHeld => {
-            log::info!("{id}: its links are removed later: {error}");
+            log::info!("{}: its links are removed later: {error}", id.brief());
             leave(host, &Note::ended(id, host.boot))
         }
         Err(error) => Err(error),

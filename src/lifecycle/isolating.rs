@@ -163,11 +163,14 @@ fn now(record: &Record) -> Option<Vec<BridgePort>> {
         Ok(Ok(ports)) => Some(ports),
         Ok(Err(name)) => {
             let name = name.escape_debug();
-            log::error!("{}: its interface {name} leads to no bridge: not isolated", record.id);
+            log::error!(
+                "{}: its interface {name} leads to no bridge: not isolated",
+                record.id.brief()
+            );
             None
         }
         Err(error) => {
-            log::debug!("{}: its bridge ports cannot be read again: {error}", record.id);
+            log::debug!("{}: its bridge ports cannot be read again: {error}", record.id.brief());
             None
         }
     }

@@ -101,7 +101,7 @@ impl<'a> Files<'a> {
         let containers = self.containers?;
         let read = self.read.entry(id.as_str().to_owned()).or_insert_with(|| {
             let networks = Networks::of(containers, id.as_str());
-            networks.inspect_err(|error| log::debug!("{id}: its networks: {error}")).ok()
+            networks.inspect_err(|error| log::debug!("{}: its networks: {error}", id.brief())).ok()
         });
         read.as_ref()
     }

@@ -89,7 +89,7 @@ pub(crate) fn candidates(
     links.iter().map(|link_state| search.candidate(link_state)).collect()
 }
 
-/// Whose links are resolved, and where.
+/// The recipient whose links are resolved, and the store.
 struct Search<'a> {
     store: &'a dyn Store,
     boot: u128,

@@ -115,7 +115,7 @@ fn work_off_one(host: &Locked<'_>, note: &Note) -> Result<()> {
         Event::Adopted => Ok(()),
         Event::Started { pid, started, bundle, .. } => {
             if start_time(*pid)? != Some(*started) {
-                log::debug!("{id}: ended before its start was recorded");
+                log::debug!("{}: ended before its start was recorded", id.brief());
                 return Ok(());
             }
             let state = State {

@@ -23,7 +23,7 @@ pub(crate) fn withdraw(host: &Locked<'_>, record: &Record) {
         return;
     }
     if let Err(error) = offers::remove(host.directory(), host.lock(), record) {
-        log::error!("{}: other hosts are not told of its end: {error}", record.id);
+        log::error!("{}: other hosts are not told of its end: {error}", record.id.brief());
     }
 }
 

@@ -62,6 +62,6 @@ pub(super) fn plan_again(
 /// Logs a failure to update another container; the current operation continues.
 pub(crate) fn log_failure(recipient: &Record, result: Result<()>) {
     if let Err(error) = result {
-        log::error!("links of {}: {error}", recipient.id);
+        log::error!("links of {}: {error}", recipient.id.brief());
     }
 }

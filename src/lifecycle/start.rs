@@ -108,14 +108,17 @@ pub(crate) fn start_locked(
         }
     };
     if let Some(Err(error)) = displacing.map(|record| displaced::displace(host, &record)) {
-        log::error!("{id}: links of other hosts name its address; run oci-link sync: {error}");
+        log::error!(
+            "{}: links of other hosts name its address; run oci-link sync: {error}",
+            id.brief()
+        );
     }
     // An earlier stage may have linked recipients to a container that does not start.
     replan_recipients(host, &recipients);
     replan_recipients(host, &neighbours);
     replan_recipients(host, &sharers);
     if let Some(Err(error)) = note.map(|note| host.notes().leave(&note)) {
-        log::error!("{id}: no note for sync: {error}");
+        log::error!("{}: no note for sync: {error}", id.brief());
     }
     undone
 }
@@ -125,7 +128,10 @@ pub(crate) fn start_locked(
 fn sharers(host: &Locked<'_>, record: &Record) -> Vec<Record> {
     hosts_sharers(host.store.as_ref(), record).unwrap_or_else(|error| {
         let id = &record.id;
-        log::error!("{id}: the hosts file of its pod is not repaired; run oci-link sync: {error}");
+        log::error!(
+            "{}: the hosts file of its pod is not repaired; run oci-link sync: {error}",
+            id.brief()
+        );
         Vec::new()
     })
 }
@@ -147,7 +153,7 @@ fn follow_own_sources(host: &Locked<'_>, record: &Record) -> Result<bool> {
     let mut look = Look::quick(host, MAX_LINKS);
     match follow_sources(host, Requester::of(record), &record.links, &mut look) {
         Err(error) if !record.needs_links() => {
-            log::warn!("{}: addresses of its sources: {error}", record.id);
+            log::warn!("{}: addresses of its sources: {error}", record.id.brief());
             Ok(false)
         }
         followed => followed,
@@ -218,7 +224,10 @@ fn replan_recipients(host: &Locked<'_>, recipients: &[Record]) {
 fn living_recipients(host: &Locked<'_>, container: &Record) -> Vec<Record> {
     let mut recipients = recipients_of(host.store.as_ref(), container).unwrap_or_else(|error| {
         let id = &container.id;
-        log::error!("{id}: its recipients could not be updated; run oci-link sync: {error}");
+        log::error!(
+            "{}: its recipients could not be updated; run oci-link sync: {error}",
+            id.brief()
+        );
         Vec::new()
     });
     recipients.retain(|recipient| match is_running(recipient, host.boot) {

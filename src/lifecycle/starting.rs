@@ -169,7 +169,10 @@ fn open_hosts(
     match hosts_file(spec, &host.config.state_dir) {
         Err(error) if links.iter().all(|it| it.declared_by.is_engine()) => {
             let id = &state.id;
-            log::warn!("{id}: the links of its engine have no lines in its hosts file: {error}");
+            log::warn!(
+                "{}: the links of its engine have no lines in its hosts file: {error}",
+                id.brief()
+            );
             Ok(None)
         }
         opened => opened.map(Some),

@@ -20,7 +20,7 @@ use crate::store::hosts_sharers;
 pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook) -> Result<()> {
     let records = host.store.namesakes(id)?;
     if records.is_empty() {
-        log::debug!("{id}: has no record: nothing to do");
+        log::debug!("{}: has no record: nothing to do", id.brief());
         return Ok(());
     }
     // Before privileges are dropped: another network namespace may have to be entered.
@@ -36,7 +36,10 @@ pub(crate) fn stop_locked(host: &Locked<'_>, id: &ContainerId, after: AfterHook)
         }
     }
     if running == records.len() {
-        log::warn!("{id}: still runs: poststop is about an earlier container with this id");
+        log::warn!(
+            "{}: still runs: poststop is about an earlier container with this id",
+            id.brief()
+        );
         return Ok(());
     }
     if after == AfterHook::Exit {
@@ -119,7 +122,7 @@ pub(super) fn remove_with(
     }
     // The file may have lost their blocks, or needs a line that was in the one that is gone.
     if let Err(error) = replan_all(host, &sharers).into_result() {
-        log::error!("{}: hosts file of its pod: {error}", record.id);
+        log::error!("{}: hosts file of its pod: {error}", record.id.brief());
     }
     Ok(())
 }
@@ -131,7 +134,7 @@ fn sharers(host: &Locked<'_>, record: &Record) -> Vec<Record> {
         return Vec::new();
     }
     hosts_sharers(host.store.as_ref(), record).unwrap_or_else(|error| {
-        log::error!("{}: hosts file of its pod; run oci-link sync: {error}", record.id);
+        log::error!("{}: hosts file of its pod; run oci-link sync: {error}", record.id.brief());
         Vec::new()
     })
 }

@@ -60,6 +60,11 @@ impl ContainerId {
         escape(&self.text.chars().take(12).collect::<String>())
     }
 
+    /// Returns the id for a log line: Docker's short form of an id that an engine drew, else the whole id.
+    pub(crate) fn brief(&self) -> String {
+        if self.is_engine_id() { self.short() } else { self.to_string() }
+    }
+
     /// Returns the id of the namesake that runs as `instance`.
     #[must_use]
     pub(crate) fn namesake(&self, instance: &Instance) -> Self {
@@ -268,7 +273,12 @@ mod tests {
     #[test]
     fn what_is_shown_is_one_harmless_line() {
         for text in odd() {
-            for shown in [id(&text).to_string(), id(&text).short(), id(&text).display_name()] {
+            for shown in [
+                id(&text).to_string(),
+                id(&text).brief(),
+                id(&text).short(),
+                id(&text).display_name(),
+            ] {
                 let harmless = shown.chars().all(|c| c.is_ascii_graphic() || c == ' ');
                 assert!(harmless && !shown.is_empty(), "{shown:?}");
             }
@@ -276,8 +286,11 @@ mod tests {
         assert_eq!(id("a\nb").to_string(), r"a\nb");
         assert_eq!(id("db").short(), "db");
         assert_eq!(id("0123456789abcdef").short(), "0123456789ab");
+        assert_eq!(id("0123456789abcdef").brief(), "0123456789abcdef", "chosen by a user");
+        assert_eq!(id(&"0123456789abcdef".repeat(4)).brief(), "0123456789ab");
         let namesake = id("db").namesake(&instance(1, 2));
         assert!(namesake.to_string().starts_with("db~"), "{namesake}");
+        assert_eq!(namesake.brief(), namesake.to_string());
         assert_eq!(namesake.as_str(), "db");
         assert_eq!(namesake, id("db").namesake(&instance(1, 2)), "always the same");
     }

@@ -93,7 +93,8 @@ impl Containers {
             Err(error) => {
                 let failed = over.failed.saturating_add(1);
                 log::error!(
-                    "{id}: the container ended, and its links could not be removed: {error}"
+                    "{}: the container ended, and its links could not be removed: {error}",
+                    id.brief()
                 );
                 self.over.insert(id, Over { due: now + pause_after(failed), failed });
             }
@@ -131,7 +132,7 @@ impl Containers {
 
     fn log_unknown(&mut self, id: &ContainerId, error: &crate::error::Error) {
         if self.strange.insert(id.clone()) {
-            log::error!("{id}: the end of this container will not be noticed: {error}");
+            log::error!("{}: the end of this container will not be noticed: {error}", id.brief());
         }
     }
 }

@@ -11,9 +11,9 @@ use std::{
     process::{Child, Command},
 };
 
-/// What the hosts files hold before anybody is linked.
+/// The content of the hosts files before any link.
 pub(crate) const HOSTS: &str = "127.0.0.1\tlocalhost\n";
-/// What somebody appends while the container runs.
+/// A line that another program appends while the container runs.
 pub(crate) const TAIL: &str = "10.9.9.9\tuser\n";
 
 /// Where its hosts file is.

@@ -132,7 +132,7 @@ fn is_end(rule: &str) -> bool {
     rule.starts_with("set \"ends")
 }
 
-/// Whether this is a rule or an element of somebody's link.
+/// Whether this is a rule or an element of a link.
 fn permits(rule: &str) -> bool {
     let seat = rule.contains("-at ");
     let element = rule.starts_with("add ") && !seat || rule.contains(" elem ") && !is_end(rule);

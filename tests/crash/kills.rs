@@ -1,15 +1,15 @@
-//! SIGKILL at every system call of the hook and of its children. One pass of whoever comes next
+//! SIGKILL at every system call of the hook and of its children. One pass of the next process
 //! must leave what a clean run would have left.
 
 use crate::{
     actor::TAIL,
     attempts::{all, each_backend},
     scene::{BACKENDS, Scene, Stage, host},
-    snapshot::{Snapshot, same_but_for_litter},
+    snapshot::{Snapshot, same_but_for_leftovers},
     tracer::{Blow, Point},
 };
 
-/// Who comes next.
+/// The next process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     /// `sync`; at a start, while the container lives on.
@@ -19,7 +19,7 @@ enum Next {
     /// The runtime's `poststop`.
     Poststop,
     /// A container of the same id, name and address.
-    Heir,
+    Successor,
     /// The same hook of the same container again.
     Again,
 }
@@ -33,9 +33,9 @@ fn points(backend: &'static str, stage: Stage) -> Vec<Kill> {
     scene.prepare();
     let (traced, _) = scene.attempt(None);
     let nexts: &[Next] = match stage {
-        Stage::Start => &[Next::Sync, Next::Gc, Next::Poststop, Next::Heir, Next::Again],
-        Stage::First => &[Next::Gc, Next::Heir, Next::Sync],
-        Stage::Stop => &[Next::Sync, Next::Gc, Next::Poststop, Next::Heir],
+        Stage::Start => &[Next::Sync, Next::Gc, Next::Poststop, Next::Successor, Next::Again],
+        Stage::First => &[Next::Gc, Next::Successor, Next::Sync],
+        Stage::Stop => &[Next::Sync, Next::Gc, Next::Poststop, Next::Successor],
     };
     let mut points = Vec::new();
     for (process, calls) in traced.calls.iter().enumerate() {
@@ -64,7 +64,7 @@ fn attempt(scene: &Scene, (point, blow, next): &Kill) {
         Stage::Start | Stage::First => after_a_start(scene, *next),
     }
     scene.web.end();
-    if [Next::Poststop, Next::Heir, Next::Again].contains(next) {
+    if [Next::Poststop, Next::Successor, Next::Again].contains(next) {
         scene.call("gc").ok();
         scene.must_be(&scene.over(), "gc afterwards");
     }
@@ -90,12 +90,12 @@ fn after_a_start(scene: &Scene, next: Next) {
         Next::Poststop => {
             scene.web.end();
             scene.web.call("poststop").ok();
-            same_but_for_litter(&scene.look(), &scene.over(), "poststop");
+            same_but_for_leftovers(&scene.look(), &scene.over(), "poststop");
         }
-        Next::Heir => heir(scene, &scene.linked),
+        Next::Successor => successor(scene, &scene.linked),
         Next::Again => {
             scene.web.call("createRuntime").ok();
-            same_but_for_litter(&scene.look(), &scene.linked, "the same hook again");
+            same_but_for_leftovers(&scene.look(), &scene.linked, "the same hook again");
         }
     }
 }
@@ -108,21 +108,21 @@ fn after_a_stop(scene: &Scene, next: Next) {
         }
         Next::Poststop | Next::Again => {
             scene.web.call("poststop").ok();
-            same_but_for_litter(&scene.look(), &scene.over(), "poststop again");
+            same_but_for_leftovers(&scene.look(), &scene.over(), "poststop again");
         }
-        Next::Heir => {
+        Next::Successor => {
             let mut linked = scene.linked.clone();
             linked.files.get_mut("web hosts").expect("it has one").push_str(TAIL);
-            heir(scene, &linked);
+            successor(scene, &linked);
         }
     }
 }
 
-fn heir(scene: &Scene, linked: &Snapshot) {
+fn successor(scene: &Scene, linked: &Snapshot) {
     scene.web.end();
     scene.web.begin();
     scene.web.call("createRuntime").ok();
-    same_but_for_litter(&scene.look(), linked, "an heir's start");
+    same_but_for_leftovers(&scene.look(), linked, "an successor's start");
 }
 
 /// A point in so many, another one for each backend and stage.

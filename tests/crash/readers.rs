@@ -1,5 +1,5 @@
-//! Somebody reads a hosts file while links come and go: whoever opens it reads what it was before a
-//! change or after it, byte for byte.
+//! A process reads a hosts file while links come and go. It reads what the file was before a change or
+//! after it, byte for byte.
 
 use crate::{
     actor::{Actor, Hosts, TAIL},
@@ -112,7 +112,7 @@ fn story(host: &Host, kind: Hosts, updates: usize) -> (usize, usize) {
         done.store(true, Relaxed);
         reader.join().expect("a reader")
     });
-    // Who is kept from the processor while he has the file open is not waited for.
+    // A change does not wait for a reader that has the file open and gets no processor time.
     let log = fs::read_to_string(host.path("log")).unwrap_or_default();
     let exposed = log.lines().filter(|line| line.contains("hosts file: no lease")).count();
     let torn: Vec<_> = seen.difference(&complete).map(|it| String::from_utf8_lossy(it)).collect();
@@ -134,12 +134,12 @@ fn all(updates: usize) {
 }
 
 #[test]
-fn f38_whoever_reads_sees_whole_files() {
+fn f38_readers_see_whole_files() {
     all(200);
 }
 
 #[test]
 #[ignore = "minutes: make test-crash"]
-fn f38_whoever_reads_during_ten_thousand_updates_sees_whole_files() {
+fn f38_readers_see_whole_files_during_ten_thousand_updates() {
     all(10_000);
 }

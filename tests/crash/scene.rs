@@ -177,7 +177,7 @@ impl<'h> Scene<'h> {
     }
 }
 
-/// Somebody edits the file of a container that runs.
+/// Edits the hosts file of a running container.
 fn append(actor: &Actor) {
     let mut file = OpenOptions::new().append(true).open(actor.hosts_path()).expect("a file");
     file.write_all(TAIL.as_bytes()).expect("written");

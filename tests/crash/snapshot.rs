@@ -34,7 +34,7 @@ impl Snapshot {
 
     /// Whether this is `other` but for index entries that lead nowhere and files half written,
     /// which `gc` removes.
-    pub(crate) fn is_but_for_litter(&self, other: &Self) -> bool {
+    pub(crate) fn is_but_for_leftovers(&self, other: &Self) -> bool {
         let mut without = self.clone();
         without.state.retain(|path, _| {
             other.state.contains_key(path)
@@ -137,8 +137,8 @@ pub(crate) fn same(found: &Snapshot, expected: &Snapshot, when: &str) {
 }
 
 #[track_caller]
-pub(crate) fn same_but_for_litter(found: &Snapshot, expected: &Snapshot, when: &str) {
-    assert!(found.is_but_for_litter(expected), "{when}: {}", difference(found, expected));
+pub(crate) fn same_but_for_leftovers(found: &Snapshot, expected: &Snapshot, when: &str) {
+    assert!(found.is_but_for_leftovers(expected), "{when}: {}", difference(found, expected));
 }
 
 /// What is in one and not in the other, line by line.

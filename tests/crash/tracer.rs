@@ -35,9 +35,9 @@ pub(crate) struct Point {
 /// What happens there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blow {
-    /// Who makes the call is killed.
+    /// Kills the process that makes the call.
     KillCaller,
-    /// The program is killed, whoever makes the call: what a runtime does that loses patience.
+    /// Kills the program, also if a child makes the call. A runtime does this at its timeout.
     KillProgram,
     /// The call is not made, and fails.
     #[cfg(target_arch = "x86_64")]

@@ -51,7 +51,7 @@ each_engine! {
         rig.assert_reaches("web", "database", 3306);
         assert!(!rig.reaches("web", "database", 9999), "another port");
         assert!(!rig.reaches("db", &rig.address("web").to_string(), 3306), "the other way");
-        assert!(!rig.reaches("other", &address.to_string(), 3306), "somebody else");
+        assert!(!rig.reaches("other", &address.to_string(), 3306), "another container");
     }
 
     fn nothing_is_left(engine) on [podman_4, containerd_1, docker_28, podman_5, containerd_2] {
@@ -70,7 +70,7 @@ each_engine! {
         let before = rig.address("db");
         rig.kill("db");
         assert!(!rig.reaches("web", &before.to_string(), 3306));
-        // Somebody takes the address before it returns.
+        // Another container takes the address before it returns.
         rig.container("thief").run().ok();
         if engine.is_docker() || engine.is_podman() {
             rig.restart("db");

@@ -20,7 +20,7 @@ pub(crate) const SID: &str = "/var/cache/oci-link-test/sid";
 /// Where nothing of ours was ever installed; made by `rigs/fresh.sh`.
 const FRESH: &str = "/var/cache/oci-link-test/bookworm";
 
-/// Whose engines.
+/// The Debian whose engines are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Debian {
     /// The one that the tests run on.
@@ -50,20 +50,38 @@ pub(crate) struct Said {
 
 impl Machine {
     pub(crate) fn start(debian: Debian) -> Self {
+        Self::with(root_of(debian), &["--net", "--mount", "--pid", "--ipc", "--uts"], None)
+    }
+
+    /// This Debian, whose first process is systemd. Its basic units are active.
+    pub(crate) fn boot() -> Self {
+        let namespaces = ["--net", "--mount", "--pid", "--ipc", "--uts", "--cgroup"];
+        let machine = Self::with("/", &namespaces, Some("systemd"));
+        let state = || machine.sh("systemctl is-system-running");
+        wait_until("a booted machine", || state().is_ok());
+        machine
+    }
+
+    /// A Debian in the network of this machine, which packages are downloaded from.
+    pub(crate) fn online(debian: Debian) -> Self {
+        let machine = Self::with(root_of(debian), &["--mount", "--pid", "--ipc", "--uts"], None);
+        let names = fs::read("/etc/resolv.conf").expect("name servers");
+        machine.feed("sh", &["-c", "cat >/etc/resolv.conf"], &names).ok();
+        machine
+    }
+
+    fn with(root: &str, namespaces: &[&str], first: Option<&str>) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
-        let root = match debian {
-            Debian::Own => "/",
-            Debian::Sid => made("sid.sh", SID),
-            Debian::Fresh => made("fresh.sh", FRESH),
-        };
         let name = format!("oci-link-engines-{}-{}", process::id(), MADE.fetch_add(1, Relaxed));
         let directory = std::env::temp_dir().join(name);
         fs::create_dir(&directory).expect("a directory");
         let ready = directory.join("ready");
         let namespaces = Command::new("unshare")
-            .args(["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"])
+            .args(namespaces)
+            .args(["--fork", "--kill-child"])
             .arg(format!("{RIGS}/machine.sh"))
             .args([OsStr::new(root), ready.as_os_str()])
+            .args(first)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
@@ -169,6 +187,15 @@ impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (out, err) = (self.stdout.trim_end(), self.stderr.trim_end());
         write!(f, "{}\nexit status {:?}\n{out}\n{err}", self.command, self.code)
+    }
+}
+
+/// The directory of a Debian, which is made if it is not there.
+fn root_of(debian: Debian) -> &'static str {
+    match debian {
+        Debian::Own => "/",
+        Debian::Sid => made("sid.sh", SID),
+        Debian::Fresh => made("fresh.sh", FRESH),
     }
 }
 

@@ -15,6 +15,7 @@ mod composed;
 mod configured;
 mod documents;
 mod execs;
+mod fixes;
 mod links;
 mod machine;
 mod nested;

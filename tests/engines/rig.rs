@@ -213,7 +213,7 @@ impl Rig {
         format!("{}\n{rules}", self.exec(name, "cat /etc/hosts"))
     }
 
-    /// Rules that name somebody, and records, of ours.
+    /// Our rules that name a container, and our records.
     pub(crate) fn remains(&self) -> Vec<String> {
         let print = "iptables -S; ip6tables -S; ipset save; nft list ruleset";
         let ours = "oci-link-[0-9a-f]{16}|^add oci-link";

@@ -66,7 +66,7 @@ impl Rig {
         let limits = "--ulimit nofile=1024:1024 --ulimit nproc=1024:1024";
         let real = format!("--runtime $(command -v {})", self.engine.real());
         self.machine.sh(&format!("{PODMAN} {real} run --rm {limits} db echo")).ok();
-        // Who installs us isolates bridges by config.toml.
+        // An installed oci-link isolates bridges by config.toml.
         if with != With::Installed {
             self.isolate();
         }

@@ -95,7 +95,7 @@ each_engine! {
         rig.create("web", "--link db:mysql");
         let before = rig.inspected("web");
         rig.restart("web");
-        rig.container("stranger").run().ok();
+        rig.container("unlinked").run().ok();
         let told = rig.told("web", "MYSQL_");
         assert_eq!(told.len(), 12, "{told:#?}");
         assert!(told.contains(&"MYSQL_NAME=/web/mysql".to_owned()), "{told:#?}");
@@ -105,7 +105,7 @@ each_engine! {
         assert_eq!(rig.links("web"), ["mysql docker ready"]);
         rig.assert_gets("web", "mysql", 3306);
         assert!(!rig.gets("web", "mysql", 9999), "another port");
-        assert!(!rig.gets("stranger", &address.to_string(), 3306), "another container");
+        assert!(!rig.gets("unlinked", &address.to_string(), 3306), "another container");
         assert_eq!(rig.inspected("web"), before);
         // With a given variable, `exec` has that one. Docker 28 adds the others itself.
         let exec = rig.machine.sh("docker exec -e MYSQL_PORT=mine web env").ok();
@@ -129,7 +129,7 @@ each_engine! {
         assert_eq!(rig.lines("web", "mysql").len(), 1, "{:?}", rig.lines("web", "mysql"));
         assert!(rig.lines("web", "mysql")[0].starts_with(&format!("{again}\t")));
         rig.assert_gets("web", "mysql", 3306);
-        for name in ["web", "stranger", "filler", "filler2", "db"] {
+        for name in ["web", "unlinked", "filler", "filler2", "db"] {
             rig.remove(name);
         }
         assert_eq!(rig.remains(), Vec::<String>::new());
@@ -140,7 +140,7 @@ each_engine! {
         rig.with("db", "--network n1");
         rig.with("outside", "");
         rig.with("web", "--network n1 --link db:mysql --link outside:posts");
-        rig.with("stranger", "--network n1");
+        rig.with("unlinked", "--network n1");
         assert!(rig.told("web", "MYSQL_").is_empty() && rig.told("web", "POSTS_").is_empty());
         assert!(rig.lines("web", "mysql").is_empty() && rig.lines("web", "posts").is_empty());
         assert_eq!(rig.links("web"), ["mysql docker:n1 ready", "posts docker:n1 waiting"]);
@@ -149,7 +149,7 @@ each_engine! {
         rig.assert_gets("web", &address, 3306);
         rig.assert_reaches("web", "mysql", 3306);
         assert!(!rig.gets("web", &address, 9999), "another port");
-        assert!(!rig.gets("stranger", &address, 3306), "another container");
+        assert!(!rig.gets("unlinked", &address, 3306), "another container");
         assert!(!rig.gets("web", &rig.address("outside").to_string(), 3306), "another network");
         let listed = rig.machine.sh("oci-link ls").ok();
         assert!(listed.contains("db:mysql (docker:n1)"), "{listed}");

@@ -9,7 +9,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-/// Who else runs on the machine.
+/// Other containers on the machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Company {
     Alone,

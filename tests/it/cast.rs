@@ -1,4 +1,4 @@
-//! Who plays in the scenarios: sources, recipients, and what is known of their links.
+//! The containers of the scenarios: sources, recipients, and what is known of their links.
 
 use crate::support::{Container, Host, Runtime};
 use serde_json::Value;
@@ -39,14 +39,14 @@ pub(crate) fn end(container: &Container) {
     container.delete().ok();
 }
 
-/// The rules that let somebody through: those in the recipients' chains.
+/// The rules that permit packets: those in the recipients' chains.
 pub(crate) fn link_rules(host: &Host) -> Vec<String> {
     let mut rules = host.rules();
     rules.retain(|rule| rule.starts_with("-A OCI-LINK-"));
     rules
 }
 
-/// What lets somebody through, whichever backend made it: rules, and elements of sets.
+/// What permits packets, with any backend: rules, and elements of sets.
 pub(crate) fn permissions(host: &Host) -> Vec<String> {
     let mut all = link_rules(host);
     all.retain(|rule| !rule.starts_with("-A OCI-LINK-ISOLATE"));

@@ -1,5 +1,5 @@
-//! `doctor`: each trouble is found and named, and what it says mends it; a host without any is well,
-//! and none is changed by being looked at.
+//! `doctor`: each problem is found and named, and its fix repairs it. A host without problems is well,
+//! and no check changes the host.
 
 mod between_hosts;
 mod containers;

@@ -25,7 +25,7 @@ fn assert_logged(host: &Host, complaint: &str) {
     fs::remove_file(host.path("log")).expect("it is there");
 }
 
-/// What somebody who listens at /dev/log hears of `oci-link`, called with `words`.
+/// What arrives at /dev/log from `oci-link`, called with `words`.
 fn told_to_the_system(words: &[&str]) -> (Output, String) {
     let told = || {
         const NOTHING: Option<&str> = None;
@@ -35,7 +35,7 @@ fn told_to_the_system(words: &[&str]) -> (Output, String) {
         mount(Some("tmpfs"), "/dev", Some("tmpfs"), MsFlags::empty(), NOTHING).expect("mounted");
         let made = Command::new("mknod").args(["/dev/null", "c", "1", "3"]).status();
         assert!(made.expect("mknod starts").success());
-        let log = UnixDatagram::bind("/dev/log").expect("nobody else listens here");
+        let log = UnixDatagram::bind("/dev/log").expect("no other process listens here");
         log.set_nonblocking(true).expect("a socket");
         let output = Command::new(OCI_LINK).args(words).output().expect("it starts");
         let mut line = [0; 1024];
@@ -92,7 +92,7 @@ fn what_fails_before_the_log_is_set_up_is_logged() {
     assert_logged(&host, &said);
 }
 
-/// What nobody can tell from a container without links never fails.
+/// A call that cannot be told from one for a container without links never fails.
 #[test]
 fn what_is_no_state_and_no_config_json_is_logged_only() {
     let host = Host::open(Runtime::Runc);

@@ -230,8 +230,8 @@ fn n31_commands_enter_the_network_of_process_1() {
     host.assert_nothing_left();
 }
 
-/// Its tags do not name the state directory. Whose the rules are is not known, so they go only when
-/// they would let another container through.
+/// Its tags do not name the state directory. The owner of these rules is not known, so they are removed
+/// only when they would let another container through.
 #[test]
 fn rules_of_an_earlier_version_stay_until_their_address_is_assigned_again() {
     let host = Host::open(Runtime::Runc.turned());

@@ -241,7 +241,7 @@ impl Flow {
         self.source.contains(':')
     }
 
-    /// Who asks, and who answers.
+    /// The client and the server.
     fn endpoints(&self) -> (&str, &str) {
         if self.back {
             (&self.destination, &self.source)

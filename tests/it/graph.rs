@@ -79,7 +79,7 @@ fn the_picture_in_the_readme_is_true() {
 }
 
 #[test]
-fn nobody_is_drawn_too() {
+fn a_graph_without_containers() {
     let host = Host::open(Runtime::Crun);
     assert_eq!(graph(&host, "text"), "");
     assert!(graph(&host, "svg").ends_with("</svg>\n"));

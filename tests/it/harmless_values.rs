@@ -210,7 +210,7 @@ each_runtime! {
         }
     }
 
-    /// Both die, nobody says so, and `gc` finds both.
+    /// Both die without a hook, and `gc` finds both.
     fn h08_gc_finds_both(runtime) {
         let host = Host::isolated(runtime);
         let first = host.container("web").hooks().build();

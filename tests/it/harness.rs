@@ -108,10 +108,10 @@ each_runtime! {
         let (web, db) = (running(&host, "web"), running(&host, "db"));
         web.kill();
         web.unplug();
-        let heir = host.container("heir").number(web.number()).build();
-        heir.run().ok();
-        assert_eq!(heir.addresses(), web.addresses());
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), OPEN);
+        let successor = host.container("successor").number(web.number()).build();
+        successor.run().ok();
+        assert_eq!(successor.addresses(), web.addresses());
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), OPEN);
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
     }
 

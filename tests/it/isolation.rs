@@ -60,7 +60,7 @@ pub(crate) fn on_second(container: &Container) -> [IpAddr; 2] {
 
 /// Another host, beyond `eth0`, and the host's addresses there.
 fn outside(host: &Host) -> (Netns, [IpAddr; 2]) {
-    let outside = host.stranger_outside();
+    let outside = host.host_outside();
     by_hand(host, &["ip addr add 10.79.0.1/24 dev eth0", "ip addr add fd79::1/64 dev eth0 nodad"]);
     let name = outside.name();
     by_hand(host, &[&format!("ip -netns {name} addr add fd79::9/64 dev eth0 nodad")]);

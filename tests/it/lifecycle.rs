@@ -62,8 +62,8 @@ pub(crate) fn wipe(host: &Host) {
     DirBuilder::new().mode(0o700).create(host.state_dir()).expect("root may make directories");
 }
 
-/// A container that we are told nothing of, at the number of another.
-pub(crate) fn stranger<'h>(host: &'h Host, id: &str, number: u8) -> Container<'h> {
+/// A container without hooks, with the number, and so the addresses, of another.
+pub(crate) fn unlinked_at<'h>(host: &'h Host, id: &str, number: u8) -> Container<'h> {
     let container = host.container(id).number(number).build();
     container.run().ok();
     container

@@ -89,7 +89,7 @@ fn every_annotation_and_every_key_has_its_paragraph() {
     }
 }
 
-/// `oci-link` as the shell of somebody who works on this host finds it.
+/// `oci-link` as an interactive shell on this host finds it.
 fn install(host: &Host) -> std::path::PathBuf {
     let dir = host.path("bin");
     fs::create_dir(&dir).expect("made");

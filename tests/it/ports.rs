@@ -140,7 +140,7 @@ each_backend! {
         }
     }
 
-    /// Who is not linked goes where it went before, whatever the links of its neighbours are.
+    /// An unlinked container reaches what it reached before, whatever links its neighbours have.
     fn an_open_bridge_stays_open(backend) {
         let host = Host::open(crate::support::Runtime::Runc.turned());
         let text = format!("[firewall]\nbackend = \"{}\"\n", backend.as_str());

@@ -2,7 +2,7 @@
 //!
 //! | there | what it was | more of it |
 //! |---|---|---|
-//! | moby#24043 | rules of a source that is missing stay, for whoever gets its address | `firewall::reuse`, `lifecycle::dead` |
+//! | moby#24043 | rules of a source that is missing stay, for the next holder of its address | `firewall::reuse`, `lifecycle::dead` |
 //! | CNI | a late delete goes by address, and hits who has the address now | `hazards`: F27, F28 |
 //! | CVE-2026-15809 | a newline in an alias becomes a line of the hosts file | `hazards::names`: A21 |
 //! | moby#17190 | who reads a hosts file sees a part of it | `tests/crash/readers.rs` |
@@ -36,15 +36,15 @@ each_runtime! {
         let host = iptables_host(runtime);
         let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
         let web = recipient(&host, "web", "db cache");
-        // It dies, nobody says so, and its address goes to another.
+        // It dies without a hook, and another container gets its address.
         db.kill();
         db.unplug();
         assert_ne!(rules_of(&host, &db), [""; 0]);
-        let heir = host.container("heir").number(db.number()).hooks().build();
-        heir.run().ok();
-        assert_eq!(rules_of(&host, &heir), [""; 0]);
-        assert_eq!(web.reach(&heir, Proto::Tcp, 3306), SHUT);
-        assert!(!knows(&web, "db", &heir), "{}", web.hosts());
+        let successor = host.container("successor").number(db.number()).hooks().build();
+        successor.run().ok();
+        assert_eq!(rules_of(&host, &successor), [""; 0]);
+        assert_eq!(web.reach(&successor, Proto::Tcp, 3306), SHUT);
+        assert!(!knows(&web, "db", &successor), "{}", web.hosts());
         // The next dies in the same way: who was linked to both can still end.
         assert_eq!(web.reach(&cache, Proto::Tcp, 6379), OPEN);
         cache.kill();
@@ -55,7 +55,7 @@ each_runtime! {
         for dead in [&db, &cache] {
             dead.delete().ok();
         }
-        end(&heir);
+        end(&successor);
         host.assert_nothing_left();
     }
 
@@ -65,24 +65,24 @@ each_runtime! {
         let web = recipient(&host, "web", "db");
         web.kill();
         web.unplug();
-        let heir = host.container("heir").number(web.number()).annotate("links", "db").hooks();
-        let heir = heir.build();
-        heir.run().ok();
-        assert_eq!(heir.addresses(), web.addresses());
-        let (rules, hosts) = (link_rules(&host), heir.hosts());
-        // Now somebody says that the first is over: its hooks run.
+        let successor = host.container("successor").number(web.number()).annotate("links", "db").hooks();
+        let successor = successor.build();
+        successor.run().ok();
+        assert_eq!(successor.addresses(), web.addresses());
+        let (rules, hosts) = (link_rules(&host), successor.hosts());
+        // Now the poststop hook of the first one runs.
         web.delete().ok();
         assert_eq!(link_rules(&host), rules);
-        assert_eq!(heir.hosts(), hosts);
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), OPEN);
-        [&heir, &db].into_iter().for_each(end);
+        assert_eq!(successor.hosts(), hosts);
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), OPEN);
+        [&successor, &db].into_iter().for_each(end);
         host.assert_nothing_left();
     }
 
     fn cve_2026_15809_a_newline_in_a_name_makes_no_line(runtime) {
         let host = iptables_host(runtime);
         let db = source(&host, "db", "3306");
-        // What was refused there, what got past the first mend of it, and what runc hands on and crun
+        // What was refused there, what got past the first fix of it, and what runc hands on and crun
         // cuts off.
         let evil = ["\0x", "\n6.6.6.6 evil", "\r\n6.6.6.6\tevil", "\\n6.6.6.6 evil", "\u{85}evil", "\u{2028}evil"];
         for (at, evil) in evil.into_iter().enumerate() {
@@ -144,7 +144,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn netavark_848_a_reload_brings_back_nobody_who_ends(runtime) {
+    fn netavark_848_a_reload_does_not_restore_rules_of_a_container_that_ends(runtime) {
         let host = host_of(BackendName::Iptables, runtime);
         let db = source(&host, "db", "3306");
         let stays = recipient(&host, "stays", "db");

@@ -35,7 +35,7 @@ fn table(text: &str) -> Vec<Vec<&str>> {
 }
 
 #[test]
-fn ls_tells_who_is_linked_to_whom() {
+fn ls_prints_sources_and_recipients() {
     let host = iptables_host(Runtime::Runc);
     let long = &"0123456789abcdef".repeat(4);
     let db = host.container(long).annotate("name", "db").annotate("ports", "53/udp,3306");
@@ -130,7 +130,7 @@ fn inspect_tells_all_about_one_container() {
     host.run(&mut host.oci_link(&["inspect", "nobody"])).refused(4);
 }
 
-/// Nobody has told of its source's end: the record still says what was.
+/// No hook has reported the end of its source: the record is unchanged.
 #[test]
 fn inspect_tells_what_should_be_from_what_is() {
     let host = iptables_host(Runtime::Runc);
@@ -191,8 +191,8 @@ fn a_container_that_died_is_dead_until_it_is_deleted() {
 }
 
 each_backend! {
-    /// The first is killed and forgotten, and the second runs by the time that somebody says so.
-    fn f28_the_late_end_of_an_earlier_container_does_not_touch_its_heir(backend) {
+    /// The first is killed and forgotten, and the second runs by the time of the poststop hook.
+    fn f28_the_late_end_of_an_earlier_container_does_not_touch_the_next(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let first = recipient(&host, "web", "db");
@@ -224,36 +224,36 @@ each_backend! {
     }
 
     /// The runtime was killed, so no hook told of the end; and the address is given out again.
-    fn i3_an_heir_of_the_address_inherits_no_rule(backend) {
+    fn i3_the_next_holder_of_an_address_gets_no_rule(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         web.kill();
         web.unplug();
-        assert!(!permissions(&host).is_empty(), "nobody has been told");
+        assert!(!permissions(&host).is_empty(), "no hook has run");
 
-        let heir = host.container("heir").number(web.number()).hooks().build();
-        heir.create().ok();
-        assert_eq!(permissions(&host), [""; 0], "and the heir has not run yet");
-        heir.start().ok();
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
+        let successor = host.container("successor").number(web.number()).hooks().build();
+        successor.create().ok();
+        assert_eq!(permissions(&host), [""; 0], "and the successor has not run yet");
+        successor.start().ok();
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), SHUT);
         web.delete().ok();
-        end(&heir);
+        end(&successor);
         end(&db);
         host.assert_nothing_left();
     }
 
-    fn f27_an_heir_of_a_sources_address_is_nobodys_source(backend) {
+    fn f27_the_next_holder_of_a_sources_address_is_not_a_source(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         db.kill();
         db.unplug();
-        let heir = host.container("heir").number(db.number()).hooks().build();
-        heir.run().ok();
+        let successor = host.container("successor").number(db.number()).hooks().build();
+        successor.run().ok();
         assert_eq!(permissions(&host), [""; 0]);
         assert!(!web.hosts().contains("\tdb"), "{}", web.hosts());
-        assert_eq!(web.reach(&heir, Proto::Tcp, 3306), SHUT);
+        assert_eq!(web.reach(&successor, Proto::Tcp, 3306), SHUT);
     }
 }
 
@@ -283,7 +283,7 @@ each_runtime! {
     }
 }
 
-/// Its record is there still; rules made for it would be for whoever gets its address.
+/// Its record is there still; rules made for it would be for the next holder of its address.
 #[test]
 fn a_recipient_that_died_is_not_linked_again_when_its_source_returns() {
     let host = iptables_host(Runtime::Runc);

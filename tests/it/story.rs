@@ -1,4 +1,4 @@
-//! The log at level `debug`: somebody reads in it what happened at a start and at an end.
+//! The log at level `debug`: what happened at a start and at an end.
 
 use crate::cast::{end, source};
 use crate::support::{Container, Host, each_runtime};
@@ -76,7 +76,7 @@ each_runtime! {
         ]);
     }
 
-    fn a_source_that_comes_back_is_told_of_who_waits_for_it(runtime) also youki {
+    fn a_returning_source_logs_the_recipients_that_wait_for_it(runtime) also youki {
         let host = Host::isolated(runtime);
         let web = host.container("web").annotate("links", "db").annotate("missing", "defer");
         let web = web.hooks().build();
@@ -87,7 +87,7 @@ each_runtime! {
         assert_tells(&story(&host, begun), &["db: record written", "db: linked to it: web", "web: found: db is db at", "web: hosts file written"]);
     }
 
-    fn nothing_is_told_that_nobody_asked_for(runtime) {
+    fn nothing_is_logged_without_debug_logging(runtime) {
         let host = Host::isolated(runtime);
         let _db = source(&host, "db", "3306");
         let web = host.container("web").annotate("links", "db").hooks().edit(|config| {
@@ -97,5 +97,22 @@ each_runtime! {
         });
         end(&{ let web = web.build(); web.run().ok(); web });
         assert_eq!(fs::read_to_string(host.path("log")).unwrap_or_default(), "");
+    }
+
+    /// Ids that an engine drew at random are cut to 12 digits, as in `docker ps`. Ids that a user chose are not.
+    fn log_lines_have_short_ids(runtime) {
+        let host = Host::isolated(runtime);
+        let ids = ["0123456789abcdef".repeat(4), "a-name-of-more-than-12-bytes".to_owned()];
+        for (id, shown) in ids.iter().zip(["0123456789ab", &ids[1]]) {
+            let container = host.container(id).hooks().build();
+            container.run().ok();
+            let stopped = serde_json::json!({ "ociVersion": "1.0.2", "id": id, "status": "stopped" });
+            let begun = fs::read(host.path("log")).unwrap_or_default().len();
+            let mut poststop = host.oci_link(&["hook", "poststop"]);
+            host.feed(&mut poststop, stopped.to_string().as_bytes()).ok();
+            let expected = format!("{shown}: still runs: poststop is about an earlier container with this id");
+            assert_eq!(story(&host, begun), [expected]);
+            end(&container);
+        }
     }
 }

@@ -157,14 +157,14 @@ each_backend! {
         wipe(&host);
         call(&host, "gc").ok();
         assert_ne!(permissions(&host), [""; 0]);
-        let heir = host.container("heir").number(both[1].number()).hooks();
+        let successor = host.container("successor").number(both[1].number()).hooks();
         both[1].kill();
         both[1].unplug();
-        let heir = heir.build();
-        heir.run().ok();
+        let successor = successor.build();
+        successor.run().ok();
         assert_eq!(permissions(&host), [""; 0]);
-        assert_eq!(heir.reach(&both[0], Proto::Tcp, 3306), SHUT);
-        end(&heir);
+        assert_eq!(successor.reach(&both[0], Proto::Tcp, 3306), SHUT);
+        end(&successor);
         for container in &both {
             let _ = container.delete_by_force();
         }

@@ -64,7 +64,10 @@ pub(super) fn replace_previous(
         // The same id below another root of the runtime, or in another namespace of containerd.
         container.id = first.namesake(&container.instance);
         container.owner = OwnerTag::new(host.identity, &container.id, &container.instance);
-        log::info!("{first}: another container with this id runs: this one is {}", container.id);
+        log::info!(
+            "{first}: another container with this id runs: this one is {}",
+            container.id.brief()
+        );
     }
     let settled = contested::settle(host, &container)?;
     cleared |= settled.cleared;
@@ -98,7 +101,7 @@ pub(super) fn replace_previous(
                     let wants = |it: &Record| it.links.iter().any(|link| link.link.source == name);
                     neighbours.extend(recipients.into_iter().filter(|it| !wants(it)));
                 }
-                Err(error) => log::warn!("{}: keeps its name {name}: {error}", owner.id),
+                Err(error) => log::warn!("{}: keeps its name {name}: {error}", owner.id.brief()),
             }
         }
     }
@@ -108,7 +111,7 @@ pub(super) fn replace_previous(
 /// Whether a container runs, or its process cannot be seen. Unknown is not dead.
 fn may_run(host: &Locked<'_>, record: &Record) -> bool {
     is_running(record, host.boot).unwrap_or_else(|error| {
-        log::warn!("{}: taken as running: {error}", record.id);
+        log::warn!("{}: taken as running: {error}", record.id.brief());
         true
     })
 }
@@ -119,7 +122,10 @@ fn finish(host: &Locked<'_>, record: &Record) -> Result<()> {
     remove_with(host, record, |failures| {
         if let Err(error) = failures.into_result() {
             let id = &record.id;
-            log::error!("{id}: its links could not be removed; run oci-link sync: {error}");
+            log::error!(
+                "{}: its links could not be removed; run oci-link sync: {error}",
+                id.brief()
+            );
         }
         Ok(())
     })

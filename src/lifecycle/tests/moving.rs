@@ -50,8 +50,8 @@ fn an_old_address_refuses_no_container_and_no_rule_names_it() {
         for links in [&[][..], &["db:sql"]] {
             let scene = linked();
             scene.move_to(holder, &["10.0.0.9/24"]);
-            scene.start(&own("heir", "80", &[freed]).linked(links)).unwrap();
-            assert_eq!(addresses(&scene, "heir"), [freed]);
+            scene.start(&own("successor", "80", &[freed]).linked(links)).unwrap();
+            assert_eq!(addresses(&scene, "successor"), [freed]);
             assert_eq!(addresses(&scene, holder), ["10.0.0.9/24"]);
             let ip: IpAddr = freed.split('/').next().unwrap().parse().unwrap();
             let mut named = permitted(&scene);

@@ -2,7 +2,7 @@
 
 use super::DirectoryStore;
 use crate::error::{Cause, Result};
-use crate::model::{ContainerName, Record};
+use crate::model::{ContainerId, ContainerName, Record};
 
 impl DirectoryStore {
     /// Creates the entry of one of a record's names, unless another container owns the name.
@@ -19,8 +19,10 @@ impl DirectoryStore {
             Some(owner) if self.keeps_name(&owner, name)? && record.pod.is_some() => Ok(()),
             Some(owner) if self.keeps_name(&owner, name)? => {
                 log::warn!(
-                    "name {name} belongs to container {owner}: links by this name do not find \
-                     container {id}"
+                    "name {name} belongs to container {}: links by this name do not find \
+                     container {}",
+                    ContainerId::of_plain_key(&owner).map_or(owner, |owner| owner.brief()),
+                    id.brief()
                 );
                 Ok(())
             }

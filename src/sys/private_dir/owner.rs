@@ -1,4 +1,4 @@
-//! Who can change the entries of a directory.
+//! Checks which users can change the entries of a directory.
 
 use crate::sys::site::{is_unmapped, whose};
 use nix::fcntl::{AtFlags, readlinkat};

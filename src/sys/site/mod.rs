@@ -1,4 +1,4 @@
-//! Whose containers this process serves, and where their bridges and rules are.
+//! The user whose containers this process serves, and the place of their bridges and rules.
 //!
 //! Root has one set of records on a host, and each user with containers of its own has another one. The
 //! *site* is the network namespace with the bridges and the rules. For rootless podman it is not that of the

@@ -1,4 +1,4 @@
-//! Whose containers this process serves: root's, or those of one user.
+//! Detects the user whose containers this process serves: root, or another user.
 
 use super::namespace::{is_network_of_ours, of_process};
 use crate::sys::file::{open_to_read, whole};
@@ -15,7 +15,7 @@ const UNMAPPED: u32 = 65_534;
 /// Size limit of the map of user ids in bytes. The kernel accepts 340 lines.
 const MAX_MAP: u64 = 32 << 10;
 
-/// Whose containers this process serves.
+/// The user whose containers this process serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whose {
     /// Root's, also in a container with a root file system of its own.
@@ -39,7 +39,7 @@ thread_local! {
     static KNOWN: Cell<Option<Whose>> = const { Cell::new(None) };
 }
 
-/// Whose containers this process serves. The kernel is asked once: for root by two system calls.
+/// Returns the user whose containers this process serves. The kernel is asked once: for root by two system calls.
 pub(crate) fn whose() -> Whose {
     KNOWN.get().unwrap_or_else(|| {
         let root = stat("/").ok().map(|root| root.st_uid);

@@ -129,9 +129,9 @@ impl Rig {
     }
 
     /// Only web gets an answer of `db`, on no other port, and not the other way.
-    fn assert_shut(&self, stranger: &str, db: &str) {
+    fn assert_shut(&self, unlinked: &str, db: &str) {
         assert!(!self.gets(WEB, db, 9999), "another port");
-        assert!(!self.gets(stranger, db, 3306), "another container");
+        assert!(!self.gets(unlinked, db, 3306), "another container");
         assert!(!self.gets(DB, &self.address(WEB).to_string(), 3306), "the other way");
     }
 
@@ -195,7 +195,7 @@ each_engine! {
         let rig = rig(engine, ALL);
         rig.project(&version_2());
         rig.compose("up -d");
-        rig.with("stranger", "--network shop_default");
+        rig.with("unlinked", "--network shop_default");
         let db = rig.address(DB).to_string();
         assert_eq!(rig.link_variables(), Vec::<String>::new());
         for alias in ALIASES.into_iter().chain(["posts"]) {
@@ -211,7 +211,7 @@ each_engine! {
         for alias in ALIASES {
             rig.assert_reaches(WEB, alias, 3306);
         }
-        rig.assert_shut("stranger", &db);
+        rig.assert_shut("unlinked", &db);
         assert!(!rig.gets(WEB, &rig.address("outside").to_string(), 3306), "another network");
         // With variables.
         rig.write("/etc/oci-link/config.toml", &format!("{CONFIG}{ALL}network_env = true\n"));
@@ -223,14 +223,14 @@ each_engine! {
         assert!(rig.lines(WEB, "mysql").is_empty(), "{:?}", rig.lines(WEB, "mysql"));
         assert_eq!(rig.sorted_links(), all_links("docker:shop_default", "waiting"));
         rig.assert_gets(WEB, &db, 3306);
-        rig.assert_shut("stranger", &db);
+        rig.assert_shut("unlinked", &db);
         // Links of other networks are taken over if the host's configuration says so, only then.
         rig.write("/etc/oci-link/config.toml", CONFIG);
         rig.compose("up -d -t 0 --force-recreate --no-deps web");
         assert_eq!(rig.links(WEB), Vec::<String>::new());
         assert_eq!(rig.link_variables(), Vec::<String>::new());
         assert!(!rig.gets(WEB, &db, 3306), "a rule of the container before it");
-        rig.down(&["stranger", "outside"]);
+        rig.down(&["unlinked", "outside"]);
     }
 
     /// The container of `run` is linked to its own service too, on the default bridge.

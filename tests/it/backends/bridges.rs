@@ -19,7 +19,7 @@ const PORT: u16 = 3306;
 /// The recipient's, on the way back.
 const CLIENT: u16 = 41_000;
 
-/// A site on which nobody reaches anybody by any way but a link's.
+/// A site on which containers reach each other by links only.
 fn walled(backend: BackendName) -> Site {
     let site = Site::open(backend);
     site.host.lay_second_bridge();
@@ -31,17 +31,17 @@ fn at(ip: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(ip, port)
 }
 
-/// A stranger, which takes the addresses of whom it wants to be taken for.
-struct Stranger<'a> {
+/// An attacker that takes the addresses of the container it pretends to be.
+struct Attacker<'a> {
     host: &'a Host,
     place: &'static str,
     inside: Netns,
 }
 
-impl<'a> Stranger<'a> {
+impl<'a> Attacker<'a> {
     /// One on another bridge, and one from outside.
     fn all(host: &'a Host) -> [Self; 2] {
-        let (bridged, outside) = (host.stranger_on_second_bridge(), host.stranger_outside());
+        let (bridged, outside) = (host.host_on_second_bridge(), host.host_outside());
         [(SECOND_BRIDGE, bridged), (UPLINK, outside)].map(|(place, inside)| Self {
             host,
             place,
@@ -79,7 +79,7 @@ each_backend! {
         assert_eq!(web.reach(&db, Proto::Tcp, PORT), OPEN);
         assert_eq!(web.reach(&db, Proto::Udp, PORT), OPEN);
 
-        let strangers = Stranger::all(&site.host);
+        let attackers = Attacker::all(&site.host);
         // A connection that stands, so that the way back is open, and by which port.
         for family in [0, 1] {
             let [from, to] = [&web, &db].map(|container| container.addresses()[family]);
@@ -87,20 +87,20 @@ each_backend! {
             assert!(Forged::Datagram.passes(there.0, there.1));
             assert!(Forged::Datagram.passes(there.1, there.0), "the way back");
         }
-        for stranger in &strangers {
-            let place = stranger.place;
-            assert_eq!(stranger.gets_through((&web, CLIENT), (&db, PORT)), [], "{place}");
-            assert_eq!(stranger.gets_through((&web, 42_000), (&db, PORT)), [], "{place}: anew");
-            assert_eq!(stranger.gets_through((&db, PORT), (&web, CLIENT)), [], "{place}: back");
+        for attacker in &attackers {
+            let place = attacker.place;
+            assert_eq!(attacker.gets_through((&web, CLIENT), (&db, PORT)), [], "{place}");
+            assert_eq!(attacker.gets_through((&web, 42_000), (&db, PORT)), [], "{place}: anew");
+            assert_eq!(attacker.gets_through((&db, PORT), (&web, CLIENT)), [], "{place}: back");
         }
 
         // Bound to nothing, the same flows let all of that through: it was the bridge.
         let free: Vec<Flow> = bound.iter().map(|flow| flow.anywhere()).collect();
         site.ensure(&owner('a'), &bound, &free);
         site.assert_permitted(&owner('a'), &free);
-        for stranger in &strangers {
-            let through = stranger.gets_through((&web, 42_000), (&db, PORT));
-            assert_eq!(through.len(), 2 * Forged::ALL.len(), "{}: {through:?}", stranger.place);
+        for attacker in &attackers {
+            let through = attacker.gets_through((&web, 42_000), (&db, PORT));
+            assert_eq!(through.len(), 2 * Forged::ALL.len(), "{}: {through:?}", attacker.place);
         }
         assert_eq!(web.reach(&db, Proto::Tcp, PORT), OPEN);
         site.remove(&owner('a'), &free);
@@ -113,7 +113,7 @@ each_backend! {
         let site = walled(backend);
         let (web, db) = (site.running("web"), site.running("db"));
         site.ensure(&owner('a'), &[], &flows(web.number(), db.number(), ports()));
-        let [one, two] = [0, 1].map(|_| site.host.stranger_on_second_bridge());
+        let [one, two] = [0, 1].map(|_| site.host.host_on_second_bridge());
         site.host.borrow(&one, web.addresses());
         site.host.borrow(&two, db.addresses());
         for (inside, others) in [(&one, db.addresses()), (&two, web.addresses())] {
@@ -160,7 +160,7 @@ each_backend! {
             let there = if flow.bridge == all[0].bridge { &near } else { &far };
             let ends = ((web.netns(), at(flow.from, CLIENT)), (there.netns(), at(flow.to, PORT)));
             assert!(packet.passes(ends.0, ends.1), "{flow}");
-            // What a kernel says to a connection that nobody began ends it.
+            // A kernel resets a connection that it does not know.
             assert!(packet == Forged::Syn || packet.passes(ends.1, ends.0), "{flow}: back");
             let other = (there.netns(), at(flow.to, PORT + 1));
             assert!(!packet.passes(ends.0, other), "{flow}: another port");
@@ -175,7 +175,7 @@ each_backend! {
         }
     }
 
-    fn who_is_routed_to_is_linked_as_well(backend) {
+    fn routed_containers_are_linked_too(backend) {
         let site = Site::open(backend);
         let (web, db) = (site.running("web"), site.running("db"));
         site.host.route_to(&web, "ptp-web");

@@ -46,7 +46,7 @@ each_backend! {
         site.assert_permitted(&other, &flows(13, 12, "3306"));
     }
 
-    /// Somebody may empty the chains and leave the sets, and then links something.
+    /// The chains are emptied and the sets stay. Then a container is linked.
     fn f15_sets_without_rules_are_noticed(backend) {
         let site = Site::new(backend);
         let (web, db, other) = (site.running("web"), site.running("db"), site.running("other"));

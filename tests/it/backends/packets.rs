@@ -128,7 +128,7 @@ each_backend! {
                 assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{outside}");
             }
         }
-        // Somebody flushes, and `sync` looks.
+        // The rules are flushed, and created again as by `sync`.
         site.by_hand(&["nft flush ruleset"]);
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         site.act(|firewall| firewall.ensure_base()).expect("it can be made again");

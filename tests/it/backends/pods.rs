@@ -10,7 +10,7 @@ fn owners() -> impl Iterator<Item = oci_link::testing::OwnerTag> {
     "0123456789abcdef".chars().map(owner)
 }
 
-/// Whoever comes first makes again what was flushed; it is still the other's, too.
+/// The first of the two containers creates again what was flushed; it still belongs to both.
 #[test]
 fn f15_what_was_flushed_is_both_containers_again() {
     let site = Site::new(BackendName::Nftables);

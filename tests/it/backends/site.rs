@@ -8,7 +8,7 @@ use oci_link::testing::{Choice, Firewall, Outside, OwnerScope, SetupCache};
 use oci_link::testing::{boot_id, isolate, select};
 use std::process::Command;
 
-/// Whose containers know nothing of each other but by their links.
+/// The isolated bridge: its containers reach each other by links only.
 pub(super) const BRIDGE: &str = "br0";
 
 /// A host of one backend.
@@ -25,7 +25,7 @@ impl Site {
         site
     }
 
-    /// Everybody reaches everybody.
+    /// All containers reach each other.
     pub(super) fn open(backend: BackendName) -> Self {
         Self { host: Host::open(Runtime::Crun.turned()), backend }
     }

@@ -109,7 +109,7 @@ fn the_link_is_made_where_there_is_none() {
         site.configure(&format!("{engine} --remove")).ok();
         assert!(link.exists() && site.all() == before, "{:?}", site.all());
     }
-    // Who needs none gets none.
+    // Calls that need no link make none.
     for arguments in ["docker", "podman --hooks", "crio --hooks", "podman --remove"] {
         let site = Site::new();
         fs::remove_file(site.link()).expect("removed");

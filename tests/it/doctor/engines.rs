@@ -14,9 +14,9 @@ fn host() -> (Host, Site) {
     (Host::open(Runtime::Runc), Site::new())
 }
 
-/// `oci-link configure …`, as the mend says, for the files of this site.
-fn configure(site: &Site, mend: &str) {
-    let words = mend.strip_prefix("oci-link configure ").expect("a call");
+/// `oci-link configure …`, as the fix says, for the files of this site.
+fn configure(site: &Site, fix: &str) {
+    let words = fix.strip_prefix("oci-link configure ").expect("a call");
     site.configure(words).ok();
 }
 
@@ -113,7 +113,7 @@ fn hooks_that_podman_cannot_use() {
 }
 
 #[test]
-fn hooks_where_nobody_looks() {
+fn hooks_in_a_directory_that_no_engine_reads() {
     let (host, site) = host();
     site.configure("podman --hooks").ok();
     assert_well(&host, &site);
@@ -165,7 +165,7 @@ fn daemons_that_flush() {
     assert_eq!(report.troubles(), ["warning firewalld", "warning ufw"]);
     report.of("ufw").is("warning", "when it reloads");
 
-    // Somebody watches.
+    // A watch runs.
     let lock = fs::File::create(host.path("state/watch.lock")).expect("made");
     let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock);
     let lock = lock.expect("free");

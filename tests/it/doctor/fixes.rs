@@ -1,5 +1,6 @@
 //! Each fix is pasted as it is printed, and the finding is gone. Hosts of other tests of doctor have more of them;
-//! here are those that change config.toml, and one host with many problems.
+//! here are those that change config.toml, and one host with many problems. Fixes with `apt-get`, `docker`,
+//! `systemctl`, `useradd` and `loginctl` are in `tests/engines/fixes.rs`, which also lists the few that no test pastes.
 
 use super::{config, doctor, paste, report};
 use crate::{

@@ -167,7 +167,7 @@ each_backend! {
     }
 }
 
-/// Before the first link nobody knows which packets there will be: those on a bridge of an engine.
+/// Before the first link the packets on the bridge of an engine are judged.
 #[test]
 fn a_fresh_host_is_looked_at_too() {
     let (host, site) = (Host::open(Runtime::Runc), Site::new());

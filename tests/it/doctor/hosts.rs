@@ -34,11 +34,11 @@ each_backend! {
         let rules = report.checks.iter().find(|check| {
             check["detail"].as_str().is_some_and(|said| said.contains("web (web): its rules"))
         });
-        let mend = rules.expect("said")["fix"].as_str().expect("a fix").to_owned();
-        assert!(mend.ends_with(" sync") && rules.expect("said")["verdict"] == "fault", "{mend}");
+        let fix = rules.expect("said")["fix"].as_str().expect("a fix").to_owned();
+        assert!(fix.ends_with(" sync") && rules.expect("said")["verdict"] == "fault", "{fix}");
         let isolation = if backend == BackendName::Nftables { "isolation" } else { "isolation, IPv6" };
         report.of(isolation).is("fault", "do not separate");
-        paste(&host, &site, &mend);
+        paste(&host, &site, &fix);
         assert_well(&host, &site);
     }
 
@@ -79,7 +79,11 @@ each_backend! {
         site.container("web", "oci-link", &json!({}), &json!({}), &v4.to_string());
         site.write("/etc/docker/daemon.json", "{\"runtimes\":{\"oci-link\":{\"path\":\"@BIN@/oci-link-runtime\"}}}");
         let fix = check(&host);
-        let gc = fix.strip_prefix("docker restart web && ").expect("two steps");
+        fix.strip_prefix("docker restart web && ").expect("two steps");
+        // The source first: it has no record either, so its recipient would find none.
+        site.container("db", "oci-link", &json!({}), &json!({}), &db.addresses()[0].to_string());
+        let fix = check(&host);
+        let gc = fix.strip_prefix("docker restart db web && ").expect("two steps");
         [&web, &db].into_iter().for_each(end);
         paste(&host, &site, gc);
         assert_well(&host, &site);
@@ -102,7 +106,7 @@ each_backend! {
     }
 }
 
-/// Nobody has been here: nothing is made, and no backend chosen.
+/// oci-link has not run here: nothing is made, and no backend is chosen.
 #[test]
 fn a_host_without_containers_is_well_and_stays_untouched() {
     let (host, site) = (Host::open(Runtime::Runc), Site::new());
@@ -119,7 +123,7 @@ fn a_host_without_containers_is_well_and_stays_untouched() {
 }
 
 #[test]
-fn who_is_in_front_is_named() {
+fn rules_in_front_are_named() {
     let (host, site) = (host_of(BackendName::Iptables, Runtime::Runc), Site::new());
     let _db = source(&host, "db", "3306");
     let _web = recipient(&host, "web", "db");
@@ -129,6 +133,25 @@ fn who_is_in_front_is_named() {
     said.is("warning", "-A FORWARD -s 10.9.8.7/32 -j DROP");
     report.of("FORWARD, IPv6").is("ok", "first");
     paste(&host, &site, said.fix());
+    assert_well(&host, &site);
+
+    // As in front of the chain of Docker's users.
+    let user = [
+        "iptables -N DOCKER-USER",
+        "iptables -I FORWARD -j DOCKER-USER",
+        "iptables -I FORWARD -s 10.9.8.7 -j DROP",
+    ];
+    by_hand(&host, &user);
+    let report = doctor(&host, &site, 11);
+    let said = report.of("FORWARD, IPv4");
+    let fix = said.is("warning", "rules before DOCKER-USER").fix();
+    assert!(
+        fix.starts_with(
+            "iptables -D FORWARD -j DOCKER-USER && iptables -I FORWARD -j DOCKER-USER && "
+        ),
+        "{fix}"
+    );
+    paste(&host, &site, fix);
     assert_well(&host, &site);
 
     by_hand(&host, &["ip6tables -F FORWARD"]);

@@ -25,7 +25,7 @@ fn a_state_directory_that_others_can_write_to() {
     said.is("fault", "other users can write to it");
     assert_eq!(mode(&host.state_dir()), 0o777, "only looked at");
     paste(&host, &site, said.fix());
-    // The rest is what every start mends.
+    // Every start repairs the rest.
     let report = doctor(&host, &site, 11);
     let said = report.of("state directory");
     said.is("warning", "755");
@@ -34,7 +34,7 @@ fn a_state_directory_that_others_can_write_to() {
 }
 
 #[test]
-fn a_state_directory_of_somebody_else_or_elsewhere() {
+fn a_state_directory_of_another_user_or_elsewhere() {
     let (host, site) = host();
     chown(host.state_dir(), Some(1000), Some(1000)).expect("changed");
     let report = doctor(&host, &site, 12);
@@ -62,7 +62,7 @@ fn a_state_directory_on_disk() {
 }
 
 #[test]
-fn records_that_nobody_can_read() {
+fn records_that_cannot_be_read() {
     let (host, site) = host();
     let _db = source(&host, "db", "3306");
     let broken = host.path("state/broken");

@@ -73,7 +73,7 @@ fn nothing_in_the_table_is_gone() {
     let parts = table.iter().filter(|(_, text)| text != "clap").flat_map(|(_, t)| constants(t));
     let said = |part: &&str| messages.iter().any(|message| says(&message.text, part));
     let gone: Vec<_> = parts.filter(|part| !said(part)).collect();
-    assert!(gone.is_empty(), "nobody says any more: {gone:#?}");
+    assert!(gone.is_empty(), "no code prints these any more: {gone:#?}");
 }
 
 /// The headings' numbers are those that the program ends with.

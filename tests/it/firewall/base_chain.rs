@@ -105,7 +105,7 @@ fn f18_many_starts_make_one_jump() {
     }
 }
 
-/// Somebody clears rules away while `db` and `web` run; what starts next is none the worse.
+/// Rules are removed while `db` and `web` run; the links of the next container work.
 fn after(host: &Host, clear: impl FnOnce()) {
     let db = source(host, "db", "3306");
     let web = recipient(host, "web", "db");
@@ -115,13 +115,13 @@ fn after(host: &Host, clear: impl FnOnce()) {
     isolate(host);
     next.run().ok();
     assert_entered_once_and_first(host);
-    let stranger = source(host, "stranger", "1");
+    let unlinked = source(host, "unlinked", "1");
     probe(&[
         open(&next, &db, Proto::Tcp, 3306),
         shut(&next, &db, Proto::Tcp, 3307),
-        shut(&stranger, &db, Proto::Tcp, 3306),
+        shut(&unlinked, &db, Proto::Tcp, 3306),
     ]);
-    let all: [&Container; 4] = [&next, &web, &db, &stranger];
+    let all: [&Container; 4] = [&next, &web, &db, &unlinked];
     all.into_iter().for_each(end);
     assert_eq!(link_rules(host), [""; 0]);
     host.assert_nothing_left();

@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// All programs of one start together, and the rest on a busy machine.
 const TOGETHER: Duration = Duration::from_secs(14);
 
-/// Runs `command` where `change`, a script, has changed `/usr/sbin`; nobody else sees that. The
+/// Runs `command` where `change`, a script, has changed `/usr/sbin` in a mount namespace. The
 /// real programs can be called in `/usr/sbin/real`.
 pub(super) fn where_sbin(host: &Host, change: &str, command: &Command) -> Command {
     const OVERLAY: &str = r#"set -e
@@ -75,7 +75,7 @@ fn long_sleep(seconds: u32) -> String {
     format!("{seconds}.{}{:03}", std::process::id(), SLEEPS.fetch_add(1, Relaxed))
 }
 
-/// Nobody runs with this argument, now or in a moment: a killed process takes a little to die.
+/// No process runs with this argument, at the latest in a moment: a killed process takes a little to die.
 fn assert_gone(argument: &str) {
     let gone = || if runs(argument) { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) };
     patiently(ErrorKind::WouldBlock, gone).expect("what hung is gone");
@@ -144,7 +144,7 @@ each_runtime! {
         for backend in ["iptables", "ipset"] {
             let host = host_of(backend, runtime);
             let lock = File::create(host.path("xtables.lock")).expect("made");
-            let _lock = Flock::lock(lock, FlockArg::LockExclusive).expect("nobody has it");
+            let _lock = Flock::lock(lock, FlockArg::LockExclusive).expect("free");
             refuses(&host, runtime, LEGACY);
             let log = fs::read_to_string(host.path("log")).expect("a log");
             assert!(log.contains("lock /run/xtables.lock"), "{log}");

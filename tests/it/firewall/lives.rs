@@ -41,15 +41,15 @@ each_backend! {
         assert!(web.hosts().contains(&lines), "{}", web.hosts());
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
 
-        // Whoever is given the old address is nobody's source.
-        let heir = host.container("heir").number(old).hooks().build();
-        heir.run().ok();
-        assert_eq!(heir.addresses(), old_ips);
-        assert!(!has_rules(&host, &heir));
-        assert_eq!(names(&web, &heir), [false, false]);
-        assert_eq!(web.reach(&heir, Proto::Tcp, 3306), SHUT);
+        // The next holder of the old address is not a source.
+        let successor = host.container("successor").number(old).hooks().build();
+        successor.run().ok();
+        assert_eq!(successor.addresses(), old_ips);
+        assert!(!has_rules(&host, &successor));
+        assert_eq!(names(&web, &successor), [false, false]);
+        assert_eq!(web.reach(&successor, Proto::Tcp, 3306), SHUT);
 
-        for container in [&web, &db, &heir] {
+        for container in [&web, &db, &successor] {
             end(container);
         }
         host.assert_nothing_left();

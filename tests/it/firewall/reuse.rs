@@ -16,7 +16,7 @@ use std::{
 
 const BACKENDS: [&str; 3] = ["ipset", "iptables", "nftables"];
 const PORT: u16 = 3306;
-/// The first of the ports that a recipient asks from: its heir does too.
+/// The first of the ports that a recipient asks from: its successor does too.
 const CLIENT: u16 = 41_000;
 
 /// What most hosts have: established connections pass, whatever else is forbidden. Then the rules
@@ -69,7 +69,7 @@ fn anew<'a>(from: &'a Container, to: &'a Container) -> Vec<Attempt<'a>> {
     .collect()
 }
 
-/// Over the connection of `stream`, which somebody else began, in both directions.
+/// Over the connection of `stream`, which another container began, in both directions.
 fn over<'a>(stream: &TcpStream, from: &'a Container, to: &'a Container) -> Vec<Attempt<'a>> {
     let ours = (from, stream.local_addr().expect("bound"));
     let theirs = (to, stream.peer_addr().expect("connected"));
@@ -83,10 +83,10 @@ fn vanish(host: &Host, container: &Container, id: &str) {
     container.unplug();
 }
 
-/// `web` is linked and talks, dies untold, and `heir`, which has no links, is given its address.
+/// `web` is linked and talks, dies untold, and `successor`, which has no links, is given its address.
 /// With `first`, the rules are one backend's and the host has moved to another meanwhile.
 fn cycle(host: &Host, db: &Container, number: usize, [first, then]: [&str; 2]) {
-    let (web, heir) = (format!("web{number}"), format!("heir{number}"));
+    let (web, successor) = (format!("web{number}"), format!("successor{number}"));
     configure(host, first);
     // A host has fewer addresses than lives.
     let address = 20 + u8::try_from(number % 200).expect("fits");
@@ -101,14 +101,14 @@ fn cycle(host: &Host, db: &Container, number: usize, [first, then]: [&str; 2]) {
     vanish(host, &linked, &web);
 
     configure(host, then);
-    let next = host.container(&heir).number(linked.number()).hooks().build();
+    let next = host.container(&successor).number(linked.number()).hooks().build();
     next.run().ok();
     assert_eq!(next.addresses(), linked.addresses());
     let mut attempts = anew(&next, db);
     attempts.extend(streams.iter().flat_map(|stream| over(stream, &next, db)));
-    assert_eq!(through(&attempts), [], "{first}, then {then}: {heir}");
+    assert_eq!(through(&attempts), [], "{first}, then {then}: {successor}");
     end(&next);
-    for id in [web, heir] {
+    for id in [web, successor] {
         fs::remove_dir_all(host.path("bundles").join(id)).expect("a bundle");
     }
 }
@@ -132,24 +132,24 @@ fn cycles(count: usize, offset: usize) {
 }
 
 #[test]
-fn f27_who_is_given_an_address_inherits_nothing() {
+fn f27_the_next_holder_of_an_address_gets_no_rules() {
     cycles(7, 0);
 }
 
 #[test]
-fn f27_nor_does_the_next() {
+fn f27_the_same_with_other_backends() {
     cycles(7, 1);
 }
 
 #[test]
-fn f27_nor_the_one_after() {
+fn f27_the_same_with_backends_that_change() {
     cycles(6, 2);
 }
 
 /// `make test-reuse`: as many lives as it takes to trust it.
 #[test]
 #[ignore = "takes minutes"]
-fn nor_does_anybody_of_five_hundred() {
+fn the_same_five_hundred_times() {
     thread::scope(|scope| {
         for offset in 0..2 {
             scope.spawn(move || cycles(250, offset));
@@ -157,7 +157,7 @@ fn nor_does_anybody_of_five_hundred() {
     });
 }
 
-/// Somebody sends all the time; nothing arrives when the runtime has been told of the end.
+/// A container sends all the time; nothing arrives after the runtime got the end of the poststop hook.
 #[test]
 fn i4_no_packet_arrives_after_poststop() {
     for backend in BACKENDS {

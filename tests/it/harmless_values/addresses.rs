@@ -38,7 +38,7 @@ fn move_to_second(host: &Host, container: &Container) {
 }
 
 each_runtime! {
-    fn h05_addresses_that_identify_nobody(runtime) {
+    fn h05_addresses_that_identify_no_container(runtime) {
         let host = Host::isolated(runtime);
         for address in [
             "169.254.7.7/16", "0.1.2.3/8", "127.0.0.2/8", "240.0.0.1/32", "10.77.0.1/32",
@@ -131,7 +131,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    /// The address was given back, which nobody said: the record and the rules are corrected.
+    /// The address was given back without a hook: the record and the rules are corrected.
     fn h06_an_address_that_was_given_back(runtime) {
         for linked in [false, true] {
             let host = iptables_host(runtime);
@@ -143,16 +143,16 @@ each_runtime! {
             ip(&host, &web, &format!("addr del {v4}/24 dev eth0"));
             ip(&host, &web, &format!("addr del {v6}/64 dev eth0"));
             ip(&host, &web, "addr add 10.77.0.200/24 dev eth0");
-            let heir = host.container("heir").number(web.number());
-            let heir = if linked { heir.annotate("links", "db") } else { heir };
-            let heir = heir.hooks().build();
-            heir.run().ok();
+            let successor = host.container("successor").number(web.number());
+            let successor = if linked { successor.annotate("links", "db") } else { successor };
+            let successor = successor.hooks().build();
+            successor.run().ok();
             assert_eq!(recorded(&host, "web"), ["10.77.0.200"]);
-            assert_eq!(is_named(&host, &heir), linked, "{:?}", link_rules(&host));
-            assert_eq!(heir.reach(&db, Proto::Tcp, 3306), if linked { OPEN } else { SHUT });
+            assert_eq!(is_named(&host, &successor), linked, "{:?}", link_rules(&host));
+            assert_eq!(successor.reach(&db, Proto::Tcp, 3306), if linked { OPEN } else { SHUT });
             let follows = link_rules(&host).iter().any(|rule| rule.contains(" 10.77.0.200/"));
             assert!(follows, "{:?}", link_rules(&host));
-            for container in [&heir, &web, &db] {
+            for container in [&successor, &web, &db] {
                 end(container);
             }
             host.assert_nothing_left();

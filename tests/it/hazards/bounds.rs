@@ -1,4 +1,4 @@
-//! More of everything than anybody needs.
+//! More of everything than a container needs.
 
 use super::scene::{Scene, assert_clear, at_once, isolated};
 use crate::support::each_runtime;
@@ -97,7 +97,7 @@ each_runtime! {
         }
     }
 
-    /// Keys that mean nothing to anybody cost no more than their bytes.
+    /// Unknown keys cost no more than their bytes.
     fn a22_a_hundred_thousand_members(runtime) {
         let host = isolated(runtime);
         let scene = Scene::open(&host);

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// What somebody makes of a hosts file.
+/// A change that another process makes to a hosts file.
 type Change<'c> = &'c dyn Fn(String) -> String;
 
 /// For each of `contents`: a container starts with it, is linked, ends; then the bytes are back.

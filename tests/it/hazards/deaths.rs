@@ -1,4 +1,4 @@
-//! Somebody dies at a bad moment: the container, the runtime, the hook, or who holds the lock. The
+//! A process dies at a bad moment: the container's, the runtime, the hook, or the holder of the lock. The
 //! moment is made by holding the lock that every hook needs.
 
 use crate::{
@@ -22,7 +22,7 @@ use std::{
 /// No hook comes further than to its lock until this is dropped.
 fn hold_lock(host: &Host) -> Flock<File> {
     let file = File::open(host.state_dir().join("lock")).expect("there");
-    Flock::lock(file, FlockArg::LockExclusive).expect("nobody has it")
+    Flock::lock(file, FlockArg::LockExclusive).expect("free")
 }
 
 /// How many of this host's processes have `word` among their arguments and wait for a lock.
@@ -58,7 +58,7 @@ fn hosts_file(container: &Container) -> String {
     fs::read_to_string(container.bundle().join("rootfs/etc/hosts")).expect("rootfs has one")
 }
 
-/// Nothing of `web` is left; it can come again, and then nothing of anybody is.
+/// Nothing of `web` is left; it can start again, and after that nothing of any container is left.
 #[track_caller]
 fn gone(host: &Host, db: &Container, web: &Container) {
     assert_eq!(permissions(host), [""; 0]);
@@ -112,7 +112,7 @@ each_backend! {
         runtime.kill().expect("killed");
         runtime.wait().expect("ended");
         drop(lock);
-        // Its first process goes with runc, and waits with crun until somebody ends it.
+        // Its first process goes with runc, and waits with crun until it is killed.
         until("nothing is left", || {
             let _ = web.delete_by_force();
             call(&host, "gc").ok();
@@ -176,7 +176,7 @@ each_backend! {
         gone(&host, &db, &web);
     }
 
-    fn f25_the_end_of_one_of_whom_nothing_is_there(backend) {
+    fn f25_the_end_of_a_container_without_bundle_and_namespace(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
@@ -193,7 +193,7 @@ each_backend! {
     }
 
     /// The runtime's own patience, and nothing of the hook goes on without it.
-    fn f21_the_runtime_loses_patience_with_the_hook(backend) {
+    fn f21_the_runtime_kills_the_hook_at_its_timeout(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = host.container("web").annotate("links", "db").hooks();

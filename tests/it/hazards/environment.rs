@@ -1,4 +1,4 @@
-//! Variables of whoever started us. None of them changes anything, and no child gets to see one.
+//! Variables of the caller. None of them changes anything, and no child gets one.
 
 use super::scene::{Scene, after};
 use crate::{

@@ -17,7 +17,7 @@ fn touch(host: &Host, places: &[&Path], when: &str) {
 }
 
 each_backend! {
-    /// firewalld reloads, and somebody mends at once.
+    /// firewalld reloads, and `sync` repairs at once.
     fn f16_a_reload_while_a_container_ends_brings_nothing_back(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");

@@ -22,7 +22,7 @@ use std::{
     process::{Child, Command},
 };
 
-/// Whom the container's root is on the host.
+/// The user id of the container's root on the host.
 const ROOT: u32 = 100_000;
 
 /// What lies at a path, as if ids there were shifted; until it is dropped.
@@ -30,7 +30,7 @@ struct Shifted(PathBuf);
 
 impl Shifted {
     fn mount(path: PathBuf) -> Self {
-        let mut child = somebody_of_shifted_ids();
+        let mut child = process_of_shifted_ids();
         let ids = File::open(format!("/proc/{}/ns/user", child.id())).expect("it lives");
         child.kill().expect("it lives");
         child.wait().expect("our child");
@@ -45,7 +45,7 @@ impl Drop for Shifted {
     }
 }
 
-fn somebody_of_shifted_ids() -> Child {
+fn process_of_shifted_ids() -> Child {
     let child = Command::new("unshare").args(["--user", "sleep", "600"]).spawn().expect("started");
     let ours = fs::read_link("/proc/self/ns/user").expect("ours");
     let its = || fs::read_link(format!("/proc/{}/ns/user", child.id())).expect("it lives");
@@ -66,7 +66,7 @@ fn shift(path: &Path, ids: &File) -> nix::Result<()> {
     // SAFETY: a path that ends, and numbers; what comes back is a new descriptor.
     let tree = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), clone) };
     let tree = i32::try_from(Errno::result(tree)?).expect("a descriptor");
-    // SAFETY: it is nobody else's.
+    // SAFETY: no other code has this descriptor.
     let tree = unsafe { OwnedFd::from_raw_fd(tree) };
     let attributes = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_IDMAP,

@@ -1,5 +1,5 @@
-//! Who is asked about, and where we are ourselves: a hook that runs inside the container, and a number
-//! that another process has by the time it is looked at.
+//! A hook that runs inside the container, and a pid that another process has by the time it is
+//! looked at.
 
 use super::scene::{Scene, assert_clear, isolated};
 use super::world::World;

@@ -53,7 +53,7 @@ fn never_opened(scene: &Scene, node: &Path) {
     let _ = scene.host.feed(&mut scene.command(), state.as_bytes()).refused(5);
     let events = watch.read_events();
     assert_eq!(events.err(), Some(Errno::EAGAIN), "{} was opened", node.display());
-    // Who does open it is seen; a socket, and a disk that is not there, cannot be opened.
+    // An open is seen by the watch; a socket, and a disk that is not there, cannot be opened.
     let mut open = fs::OpenOptions::new();
     if open.read(true).custom_flags(libc::O_NONBLOCK).open(node).is_ok() {
         assert!(watch.read_events().is_ok(), "{} is not watched", node.display());

@@ -1,5 +1,5 @@
-//! What a container leaves where we have to clean up behind it must not keep it on the books: its record
-//! would stand in the way of whoever is given its address.
+//! Files that a container leaves behind must not keep its record: the record would stop the next
+//! container with its address.
 
 use super::scene::{Scene, isolated, system};
 use crate::support::{Host, each_runtime};
@@ -69,9 +69,9 @@ each_runtime! {
         system("chattr", &["+i".as_ref(), etc.as_os_str()]);
         web.kill();
         let deleted = host.run(&mut host.runtime(&["delete", "web"]));
-        let mended = Command::new("chattr").arg("-i").arg(&etc).status().expect("chattr");
+        let restored = Command::new("chattr").arg("-i").arg(&etc).status().expect("chattr");
         deleted.ok();
-        assert!(mended.success());
+        assert!(restored.success());
         let log = fs::read_to_string(host.path("log")).expect("a log");
         assert!(log.contains("web: its links could not be removed; run oci-link gc: hosts file /etc/hosts"), "{log}");
         host.run(&mut host.oci_link(&["gc"])).ok();

@@ -1,4 +1,4 @@
-//! What config.json mounts on `/etc/hosts`: a file that is somebody else's is refused, and of
+//! What config.json mounts on `/etc/hosts`: a file of another container or of the host is refused, and of
 //! several mounts the last is the one that the container sees.
 
 use super::scene::{Scene, isolated, with_mounts};
@@ -46,7 +46,7 @@ each_runtime! {
         scene.refused_by(command, scene.state().to_string().as_bytes(), 5, "the host's own");
     }
 
-    /// Whoever made it may have made it after the runtime had mounted what was there.
+    /// The other user may have made it after the runtime mounted what was there.
     fn a14_the_source_leads_over_another_users_link(runtime) {
         let host = isolated(runtime);
         let scene = Scene::open(&host);

@@ -185,7 +185,7 @@ each_runtime! {
         ] {
             assert_harmless(&host.run(&mut host.oci_link(command)).ok());
         }
-        // What is wrong with the file, and cannot be mended, is said of it by its name.
+        // A problem of the file that cannot be repaired is reported with its name.
         std::fs::write(&file, "").expect("written");
         let immutable = Immutable::make(file.clone());
         let says = |words: &str, last: Option<&Path>, expected: &str| {

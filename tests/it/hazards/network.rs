@@ -1,4 +1,4 @@
-//! Addresses and names that belong to somebody else, and containers without a network of their own.
+//! Addresses and names that belong to another container, and containers without a network of their own.
 
 use super::scene::{Scene, isolated};
 use crate::support::{OPEN, Proto, SHUT, each_runtime};
@@ -91,7 +91,7 @@ each_runtime! {
         }
     }
 
-    /// Whatever anybody wrote, and whatever they were a moment ago.
+    /// Whatever the files say, and whatever the addresses were a moment ago.
     fn a26_addresses_are_those_of_the_live_namespace(runtime) {
         let host = isolated(runtime);
         let scene = Scene::open(&host);

@@ -1,5 +1,5 @@
-//! Somebody exchanges directories and files, by `RENAME_EXCHANGE` and all the time, while we look them
-//! up: nothing outside the root changes.
+//! A thread exchanges directories and files by `RENAME_EXCHANGE` all the time, while they are looked up.
+//! Nothing outside the root changes.
 //!
 //! A path is looked up in this process, tens of thousands of times. Kernels before 5.6, and sandboxes,
 //! have no openat2(2): the same test is run once more by strace, which refuses that call.
@@ -32,7 +32,7 @@ const MANY: usize = 50_000;
 const OLD: &str = "127.0.0.1\tlocalhost\n";
 
 /// Two names that change places, in directories that are held open: what is outside is never reached
-/// by whoever exchanges.
+/// by an exchange.
 pub(super) struct Pair([(File, String); 2]);
 
 impl Pair {
@@ -48,7 +48,7 @@ impl Pair {
         while !done.load(Relaxed) {
             let flags = RenameFlags::RENAME_EXCHANGE;
             // There and back: it ends as it began. While something is renamed nothing is looked up,
-            // so he who never rests keeps everybody from what is to be tried.
+            // so an exchange without pauses would prevent every lookup.
             for _ in 0..2 {
                 let _ = renameat2(one, name.as_str(), other, its.as_str(), flags);
                 thread::sleep(Duration::from_micros(20));

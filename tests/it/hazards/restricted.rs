@@ -1,5 +1,5 @@
-//! What somebody could do who took over a hook after it read the last byte that may lie: a tracer
-//! makes calls in its name, as soon as it has given away what it needs no more.
+//! What an attacker could do after taking over a hook that has read its last untrusted byte. A tracer
+//! makes calls in its name, as soon as the hook has dropped its privileges.
 
 use super::scene::{Scene, isolated, with_mounts};
 use crate::cast::recipient;
@@ -125,7 +125,7 @@ fn taken_over(backend: &str, ask: impl FnOnce(&Taken)) {
     assert!(hosts.ends_with(&scene.block()), "{hosts}");
 }
 
-/// What no hook can, whoever keeps the rules.
+/// What no hook can do, with any backend.
 fn assert_fenced(taken: &Taken) {
     let made = format!("/etc/oci-link-{}", std::process::id());
     assert_eq!(taken.open(&made, CREATE), Err(Errno::EACCES));

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// A refusal takes no longer: somebody waits for the container.
+/// A refusal takes no longer, because the engine waits for the container.
 const AT_ONCE: Duration = Duration::from_millis(250);
 /// Tries, while other tests keep the machine busy. What is slow by itself is so each time.
 const CHANCES: usize = 20;

@@ -1,5 +1,5 @@
-//! A state directory that somebody else could have had his hands on: nothing is written there, nor
-//! wherever its links lead.
+//! A state directory that another user could have changed: nothing is written there, nor where its
+//! links lead.
 
 use super::scene::{Scene, isolated, system};
 use crate::support::{Runtime, each_runtime};
@@ -106,7 +106,7 @@ each_runtime! {
         }
     }
 
-    fn a39_it_belongs_to_somebody_else(runtime) {
+    fn a39_it_belongs_to_another_user(runtime) {
         for above in [false, true] {
             refused(runtime, |scene, decoys| {
                 let dir = filled(scene, decoys);

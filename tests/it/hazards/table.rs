@@ -9,7 +9,7 @@ use std::{
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The numbers of the catalogue, as tests write them: two of A are not given out.
+/// The numbers of the catalogue, as tests write them: two of A are not used.
 fn numbers() -> BTreeSet<String> {
     let a = (1..=44).filter(|number| ![27, 40].contains(number)).map(|n| format!("a{n:02}"));
     let f = (1..=39).map(|n| format!("f{n:02}"));

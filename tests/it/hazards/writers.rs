@@ -1,4 +1,4 @@
-//! Who writes to a hosts file in a root filesystem while we replace it, many times.
+//! A process writes to a hosts file in a root filesystem while oci-link replaces it, many times.
 
 use super::scene::isolated;
 use crate::{cast::source, support::each_runtime};

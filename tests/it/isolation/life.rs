@@ -90,7 +90,7 @@ each_backend! {
         for what in ["table", "elements", "chain", "rules"] {
             flush(&host, backend, what);
             let ways = [&other, &web].map(|it| dial(it.netns(), db.addresses()[0], 80));
-            let [stranger, linked] = ways.map(|way| way.expect("nothing isolates"));
+            let [unlinked, linked] = ways.map(|way| way.expect("nothing isolates"));
             assert_eq!(inspect(&host, "db")["isolation"]["verdict"], "differ", "{what}");
             let told = call(&host, "sync --check").ended(13);
             assert!(told.contains("it asks for isolation and is not isolated"), "{told}");
@@ -98,7 +98,7 @@ each_backend! {
             assert!(doctor.contains("it asks for isolation and is not isolated"), "{doctor}");
             call(&host, "sync").ok();
             assert!(is_isolated(&other, &db), "{what}");
-            assert!(!is_alive(&stranger), "{what}: a connection that is not permitted");
+            assert!(!is_alive(&unlinked), "{what}: a connection that is not permitted");
             assert!(is_alive(&linked), "{what}: that of a link");
             assert_eq!(inspect(&host, "db")["isolation"]["verdict"], "as recorded");
             assert_eq!(call(&host, "sync --check").ended(0), "");

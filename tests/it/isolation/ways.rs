@@ -38,8 +38,8 @@ impl<'h> Scene<'h> {
         Self { host, source, neighbour, far, outside, uplink, _servers: servers }
     }
 
-    /// Who reaches port 80 of `db` without a link, and not as the host.
-    fn strangers(&self, db: &Container) -> Vec<bool> {
+    /// Which containers and hosts reach port 80 of `db` without a link, besides its own host.
+    fn unlinked_reach(&self, db: &Container) -> Vec<bool> {
         let all = [self.neighbour.netns(), self.far.netns(), &self.outside, self.source.netns()];
         at_once(all, |from| reaches(from, db.addresses(), 80))
     }
@@ -98,11 +98,11 @@ fn check(backend: BackendName, directions: &str, [limits_in, limits_out]: [bool;
     publish(&host, 8080, &db);
     let _server = Server::new(db.netns());
     // Nothing else on this host separates the containers.
-    assert!(scene.strangers(&db).into_iter().chain(scene.others(&db)).all(|way| way));
+    assert!(scene.unlinked_reach(&db).into_iter().chain(scene.others(&db)).all(|way| way));
     db.run().ok();
     let web = recipient(&host, "web", "db");
 
-    assert_eq!(scene.strangers(&db), [!limits_in; 4], "{directions}: to it");
+    assert_eq!(scene.unlinked_reach(&db), [!limits_in; 4], "{directions}: to it");
     assert!(reaches(web.netns(), db.addresses(), 80), "{directions}: the link to it");
     assert_eq!(reaches(web.netns(), db.addresses(), 81), !limits_in, "{directions}: another port");
     assert!(scene.host_reaches(&db), "{directions}: the host");
@@ -118,7 +118,7 @@ fn check(backend: BackendName, directions: &str, [limits_in, limits_out]: [bool;
     end(&db);
     let next = neighbour(&host, "next");
     let _server = Server::new(next.netns());
-    assert!(scene.strangers(&next).into_iter().chain(scene.others(&next)).all(|way| way));
+    assert!(scene.unlinked_reach(&next).into_iter().chain(scene.others(&next)).all(|way| way));
     end(&web);
     end(&scene.source);
     drop(scene);

@@ -65,7 +65,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn a_wait_ends_when_its_source_comes_and_keeps_nobody_out(runtime) {
+    fn a_wait_ends_when_its_source_starts_and_delays_no_other_start(runtime) {
         let host = iptables_host(runtime);
         let web = unprepared(&host, "web", "db", "wait=30s").build();
         thread::scope(|scope| {
@@ -96,7 +96,7 @@ each_runtime! {
     }
 }
 
-/// Without an engine nobody starts the source: waiting has no use.
+/// Without an engine no program starts the source: waiting has no use.
 #[test]
 fn without_an_engine_auto_is_a_refusal_at_once() {
     let host = iptables_host(Runtime::Runc);
@@ -126,9 +126,9 @@ fn a_bare_wait_is_that_of_the_configuration() {
     host.assert_nothing_left();
 }
 
-/// A runtime that loses patience kills its hook, and nobody says why.
+/// A runtime kills its hook at the timeout, and prints no reason.
 #[test]
-fn a_wait_ends_before_the_runtime_loses_patience() {
+fn a_wait_ends_before_the_timeout_of_the_hook() {
     let host = iptables_host(Runtime::Runc);
     let web = unprepared(&host, "web", "db", "wait=10m");
     let timeout = |config: &mut Value| config["hooks"]["createRuntime"][0]["timeout"] = 2.into();
@@ -160,7 +160,7 @@ fn a_wait_ends_with_the_container() {
 
 /// By name, by id, and by a prefix of the id.
 #[test]
-fn nobody_is_linked_to_himself_in_any_mode() {
+fn no_container_is_linked_to_itself_in_any_mode() {
     let host = iptables_host(Runtime::Runc);
     for missing in ["auto", "fail", "defer", "wait=1m"] {
         let id = "0123abcd".repeat(8);

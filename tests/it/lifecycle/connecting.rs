@@ -9,7 +9,7 @@ use crate::{
 use serde_json::{Value, json};
 use std::fs;
 
-/// A running container that nobody has linked.
+/// A running container without links.
 fn plain<'h>(host: &'h Host, id: &str) -> Container<'h> {
     let container = host.container(id).hooks().build();
     container.run().ok();
@@ -25,7 +25,7 @@ each_runtime! {
         let host = iptables_host(runtime);
         let (db, web) = (source(&host, "db", "3306"), plain(&host, "web"));
         let before = rootfs_hosts(&web);
-        assert_eq!(plain(&host, "stranger").reach(&db, Proto::Tcp, 3306), SHUT);
+        assert_eq!(plain(&host, "unlinked").reach(&db, Proto::Tcp, 3306), SHUT);
         assert_eq!(call(&host, "connect web db:mysql").ended(0), "");
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
@@ -114,7 +114,7 @@ each_runtime! {
         assert!(knows(&api, "cache", &cache), "{}", api.hosts());
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         assert_eq!(web.reach(&cache, Proto::Tcp, 6379), SHUT);
-        // Nor does a source that is gone by now keep anybody from running on.
+        // A recipient runs on when its source has gone.
         end(&cache);
         let hook = &mut host.oci_link(&["hook", "poststart"]);
         host.feed(hook, api.state().to_string().as_bytes()).ok();

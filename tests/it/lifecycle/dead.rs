@@ -1,6 +1,6 @@
-//! `gc`: containers died and nobody said so, or nobody remembers them.
+//! `gc`: containers that died without a poststop hook, or without a record.
 
-use super::{call, everything, host_of, host_with, knows, record, stranger, wipe};
+use super::{call, everything, host_of, host_with, knows, record, unlinked_at, wipe};
 use crate::{
     backends::each_backend,
     cast::{end, inspect, ls, permissions, recipient, source},
@@ -17,7 +17,7 @@ fn is_over(id: &str) -> String {
 each_backend! {
     fn f27_what_the_dead_left_goes_and_their_addresses_open_nothing(backend) {
         let host = host_with(backend);
-        // A link that is tied to ports opens nothing to an heir behind another one, with or without gc.
+        // A link that is tied to ports opens nothing to an successor behind another one, with or without gc.
         let path = host.path("config.toml");
         let text = fs::read_to_string(&path).expect("a file") + "bind = \"bridge\"\n";
         fs::write(path, text).expect("written");
@@ -25,10 +25,10 @@ each_backend! {
         let (web, other) = (recipient(&host, "web", "db"), recipient(&host, "other", "db"));
         web.kill();
         web.unplug();
-        let heir = stranger(&host, "heir", web.number());
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), OPEN, "the rules of the dead stand");
+        let successor = unlinked_at(&host, "successor", web.number());
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), OPEN, "the rules of the dead stand");
         assert_eq!(call(&host, "gc").ended(0), is_over("web"));
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), SHUT);
         assert_eq!(other.reach(&db, Proto::Tcp, 3306), OPEN);
         assert_eq!(call(&host, "gc").ended(0), "", "that was all");
         web.delete().ok();
@@ -42,9 +42,9 @@ each_backend! {
         let web = recipient(&host, "web", "db cache");
         db.kill();
         db.unplug();
-        let heir = stranger(&host, "heir", db.number());
+        let successor = unlinked_at(&host, "successor", db.number());
         assert_eq!(call(&host, "gc").ended(0), is_over("db"));
-        assert_eq!(web.reach(&heir, Proto::Tcp, 3306), SHUT);
+        assert_eq!(web.reach(&successor, Proto::Tcp, 3306), SHUT);
         assert_eq!(web.reach(&cache, Proto::Tcp, 6379), OPEN);
         assert!(!knows(&web, "db", &db) && knows(&web, "cache", &cache), "{}", web.hosts());
         db.delete().ok();
@@ -68,7 +68,7 @@ each_backend! {
         assert_eq!(call(&host, "gc --dry-run").ended(0), "");
     }
 
-    /// All records are lost; the rules say whose they are, and nobody of that name is known.
+    /// All records are lost; the rules name their owner, and no container of that name is known.
     fn f20_rules_that_no_record_names_go_with_their_connections(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306, 53/udp");
@@ -110,7 +110,7 @@ each_backend! {
         host.assert_nothing_left();
     }
 
-    /// It runs, but nothing is known of it any more: nobody could end its rules later.
+    /// It runs, but has no record any more: no hook could remove its rules later.
     fn f33_rules_of_a_record_that_was_put_aside_go(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
@@ -186,7 +186,7 @@ fn gc_of_many(host: &Host) {
     call(host, "gc").ok();
 }
 
-/// Who starts meanwhile is not mistaken for somebody who is over.
+/// A container that starts meanwhile is not mistaken for a dead one.
 #[test]
 fn containers_start_while_others_are_cleared_away() {
     let host = host_of(BackendName::Iptables, Runtime::Crun);

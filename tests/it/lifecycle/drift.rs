@@ -1,7 +1,7 @@
 //! `sync`: what was undone while containers run is done again.
 
 use super::{
-    by_hand, call, everything, host_of, host_with, in_pod_of, knows, record, stranger, wipe,
+    by_hand, call, everything, host_of, host_with, in_pod_of, knows, record, unlinked_at, wipe,
 };
 use crate::{
     backends::each_backend,
@@ -11,11 +11,11 @@ use crate::{
 use oci_link::testing::BackendName;
 use std::{fs, thread};
 
-/// What leaves nothing of anybody's rules.
+/// Commands that remove all rules of all programs.
 const EVERYTHING: [&str; 2] = ["nft flush ruleset", "ipset destroy"];
 
-/// Smaller disasters, backend by backend.
-fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
+/// Commands that remove a part of the rules, for each backend.
+fn partial_losses(backend: BackendName) -> &'static [&'static [&'static str]] {
     match backend {
         BackendName::Iptables => &[
             &["iptables -F", "ip6tables -F"],
@@ -57,15 +57,15 @@ fn without_outcome(line: &str) -> &str {
 
 /// `sync --check` finds this and changes nothing; `sync` says the same and repairs it.
 #[track_caller]
-fn assert_mended(host: &Host, finding: &str) {
+fn assert_repaired(host: &Host, finding: &str) {
     let before = everything(host);
     let told = call(host, "sync --check").ended(13);
     assert!(told.contains(finding), "no {finding:?} in\n{told}");
     assert_eq!(everything(host), before, "only looked");
-    let mended = call(host, "sync").ended(0);
+    let repaired = call(host, "sync").ended(0);
     let (last, mut lines): (Vec<_>, Vec<_>) =
         told.lines().partition(|line| line.starts_with("oci-link: "));
-    let mut others: Vec<_> = mended.lines().map(without_outcome).collect();
+    let mut others: Vec<_> = repaired.lines().map(without_outcome).collect();
     lines.sort_unstable();
     others.sort_unstable();
     assert_eq!(lines, others);
@@ -88,24 +88,24 @@ each_backend! {
         dead.kill();
         dead.unplug();
         by_hand(&host, &EVERYTHING);
-        let heir = stranger(&host, "heir", dead.number());
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), OPEN, "nothing isolates any more");
-        assert_mended(&host, "container web (web): its rules differ from its record\n");
+        let successor = unlinked_at(&host, "successor", dead.number());
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), OPEN, "nothing isolates any more");
+        assert_repaired(&host, "container web (web): its rules differ from its record\n");
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT);
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), SHUT);
         dead.delete().ok();
         [&web, &db].into_iter().for_each(end);
         host.assert_nothing_left();
     }
 
-    fn smaller_disasters_are_mended(backend) {
+    fn partial_losses_are_repaired(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
-        for disaster in disasters(backend) {
+        for disaster in partial_losses(backend) {
             by_hand(&host, disaster);
-            assert_mended(&host, "");
+            assert_repaired(&host, "");
             assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN, "{disaster:?}");
             assert_eq!(web.reach(&db, Proto::Tcp, 3307), SHUT, "{disaster:?}");
         }
@@ -130,7 +130,7 @@ each_backend! {
             BackendName::Nftables => format!("nft add element inet oci-link links4 \
                  {{ {from} . {to} . tcp . 22 comment \"{owner}\" }}"),
         }]);
-        assert_mended(&host, "container web (web): its rules differ from its record\n");
+        assert_repaired(&host, "container web (web): its rules differ from its record\n");
         assert_eq!(web.reach(&db, Proto::Tcp, 22), SHUT);
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
     }
@@ -142,7 +142,7 @@ each_backend! {
         let web = recipient(&host, "web", "db");
         let owner = inspect(&host, "web")["owner"].as_str().expect("a tag").to_owned();
         wipe(&host);
-        assert_mended(&host, &format!(": no record has the owner tag {owner}\n"));
+        assert_repaired(&host, &format!(": no record has the owner tag {owner}\n"));
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT);
         [&web, &db].into_iter().for_each(end);
         host.assert_nothing_left();
@@ -167,13 +167,13 @@ each_runtime! {
         assert_well(&host);
         let lacks = "container web (web): its hosts file differs from its record\n";
         fs::write(host.path("hosts"), rewritten).expect("written");
-        assert_mended(&host, lacks);
+        assert_repaired(&host, lacks);
         assert!(knows(&web, "db", &db) && web.hosts().starts_with(rewritten), "{}", web.hosts());
 
         // Without its marks, but with its lines.
         let bare = web.hosts().replace("# BEGIN oci-link\n", "").replace("# END oci-link\n", "");
         fs::write(host.path("hosts"), bare).expect("written");
-        assert_mended(&host, lacks);
+        assert_repaired(&host, lacks);
         let [ip, _] = db.addresses();
         assert_eq!(web.hosts().matches(&format!("{ip}\tdb")).count(), 1, "{}", web.hosts());
         end(&web);
@@ -188,13 +188,13 @@ each_runtime! {
         let web = recipient(&host, "web", "db");
         end(&db);
         drop(db);
-        // Nobody can read web's record when db returns.
+        // web's record cannot be read when db returns.
         let path = record(&host, "web");
         let text = fs::read_to_string(&path).expect("readable");
         fs::write(&path, text.replace("\"version\":1", "\"version\":99")).expect("written");
         let db = source(&host, "db", "3306");
         fs::write(&path, text).expect("written");
-        assert_mended(&host, "container web (web): its links do not match the running containers\n");
+        assert_repaired(&host, "container web (web): its links do not match the running containers\n");
         assert!(knows(&web, "db", &db));
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
         [&web, &db].into_iter().for_each(end);
@@ -208,7 +208,7 @@ fn the_dead_are_records_that_are_wrong() {
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");
     db.kill();
-    assert_mended(&host, "links of container db (db): the container no longer runs\n");
+    assert_repaired(&host, "links of container db (db): the container no longer runs\n");
     assert!(!knows(&web, "db", &db), "{}", web.hosts());
     assert_eq!(inspect(&host, "web")["flows"].as_array().map(Vec::len), Some(0));
 }
@@ -223,7 +223,7 @@ fn a_change_that_was_not_finished_is_finished() {
     let text = fs::read_to_string(&path).expect("readable");
     fs::write(&path, text.replace("\"ready\":true", "\"ready\":false")).expect("written");
     assert_eq!(inspect(&host, "web")["state"], "pending");
-    assert_mended(&host, "container web (web): a change of its links was interrupted\n");
+    assert_repaired(&host, "container web (web): a change of its links was interrupted\n");
     assert_eq!(inspect(&host, "web")["state"], "ready");
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
 }
@@ -241,7 +241,7 @@ fn a_pod_is_well_and_comes_back() {
     assert_well(&host);
     fs::write(host.path("hosts"), "127.0.0.1\tlocalhost\n").expect("written");
     by_hand(&host, &EVERYTHING);
-    assert_mended(&host, "container two (two): its hosts file differs from its record\n");
+    assert_repaired(&host, "container two (two): its hosts file differs from its record\n");
     assert!(knows(&one, "db", &db) && knows(&two, "db", &db));
     assert_eq!(one.reach(&db, Proto::Tcp, 3306), OPEN);
     end(&two);
@@ -259,18 +259,18 @@ fn isolation_is_what_config_toml_says() {
     let (a, b) = (source(&host, "a", "80"), source(&host, "b", "80"));
     assert_eq!(a.reach(&b, Proto::Tcp, 80), SHUT);
     fs::write(host.path("config.toml"), "[firewall]\nbackend = \"ipset\"\n").expect("written");
-    assert_mended(&host, "firewall: isolated bridges differ from config.toml\n");
+    assert_repaired(&host, "firewall: isolated bridges differ from config.toml\n");
     assert_eq!(a.reach(&b, Proto::Udp, 80), OPEN);
     let config = "[firewall]\nbackend = \"auto\"\nisolate = [\"br0\"]\n";
     fs::write(host.path("config.toml"), config).expect("written");
     wipe(&host);
-    assert_mended(&host, "firewall: isolated bridges differ from config.toml\n");
+    assert_repaired(&host, "firewall: isolated bridges differ from config.toml\n");
     assert_eq!(a.reach(&b, Proto::Tcp, 81), SHUT);
 }
 
 /// One whose file cannot be opened keeps the others from nothing.
 #[test]
-fn what_cannot_be_mended_is_said_and_the_rest_is_mended() {
+fn what_cannot_be_repaired_is_reported_and_the_rest_is_repaired() {
     let host = host_of(BackendName::Iptables, Runtime::Runc);
     let db = source(&host, "db", "3306");
     let (bad, good) = (recipient(&host, "bad", "db"), recipient(&host, "good", "db"));

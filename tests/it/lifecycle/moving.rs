@@ -76,10 +76,10 @@ each_backend! {
         assert_followed(&host, &["web"]);
         assert!(!is_named(&host, old), "{:?}", permissions(&host));
         assert_eq!(web.reach(&db, Proto::Tcp, PORT), OPEN);
-        let heir = host.container("heir").number(number).hooks().build();
-        heir.run().ok();
-        assert_eq!(heir.reach(&db, Proto::Tcp, PORT), SHUT);
-        [&heir, &web, &db].into_iter().for_each(end);
+        let successor = host.container("successor").number(number).hooks().build();
+        successor.run().ok();
+        assert_eq!(successor.reach(&db, Proto::Tcp, PORT), SHUT);
+        [&successor, &web, &db].into_iter().for_each(end);
         host.assert_nothing_left();
     }
 
@@ -92,15 +92,15 @@ each_backend! {
             let mover = if of_source { &mut db } else { &mut web };
             let number = mover.number();
             mover.renumber(NEW);
-            let heir = host.container("heir").number(number).annotate("ports", "3306");
-            let heir = heir.hooks().build();
-            heir.run().ok();
-            assert!(!is_named(&host, heir.addresses()), "{:?}", permissions(&host));
+            let successor = host.container("successor").number(number).annotate("ports", "3306");
+            let successor = successor.hooks().build();
+            successor.run().ok();
+            assert!(!is_named(&host, successor.addresses()), "{:?}", permissions(&host));
             assert_eq!(web.reach(&db, Proto::Tcp, PORT), OPEN);
-            let (from, to) = if of_source { (&web, &heir) } else { (&heir, &db) };
+            let (from, to) = if of_source { (&web, &successor) } else { (&successor, &db) };
             assert_eq!(from.reach(to, Proto::Tcp, PORT), SHUT);
             assert_well(&host);
-            [&heir, &web, &db].into_iter().for_each(end);
+            [&successor, &web, &db].into_iter().for_each(end);
             host.assert_nothing_left();
         }
     }

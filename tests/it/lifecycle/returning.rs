@@ -1,4 +1,4 @@
-//! Sources that come back as somebody else: under the same name, with a new id and address.
+//! Sources that come back as another container: under the same name, with a new id and address.
 
 use super::knows;
 use crate::{
@@ -41,10 +41,10 @@ each_runtime! {
             assert_eq!(web.reach(&second, Proto::Tcp, 3306), OPEN);
             assert_eq!(web.hosts().matches("# BEGIN oci-link").count(), 1, "{}", web.hosts());
         }
-        let heir = host.container("heir").number(old).hooks().build();
-        heir.run().ok();
-        assert_eq!(all[0].reach(&heir, Proto::Tcp, 3306), SHUT);
-        all.iter().chain([&second, &heir]).for_each(end);
+        let successor = host.container("successor").number(old).hooks().build();
+        successor.run().ok();
+        assert_eq!(all[0].reach(&successor, Proto::Tcp, 3306), SHUT);
+        all.iter().chain([&second, &successor]).for_each(end);
         host.assert_nothing_left();
     }
 
@@ -106,7 +106,7 @@ each_runtime! {
     }
 }
 
-/// A later version's record cannot be read, and is nobody else's trouble.
+/// A later version's record cannot be read, and other containers are not concerned.
 #[test]
 fn a_recipient_of_a_later_version_keeps_no_source_from_starting() {
     let host = iptables_host(Runtime::Runc);

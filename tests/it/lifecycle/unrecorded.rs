@@ -15,21 +15,21 @@ fn read(host: &Host, id: &str) -> Value {
     serde_json::from_slice(&fs::read(record(host, id)).expect("readable")).expect("JSON")
 }
 
-/// The runtime was killed, so no hook told of the end, and nobody knows of the rules any more.
-fn heir_after(host: &Host, loss: impl FnOnce()) {
+/// The runtime was killed, so no hook reported the end, and no record names the rules any more.
+fn assert_no_rules_inherited_after(host: &Host, loss: impl FnOnce()) {
     let db = source(host, "db", "3306");
     let web = recipient(host, "web", "db");
     loss();
     web.kill();
     web.unplug();
-    assert!(!permissions(host).is_empty(), "nobody has been told");
-    let heir = host.container("heir").number(web.number()).hooks().build();
-    heir.create().ok();
-    assert_eq!(permissions(host), [""; 0], "and the heir has not run yet");
-    heir.start().ok();
-    assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
-    let next = recipient(host, "next", "heir");
-    [&next, &heir, &db].into_iter().for_each(end);
+    assert!(!permissions(host).is_empty(), "no hook has run");
+    let successor = host.container("successor").number(web.number()).hooks().build();
+    successor.create().ok();
+    assert_eq!(permissions(host), [""; 0], "and the successor has not run yet");
+    successor.start().ok();
+    assert_eq!(successor.reach(&db, Proto::Tcp, 3306), SHUT);
+    let next = recipient(host, "next", "successor");
+    [&next, &successor, &db].into_iter().for_each(end);
     web.delete().ok();
     call(host, "gc").ok();
     let _ = fs::remove_dir_all(host.state_dir().join("broken"));
@@ -47,17 +47,17 @@ fn killed_before_it_did_what_one_has(host: &Host, id: &str) {
 }
 
 each_backend! {
-    fn i3_an_heir_inherits_nothing_when_all_records_are_lost(backend) {
+    fn i3_no_rules_are_inherited_when_all_records_are_lost(backend) {
         let host = host_with(backend);
-        heir_after(&host, || wipe(&host));
+        assert_no_rules_inherited_after(&host, || wipe(&host));
     }
 
-    fn i3_an_heir_inherits_nothing_when_one_record_is_torn(backend) {
+    fn i3_no_rules_are_inherited_when_one_record_is_torn(backend) {
         let host = host_with(backend);
-        heir_after(&host, || fs::write(record(&host, "web"), "{").expect("written"));
+        assert_no_rules_inherited_after(&host, || fs::write(record(&host, "web"), "{").expect("written"));
     }
 
-    /// What is none of a newcomer's business stays, for `gc` to remove.
+    /// Rules that do not concern a starting container stay, for `gc` to remove.
     fn rules_of_others_stay_when_records_are_lost(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
@@ -114,7 +114,7 @@ each_backend! {
     }
 
     /// Its rules went when it ended, and only its hosts file could not be restored.
-    fn who_cannot_be_buried_takes_nothing_from_its_heir(backend) {
+    fn a_dead_container_that_cannot_be_removed_takes_nothing_from_the_next(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
@@ -127,28 +127,28 @@ each_backend! {
         web.unplug();
         change("+i");
         call(&host, "gc").refused(8);
-        let heir = host.container("heir").number(web.number()).annotate("links", "db");
-        let heir = heir.hooks().build();
-        heir.run().ok();
+        let successor = host.container("successor").number(web.number()).annotate("links", "db");
+        let successor = successor.hooks().build();
+        successor.run().ok();
         call(&host, "gc").refused(8);
-        let open = heir.reach(&db, Proto::Tcp, 3306);
+        let open = successor.reach(&db, Proto::Tcp, 3306);
         change("-i");
         assert_eq!(open, OPEN);
         web.delete().ok();
-        [&heir, &db].into_iter().for_each(end);
+        [&successor, &db].into_iter().for_each(end);
         host.assert_nothing_left();
     }
 
-    fn i3_an_heir_inherits_nothing_when_the_folder_of_records_is_lost(backend) {
+    fn i3_no_rules_are_inherited_when_the_folder_of_records_is_lost(backend) {
         let host = host_with(backend);
-        heir_after(&host, || {
+        assert_no_rules_inherited_after(&host, || {
             fs::remove_dir_all(host.state_dir().join("records")).expect("removed");
         });
     }
 
     /// The record is of an earlier boot, and the rules were restored. Where nothing is isolated,
     /// nothing is made in this boot before a link is.
-    fn i3_an_heir_inherits_nothing_of_an_earlier_boot(backend) {
+    fn i3_no_rules_are_inherited_from_an_earlier_boot(backend) {
         let host = host_with(backend);
         let config = format!("[firewall]\nbackend = \"{backend}\"\n");
         fs::write(host.path("config.toml"), config).expect("written");
@@ -165,12 +165,12 @@ each_backend! {
         let find = ["-type", "f", "-exec", "sed", "-i", &replace, "{}", "+"];
         assert!(Command::new("find").arg(&state).args(find).status().expect("find").success());
         let other = source(&host, "other", "80");
-        let heir = host.container("heir").number(web.number()).hooks().build();
-        heir.run().ok();
+        let successor = host.container("successor").number(web.number()).hooks().build();
+        successor.run().ok();
         assert_eq!(permissions(&host), [""; 0]);
         db.kill();
         db.delete_by_force().ok();
-        [&heir, &other].into_iter().for_each(end);
+        [&successor, &other].into_iter().for_each(end);
         web.delete().ok();
         call(&host, "gc").ok();
         host.assert_nothing_left();

@@ -65,17 +65,17 @@ each_backend! {
         let web = recipient(&host, "web", "db");
         let number = db.number();
         db.renumber(NEW);
-        let heir = host.container("heir").number(number).annotate("ports", PORTS).hooks().build();
-        heir.run().ok();
+        let successor = host.container("successor").number(number).annotate("ports", PORTS).hooks().build();
+        successor.run().ok();
         call(&host, "sync").ended(0);
         assert_well(&host);
         assert_eq!(web.reach(&db, Proto::Tcp, PORT), OPEN);
-        assert_eq!(web.reach(&heir, Proto::Tcp, PORT), SHUT);
-        let old = heir.addresses()[0].to_string();
+        assert_eq!(web.reach(&successor, Proto::Tcp, PORT), SHUT);
+        let old = successor.addresses()[0].to_string();
         assert!(!seats(&host).contains(&format!(". {old} ")), "{}", seats(&host));
-        takes(&heir, &web);
-        assert_eq!(passing(&heir, (&web, 42_000), (&db, PORT)), []);
-        gives_back(&heir, &web, &[&heir, &db]);
+        takes(&successor, &web);
+        assert_eq!(passing(&successor, (&web, 42_000), (&db, PORT)), []);
+        gives_back(&successor, &web, &[&successor, &db]);
         // The same container with its address behind another port.
         db.unplug();
         let name = db.netns().name();
@@ -86,7 +86,7 @@ each_backend! {
         call(&host, "sync").ended(0);
         assert_well(&host);
         assert_eq!(web.reach(&db, Proto::Tcp, PORT), OPEN);
-        [&heir, &web, &db].into_iter().for_each(end);
+        [&successor, &web, &db].into_iter().for_each(end);
         host.assert_nothing_left();
     }
 
@@ -97,7 +97,7 @@ each_backend! {
         let web = recipient(&host, "web", "db");
         web.kill();
         call(&host, "gc").ended(0);
-        assert_eq!(seats(&host), "", "the source is nobody's");
+        assert_eq!(seats(&host), "", "the source has no recipient");
         db.kill();
         call(&host, "gc").ended(0);
         host.assert_nothing_left();

@@ -6,7 +6,7 @@ use crate::{
 };
 use std::{fs, os::unix::fs::symlink, process::Command, time::Duration};
 
-/// Nothing here waits for anybody; the machine may be busy.
+/// Nothing here waits for another process; the machine may be busy.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Refused with exit status `code`; the complaint, one line, without our name in front.

@@ -67,7 +67,7 @@ proptest! {
         prop_assert_eq!(without(&content, &[&one, &two], &[]), base);
     }
 
-    /// Somebody adds lines of his own, in front, behind and inside: none of them is lost.
+    /// Other programs add lines in front, behind and inside: none of them is lost.
     #[test]
     fn no_line_of_others_is_lost(
         base in theirs(),
@@ -94,7 +94,7 @@ proptest! {
         prop_assert_eq!(lines_of(&left), lines_of(&expected));
     }
 
-    /// Two containers have one file. Whoever goes, the other's block stands as it was.
+    /// Two containers have one file. When one ends, the block of the other is unchanged.
     #[test]
     fn a_neighbours_block_stays(base in theirs(), mine in ours(), other in ours(), mine_first: bool) {
         let [first, second] = if mine_first { [&mine, &other] } else { [&other, &mine] };

@@ -1,4 +1,4 @@
-//! Records that somebody damaged: put aside, and nobody else suffers.
+//! Damaged records: they are put aside, and other containers are not affected.
 
 use crate::{
     backends::each_backend,
@@ -155,9 +155,9 @@ each_backend! {
         let late = host.container("late").annotate("links", "db").build();
         assert!(late.prepare().refused(7).contains("record db: version 99"));
         let other = source(&host, "other", "80");
-        // Nobody else is given its address unseen.
-        let heir = host.container("heir").annotate("links", "other").number(db.number()).build();
-        let complaint = heir.prepare().said() + &heir.run().said();
+        // Another container with its address is noticed.
+        let successor = host.container("successor").annotate("links", "other").number(db.number()).build();
+        let complaint = successor.prepare().said() + &successor.run().said();
         let log = fs::read_to_string(host.path("log")).unwrap_or_default();
         let told = "address \"10.77.0.11\": record db: version 99";
         assert!(complaint.contains(told) || log.contains(told), "{complaint}\n{log}");

@@ -30,7 +30,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Containers reach each other unless somebody forbids it.
+    /// Containers reach each other unless a rule forbids it.
     pub(crate) fn open(runtime: Runtime) -> Self {
         Self::in_network(runtime, 0)
     }

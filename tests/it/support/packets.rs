@@ -46,7 +46,7 @@ pub(crate) const OPEN: Reach = Reach { v4: true, v6: true };
 pub(crate) const SHUT: Reach = Reach { v4: false, v6: false };
 
 impl Container<'_> {
-    /// Asks `to` on `port` and waits for the answer. Somebody listens there for as long as the
+    /// Asks `to` on `port` and waits for the answer. A server listens there while the
     /// probe lasts, so a shut way is never mistaken for a missing server.
     pub(crate) fn reach(&self, to: &Container, proto: Proto, port: u16) -> Reach {
         // One port per probe: connection tracking must not know it from the last one.
@@ -54,7 +54,7 @@ impl Container<'_> {
         self.reach_from(SOURCE.fetch_add(1, Relaxed), to, proto, port)
     }
 
-    /// The same from a chosen port: who was asked must not use the way back to ask himself.
+    /// Like `reach`, from a chosen port: the server must not use the way back for a request of its own.
     pub(crate) fn reach_from(&self, source: u16, to: &Container, proto: Proto, port: u16) -> Reach {
         let _answers = Listener::new(to, proto, port);
         let probe = |family: usize| {

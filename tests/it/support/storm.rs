@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 static STORM: Mutex<()> = Mutex::new(());
 
-/// Nobody else makes one until this is dropped.
+/// No other test makes a storm until this is dropped.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     STORM.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Other ways into a host than its bridge, and namespaces at their ends that nobody trusts.
+//! Other ways into a host than its bridge, and untrusted namespaces at their ends.
 
 use super::{container::Container, host::Host, netns::Netns};
 use std::{fs, net::IpAddr};
@@ -65,8 +65,8 @@ impl Host {
         .ok();
     }
 
-    /// Somebody on the second bridge.
-    pub(crate) fn stranger_on_second_bridge(&self) -> Netns {
+    /// A host on the second bridge.
+    pub(crate) fn host_on_second_bridge(&self) -> Netns {
         let inside = Netns::create();
         let name = inside.name();
         self.ip(
@@ -87,8 +87,8 @@ impl Host {
         inside
     }
 
-    /// Somebody beyond the host's `eth0`.
-    pub(crate) fn stranger_outside(&self) -> Netns {
+    /// A host beyond the `eth0` of this host.
+    pub(crate) fn host_outside(&self) -> Netns {
         let inside = Netns::create();
         self.lay_wire(UPLINK, &inside);
         self.ip(
@@ -101,10 +101,10 @@ impl Host {
         inside
     }
 
-    /// A stranger takes these addresses, and gives back those that it had taken before.
-    pub(crate) fn borrow(&self, stranger: &Netns, [v4, v6]: [IpAddr; 2]) {
+    /// An attacker takes these addresses, and gives back those that it had taken before.
+    pub(crate) fn borrow(&self, attacker: &Netns, [v4, v6]: [IpAddr; 2]) {
         self.ip(
-            stranger,
+            attacker,
             &format!(
                 "addr flush dev eth0 to 10.77.0.0/24
                  addr flush dev eth0 to fd77::/64

@@ -51,7 +51,7 @@ fn links_stay_when_it_ends() {
     assert_eq!(host.rules(), before);
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
     assert_eq!(call(&host, "sync --check").ended(0), "");
-    assert_eq!(call(&host, "gc").ended(0), "", "its lock is nobody's litter");
+    assert_eq!(call(&host, "gc").ended(0), "", "its lock is not a leftover");
 }
 
 #[test]
@@ -102,8 +102,8 @@ fn capabilities() -> String {
 }
 
 each_backend! {
-    /// Rules, and hosts files that belong to whoever the container's root is and have attributes,
-    /// where /proc shows processes to nobody but who might trace them.
+    /// Rules, and hosts files with attributes that belong to the container's root, where /proc shows
+    /// processes only to those that may trace them.
     fn what_its_unit_leaves_it_is_enough(backend) {
         let host = host_of(backend, Runtime::Crun);
         let (db, cache) = (source(&host, "db", "3306"), source(&host, "cache", "6379"));
@@ -152,7 +152,7 @@ each_backend! {
 
 /// What `gc --all` removes, a watch would make again under its eyes.
 #[test]
-fn not_all_is_removed_while_somebody_watches() {
+fn gc_all_is_refused_while_watch_runs() {
     let host = host_of(BackendName::Ipset, Runtime::Crun);
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");

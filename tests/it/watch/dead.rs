@@ -1,10 +1,10 @@
-//! Containers that die while nobody is there to say so.
+//! Containers that die without a poststop hook.
 
 use super::{Watch, is_known, is_well, soon};
 use crate::{
     backends::each_backend,
     cast::{end, recipient, source},
-    lifecycle::{by_hand, host_of, host_with, knows, stranger},
+    lifecycle::{by_hand, host_of, host_with, knows, unlinked_at},
     support::{Container, Flow, OPEN, Proto, Runtime, SHUT, each_runtime},
 };
 use oci_link::testing::BackendName;
@@ -34,7 +34,7 @@ each_runtime! {
         host.assert_nothing_left();
     }
 
-    fn who_comes_and_goes_is_followed(runtime) {
+    fn starts_and_ends_are_followed(runtime) {
         let host = host_of(BackendName::Nftables, runtime);
         let watch = Watch::begin(&host);
         watch.hears("STATUS=watched containers: 0");
@@ -49,12 +49,12 @@ each_runtime! {
             watch.hears("STATUS=watched containers: 0");
         }
         host.assert_nothing_left();
-        // Of each end somebody has said so in time, or else it has done the same.
+        // Each end was reported by a hook, or the watch did the same.
         watch.sleeps(Duration::from_secs(1));
     }
 
     /// The same id, in less time than the dead are given.
-    fn who_starts_again_at_once_is_followed_anew(runtime) {
+    fn a_container_that_starts_again_at_once_is_followed_again(runtime) {
         let host = host_of(BackendName::Ipset, runtime);
         let watch = Watch::begin(&host);
         let db = source(&host, "db", "3306");
@@ -74,7 +74,7 @@ each_runtime! {
 }
 
 each_backend! {
-    /// A flush brings everybody's rules back but theirs.
+    /// After a flush all rules are restored but those of the dead.
     fn f16_rules_of_the_dead_do_not_come_back(backend) {
         let host = host_with(backend);
         let db = source(&host, "db", "3306");
@@ -83,15 +83,15 @@ each_backend! {
         dead.kill();
         by_hand(&host, &["nft flush ruleset"]);
         dead.unplug();
-        let heir = stranger(&host, "heir", dead.number());
+        let successor = unlinked_at(&host, "successor", dead.number());
         soon("all is well", || !is_known(&host, "dead") && is_well(&host));
         assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
-        assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
+        assert_eq!(successor.reach(&db, Proto::Tcp, 3306), SHUT);
     }
 }
 
 #[test]
-fn who_died_before_it_began_is_cleared_away() {
+fn containers_that_died_before_the_watch_are_removed() {
     let host = host_of(BackendName::Ipset, Runtime::Runc);
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");

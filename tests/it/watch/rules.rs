@@ -1,4 +1,4 @@
-//! Rules that somebody flushed.
+//! Rules that another program flushed.
 
 use super::{Watch, is_well, soon};
 use crate::{
@@ -15,7 +15,7 @@ use std::{
 };
 
 /// What the kernel tells of. Of `ipset flush` alone it does not.
-fn disasters(backend: BackendName) -> &'static [&'static [&'static str]] {
+fn partial_losses(backend: BackendName) -> &'static [&'static [&'static str]] {
     match backend {
         BackendName::Nftables => &[
             &["nft flush ruleset"],
@@ -40,7 +40,7 @@ each_backend! {
         let db = source(&host, "db", "3306");
         let web = recipient(&host, "web", "db");
         let watch = Watch::begin(&host);
-        for disaster in disasters(backend) {
+        for disaster in partial_losses(backend) {
             by_hand(&host, disaster);
             soon(&format!("{disaster:?}"), || is_well(&host));
             assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN, "{disaster:?}");
@@ -61,7 +61,7 @@ each_backend! {
     }
 }
 
-/// The sets of ipset tell nobody; they are mended along with what does.
+/// The kernel reports no change of ipset's sets. They are repaired together with rules that it reports.
 #[test]
 fn sets_that_are_lost_with_the_rules_come_back() {
     let host = host_of(BackendName::Ipset, Runtime::Runc);

@@ -21,7 +21,7 @@ use std::{
 };
 
 each_backend! {
-    /// At any moment, and in the middle of mending.
+    /// Killed at any moment, also during a repair.
     fn killed_it_leaves_nothing_that_hurts(backend) {
         let host = host_of(backend, Runtime::Runc);
         let db = source(&host, "db", "3306");
@@ -42,13 +42,13 @@ each_backend! {
 }
 
 #[test]
-fn f35_it_waits_for_a_lock_that_somebody_holds() {
+fn f35_it_waits_for_a_lock_that_is_held() {
     let host = host_of(BackendName::Ipset, Runtime::Runc.turned());
     let db = source(&host, "db", "3306");
     let watch = Watch::begin(&host);
     watch.hears("STATUS=watched containers: 1");
     let file = File::open(host.state_dir().join("lock")).expect("there");
-    let lock = Flock::lock(file, FlockArg::LockExclusive).expect("nobody has it");
+    let lock = Flock::lock(file, FlockArg::LockExclusive).expect("free");
     db.kill();
     // An end goes through and leaves a note; the daemon has to come again.
     let mut poststop = host.oci_link(&["hook", "poststop"]);
@@ -97,7 +97,7 @@ fn h15_a_start_is_recorded_when_the_lock_is_free() {
 
 /// Written by a newer version: it is left alone, and so is what it may mean; others are followed.
 #[test]
-fn a_record_that_cannot_be_read_stops_nobody() {
+fn an_unreadable_record_does_not_stop_the_others() {
     let host = host_of(BackendName::Nftables, Runtime::Crun);
     let _strange = source(&host, "strange", "80");
     let path = record(&host, "strange");
@@ -122,7 +122,7 @@ fn a_record_that_cannot_be_read_stops_nobody() {
 
 /// One whose file cannot be opened costs the others nothing, and itself ever fewer tries.
 #[test]
-fn what_cannot_be_mended_is_tried_ever_more_seldom() {
+fn failed_repairs_are_tried_less_and_less_often() {
     let host = host_of(BackendName::Iptables, Runtime::Runc);
     let db = source(&host, "db", "3306");
     let (bad, good) = (recipient(&host, "bad", "db"), recipient(&host, "good", "db"));
@@ -197,7 +197,7 @@ fn a_state_directory_that_is_lost_is_made_anew() {
     wipe(&host);
     watch.hears("READY=1");
     watch.hears("STATUS=watched containers: 0");
-    assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT, "nobody knows whose rules they were");
+    assert_eq!(web.reach(&db, Proto::Tcp, 3306), SHUT, "the owner of these rules is not known");
     let _ = call(&host, "watch").refused(7);
     let other = source(&host, "other", "3306");
     watch.hears("STATUS=watched containers: 1");

@@ -114,7 +114,7 @@ each_runtime! {
     fn a_link_of_docker_has_variables_a_line_and_rules(runtime) {
         let host = Host::isolated(runtime).wrapped();
         let source = db(&host);
-        let stranger = starts(bundle(&host, "other", &on_bridge(&[]), "").build());
+        let unlinked = starts(bundle(&host, "other", &on_bridge(&[]), "").build());
         let stale = "10.77.0.99\tmysql 0a0b db\n10.77.0.99\tkept\n";
         let web = bundle(&host, "web", &on_bridge(&["db:mysql", "/db:/web/two"]), stale).build();
         let web = starts(web);
@@ -137,10 +137,10 @@ each_runtime! {
         assert_eq!(links(&host, "web"), ["mysql docker ready", "two docker ready"]);
         assert_eq!(web.reach(&source, Proto::Tcp, 3306), OPEN);
         assert_eq!(web.reach(&source, Proto::Tcp, 9999), SHUT);
-        assert_eq!(stranger.reach(&source, Proto::Tcp, 3306), SHUT);
+        assert_eq!(unlinked.reach(&source, Proto::Tcp, 3306), SHUT);
         let listed = host.run(&mut host.oci_link(&["ls"])).ok();
         assert!(listed.contains("db (mysql, two) (docker)"), "{listed}");
-        [&web, &stranger, &source].into_iter().for_each(end);
+        [&web, &unlinked, &source].into_iter().for_each(end);
         let left = fs::read_to_string(directory(&host, "web").join("hosts")).expect("there");
         assert_eq!(left, "127.0.0.1\tlocalhost\n10.77.0.99\tkept\n");
         host.assert_nothing_left();

@@ -117,7 +117,7 @@ fn what_we_act_on() {
     host.assert_nothing_left();
 }
 
-/// The first word of its command line is its path, as for whoever calls it by that.
+/// The first word of its command line is its path, as for a caller of that path.
 #[test]
 fn the_name_it_is_called_by() {
     let host = Host::open(Runtime::Runc).wrapped();

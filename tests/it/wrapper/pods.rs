@@ -208,10 +208,10 @@ each_runtime! {
             web.run().ok();
             end(&web);
             web.unplug();
-            let heir = host.container("heir").number(web.number());
-            let heir = in_pod(heir, cri, "evil/heir-1/").build();
-            heir.run().ok();
-            assert_eq!(heir.reach(&db, Proto::Tcp, 3306), SHUT);
+            let successor = host.container("successor").number(web.number());
+            let successor = in_pod(successor, cri, "evil/successor-1/").build();
+            successor.run().ok();
+            assert_eq!(successor.reach(&db, Proto::Tcp, 3306), SHUT);
         }
     }
 

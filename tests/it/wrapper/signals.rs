@@ -1,4 +1,4 @@
-//! Whoever signals the process that he started means the container.
+//! A signal to the wrapper's process is meant for the container.
 
 use super::both;
 use super::foreground::{Foreground, run};
@@ -45,7 +45,7 @@ each_runtime! {
         }
     }
 
-    fn who_is_killed_by_a_signal_ends_as_without_us(runtime) also youki {
+    fn a_container_killed_by_a_signal_ends_as_without_us(runtime) also youki {
         // youki's status is the number of the signal.
         let least = if runtime == Runtime::Youki { 0 } else { 128 };
         for (signal, number) in [("TERM", 15), ("KILL", 9), ("USR1", 10)] {

@@ -75,7 +75,7 @@ impl Terminal {
             ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
             _ => None,
         });
-        // SAFETY: the kernel has just made it for this process, and nobody else knows it.
+        // SAFETY: the kernel has just made it for this process, and no other code knows it.
         let master = unsafe { File::from_raw_fd(rights.expect("a descriptor")) };
         Self { master, heard: Vec::new() }
     }

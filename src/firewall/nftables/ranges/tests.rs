@@ -107,7 +107,7 @@ fn only_what_differs_changes() {
     assert!(added[0].contains("sport 1-9"), "{added:?}");
 }
 
-/// A rule that somebody replaced is deleted with its owner's, whatever it says now.
+/// A rule that another program replaced is deleted with its owner's, whatever it says now.
 #[test]
 fn a_rule_that_is_not_as_made_is_not_taken_for_one() {
     let rule = RangeRule { flow: v4("1-9"), back: false };
