@@ -43,6 +43,19 @@ impl Network {
         Self(namespace)
     }
 
+    /// Plugged into the bridge of `host`, with the way to all other networks through `gate`.
+    pub(crate) fn routed(host: &Namespace, v4: &str, gate: &str) -> Self {
+        let namespace = Namespace::new();
+        host.ip(&format!(
+            "link add master {BRIDGE} up type veth peer name eth0 netns {}\n",
+            namespace.path()
+        ));
+        namespace.ip(&format!(
+            "addr add {v4} dev eth0\nlink set eth0 up\nroute add default via {gate}\n"
+        ));
+        Self(namespace)
+    }
+
     pub(crate) fn namespace(&self) -> &Namespace {
         &self.0
     }

@@ -120,7 +120,7 @@ impl<'a> Host<'a> {
             sleep(PAUSE);
             let watched = Watched::begin(self.rig);
             let run = self.rig.delete(&DB).run();
-            times.held.push_time(watched.end());
+            times.held.push_time(watched.end().all);
             times.whole.push_time(run.elapsed);
             times.cpu.push_time(run.cpu);
         }

@@ -24,7 +24,16 @@ const PERIOD: Duration = Duration::from_micros(20);
 /// Tries the lock of one host again and again, until [`Watched::end`].
 pub(crate) struct Watched {
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<Duration>,
+    thread: JoinHandle<Held>,
+}
+
+/// How long the lock was held.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// All holds together.
+    pub(crate) all: Duration,
+    /// The longest one.
+    pub(crate) longest: Duration,
 }
 
 impl Watched {
@@ -36,16 +45,16 @@ impl Watched {
         Self { is_over, thread }
     }
 
-    /// The time that the lock was held, all holds together.
-    pub(crate) fn end(self) -> Duration {
+    /// Ends the looks, and returns how long the lock was held.
+    pub(crate) fn end(self) -> Held {
         self.is_over.store(true, Ordering::Relaxed);
         self.thread.join().expect("looks do not fail")
     }
 }
 
-fn watch(lock: &Path, is_over: &AtomicBool) -> Duration {
+fn watch(lock: &Path, is_over: &AtomicBool) -> Held {
     let mut file = File::open(lock).expect("the host lock");
-    let (mut held, mut since) = (Duration::ZERO, None);
+    let (mut held, mut since) = (Held::default(), None);
     loop {
         let is_last = is_over.load(Ordering::Relaxed);
         let is_held;
@@ -57,7 +66,9 @@ fn watch(lock: &Path, is_over: &AtomicBool) -> Duration {
         match (is_held && !is_last, since) {
             (true, None) => since = Some(Instant::now()),
             (false, Some(begun)) => {
-                held += Instant::now().duration_since(begun);
+                let hold = Instant::now().duration_since(begun);
+                held.all += hold;
+                held.longest = held.longest.max(hold);
                 since = None;
             }
             _ => {}

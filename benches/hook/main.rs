@@ -13,6 +13,7 @@
 // A benchmark that cannot go on says why and stops.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod across;
 mod among;
 mod at_once;
 mod containers;
@@ -35,6 +36,7 @@ mod namespace;
 mod once;
 mod packets;
 mod passed;
+mod peers;
 mod place;
 mod plot;
 mod report;
@@ -48,7 +50,7 @@ mod walk;
 type Measure = fn(&place::Place, &mut report::Report);
 
 /// All sections, in their order. Memory is first: a child's peak counts from its parent's.
-const SECTIONS: [(&str, Measure); 12] = [
+const SECTIONS: [(&str, Measure); 13] = [
     ("memory", memory::measure),
     ("inside", inside::measure),
     ("passed", passed::measure),
@@ -59,6 +61,7 @@ const SECTIONS: [(&str, Measure); 12] = [
     ("at-once", at_once::measure),
     ("ends", ends::measure),
     ("hostile", hostile::measure),
+    ("across", across::measure),
     ("instructions", instructions::measure),
     ("lookup", lookup::measure),
 ];

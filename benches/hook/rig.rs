@@ -21,6 +21,8 @@ pub(crate) struct Rig {
     pub(crate) host: Namespace,
     program: PathBuf,
     dir: PathBuf,
+    /// Whether its containers are shared with other hosts.
+    shares: bool,
 }
 
 /// What a container wants to be.
@@ -51,13 +53,19 @@ impl Rig {
         })
     }
 
-    fn new(place: &Place, name: &str, backend: &'static str, more: &str) -> Self {
+    /// `more` follows in the table `[firewall]`.
+    pub(crate) fn new(place: &Place, name: &str, backend: &'static str, more: &str) -> Self {
         let dir = place.directory(&format!("{name}-{backend}"));
         let config = format!("[firewall]\nbackend = \"{backend}\"\n{more}");
         fs::write(dir.join("config.toml"), config).expect("config.toml is written");
         let host = Namespace::new();
         host.ip(&format!("link add {BRIDGE} type bridge\nlink set {BRIDGE} up\n"));
-        Self { backend, host, program: place.oci_link.clone(), dir }
+        Self { backend, host, program: place.oci_link.clone(), dir, shares: false }
+    }
+
+    /// The same, and all its containers are shared with other hosts.
+    pub(crate) fn sharing(self) -> Self {
+        Self { shares: true, ..self }
     }
 
     /// The hook's command line, up to its command.
@@ -90,8 +98,11 @@ impl Rig {
         let bundle = self.bundle(wish.id);
         fs::create_dir_all(bundle.join("rootfs")).expect("bundle is made");
         fs::write(bundle.join("hosts"), "127.0.0.1\tlocalhost\n").expect("hosts file is written");
-        let config = config(wish, ports, &bundle).to_string();
-        fs::write(bundle.join("config.json"), config).expect("config.json is written");
+        let mut config = config(wish, ports, &bundle);
+        if self.shares {
+            config["annotations"]["org.oci-link.share"] = "all".into();
+        }
+        fs::write(bundle.join("config.json"), config.to_string()).expect("config.json is written");
         self.hook("createRuntime", wish.id, "creating", Some(container.pid()))
     }
 
@@ -125,7 +136,11 @@ impl Rig {
 
     /// The host lock, which the first hook makes.
     pub(crate) fn lock(&self) -> PathBuf {
-        self.dir.join("state/lock")
+        self.state_dir().join("lock")
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.dir.join("state")
     }
 
     fn bundle(&self, id: &str) -> PathBuf {

@@ -130,6 +130,10 @@ impl Series {
         self.quantile(0.0)
     }
 
+    pub(crate) fn most(&self) -> f64 {
+        self.quantile(1.0)
+    }
+
     pub(crate) fn p95(&self) -> f64 {
         self.quantile(0.95)
     }

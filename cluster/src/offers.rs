@@ -106,6 +106,20 @@ fn what_changed(host: &str, events: &[Event]) -> Changed {
     Changed::Some(names.filter_map(|name| Place::of_offers(host, name)).collect())
 }
 
+/// Fuzz target for the notices of the kernel.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    use super::events::parse;
+    use super::what_changed;
+
+    /// No byte counts twice.
+    pub(crate) fn events(bytes: &[u8]) {
+        let events = parse(bytes);
+        assert!(events.iter().map(|event| event.name.len() + 16).sum::<usize>() <= bytes.len());
+        let _ = what_changed("b", &events);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -278,5 +278,27 @@ fn unlink(directory: &File, name: &str) -> io::Result<()> {
     }
 }
 
+/// Fuzz target for the files that a courier leaves to its next run, and to `status`.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    use super::{Report, View};
+    use crate::incarnation::Incarnation;
+
+    /// What is read is written as what it was.
+    pub(crate) fn kept(bytes: &[u8]) {
+        if let Some(view) = View::parse(bytes) {
+            let written = view.to_bytes().unwrap_or_default();
+            let again = View::parse(&written).and_then(|again| again.to_bytes().ok());
+            assert_eq!(again, Some(written));
+        }
+        if let Some(report) = Report::parse(bytes) {
+            let written = report.to_bytes().unwrap_or_default();
+            let again = Report::parse(&written).and_then(|again| again.to_bytes().ok());
+            assert_eq!(again, Some(written));
+        }
+        let _ = Incarnation::parse(bytes, "b").map(|it| it.presence());
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -51,10 +51,14 @@ mod tests {
         ("state", super::state),
     ];
 
+    /// The corpora of the courier's targets, which are in its own crate.
+    const OF_THE_COURIER: [&str; 1] = ["courier"];
+
     #[test]
     fn promises_hold_for_the_corpora() {
         let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
         let mut folders: Vec<_> = fs::read_dir(&corpora).unwrap().map(Result::unwrap).collect();
+        folders.retain(|it| !OF_THE_COURIER.iter().any(|name| it.file_name() == *name));
         folders.sort_by_key(fs::DirEntry::file_name);
         let names: Vec<_> = folders.iter().map(fs::DirEntry::file_name).collect();
         assert_eq!(names, TARGETS.map(|(name, _)| name), "a folder for each target");

@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// How many records are changed before the host lock is given to other processes. A start waits for one lot
 /// at most.
-const LOT: usize = 50;
+const LOT: usize = 20;
 
 /// What was read of the spool last, and whether the mirror has it. Files that have not changed since are not
 /// read again.

@@ -19,6 +19,8 @@ pub(super) struct Between<'a> {
     timer: BootTimer,
     /// Whether links were planned for news that are believed. `None` before the first look.
     is_open: Option<bool>,
+    /// Until when the news of the last look were believed: a time since the boot.
+    believed: Option<Duration>,
     /// Until when all rules last at least: a time since the boot.
     lasts: Option<Duration>,
     again: Option<Instant>,
@@ -28,7 +30,8 @@ impl<'a> Between<'a> {
     /// Nothing is known yet.
     pub(super) fn new(host: &'a Host, patience: Duration) -> Result<Self> {
         let timer = BootTimer::new()?;
-        Ok(Self { host, patience, timer, is_open: None, lasts: None, again: None })
+        let (is_open, believed) = (None, None);
+        Ok(Self { host, patience, timer, is_open, believed, lasts: None, again: None })
     }
 
     /// The timer.
@@ -59,10 +62,14 @@ impl<'a> Between<'a> {
         }
         self.again = Some(now + LATER);
         let until = freshness.until(self.patience);
-        let is_fresh = until.is_some_and(|until| until > BootClock.since_boot());
+        let since_boot = BootClock.since_boot();
+        let is_fresh = until.is_some_and(|until| until > since_boot);
+        // News that came too late found links that were planned without any: by a hook, or by this process, which was
+        // busy with many records meanwhile.
+        let had_gap = self.believed.is_some_and(|believed| believed <= since_boot);
         let mut changed = false;
-        if self.is_open != Some(is_fresh) {
-            if self.is_open == Some(true) {
+        if self.is_open != Some(is_fresh) || is_fresh && had_gap {
+            if self.is_open == Some(true) && !is_fresh {
                 log::error!("other hosts: nothing heard for too long: links to them are closed");
             }
             changed = follow_all(self.host)? > 0;
@@ -74,6 +81,7 @@ impl<'a> Between<'a> {
             }
             self.is_open = Some(is_fresh);
         }
+        self.believed = until;
         if self.until_renewal(freshness, BootClock.since_boot()) == Some(Duration::ZERO) {
             renew(self.host)?;
             self.lasts = until;
@@ -84,3 +92,6 @@ impl<'a> Between<'a> {
         Ok(changed)
     }
 }
+
+#[cfg(test)]
+mod tests;

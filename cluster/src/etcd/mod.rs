@@ -3,6 +3,8 @@
 mod client;
 mod connect;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod grpc;
 #[cfg(test)]
 mod hostile;

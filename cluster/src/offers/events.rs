@@ -51,7 +51,8 @@ impl Events {
     }
 }
 
-fn parse(mut bytes: &[u8]) -> Vec<Event> {
+/// Reads the events in `bytes`. An event that is cut off ends them.
+pub(super) fn parse(mut bytes: &[u8]) -> Vec<Event> {
     let mut events = Vec::new();
     let word = |bytes: &[u8], at: usize| {
         bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_ne_bytes)

@@ -8,6 +8,7 @@ use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The rules and connections that the kernel would hold, shared by all backends.
 #[derive(Debug, Default)]
@@ -115,6 +116,15 @@ impl Firewall for MemoryFirewall {
             if !now.is_empty() {
                 kernel.rules.insert(self.key(rules.owner), now);
             }
+        })
+    }
+
+    fn renew(&self, owner: &OwnerTag, flows: &[Flow], _: Duration) -> Result<()> {
+        self.change("renew", owner, |kernel| {
+            let now = kernel.rules.entry(self.key(owner)).or_default();
+            now.extend(flows.iter().filter(|flow| flow.crosses()));
+            now.sort_by_key(ToString::to_string);
+            now.dedup();
         })
     }
 

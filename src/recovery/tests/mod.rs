@@ -6,6 +6,7 @@ mod failing;
 mod later_stage;
 mod moved;
 mod teardown;
+mod three_hosts;
 
 use super::{Finding, Repaired};
 use crate::error::Result;
