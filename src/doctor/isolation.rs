@@ -50,8 +50,8 @@ fn filters(family: Family, isolates: bool) -> Check {
 }
 
 /// Loads the module of the switches, now and at each boot.
-const LOAD: &str =
-    "modprobe br_netfilter && echo br_netfilter >>/etc/modules-load.d/oci-link.conf && ";
+const LOAD: &str = "modprobe br_netfilter && mkdir -p /etc/modules-load.d && \
+     echo br_netfilter >>/etc/modules-load.d/oci-link.conf && ";
 
 /// The command that sets a switch, now and at each boot.
 fn switch_on(name: &str) -> String {
@@ -188,7 +188,10 @@ mod tests {
         assert_eq!(judge(Some("0"), true).verdict, Verdict::Fault);
         assert_eq!(judge(Some("0"), false).verdict, Verdict::Warning);
         let fix = judge(None, true).fix.unwrap();
-        assert!(fix.starts_with("modprobe br_netfilter && echo "), "{fix}");
+        assert!(
+            fix.starts_with("modprobe br_netfilter && mkdir -p /etc/modules-load.d && echo "),
+            "{fix}"
+        );
     }
 
     #[test]

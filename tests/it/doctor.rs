@@ -91,7 +91,8 @@ fn doctor(host: &Host, site: &Site, status: i32) -> Report {
 #[track_caller]
 fn paste(host: &Host, site: &Site, fix: &str) {
     assert!(!fix.is_empty(), "no command");
-    let private = "mount -t tmpfs none /etc/sysctl.d; mount -t tmpfs none /etc/modules-load.d";
+    // A minimal Debian 13 has no modules-load.d.
+    let private = "for dir in /etc/sysctl.d /etc/modules-load.d; do ! [ -d $dir ] || mount -t tmpfs none $dir; done";
     let fix = format!("{private}; {fix}");
     let bin = site.program().parent().expect("a directory").display().to_string();
     let path = format!("{bin}:/usr/sbin:/usr/bin:/sbin:/bin");
