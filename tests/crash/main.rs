@@ -15,6 +15,7 @@ mod crowd;
 mod faults;
 mod full_disk;
 mod kills;
+mod others;
 mod readers;
 mod scene;
 mod snapshot;

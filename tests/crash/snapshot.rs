@@ -99,7 +99,7 @@ fn rules(host: &Host, backend: &str) -> Vec<String> {
     }
     if backend == "ipset" {
         let text = run(&["ipset", "save"]);
-        all.extend(text.lines().filter(|line| line.starts_with("add ")).map(String::from));
+        all.extend(text.lines().filter(|line| line.starts_with("add ")).map(without_time));
     }
     let (mut forward, mut others): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|line| line.contains("FORWARD"));
@@ -107,6 +107,15 @@ fn rules(host: &Host, backend: &str) -> Vec<String> {
     others.sort();
     forward.append(&mut others);
     forward
+}
+
+/// An element as `ipset save` prints it, without how long it lasts.
+fn without_time(line: &str) -> String {
+    let mut words: Vec<&str> = line.split(' ').collect();
+    if let Some(at) = words.iter().position(|word| *word == "timeout") {
+        words.remove(at + 1);
+    }
+    words.join(" ")
 }
 
 /// Adds the objects of `nft`, of all families or of `bridge` alone.
@@ -125,6 +134,11 @@ fn objects(ruleset: &Value, of_all: bool, all: &mut Vec<String>) {
         }
         let name = fields["name"].clone();
         for element in fields["elem"].take().as_array().into_iter().flatten() {
+            let mut element = element.clone();
+            if let Some(fields) = element.get_mut("elem").and_then(Value::as_object_mut) {
+                // It ends by itself: when differs from run to run.
+                fields.remove("expires").into_iter().for_each(|_| fields["timeout"] = 0.into());
+            }
             all.push(format!("{kind} {name} elem {element}"));
         }
         all.push(format!("{kind} {fields}"));
