@@ -4,7 +4,7 @@
 use crate::{
     actor::{Actor, Hosts},
     scene::host,
-    snapshot::{Snapshot, same_but_for_litter},
+    snapshot::{Snapshot, same_but_for_leftovers},
     support::{Host, netns::Netns},
     tracer::{Blow, Point, Traced, trace},
 };
@@ -82,7 +82,7 @@ impl<'h> Site<'h> {
         assert!(site.linked.files["app hosts"].contains("10.78.0.9\tmysql"));
         site.put(News::Go);
         site.sync();
-        same_but_for_litter(&site.look(), &site.apart, "a clean run");
+        same_but_for_leftovers(&site.look(), &site.apart, "a clean run");
         site
     }
 
@@ -138,7 +138,7 @@ impl<'h> Site<'h> {
             News::Come => (&self.linked, News::Go),
             News::Go => (&self.apart, News::Come),
         };
-        same_but_for_litter(&self.look(), now, "the next look");
+        same_but_for_leftovers(&self.look(), now, "the next look");
         self.put(before);
         self.sync();
     }
