@@ -37,6 +37,7 @@
 //! behind a VLAN tag (`bridge-nf-filter-vlan-tagged`), packets of a link of an isolated port that come or leave by a
 //! wrong port, and packets that were routed to an isolated port.
 
+pub(crate) mod extent;
 pub(crate) mod keys;
 mod rules;
 pub(crate) mod switch;
@@ -49,9 +50,9 @@ use super::setup_cache::SetupCache;
 use crate::error::{Error, Result};
 use crate::model::{Bind, Family, OwnerTag, Ties};
 use crate::sys::net::netlink::{Netlink, NetlinkError, kept};
+use extent::Extent;
 use keys::{Key, PortSetName};
 use nix::libc::{EEXIST, EINVAL};
-pub(crate) use rules::Extent;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,10 +71,6 @@ const ALL_BITS: u32 = BOUND | ISOLATED_OUT | ISOLATED_IN;
 
 /// Name of the cache entry that says that the table was made.
 const NOTE: &str = "bridge-table";
-/// What a cache entry of this version of the rules contains.
-const VERSION: &str = "3";
-/// The same with the rules of isolated containers.
-const VERSION_WITH_ISOLATION: &str = "3 isolation";
 
 /// The keys of one owner, before and after a change.
 #[derive(Debug, Clone)]
@@ -109,21 +106,13 @@ impl BridgeTable {
 
     /// What was made, according to the cache.
     fn recall(&self) -> Result<Option<Extent>> {
-        let extent = match self.memory.recall(NOTE)?.as_deref() {
-            Some(VERSION) => Some(Extent::Links),
-            Some(VERSION_WITH_ISOLATION) => Some(Extent::Isolation),
-            _ => None,
-        };
+        let extent = self.memory.recall(NOTE)?.as_deref().and_then(Extent::noted);
         self.remembered.set(extent);
         Ok(extent)
     }
 
     fn note(&self, extent: Extent) -> Result<()> {
-        let text = match extent {
-            Extent::Links => VERSION,
-            Extent::Isolation => VERSION_WITH_ISOLATION,
-        };
-        self.memory.note(NOTE, text)
+        self.memory.note(NOTE, extent.note())
     }
 
     /// Creates what is missing: the rules of this extent, and those of isolated containers where there is one. Fails

@@ -6,8 +6,9 @@
 //! the next one with its address.
 
 use crate::error::{Error, Kind, Result};
+use crate::firewall::bridge::extent::Extent;
 use crate::firewall::bridge::keys::Key;
-use crate::firewall::bridge::{BridgeTable, Extent, KeyChange, switch};
+use crate::firewall::bridge::{BridgeTable, KeyChange, switch};
 use crate::firewall::host_families;
 use crate::host::{Effects, Locked};
 use crate::lifecycle::lookup::recipients_of;

@@ -4,7 +4,7 @@
 use super::finding::Finding;
 use super::links::unsettled;
 use crate::error::{Cause, Result};
-use crate::firewall::bridge::Extent;
+use crate::firewall::bridge::extent::Extent;
 use crate::firewall::bridge::keys::Key;
 use crate::host::Locked;
 use crate::lifecycle::addresses::{Look, follow, is_outdated};

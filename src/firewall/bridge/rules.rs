@@ -3,6 +3,7 @@
 //! The type of a frame is that below an outer VLAN tag (`meta protocol`). The frame itself has the tag in place
 //! of a type, also where the kernel keeps the tag elsewhere.
 
+use super::extent::Extent;
 use super::keys::PortSetName;
 use super::{ALL_BITS, BOUND, ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::nftables::expression::{Expression, Rule, equals};
@@ -26,16 +27,6 @@ pub(super) struct Chain {
     /// What the kernel counts as uses of the chain: its rules and the jumps to it, with [`Extent::Links`] and with
     /// [`Extent::Isolation`]. A start compares this alone, and makes no rules.
     pub(super) uses: [u32; 2],
-}
-
-/// Which rules the table has, or must have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Extent {
-    /// Those that links need.
-    Links,
-    /// Those that isolated containers need, too. They are made for the first one, because each bridged packet pays for
-    /// them.
-    Isolation,
 }
 
 impl Chain {

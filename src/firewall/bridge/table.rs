@@ -1,7 +1,8 @@
 //! The messages that make, read, change and delete the bridge table.
 
+use super::extent::Extent;
 use super::keys::{Key, PortSetName};
-use super::rules::{CHAINS, Chain, Extent};
+use super::rules::{CHAINS, Chain};
 use super::{Difference, complaint};
 use crate::error::{Cause, Error, Result};
 use crate::firewall::elements::Element;
