@@ -22,6 +22,7 @@ use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 /// The lock file of `watch` in the state directory.
@@ -31,6 +32,8 @@ pub(crate) const WATCH_LOCK: &str = "watch.lock";
 /// When many containers start at boot, each start waits for all earlier ones. The hooks that
 /// oci-link installs have a timeout of 30 s.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a loop that takes the host lock again and again leaves it to others.
+const BETWEEN_LOTS: Duration = Duration::from_micros(300);
 /// How long a child of a killed `watch` may still hold its lock.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
@@ -200,6 +203,13 @@ impl Host {
     /// Waits for the host lock and takes it. Fails if another process holds it for 20 s.
     pub(crate) fn lock(&self) -> Result<Locked<'_>> {
         self.lock_within(PATIENCE)
+    }
+
+    /// Takes the host lock in a loop that does so for each lot of its work. Those that wait for the lock come first:
+    /// flock(2) wakes them, but the loop would have it again before they run.
+    pub(crate) fn lock_for_a_lot(&self) -> Result<Locked<'_>> {
+        thread::sleep(BETWEEN_LOTS);
+        self.lock()
     }
 
     /// Waits for the host lock, but not longer than `patience`. Fails with [`Cause::LockHeld`] then.

@@ -92,7 +92,7 @@ pub(crate) fn settle_guests(host: &Host) -> Result<usize> {
     let due = unsettled(host)?;
     let (mut changed, mut failures) = (0, Failures::default());
     for lot in due.chunks(LOT) {
-        match guests::settle(&host.lock()?, lot.iter()) {
+        match guests::settle(&host.lock_for_a_lot()?, lot.iter()) {
             Ok(count) => changed += count,
             Err(error) => failures.note(Err(error)),
         }
@@ -122,7 +122,7 @@ pub(crate) fn follow_all(host: &Host) -> Result<usize> {
     let concerned: Vec<Record> = records.filter(may_lead_elsewhere).collect();
     let mut failures = Failures::default();
     for lot in concerned.chunks(LOT) {
-        failures.note(replan_all(&host.lock()?, lot).into_result());
+        failures.note(replan_all(&host.lock_for_a_lot()?, lot).into_result());
     }
     let changed = settle_guests(host);
     failures.note(changed.as_ref().map(drop).map_err(crate::error::Error::again));
@@ -146,7 +146,7 @@ pub(crate) fn renew(host: &Host) -> Result<()> {
     let crosses = |record: &Record| record.flows.iter().any(Flow::crosses);
     let ids = host.store.all()?.into_iter().filter(crosses).map(|record| record.id);
     for lot in ids.collect::<Vec<_>>().chunks(LOT) {
-        let host = host.lock()?;
+        let host = host.lock_for_a_lot()?;
         let Some(until) = until(&host)? else { return Ok(()) };
         for id in lot {
             let Some(record) = host.store.get(id)? else { continue };
@@ -158,7 +158,7 @@ pub(crate) fn renew(host: &Host) -> Result<()> {
         }
     }
     for lot in guests::all(host)?.chunks(LOT) {
-        let host = host.lock()?;
+        let host = host.lock_for_a_lot()?;
         let Some(until) = until(&host)? else { return Ok(()) };
         for guest in lot {
             // It may have ended meanwhile.

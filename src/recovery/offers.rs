@@ -50,7 +50,7 @@ pub(crate) fn publish(host: &Host, cluster: &ClusterConfig) -> Result<usize> {
     }
     let mut changed = withdraw_all(host, cluster, &offers, &stale)?;
     for lot in due.chunks(LOT) {
-        let host = host.lock()?;
+        let host = host.lock_for_a_lot()?;
         for id in lot {
             // It may have ended meanwhile.
             let Some(record) = host.store.get(id)? else { continue };
@@ -86,7 +86,7 @@ fn withdraw_all(
     let files: Vec<(&String, ContainerId)> =
         names.iter().filter_map(|name| Some((name, id_of(name)?))).collect();
     for lot in files.chunks(LOT) {
-        let host = host.lock()?;
+        let host = host.lock_for_a_lot()?;
         for (name, id) in lot {
             let record = host.store.get(id)?;
             let is_true = match record.map(|record| wish(&host, cluster, &record)).transpose()? {

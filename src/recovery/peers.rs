@@ -118,7 +118,7 @@ fn apply(
         return Ok(());
     }
     refreshed.turns += 1;
-    let host = host.lock()?;
+    let host = host.lock_for_a_lot()?;
     let mut touched = Touched::default();
     for change in lot.drain(..) {
         let (Change::Put(key, ..) | Change::Remove(key, _)) = &change;
