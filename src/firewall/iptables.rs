@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! FORWARD              -j OCI-LINK                 first, once per boot
-//! OCI-LINK             -j OCI-LINKS           once per boot
-//! OCI-LINKS       -i br0 -o br0 -j OCI-LINK-<tag>     one per recipient
+//! OCI-LINK             by bridge ports: -j OCI-LINKS-TIED; -j OCI-LINKS     once per boot
+//! OCI-LINKS-TIED       -i br0 -o br0 -j OCI-LINK-<tag>     one per recipient, or in OCI-LINKS
 //! OCI-LINK-<tag>       -s R -d S --dport N …       one pair per flow
 //! ```
 //!
@@ -22,7 +22,7 @@ use super::walls::Walls;
 use super::xtables::base::{Base, Static, is_held};
 use super::xtables::chains::{Chains, is_chain_of};
 use super::xtables::command::Tool;
-use super::xtables::common_chain::{BASE, JUMP_TO_LINKS, LINKS};
+use super::xtables::common_chain::{BASE, JUMP_TO_LINKS, JUMP_TO_TIED, LINKS, TIED};
 use super::xtables::{jump_order, listing};
 use super::{Firewall, InstalledRules, OwnerScope, RuleChange, failed, host_families, ipset};
 use crate::error::{Error, Result};
@@ -32,7 +32,8 @@ use crate::sys::process;
 use std::collections::BTreeMap;
 
 /// First commands of a transaction: they fail it if packets do not reach the jumps to the recipients.
-const STANDS: &str = "-C FORWARD -j OCI-LINK\n-C OCI-LINK -j OCI-LINKS\n";
+const STANDS: &str = "-C FORWARD -j OCI-LINK\n-C OCI-LINK -j OCI-LINKS\n\
+                      -C OCI-LINK -m mark --mark 0x10000000/0x10000000 -j OCI-LINKS-TIED\n";
 
 /// The iptables backend.
 #[derive(Debug)]
@@ -44,11 +45,11 @@ impl Iptables {
     /// Creates the backend. `memory` records for which families the base chain was created.
     pub(crate) fn new(memory: SetupCache) -> Self {
         let own = Static {
-            kind: "iptables with the recipients' own chain, near neighbours",
-            chains: &[LINKS],
+            kind: "iptables with two chains of recipients, near neighbours",
+            chains: &[LINKS, TIED],
             prepare: |_, _| Ok(()),
-            rules: |_| vec![JUMP_TO_LINKS.to_owned()],
-            count: 1,
+            rules: |_| [JUMP_TO_TIED, JUMP_TO_LINKS].map(str::to_owned).to_vec(),
+            count: 2,
             outdated: |_| Vec::new(),
             others: ipset::rules::every,
             between: None,
@@ -161,7 +162,7 @@ impl Iptables {
 fn is_reached(family: Family) -> Result<Option<bool>> {
     let mut link = Netlink::netfilter()?;
     match jump_order::is_ours(&mut link, family)? {
-        Some(true) => jump_order::jumps(&mut link, family, BASE, LINKS).map(Some),
+        Some(true) => jump_order::jumps(&mut link, family, BASE, &[LINKS, TIED]).map(Some),
         other => Ok(other),
     }
 }
@@ -247,7 +248,7 @@ impl Firewall for Iptables {
                 chains.iter().filter(|name| is_chain_of(rules.owner, name)).collect();
             own.sort();
             let mut entries = Vec::new();
-            for chain in [BASE, LINKS].iter().filter(|_| !own.is_empty()) {
+            for chain in [BASE, LINKS, TIED].iter().filter(|_| !own.is_empty()) {
                 if chains.iter().any(|name| name == chain) {
                     entries.extend(list(chain)?);
                 }

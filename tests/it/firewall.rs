@@ -132,7 +132,7 @@ fn inspect_tells_recorded_rules_from_others() {
         .expect("a list")
         .iter()
         .map(|line| line.as_str().expect("a rule").to_owned())
-        .partition(|line| line.starts_with("-A OCI-LINKS -i br0 -o br0 -m mark "));
+        .partition(|line| line.starts_with("-A OCI-LINKS-TIED -i br0 -o br0 "));
     assert_eq!((jumps.len(), kernel), (2, link_rules(&host)));
 
     let rule = link_rules(&host)[0].replacen("-A", "-D", 1);

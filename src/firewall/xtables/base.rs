@@ -2,7 +2,8 @@
 
 use super::command::{Tool, program_of};
 use super::common_chain::{
-    BASE, JUMP_TO_BASE, JUMP_TO_ISOLATE, JUMP_TO_LINKS, JUMP_TO_USER, LINKS, missing, removal,
+    BASE, JUMP_TO_BASE, JUMP_TO_ISOLATE, JUMP_TO_LINKS, JUMP_TO_TIED, JUMP_TO_USER, LINKS, TIED,
+    missing, removal,
 };
 use super::discovery::Discovery;
 use super::jump_order;
@@ -256,12 +257,13 @@ impl Base {
         let rules = self.own_rules(family, discovery, walls.crosses);
         let mut outdated = discovery.outdated(family);
         outdated.extend((self.own.outdated)(family));
-        let jumps = [JUMP_TO_USER, JUMP_TO_LINKS, JUMP_TO_ISOLATE].map(str::to_owned);
+        let jumps = [JUMP_TO_USER, JUMP_TO_TIED, JUMP_TO_LINKS, JUMP_TO_ISOLATE].map(str::to_owned);
         let others = [(self.own.others)(family), self.rules_between(family)].concat();
         let known = [&jumps, &rules[..], &outdated, &others].concat();
         let is_ours = |line: &str| known.iter().any(|own| own == line) || is_jump_to_owner(line);
         let text = take_out(&mut there, BASE, strays, is_ours)
-            + &take_out(&mut there, LINKS, strays, is_jump_to_owner);
+            + &take_out(&mut there, LINKS, strays, is_jump_to_owner)
+            + &take_out(&mut there, TIED, strays, is_jump_to_owner);
         text + &missing(&there, self.own.chains, &rules, &outdated, &walls.of_family(family))
     }
 

@@ -3,8 +3,7 @@
 //! There is one chain for each bridge that its flows are bound to, one more for those that are tied to its
 //! ports, and one for flows without a bridge. Nearly always that is one chain in total.
 
-use crate::firewall::bridge::MATCH_BOUND;
-use crate::firewall::xtables::common_chain::{BASE, LINKS};
+use crate::firewall::xtables::common_chain::{BASE, LINKS, TIED};
 use crate::firewall::xtables::strays::owner_of;
 use crate::model::{Flow, OnBridge, OwnerTag, PortRange};
 use std::fmt::Write;
@@ -105,24 +104,19 @@ impl Chain {
             0 => format!("{BASE}-{owner}"),
             number => format!("{BASE}-{owner}-{number}"),
         };
-        let place = bridge.map(place).unwrap_or_default();
-        let jumps = vec![format!("{LINKS} {place}-j {name}")];
+        let from = if bridge.is_some_and(|on| on.by_port) { TIED } else { LINKS };
+        let place = bridge.map(|OnBridge { name, .. }| format!("-i {name} -o {name} "));
+        let jumps = vec![format!("{from} {}-j {name}", place.unwrap_or_default())];
         Self { name, jumps, rules: Vec::new() }
     }
 }
 
-/// Whether a rule, without `-A`, is in the chain of the jumps, or in the base chain, where older versions had
+/// Whether a rule, without `-A`, is in a chain of the jumps, or in the base chain, where older versions had
 /// them.
 pub(crate) fn is_in_ours(rule: &str) -> bool {
-    [LINKS, BASE]
+    [LINKS, TIED, BASE]
         .iter()
         .any(|chain| rule.strip_prefix(chain).is_some_and(|rest| rest.starts_with(' ')))
-}
-
-/// What a packet must show to get into the chain.
-pub(crate) fn place(OnBridge { name, by_port, .. }: OnBridge) -> String {
-    let mark = if by_port { format!("{MATCH_BOUND} ") } else { String::new() };
-    format!("-i {name} -o {name} {mark}")
 }
 
 /// Whether a chain of this name belongs to `owner`.
@@ -206,9 +200,8 @@ mod tests {
         let text = chains(&[tied(1), flow(2, "a"), tied(3)]).instead_of(&Chains::default());
         let jumps: Vec<&str> =
             text.lines().filter(|line| line.starts_with("-A OCI-LINKS")).collect();
-        let mark = "-m mark --mark 0x10000000/0x10000000";
         let expected = [
-            format!("-A OCI-LINKS -i a -o a {mark} -j OCI-LINK-{TAG}"),
+            format!("-A OCI-LINKS-TIED -i a -o a -j OCI-LINK-{TAG}"),
             format!("-A OCI-LINKS -i a -o a -j OCI-LINK-{TAG}-1"),
         ];
         assert_eq!(jumps, expected);

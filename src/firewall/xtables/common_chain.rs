@@ -4,8 +4,9 @@
 //! FORWARD            -j OCI-LINK                  right behind the jump to DOCKER-USER, else first
 //! OCI-LINK           -j OCI-LINK-USER             first
 //! OCI-LINK-USER      the administrator's rules    created empty and never changed
-//! OCI-LINK           the rules that accept        a jump to OCI-LINKS, or rules that match sets
-//! OCI-LINKS          -j OCI-LINK-<tag>            one per recipient, of the iptables backend
+//! OCI-LINK           the rules that accept        jumps to the next two chains, or rules that match sets
+//! OCI-LINKS-TIED     -j OCI-LINK-<tag>            one per recipient, of the iptables backend: flows by bridge ports
+//! OCI-LINKS          -j OCI-LINK-<tag>            the same for other flows
 //! OCI-LINK           -j OCI-LINK-ISOLATE          last, if bridges or containers are to be isolated
 //! OCI-LINK-ISOLATE   see separation.rs
 //! ```
@@ -34,6 +35,11 @@ const BEHIND_USER: usize = 2;
 /// number, iptables reads all rules of the chain first.
 pub(crate) const LINKS: &str = "OCI-LINKS";
 pub(crate) const JUMP_TO_LINKS: &str = "-A OCI-LINK -j OCI-LINKS";
+/// The same for flows that are tied to bridge ports. The jump to it compares the mark once for all recipients, and a
+/// start need not load the match.
+pub(crate) const TIED: &str = "OCI-LINKS-TIED";
+pub(crate) const JUMP_TO_TIED: &str =
+    "-A OCI-LINK -m mark --mark 0x10000000/0x10000000 -j OCI-LINKS-TIED";
 pub(super) const JUMP_TO_ISOLATE: &str = "-A OCI-LINK -j OCI-LINK-ISOLATE";
 
 /// The transaction from the listing `there` to a base chain with `rules`, which jump to `chains`, and with the
@@ -112,7 +118,7 @@ pub(crate) fn missing(
 /// The administrator's chain stays if it has rules. A chain name with white space is left out, because it would add words or lines to a command.
 pub(crate) fn removal(there: &[String]) -> String {
     let chains = there.iter().filter_map(|line| line.strip_prefix("-N "));
-    let ours = |name: &&str| [BASE, LINKS].contains(name) || name.starts_with("OCI-LINK-");
+    let ours = |name: &&str| [BASE, LINKS, TIED].contains(name) || name.starts_with("OCI-LINK-");
     let chains = chains.filter(ours);
     let chains = chains.filter(|name| !name.contains(char::is_whitespace));
     let start = format!("-A {USER} ");

@@ -30,11 +30,11 @@ pub(crate) fn is_ours(link: &mut Netlink, family: Family) -> Result<Option<bool>
     Ok(has_chain(link, family, "FORWARD")?.then_some(false))
 }
 
-/// Whether a rule of the chain `from` jumps to the chain `to`, in `nf_tables`.
-pub(crate) fn jumps(link: &mut Netlink, family: Family, from: &str, to: &str) -> Result<bool> {
-    let mut found = false;
-    visit_rules(link, family, from, |rule| found |= jumps_to(rule, to))?;
-    Ok(found)
+/// Whether rules of the chain `from` jump to all these chains, in `nf_tables`.
+pub(crate) fn jumps(link: &mut Netlink, family: Family, from: &str, to: &[&str]) -> Result<bool> {
+    let mut missing = to.to_vec();
+    visit_rules(link, family, from, |rule| missing.retain(|to| !jumps_to(rule, to)))?;
+    Ok(missing.is_empty())
 }
 
 /// Whether the chains in the table `filter` of `nf_tables` have as many rules, and jumps to them, as this. One

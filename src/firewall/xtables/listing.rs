@@ -1,6 +1,7 @@
 //! Finds the rules of all owners in a listing of `iptables -S`.
 
 use super::chains::is_in_ours;
+use super::common_chain::TIED;
 use super::strays::{leads_to, owner_of};
 use crate::firewall::InstalledRules;
 use crate::firewall::bridge::MATCH_BOUND;
@@ -49,13 +50,15 @@ pub(crate) fn held(there: &[String]) -> Vec<(&str, &String)> {
         .collect()
 }
 
-/// The bridge in a jump to the chain `name`; `None` if the jump names none.
+/// The bridge in a jump to the chain `name`; `None` if the jump names none. Earlier builds compared the mark in each
+/// jump.
 fn bridge_of(jump: &str, name: &str) -> Option<OnBridge> {
+    let is_tied = jump.strip_prefix("-A ").is_some_and(|rule| rule.starts_with(TIED));
     let (_, place) = jump.split_once(" -i ")?;
     let place = place.strip_suffix(&format!(" -j {name}"))?;
     let (place, by_port) = match place.strip_suffix(MATCH_BOUND) {
         Some(place) => (place.trim_end(), true),
-        None => (place, false),
+        None => (place, is_tied),
     };
     let (enters, leaves) = place.split_once(" -o ")?;
     let name = BridgeName::new(enters).ok().filter(|_| enters == leaves)?;
@@ -103,8 +106,7 @@ mod tests {
         let tag = "aaaaaaaaaaaaaaaa";
         let listing = format!(
             "-N OCI-LINK\n-N OCI-LINK-{tag}\n-N OCI-LINK-{tag}-1\n-N OCI-LINK-{tag}-2\n\
-             -N OCI-LINK-{tag}-3\n-A OCI-LINK -i a -o a -m mark --mark \
-             0x10000000/0x10000000 -j OCI-LINK-{tag}-3\n-A OCI-LINK-{tag}-3 -s 10.0.0.2/32 \
+             -N OCI-LINK-{tag}-3\n-A OCI-LINKS-TIED -i a -o a -j OCI-LINK-{tag}-3\n-A OCI-LINK-{tag}-3 -s 10.0.0.2/32 \
              -d 10.0.0.6/32 -p tcp -m tcp --dport 4 -j ACCEPT\n\
              -N OCI-LINK-ISOLATE\n-A OCI-LINK -i a -o a -j OCI-LINK-{tag}\n\
              -A OCI-LINK -j OCI-LINK-{tag}-1\n-A OCI-LINK-{tag} -s 10.0.0.2/32 -d 10.0.0.3/32 \

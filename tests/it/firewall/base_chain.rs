@@ -145,6 +145,8 @@ fn f15_the_next_start_repairs_a_flushed_base_chain() {
     after(&host, || both(&host, "-F OCI-LINK"));
     let host = iptables_host(Runtime::Runc.turned());
     after(&host, || both(&host, "-D OCI-LINK -j OCI-LINKS"));
+    let tied = "-D OCI-LINK -m mark --mark 0x10000000/0x10000000 -j OCI-LINKS-TIED";
+    after(&host, || both(&host, tied));
 }
 
 /// Version 0.1 had the jumps to the recipients in the base chain itself.
@@ -154,13 +156,14 @@ fn a_jump_of_an_older_version_goes_with_its_recipient() {
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");
     for iptables in TOOLS {
-        let jumps = host.run(Command::new(iptables).args(["-S", "OCI-LINKS"])).ok();
-        let jump = jumps.lines().find_map(|line| line.strip_prefix("-A OCI-LINKS ")).expect("one");
+        let jumps = host.run(Command::new(iptables).args(["-S", "OCI-LINKS-TIED"])).ok();
+        let jump =
+            jumps.lines().find_map(|line| line.strip_prefix("-A OCI-LINKS-TIED ")).expect("one");
         let move_it = |verb: &str, chain: &str| {
             host.run(Command::new(iptables).args([verb, chain]).args(jump.split(' '))).ok()
         };
         move_it("-A", "OCI-LINK");
-        move_it("-D", "OCI-LINKS");
+        move_it("-D", "OCI-LINKS-TIED");
     }
     assert_eq!(web.reach(&db, Proto::Tcp, 3306), OPEN);
     let other = recipient(&host, "other", "db");
@@ -202,7 +205,7 @@ fn a_start_does_not_read_the_rules_of_other_recipients() {
         (0..500).map(|number| line(&format!("OCI-LINK-{number:016x}"))).collect::<Vec<_>>().concat()
     };
     let chains = lines(&|chain| format!(":{chain} -\n"));
-    let jumps = lines(&|chain| format!("-A OCI-LINKS -i br0 -o br0 -j {chain}\n"));
+    let jumps = lines(&|chain| format!("-A OCI-LINKS-TIED -i br0 -o br0 -j {chain}\n"));
     let text = format!("*filter\n{chains}{jumps}COMMIT\n");
     host.feed(Command::new("iptables-restore").arg("--noflush"), text.as_bytes()).ok();
     let many = received(&host, "other");

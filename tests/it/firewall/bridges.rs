@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::{fs, process::Command};
 
 /// The jump to the rules of a link between two ports of the bridge.
-const JUMP: &str = "-A OCI-LINKS -i br0 -o br0 -m mark --mark 0x10000000/0x10000000 -j OCI-LINK-";
+const JUMP: &str = "-A OCI-LINKS-TIED -i br0 -o br0 -j OCI-LINK-";
 const BACKENDS: [&str; 3] = ["ipset", "iptables", "nftables"];
 
 /// `db` and `web`, which is linked to it, created and not yet run; those of `isolated` are kept

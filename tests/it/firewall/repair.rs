@@ -32,7 +32,7 @@ fn a_jump_that_is_there_twice_becomes_one_and_stays_so() {
     let host = host_of(BackendName::Iptables, Runtime::Crun.turned());
     let db = source(&host, "db", "3306");
     let web = recipient(&host, "web", "db");
-    let jumps = rules(&host, "-A OCI-LINKS ");
+    let jumps = rules(&host, "-A OCI-LINKS-TIED ");
     let jump = jumps.first().and_then(|rule| rule.strip_prefix("-A ")).expect("a jump").to_owned();
     let chain = jump.rsplit(' ').next().expect("a chain").to_owned();
     let before = host.rules();
@@ -40,10 +40,12 @@ fn a_jump_that_is_there_twice_becomes_one_and_stays_so() {
         "iptables -A FORWARD -j OCI-LINK".to_owned(),
         "iptables -I FORWARD 1 -j OCI-LINK".to_owned(),
         "iptables -A OCI-LINK -j OCI-LINKS".to_owned(),
+        "iptables -A OCI-LINK -m mark --mark 0x10000000/0x10000000 -j OCI-LINKS-TIED".to_owned(),
         "iptables -I OCI-LINK 2 -j OCI-LINK-USER".to_owned(),
         "iptables -I OCI-LINK 2 -j OCI-LINK-ISOLATE".to_owned(),
         format!("iptables -A {jump}"),
         format!("iptables -I OCI-LINKS 1 -j {chain}"),
+        format!("iptables -I OCI-LINKS-TIED 1 -j {chain}"),
     ] {
         double(&host, &doubled);
         let told = call(&host, "sync --check").ended(13);
@@ -69,7 +71,7 @@ fn no_rule_of_an_ended_container_stays_in_a_chain_that_another_rule_holds() {
         double(&host, &format!("iptables -A FORWARD -i eth9 {way} {chain}"));
         end(&web);
         assert_eq!(link_rules(&host), [""; 0]);
-        assert_eq!(rules(&host, "-A OCI-LINKS "), [""; 0]);
+        assert_eq!(rules(&host, "-A OCI-LINKS"), [""; 0]);
         for command in ["sync --check", "sync", "gc"] {
             let told = call(&host, command).ok();
             let why = format!(

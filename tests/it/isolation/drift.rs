@@ -52,7 +52,12 @@ fn narrow(backend: BackendName) -> Vec<Vec<&'static str>> {
                 "iptables -I OCI-LINK 1 -s 10.77.0.0/24 -j RETURN",
                 "ip6tables -I OCI-LINK 1 -s fd77::/64 -j RETURN",
             ],
-            vec!["iptables -A OCI-LINKS -j ACCEPT", "ip6tables -A OCI-LINKS -j ACCEPT"],
+            vec![
+                "iptables -A OCI-LINKS -j ACCEPT",
+                "ip6tables -A OCI-LINKS -j ACCEPT",
+                "iptables -A OCI-LINKS-TIED -j ACCEPT",
+                "ip6tables -A OCI-LINKS-TIED -j ACCEPT",
+            ],
         ],
     };
     if backend == BackendName::Ipset {
