@@ -12,7 +12,7 @@ use crate::firewall::nftables::messages::{
     TABLE, Transaction, about_table_of, comment, elements, message_type, standing_comment,
     write_comment,
 };
-use crate::firewall::nftables::sets::{FREE_EVERY, write_lapse};
+use crate::firewall::nftables::sets::{FREE_EVERY, HOST_BYTE_ORDER, write_lapse};
 use crate::sys::net::netlink::message::{Attributes, Batch, Body};
 use crate::sys::net::netlink::uapi::{
     NFPROTO_BRIDGE, NFT_MSG_DELRULE, NFT_MSG_DELSETELEM, NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN,
@@ -32,11 +32,6 @@ use nix::libc::NF_ACCEPT;
 const PRIORITY: i32 = -10;
 /// The policy of our chains.
 const ACCEPT: u32 = NF_ACCEPT.unsigned_abs();
-/// Tells `nft` how to print the keys (`NFTNL_UDATA_SET_KEYBYTEORDER`): type, length, value.
-const HOST_BYTE_ORDER: [u8; 6] = {
-    let [a, b, c, d] = 1_u32.to_ne_bytes();
-    [0, 4, a, b, c, d]
-};
 /// Elements per request. The kernel uses up to one page for each answer.
 const ANSWERS: usize = 32;
 

@@ -7,6 +7,12 @@ use std::time::Duration;
 
 /// How often the kernel frees elements that have lapsed, in milliseconds. Until then they take memory only.
 pub(crate) const FREE_EVERY: u32 = 60_000;
+/// Tells `nft` how to print keys of one interface (`NFTNL_UDATA_SET_KEYBYTEORDER`): type, length, value. Without it
+/// `nft` lists a name as `""`, which it cannot read again.
+pub(crate) const HOST_BYTE_ORDER: [u8; 6] = {
+    let [a, b, c, d] = 1_u32.to_ne_bytes();
+    [0, 4, a, b, c, d]
+};
 /// The time that an element has left when it lapses. The kernel rounds it up to a tick.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 

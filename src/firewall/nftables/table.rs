@@ -10,7 +10,7 @@ use super::outside;
 use super::owner::refused;
 use super::rules::rules;
 use super::separation::{self, all_rules, count_all};
-use super::sets::{FREE_EVERY, NftSet};
+use super::sets::{FREE_EVERY, HOST_BYTE_ORDER, NftSet};
 use crate::error::{Cause, Result};
 use crate::firewall::failed;
 use crate::firewall::strays::Strays;
@@ -24,7 +24,7 @@ use crate::sys::net::netlink::uapi::{
     NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN,
     NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_SET_FLAGS,
     NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME,
-    NFTA_TABLE_FLAGS, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP,
+    NFTA_SET_USERDATA, NFTA_TABLE_FLAGS, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::NF_ACCEPT;
@@ -72,6 +72,7 @@ pub(crate) fn make(link: &mut Netlink, walls: &Walls, strays: Strays) -> Result<
         transaction.message(NFT_MSG_NEWSET, NLM_F_CREATE, |body| {
             body.text(NFTA_SET_NAME, crossing::BRIDGES).number(NFTA_SET_KEY_TYPE, INTERFACE);
             body.number(NFTA_SET_KEY_LEN, NAME_LENGTH).number(NFTA_SET_ID, 1);
+            body.bytes(NFTA_SET_USERDATA, &HOST_BYTE_ORDER);
         });
     }
     for chain in [USER, RANGES] {

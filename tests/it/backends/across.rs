@@ -6,6 +6,7 @@ use super::owner;
 use crate::support::Netns;
 use lan::{BRIDGE, Flood, Lan, Machine, arrives, connects};
 use oci_link::testing::{BackendName, Crossing, Family, Flow, OwnerScope};
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -247,6 +248,19 @@ each_with_timeouts! {
         host.with(scene.backend, |firewall| firewall.ensure_base());
         assert!(host.with(scene.backend, |firewall| firewall.is_intact(&families)));
         assert_eq!(scene.reach(3306), OPEN);
+    }
+}
+
+/// Administrators save the whole ruleset, and load it again.
+#[test]
+fn nft_reads_what_it_lists_of_flows_between_hosts() {
+    let scene = Scene::new(BackendName::Nftables);
+    scene.open_both();
+    assert!(scene.host(2).run("nft get element inet oci-link bridges {br1}").contains("\"br1\""));
+    for host in [1, 2].map(|number| scene.host(number)) {
+        let file = host.state.join("ruleset");
+        fs::write(&file, host.run("nft list ruleset")).expect("written");
+        host.run(&format!("nft --check -f {}", file.display()));
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Lan {
 pub(super) struct Machine {
     number: u8,
     netns: Netns,
-    state: PathBuf,
+    pub(super) state: PathBuf,
     /// The container with the number 2.
     pub(super) container: Netns,
 }
