@@ -19,10 +19,11 @@ use super::across::stays_here;
 use super::outside::Outside;
 use super::setup_cache::SetupCache;
 use super::walls::Walls;
-use super::xtables::base::{Base, Static, is_held};
+use super::xtables::base::{Base, Static};
 use super::xtables::chains::{Chains, is_chain_of};
 use super::xtables::command::Tool;
-use super::xtables::common_chain::{BASE, JUMP_TO_LINKS, JUMP_TO_TIED, LINKS, TIED};
+use super::xtables::common_chain::{BASE, JUMP_TO_LINKS, JUMP_TO_TIED, LINKS, TIED, stands};
+use super::xtables::dismantling::is_held;
 use super::xtables::{jump_order, listing};
 use super::{Firewall, InstalledRules, OwnerScope, RuleChange, failed, host_families, ipset};
 use crate::error::{Error, Result};
@@ -30,10 +31,6 @@ use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::Netlink;
 use crate::sys::process;
 use std::collections::BTreeMap;
-
-/// First commands of a transaction: they fail it if packets do not reach the jumps to the recipients.
-const STANDS: &str = "-C FORWARD -j OCI-LINK\n-C OCI-LINK -j OCI-LINKS\n\
-                      -C OCI-LINK -m mark --mark 0x10000000/0x10000000 -j OCI-LINKS-TIED\n";
 
 /// The iptables backend.
 #[derive(Debug)]
@@ -80,7 +77,7 @@ impl Iptables {
         }
         let known = Chains::of(rules.owner, of_family(rules.before, tool.family));
         let text = Chains::of(rules.owner, flows.iter()).instead_of(&known);
-        let text = if front.is_none() { format!("{STANDS}{text}") } else { text };
+        let text = if front.is_none() { stands() + &text } else { text };
         let Err(complaint) = tool.restore(&text)? else { return Ok(()) };
         log::debug!("{}: the rules differ from the record: {complaint}", tool.restore_name());
         self.base.make(tool)?;
@@ -108,7 +105,7 @@ impl Iptables {
             if front == Some(false) || !is_made {
                 self.base.make(tool)?;
             }
-            let text = if front.is_none() { format!("{STANDS}{text}") } else { text };
+            let text = if front.is_none() { stands() + &text } else { text };
             if let Err(complaint) = tool.restore(&text)? {
                 let name = tool.restore_name();
                 log::debug!("{name}: the rules differ from the records: {complaint}");

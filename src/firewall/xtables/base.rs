@@ -2,13 +2,13 @@
 
 use super::command::{Tool, program_of};
 use super::common_chain::{
-    BASE, JUMP_TO_BASE, JUMP_TO_ISOLATE, JUMP_TO_LINKS, JUMP_TO_TIED, JUMP_TO_USER, LINKS, TIED,
-    missing, removal,
+    BASE, JUMP_TO_ISOLATE, JUMP_TO_LINKS, JUMP_TO_TIED, JUMP_TO_USER, LINKS, TIED, missing,
 };
 use super::discovery::Discovery;
+use super::dismantling::dismantle;
 use super::jump_order;
 use super::separation::{ISOLATE, gates_of, separation};
-use super::strays::{is_jump_to_owner, leads_to, take_out};
+use super::strays::{is_jump_to_owner, take_out};
 use crate::error::{Error, Failures, Result};
 use crate::firewall::outside::Outside;
 use crate::firewall::setup_cache::SetupCache;
@@ -262,8 +262,7 @@ impl Base {
         let known = [&jumps, &rules[..], &outdated, &others].concat();
         let is_ours = |line: &str| known.iter().any(|own| own == line) || is_jump_to_owner(line);
         let text = take_out(&mut there, BASE, strays, is_ours)
-            + &take_out(&mut there, LINKS, strays, is_jump_to_owner)
-            + &take_out(&mut there, TIED, strays, is_jump_to_owner);
+            + &[TIED, LINKS].map(|it| take_out(&mut there, it, strays, is_jump_to_owner)).concat();
         text + &missing(&there, self.own.chains, &rules, &outdated, &walls.of_family(family))
     }
 
@@ -324,31 +323,4 @@ impl Base {
 /// no more than the line.
 fn is_about_a_rule(error: &Error) -> bool {
     error.cause.is_lack() || error.to_string().contains("line ")
-}
-
-/// Removes all our chains of one family. Returns whether there was one, and why one stays: a chain to which a rule
-/// of another program leads is emptied only.
-fn dismantle(tool: Tool) -> Result<(bool, Option<Error>)> {
-    let there = tool.list()?;
-    let text = removal(&there);
-    if text.is_empty() {
-        return Ok((false, None));
-    }
-    let Err(complaint) = tool.restore(&text)? else { return Ok((true, None)) };
-    let there: Vec<String> = there.into_iter().filter(|line| *line != JUMP_TO_BASE).collect();
-    let stays = |from: &str| !text.contains(&format!("-F {from}\n"));
-    let chains = text.lines().filter_map(|line| line.strip_prefix("-X "));
-    let kept: Vec<(&str, &String)> =
-        chains.filter_map(|chain| Some((chain, leads_to(&there, chain, stays)?))).collect();
-    let Some((chain, rule)) = kept.first() else { return Err(complaint) };
-    let is_kept = |line: &&str| kept.iter().any(|(chain, _)| *line == format!("-X {chain}"));
-    let rest: Vec<&str> = text.lines().filter(|line| !is_kept(line)).collect();
-    tool.restore(&(rest.join("\n") + "\n"))??;
-    Ok((true, Some(is_held(tool, chain, rule))))
-}
-
-/// The error that says why an empty chain of ours stays.
-pub(crate) fn is_held(tool: Tool, chain: &str, rule: &str) -> Error {
-    let name = tool.name();
-    failed(format!("{name}: chain {chain} is empty and stays until this rule is deleted: {rule}"))
 }

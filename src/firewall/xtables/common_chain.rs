@@ -35,12 +35,19 @@ const BEHIND_USER: usize = 2;
 /// number, iptables reads all rules of the chain first.
 pub(crate) const LINKS: &str = "OCI-LINKS";
 pub(crate) const JUMP_TO_LINKS: &str = "-A OCI-LINK -j OCI-LINKS";
-/// The same for flows that are tied to bridge ports. The jump to it compares the mark once for all recipients, and a
-/// start need not load the match.
+/// The chain with the jumps of flows that are tied to bridge ports. One rule compares the mark for all recipients, so that
+/// `iptables` does not load that match at each start.
 pub(crate) const TIED: &str = "OCI-LINKS-TIED";
 pub(crate) const JUMP_TO_TIED: &str =
     "-A OCI-LINK -m mark --mark 0x10000000/0x10000000 -j OCI-LINKS-TIED";
 pub(super) const JUMP_TO_ISOLATE: &str = "-A OCI-LINK -j OCI-LINK-ISOLATE";
+
+/// The first commands of a transaction of the iptables backend: they fail it if packets do not reach the jumps to the
+/// recipients.
+pub(crate) fn stands() -> String {
+    let jumps = [JUMP_TO_BASE, JUMP_TO_TIED, JUMP_TO_LINKS].into_iter();
+    jumps.map(|jump| jump.replacen("-A", "-C", 1) + "\n").collect()
+}
 
 /// The transaction from the listing `there` to a base chain with `rules`, which jump to `chains`, and with the
 /// isolation `walls`.

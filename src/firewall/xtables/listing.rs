@@ -4,7 +4,6 @@ use super::chains::is_in_ours;
 use super::common_chain::TIED;
 use super::strays::{leads_to, owner_of};
 use crate::firewall::InstalledRules;
-use crate::firewall::bridge::MATCH_BOUND;
 use crate::model::{BridgeName, Flow, OnBridge, OwnerTag, PortRange};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -50,16 +49,11 @@ pub(crate) fn held(there: &[String]) -> Vec<(&str, &String)> {
         .collect()
 }
 
-/// The bridge in a jump to the chain `name`; `None` if the jump names none. Earlier builds compared the mark in each
-/// jump.
+/// The bridge in a jump to the chain `name`; `None` if the jump names none.
 fn bridge_of(jump: &str, name: &str) -> Option<OnBridge> {
-    let is_tied = jump.strip_prefix("-A ").is_some_and(|rule| rule.starts_with(TIED));
+    let by_port = jump.strip_prefix("-A ").is_some_and(|rule| rule.starts_with(TIED));
     let (_, place) = jump.split_once(" -i ")?;
     let place = place.strip_suffix(&format!(" -j {name}"))?;
-    let (place, by_port) = match place.strip_suffix(MATCH_BOUND) {
-        Some(place) => (place.trim_end(), true),
-        None => (place, is_tied),
-    };
     let (enters, leaves) = place.split_once(" -o ")?;
     let name = BridgeName::new(enters).ok().filter(|_| enters == leaves)?;
     Some(OnBridge { by_port, ..name.into() })

@@ -8,6 +8,7 @@ pub(crate) mod chains;
 pub(crate) mod command;
 pub(crate) mod common_chain;
 mod discovery;
+pub(crate) mod dismantling;
 pub(crate) mod jump_order;
 pub(crate) mod listing;
 mod separation;

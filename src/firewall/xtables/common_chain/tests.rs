@@ -139,3 +139,9 @@ fn the_administrators_chains_come_first() {
     assert_eq!(of("OCI-LINK", "LINK OCI-LINK-USER"), jump);
     assert_eq!(of("OCI-LINK", "LINK"), "-I OCI-LINK 1 -j OCI-LINK-USER\n");
 }
+
+#[test]
+fn the_jump_to_tied_recipients_compares_the_mark() {
+    use crate::firewall::bridge::MATCH_BOUND;
+    assert_eq!(JUMP_TO_TIED, format!("-A {BASE} {MATCH_BOUND} -j {TIED}"));
+}
