@@ -175,6 +175,9 @@ impl<T, E: Into<Box<dyn StdError + Send + Sync>>> Context<T> for std::result::Re
     }
 }
 
+/// How many failures one message names: another host can make thousands of them.
+const NAMED: usize = 20;
+
 /// Collects the failures of steps that must all be tried.
 #[derive(Debug, Default)]
 pub(crate) struct Failures(Vec<Error>);
@@ -192,9 +195,13 @@ impl Failures {
         self.0.is_empty()
     }
 
-    /// One error with all messages in one line. Kind and cause are those of the first.
+    /// One error with the messages in one line, the first 20 of them and how many more there are. Kind and cause are
+    /// those of the first.
     pub(crate) fn into_result(self) -> Result<()> {
-        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        let mut lines: Vec<_> = self.0.iter().take(NAMED).map(ToString::to_string).collect();
+        if self.0.len() > NAMED {
+            lines.push(format!("and {} more", self.0.len() - NAMED));
+        }
         let Some(first) = self.0.into_iter().next() else { return Ok(()) };
         Err(Error { message: lines.join("; "), ..first })
     }
@@ -224,5 +231,15 @@ mod tests {
         let error = failures.into_result().unwrap_err();
         assert_eq!((error.to_string().as_str(), error.kind), ("a; b", Kind::Hosts));
         assert_eq!(error.cause, Cause::HostsFile);
+    }
+
+    #[test]
+    fn thousands_of_failures_are_one_short_line() {
+        let failures = (0..5_000).map(|number| Error::new(Kind::Firewall, format!("no {number}")));
+        let line = Failures(failures.collect()).into_result().unwrap_err().to_string();
+        assert!(
+            line.starts_with("no 0; no 1; ") && line.ends_with("; no 19; and 4980 more"),
+            "{line}"
+        );
     }
 }
