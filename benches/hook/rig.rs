@@ -63,7 +63,7 @@ impl Rig {
         Self { backend, host, program: place.oci_link.clone(), dir, shares: false }
     }
 
-    /// The same, and all its containers are shared with other hosts.
+    /// Like the one above; all its containers are shared with other hosts.
     pub(crate) fn sharing(self) -> Self {
         Self { shares: true, ..self }
     }

@@ -42,7 +42,7 @@ struct One {
     spool: PathBuf,
     seen: Seen,
     running: BTreeMap<&'static str, Running>,
-    /// Containers without a process, of whose end nobody was told.
+    /// Containers whose process has ended, and whose end no hook or daemon has seen.
     dead: BTreeMap<&'static str, IpAddr>,
     /// Whether links were planned for news that are believed.
     is_open: Option<bool>,
