@@ -8,7 +8,7 @@
 //!     set ends6 { type iface_index . ipv6_addr . ipv6_addr }
 //!     set ports-in, set ports-out { PORT }       ports of isolated containers
 //!     chain input { type filter hook input priority -10
-//!         no bit; by the port of its source: BOUND; from an isolated port: ISOLATED_OUT }
+//!         no bit; by the port of its source: BOUND; from an isolated port: ISOLATED_OUT, and ISOLATED_BOTH }
 //!     chain forward { type filter hook forward priority -10
 //!         of another type than IP and ARP, or tagged: goto behind-tags
 //!         by the ports of both ends: BOUND alone, goto isolated
@@ -16,13 +16,15 @@
 //!     chain behind-tags {
 //!         no bit; by the ports of both ends: BOUND; jump isolated; jump tagged }
 //!     chain isolated {      empty until a container is isolated
-//!         from an isolated port: ISOLATED_OUT; to one: ISOLATED_IN
+//!         from an isolated port: ISOLATED_OUT; to one: ISOLATED_IN; if it is isolated in both directions:
+//!         ISOLATED_BOTH
 //!         one of them and not BOUND: jump tagged }
 //!     chain tagged {
 //!         between the addresses of a link, and one end is not at its port: drop
 //!         of another type than IP and ARP, or tagged, from or to an isolated port: drop }
 //!     chain output { type filter hook output priority -10
-//!         to an isolated port and ISOLATED_IN: drop }
+//!         to an isolated port and ISOLATED_IN without ISOLATED_BOTH: drop
+//!         to a port that is isolated in both directions and ISOLATED_IN: drop }
 //!     chain postrouting { type filter hook postrouting priority -10
 //!         no bit }
 //! }
@@ -66,8 +68,15 @@ pub(crate) const ISOLATED_OUT: u32 = 0x2000_0000;
 /// The bit that says: it goes to the port of a container with isolation `in`. A routed packet has it if it may
 /// not go to such a port.
 pub(crate) const ISOLATED_IN: u32 = 0x4000_0000;
+/// The bit that says: it comes from or goes to the port of a container with isolation `both`. A routed packet has it
+/// with [`ISOLATED_IN`] if it may not go to such a port, but to one with isolation `in`.
+///
+/// A packet that was routed to an isolated port is dropped after its connection was noted. So what belongs to a
+/// connection is not enough here: no connection of such a container passes behind the links but those to ports that the
+/// host publishes.
+pub(crate) const ISOLATED_BOTH: u32 = 0x0800_0000;
 /// All bits of a mark that the table and our chains set.
-const ALL_BITS: u32 = BOUND | ISOLATED_OUT | ISOLATED_IN;
+const ALL_BITS: u32 = BOUND | ISOLATED_OUT | ISOLATED_IN | ISOLATED_BOTH;
 
 /// Name of the cache entry that says that the table was made.
 const NOTE: &str = "bridge-table";

@@ -1,6 +1,7 @@
 //! The isolation of one container on an open bridge, by its annotation.
 
 mod around;
+mod cooperating;
 mod discovery;
 mod drift;
 mod forged;

@@ -14,8 +14,8 @@ impl Extent {
     /// The content of a cache entry of this version of the rules.
     pub(super) fn note(self) -> &'static str {
         match self {
-            Self::Links => "3",
-            Self::Isolation => "3 isolation",
+            Self::Links => "4",
+            Self::Isolation => "4 isolation",
         }
     }
 

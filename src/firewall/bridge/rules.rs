@@ -5,7 +5,7 @@
 
 use super::extent::Extent;
 use super::keys::PortSetName;
-use super::{ALL_BITS, BOUND, ISOLATED_IN, ISOLATED_OUT};
+use super::{ALL_BITS, BOUND, ISOLATED_BOTH, ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::nftables::expression::{Expression, Rule, equals};
 use crate::firewall::nftables::rules::has_mark;
 use crate::model::Family;
@@ -52,11 +52,11 @@ impl Chain {
 /// The chains of the table. A chain that others jump to comes first.
 pub(super) static CHAINS: [Chain; 7] = [
     Chain { name: SUSPECT, hook: None, rules: suspect, uses: [7, 8] },
-    Chain { name: ISOLATED, hook: None, rules: isolated, uses: [4, 7] },
+    Chain { name: ISOLATED, hook: None, rules: isolated, uses: [4, 9] },
     Chain { name: BEHIND, hook: None, rules: behind_tags, uses: [6, 6] },
-    Chain { name: "input", hook: Some(NF_BR_LOCAL_IN), rules: input, uses: [4, 4] },
+    Chain { name: "input", hook: Some(NF_BR_LOCAL_IN), rules: input, uses: [5, 5] },
     Chain { name: "forward", hook: Some(NF_BR_FORWARD), rules: forward, uses: [5, 5] },
-    Chain { name: OUTPUT, hook: Some(NF_BR_LOCAL_OUT), rules: output, uses: [1, 1] },
+    Chain { name: OUTPUT, hook: Some(NF_BR_LOCAL_OUT), rules: output, uses: [2, 2] },
     Chain { name: POSTROUTING, hook: Some(NF_BR_POST_ROUTING), rules: postrouting, uses: [1, 1] },
 ];
 
@@ -89,6 +89,8 @@ fn input() -> Vec<Rule> {
     }
     let rule = [on(End::Source, PortSetName::PortsOut), mark(ISOLATED_OUT)];
     all.push(Rule::new("from an isolated port", rule.concat()));
+    let rule = [is_isolated_in_both(End::Source), mark(ISOLATED_BOTH)];
+    all.push(Rule::new("from a port that is isolated in both directions", rule.concat()));
     all
 }
 
@@ -126,6 +128,11 @@ fn isolated() -> Vec<Rule> {
         Rule::new(name, [on(end, set), mark(bit)].concat())
     };
     let mut all: Vec<Rule> = ISOLATED_ENDS.map(of_end).into();
+    for (end, name) in [(End::Source, "from"), (End::Destination, "to")] {
+        let rule = [is_isolated_in_both(end), mark(ISOLATED_BOTH)];
+        let name = format!("{name} a port that is isolated in both directions");
+        all.push(Rule::new(&name, rule.concat()));
+    }
     let jump = vec![Expression::Jump(SUSPECT)];
     let which = [has_any(ISOLATED_IN | ISOLATED_OUT), lacks(BOUND), jump];
     all.push(Rule::new("isolated, not by the ports of a link", which.concat()));
@@ -164,8 +171,17 @@ fn suspect() -> Vec<Rule> {
 
 /// Packets that the host sends or routes.
 fn output() -> Vec<Rule> {
-    let rule = [on(End::Destination, PortSetName::PortsIn), has(ISOLATED_IN), drop()];
-    vec![Rule::new("to an isolated port", rule.concat())]
+    let to = End::Destination;
+    let rules = [
+        ("to an isolated port", on(to, PortSetName::PortsIn), is_new()),
+        (
+            "to a port that is isolated in both directions",
+            is_isolated_in_both(to),
+            has(ISOLATED_IN),
+        ),
+    ];
+    let make = |(name, which, marked)| Rule::new(name, [which, marked, drop()].concat());
+    rules.map(make).into()
 }
 
 /// Packets that leave by a port.
@@ -217,6 +233,14 @@ fn has_tag() -> Vec<Expression> {
 /// Matches packets whose port is in the set.
 fn on(end: End, set: PortSetName) -> Vec<Expression> {
     vec![port(end, REGISTER), Expression::Lookup { set: set.name(), register: REGISTER }]
+}
+
+/// Matches packets whose port is in the sets of both directions.
+fn is_isolated_in_both(end: End) -> Vec<Expression> {
+    let sets = [PortSetName::PortsOut, PortSetName::PortsIn].map(PortSetName::name);
+    let mut all = vec![port(end, REGISTER)];
+    all.extend(sets.map(|set| Expression::Lookup { set, register: REGISTER }));
+    all
 }
 
 /// Matches packets that come from, or go to, the right or a wrong port for both their addresses.
@@ -290,6 +314,13 @@ fn length_of(family: Family) -> u32 {
 /// Matches packets whose mark has this bit.
 fn has(bit: u32) -> Vec<Expression> {
     has_mark(bit).to_vec()
+}
+
+/// Matches routed packets that begin a connection and may not go to an isolated port.
+fn is_new() -> Vec<Expression> {
+    let read = Expression::Meta { key: NFT_META_MARK, to: REGISTER };
+    let mask = Expression::Mask { register: REGISTER, mask: ISOLATED_IN | ISOLATED_BOTH };
+    vec![read, mask, equals(ISOLATED_IN.to_ne_bytes().to_vec())]
 }
 
 /// Sets a bit of the mark. The others stay.

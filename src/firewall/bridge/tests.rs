@@ -92,8 +92,8 @@ fn the_rules_have_names_of_their_own() {
         let names: BTreeSet<&String> = rules.iter().map(|rule| &rule.comment).collect();
         assert_eq!(names.len(), rules.len(), "{}", chain.name);
     }
-    let all = BOUND | ISOLATED_IN | ISOLATED_OUT;
-    assert_eq!(all.count_ones(), 3);
+    let all = BOUND | ISOLATED_IN | ISOLATED_OUT | ISOLATED_BOTH;
+    assert_eq!((all.count_ones(), all), (4, ALL_BITS));
 }
 
 #[test]

@@ -7,8 +7,10 @@ use super::crossing;
 use super::expression::{Expression, Rule, equals};
 use super::outside;
 use super::rules::{has_mark, rules};
-use super::tracked::{ANSWERS, NOT_TRACKED, is_foreign, state_has, state_lacks};
-use crate::firewall::bridge::{ISOLATED_IN, ISOLATED_OUT};
+use super::tracked::{
+    ANSWERS, ESTABLISHED, NOT_TRACKED, is_foreign, not_published, state_has, state_lacks,
+};
+use crate::firewall::bridge::{ISOLATED_BOTH, ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::nftables::messages::interface;
 use crate::firewall::walls::Walls;
 use crate::model::BridgeName;
@@ -60,16 +62,20 @@ fn gate_rules(gates: &[BridgeName]) -> Vec<Rule> {
             add(&format!("{way} to a port"), [marked(), is_foreign(), drop()]);
             let not_tracked = [marked(), state_has(NOT_TRACKED), drop()];
             add(&format!("{way} to a port, not tracked"), not_tracked);
+            let both = [comes, has_mark(ISOLATED_BOTH).to_vec()].concat();
+            add(&format!("{way} from or to a port, in both directions"), [both, known(), drop()]);
         }
     }
     // Judged, or restored from a connection by the host.
-    add("judged", [to(), Vec::new(), unmark(ISOLATED_IN)]);
+    add("judged", [Vec::new(), Vec::new(), unmark(ISOLATED_IN | ISOLATED_BOTH)]);
     for gate in gates {
         for (way, leaves) in ways(gate, NFT_META_OIFNAME) {
             let parts = [leaves.clone(), is_foreign(), mark(ISOLATED_IN)];
             add(&format!("out by {way}"), parts);
-            let parts = [leaves, state_has(NOT_TRACKED), mark(ISOLATED_IN)];
+            let parts = [leaves.clone(), state_has(NOT_TRACKED), mark(ISOLATED_IN)];
             add(&format!("out by {way}, not tracked"), parts);
+            let parts = [leaves, known(), mark(ISOLATED_IN | ISOLATED_BOTH)];
+            add(&format!("out by {way}, in a connection"), parts);
         }
     }
     all
@@ -84,7 +90,12 @@ pub(super) fn gate_of(comment: &str) -> Option<BridgeName> {
 /// The number of rules that [`gate_rules`] returns.
 fn count(gates: &[BridgeName]) -> usize {
     let ways = gates.iter().map(|gate| 1 + usize::from(gate.vlans().is_some()));
-    if gates.is_empty() { 0 } else { 2 + 4 * ways.sum::<usize>() }
+    if gates.is_empty() { 0 } else { 2 + 6 * ways.sum::<usize>() }
+}
+
+/// Matches packets of connections that had an answer, but for a published port.
+fn known() -> Vec<Expression> {
+    [state_has(ESTABLISHED), not_published()].concat()
 }
 
 /// The interfaces by which packets come from a bridge or are routed to it, the bridge and its VLANs, each with what
@@ -100,20 +111,20 @@ fn leaves_by(name: Vec<u8>) -> Vec<Expression> {
     vec![Expression::Meta { key: NFT_META_OIFNAME, to: REGISTER }, equals(name)]
 }
 
-/// Sets a bit of the mark. The others stay.
-fn mark(bit: u32) -> Vec<Expression> {
+/// Sets bits of the mark. The others stay.
+fn mark(bits: u32) -> Vec<Expression> {
     vec![
         Expression::Meta { key: NFT_META_MARK, to: REGISTER },
-        Expression::SetBits { register: REGISTER, mask: bit, bits: bit },
+        Expression::SetBits { register: REGISTER, mask: bits, bits },
         Expression::SetMark { from: REGISTER },
     ]
 }
 
-/// Takes a bit out of the mark. The others stay.
-fn unmark(bit: u32) -> Vec<Expression> {
+/// Takes bits out of the mark. The others stay.
+fn unmark(bits: u32) -> Vec<Expression> {
     vec![
         Expression::Meta { key: NFT_META_MARK, to: REGISTER },
-        Expression::Mask { register: REGISTER, mask: !bit },
+        Expression::Mask { register: REGISTER, mask: !bits },
         Expression::SetMark { from: REGISTER },
     ]
 }

@@ -3,8 +3,10 @@
 use super::expression::{Expression, equals};
 use crate::sys::net::netlink::uapi::{NFT_CMP_NEQ, NFT_REG32_00 as REGISTER};
 
-/// `NF_CT_STATE_BIT` of `IP_CT_ESTABLISHED` and of `IP_CT_RELATED`.
-pub(super) const ANSWERS: u32 = 1 << 1 | 1 << 2;
+/// `NF_CT_STATE_BIT` of `IP_CT_ESTABLISHED`.
+pub(super) const ESTABLISHED: u32 = 1 << 1;
+/// That bit, and that of `IP_CT_RELATED`.
+pub(super) const ANSWERS: u32 = ESTABLISHED | 1 << 2;
 /// `NF_CT_STATE_INVALID_BIT` and `NF_CT_STATE_UNTRACKED_BIT`.
 pub(super) const NOT_TRACKED: u32 = 1 | 1 << 6;
 /// `IPS_DST_NAT`.

@@ -3,18 +3,20 @@
 //! ```text
 //! OCI-LINK-ISOLATE   from an isolated port, and no answer: DROP
 //! OCI-LINK-ISOLATE   on one bridge, to an isolated port, no answer and not to a published port: DROP
-//! OCI-LINK-ISOLATE   to an isolated port: take the mark off
+//! OCI-LINK-ISOLATE   from or to a port that is isolated in both directions, of a connection: DROP
+//! OCI-LINK-ISOLATE   take the marks of packets to isolated ports off
 //! OCI-LINK-ISOLATE   out by a bridge with isolated ports or by a VLAN of it, likewise: mark it
 //! OCI-LINK-ISOLATE   -i br -o br -j DROP          one per pair of isolated bridges
 //! OCI-LINK-ISOLATE   between a bridge of a network that is routed between hosts, and other hosts: DROP
 //! ```
 //!
-//! The marks of the first three rules are those of the table of family `bridge`, which knows the port of a
-//! bridged packet. The port of a routed packet is known after this chain only: the fourth rule marks it, and
-//! that table drops it if the port is isolated. A routed packet may come with such a mark, if the host saves
-//! marks in connections and restores them. So the second rule is about bridged packets only.
+//! The marks of the first rules are those of the table of family `bridge`, which knows the port of a
+//! bridged packet. The port of a routed packet is known after this chain only: the last rules for ports mark it,
+//! and that table drops it if the port is isolated. A routed packet may come with such a mark, if the host saves
+//! marks in connections and restores them. So the second rule is about bridged packets only, and the third about those
+//! that come from the bridge.
 
-use crate::firewall::bridge::{ISOLATED_IN, ISOLATED_OUT};
+use crate::firewall::bridge::{ISOLATED_BOTH, ISOLATED_IN, ISOLATED_OUT};
 use crate::firewall::outside::Outside;
 use crate::firewall::walls::Walls;
 use crate::model::BridgeName;
@@ -30,27 +32,27 @@ pub(crate) fn separation(walls: &Walls) -> Vec<String> {
             "-A {ISOLATE} -m mark --mark {ISOLATED_OUT:#x}/{ISOLATED_OUT:#x} \
              -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP"
         ));
-        all.extend(walls.gates.iter().flat_map(|gate| {
-            ways(gate).map(move |way| {
-                format!(
+        for gate in &walls.gates {
+            for way in ways(gate) {
+                all.push(format!(
                     "-A {ISOLATE} -i {way} -o {gate} -m mark --mark {ISOLATED_IN:#x}/{ISOLATED_IN:#x} \
                      {FOREIGN} -j DROP"
-                )
-            })
-        }));
+                ));
+                all.push(format!(
+                    "-A {ISOLATE} -i {way} -m mark --mark {ISOLATED_BOTH:#x}/{ISOLATED_BOTH:#x} {KNOWN} -j DROP"
+                ));
+            }
+        }
         // Judged, or restored from a connection by the host.
-        all.push(format!(
-            "-A {ISOLATE} -m mark --mark {ISOLATED_IN:#x}/{ISOLATED_IN:#x} -j MARK \
-             --set-xmark 0x0/{ISOLATED_IN:#x}"
-        ));
+        let bits = ISOLATED_IN | ISOLATED_BOTH;
+        all.push(format!("-A {ISOLATE} -j MARK --set-xmark 0x0/{bits:#x}"));
     }
-    for gate in &walls.gates {
-        all.extend(ways(gate).map(|way| {
-            format!(
-                "-A {ISOLATE} -o {way} {FOREIGN} -j MARK \
-                 --set-xmark {ISOLATED_IN:#x}/{ISOLATED_IN:#x}"
-            )
-        }));
+    for way in walls.gates.iter().flat_map(ways) {
+        for (which, bit) in [(FOREIGN, ISOLATED_IN), (KNOWN, ISOLATED_IN | ISOLATED_BOTH)] {
+            all.push(format!(
+                "-A {ISOLATE} -o {way} {which} -j MARK --set-xmark {bit:#x}/{bit:#x}"
+            ));
+        }
     }
     let bridges = &walls.bridges;
     let pairs = bridges.iter().flat_map(|from| bridges.iter().map(move |to| (from, to)));
@@ -88,6 +90,9 @@ fn ways(gate: &BridgeName) -> impl Iterator<Item = String> {
 /// Matches packets that are neither answers nor for a published port.
 const FOREIGN: &str = "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT";
 
+/// Matches packets of connections that had an answer, but for a published port.
+const KNOWN: &str = "-m conntrack --ctstate ESTABLISHED -m conntrack ! --ctstate DNAT";
+
 /// The bridges on which the rules in the listing `there` judge packets of isolated containers. Another state
 /// directory may have made them.
 pub(crate) fn gates_of(there: &[String]) -> Vec<BridgeName> {
@@ -113,28 +118,26 @@ mod tests {
         assert!(separation(&Walls::default()).is_empty());
         let rules = separation(&Walls::of(&names[..1]).with_gates(&names));
         let expected = [
-            "-A OCI-LINK-ISOLATE -m mark --mark 0x20000000/0x20000000 -m conntrack ! --ctstate \
-             RELATED,ESTABLISHED -j DROP",
-            "-A OCI-LINK-ISOLATE -i a -o a -m mark --mark 0x40000000/0x40000000 -m conntrack ! --ctstate \
-             RELATED,ESTABLISHED,DNAT -j DROP",
-            "-A OCI-LINK-ISOLATE -i a.+ -o a -m mark --mark 0x40000000/0x40000000 -m conntrack ! --ctstate \
-             RELATED,ESTABLISHED,DNAT -j DROP",
-            "-A OCI-LINK-ISOLATE -i a23456789012345 -o a23456789012345 -m mark --mark 0x40000000/0x40000000 \
-             -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
-            "-A OCI-LINK-ISOLATE -m mark --mark 0x40000000/0x40000000 -j MARK \
-             --set-xmark 0x0/0x40000000",
-            "-A OCI-LINK-ISOLATE -o a -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
-             --set-xmark 0x40000000/0x40000000",
-            "-A OCI-LINK-ISOLATE -o a.+ -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
-             --set-xmark 0x40000000/0x40000000",
-            "-A OCI-LINK-ISOLATE -o a23456789012345 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK \
-             --set-xmark 0x40000000/0x40000000",
-            "-A OCI-LINK-ISOLATE -i a -o a -j DROP",
+            "-m mark --mark 0x20000000/0x20000000 -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP",
+            "-i a -o a -m mark --mark 0x40000000/0x40000000 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
+            "-i a -m mark --mark 0x8000000/0x8000000 -m conntrack --ctstate ESTABLISHED -m conntrack ! --ctstate DNAT -j DROP",
+            "-i a.+ -o a -m mark --mark 0x40000000/0x40000000 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
+            "-i a.+ -m mark --mark 0x8000000/0x8000000 -m conntrack --ctstate ESTABLISHED -m conntrack ! --ctstate DNAT -j DROP",
+            "-i a23456789012345 -o a23456789012345 -m mark --mark 0x40000000/0x40000000 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
+            "-i a23456789012345 -m mark --mark 0x8000000/0x8000000 -m conntrack --ctstate ESTABLISHED -m conntrack ! --ctstate DNAT -j DROP",
+            "-j MARK --set-xmark 0x0/0x48000000",
+            "-o a -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK --set-xmark 0x40000000/0x40000000",
+            "-o a -m conntrack --ctstate ESTABLISHED -m conntrack ! --ctstate DNAT -j MARK --set-xmark 0x48000000/0x48000000",
+            "-o a.+ -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK --set-xmark 0x40000000/0x40000000",
+            "-o a.+ -m conntrack --ctstate ESTABLISHED -m conntrack ! --ctstate DNAT -j MARK --set-xmark 0x48000000/0x48000000",
+            "-o a23456789012345 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK --set-xmark 0x40000000/0x40000000",
+            "-o a23456789012345 -m conntrack --ctstate ESTABLISHED -m conntrack ! --ctstate DNAT -j MARK --set-xmark 0x48000000/0x48000000",
+            "-i a -o a -j DROP",
         ];
-        assert_eq!(rules, expected);
+        assert_eq!(rules, expected.map(|rule| format!("-A OCI-LINK-ISOLATE {rule}")));
         assert_eq!(gates_of(&rules), names);
         let between: Vec<&String> = rules.iter().filter(|rule| is_between_bridges(rule)).collect();
-        assert_eq!(between, [expected[8]]);
+        assert_eq!(between, [rules.last().unwrap()]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// All bits of our marks.
-const BITS: &str = "0x70000000";
+const BITS: &str = "0x78000000";
 
 /// Saves all bits of marks where packets leave, and restores them where packets come in.
 fn saves_marks(host: &Host) {
