@@ -41,6 +41,7 @@
 
 pub(crate) mod extent;
 pub(crate) mod keys;
+mod matches;
 mod rules;
 pub(crate) mod switch;
 mod table;
