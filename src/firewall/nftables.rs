@@ -26,6 +26,7 @@
 //! nothing, and at its end elements lapse instead (`lapse`).
 
 mod crossing;
+pub(crate) mod dormant;
 pub(crate) mod expression;
 mod found;
 mod lapse;

@@ -6,6 +6,7 @@ use super::rules::{CHAINS, Chain};
 use super::{Difference, complaint};
 use crate::error::{Cause, Error, Result};
 use crate::firewall::elements::Element;
+use crate::firewall::nftables::dormant::{is_switched_off, switch_on};
 use crate::firewall::nftables::expression::Rule;
 use crate::firewall::nftables::is_absent;
 use crate::firewall::nftables::messages::{
@@ -17,13 +18,13 @@ use crate::sys::net::netlink::message::{Attributes, Batch, Body};
 use crate::sys::net::netlink::uapi::{
     NFPROTO_BRIDGE, NFT_MSG_DELRULE, NFT_MSG_DELSETELEM, NFT_MSG_DELTABLE, NFT_MSG_GETCHAIN,
     NFT_MSG_GETRULE, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE,
-    NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT, NFT_TABLE_F_DORMANT,
-    NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_CHAIN_USE,
-    NFTA_DATA_VALUE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_LIST_ELEM, NFTA_RULE_CHAIN,
-    NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE, NFTA_RULE_USERDATA, NFTA_SET_ELEM_KEY,
-    NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS,
-    NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME,
-    NFTA_SET_USERDATA, NFTA_TABLE_FLAGS, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
+    NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT, NFTA_CHAIN_HOOK,
+    NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_CHAIN_USE, NFTA_DATA_VALUE,
+    NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
+    NFTA_RULE_TABLE, NFTA_RULE_USERDATA, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS,
+    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_USERDATA, NFTA_SET_FLAGS, NFTA_SET_GC_INTERVAL,
+    NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_USERDATA,
+    NFTA_TABLE_FLAGS, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::NF_ACCEPT;
@@ -40,6 +41,7 @@ const ANSWERS: usize = 32;
 ///
 /// The cause of an error is a lack if the kernel has no `nf_tables` for bridges.
 pub(super) fn make(link: &mut Netlink, extent: Extent) -> Result<()> {
+    switch_on(link, NFPROTO_BRIDGE)?;
     let transaction = creation(link, extent)?;
     transaction.commit(link)?.map_or(Ok(()), |refusal| Err(unsupported(refusal)))
 }
@@ -180,8 +182,7 @@ pub(super) fn existing(
         link.ask_each(&batch, |answer| {
             let all = answer.attributes();
             if answer.kind == message_type(NFT_MSG_NEWTABLE) {
-                let flags = all.number(NFTA_TABLE_FLAGS).unwrap_or(0);
-                is_dormant = flags & NFT_TABLE_F_DORMANT != 0;
+                is_dormant = is_switched_off(answer);
             } else if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
                 whole += usize::from(is_ours(&all, extent));
             } else if answer.kind == message_type(NFT_MSG_NEWSETELEM) {

@@ -1,6 +1,7 @@
 //! What the kernel has of the table: whether packets reach it, its rules, and rules that are not ours.
 
 use super::complaint;
+use super::dormant::is_switched_off;
 use super::expression::Rule;
 use super::messages::{RANGES, about_table, comment, message_type};
 use crate::error::Result;
@@ -9,10 +10,10 @@ use crate::model::OwnerTag;
 use crate::sys::net::netlink::message::{Attributes, Batch};
 use crate::sys::net::netlink::uapi::{
     NF_INET_FORWARD, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETTABLE, NFT_MSG_NEWCHAIN,
-    NFT_MSG_NEWTABLE, NFT_TABLE_F_DORMANT, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY,
-    NFTA_CHAIN_USE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_HOOK_HOOKNUM,
-    NFTA_HOOK_PRIORITY, NFTA_IMMEDIATE_DATA, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS,
-    NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_TABLE_FLAGS, NFTA_VERDICT_CODE, NLM_F_DUMP,
+    NFT_MSG_NEWTABLE, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_CHAIN_USE,
+    NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY,
+    NFTA_IMMEDIATE_DATA, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE,
+    NFTA_RULE_USERDATA, NFTA_VERDICT_CODE, NLM_F_DUMP,
 };
 use crate::sys::net::netlink::{Netlink, NetlinkError};
 use nix::libc::{EINVAL, ENOENT, EOPNOTSUPP, NF_DROP, NFT_JUMP};
@@ -47,8 +48,7 @@ impl State {
         link.ask_each(&batch, |answer| {
             let all = answer.attributes();
             if answer.kind == message_type(NFT_MSG_NEWTABLE) {
-                let flags = all.number(NFTA_TABLE_FLAGS).unwrap_or(0);
-                state.is_dormant = flags & NFT_TABLE_F_DORMANT != 0;
+                state.is_dormant = is_switched_off(answer);
             } else if answer.kind == message_type(NFT_MSG_NEWCHAIN) {
                 let hook = all.inside(NFTA_CHAIN_HOOK);
                 state.uses = all.number(NFTA_CHAIN_USE).and_then(|uses| usize::try_from(uses).ok());

@@ -2,6 +2,7 @@
 
 use super::complaint;
 use super::crossing;
+use super::dormant::switch_on;
 use super::expression::Rule;
 pub(crate) use super::found::is_absent;
 use super::found::{CHAIN, Found, PRIORITY, State, rules_of};
@@ -18,11 +19,11 @@ use crate::firewall::walls::Walls;
 use crate::model::{BridgeName, Family};
 use crate::sys::net::netlink::message::{Batch, Body};
 use crate::sys::net::netlink::uapi::{
-    NF_INET_FORWARD, NFPROTO_UNSPEC, NFT_MSG_DELCHAIN, NFT_MSG_DELRULE, NFT_MSG_DELSET,
-    NFT_MSG_DELTABLE, NFT_MSG_GETGEN, NFT_MSG_GETSET, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE,
-    NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME,
-    NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_RULE_CHAIN,
-    NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_SET_FLAGS,
+    NF_INET_FORWARD, NFPROTO_INET, NFPROTO_UNSPEC, NFT_MSG_DELCHAIN, NFT_MSG_DELRULE,
+    NFT_MSG_DELSET, NFT_MSG_DELTABLE, NFT_MSG_GETGEN, NFT_MSG_GETSET, NFT_MSG_NEWCHAIN,
+    NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, NFT_SET_TIMEOUT, NFTA_CHAIN_HOOK,
+    NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY,
+    NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, NFTA_SET_FLAGS,
     NFTA_SET_GC_INTERVAL, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME,
     NFTA_SET_USERDATA, NFTA_TABLE_FLAGS, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP,
 };
@@ -44,6 +45,7 @@ const NAME_LENGTH: u32 = 16;
 /// Other rules that other programs added to the chain stay. If our rules are not exactly those for
 /// `walls`, in order, all of ours are deleted and created again.
 pub(crate) fn make(link: &mut Netlink, walls: &Walls, strays: Strays) -> Result<()> {
+    switch_on(link, NFPROTO_INET)?;
     let Found { ours: mut there, mut strays } = Found::read(link, strays)?;
     let walls = &with_found(walls, &there);
     let (wanted, older) = (all_rules(walls), older_sets(link)?);

@@ -81,6 +81,23 @@ fn leftovers(host: &Host) -> String {
 }
 
 each_backend! {
+    /// Tables of our names that are switched off and empty, before the first container starts.
+    fn an_empty_table_that_sleeps_is_switched_on(backend) {
+        let host = open_host(backend);
+        by_hand(&host, &[SLEEPING]);
+        if backend == BackendName::Nftables {
+            by_hand(&host, &["nft add table inet oci-link { flags dormant; }"]);
+        }
+        let one = neighbour(&host, "one");
+        let db = isolated(&host, "db", "both").build();
+        db.run().ok();
+        let _server = Server::new(db.netns());
+        let web = recipient(&host, "web", "db");
+        assert!(reaches(web.netns(), db.addresses(), 80));
+        assert!(!reaches(one.netns(), db.addresses(), 80));
+        [&web, &db].into_iter().for_each(end);
+    }
+
     fn sync_removes_what_lets_packets_pass_by(backend) {
         let host = open_host(backend);
         let other = neighbour(&host, "other");
