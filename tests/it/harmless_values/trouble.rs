@@ -76,7 +76,10 @@ each_runtime! {
     /// As without the wrapper, nothing works on after its caller was told that it is dead.
     fn h22_the_wrapper_is_killed_during_a_delete(runtime) also youki {
         let host = Host::isolated(runtime).wrapped();
-        let hook = serde_json::json!([{ "path": "/bin/sleep", "args": ["sleep", "30"] }]);
+        // Each host has a time of its own: only its process is ended below.
+        let state = host.state_dir().display().to_string();
+        let time: String = "30.".chars().chain(state.chars().filter(char::is_ascii_digit)).collect();
+        let hook = serde_json::json!([{ "path": "/bin/sleep", "args": ["sleep", &time] }]);
         let container = host.container("box").edit(|config| config["hooks"]["poststop"] = hook);
         let container = container.build();
         container.run().ok();
@@ -93,8 +96,7 @@ each_runtime! {
         kill(Pid::from_raw(wrapper), Signal::SIGTERM).expect("it runs");
         delete.wait().expect("ended");
         until("the end of the runtime", || below().is_empty());
-        let sleeping = processes(&["sleep", "30"]);
-        for pid in sleeping {
+        for pid in processes(&["sleep", &time]) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         container.delete_by_force().ok();
