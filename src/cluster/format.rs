@@ -25,8 +25,8 @@ const MAX_NAMES: usize = 8;
 const MAX_ADDRESSES: usize = 16;
 /// Limit of ports.
 const MAX_PORTS: usize = 1024;
-/// Limit of guests.
-const MAX_GUESTS: usize = 512;
+/// Limit of guests of one source.
+pub(crate) const MAX_GUESTS: usize = 512;
 /// Limit of sources.
 const MAX_SOURCES: usize = 256;
 /// Length limit of the texts of a view, in characters. Longer ones are cut.

@@ -24,6 +24,8 @@ use std::net::IpAddr;
 pub(crate) const FOLDER: &str = "peers";
 /// Size limit of a file, in bytes.
 const MAX: u64 = 64 << 10;
+/// An address that more records than these have is believed of none: a look at it must end.
+const MAX_CLAIMANTS: usize = 256;
 /// The file with the newest good view.
 const VIEW: &str = "view";
 
@@ -122,11 +124,28 @@ impl Mirror {
         Ok(wants.collect())
     }
 
+    /// Returns the keys of the recipients that may want the source `id` of this host. Reads names only.
+    pub(crate) fn keys_wanting(&self, id: &ContainerId) -> Result<BTreeSet<PeerKey>> {
+        self.keys_in(&format!("wanted/{}", id.key()))
+    }
+
+    /// Returns the recipient `id` of `host`.
+    pub(crate) fn want(&self, host: &HostName, id: &ContainerId) -> Result<Option<Want>> {
+        let key = PeerKey { host: host.clone(), of: Of::Want(id.clone()) };
+        Ok(self.get(&key)?.and_then(|record| match record {
+            PeerRecord::Want(want) => Some(want),
+            PeerRecord::Host(_) | PeerRecord::Offer(_) => None,
+        }))
+    }
+
     /// Returns those of `addresses` that only the host `host` claims.
     pub(crate) fn undisputed(&self, host: &HostName, addresses: &[IpAddr]) -> Result<Vec<IpAddr>> {
         let mut own = Vec::new();
         for address in addresses {
             let claimants = self.claimants(*address)?;
+            if claimants.len() > MAX_CLAIMANTS {
+                continue;
+            }
             let others = claimants.iter().filter(|key| key.host != *host);
             // An entry of a killed writer has no record.
             let claims =
@@ -138,9 +157,9 @@ impl Mirror {
         Ok(own)
     }
 
-    /// Returns the keys of the records that may have this address.
+    /// Returns the keys of the records that may have this address, or one more than [`MAX_CLAIMANTS`] of them.
     pub(crate) fn claimants(&self, address: IpAddr) -> Result<BTreeSet<PeerKey>> {
-        self.keys_in(&format!("addresses/{address}"))
+        self.some_keys_in(&format!("addresses/{address}"), MAX_CLAIMANTS + 1)
     }
 
     fn claims(&self, key: &PeerKey, address: IpAddr) -> Result<bool> {
@@ -162,10 +181,15 @@ impl Mirror {
     }
 
     fn keys_in(&self, folder: &str) -> Result<BTreeSet<PeerKey>> {
+        self.some_keys_in(folder, usize::MAX)
+    }
+
+    /// Returns the keys of a folder, but not more than `most`.
+    fn some_keys_in(&self, folder: &str, most: usize) -> Result<BTreeSet<PeerKey>> {
         let mut keys = BTreeSet::new();
         self.top.visit(folder, |name| {
             keys.extend(PeerKey::of_file(name));
-            Ok(true)
+            Ok(keys.len() < most)
         })?;
         Ok(keys)
     }

@@ -142,6 +142,13 @@ impl Firewall for Auto {
         self.working()?.renew(owner, flows, lifetime)
     }
 
+    fn renew_each(&self, all: &[(&OwnerTag, &[Flow])], lifetime: Duration) -> Vec<Result<()>> {
+        match self.working() {
+            Ok(working) => working.renew_each(all, lifetime),
+            Err(error) => all.iter().map(|_| Err(error.again())).collect(),
+        }
+    }
+
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
         match self.working() {
             Ok(working) => working.ensure_each(changes),

@@ -38,11 +38,12 @@ use super::walls::Walls;
 use super::xtables::base::{Base, Between, Static};
 use super::xtables::command::Tool;
 use super::xtables::jump_order;
-use super::{Firewall, InstalledRules, OwnerScope, failed};
+use super::{Firewall, InstalledRules, OwnerScope, RuleChange, failed};
 use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::Netlink;
 use changes::{add, and_then, delete, update};
+use crossing::in_one_lot;
 use kernel::{destroy_sets, is_in_use, list, list_all, make_sets};
 use sets::{Bridges, IpSet, SetEntry};
 use shared::Shared;
@@ -115,7 +116,22 @@ impl Ipset {
             self.cross(link)?;
             crossing::close_bridges(link, flows)?;
         }
-        crossing::settle(link, rules.owner, &across::crossing(flows), rules.lifetime)
+        let there = &mut crossing::There::list(link)?;
+        crossing::settle(link, there, rules.owner, &across::crossing(flows), rules.lifetime)
+    }
+
+    /// Makes what `flows`, all of them between hosts, need of the parts that all owners share, and lists the sets once.
+    fn begin_lot(&self, link: &mut Netlink, flows: &[Flow]) -> Result<crossing::There> {
+        if !flows.is_empty() {
+            self.cross(link)?;
+            crossing::close_bridges(link, flows)?;
+        }
+        for family in Family::BOTH {
+            if flows.iter().any(|flow| Family::of(flow.from) == family) {
+                self.ensure_rules(link, family)?;
+            }
+        }
+        crossing::There::list(link)
     }
 
     /// Lists all sets of flows on this host and changes them so that `owner` has exactly `wanted`.
@@ -222,13 +238,38 @@ impl Firewall for Ipset {
     }
 
     fn renew(&self, owner: &OwnerTag, flows: &[Flow], lifetime: Duration) -> Result<()> {
-        if !has_crossing(flows) {
-            return Ok(());
+        self.renew_each(&[(owner, flows)], lifetime).into_iter().collect()
+    }
+
+    /// Lists the sets once.
+    fn renew_each(&self, all: &[(&OwnerTag, &[Flow])], lifetime: Duration) -> Vec<Result<()>> {
+        let between: Vec<Flow> =
+            all.iter().flat_map(|(_, flows)| across::crossing(flows)).collect();
+        if between.is_empty() {
+            return all.iter().map(|_| Ok(())).collect();
         }
-        let mut link = Netlink::netfilter()?;
-        self.cross(&mut link)?;
-        crossing::close_bridges(&mut link, flows)?;
-        crossing::renew(&mut link, owner, flows, lifetime)
+        in_one_lot(
+            all,
+            |link| self.begin_lot(link, &between),
+            |link, there, (owner, flows)| crossing::renew(link, there, owner, flows, lifetime),
+        )
+    }
+
+    /// Lists the sets once if all flows are between hosts. Sets of other flows are not listed.
+    fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
+        let is_between =
+            |it: &RuleChange<'_>| it.rules.before.iter().chain(it.flows).all(Flow::crosses);
+        if !changes.iter().all(is_between) {
+            return changes.iter().map(|it| self.ensure(it.rules, it.flows)).collect();
+        }
+        let all: Vec<Flow> = changes.iter().flat_map(|it| it.flows).copied().collect();
+        in_one_lot(
+            changes,
+            |link| self.begin_lot(link, &all),
+            |link, there, it| {
+                crossing::settle(link, there, it.rules.owner, it.flows, it.rules.lifetime)
+            },
+        )
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
@@ -305,7 +346,8 @@ impl Firewall for Ipset {
 
     fn remove_owner(&self, owner: &OwnerTag) -> Result<()> {
         let mut link = Netlink::netfilter()?;
-        crossing::settle(&mut link, owner, &[], None)?;
+        let there = &mut crossing::There::list(&mut link)?;
+        crossing::settle(&mut link, there, owner, &[], None)?;
         self.settle(&mut link, owner, &[])
     }
 

@@ -137,6 +137,10 @@ pub trait Firewall {
     fn renew(&self, _: &OwnerTag, flows: &[Flow], _: Duration) -> Result<()> {
         stays_here(flows)
     }
+    /// Renews the rules of several owners as [`Firewall::renew`] does. Returns the outcome of each, in the same order.
+    fn renew_each(&self, all: &[(&OwnerTag, &[Flow])], lifetime: Duration) -> Vec<Result<()>> {
+        all.iter().map(|(owner, flows)| self.renew(owner, flows, lifetime)).collect()
+    }
     /// Changes the rules of several owners as [`Firewall::ensure`] does. Returns the outcome of each, in the
     /// same order. After an error the rules are those before or after, or some of both.
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {

@@ -129,13 +129,21 @@ impl Nftables {
         self.memory.note_walls(ISOLATION, &walls)
     }
 
+    /// Makes what those of `flows` that are between hosts need of the parts that all owners share.
+    fn prepare<'f>(&self, flows: impl Iterator<Item = &'f Flow>) -> Result<()> {
+        let between: Vec<Flow> = flows.filter(|flow| flow.crosses()).copied().collect();
+        if between.is_empty() {
+            return Ok(());
+        }
+        let mut link = Netlink::netfilter()?;
+        self.cross(&mut link)?;
+        crossing::close_bridges(&mut link, &between)
+    }
+
+    /// Changes the rules of one owner, after [`Self::prepare`].
     fn change_to(&self, change: RuleChange<'_>) -> Result<()> {
         let RuleChange { rules, flows, removal } = change;
         let mut link = Netlink::netfilter()?;
-        if has_crossing(flows) {
-            self.cross(&mut link)?;
-            crossing::close_bridges(&mut link, flows)?;
-        }
         let wanted: HashSet<&Flow> = flows.iter().collect();
         let grows = rules.before.iter().all(|flow| wanted.contains(flow));
         // Without the rules, the sets permit nothing and no bridge is isolated.
@@ -197,6 +205,7 @@ impl Firewall for Nftables {
     }
 
     fn ensure(&self, rules: OwnerScope<'_>, flows: &[Flow]) -> Result<()> {
+        self.prepare(flows.iter())?;
         self.change_to(RuleChange { rules, flows, removal: Removal::AtOnce })
     }
 
@@ -205,18 +214,20 @@ impl Firewall for Nftables {
     }
 
     fn renew(&self, owner: &OwnerTag, flows: &[Flow], lifetime: Duration) -> Result<()> {
-        if !has_crossing(flows) {
-            return Ok(());
-        }
-        let mut link = Netlink::netfilter()?;
-        self.cross(&mut link)?;
-        self.stand(&mut link)?;
-        crossing::close_bridges(&mut link, flows)?;
-        crossing::renew(&mut link, owner, flows, lifetime)
+        self.renew_each(&[(owner, flows)], lifetime).into_iter().collect()
+    }
+
+    fn renew_each(&self, all: &[(&OwnerTag, &[Flow])], lifetime: Duration) -> Vec<Result<()>> {
+        let begun = self.prepare(all.iter().flat_map(|(_, flows)| *flows));
+        let begun = begun.and_then(|()| Netlink::netfilter());
+        each(begun.and_then(|mut link| self.stand(&mut link).map(|()| link)), all, |link, it| {
+            if has_crossing(it.1) { crossing::renew(link, it.0, it.1, lifetime) } else { Ok(()) }
+        })
     }
 
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
-        changes.iter().map(|change| self.change_to(*change)).collect()
+        let begun = self.prepare(changes.iter().flat_map(|change| change.flows));
+        each(begun, changes, |(), change| self.change_to(*change))
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
@@ -287,6 +298,18 @@ impl Firewall for Nftables {
 
     fn walls(&self) -> Result<Walls> {
         self.memory.walls(ISOLATION)
+    }
+}
+
+/// Does `act` with each of `all`. Returns the outcome of each, which is the error of `begun` if that failed.
+fn each<B, T>(
+    begun: Result<B>,
+    all: &[T],
+    act: impl Fn(&mut B, &T) -> Result<()>,
+) -> Vec<Result<()>> {
+    match begun {
+        Ok(mut begun) => all.iter().map(|it| act(&mut begun, it)).collect(),
+        Err(error) => all.iter().map(|_| Err(error.again())).collect(),
     }
 }
 

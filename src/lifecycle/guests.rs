@@ -3,29 +3,22 @@
 //! A guest follows from two things: the record of the source here, and what the recipient's host says it wants. Its own
 //! record is written before its rules and removed after them, so that its end needs neither.
 
+use crate::cluster::format::MAX_GUESTS;
 use crate::error::{Cause, Error, Failures, Result};
-use crate::firewall::OwnerScope;
-use crate::host::{Host, Locked};
-use crate::lifecycle::alive::is_running;
+use crate::firewall::{OwnerScope, Removal, RuleChange};
+use crate::host::{Effects, Host, Locked};
+use crate::lifecycle::admitted::{Wished, wished, wished_of};
 use crate::lifecycle::apply::lasting;
 use crate::lifecycle::others::Others;
-use crate::link::guest::{Policy, plan_guest};
 use crate::model::{
-    BackendName, ContainerId, Flow, FlowIndex, GuestRecord, OwnerTag, PeerRun, Phase, Record,
-    Share, Want,
+    BackendName, ContainerId, Flow, FlowIndex, GuestRecord, OwnerTag, PeerRun, Phase, Record, Share,
 };
 use crate::store::guests::Guests;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
-/// What a guest should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wished {
-    recipient: PeerRun,
-    guest: GuestRecord,
-}
-
-/// Changes of several guests under one lock. Their connections are ended together. [`GuestChanges::finish`] must be
+/// Changes of several guests under one lock. Their rules are changed together, and their connections are ended together. [`GuestChanges::finish`] must be
 /// called.
 #[must_use = "the changes have only begun"]
 pub(crate) struct GuestChanges<'l, 'h> {
@@ -39,79 +32,52 @@ pub(crate) struct GuestChanges<'l, 'h> {
 struct Begun {
     /// What may exist.
     pending: GuestRecord,
+    /// The rules that exist.
+    before: Vec<Flow>,
     /// What is left; nothing for one that ends.
     after: Option<GuestRecord>,
+    /// How long its rules last.
+    lifetime: Option<Duration>,
 }
 
-/// Returns the guests that the source `record` should have now, by recipient. `None` if that cannot be seen.
-///
-/// A source that does not run has none, and nothing is believed for longer than patience.
-pub(crate) fn wished(
-    host: &Host,
-    others: Option<&Others<'_>>,
-    record: Option<&Record>,
-) -> Result<Option<BTreeMap<PeerRun, Wished>>> {
-    let mut all = BTreeMap::new();
-    let (Some(record), Some(others)) = (record, others.filter(|others| !others.is_stale())) else {
-        return Ok(Some(all));
-    };
-    if record.share == Share::None || record.phase != Phase::Ready {
-        return Ok(Some(all));
-    }
-    match is_running(record, host.boot) {
-        Ok(true) => {}
-        Ok(false) => return Ok(Some(all)),
-        // Unknown is not dead.
-        Err(_) => return Ok(None),
-    }
-    for want in others.wanting(&record.id)? {
-        if let Some(wished) = wish(host, others, record, &want)? {
-            all.insert(wished.recipient.clone(), wished);
-        }
-    }
-    Ok(Some(all))
-}
-
-fn wish(host: &Host, others: &Others<'_>, record: &Record, want: &Want) -> Result<Option<Wished>> {
-    let recipient = want.recipient.clone();
-    let addresses = others.believed(&recipient.host, &want.addresses)?;
-    let backend = host.firewall.name();
-    let policy = Policy { cluster: others.cluster, addresses: &addresses, backend };
-    let Some(flows) = plan_guest(record, want, policy) else { return Ok(None) };
-    let guest = GuestRecord {
-        recipient: recipient.clone(),
-        name: want.name.clone(),
-        source: record.id.clone(),
-        run: record.owner.clone(),
-        phase: Phase::Ready,
-        owner: OwnerTag::of_guest(host.identity, &record.owner, &recipient),
-        backend,
-        flows,
-    };
-    Ok(Some(Wished { recipient, guest }))
-}
-
-/// Whether the guests of the container `id` are those that it should have. Needs no lock and changes nothing.
-pub(crate) fn is_settled(
+/// The recipients whose guests of the container `id` are not as they should be, those first that end. Needs no lock and
+/// changes nothing.
+pub(crate) fn due(
     host: &Host,
     others: Option<&Others<'_>>,
     id: &ContainerId,
-) -> Result<bool> {
+) -> Result<Vec<PeerRun>> {
     let there = there(host, id)?;
-    let Some(wished) = wished(host, others, host.store.get(id)?.as_ref())? else { return Ok(true) };
-    Ok(there.len() == wished.len() && there.iter().all(|guest| is_as_wished(guest, &wished)))
+    let record = host.store.get(id)?;
+    let Some(mut wished) = wished(host, others, record.as_ref(), &there)? else {
+        return Ok(Vec::new());
+    };
+    let mut due = Vec::new();
+    for guest in there {
+        let is_settled = is_as_wished(&guest, &wished);
+        wished.remove(&guest.recipient);
+        due.extend((!is_settled).then_some(guest.recipient));
+    }
+    due.extend(wished.into_keys());
+    Ok(due)
 }
 
-fn is_as_wished(guest: &GuestRecord, wished: &BTreeMap<PeerRun, Wished>) -> bool {
+fn is_as_wished(guest: &GuestRecord, wished: &Wished) -> bool {
     wished.get(&guest.recipient).is_some_and(|it| {
         // A guest keeps its backend as long as it lives.
-        *guest == GuestRecord { backend: guest.backend, ..it.guest.clone() }
+        *guest == GuestRecord { backend: guest.backend, ..it.clone() }
     })
 }
 
 /// The guests of the container `id`.
 pub(crate) fn there(host: &Host, id: &ContainerId) -> Result<Vec<GuestRecord>> {
     Guests::existing(host.directory())?.map_or(Ok(Vec::new()), |guests| guests.of(id))
+}
+
+/// Whether the guest is as its record says now.
+pub(crate) fn is_there(host: &Host, guest: &GuestRecord) -> Result<bool> {
+    let Some(guests) = Guests::existing(host.directory())? else { return Ok(false) };
+    Ok(guests.get(&guest.source, &guest.recipient)?.as_ref() == Some(guest))
 }
 
 /// All guests of this host.
@@ -139,6 +105,38 @@ pub(crate) fn settle<'a>(
     let others = Others::of(host)?;
     let mut changes = GuestChanges::new(host)?;
     ids.for_each(|id| changes.settle(others.as_ref(), id));
+    changes.finish()
+}
+
+/// Brings these guests of the container `id` up to date: one lot of [`due`]. Returns how many were changed.
+///
+/// Reads the record of each, and the names of the others, whatever others want.
+pub(crate) fn settle_lot(
+    host: &Locked<'_>,
+    id: &ContainerId,
+    recipients: &[PeerRun],
+) -> Result<usize> {
+    let (others, record) = (Others::of(host)?, host.store.get(id)?);
+    let wished = wished_of(host, others.as_ref(), record.as_ref(), recipients)?;
+    let Some(mut wished) = wished else { return Ok(0) };
+    let mut changes = GuestChanges::new(host)?;
+    let guests = Guests::existing(host.directory())?;
+    let mut count = guests.as_ref().map_or(Ok(0), |guests| guests.count(id))?;
+    for recipient in recipients {
+        let guest = guests.as_ref().map_or(Ok(None), |guests| guests.get(id, recipient))?;
+        match (guest, wished.contains_key(recipient)) {
+            (Some(guest), is_wished) => {
+                count -= usize::from(!is_wished);
+                changes.bring(&guest, &mut wished, others.as_ref());
+            }
+            (None, true) if count < MAX_GUESTS => {
+                count += 1;
+                let next = wished.remove(recipient);
+                next.into_iter().for_each(|next| changes.change(None, next, others.as_ref()));
+            }
+            (None, _) => {}
+        }
+    }
     changes.finish()
 }
 
@@ -173,24 +171,29 @@ impl<'l, 'h> GuestChanges<'l, 'h> {
 
     fn try_settle(&mut self, others: Option<&Others<'_>>, id: &ContainerId) -> Result<()> {
         let record = self.host.store.get(id)?;
-        let Some(mut wished) = wished(self.host, others, record.as_ref())? else { return Ok(()) };
-        for guest in there(self.host, id)? {
-            if is_as_wished(&guest, &wished) {
-                wished.remove(&guest.recipient);
-                continue;
-            }
-            match wished.remove(&guest.recipient) {
-                Some(next) if next.guest.run == guest.run => {
-                    let next = GuestRecord { backend: guest.backend, ..next.guest };
-                    self.change(Some(&guest), next, others);
-                }
-                _ => self.end(&guest),
-            }
+        let there = there(self.host, id)?;
+        let wished = wished(self.host, others, record.as_ref(), &there)?;
+        let Some(mut wished) = wished else { return Ok(()) };
+        for guest in there {
+            self.bring(&guest, &mut wished, others);
         }
         for next in wished.into_values() {
-            self.change(None, next.guest, others);
+            self.change(None, next, others);
         }
         Ok(())
+    }
+
+    /// Makes a guest what is wished of it, and takes it out of `wished`.
+    fn bring(&mut self, guest: &GuestRecord, wished: &mut Wished, others: Option<&Others<'_>>) {
+        let is_settled = is_as_wished(guest, wished);
+        match wished.remove(&guest.recipient) {
+            _ if is_settled => {}
+            Some(next) if next.run == guest.run => {
+                let next = GuestRecord { backend: guest.backend, ..next };
+                self.change(Some(guest), next, others);
+            }
+            _ => self.end(guest),
+        }
     }
 
     /// Makes the rules of a guest those of `next`.
@@ -207,21 +210,17 @@ impl<'l, 'h> GuestChanges<'l, 'h> {
         pending.flows.extend(before.iter().filter(|flow| !now.contains(flow)));
         let is_unknown = old.is_some_and(|old| old.phase == Phase::Pending);
         let made = self.put(&pending).and_then(|()| {
-            self.host.effects(next.backend, |effects| {
-                if is_unknown && !before.is_empty() {
-                    effects.firewall.remove_owner(&next.owner)?;
-                }
-                if pending.flows.is_empty() {
-                    return Ok(());
-                }
-                let before = if is_unknown { &[][..] } else { before };
-                let lifetime = Some(lasting(until));
-                let rules = OwnerScope { lifetime, ..OwnerScope::new(&next.owner, before) };
-                effects.firewall.ensure(rules, &next.flows)
-            })
+            if !is_unknown || before.is_empty() {
+                return Ok(before.to_vec());
+            }
+            let removed = |effects: Effects<'_>| effects.firewall.remove_owner(&next.owner);
+            self.host.effects(next.backend, removed).map(|()| Vec::new())
         });
         match made {
-            Ok(()) => self.begun.push(Begun { pending, after: Some(next) }),
+            Ok(before) => {
+                let (after, lifetime) = (Some(next), Some(lasting(until)));
+                self.begun.push(Begun { pending, before, after, lifetime });
+            }
             Err(error) => self.failures.note(Err(named(&next, &error))),
         }
     }
@@ -233,24 +232,23 @@ impl<'l, 'h> GuestChanges<'l, 'h> {
         self.guests.as_ref().map_or(Ok(()), |guests| guests.put(self.host.lock(), guest))
     }
 
-    /// Removes the rules of a guest. Its record stays until its connections are ended.
+    /// Ends a guest. Its record stays until its rules are gone and its connections are ended.
     pub(crate) fn end(&mut self, guest: &GuestRecord) {
-        let (owner, flows) = (&guest.owner, guest.flows.as_slice());
-        let removed = self.host.effects(guest.backend, |effects| match guest.phase {
-            _ if flows.is_empty() => Ok(()),
-            Phase::Ready => effects.firewall.remove(OwnerScope::new(owner, flows)),
-            Phase::Pending => effects.firewall.remove_owner(owner),
-        });
-        match removed {
-            Ok(()) => self.begun.push(Begun { pending: guest.clone(), after: None }),
-            Err(error) => self.failures.note(Err(named(guest, &error))),
+        let mut before = guest.flows.clone();
+        if guest.phase == Phase::Pending && !before.is_empty() {
+            let removed = |effects: Effects<'_>| effects.firewall.remove_owner(&guest.owner);
+            if let Err(error) = self.host.effects(guest.backend, removed) {
+                return self.failures.note(Err(named(guest, &error)));
+            }
+            before.clear();
         }
+        self.begun.push(Begun { pending: guest.clone(), before, after: None, lifetime: None });
     }
 
     /// Ends the connections of all rules that are gone, and writes or removes the records. Returns how many guests were
     /// changed.
     pub(crate) fn finish(mut self) -> Result<usize> {
-        let (begun, mut changed) = (std::mem::take(&mut self.begun), 0);
+        let (begun, mut changed) = (self.change_rules(), 0);
         if let Err(error) = self.end_connections(&begun) {
             self.failures.note(Err(error));
             return self.failures.into_result().map(|()| 0);
@@ -267,6 +265,32 @@ impl<'l, 'h> GuestChanges<'l, 'h> {
             }
         }
         self.failures.into_result().map(|()| changed)
+    }
+
+    /// Changes the rules, those of each backend together. Returns the guests for which that was possible.
+    fn change_rules(&mut self) -> Vec<Begun> {
+        let mut done = Vec::new();
+        let mut begun = std::mem::take(&mut self.begun);
+        while let Some(backend) = begun.first().map(|first| first.pending.backend) {
+            let (lot, rest): (Vec<Begun>, Vec<Begun>) =
+                begun.into_iter().partition(|it| it.pending.backend == backend);
+            begun = rest;
+            let changes: Vec<RuleChange<'_>> = lot.iter().filter_map(Begun::change).collect();
+            let made = self.host.effects(backend, |effects| {
+                let changes = changes.as_slice();
+                Ok(if changes.is_empty() { vec![] } else { effects.firewall.ensure_each(changes) })
+            });
+            let mut made = made
+                .unwrap_or_else(|error| changes.iter().map(|_| Err(error.again())).collect())
+                .into_iter();
+            for it in lot {
+                match it.change().and_then(|_| made.next()) {
+                    Some(Err(error)) => self.failures.note(Err(named(&it.pending, &error))),
+                    Some(Ok(())) | None => done.push(it),
+                }
+            }
+        }
+        done
     }
 
     fn end_connections(&self, begun: &[Begun]) -> Result<()> {
@@ -308,6 +332,20 @@ impl<'l, 'h> GuestChanges<'l, 'h> {
             permitted.extend(others.flat_map(|guest| guest.flows));
         }
         Ok(permitted)
+    }
+}
+
+impl Begun {
+    /// The change of its rules. `None` if it has none, before and after.
+    fn change(&self) -> Option<RuleChange<'_>> {
+        let flows = self.after.as_ref().map_or(&[][..], |after| &after.flows);
+        let removal = if self.after.is_some() { Removal::AtOnce } else { Removal::Soon };
+        let rules = OwnerScope {
+            lifetime: self.lifetime,
+            ..OwnerScope::new(&self.pending.owner, &self.before)
+        };
+        let is_none = self.before.is_empty() && flows.is_empty();
+        (!is_none).then_some(RuleChange { rules, flows, removal })
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod absent;
 pub(crate) mod addresses;
+pub(crate) mod admitted;
 pub(crate) mod adopt;
 pub(crate) mod alive;
 pub(crate) mod ambiguous;

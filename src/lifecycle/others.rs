@@ -1,13 +1,14 @@
 //! What is known of containers on other hosts. Reads local files only.
 
 use crate::cluster::mirror::Mirror;
-use crate::cluster::spool::Of;
+use crate::cluster::spool::{Of, PeerKey};
 use crate::cluster::view::{BootClock, Freshness};
 use crate::error::Result;
 use crate::host::Host;
 use crate::model::{Address, Cluster, ContainerId, HostName, Offer, PeerRun, Want};
 use crate::sys::net::bridge::networks::bridge_addresses;
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -83,6 +84,22 @@ impl<'a> Others<'a> {
     /// Returns the recipients of other hosts that want the source `id` of this host.
     pub(crate) fn wanting(&self, id: &ContainerId) -> Result<Vec<Want>> {
         self.mirror.as_ref().map_or(Ok(Vec::new()), |mirror| mirror.wanting(id))
+    }
+
+    /// Returns the recipients of other hosts that may want the source `id` of this host, each with its host. Reads no
+    /// record.
+    pub(crate) fn keys_wanting(&self, id: &ContainerId) -> Result<Vec<(HostName, ContainerId)>> {
+        let keys = self.mirror.as_ref().map_or(Ok(BTreeSet::new()), |it| it.keys_wanting(id))?;
+        let recipient = |key: PeerKey| match key.of {
+            Of::Want(id) => Some((key.host, id)),
+            Of::Host | Of::Offer(_) => None,
+        };
+        Ok(keys.into_iter().filter_map(recipient).collect())
+    }
+
+    /// Returns what the recipient `id` of `host` wants.
+    pub(crate) fn want(&self, host: &HostName, id: &ContainerId) -> Result<Option<Want>> {
+        self.mirror.as_ref().map_or(Ok(None), |mirror| mirror.want(host, id))
     }
 
     /// Returns those of `addresses`, of a container of `host`, that no other host claims and that are not of this host.

@@ -2,18 +2,25 @@
 
 use crate::cluster::mirror::Mirror;
 use crate::cluster::spool::{PeerKey, PeerRecord};
-use crate::error::{Failures, Result};
+use crate::error::{Cause, Failures, Result};
 use crate::host::{Host, Locked};
 use crate::lifecycle::apply::lasting;
 use crate::lifecycle::guests;
 use crate::lifecycle::others::Others;
 use crate::lifecycle::together::replan_all;
-use crate::model::{ContainerId, ContainerName, Flow, Offer, Phase, Record, Reference, Share};
+use crate::model::{
+    BackendName, ContainerId, ContainerName, Flow, Offer, OwnerTag, Phase, Record, Reference, Share,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
-/// How many containers are looked at before the host lock is given to other processes.
-const LOT: usize = 50;
+/// How many containers, or guests, are looked at before the host lock is given to other processes. A start waits for one
+/// lot at most.
+const LOT: usize = 20;
+
+/// What a caller does between two lots of a long work, without the lock.
+pub(crate) type Pause<'a> = &'a mut dyn FnMut();
 
 /// What the records that have changed are about.
 #[derive(Debug, Default)]
@@ -37,6 +44,11 @@ impl Touched {
                 self.sources.extend(want.sources.into_iter().map(|source| source.id));
             }
         }
+    }
+
+    /// The containers here that a recipient elsewhere wants or wanted.
+    pub(crate) fn sources(&mut self) -> &mut BTreeSet<ContainerId> {
+        &mut self.sources
     }
 
     /// Adds the other records with one of the addresses: an address of two hosts is believed of neither.
@@ -73,58 +85,88 @@ impl Touched {
     }
 }
 
-/// Follows the records that have changed: plans the recipients again that want or had one of the sources, and brings the
-/// guests up to date. Returns how many guests were changed.
-pub(crate) fn follow(host: &Locked<'_>, mirror: &Mirror, mut touched: Touched) -> Result<usize> {
+/// Plans the recipients again that want or had one of the sources that have changed. Takes the host lock for each lot. What
+/// was touched but the sources here is done then.
+pub(crate) fn follow(host: &Host, mirror: &Mirror, touched: &mut Touched) -> Result<()> {
     touched.add_claimants(mirror)?;
-    let mut failures = Failures::default();
     let recipients = touched.recipients(host)?;
-    failures.note(replan_all(host, &recipients).into_result());
-    let changed = guests::settle(host, touched.sources.iter());
-    failures.note(changed.as_ref().map(drop).map_err(crate::error::Error::again));
-    failures.into_result()?;
-    changed
+    touched.offers.clear();
+    touched.addresses.clear();
+    let mut failures = Failures::default();
+    for lot in recipients.chunks(LOT) {
+        failures.note(replan_all(&host.lock_for_a_lot()?, lot).into_result());
+    }
+    failures.into_result()
 }
 
-/// Brings the guests of all containers of this host up to date. Returns how many were changed. Takes the host lock for
-/// each lot of containers for which something must be done.
-pub(crate) fn settle_guests(host: &Host) -> Result<usize> {
-    let due = unsettled(host)?;
+/// Brings the guests of these containers up to date. Returns how many were changed. Takes the host lock for each lot of
+/// guests for which something must be done, and calls `pause` before each.
+pub(crate) fn settle_sources<'a>(
+    host: &Host,
+    ids: impl Iterator<Item = &'a ContainerId>,
+    pause: Pause<'_>,
+) -> Result<usize> {
     let (mut changed, mut failures) = (0, Failures::default());
-    for lot in due.chunks(LOT) {
-        match guests::settle(&host.lock_for_a_lot()?, lot.iter()) {
-            Ok(count) => changed += count,
-            Err(error) => failures.note(Err(error)),
+    for id in ids {
+        pause();
+        let others = Others::of(host)?;
+        let due = match guests::due(host, others.as_ref(), id) {
+            // Only a newer oci-link knows whether that container runs.
+            Err(error) if error.cause == Cause::NewerRecord => continue,
+            due => due?,
+        };
+        for lot in due.chunks(LOT) {
+            pause();
+            match guests::settle_lot(&host.lock_for_a_lot()?, id, lot) {
+                Ok(count) => changed += count,
+                Err(error) => failures.note(Err(error)),
+            }
         }
     }
     failures.into_result().map(|()| changed)
 }
 
+/// Brings the guests of all containers of this host up to date, as [`settle_sources`] does.
+pub(crate) fn settle_guests(host: &Host, pause: Pause<'_>) -> Result<usize> {
+    settle_sources(host, sources(host)?.iter(), pause)
+}
+
 /// The containers whose guests are not those that they should have.
 pub(crate) fn unsettled(host: &Host) -> Result<Vec<ContainerId>> {
     let others = Others::of(host)?;
-    let shared = host.store.all()?.into_iter().filter(|record| record.share != Share::None);
-    let mut ids: BTreeSet<ContainerId> = shared.map(|record| record.id).collect();
-    ids.extend(guests::all(host)?.into_iter().map(|guest| guest.source));
-    let mut due = Vec::new();
-    for id in ids {
-        if !guests::is_settled(host, others.as_ref(), &id)? {
-            due.push(id);
+    let mut unsettled = Vec::new();
+    for id in sources(host)? {
+        if !guests::due(host, others.as_ref(), &id)?.is_empty() {
+            unsettled.push(id);
         }
     }
-    Ok(due)
+    Ok(unsettled)
+}
+
+/// The containers that have guests or may have some.
+fn sources(host: &Host) -> Result<BTreeSet<ContainerId>> {
+    let mut ids = shared(host)?;
+    ids.extend(guests::all(host)?.into_iter().map(|guest| guest.source));
+    Ok(ids)
+}
+
+/// The containers that other hosts may link to.
+pub(crate) fn shared(host: &Host) -> Result<BTreeSet<ContainerId>> {
+    let shared = host.store.all()?.into_iter().filter(|record| record.share != Share::None);
+    Ok(shared.map(|record| record.id).collect())
 }
 
 /// Plans all links again that lead to other hosts, or may do so, and brings all guests up to date: what is known of other
 /// hosts has become old, or new again. Returns how many guests were changed. Takes the host lock for each lot.
-pub(crate) fn follow_all(host: &Host) -> Result<usize> {
+pub(crate) fn follow_all(host: &Host, pause: Pause<'_>) -> Result<usize> {
     let records = host.store.all()?.into_iter();
     let concerned: Vec<Record> = records.filter(may_lead_elsewhere).collect();
     let mut failures = Failures::default();
     for lot in concerned.chunks(LOT) {
+        pause();
         failures.note(replan_all(&host.lock_for_a_lot()?, lot).into_result());
     }
-    let changed = settle_guests(host);
+    let changed = settle_guests(host, pause);
     failures.note(changed.as_ref().map(drop).map_err(crate::error::Error::again));
     failures.into_result()?;
     changed
@@ -148,33 +190,51 @@ pub(crate) fn renew(host: &Host) -> Result<()> {
     for lot in ids.collect::<Vec<_>>().chunks(LOT) {
         let host = host.lock_for_a_lot()?;
         let Some(until) = until(&host)? else { return Ok(()) };
-        for id in lot {
-            let Some(record) = host.store.get(id)? else { continue };
-            if record.phase == Phase::Ready {
-                failures.note(host.effects(record.backend, |effects| {
-                    effects.firewall.renew(&record.owner, &record.flows, lasting(until))
-                }));
-            }
-        }
+        let records = lot.iter().filter_map(|id| host.store.get(id).transpose());
+        let records: Vec<Record> = records.collect::<Result<_>>()?;
+        let ready = records.iter().filter(|record| record.phase == Phase::Ready);
+        let owners = ready.map(|it| (it.backend, (&it.owner, it.flows.as_slice())));
+        renew_each(&host, owners.collect(), until, &mut failures);
     }
     for lot in guests::all(host)?.chunks(LOT) {
         let host = host.lock_for_a_lot()?;
         let Some(until) = until(&host)? else { return Ok(()) };
-        for guest in lot {
+        let mut owners = Vec::new();
+        for guest in lot.iter().filter(|it| it.phase == Phase::Ready && !it.flows.is_empty()) {
             // It may have ended meanwhile.
-            let now = guests::there(&host, &guest.source)?;
-            if guest.phase == Phase::Ready && now.contains(guest) && !guest.flows.is_empty() {
-                failures.note(host.effects(guest.backend, |effects| {
-                    effects.firewall.renew(&guest.owner, &guest.flows, lasting(until))
-                }));
+            if guests::is_there(&host, guest)? {
+                owners.push((guest.backend, (&guest.owner, guest.flows.as_slice())));
             }
         }
+        renew_each(&host, owners, until, &mut failures);
     }
     failures.into_result()
 }
 
+/// Renews the rules of several owners, those of each backend together.
+fn renew_each(
+    host: &Locked<'_>,
+    owners: Vec<(BackendName, (&OwnerTag, &[Flow]))>,
+    until: Duration,
+    failures: &mut Failures,
+) {
+    for backend in BackendName::ALL {
+        let own: Vec<_> =
+            owners.iter().filter(|(of, _)| *of == backend).map(|(_, owner)| *owner).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let renewed =
+            host.effects(backend, |effects| Ok(effects.firewall.renew_each(&own, lasting(until))));
+        match renewed {
+            Ok(all) => all.into_iter().for_each(|one| failures.note(one)),
+            Err(error) => failures.note(Err(error)),
+        }
+    }
+}
+
 /// Until when what is known of other hosts is believed; `None` if it is not.
-fn until(host: &Host) -> Result<Option<std::time::Duration>> {
+fn until(host: &Host) -> Result<Option<Duration>> {
     let others = Others::of(host)?.filter(|others| !others.is_stale());
     Ok(others.and_then(|others| others.until()))
 }

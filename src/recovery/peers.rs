@@ -5,7 +5,8 @@ use crate::cluster::spool::{self, Aside, PeerKey, PeerRecord, SPOOL};
 use crate::config::ClusterConfig;
 use crate::error::{Failures, Result};
 use crate::host::Host;
-use crate::recovery::links::{Touched, follow, settle_guests};
+use crate::model::ContainerId;
+use crate::recovery::links::{Pause, Touched, follow, settle_guests, settle_sources, shared};
 use crate::recovery::offers::publish;
 use crate::sys::spool::Signature;
 use std::collections::{BTreeSet, HashMap};
@@ -46,8 +47,20 @@ enum Change {
     Remove(PeerKey, Option<Signature>),
 }
 
+/// What a look into the spool works with.
+struct Look<'a> {
+    host: &'a Host,
+    mirror: Mirror,
+    seen: &'a mut Seen,
+    refreshed: Refreshed,
+    touched: Touched,
+    /// The containers of this host that others may link to, once one is wanted.
+    shared: Option<BTreeSet<ContainerId>>,
+    pause: Pause<'a>,
+}
+
 /// Compares the spool at `path` with the mirror, and writes the differences in lots. Takes the host lock for
-/// each lot.
+/// each lot, and calls `pause` before each. Records that have gone come first.
 ///
 /// Without a spool nothing is changed: what is not seen is not dead, until patience is over.
 pub(crate) fn refresh(
@@ -55,6 +68,7 @@ pub(crate) fn refresh(
     cluster: &ClusterConfig,
     path: &Path,
     seen: &mut Seen,
+    pause: Pause<'_>,
 ) -> Result<Option<Refreshed>> {
     let Some(spool) = spool::open(path)? else { return Ok(None) };
     let mirror = Mirror::open(host.directory())?;
@@ -62,16 +76,21 @@ pub(crate) fn refresh(
     let listed: BTreeSet<&PeerKey> = listing.records.iter().map(|listed| &listed.key).collect();
     let known = mirror.keys()?;
     let gone = known.iter().filter(|key| !listed.contains(key)).cloned();
-    seen.0.retain(|key, _| listed.contains(key));
-    let mut refreshed = Refreshed::default();
     let mut lot: Vec<Change> = gone.map(|key| Change::Remove(key, None)).collect();
+    seen.0.retain(|key, _| listed.contains(key));
+    let (refreshed, touched) = (Refreshed::default(), Touched::default());
+    let mut look = Look { host, mirror, seen, refreshed, touched, shared: None, pause };
     while lot.len() >= LOT {
         let rest = lot.split_off(LOT);
-        apply(host, &mirror, &mut lot, &mut refreshed, seen)?;
+        look.apply(&mut lot)?;
         lot = rest;
     }
+    if !lot.is_empty() && listing.records.len() > LOT {
+        look.apply(&mut lot)?;
+        look.settle();
+    }
     for spool::Listed { key, signature } in &listing.records {
-        if seen.0.get(key) == Some(&(*signature, known.contains(key))) {
+        if look.seen.0.get(key) == Some(&(*signature, known.contains(key))) {
             continue;
         }
         let record = spool::read(&spool, key, &cluster.hosts).unwrap_or_else(|why| {
@@ -79,20 +98,22 @@ pub(crate) fn refresh(
             None
         });
         match record {
-            Some(record) if mirror.has(key, &record)? => {
-                seen.0.insert(key.clone(), (*signature, true));
+            Some(record) if look.mirror.has(key, &record)? => {
+                look.seen.0.insert(key.clone(), (*signature, true));
             }
             None if !known.contains(key) => {
-                seen.0.insert(key.clone(), (*signature, false));
+                look.seen.0.insert(key.clone(), (*signature, false));
             }
             Some(record) => lot.push(Change::Put(key.clone(), Box::new(record), *signature)),
             None => lot.push(Change::Remove(key.clone(), Some(*signature))),
         }
         if lot.len() >= LOT {
-            apply(host, &mirror, &mut lot, &mut refreshed, seen)?;
+            look.apply(&mut lot)?;
         }
     }
-    apply(host, &mirror, &mut lot, &mut refreshed, seen)?;
+    look.apply(&mut lot)?;
+    look.settle();
+    let mut refreshed = look.refreshed;
     refreshed.aside = listing.aside;
     Ok(Some(refreshed))
 }
@@ -100,50 +121,70 @@ pub(crate) fn refresh(
 /// Brings the mirror and the records of this host for others up to date. Without `[cluster]` nothing is done.
 pub(crate) fn exchange(host: &Host) -> Result<()> {
     let Some(cluster) = &host.config.cluster else { return Ok(()) };
-    let refreshed = refresh(host, cluster, Path::new(SPOOL), &mut Seen::default())?;
-    settle_guests(host)?;
+    let pause = &mut || {};
+    let refreshed = refresh(host, cluster, Path::new(SPOOL), &mut Seen::default(), pause)?;
+    settle_guests(host, pause)?;
     publish(host, cluster)?;
     refreshed.map_or(Ok(()), |refreshed| refreshed.failures.into_result())
 }
 
-/// Makes the changes of one lot under the host lock.
-fn apply(
-    host: &Host,
-    mirror: &Mirror,
-    lot: &mut Vec<Change>,
-    refreshed: &mut Refreshed,
-    seen: &mut Seen,
-) -> Result<()> {
-    if lot.is_empty() {
-        return Ok(());
-    }
-    refreshed.turns += 1;
-    let host = host.lock_for_a_lot()?;
-    let mut touched = Touched::default();
-    for change in lot.drain(..) {
-        let (Change::Put(key, ..) | Change::Remove(key, _)) = &change;
-        mirror.get(key)?.into_iter().for_each(|old| touched.add(old));
-        match change {
-            Change::Put(key, record, signature) => {
-                refreshed.written += usize::from(mirror.put(host.lock(), &key, &record)?);
-                touched.add(*record);
-                seen.0.insert(key, (signature, true));
-            }
-            Change::Remove(key, signature) => {
-                refreshed.removed += usize::from(mirror.remove(host.lock(), &key)?);
-                match signature {
-                    Some(signature) => seen.0.insert(key, (signature, false)),
-                    None => seen.0.remove(&key),
-                };
+impl Look<'_> {
+    /// Makes the changes of one lot under the host lock, and plans the recipients of this host again that they are about.
+    fn apply(&mut self, lot: &mut Vec<Change>) -> Result<()> {
+        if lot.is_empty() {
+            return Ok(());
+        }
+        (self.pause)();
+        self.refreshed.turns += 1;
+        let host = self.host.lock_for_a_lot()?;
+        for change in lot.drain(..) {
+            let (Change::Put(key, ..) | Change::Remove(key, _)) = &change;
+            self.mirror.get(key)?.into_iter().for_each(|old| self.touched.add(old));
+            match change {
+                Change::Put(key, record, signature) => {
+                    let is_new = self.mirror.put(host.lock(), &key, &record)?;
+                    self.refreshed.written += usize::from(is_new);
+                    self.touched.add(*record);
+                    self.seen.0.insert(key, (signature, true));
+                }
+                Change::Remove(key, signature) => {
+                    let was_there = self.mirror.remove(host.lock(), &key)?;
+                    self.refreshed.removed += usize::from(was_there);
+                    match signature {
+                        Some(signature) => self.seen.0.insert(key, (signature, false)),
+                        None => self.seen.0.remove(&key),
+                    };
+                }
             }
         }
+        drop(host);
+        // The mirror has the records. A link that cannot follow must not keep others from being read.
+        self.refreshed.failures.note(follow(self.host, &self.mirror, &mut self.touched));
+        self.forget_strangers()
     }
-    // The mirror has the records. A link that cannot follow must not keep others from being read.
-    match follow(&host, mirror, touched) {
-        Ok(guests) => refreshed.guests += guests,
-        Err(error) => refreshed.failures.note(Err(error)),
+
+    /// Keeps of the sources that recipients want those of this host: others may name any number of them.
+    fn forget_strangers(&mut self) -> Result<()> {
+        if self.touched.sources().is_empty() {
+            return Ok(());
+        }
+        let shared = match self.shared.take() {
+            Some(shared) => shared,
+            None => shared(self.host)?,
+        };
+        self.touched.sources().retain(|id| shared.contains(id));
+        self.shared = Some(shared);
+        Ok(())
     }
-    Ok(())
+
+    /// Brings the guests up to date of the sources that recipients want or wanted.
+    fn settle(&mut self) {
+        let sources = std::mem::take(self.touched.sources());
+        match settle_sources(self.host, sources.iter(), self.pause) {
+            Ok(guests) => self.refreshed.guests += guests,
+            Err(error) => self.refreshed.failures.note(Err(error)),
+        }
+    }
 }
 
 #[cfg(test)]

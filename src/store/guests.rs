@@ -58,6 +58,20 @@ impl Guests {
         self.behind(&source.key())
     }
 
+    /// Returns the guest `recipient` of the container `source`.
+    pub(crate) fn get(
+        &self,
+        source: &ContainerId,
+        recipient: &PeerRun,
+    ) -> Result<Option<GuestRecord>> {
+        self.read(&path(source, recipient))
+    }
+
+    /// Returns how many guests the container `source` has.
+    pub(crate) fn count(&self, source: &ContainerId) -> Result<usize> {
+        Ok(self.names(&source.key())?.len())
+    }
+
     /// Returns all guests.
     pub(crate) fn all(&self) -> Result<Vec<GuestRecord>> {
         let mut all = Vec::new();

@@ -72,7 +72,7 @@ impl<'a> Between<'a> {
             if self.is_open == Some(true) && !is_fresh {
                 log::error!("other hosts: nothing heard for too long: links to them are closed");
             }
-            changed = follow_all(self.host)? > 0;
+            changed = follow_all(self.host, &mut || {})? > 0;
             self.lasts = None;
             if is_fresh {
                 // Hooks may have made rules that end sooner.

@@ -187,7 +187,7 @@ impl<'a> Peers<'a> {
 
     fn refresh(&mut self, now: Instant, problems: &mut Vec<String>) {
         let begun = Instant::now();
-        match refresh(self.host, self.cluster, &self.spool, &mut self.seen) {
+        match refresh(self.host, self.cluster, &self.spool, &mut self.seen, &mut || {}) {
             Ok(refreshed) => {
                 let refreshed = refreshed.unwrap_or_default();
                 if refreshed.guests > 0 {
@@ -206,7 +206,7 @@ impl<'a> Peers<'a> {
     /// Lets the recipients of others in, and tells other hosts.
     fn publish(&mut self, now: Instant, problems: &mut Vec<String>) {
         let begun = Instant::now();
-        let settled = settle_guests(self.host);
+        let settled = settle_guests(self.host, &mut || {});
         let published = publish(self.host, self.cluster);
         if let Ok(count @ 1..) = published {
             log::info!("other hosts: {count} records of this host written or removed");

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! They are made with the first flow between hosts, and their rules too. A host without such flows has none of
-//! them. All flows to one source share an end, so these sets are listed before each change.
+//! them. All flows to one source share an end, so these sets are listed before each change, and once for several
+//! changes under one lock.
 
 use super::changes::{add, and_then, complaint, delete, update};
 use super::kernel::{is_referred_to, list, make_set, send};
@@ -43,7 +44,7 @@ pub(super) fn are_in_use(link: &mut Netlink) -> Result<bool> {
 }
 
 /// The elements of both families but the closed bridges.
-struct There {
+pub(super) struct There {
     /// The flows, which have owners.
     flows: Vec<Element<SetEntry>>,
     /// The ends, each of which belongs to all flows with its address.
@@ -51,7 +52,8 @@ struct There {
 }
 
 impl There {
-    fn list(link: &mut Netlink) -> Result<Self> {
+    /// Lists the sets. The result stays true while the host lock is held and all changes are made with it.
+    pub(super) fn list(link: &mut Netlink) -> Result<Self> {
         let mut there = Self { flows: Vec::new(), ends: HashSet::new() };
         for set in Family::BOTH.into_iter().flat_map(IpSet::between_hosts) {
             match set.kind {
@@ -63,6 +65,20 @@ impl There {
             }
         }
         Ok(there)
+    }
+
+    /// Notes what was changed.
+    fn follow(&mut self, changes: Changes<SetEntry>) {
+        let changed = changes.delete.iter().chain(&changes.change).chain(&changes.add);
+        let keys: HashSet<SetEntry> = changed.map(|element| element.key).collect();
+        self.flows.retain(|element| !keys.contains(&element.key));
+        self.ends.retain(|key| !keys.contains(key));
+        for element in changes.change.into_iter().chain(changes.add) {
+            match element.key.as_end() {
+                Some(_) => drop(self.ends.insert(element.key)),
+                None => self.flows.push(element),
+            }
+        }
     }
 }
 
@@ -86,11 +102,11 @@ fn entries(flows: &[Flow]) -> (Vec<SetEntry>, Vec<SetEntry>) {
 /// Changes the sets so that `owner` has exactly `flows`, all of them between hosts. On an error nothing has changed.
 pub(super) fn settle(
     link: &mut Netlink,
+    there: &mut There,
     owner: &OwnerTag,
     flows: &[Flow],
     lifetime: Option<Duration>,
 ) -> Result<()> {
-    let there = There::list(link)?;
     let (wanted, ends) = entries(flows);
     let changes = Changes::plan(&there.flows, owner, &wanted);
     let mut changes = changes.map_err(|why| failed(format!("ipset: {why}")))?;
@@ -107,18 +123,41 @@ pub(super) fn settle(
     changes.add.extend(ends.into_iter().filter(|key| !there.ends.contains(key)).map(end));
     let changed = add(link, &changes.add).and_then(|_| update(link, &changes.change));
     changed.map_err(|error| and_then(error, delete(link, &changes.add)))?;
-    delete(link, &changes.delete)
+    delete(link, &changes.delete)?;
+    there.follow(changes);
+    Ok(())
+}
+
+/// Makes several changes with one listing of the sets. Returns the outcome of each. After a failed one the sets are
+/// listed again.
+pub(super) fn in_one_lot<T>(
+    all: &[T],
+    begin: impl Fn(&mut Netlink) -> Result<There>,
+    change: impl Fn(&mut Netlink, &mut There, &T) -> Result<()>,
+) -> Vec<Result<()>> {
+    let begun = Netlink::netfilter().and_then(|mut link| Ok((begin(&mut link)?, link)));
+    let (mut there, mut link) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return all.iter().map(|_| Err(error.again())).collect(),
+    };
+    let mut one = |it: &T| {
+        change(&mut link, &mut there, it).or_else(|error| {
+            there = There::list(&mut link)?;
+            Err(error)
+        })
+    };
+    all.iter().map(&mut one).collect()
 }
 
 /// Lets the owner's elements for `flows` last for `lifetime` from now. Missing ones are added. The kernel changes an
 /// element in place, so no packet is lost.
 pub(super) fn renew(
     link: &mut Netlink,
+    there: &mut There,
     owner: &OwnerTag,
     flows: &[Flow],
     lifetime: Duration,
 ) -> Result<()> {
-    let there = There::list(link)?;
     let (wanted, ends) = entries(&crossing(flows));
     let mut renewed: Vec<_> =
         ends.into_iter().filter(|key| !there.ends.contains(key)).map(end).collect();
@@ -131,7 +170,9 @@ pub(super) fn renew(
         element.left = Some(lifetime);
         renewed.push(element);
     }
-    update(link, &renewed)
+    update(link, &renewed)?;
+    there.follow(Changes { add: renewed, change: Vec::new(), delete: Vec::new() });
+    Ok(())
 }
 
 /// Makes the sets of closed bridges what `flows` need. Does nothing if none of them comes in from another host.

@@ -11,10 +11,10 @@ use crate::model::{Address, BridgeName, Flow, Network, Phase, Record, Share};
 use std::fs;
 
 /// A host `a` that knows `b`, of which it has just heard.
-fn scene() -> Scene {
+pub(super) fn scene() -> Scene {
     let mut scene = Scene::new();
     let text = "[cluster]\nname='a'\npatience='60s'\n\
-        networks={a=['10.10.1.0/24'],b=['10.10.2.0/24']}";
+        networks={a=['10.10.1.0/24'],b=['10.10.2.0/24','10.10.4.0/22']}";
     scene.host.config.cluster = Config::parse("c", text).unwrap().cluster;
     heard(&scene, 0);
     scene
@@ -29,7 +29,7 @@ fn heard(scene: &Scene, age: u64) {
 }
 
 /// Puts a record of `b` into the mirror, or removes it.
-fn mirrored(scene: &Scene, file: &str, text: Option<&str>) {
+pub(super) fn mirrored(scene: &Scene, file: &str, text: Option<&str>) {
     let key = PeerKey::of_file(file).unwrap();
     let cluster = &scene.host.config.cluster.as_ref().unwrap().hosts;
     let mirror = Mirror::open(scene.host.directory()).unwrap();
@@ -50,7 +50,7 @@ fn at(name: &str, ports: &str, address: &str) -> Record {
 
 const OFFER: &str = r#"{"v":1,"host":"b","id":"6f","run":"4be1c07d9a22e310","name":"mysql","addresses":["10.10.2.2"],"ports":["3306/tcp"],"to":"all"}"#;
 
-fn shared() -> Record {
+pub(super) fn shared() -> Record {
     Record { share: Share::All, ..at("db", "80", "10.10.1.2/24") }
 }
 

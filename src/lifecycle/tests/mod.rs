@@ -8,6 +8,7 @@ mod elsewhere;
 mod engine_links;
 mod entry;
 mod failures;
+mod flood;
 mod injected;
 mod linking;
 mod meaning;

@@ -107,7 +107,8 @@ impl One {
 
     fn look(&mut self) {
         let cluster = self.scene.host.config.cluster.as_ref().unwrap();
-        let found = refresh(&self.scene.host, cluster, &self.spool, &mut self.seen).unwrap();
+        let found =
+            refresh(&self.scene.host, cluster, &self.spool, &mut self.seen, &mut || {}).unwrap();
         let found = found.unwrap();
         found.failures.into_result().unwrap();
         assert_eq!(found.aside.named, []);
@@ -116,13 +117,13 @@ impl One {
     fn age(&mut self) {
         let is_fresh = !Others::of(&self.scene.host).unwrap().unwrap().is_stale();
         if self.is_open != Some(is_fresh) || self.had_gap {
-            follow_all(&self.scene.host).unwrap();
+            follow_all(&self.scene.host, &mut || {}).unwrap();
             (self.is_open, self.had_gap) = (Some(is_fresh), !is_fresh);
         }
     }
 
     fn tell(&self) {
-        settle_guests(&self.scene.host).unwrap();
+        settle_guests(&self.scene.host, &mut || {}).unwrap();
         publish(&self.scene.host, self.scene.host.config.cluster.as_ref().unwrap()).unwrap();
     }
 
