@@ -33,7 +33,7 @@ pub(crate) fn wished(
     there: &[GuestRecord],
 ) -> Result<Option<Wished>> {
     let mut all = Wished::new();
-    let (record, others) = match admits(host, others, record)? {
+    let (record, others) = match admits(host, others, record) {
         Admits::Unknown => return Ok(None),
         Admits::None => return Ok(Some(all)),
         Admits::Some(record, others) => (record, others),
@@ -63,7 +63,7 @@ pub(crate) fn wished_of(
     recipients: &[PeerRun],
 ) -> Result<Option<Wished>> {
     let mut all = Wished::new();
-    let (record, others) = match admits(host, others, record)? {
+    let (record, others) = match admits(host, others, record) {
         Admits::Unknown => return Ok(None),
         Admits::None => return Ok(Some(all)),
         Admits::Some(record, others) => (record, others),
@@ -92,18 +92,18 @@ fn admits<'r, 'o, 'h>(
     host: &Host,
     others: Option<&'o Others<'h>>,
     record: Option<&'r Record>,
-) -> Result<Admits<'r, 'o, 'h>> {
+) -> Admits<'r, 'o, 'h> {
     let (Some(record), Some(others)) = (record, others.filter(|others| !others.is_stale())) else {
-        return Ok(Admits::None);
+        return Admits::None;
     };
     if record.share == Share::None || record.phase != Phase::Ready {
-        return Ok(Admits::None);
+        return Admits::None;
     }
-    Ok(match is_running(record, host.boot) {
+    match is_running(record, host.boot) {
         Ok(true) => Admits::Some(record, others),
         Ok(false) => Admits::None,
         Err(_) => Admits::Unknown,
-    })
+    }
 }
 
 /// The order in which recipients are let in: those that are `present`, then the first of each host, the second of

@@ -131,8 +131,9 @@ pub(crate) fn settle_lot(
             }
             (None, true) if count < MAX_GUESTS => {
                 count += 1;
-                let next = wished.remove(recipient);
-                next.into_iter().for_each(|next| changes.change(None, next, others.as_ref()));
+                if let Some(next) = wished.remove(recipient) {
+                    changes.change(None, next, others.as_ref());
+                }
             }
             (None, _) => {}
         }

@@ -194,7 +194,7 @@ pub(crate) fn renew(host: &Host) -> Result<()> {
         let records: Vec<Record> = records.collect::<Result<_>>()?;
         let ready = records.iter().filter(|record| record.phase == Phase::Ready);
         let owners = ready.map(|it| (it.backend, (&it.owner, it.flows.as_slice())));
-        renew_each(&host, owners.collect(), until, &mut failures);
+        renew_each(&host, &owners.collect::<Vec<_>>(), until, &mut failures);
     }
     for lot in guests::all(host)?.chunks(LOT) {
         let host = host.lock_for_a_lot()?;
@@ -206,7 +206,7 @@ pub(crate) fn renew(host: &Host) -> Result<()> {
                 owners.push((guest.backend, (&guest.owner, guest.flows.as_slice())));
             }
         }
-        renew_each(&host, owners, until, &mut failures);
+        renew_each(&host, &owners, until, &mut failures);
     }
     failures.into_result()
 }
@@ -214,7 +214,7 @@ pub(crate) fn renew(host: &Host) -> Result<()> {
 /// Renews the rules of several owners, those of each backend together.
 fn renew_each(
     host: &Locked<'_>,
-    owners: Vec<(BackendName, (&OwnerTag, &[Flow]))>,
+    owners: &[(BackendName, (&OwnerTag, &[Flow]))],
     until: Duration,
     failures: &mut Failures,
 ) {
