@@ -77,6 +77,8 @@ pub(crate) enum Cause {
     HostsFile,
     /// The container replaced its hosts file by something that must not be opened or edited.
     RefusedFile,
+    /// A signal asks the daemon to end, or to begin again.
+    Interrupted,
 }
 
 impl Cause {

@@ -20,7 +20,7 @@ impl Cluster {
     /// Whether `host` may have a container with the address `ip`.
     pub(crate) fn admits(&self, host: &HostName, ip: IpAddr) -> bool {
         let networks = self.networks.get(host);
-        networks.is_some_and(|networks| networks.iter().any(|network| network.contains(ip)))
+        networks.is_some_and(|networks| networks.iter().any(|network| network.has_host(ip)))
     }
 }
 
@@ -37,6 +37,7 @@ mod tests {
         let cluster = Cluster { name: host("a"), networks, patience: Duration::from_secs(9) };
         let admits = |name, ip: &str| cluster.admits(&host(name), ip.parse().unwrap());
         assert!(admits("a", "10.10.1.2") && admits("b", "10.10.2.2") && admits("b", "fd00::7"));
+        assert!(!admits("a", "10.10.1.0") && !admits("a", "10.10.1.255"));
         assert!(
             !admits("a", "10.10.2.2") && !admits("b", "172.17.0.2") && !admits("c", "10.10.1.2")
         );

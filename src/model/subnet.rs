@@ -86,6 +86,22 @@ impl Subnet {
     pub(crate) fn contains(&self, ip: IpAddr) -> bool {
         is_inside(ip, self.ip, self.prefix)
     }
+
+    /// Whether a container of the network may have `ip`. The first address is the network's own, in IPv6 that of its
+    /// routers (RFC 4291, 2.6.1), and in IPv4 the last one is the broadcast address. Networks of one or two addresses
+    /// have neither.
+    pub(crate) fn has_host(&self, ip: IpAddr) -> bool {
+        if !self.contains(ip) {
+            return false;
+        }
+        match ip {
+            IpAddr::V4(v4) => {
+                let behind = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                self.prefix > 30 || ![0, behind].contains(&(v4.to_bits() & behind))
+            }
+            IpAddr::V6(_) => self.prefix > 126 || ip != self.ip,
+        }
+    }
 }
 
 impl fmt::Display for Subnet {
@@ -97,6 +113,31 @@ impl fmt::Display for Subnet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_has_addresses_that_no_container_has() {
+        for (net, ip, expected) in [
+            ("10.10.1.0/24", "10.10.1.0", false),
+            ("10.10.1.0/24", "10.10.1.1", true),
+            ("10.10.1.0/24", "10.10.1.254", true),
+            ("10.10.1.0/24", "10.10.1.255", false),
+            ("10.10.1.0/24", "10.10.2.1", false),
+            ("10.10.0.0/16", "10.10.1.0", true),
+            ("10.10.0.0/16", "10.10.255.255", false),
+            ("10.10.1.4/30", "10.10.1.4", false),
+            ("10.10.1.4/30", "10.10.1.7", false),
+            ("10.10.1.4/31", "10.10.1.4", true),
+            ("10.10.1.4/31", "10.10.1.5", true),
+            ("10.10.1.7/32", "10.10.1.7", true),
+            ("fd00::/64", "fd00::", false),
+            ("fd00::/64", "fd00::ffff:ffff:ffff:ffff", true),
+            ("fd00::2/127", "fd00::2", true),
+            ("fd00::7/128", "fd00::7", true),
+        ] {
+            let ip = ip.parse().unwrap();
+            assert_eq!(Subnet::parse(net).unwrap().has_host(ip), expected, "{net} {ip}");
+        }
+    }
 
     #[test]
     fn networks_of_containers() {

@@ -19,8 +19,13 @@ use std::time::Duration;
 /// lot at most.
 const LOT: usize = 20;
 
-/// What a caller does between two lots of a long work, without the lock.
-pub(crate) type Pause<'a> = &'a mut dyn FnMut();
+/// What a caller does between two lots of a long work, without the lock. An error ends the work.
+pub(crate) type Pause<'a> = &'a mut dyn FnMut() -> Result<()>;
+
+/// A pause in which nothing is done.
+pub(crate) fn no_pause() -> Result<()> {
+    Ok(())
+}
 
 /// What the records that have changed are about.
 #[derive(Debug, Default)]
@@ -108,7 +113,7 @@ pub(crate) fn settle_sources<'a>(
 ) -> Result<usize> {
     let (mut changed, mut failures) = (0, Failures::default());
     for id in ids {
-        pause();
+        pause()?;
         let others = Others::of(host)?;
         let due = match guests::due(host, others.as_ref(), id) {
             // Only a newer oci-link knows whether that container runs.
@@ -116,7 +121,7 @@ pub(crate) fn settle_sources<'a>(
             due => due?,
         };
         for lot in due.chunks(LOT) {
-            pause();
+            pause()?;
             match guests::settle_lot(&host.lock_for_a_lot()?, id, lot) {
                 Ok(count) => changed += count,
                 Err(error) => failures.note(Err(error)),
@@ -163,7 +168,7 @@ pub(crate) fn follow_all(host: &Host, pause: Pause<'_>) -> Result<usize> {
     let concerned: Vec<Record> = records.filter(may_lead_elsewhere).collect();
     let mut failures = Failures::default();
     for lot in concerned.chunks(LOT) {
-        pause();
+        pause()?;
         failures.note(replan_all(&host.lock_for_a_lot()?, lot).into_result());
     }
     let changed = settle_guests(host, pause);

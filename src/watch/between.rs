@@ -4,7 +4,7 @@
 use crate::cluster::view::{BootClock, Clock, Freshness};
 use crate::error::Result;
 use crate::host::Host;
-use crate::recovery::links::{follow_all, renew};
+use crate::recovery::links::{Pause, follow_all, renew};
 use crate::sys::daemon::boot_timer::BootTimer;
 use std::time::{Duration, Instant};
 
@@ -54,8 +54,13 @@ impl<'a> Between<'a> {
     }
 
     /// Closes what nothing was heard of for too long, opens it with news, and renews rules. The age comes first: the
-    /// machine may have been suspended. Returns whether guests were changed.
-    pub(super) fn act(&mut self, freshness: &Freshness, now: Instant) -> Result<bool> {
+    /// machine may have been suspended. Calls `pause` before each lot. Returns whether guests were changed.
+    pub(super) fn act(
+        &mut self,
+        freshness: &Freshness,
+        now: Instant,
+        pause: Pause<'_>,
+    ) -> Result<bool> {
         self.timer.clear()?;
         if self.again.is_some_and(|again| again > now) {
             return Ok(false);
@@ -72,7 +77,7 @@ impl<'a> Between<'a> {
             if self.is_open == Some(true) && !is_fresh {
                 log::error!("other hosts: nothing heard for too long: links to them are closed");
             }
-            changed = follow_all(self.host, &mut || {})? > 0;
+            changed = follow_all(self.host, pause)? > 0;
             self.lasts = None;
             if is_fresh {
                 // Hooks may have made rules that end sooner.

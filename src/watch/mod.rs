@@ -147,7 +147,7 @@ impl<'a> Watch<'a> {
         }
         let mut sources = Sources::default();
         sources.notify(Instant::now());
-        let peers = Peers::of(host, Instant::now())?;
+        let peers = Peers::of(host, &signals, Instant::now())?;
         if let Some(peers) = &peers {
             peers.add_to(&waiting)?;
         }

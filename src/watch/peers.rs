@@ -6,13 +6,14 @@ use crate::cluster::mirror::Mirror;
 use crate::cluster::spool::{self, SPOOL, VIEW};
 use crate::cluster::view::{BootClock, Freshness};
 use crate::config::ClusterConfig;
-use crate::error::Result;
+use crate::error::{Cause, Error, Kind, Result};
 use crate::host::Host;
 use crate::recovery::links::settle_guests;
 use crate::recovery::offers::publish;
 use crate::recovery::peers::{Refreshed, Seen, refresh};
 use crate::sys::daemon::epoll::Waiting;
 use crate::sys::daemon::inotify::{Notice, Notices, Watched};
+use crate::sys::daemon::signals::{Pending, Signals};
 use crate::sys::file::shown;
 use crate::sys::spool::Spool;
 use std::ffi::OsStr;
@@ -51,15 +52,16 @@ pub(crate) struct Peers<'a> {
     said: String,
     /// The files that were put aside last, each with the reason.
     aside: Vec<(String, String)>,
+    signals: Option<Pending>,
 }
 
 impl<'a> Peers<'a> {
-    /// Returns `None` without `[cluster]`: then there is no timer and no notification.
-    pub(crate) fn of(host: &'a Host, now: Instant) -> Result<Option<Self>> {
-        match &host.config.cluster {
-            None => Ok(None),
-            Some(cluster) => Self::at(host, cluster, Path::new(SPOOL), now).map(Some),
-        }
+    /// Returns `None` without `[cluster]`: then there is no timer and no notification. Long work ends when one of the
+    /// `signals` waits.
+    pub(crate) fn of(host: &'a Host, signals: &Signals, now: Instant) -> Result<Option<Self>> {
+        let Some(cluster) = &host.config.cluster else { return Ok(None) };
+        let peers = Self::at(host, cluster, Path::new(SPOOL), now)?;
+        Ok(Some(Self { signals: Some(signals.pending()?), ..peers }))
     }
 
     fn at(host: &'a Host, cluster: &'a ClusterConfig, spool: &Path, now: Instant) -> Result<Self> {
@@ -87,6 +89,7 @@ impl<'a> Peers<'a> {
             between: Between::new(host, cluster.hosts.patience)?,
             said: String::new(),
             aside: Vec::new(),
+            signals: None,
         })
     }
 
@@ -166,6 +169,9 @@ impl<'a> Peers<'a> {
         if self.own.is_over(now) {
             self.publish(now, &mut problems);
         }
+        if unless_called(self.signals.as_ref()).is_err() {
+            return; // What is left is done by the next one.
+        }
         let problems = problems.join("; ");
         if problems.is_empty() && self.again.is_some() {
             return;
@@ -178,7 +184,8 @@ impl<'a> Peers<'a> {
 
     fn look_at_age(&mut self, now: Instant, problems: &mut Vec<String>) {
         self.looks_at_age = false;
-        match self.between.act(&self.freshness, now) {
+        let signals = self.signals.as_ref();
+        match self.between.act(&self.freshness, now, &mut || unless_called(signals)) {
             Ok(true) => self.own.notify(now),
             Ok(false) => {}
             Err(error) => problems.push(error.to_string()),
@@ -186,8 +193,9 @@ impl<'a> Peers<'a> {
     }
 
     fn refresh(&mut self, now: Instant, problems: &mut Vec<String>) {
-        let begun = Instant::now();
-        match refresh(self.host, self.cluster, &self.spool, &mut self.seen, &mut || {}) {
+        let (begun, signals) = (Instant::now(), self.signals.as_ref());
+        let pause = &mut || unless_called(signals);
+        match refresh(self.host, self.cluster, &self.spool, &mut self.seen, pause) {
             Ok(refreshed) => {
                 let refreshed = refreshed.unwrap_or_default();
                 if refreshed.guests > 0 {
@@ -205,8 +213,8 @@ impl<'a> Peers<'a> {
 
     /// Lets the recipients of others in, and tells other hosts.
     fn publish(&mut self, now: Instant, problems: &mut Vec<String>) {
-        let begun = Instant::now();
-        let settled = settle_guests(self.host, &mut || {});
+        let (begun, signals) = (Instant::now(), self.signals.as_ref());
+        let settled = settle_guests(self.host, &mut || unless_called(signals));
         let published = publish(self.host, self.cluster);
         if let Ok(count @ 1..) = published {
             log::info!("other hosts: {count} records of this host written or removed");
@@ -279,6 +287,14 @@ impl<'a> Peers<'a> {
         self.aside = aside.named;
         failures.into_result()
     }
+}
+
+/// Fails if a signal waits: what takes long is left then.
+fn unless_called(signals: Option<&Pending>) -> Result<()> {
+    if signals.is_some_and(Pending::is_any) {
+        return Err(Error::new(Kind::Internal, "a signal waits").because(Cause::Interrupted));
+    }
+    Ok(())
 }
 
 /// When a step that has begun at `begun` and ends now may be repeated.

@@ -3,9 +3,10 @@
 use crate::error::{Context, Kind, Result};
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A request delivered by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,12 @@ impl Signals {
         signals.map(Self).context(Kind::Internal, || "signalfd")
     }
 
+    /// Returns what tells whether a signal waits to be read. Reads none.
+    pub(crate) fn pending(&self) -> Result<Pending> {
+        let copy = self.0.as_fd().try_clone_to_owned();
+        copy.map(Pending).context(Kind::Internal, || "signalfd")
+    }
+
     /// Reads all pending signals and returns the resulting request, or `None` if none is pending.
     ///
     /// A stop takes precedence over a reload.
@@ -50,6 +57,17 @@ impl Signals {
                 Err(errno) => return Err(errno).context(Kind::Internal, || "signalfd"),
             }
         }
+    }
+}
+
+/// Tells whether a signal waits to be read. Long work ends then.
+#[derive(Debug)]
+pub(crate) struct Pending(OwnedFd);
+
+impl Pending {
+    /// Whether a signal waits now.
+    pub(crate) fn is_any(&self) -> bool {
+        poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(1)
     }
 }
 

@@ -16,7 +16,7 @@ fn cluster() -> ClusterConfig {
 #[test]
 fn without_the_table_nothing_is_followed() {
     let scene = Scene::new();
-    assert!(Peers::of(&scene.host, Instant::now()).unwrap().is_none());
+    assert!(Peers::of(&scene.host, &Signals::new().unwrap(), Instant::now()).unwrap().is_none());
     assert!(Mirror::existing(scene.host.directory()).unwrap().is_none(), "nothing is made");
 }
 
@@ -70,4 +70,29 @@ fn what_is_copied_into_the_spool_gets_into_the_mirror() {
     turn(&mut peers, 1);
     fs::remove_dir_all(&spool).unwrap();
     assert_eq!(turn(&mut peers, 1), 1, "what is not seen is not dead");
+}
+
+/// A signal that waits ends a look at many records between two lots, and the next look does the rest.
+#[test]
+fn a_signal_does_not_wait_for_many_records() {
+    let (scene, cluster) = (Scene::new(), cluster());
+    let spool = scene.directory().join("spool");
+    fs::create_dir(&spool).unwrap();
+    for number in 0..60 {
+        let offer = OFFER.replace("\"db\"", &format!("\"db{number}\""));
+        fs::write(spool.join(format!("b~db{number}.offer")), offer).unwrap();
+    }
+    let signals = Signals::new().unwrap();
+    let now = Instant::now();
+    let mut peers = Peers::at(&scene.host, &cluster, &spool, now).unwrap();
+    peers.signals = Some(signals.pending().unwrap());
+    let count = || Mirror::open(scene.host.directory()).unwrap().keys().unwrap().len();
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGHUP).unwrap();
+    peers.act(now);
+    peers.act(now + Duration::from_secs(1));
+    assert_eq!((count(), peers.said.as_str()), (0, ""));
+    assert!(signals.take().unwrap().is_some(), "the signal still waits for its reader");
+    peers.act(now + Duration::from_secs(10));
+    peers.act(now + Duration::from_secs(20));
+    assert_eq!((count(), peers.said.as_str()), (60, ""));
 }
