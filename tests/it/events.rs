@@ -51,11 +51,27 @@ impl<'h> Events<'h> {
 
     #[track_caller]
     fn tells(&self, expected: &[&str]) {
+        assert_eq!(self.wait(expected.len()), expected);
+    }
+
+    /// Waits for so many lines, but not for ever. Returns all.
+    fn wait(&self, count: usize) -> Vec<String> {
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
-        while self.told().len() < expected.len() && std::time::Instant::now() < deadline {
+        while self.told().len() < count && std::time::Instant::now() < deadline {
             thread::sleep(Duration::from_millis(20));
         }
-        assert_eq!(self.told(), expected);
+        self.told()
+    }
+
+    /// Asserts that `pair` comes behind `before`, and returns all. The two are about records that one process writes one
+    /// after the other, so a look between them shows the second one first.
+    #[track_caller]
+    fn tells_both<'t>(&self, before: &[&'t str], pair: [&'t str; 2]) -> Vec<&'t str> {
+        let [first, second] = pair;
+        let orders = [[first, second], [second, first]].map(|pair| [before, &pair].concat());
+        let told = self.wait(orders[0].len());
+        let order = orders.into_iter().find(|order| told == *order);
+        order.unwrap_or_else(|| panic!("{pair:?} behind {before:?}: {told:?}"))
     }
 
     /// How often it has been woken.
@@ -85,8 +101,7 @@ each_backend! {
         let begun = ["started db (db)", "started web (web)", "linked web db:mysql"];
         events.tells(&begun);
         end(&db);
-        let waits = [&begun[..], &["ended db (db)", "waiting web db:mysql"]].concat();
-        events.tells(&waits);
+        let waits = events.tells_both(&begun, ["ended db (db)", "waiting web db:mysql"]);
         let db = source(&host, "db", "3306");
         let back = [&waits[..], &["started db (db)", "linked web db:mysql"]].concat();
         events.tells(&back);

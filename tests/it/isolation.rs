@@ -75,7 +75,8 @@ fn settle(host: &Host) {
     ip.args(["-6", "addr", "show", "tentative"]);
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while !host.run(&mut ip).ok().is_empty() {
-        assert!(std::time::Instant::now() < deadline, "an address stays tentative");
+        let there = host.run(&mut ip).ok();
+        assert!(std::time::Instant::now() < deadline, "an address stays tentative:\n{there}");
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -175,8 +175,8 @@ each_runtime! {
             shell 1500 oci-link events >/run/told 2>/run/complaints & follower=$!
             until [ -d /run/user/1500/oci-link/notes ]; do sleep 0.05; done; sleep 0.3
             start 1500 db '' n2; start 1500 web db:database n3
-            runtime 1500 delete --force web
-            for try in $(seq 300); do grep -q 'ended web' /run/told && break; sleep 0.1; done
+            told() {{ for try in $(seq 300); do grep -q \"$1\" /run/told && break; sleep 0.1; done }}
+            told 'linked web'; runtime 1500 delete --force web; told 'ended web'
             kill $follower
             echo == told; cut -d' ' -f2- /run/told; echo == complaints; cat /run/complaints");
         let said = play(runtime, &story).ok();
