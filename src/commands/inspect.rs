@@ -282,6 +282,9 @@ fn fields(
     for other in &all.linked_by {
         row("linked by", other.name.to_string());
     }
+    for guest in all.others.iter().flat_map(|others| others.linked_to(record)) {
+        row("linked by", format!("{}@{}", guest.name, guest.recipient.host));
+    }
     for other in &all.wanted_by {
         row("wanted by", other.clone());
     }

@@ -71,7 +71,7 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
             }
         }
     }
-    let by = |record: &Record| linked_by.get(&record.id).cloned().unwrap_or_default();
+    let by = |record: &Record| linked_by.get(&record.id).map_or(&[][..], Vec::as_slice);
     let disputes =
         Disputes::of(about_names(host.store.as_ref(), &records)?, about_aliases(&records));
     // The filters are about the containers of this host.
@@ -83,7 +83,11 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
     match arguments.output.format() {
         Format::Table => {
             let rows = records.iter().filter(listed).map(|record| {
-                let mut row = row(host, record, &known, &by(record), &disputes);
+                let here = by(record).iter().map(|other| other.name.to_string());
+                let there = others.iter().flat_map(|it| it.linked_to(record));
+                let there = there.map(|it| format!("{}@{}", it.name, it.recipient.host));
+                let linked_by: Vec<String> = here.chain(there).collect();
+                let mut row = row(host, record, &known, &linked_by, &disputes);
                 if let Some(state) = others.as_ref().and_then(|it| it.state_of(record, &known)) {
                     row.pop();
                     row.push(state);
@@ -100,7 +104,7 @@ pub(crate) fn run(host: &Host, arguments: &Ls) -> Result<()> {
         }
         Format::Json => {
             let shown = records.iter().filter(listed).map(|record| {
-                let shown = disputes.added(summary(host, record, &known, &by(record)), record);
+                let shown = disputes.added(summary(host, record, &known, by(record)), record);
                 match &others {
                     Some(others) => others.added(shown, record, &known),
                     None => shown,
@@ -232,13 +236,12 @@ fn row(
     host: &Host,
     record: &Record,
     known: &KnownRecords<'_>,
-    linked_by: &[&Record],
+    linked_by: &[String],
     disputes: &Disputes<'_>,
 ) -> Vec<Cell> {
     let or_dash = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell }.into();
     let addresses: Vec<_> =
         record.network.addresses().iter().map(|address| address.ip().to_string()).collect();
-    let by: Vec<_> = linked_by.iter().map(|other| other.name.to_string()).collect();
     let address = record.network.word().map_or_else(|| addresses.join(","), str::to_owned);
     let words = record.links.iter().map(|it| LinkWord::of(host, record, it, known));
     let words: Vec<LinkWord> = words.collect();
@@ -257,7 +260,7 @@ fn row(
         or_dash(address),
         or_dash(record.ports.to_string()),
         if is_doubtful { links.with(Tone::Doubtful) } else { links },
-        or_dash(by.join(",")),
+        or_dash(linked_by.join(",")),
         state_cell(host, record),
     ]
 }

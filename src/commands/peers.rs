@@ -6,9 +6,13 @@ use super::say_json;
 use crate::cli::Format;
 use crate::error::Result;
 use crate::host::Host;
+use crate::lifecycle::guests;
 use crate::lifecycle::others::{Others, span};
 use crate::lifecycle::remote;
-use crate::model::{Guest, HostName, Hostname, KnownRecords, LinkState, Offer, Record, Reference};
+use crate::model::{
+    Guest, GuestRecord, HostName, Hostname, KnownRecords, LinkState, Offer, Phase, Record,
+    Reference,
+};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
@@ -16,19 +20,31 @@ use std::borrow::Cow;
 pub(crate) struct Shown<'a> {
     others: Others<'a>,
     offers: Vec<Offer>,
+    /// The recipients of other hosts that are let in here.
+    guests: Vec<GuestRecord>,
 }
 
 impl<'a> Shown<'a> {
-    /// Reads all sources. `None` without `[cluster]`.
+    /// Reads all sources, and the recipients that are let in. `None` without `[cluster]`.
     pub(crate) fn of(host: &'a Host) -> Result<Option<Self>> {
         let Some(others) = Others::of(host)? else { return Ok(None) };
-        let offers = others.all()?;
-        Ok(Some(Self { others, offers }))
+        let (offers, mut guests) = (others.all()?, guests::all(host)?);
+        guests.retain(|guest| guest.phase == Phase::Ready);
+        Ok(Some(Self { others, offers, guests }))
     }
 
     /// Whether what is known is believed.
     pub(crate) fn is_fresh(&self) -> bool {
         !self.others.is_stale()
+    }
+
+    /// The recipients of other hosts that are linked to a container of this host.
+    pub(crate) fn linked_to<'r>(
+        &'r self,
+        record: &'r Record,
+    ) -> impl Iterator<Item = &'r GuestRecord> {
+        let is_to = |it: &&GuestRecord| (&it.source, &it.run) == (&record.id, &record.owner);
+        self.guests.iter().filter(is_to)
     }
 
     /// The name of this host.
@@ -64,10 +80,16 @@ impl<'a> Shown<'a> {
         self.offers.iter().map(|offer| in_full(&self.others, offer))
     }
 
-    /// Adds the name of this host to the JSON object of a local container, the hosts of its sources, and its state.
+    /// Adds the name of this host to the JSON object of a local container, the hosts of its sources, its recipients on
+    /// other hosts, and its state.
     pub(crate) fn added(&self, shown: Value, record: &Record, known: &KnownRecords<'_>) -> Value {
         let mut shown = shown;
         shown["host"] = self.own_host().into();
+        let linked_by = shown["linked_by"].as_array_mut().into_iter();
+        linked_by.for_each(|all| {
+            let ids = self.linked_to(record).map(|guest| &guest.recipient);
+            all.extend(ids.map(|run| Value::from(format!("{}@{}", run.id, run.host))));
+        });
         let links = shown["links"].as_array_mut().into_iter().flatten();
         for (shown, link_state) in links.zip(&record.links) {
             let there = link_state.there.as_ref().map(|run| run.host.as_str());

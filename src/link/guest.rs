@@ -18,7 +18,7 @@ pub(crate) struct Policy<'a> {
 }
 
 /// Returns the flows by which the recipient of `want` reaches `me`, a running container of this host. `None` if it
-/// may not have a link.
+/// may not have a link, or has no address of a family of `me` that this host believes: nothing could pass then.
 ///
 /// `me` must share itself with the recipient's host, and the want must be to this run of it. The flows lead to the
 /// addresses and ports in the record of `me`: the other host names neither.
@@ -33,9 +33,10 @@ pub(crate) fn plan_guest(me: &Record, want: &Want, policy: Policy<'_>) -> Option
     let is_admitted = me.share != Share::None && me.share.admits(&want.recipient.host);
     let Network::Own(own_addresses) = &me.network else { return None };
     (can && is_meant && is_admitted && !me.is_pod_infra).then_some(())?;
-    let mut flows = Vec::new();
+    let (mut flows, mut has_pair) = (Vec::new(), false);
     let admitted = |address: &&Address| cluster.admits(own, address.ip());
     for to in own_addresses.iter().filter(admitted) {
+        has_pair |= addresses.iter().any(|from| from.is_ipv4() == to.ip().is_ipv4());
         let Some(bridge) = to.bridge() else { continue };
         let bridge = Some(OnBridge { crossing: Crossing::Enters, ..bridge.into() });
         for from in addresses.iter().filter(|from| from.is_ipv4() == to.ip().is_ipv4()) {
@@ -44,7 +45,7 @@ pub(crate) fn plan_guest(me: &Record, want: &Want, policy: Policy<'_>) -> Option
         }
     }
     let elements: usize = flows.iter().map(|flow| flow.ports.count()).sum();
-    (elements <= MAX_ELEMENTS).then_some(flows)
+    (has_pair && elements <= MAX_ELEMENTS).then_some(flows)
 }
 
 #[cfg(test)]
@@ -108,7 +109,8 @@ mod tests {
         assert_eq!(planned(&silent, &want(&me.owner), BackendName::Ipset), Some(Vec::new()));
         let mut other_family = want(&me.owner);
         other_family.addresses = vec!["fd00::1".parse().unwrap()];
-        assert_eq!(planned(&me, &other_family, BackendName::Ipset), Some(Vec::new()));
+        assert_eq!(planned(&me, &other_family, BackendName::Ipset), None, "nothing could pass");
+        assert_eq!(planned(&silent, &other_family, BackendName::Ipset), None);
     }
 
     #[test]

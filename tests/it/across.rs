@@ -5,6 +5,7 @@ mod site;
 
 use crate::{
     cast::{end, inspect, ls, permissions},
+    lifecycle::call,
     support::{Container, Flow, Host, OPEN, Proto, SHUT},
     watch::soon,
 };
@@ -98,6 +99,8 @@ fn a_link_from_its_start_to_the_end_of_its_source(backend: &str) {
     let link = &shown(a, "web")["links"][0];
     assert_eq!((&link["connected"], &link["connected_host"]), (&"db".into(), &"b".into()));
     assert_eq!(inspect(b, "db")["wanted_by"][0], "web@a");
+    assert_eq!(shown(b, "db")["linked_by"][0], "web@a");
+    assert!(call(b, "ls").said().contains(" web@a "), "LINKED BY");
     let other = a.container("other").hooks().build();
     other.run().ok();
     meets(&other);

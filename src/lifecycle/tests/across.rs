@@ -115,6 +115,24 @@ fn every_failure(
     }
 }
 
+/// A receipt would tell the other host that the link is open.
+#[test]
+fn a_recipient_whose_address_is_here_too_is_no_guest() {
+    let scene = wanted();
+    settle(&scene).unwrap();
+    let rival = at("rival", "80", "10.10.2.9/32");
+    scene.start(&rival).unwrap();
+    settle(&scene).unwrap();
+    assert_eq!((guests::all(&scene.host).unwrap().len(), permitted(&scene).len()), (0, 0));
+    let rival = scene.host.store.get(&rival.id).unwrap().unwrap();
+    crate::lifecycle::stop::remove(&scene.host.lock().unwrap(), &rival).unwrap();
+    settle(&scene).unwrap();
+    assert_eq!(
+        (guests::all(&scene.host).unwrap().len(), permitted(&scene)),
+        (1, vec![LET_IN.to_owned()])
+    );
+}
+
 #[test]
 fn a_recipient_of_another_host_is_let_in_and_its_record_comes_first() {
     let is_in = |scene: &Scene| {
