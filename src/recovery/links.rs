@@ -22,11 +22,6 @@ const LOT: usize = 20;
 /// What a caller does between two lots of a long work, without the lock. An error ends the work.
 pub(crate) type Pause<'a> = &'a mut dyn FnMut() -> Result<()>;
 
-/// A pause in which nothing is done.
-pub(crate) fn no_pause() -> Result<()> {
-    Ok(())
-}
-
 /// What the records that have changed are about.
 #[derive(Debug, Default)]
 pub(crate) struct Touched {

@@ -6,9 +6,7 @@ use crate::config::ClusterConfig;
 use crate::error::{Failures, Result};
 use crate::host::Host;
 use crate::model::ContainerId;
-use crate::recovery::links::{
-    Pause, Touched, follow, no_pause, settle_guests, settle_sources, shared,
-};
+use crate::recovery::links::{Pause, Touched, follow, settle_guests, settle_sources, shared};
 use crate::recovery::offers::publish;
 use crate::sys::spool::Signature;
 use std::collections::{BTreeSet, HashMap};
@@ -123,7 +121,7 @@ pub(crate) fn refresh(
 /// Brings the mirror and the records of this host for others up to date. Without `[cluster]` nothing is done.
 pub(crate) fn exchange(host: &Host) -> Result<()> {
     let Some(cluster) = &host.config.cluster else { return Ok(()) };
-    let pause = &mut no_pause;
+    let pause = &mut || Ok(());
     let refreshed = refresh(host, cluster, Path::new(SPOOL), &mut Seen::default(), pause)?;
     settle_guests(host, pause)?;
     publish(host, cluster)?;

@@ -12,7 +12,7 @@ use crate::model::{
     Address, BridgeName, Crossing, Flow, HostName, Missing, Network, OwnerTag, Record, Share,
     StateId,
 };
-use crate::recovery::links::{follow_all, no_pause, settle_guests, unsettled};
+use crate::recovery::links::{follow_all, settle_guests, unsettled};
 use crate::recovery::offers::publish;
 use crate::recovery::peers::{Seen, refresh};
 use events::{Event, NAMES, PATIENCE, event};
@@ -107,8 +107,8 @@ impl One {
 
     fn look(&mut self) {
         let cluster = self.scene.host.config.cluster.as_ref().unwrap();
-        let found =
-            refresh(&self.scene.host, cluster, &self.spool, &mut self.seen, &mut no_pause).unwrap();
+        let found = refresh(&self.scene.host, cluster, &self.spool, &mut self.seen, &mut || Ok(()))
+            .unwrap();
         let found = found.unwrap();
         found.failures.into_result().unwrap();
         assert_eq!(found.aside.named, []);
@@ -117,13 +117,13 @@ impl One {
     fn age(&mut self) {
         let is_fresh = !Others::of(&self.scene.host).unwrap().unwrap().is_stale();
         if self.is_open != Some(is_fresh) || self.had_gap {
-            follow_all(&self.scene.host, &mut no_pause).unwrap();
+            follow_all(&self.scene.host, &mut || Ok(())).unwrap();
             (self.is_open, self.had_gap) = (Some(is_fresh), !is_fresh);
         }
     }
 
     fn tell(&self) {
-        settle_guests(&self.scene.host, &mut no_pause).unwrap();
+        settle_guests(&self.scene.host, &mut || Ok(())).unwrap();
         publish(&self.scene.host, self.scene.host.config.cluster.as_ref().unwrap()).unwrap();
     }
 

@@ -7,7 +7,6 @@ use crate::config::Config;
 use crate::lifecycle::fakes::{Scene, own};
 use crate::lifecycle::privileges::AfterHook;
 use crate::model::{Address, BridgeName, Missing, Network, Record};
-use crate::recovery::links::no_pause;
 use std::fs;
 use std::thread::sleep;
 
@@ -38,7 +37,7 @@ fn links_that_were_planned_without_news_are_planned_again_with_the_next() {
     let mut freshness = Freshness::default();
     let mut between = Between::new(&scene.host, cluster.hosts.patience).unwrap();
     heard(&scene, &mut freshness, 4_500);
-    between.act(&freshness, Instant::now(), &mut no_pause).unwrap();
+    between.act(&freshness, Instant::now(), &mut || Ok(())).unwrap();
     sleep(Duration::from_millis(600));
     let address = Address::parse("10.10.1.9/24").unwrap().on(BridgeName::new("br0").ok());
     let network = Network::Own(vec![address]);
@@ -46,6 +45,6 @@ fn links_that_were_planned_without_news_are_planned_again_with_the_next() {
     scene.start_with(&web, Missing::Defer, AfterHook::Continue).unwrap();
     assert_eq!(scene.permitted(), [], "the news are too old");
     heard(&scene, &mut freshness, 0);
-    between.act(&freshness, Instant::now(), &mut no_pause).unwrap();
+    between.act(&freshness, Instant::now(), &mut || Ok(())).unwrap();
     assert_eq!(scene.permitted().len(), 1, "it waited for news, not for its source");
 }

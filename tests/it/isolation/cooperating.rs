@@ -64,7 +64,7 @@ fn open(there: End<'_>, inside: End<'_>) -> bool {
 /// each other.
 fn by_the_host(from: &Netns, to: IpAddr) {
     let mut ip = std::process::Command::new("ip");
-    ip.args(["-netns", &from.name(), "neigh", "replace", &to.to_string()]);
+    ip.args(["-netns", from.name(), "neigh", "replace", &to.to_string()]);
     ip.args(["lladdr", "02:00:00:00:00:01", "dev", "eth0", "nud", "permanent"]);
     let status = ip.status().expect("ip runs");
     assert!(status.success());
