@@ -25,6 +25,7 @@
 mod changes;
 mod crossing;
 mod kernel;
+mod lots;
 pub(crate) mod messages;
 pub(crate) mod rules;
 pub(crate) mod sets;
@@ -43,7 +44,6 @@ use crate::error::Result;
 use crate::model::{BackendName, BridgeName, Family, Flow, OwnerTag};
 use crate::sys::net::netlink::Netlink;
 use changes::{add, and_then, delete, update};
-use crossing::in_one_lot;
 use kernel::{destroy_sets, is_in_use, list, list_all, make_sets};
 use sets::{Bridges, IpSet, SetEntry};
 use shared::Shared;
@@ -92,46 +92,6 @@ impl Ipset {
         Ok(self.base.is_remembered(family)?
             && is_in_use(link, family)?
             && jump_order::is_ours(link, family)?.unwrap_or(true))
-    }
-
-    /// Makes the sets and rules for flows between hosts, if they are missing.
-    fn cross(&self, link: &mut Netlink) -> Result<()> {
-        if self.base.walls()?.crosses && crossing::are_in_use(link)? {
-            return Ok(());
-        }
-        self.base.cross()
-    }
-
-    /// Changes the elements of flows between hosts so that the owner has exactly those of `flows`.
-    fn settle_crossing(
-        &self,
-        link: &mut Netlink,
-        rules: OwnerScope<'_>,
-        flows: &[Flow],
-    ) -> Result<()> {
-        if !has_crossing(flows) && !has_crossing(rules.before) {
-            return Ok(());
-        }
-        if has_crossing(flows) {
-            self.cross(link)?;
-            crossing::close_bridges(link, flows)?;
-        }
-        let there = &mut crossing::There::list(link)?;
-        crossing::settle(link, there, rules.owner, &across::crossing(flows), rules.lifetime)
-    }
-
-    /// Makes what `flows`, all of them between hosts, need of the parts that all owners share, and lists the sets once.
-    fn begin_lot(&self, link: &mut Netlink, flows: &[Flow]) -> Result<crossing::There> {
-        if !flows.is_empty() {
-            self.cross(link)?;
-            crossing::close_bridges(link, flows)?;
-        }
-        for family in Family::BOTH {
-            if flows.iter().any(|flow| Family::of(flow.from) == family) {
-                self.ensure_rules(link, family)?;
-            }
-        }
-        crossing::There::list(link)
     }
 
     /// Lists all sets of flows on this host and changes them so that `owner` has exactly `wanted`.
@@ -241,35 +201,12 @@ impl Firewall for Ipset {
         self.renew_each(&[(owner, flows)], lifetime).into_iter().collect()
     }
 
-    /// Lists the sets once.
     fn renew_each(&self, all: &[(&OwnerTag, &[Flow])], lifetime: Duration) -> Vec<Result<()>> {
-        let between: Vec<Flow> =
-            all.iter().flat_map(|(_, flows)| across::crossing(flows)).collect();
-        if between.is_empty() {
-            return all.iter().map(|_| Ok(())).collect();
-        }
-        in_one_lot(
-            all,
-            |link| self.begin_lot(link, &between),
-            |link, there, (owner, flows)| crossing::renew(link, there, owner, flows, lifetime),
-        )
+        self.renew_lot(all, lifetime)
     }
 
-    /// Lists the sets once if all flows are between hosts. Sets of other flows are not listed.
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
-        let is_between =
-            |it: &RuleChange<'_>| it.rules.before.iter().chain(it.flows).all(Flow::crosses);
-        if !changes.iter().all(is_between) {
-            return changes.iter().map(|it| self.ensure(it.rules, it.flows)).collect();
-        }
-        let all: Vec<Flow> = changes.iter().flat_map(|it| it.flows).copied().collect();
-        in_one_lot(
-            changes,
-            |link| self.begin_lot(link, &all),
-            |link, there, it| {
-                crossing::settle(link, there, it.rules.owner, it.flows, it.rules.lifetime)
-            },
-        )
+        self.ensure_lot(changes)
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {

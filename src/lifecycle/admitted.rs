@@ -32,26 +32,24 @@ pub(crate) fn wished(
     record: Option<&Record>,
     there: &[GuestRecord],
 ) -> Result<Option<Wished>> {
-    let mut all = Wished::new();
-    let (record, others) = match admits(host, others, record) {
-        Admits::Unknown => return Ok(None),
-        Admits::None => return Ok(Some(all)),
-        Admits::Some(record, others) => (record, others),
-    };
-    let present = there.iter().filter(|guest| guest.run == record.owner);
-    let present =
-        present.map(|guest| (guest.recipient.host.clone(), guest.recipient.id.clone())).collect();
-    let wanting = others.keys_wanting(&record.id)?;
-    for (from, id) in in_order(wanting, &present).into_iter().take(MAX_READ) {
-        if all.len() == MAX_GUESTS {
-            break;
+    if_admitting(host, others, record, |record, others| {
+        let mut all = Wished::new();
+        let present = there.iter().filter(|guest| guest.run == record.owner);
+        let present = present
+            .map(|guest| (guest.recipient.host.clone(), guest.recipient.id.clone()))
+            .collect();
+        let wanting = others.keys_wanting(&record.id)?;
+        for (from, id) in in_order(wanting, &present).into_iter().take(MAX_READ) {
+            if all.len() == MAX_GUESTS {
+                break;
+            }
+            if let Some(want) = others.want(&from, &id)? {
+                let guest = wish(host, others, record, &want)?;
+                all.extend(guest.map(|guest| (guest.recipient.clone(), guest)));
+            }
         }
-        if let Some(want) = others.want(&from, &id)? {
-            let guest = wish(host, others, record, &want)?;
-            all.extend(guest.map(|guest| (guest.recipient.clone(), guest)));
-        }
-    }
-    Ok(Some(all))
+        Ok(all)
+    })
 }
 
 /// Returns those of the guests `recipients` that the source `record` may have now, however many it has. `None` if that
@@ -62,47 +60,36 @@ pub(crate) fn wished_of(
     record: Option<&Record>,
     recipients: &[PeerRun],
 ) -> Result<Option<Wished>> {
-    let mut all = Wished::new();
-    let (record, others) = match admits(host, others, record) {
-        Admits::Unknown => return Ok(None),
-        Admits::None => return Ok(Some(all)),
-        Admits::Some(record, others) => (record, others),
-    };
-    for recipient in recipients {
-        let want = others.want(&recipient.host, &recipient.id)?;
-        if let Some(want) = want.filter(|want| want.recipient == *recipient) {
-            let guest = wish(host, others, record, &want)?;
-            all.extend(guest.map(|guest| (recipient.clone(), guest)));
+    if_admitting(host, others, record, |record, others| {
+        let mut all = Wished::new();
+        for recipient in recipients {
+            let want = others.want(&recipient.host, &recipient.id)?;
+            if let Some(want) = want.filter(|want| want.recipient == *recipient) {
+                let guest = wish(host, others, record, &want)?;
+                all.extend(guest.map(|guest| (recipient.clone(), guest)));
+            }
         }
-    }
-    Ok(Some(all))
+        Ok(all)
+    })
 }
 
-/// Whether a source admits guests.
-enum Admits<'r, 'o, 'h> {
-    /// This running source does.
-    Some(&'r Record, &'o Others<'h>),
-    /// No.
-    None,
-    /// Unknown is not dead.
-    Unknown,
-}
-
-fn admits<'r, 'o, 'h>(
+/// Returns what `look` finds, and nothing for a source that admits no guests. `None` if it is unknown whether it runs.
+fn if_admitting<'h>(
     host: &Host,
-    others: Option<&'o Others<'h>>,
-    record: Option<&'r Record>,
-) -> Admits<'r, 'o, 'h> {
-    let (Some(record), Some(others)) = (record, others.filter(|others| !others.is_stale())) else {
-        return Admits::None;
+    others: Option<&Others<'h>>,
+    record: Option<&Record>,
+    look: impl FnOnce(&Record, &Others<'h>) -> Result<Wished>,
+) -> Result<Option<Wished>> {
+    let others = others.filter(|others| !others.is_stale());
+    let admits = |it: &&Record| it.share != Share::None && it.phase == Phase::Ready;
+    let (Some(record), Some(others)) = (record.filter(admits), others) else {
+        return Ok(Some(Wished::new()));
     };
-    if record.share == Share::None || record.phase != Phase::Ready {
-        return Admits::None;
-    }
     match is_running(record, host.boot) {
-        Ok(true) => Admits::Some(record, others),
-        Ok(false) => Admits::None,
-        Err(_) => Admits::Unknown,
+        Ok(true) => look(record, others).map(Some),
+        Ok(false) => Ok(Some(Wished::new())),
+        // Unknown is not dead.
+        Err(_) => Ok(None),
     }
 }
 
