@@ -10,26 +10,29 @@ use crate::lifecycle::guests;
 use crate::lifecycle::others::{Others, span};
 use crate::lifecycle::remote;
 use crate::model::{
-    Guest, GuestRecord, HostName, Hostname, KnownRecords, LinkState, Offer, Phase, Record,
-    Reference,
+    ContainerId, Guest, GuestRecord, HostName, Hostname, KnownRecords, LinkState, Offer, Phase,
+    Record, Reference,
 };
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// The sources of other hosts, with what is shown of the view.
 pub(crate) struct Shown<'a> {
     others: Others<'a>,
     offers: Vec<Offer>,
-    /// The recipients of other hosts that are let in here.
-    guests: Vec<GuestRecord>,
+    /// The recipients of other hosts that are let in here, by source.
+    guests: BTreeMap<ContainerId, Vec<GuestRecord>>,
 }
 
 impl<'a> Shown<'a> {
     /// Reads all sources, and the recipients that are let in. `None` without `[cluster]`.
     pub(crate) fn of(host: &'a Host) -> Result<Option<Self>> {
         let Some(others) = Others::of(host)? else { return Ok(None) };
-        let (offers, mut guests) = (others.all()?, guests::all(host)?);
-        guests.retain(|guest| guest.phase == Phase::Ready);
+        let (offers, mut guests) = (others.all()?, BTreeMap::<_, Vec<_>>::new());
+        for guest in guests::all(host)?.into_iter().filter(|guest| guest.phase == Phase::Ready) {
+            guests.entry(guest.source.clone()).or_default().push(guest);
+        }
         Ok(Some(Self { others, offers, guests }))
     }
 
@@ -43,8 +46,8 @@ impl<'a> Shown<'a> {
         &'r self,
         record: &'r Record,
     ) -> impl Iterator<Item = &'r GuestRecord> {
-        let is_to = |it: &&GuestRecord| (&it.source, &it.run) == (&record.id, &record.owner);
-        self.guests.iter().filter(is_to)
+        let guests = self.guests.get(&record.id).into_iter().flatten();
+        guests.filter(|guest| guest.run == record.owner)
     }
 
     /// The name of this host.
