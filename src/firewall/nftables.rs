@@ -194,15 +194,31 @@ impl Firewall for Nftables {
 
     fn renew_each(&self, all: &[(&OwnerTag, &[Flow])], lifetime: Duration) -> Vec<Result<()>> {
         let begun = self.prepare(all.iter().flat_map(|(_, flows)| *flows));
-        let begun = begun.and_then(|()| Netlink::netfilter());
-        each(begun.and_then(|mut link| self.stand(&mut link).map(|()| link)), all, |link, it| {
-            if has_crossing(it.1) { crossing::renew(link, it.0, it.1, lifetime) } else { Ok(()) }
-        })
+        let stood = begun.and_then(|()| {
+            let mut link = Netlink::netfilter()?;
+            self.stand(&mut link).map(|()| link)
+        });
+        let mut link = match stood {
+            Ok(link) => link,
+            Err(error) => return all.iter().map(|_| Err(error.again())).collect(),
+        };
+        let mut renew = |(owner, flows): &(&OwnerTag, &[Flow])| {
+            if has_crossing(flows) {
+                return crossing::renew(&mut link, owner, flows, lifetime);
+            }
+            Ok(())
+        };
+        all.iter().map(&mut renew).collect()
     }
 
     fn ensure_each(&self, changes: &[RuleChange<'_>]) -> Vec<Result<()>> {
         let begun = self.prepare(changes.iter().flat_map(|change| change.flows));
-        each(begun, changes, |(), change| self.change_to(*change))
+        // Links on this host do not depend on what those to other hosts need.
+        let change_to = |change: &RuleChange<'_>| match &begun {
+            Err(error) if has_crossing(change.flows) => Err(error.again()),
+            _ => self.change_to(*change),
+        };
+        changes.iter().map(change_to).collect()
     }
 
     fn remove(&self, rules: OwnerScope<'_>) -> Result<()> {
@@ -273,18 +289,6 @@ impl Firewall for Nftables {
 
     fn walls(&self) -> Result<Walls> {
         self.memory.walls(ISOLATION)
-    }
-}
-
-/// Does `act` with each of `all`. Returns the outcome of each, which is the error of `begun` if that failed.
-fn each<B, T>(
-    begun: Result<B>,
-    all: &[T],
-    act: impl Fn(&mut B, &T) -> Result<()>,
-) -> Vec<Result<()>> {
-    match begun {
-        Ok(mut begun) => all.iter().map(|it| act(&mut begun, it)).collect(),
-        Err(error) => all.iter().map(|_| Err(error.again())).collect(),
     }
 }
 
